@@ -1,0 +1,1 @@
+"""Real-time chat in the terminal and the browser, over Socket.IO."""

@@ -1,0 +1,1 @@
+"""The headless chat client: what the terminal, bots and scripts are built on."""

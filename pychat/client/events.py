@@ -1,0 +1,55 @@
+"""What ``ChatClient.events()`` tells: one record for each thing that changed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from pychat.client.models import Conversation, Message, Room, Status
+
+
+class StatusChanged(Struct):
+    """The connection or the outbox changed."""
+
+    status: Status
+
+
+class ConversationsLoaded(Struct):
+    """The whole list is (again) what the server says: after every (re)connect."""
+
+    conversations: list[Conversation]
+
+
+class ConversationChanged(Struct):
+    """New, or its counters, presence, typing or last line changed."""
+
+    conversation: Conversation
+
+
+class MessageAdded(Struct):
+    """A message at the end of its conversation: somebody's, or one's own, from here or another
+    device. Each message is told once, seqs ascending."""
+
+    message: Message
+
+
+class MessageChanged(Struct):
+    """The same message (by ``client_id``, or by conversation and seq) has a new state: sent,
+    failed, removed. Delivered and read are told by ``ConversationChanged`` cursors."""
+
+    message: Message
+
+
+class RoomsChanged(Struct):
+    """The server's rooms."""
+
+    rooms: list[Room]
+
+
+ClientEvent = (
+    StatusChanged
+    | ConversationsLoaded
+    | ConversationChanged
+    | MessageAdded
+    | MessageChanged
+    | RoomsChanged
+)

@@ -1,0 +1,1 @@
+"""The chat server: engine, store and chat, put together by ChatServer."""

@@ -1,0 +1,1 @@
+"""What chat means: accounts, delivery, presence, rooms, limits. Knows no aiohttp and no SQL."""

@@ -1,0 +1,37 @@
+"""What the chat needs of a client's connection; the engine's connections are such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Connection(Protocol):
+    """One Socket.IO client on the namespace ``/``.
+
+    ``context`` is the chat's own room on it, None at first. ``packet`` is what ``EncodeEvent``
+    made: encoded once, however many connections it goes to. After ``close`` or a disconnect,
+    sending does nothing.
+    """
+
+    sid: str
+    context: Any
+
+    @property
+    def remote_address(self) -> str: ...
+
+    @property
+    def user_agent(self) -> str: ...
+
+    def send(self, packet: Any, written: Callable[[], None] | None = None) -> None:
+        """``written`` is called once the transport has taken it, never if it does not."""
+
+    def acknowledge(self, ack_id: int, payload: bytes) -> None:
+        """Answers the event that came with this id; ``payload`` is one JSON value."""
+
+    def close(self) -> None:
+        """Disconnects the client, after what waits has been written."""
+
+
+EncodeEvent = Callable[[str, bytes], Any]
+"""An event's name and its one JSON argument, as a packet for ``Connection.send``."""

@@ -1,0 +1,1 @@
+"""Accounts, conversations and messages, kept. Knows no sockets."""

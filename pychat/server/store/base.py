@@ -1,0 +1,198 @@
+"""The interface that every store implements, and the errors it may raise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from pychat.server.store.records import (
+    Account,
+    Appended,
+    Conversation,
+    ConversationSummary,
+    CursorMove,
+    LoginSession,
+    Membership,
+    NewMessage,
+    Room,
+    StoredMessage,
+)
+
+
+class StoreError(Exception):
+    """The store cannot be used: one clear line that says why and what would help."""
+
+
+class StoreUnavailable(StoreError):
+    """For now: the disk is full, the database is away. Nothing of the call was kept."""
+
+
+class AlreadyExists(Exception):
+    """The id of an account or a room is taken (ids are unique by their canonical form)."""
+
+
+class Store(Protocol):
+    """Everything is async; a call either happened whole or raised.
+
+    Any method may raise StoreUnavailable. Keys are given by the store, small and never reused.
+    Ids are looked up by their canonical form (``protocol.canonical_id``).
+    """
+
+    # --- life ---
+    location: str
+    """Where the data lies, for people: a path, an address without its password, or "memory"."""
+
+    async def open(self) -> None:
+        """Raises StoreError: not writable, not a pychat store, a newer schema, in use."""
+
+    async def close(self) -> None:
+        """Waits for what is being written."""
+
+    async def check_ready(self) -> None:
+        """Returns if the store answers, else raises StoreUnavailable."""
+
+    # --- accounts ---
+    async def create_account(
+        self, id: str, alias: str, password_hash: str | None, created_at: int
+    ) -> Account:
+        """A member of ALL from here on. Raises AlreadyExists."""
+
+    async def account(self, id: str) -> Account | None: ...
+
+    async def accounts(self, keys: Sequence[int]) -> list[Account]:
+        """In any order; unknown keys are left out."""
+
+    async def find_accounts(self, query: str, limit: int) -> list[Account]:
+        """Those whose id or alias has a word that begins with the query, case and accents
+        ignored, by id. An empty query matches all. Disabled accounts are left out."""
+
+    def all_accounts(self) -> AsyncIterator[Account]:
+        """By id, the disabled ones too."""
+
+    async def update_account(
+        self,
+        key: int,
+        *,
+        alias: str | None = None,
+        password_hash: str | None = None,
+        disabled: bool | None = None,
+        last_seen_at: int | None = None,
+    ) -> None:
+        """What is None stays as it is. A change of password_hash or disabled moves
+        ``account_changes``."""
+
+    async def account_changes(self) -> int:
+        """A counter: when it has moved, another process has changed an account or revoked a
+        session."""
+
+    # --- login sessions ---
+    async def add_session(self, session: LoginSession) -> None: ...
+
+    async def session(self, token_hash: bytes) -> LoginSession | None: ...
+
+    async def sessions(self, account: int) -> list[LoginSession]:
+        """Newest ``last_seen_at`` first, the expired ones left out by the caller."""
+
+    async def touch_session(
+        self, token_hash: bytes, last_seen_at: int, expires_at: int
+    ) -> None: ...
+
+    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+        """Also forgets that account's expired ones. Moves ``account_changes``."""
+
+    # --- blocks ---
+    async def block(self, account: int, other: int) -> None: ...
+
+    async def unblock(self, account: int, other: int) -> None: ...
+
+    async def blocked(self, account: int) -> frozenset[int]:
+        """Whom the account has blocked."""
+
+    # --- conversations ---
+    async def everyone(self) -> Conversation:
+        """The conversation ALL; it is always there."""
+
+    async def pair(self, a: int, b: int) -> Conversation | None:
+        """The conversation of two accounts, in either order, if there is one."""
+
+    async def open_pair(self, a: int, b: int) -> Conversation:
+        """The same, made if need be, both accounts being members."""
+
+    async def partners(self, account: int) -> list[int]:
+        """The accounts it shares a one-to-one conversation with, itself left out."""
+
+    async def membership(self, conversation: int, account: int) -> Membership | None: ...
+
+    async def last_seq(self, conversation: int) -> int:
+        """0 while it is empty."""
+
+    async def conversations(
+        self, account: int, *, cursor: str | None, limit: int
+    ) -> tuple[list[ConversationSummary], str | None]:
+        """Newest first (by the last message, then by key), and the cursor of the next page, None
+        at the end. A pair without a message is left out. Raises ValueError for a cursor that is
+        not one."""
+
+    async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
+        """The memberships after the moves, one a move, in that order."""
+
+    # --- messages ---
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
+        """Keeps the batch in one transaction, each message at the next seq of its conversation.
+        Answers in the batch's order, once it is on disk. A message whose (sender, client_id) is
+        there already, in the batch or before, is not kept again but answered as a duplicate."""
+
+    async def history(
+        self,
+        conversation: int,
+        *,
+        first_seq: int,
+        before: int | None,
+        after: int | None,
+        limit: int,
+    ) -> tuple[list[StoredMessage], bool]:
+        """Oldest first, and whether there are more: older ones (``before``, or neither), newer
+        ones (``after``). ``before`` and ``after`` are exclusive, never both. Nothing below
+        ``first_seq`` is given."""
+
+    async def undelivered(self, account: int, limit: int) -> list[StoredMessage]:
+        """From the account's one-to-one conversations, what is after its delivered cursor and was
+        not sent by itself: conversation by conversation, oldest first."""
+
+    async def search(
+        self,
+        account: int,
+        text: str,
+        *,
+        conversation: int | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[StoredMessage], str | None]:
+        """Newest first. Every word of the text must be in the message, by prefix, case and
+        accents ignored; in Korean, Japanese and Chinese, anywhere in it. Only what the account
+        may read. Raises ValueError for a cursor that is not one."""
+
+    async def remove_message(self, conversation: int, seq: int) -> bool:
+        """Its text is gone, its seq stays. False if there is no such message."""
+
+    # --- rooms ---
+    async def create_room(self, id: str, name: str, owner: int) -> Room:
+        """The owner is a member. Raises AlreadyExists."""
+
+    async def room(self, id: str) -> Room | None: ...
+
+    async def rooms(self) -> list[Room]:
+        """By id."""
+
+    async def rename_room(self, conversation: int, name: str) -> None: ...
+
+    async def delete_room(self, conversation: int) -> None:
+        """The id is free again; nobody can read what was said in it."""
+
+    async def join_room(self, conversation: int, account: int) -> Membership:
+        """Reads from the next message on. Who is a member already stays one, unchanged."""
+
+    async def leave_room(self, conversation: int, account: int) -> None: ...
+
+    async def members(self, conversation: int) -> list[int]:
+        """The accounts in a room."""

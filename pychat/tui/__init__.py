@@ -1,0 +1,1 @@
+"""The Textual app: talks to ChatClient only."""
