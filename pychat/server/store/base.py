@@ -118,6 +118,9 @@ class Store(Protocol):
     async def open_pair(self, a: int, b: int) -> Conversation:
         """The same, made if need be, both accounts being members."""
 
+    async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
+        """In any order; unknown keys and deleted rooms are left out."""
+
     async def partners(self, account: int) -> list[int]:
         """The accounts it shares a one-to-one conversation with, itself left out."""
 
