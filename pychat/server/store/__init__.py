@@ -1,1 +1,7 @@
 """Accounts, conversations and messages, kept. Knows no sockets."""
+
+from pychat.server.store.address import open_store as open_store
+from pychat.server.store.base import AlreadyExists as AlreadyExists
+from pychat.server.store.base import Store as Store
+from pychat.server.store.base import StoreError as StoreError
+from pychat.server.store.base import StoreUnavailable as StoreUnavailable

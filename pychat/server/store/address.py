@@ -1,0 +1,46 @@
+"""Store addresses: which store ``--store`` means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from pychat.server.store.base import Store, StoreError
+
+Durability = Literal["full", "normal"]
+
+FORMS = "sqlite:///path/to/chat.db, mongodb://host:27017/database or memory:"
+
+
+def open_store(url: str, *, exclusive: bool = True, durability: Durability = "full") -> Store:
+    """The store at this address; ``await store.open()`` opens it.
+
+    ``exclusive``: a server's hold on it; a second one is refused. Without it, only accounts may
+    be changed (``pychat user`` beside a running server). ``durability``: ``full`` survives a lost
+    power, ``normal`` a killed process. Raises StoreError for an address that is none.
+    """
+    scheme, colon, rest = url.partition(":")
+    match scheme.lower() if colon else "":
+        case "memory" if rest in ("", "//"):
+            from pychat.server.store.memory import MemoryStore
+
+            return MemoryStore()
+        case "sqlite":
+            path = _sqlite_path(url)
+            raise StoreError(f"{path}: this version cannot keep messages in SQLite yet")
+    raise StoreError(f"not a store's address: {_without_password(url)} (write {FORMS})")
+
+
+def _sqlite_path(url: str) -> Path:
+    """``sqlite:///relative.db`` is relative, ``sqlite:////absolute.db`` is not (as elsewhere)."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or not path.startswith("/") or path == "/" or parts.query or parts.fragment:
+        raise StoreError(f"not a SQLite file's address: {url} (write sqlite:///path/to/chat.db)")
+    return Path(path[1:]).expanduser()
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{tail}" if at else url

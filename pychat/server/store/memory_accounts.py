@@ -1,0 +1,128 @@
+"""Accounts, login sessions and blocks of the store in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from pychat.protocol import canonical_id
+from pychat.server.store.base import AlreadyExists
+from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.terms import Query
+
+
+class MemoryAccounts:
+    """See ``base.Store`` for what each method promises."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[int, Account] = {}
+        self._account_keys: dict[str, int] = {}
+        self._sessions: dict[bytes, LoginSession] = {}
+        self._blocked: dict[int, set[int]] = {}
+        self._account_changes = 0
+
+    async def create_account(
+        self, id: str, alias: str, password_hash: str | None, created_at: int
+    ) -> Account:
+        canonical = canonical_id(id)
+        if canonical in self._account_keys:
+            raise AlreadyExists(id)
+        account = Account(
+            key=len(self._accounts) + 1,
+            id=id,
+            alias=alias,
+            password_hash=password_hash,
+            disabled=False,
+            created_at=created_at,
+            last_seen_at=None,
+        )
+        self._accounts[account.key] = account
+        self._account_keys[canonical] = account.key
+        self._account_created(account.key)
+        return account
+
+    def _account_created(self, key: int) -> None:
+        raise NotImplementedError
+
+    async def account(self, id: str) -> Account | None:
+        key = self._account_keys.get(canonical_id(id))
+        return None if key is None else self._accounts[key]
+
+    async def accounts(self, keys: Sequence[int]) -> list[Account]:
+        return [self._accounts[key] for key in keys if key in self._accounts]
+
+    async def find_accounts(self, query: str, limit: int) -> list[Account]:
+        wanted = Query(query)
+        everybody = not query.strip()
+        found = []
+        for canonical in sorted(self._account_keys):
+            account = self._accounts[self._account_keys[canonical]]
+            if account.disabled:
+                continue
+            if everybody or wanted.matches(f"{account.id} {account.alias}"):
+                found.append(account)
+                if len(found) == limit:
+                    break
+        return found
+
+    async def all_accounts(self) -> AsyncIterator[Account]:
+        for canonical in sorted(self._account_keys):
+            yield self._accounts[self._account_keys[canonical]]
+
+    async def update_account(
+        self,
+        key: int,
+        *,
+        alias: str | None = None,
+        password_hash: str | None = None,
+        disabled: bool | None = None,
+        last_seen_at: int | None = None,
+    ) -> None:
+        account = self._accounts[key]
+        self._accounts[key] = msgspec.structs.replace(
+            account,
+            alias=account.alias if alias is None else alias,
+            password_hash=account.password_hash if password_hash is None else password_hash,
+            disabled=account.disabled if disabled is None else disabled,
+            last_seen_at=account.last_seen_at if last_seen_at is None else last_seen_at,
+        )
+        if password_hash is not None or disabled is not None:
+            self._account_changes += 1
+
+    async def account_changes(self) -> int:
+        return self._account_changes
+
+    async def add_session(self, session: LoginSession) -> None:
+        self._sessions[session.token_hash] = session
+
+    async def session(self, token_hash: bytes) -> LoginSession | None:
+        return self._sessions.get(token_hash)
+
+    async def sessions(self, account: int) -> list[LoginSession]:
+        mine = [s for s in self._sessions.values() if s.account == account]
+        return sorted(mine, key=lambda s: s.last_seen_at, reverse=True)
+
+    async def touch_session(self, token_hash: bytes, last_seen_at: int, expires_at: int) -> None:
+        session = self._sessions.get(token_hash)
+        if session:
+            self._sessions[token_hash] = msgspec.structs.replace(
+                session, last_seen_at=last_seen_at, expires_at=expires_at
+            )
+
+    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+        now = time.time() * 1000
+        for token_hash, session in list(self._sessions.items()):
+            if session.account == account and (session.id in ids or session.expires_at <= now):
+                del self._sessions[token_hash]
+        self._account_changes += 1
+
+    async def block(self, account: int, other: int) -> None:
+        self._blocked.setdefault(account, set()).add(other)
+
+    async def unblock(self, account: int, other: int) -> None:
+        self._blocked.get(account, set()).discard(other)
+
+    async def blocked(self, account: int) -> frozenset[int]:
+        return frozenset(self._blocked.get(account, ()))

@@ -1,0 +1,105 @@
+"""Words of a text as search sees them: one rule for every store's index and for scanning.
+
+Case and accents are ignored. Where a script puts spaces between words, a word is one term and is
+found by its beginning. Chinese, Japanese, Korean and the scripts of South-East Asia are cut into
+overlapping pairs of characters, and so found from anywhere in the text; emoji too.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+MAX_TERM_CHARACTERS = 40
+
+# Accents of Latin, Greek and Cyrillic, vowel points of Hebrew and Arabic, variation selectors.
+# Not the marks that make another letter (Japanese voicing, the vowels of Indic scripts).
+_IGNORED = re.compile(
+    "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u065f"
+    "\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]"
+)
+
+# Thai to Myanmar, Hangul jamo, Khmer, kana, Han, Hangul, emoji.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2600-\u27bf\u3005-\u3007\u3031-\u3035"
+    "\u3041-\u30fa\u30fc-\u318f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
+    "\uac00-\ud7ff\uf900-\ufaff\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff\U00020000-\U0003ffff"
+)
+# Indic vowels and viramas are marks, which \w leaves out.
+_SPACED_MARKS = "\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963\u0980-\u0983\u09bc-\u0dff"
+_RUN = re.compile(
+    f"(?P<unspaced>[{_UNSPACED}]+)|(?:(?![{_UNSPACED}])(?:[^\\W_]|[{_SPACED_MARKS}]))+"
+)
+_ASCII_WORD = re.compile("[a-z0-9]+")
+
+
+class Term(NamedTuple):
+    """What must be in a message: a whole term, or the beginning of one."""
+
+    text: str
+    prefix: bool
+
+
+def fold(text: str) -> str:
+    """The text without case, accents and compatibility forms."""
+    if text.isascii():
+        return text.lower()
+    decomposed = _IGNORED.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return unicodedata.normalize("NFC", decomposed)
+
+
+def terms(text: str) -> set[str]:
+    """The terms a text is found by."""
+    folded = fold(text)
+    if folded.isascii():
+        return {word[:MAX_TERM_CHARACTERS] for word in _ASCII_WORD.findall(folded)}
+    found: set[str] = set()
+    for match in _RUN.finditer(folded):
+        run = match[0]
+        if match["unspaced"]:
+            found.update(run[i : i + 2] for i in range(len(run)))
+        else:
+            found.add(run[:MAX_TERM_CHARACTERS])
+    return found
+
+
+def query_terms(text: str) -> list[Term]:
+    """The terms that a message must all have to be found by this text; none: it finds nothing."""
+    wanted: dict[Term, None] = {}
+    for match in _RUN.finditer(fold(text)):
+        run = match[0]
+        if match["unspaced"] and len(run) > 1:
+            wanted.update((Term(run[i : i + 2], False), None) for i in range(len(run) - 1))
+        else:
+            wanted[Term(run[:MAX_TERM_CHARACTERS], True)] = None
+    return list(wanted)
+
+
+class Query:
+    """A text that is looked for, prepared for matching many messages.
+
+    Stricter than the terms: characters of an unspaced script must stand side by side.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.terms = query_terms(text)
+        self._words: list[str] = []
+        self._runs: list[str] = []
+        for match in _RUN.finditer(fold(text)):
+            (self._runs if match["unspaced"] else self._words).append(match[0])
+
+    def matches(self, text: str) -> bool:
+        """Whether every word of the query is in the text. An empty query matches nothing."""
+        if not self.terms:
+            return False
+        folded = fold(text)
+        # Words can only be at the start of a word if they are in it at all: cheap to rule out.
+        if not all(run in folded for run in self._runs):
+            return False
+        if not all(word in folded for word in self._words):
+            return False
+        if not self._words:
+            return True
+        words = [match[0] for match in _RUN.finditer(folded) if not match["unspaced"]]
+        return all(any(word.startswith(wanted) for word in words) for wanted in self._words)

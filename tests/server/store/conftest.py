@@ -1,0 +1,71 @@
+"""The stores that the contract tests run on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from pychat.server.store import Store, open_store
+from pychat.server.store.records import Account, Appended, Conversation, NewMessage
+
+STORES = ["memory"]
+
+
+@dataclass
+class Populated:
+    """An open store, with short ways to fill it. Time moves by a second with every message."""
+
+    store: Store
+    _times: count[int] = field(default_factory=lambda: count(1_700_000_000_000, 1000))
+
+    async def account(self, id: str, alias: str = "") -> Account:
+        return await self.store.create_account(id, alias or id, "hash", 1_700_000_000_000)
+
+    async def pair(self, a: str = "alice", b: str = "bob") -> tuple[Account, Account, Conversation]:
+        one, other = await self.account(a), await self.account(b)
+        return one, other, await self.store.open_pair(one.key, other.key)
+
+    def message(
+        self,
+        conversation: Conversation | int,
+        sender: Account,
+        data: str = "hi",
+        client_id: bytes | None = None,
+    ) -> NewMessage:
+        key = conversation if isinstance(conversation, int) else conversation.key
+        return NewMessage(key, sender.key, client_id, next(self._times), data)
+
+    async def say(
+        self, conversation: Conversation | int, sender: Account, *texts: str
+    ) -> list[Appended]:
+        return await self.store.append(
+            [self.message(conversation, sender, text, uuid4().bytes) for text in texts]
+        )
+
+
+@pytest.fixture(params=STORES)
+async def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty store of each kind."""
+    match request.param:
+        case "sqlite":
+            return f"sqlite:///{tmp_path}/chat.db"
+        case other:
+            return f"{other}:"
+
+
+@pytest.fixture
+async def chat(address: str) -> AsyncIterator[Populated]:
+    store = open_store(address)
+    await store.open()
+    yield Populated(store)
+    await store.close()
+
+
+@pytest.fixture
+def store(chat: Populated) -> Store:
+    return chat.store

@@ -1,0 +1,161 @@
+"""Contract of every store: accounts, login sessions, blocks."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pychat.server.store import AlreadyExists, Store
+from pychat.server.store.records import Account, LoginSession
+from tests.server.store.conftest import Populated
+
+FAR = int(time.time() * 1000) + 86_400_000
+
+
+def login(
+    account: Account, id: str, *, last_seen_at: int = 5, expires_at: int = FAR
+) -> LoginSession:
+    return LoginSession(
+        id=id,
+        account=account.key,
+        token_hash=id.encode().ljust(32, b"\0"),
+        device="Firefox",
+        since=1,
+        last_seen_at=last_seen_at,
+        expires_at=expires_at,
+    )
+
+
+async def test_an_account_is_found_by_any_form_of_its_id(store: Store) -> None:
+    made = await store.create_account("Alice", "Al", "hash", 7)
+    assert made == Account(made.key, "Alice", "Al", "hash", False, 7, None)
+    assert await store.account("alice") == made
+    assert await store.account("ＡＬＩＣＥ") == made
+    assert await store.account("bob") is None
+
+
+async def test_an_id_is_taken_once_whatever_its_form(store: Store) -> None:
+    await store.create_account("Straße", "", None, 7)
+    with pytest.raises(AlreadyExists):
+        await store.create_account("STRASSE", "", None, 8)
+    assert [a.id async for a in store.all_accounts()] == ["Straße"]
+
+
+async def test_accounts_by_key_leave_out_unknown_ones(store: Store) -> None:
+    alice = await store.create_account("alice", "", None, 1)
+    bob = await store.create_account("bob", "", None, 1)
+    found = await store.accounts([bob.key, 999, alice.key])
+    assert sorted(a.id for a in found) == ["alice", "bob"]
+    assert await store.accounts([]) == []
+
+
+async def test_accounts_are_found_by_the_beginning_of_a_word(chat: Populated) -> None:
+    for id, alias in [
+        ("alice", "Alice Müller"),
+        ("bob", "Mr. Möbius"),
+        ("carol", "Carol"),
+        ("dave", "김철수"),
+    ]:
+        await chat.account(id, alias)
+    store = chat.store
+
+    async def ids(query: str, limit: int = 10) -> list[str]:
+        return [account.id for account in await store.find_accounts(query, limit)]
+
+    assert await ids("MU") == ["alice"]
+    assert await ids("mob") == ["bob"]
+    assert await ids("m") == ["alice", "bob"]
+    assert await ids("alice mül") == ["alice"]
+    assert await ids("üller") == []
+    assert await ids("철수") == ["dave"]
+    assert await ids("") == ["alice", "bob", "carol", "dave"]
+    assert await ids("", 2) == ["alice", "bob"]
+
+
+async def test_a_changed_alias_is_found_and_the_old_one_is_not(chat: Populated) -> None:
+    alice = await chat.account("alice", "Wonder")
+    await chat.store.update_account(alice.key, alias="Looking Glass")
+    assert await chat.store.find_accounts("wonder", 10) == []
+    assert [a.alias for a in await chat.store.find_accounts("glass", 10)] == ["Looking Glass"]
+
+
+async def test_disabled_accounts_are_not_found_but_listed(chat: Populated) -> None:
+    alice = await chat.account("alice")
+    await chat.account("bob")
+    await chat.store.update_account(alice.key, disabled=True)
+    assert [a.id for a in await chat.store.find_accounts("", 10)] == ["bob"]
+    assert [(a.id, a.disabled) async for a in chat.store.all_accounts()] == [
+        ("alice", True),
+        ("bob", False),
+    ]
+
+
+async def test_an_update_changes_only_what_it_names(chat: Populated) -> None:
+    alice = await chat.account("alice", "Al")
+    await chat.store.update_account(alice.key, last_seen_at=9)
+    await chat.store.update_account(alice.key, password_hash="other")
+    account = await chat.store.account("alice")
+    assert account == Account(alice.key, "alice", "Al", "other", False, alice.created_at, 9)
+
+
+async def test_changes_that_end_logins_move_the_counter(chat: Populated) -> None:
+    store = chat.store
+    alice = await chat.account("alice")
+    seen = [await store.account_changes()]
+    await store.update_account(alice.key, alias="A", last_seen_at=4)
+    assert await store.account_changes() == seen[-1]
+    await store.update_account(alice.key, password_hash="x")
+    seen.append(await store.account_changes())
+    await store.update_account(alice.key, disabled=True)
+    seen.append(await store.account_changes())
+    await store.revoke_sessions(alice.key, ["s1"])
+    seen.append(await store.account_changes())
+    assert seen == sorted(set(seen))
+
+
+async def test_a_session_is_found_by_the_hash_of_its_token(chat: Populated) -> None:
+    alice = await chat.account("alice")
+    session = login(alice, "one")
+    await chat.store.add_session(session)
+    assert await chat.store.session(session.token_hash) == session
+    assert await chat.store.session(b"?" * 32) is None
+
+
+async def test_sessions_come_newest_first_and_use_prolongs_them(chat: Populated) -> None:
+    alice, bob = await chat.account("alice"), await chat.account("bob")
+    one, two = login(alice, "one", last_seen_at=5), login(alice, "two", last_seen_at=6)
+    for session in (one, two, login(bob, "other")):
+        await chat.store.add_session(session)
+    assert [s.id for s in await chat.store.sessions(alice.key)] == ["two", "one"]
+    await chat.store.touch_session(one.token_hash, 7, FAR + 1)
+    sessions = await chat.store.sessions(alice.key)
+    assert [(s.id, s.last_seen_at, s.expires_at) for s in sessions] == [
+        ("one", 7, FAR + 1),
+        ("two", 6, FAR),
+    ]
+
+
+async def test_revoking_ends_those_sessions_and_forgets_expired_ones(chat: Populated) -> None:
+    alice, bob = await chat.account("alice"), await chat.account("bob")
+    for session in (
+        login(alice, "keep"),
+        login(alice, "gone"),
+        login(alice, "old", expires_at=10),
+        login(bob, "bobs-old", expires_at=10),
+    ):
+        await chat.store.add_session(session)
+    await chat.store.revoke_sessions(alice.key, ["gone", "bobs-old"])
+    assert [s.id for s in await chat.store.sessions(alice.key)] == ["keep"]
+    assert [s.id for s in await chat.store.sessions(bob.key)] == ["bobs-old"]
+
+
+async def test_blocks_are_one_way_and_may_be_taken_back(chat: Populated) -> None:
+    alice, bob = await chat.account("alice"), await chat.account("bob")
+    await chat.store.block(alice.key, bob.key)
+    await chat.store.block(alice.key, bob.key)
+    assert await chat.store.blocked(alice.key) == {bob.key}
+    assert await chat.store.blocked(bob.key) == frozenset()
+    await chat.store.unblock(alice.key, bob.key)
+    await chat.store.unblock(alice.key, bob.key)
+    assert await chat.store.blocked(alice.key) == frozenset()

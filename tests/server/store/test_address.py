@@ -1,0 +1,27 @@
+"""Which store an address means, and what is said about one that means none."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat.server.store import StoreError, open_store
+
+
+@pytest.mark.parametrize("url", ["memory:", "memory://", "MEMORY:"])
+def test_memory(url: str) -> None:
+    assert open_store(url).location == "memory"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "chat.db", "redis://localhost", "memory:x", "sqlite:", "sqlite://x/y"]
+)
+def test_a_wrong_address_is_told_the_right_forms(url: str) -> None:
+    with pytest.raises(StoreError, match="sqlite:///") as caught:
+        open_store(url)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_in_a_wrong_address_is_not_repeated() -> None:
+    with pytest.raises(StoreError) as caught:
+        open_store("mysql://me:hunter2@db/chat")
+    assert "hunter2" not in str(caught.value)

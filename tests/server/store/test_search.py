@@ -1,0 +1,114 @@
+"""Contract of every store: search."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat.server.store.records import Account, Conversation
+from tests.server.store.conftest import Populated
+
+
+async def found(
+    chat: Populated, account: Account, text: str, conversation: Conversation | None = None
+) -> list[str]:
+    """The texts of all the messages, gathered page by page."""
+    texts: list[str] = []
+    cursor = None
+    while True:
+        page, cursor = await chat.store.search(
+            account.key,
+            text,
+            conversation=conversation.key if conversation else None,
+            cursor=cursor,
+            limit=2,
+        )
+        texts += [message.data for message in page]
+        if cursor is None:
+            return texts
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("hel", "Hello there"),
+        ("THERE hello", "Hello there"),
+        ("cafe", "un Café noir"),
+        ("CAFÉ", "cafe\u0301 crème"),
+        ("strasse", "Die Straße"),
+        ("привет", "Привет, мир"),
+        ("ёж", "Еж"),
+        ("ﬁn", "final"),
+        ("foo", "snake_foo"),
+        ("2026", "in 2026-11"),
+        ("한", "대한민국"),
+        ("국", "대한민국"),
+        ("민국", "대한민국"),
+        ("한민국", "대한민국"),
+        ("本", "日本語"),
+        ("本語", "これは日本語です"),
+        ("がく", "がくせい"),
+        ("中", "在中国"),
+        ("สวัส", "สวัสดีครับ"),
+        ("हिन्दी", "यह हिन्दी है"),
+        ("😀", "well 😀"),
+        ("日本 foo", "foobar 日本"),
+    ],
+)
+async def test_finds(chat: Populated, text: str, data: str) -> None:
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, "something else", data, "另外 다른")
+    assert await found(chat, alice, text) == [data]
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("ello", "Hello there"),
+        ("hello you", "Hello there"),
+        ("한국", "한민국"),
+        ("한민국", "한민 그리고 민국"),
+        ("かく", "がくせい"),
+        ("!?", "what!?"),
+        ("", "anything"),
+        ("  ", "anything"),
+        ('"', 'a " quote'),
+    ],
+)
+async def test_does_not_find(chat: Populated, text: str, data: str) -> None:
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, data)
+    assert await found(chat, alice, text) == []
+
+
+async def test_newest_first_over_all_conversations(chat: Populated) -> None:
+    alice, bob, pair = await chat.pair()
+    everyone = await chat.store.everyone()
+    await chat.say(pair, alice, "tea 1")
+    await chat.say(everyone, bob, "tea 2", "coffee", "tea 3")
+    await chat.say(pair, bob, "tea 4", "tea 5")
+    assert await found(chat, alice, "tea") == [f"tea {n}" for n in (5, 4, 3, 2, 1)]
+    assert await found(chat, alice, "tea", pair) == ["tea 5", "tea 4", "tea 1"]
+    assert await found(chat, alice, "tea", everyone) == ["tea 3", "tea 2"]
+
+
+async def test_only_what_one_may_read(chat: Populated) -> None:
+    alice, bob, pair = await chat.pair()
+    carol = await chat.account("carol")
+    await chat.say(pair, alice, "secret between two")
+    assert await found(chat, carol, "secret") == []
+    assert await found(chat, carol, "secret", pair) == []
+    assert await found(chat, bob, "secret") == ["secret between two"]
+
+    room = await chat.store.create_room("lounge", "Lounge", alice.key)
+    await chat.say(room.conversation, alice, "secret before")
+    await chat.store.join_room(room.conversation, carol.key)
+    await chat.say(room.conversation, alice, "secret after")
+    assert await found(chat, carol, "secret") == ["secret after"]
+    await chat.store.leave_room(room.conversation, carol.key)
+    assert await found(chat, carol, "secret") == []
+
+
+async def test_a_cursor_that_is_not_one(chat: Populated) -> None:
+    alice = await chat.account("alice")
+    with pytest.raises(ValueError, match="cursor"):
+        await chat.store.search(alice.key, "x", conversation=None, cursor="?", limit=5)
