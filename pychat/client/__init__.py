@@ -1,1 +1,21 @@
 """The headless chat client: what the terminal, bots and scripts are built on."""
+
+from pychat.client.client import ChatClient
+from pychat.client.errors import (
+    CacheUnusable,
+    ChatClientError,
+    InvalidAddress,
+    LoginRefused,
+    RequestRefused,
+    ServerUnreachable,
+)
+
+__all__ = [
+    "CacheUnusable",
+    "ChatClient",
+    "ChatClientError",
+    "InvalidAddress",
+    "LoginRefused",
+    "RequestRefused",
+    "ServerUnreachable",
+]

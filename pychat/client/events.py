@@ -39,6 +39,13 @@ class MessageChanged(Struct):
     message: Message
 
 
+class MessagesReset(Struct):
+    """Too much was missed to fetch it all: what ``cached_messages`` knew of this conversation is
+    gone but for the newest page, which follows as ``MessageAdded``. A view starts anew."""
+
+    conversation: str
+
+
 class RoomsChanged(Struct):
     """The server's rooms."""
 
@@ -51,5 +58,6 @@ ClientEvent = (
     | ConversationChanged
     | MessageAdded
     | MessageChanged
+    | MessagesReset
     | RoomsChanged
 )
