@@ -1,0 +1,265 @@
+"""One Socket.IO connection to the server, from open to closed; it never comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+import ssl
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import engineio
+import socketio
+
+from pychat.client.errors import ServerUnreachable
+
+CONNECT_TIMEOUT: Final = 10.0
+CLOSE_TIMEOUT: Final = 2.0
+
+logger = logging.getLogger("pychat.client.socketio")
+# At INFO python-socketio logs every payload, passwords and tokens among them.
+logger.setLevel(logging.WARNING)
+logger.addHandler(logging.NullHandler())
+
+# The server answers a poll with all that waits; the library's default of 16 would drop the session.
+engineio.payload.Payload.max_decode_packets = 100_000
+
+
+class ConnectionLost(ServerUnreachable):
+    """The connection ended before the answer came."""
+
+
+class Connection:
+    """WebSocket first; HTTP long-polling where something on the way refuses that.
+
+    ``on_event`` gets the name and first argument of every event, synchronously and in order.
+    """
+
+    def __init__(self, address: str, on_event: Callable[[str, Any], None]) -> None:
+        self._address = address
+        self._on_event = on_event
+        self._socket: Any = None  # socketio.AsyncClient, which carries no types
+        self._http: aiohttp.ClientSession | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Its result is why, in one line."""
+        self.last_received = time.monotonic()
+
+    async def open(self) -> None:
+        """Raises ServerUnreachable with one line that says why."""
+        failure = await self._attempt("websocket")
+        if failure is not None and not failure.reached:
+            raise ServerUnreachable(failure.reason)
+        if failure is not None:
+            failure = await self._attempt("polling")
+        if failure is not None:
+            raise ServerUnreachable(failure.reason)
+
+    async def _attempt(self, transport: str) -> _Failure | None:
+        trace = aiohttp.TraceConfig()
+        failure = _Failure(self._address)
+        trace.on_request_exception.append(failure.exception)
+        trace.on_request_end.append(failure.response)
+        self._http = aiohttp.ClientSession(
+            trace_configs=[trace],
+            headers={"User-Agent": _user_agent()},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+        )
+        self._socket = socketio.AsyncClient(
+            reconnection=False,
+            handle_sigint=False,
+            logger=logger,
+            engineio_logger=logger,
+            http_session=self._http,
+        )
+        self._socket.on("*", self._received)
+        self._socket.on("disconnect", self._disconnected)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._socket.connect(
+                    self._address, transports=[transport], wait_timeout=CONNECT_TIMEOUT
+                )
+        except TimeoutError:
+            failure.timed_out()
+        except socketio.exceptions.ConnectionError as error:
+            failure.refused(str(error))
+        except aiohttp.ClientError as error:
+            failure.refused(str(error))
+        except BaseException:
+            await self._release()
+            raise
+        else:
+            return None
+        await self._release()
+        return failure
+
+    async def _release(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+        # The library's own loops end by themselves once the transport is gone.
+
+    def _received(self, event: str, data: Any = None, *_more: Any) -> None:
+        self.last_received = time.monotonic()
+        if not self.closed.done():
+            self._on_event(event, data)
+
+    def _disconnected(self, reason: str) -> None:
+        self._end(
+            "the server closed the connection"
+            if reason == socketio.AsyncClient.reason.SERVER_DISCONNECT
+            else "the connection was lost"
+        )
+
+    def _end(self, reason: str) -> None:
+        if not self.closed.done():
+            self.closed.set_result(reason)
+
+    def send(self, event: str, payload: Any, answered: Callable[[Any], None] | None = None) -> None:
+        """``payload`` is of JSON's types. ``answered`` gets the answer, in the order in which
+        answers and events arrive; it is never called once the connection has closed."""
+        if self.closed.done():
+            return
+        task = asyncio.ensure_future(self._emit(event, payload, self._answer(answered)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _answer(self, answered: Callable[[Any], None] | None) -> Callable[..., None] | None:
+        if answered is None:
+            return None
+
+        def callback(*arguments: Any) -> None:
+            self.last_received = time.monotonic()
+            if not self.closed.done():
+                answered(arguments[0] if arguments else None)
+
+        return callback
+
+    async def _emit(self, event: str, payload: Any, callback: Callable[..., None] | None) -> None:
+        try:
+            await self._socket.emit(event, payload, callback=callback)
+        except socketio.exceptions.SocketIOError:
+            self._end("the connection was lost")
+
+    async def request(self, event: str, payload: Any, within: float) -> Any:
+        """The answer. Raises ConnectionLost, or TimeoutError after ``within`` seconds."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(value: Any) -> None:
+            if not answer.done():
+                answer.set_result(value)
+
+        self.send(event, payload, answered)
+        await asyncio.wait(
+            (answer, self.closed), timeout=within, return_when=asyncio.FIRST_COMPLETED
+        )
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        if self.closed.done():
+            raise ConnectionLost(self.closed.result())
+        raise TimeoutError
+
+    def abort(self, reason: str) -> None:
+        """Ends it now; what waits is not sent. ``close`` is still to be called."""
+        self._end(reason)
+
+    async def close(self) -> None:
+        """Says goodbye where that is still possible, and lets go of the sockets."""
+        alive = not self.closed.done()
+        self._end("closed")
+        if self._socket is not None and alive:
+            with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._socket.disconnect()
+        await self._release()
+
+
+class _Failure:
+    """Why an attempt to connect failed, pieced together: the Socket.IO library keeps little of it.
+
+    ``reached``: somebody spoke HTTP there, so that another transport may still work.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._host = urlsplit(address).hostname or ""
+        self._status: int | None = None
+        self._error: BaseException | None = None
+        self.reached = False
+        self.reason = f"{address} does not answer"
+
+    async def exception(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        parameters: aiohttp.TraceRequestExceptionParams,
+    ) -> None:
+        self._error = parameters.exception
+
+    async def response(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        parameters: aiohttp.TraceRequestEndParams,
+    ) -> None:
+        self._status = parameters.response.status
+
+    def timed_out(self) -> None:
+        self.reason = f"{self._address} did not answer within {CONNECT_TIMEOUT:.0f} seconds"
+
+    def refused(self, text: str) -> None:
+        if self._error is not None:
+            self.reason = self._explain(self._error)
+        elif self._status is not None:
+            self.reached = True
+            self.reason = (
+                f"{self._address} answers, but not as a chat server (HTTP {self._status})"
+                if self._status != 101
+                else f"{self._address} answers, but not as a chat server ({text})"
+            )
+        else:
+            self.reason = f"{self._address} does not answer: {text}"
+
+    def _explain(self, error: BaseException) -> str:
+        match error:
+            case aiohttp.ClientConnectorCertificateError():
+                return self._untrusted(error.certificate_error)
+            case aiohttp.ClientConnectorDNSError():
+                return f"there is no host named {self._host}"
+            case aiohttp.ClientSSLError():
+                return f"{self._address} does not speak TLS: is it http:// rather than https://?"
+            case aiohttp.ClientOSError():
+                return f"{self._address} does not answer: {_os_reason(error)}"
+            case TimeoutError():
+                return f"{self._address} did not answer within {CONNECT_TIMEOUT:.0f} seconds"
+            case aiohttp.ServerDisconnectedError():
+                return f"{self._address} hangs up: is it https:// rather than http://?"
+            case _:
+                return f"{self._address} answers, but not as a chat server ({error})"
+
+    def _untrusted(self, error: Exception) -> str:
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
+        return (
+            f"the certificate of {self._host} is not trusted: {reason or error}; SSL_CERT_FILE "
+            "names a file of further authorities"
+        )
+
+
+def _os_reason(error: aiohttp.ClientOSError) -> str:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return (cause.strerror or str(cause)).lower()
+
+
+def _user_agent() -> str:
+    try:
+        number = version("pychat-socketio")
+    except PackageNotFoundError:
+        number = "0"
+    return f"pychat/{number} ({platform.system() or 'unknown'})"
