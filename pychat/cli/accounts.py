@@ -1,0 +1,63 @@
+"""Accounts as ``pychat user list`` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+import msgspec
+
+from pychat.client.safetext import safe_text
+from pychat.server.store.records import Account
+
+
+def print_accounts(accounts: Sequence[Account], *, as_lines: bool, as_table: bool) -> None:
+    """As lines of JSON, as a table for people, or as lines with tabs."""
+    if as_lines:
+        for account in accounts:
+            click.echo(_as_json(account))
+    elif as_table:
+        _print_table(accounts)
+    else:
+        for account in accounts:
+            click.echo("\t".join(cell.expandtabs(1) for cell in _cells(account)))
+
+
+def _as_json(account: Account) -> str:
+    fields = {
+        "id": account.id,
+        "alias": account.alias,
+        "state": _state(account),
+        "createdAt": _time(account.created_at),
+        "lastSeen": _time(account.last_seen_at) or None,
+    }
+    return msgspec.json.encode(fields).decode()
+
+
+def _print_table(accounts: Sequence[Account]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("id", "alias", "state", "last seen", box=None, pad_edge=False)
+    for account in accounts:
+        table.add_row(*(Text(cell) for cell in _cells(account)))
+    Console().print(table)
+
+
+def _cells(account: Account) -> tuple[str, ...]:
+    texts = (safe_text(text, multiline=False) for text in (account.id, account.alias))
+    return (*texts, _state(account), _time(account.last_seen_at))
+
+
+def _state(account: Account) -> str:
+    if account.disabled:
+        return "disabled"
+    return "active" if account.password_hash else "no password"
+
+
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")[:19] + "Z"

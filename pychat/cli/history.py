@@ -1,0 +1,60 @@
+"""``pychat history``: what was said in a conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pychat.cli.login import Login, logged_in, run
+from pychat.cli.options import Command, login_options, option
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+    from pychat.client.models import Message
+
+
+@click.command(cls=Command)
+@login_options
+@option(
+    "--with",
+    "name",
+    required=True,
+    metavar="NAME",
+    help="The conversation: a login id, '#room' (quote it) or ALL.",
+)
+@option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    metavar="NUMBER",
+    help="How many messages, counted from the newest.",
+)
+@option("--json", "as_lines", is_flag=True, help="Lines of JSON, as 'pychat listen' prints.")
+def history(login: Login, name: str, limit: int, as_lines: bool) -> None:
+    """Show what was said in a conversation, oldest first."""
+    from pychat.cli.messages import as_json, as_text
+
+    async def print_history() -> None:
+        async with logged_in(login) as client:
+            messages = await newest(client, name, limit)
+        for message in messages:
+            click.echo(as_json(message) if as_lines else as_text(message))
+
+    run(print_history())
+
+
+async def newest(client: ChatClient, name: str, limit: int) -> list[Message]:
+    """The newest messages of a conversation, oldest first."""
+    from pychat.protocol import MAX_LIMIT
+
+    messages: list[Message] = []
+    while len(messages) < limit:
+        before = messages[0].seq if messages else None
+        page = await client.history(
+            name, before=before, limit=min(MAX_LIMIT, limit - len(messages))
+        )
+        messages = page.messages + messages
+        if not page.has_more or not page.messages:
+            break
+    return messages

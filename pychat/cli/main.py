@@ -1,0 +1,88 @@
+"""The command ``pychat``: its subcommands, imported when used, and how every error ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+import click
+
+from pychat.cli.lazy import LazyGroup
+
+COMMANDS: Final = {
+    "serve": ("pychat.cli.serve:serve", "Run a chat server."),
+    "connect": ("pychat.cli.connect:connect", "Open the chat in this terminal."),
+    "demo": ("pychat.cli.demo:demo", "Try it alone: a server in memory and a bot to talk to."),
+    "send": ("pychat.cli.send:send", "Send one message."),
+    "listen": ("pychat.cli.listen:listen", "Print messages as they arrive, as lines of JSON."),
+    "history": ("pychat.cli.history:history", "Show what was said in a conversation."),
+    "users": ("pychat.cli.users:users", "List whom one could write to."),
+    "user": ("pychat.cli.user:user", "Manage the accounts in a server's store."),
+}
+
+INTERRUPTED: Final = 128 + 2
+
+
+def print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"pychat {version('pychat-socketio')}")
+    context.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every option is also a variable (PYCHAT_PORT) and a key of pychat.toml (port), "
+    "in the working directory or the user's configuration folder.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """Real-time chat in the terminal and the browser, over Socket.IO."""
+
+
+def main() -> None:
+    """Exits with 0, with 1 after a failure, with 2 after wrong usage: one line on stderr each."""
+    try:
+        result = cli.main(prog_name="pychat", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group without a subcommand: the help is the answer.
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "pychat"
+        complain(f"{error.format_message()} See '{path} --help'.")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        complain(error.format_message())
+        sys.exit(error.exit_code)
+    except click.Abort as error:
+        if isinstance(error.__cause__, EOFError):
+            complain("the input ended before an answer was given")
+            sys.exit(1)
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # no traceback reaches a user
+        if os.environ.get("PYCHAT_TRACEBACK"):
+            raise
+        complain(
+            f"this is a fault in pychat, please report it: {type(error).__name__}: {error} "
+            "(PYCHAT_TRACEBACK=1 shows where)"
+        )
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def complain(message: str) -> None:
+    """One line on standard error, whatever the message is made of."""
+    click.echo("Error: " + " ".join(message.split()), err=True)

@@ -1,0 +1,52 @@
+"""A message as a command prints it: a line of JSON for programs, text for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from pychat.client.models import Message
+from pychat.client.safetext import safe_text
+
+
+def as_json(message: Message) -> str:
+    """One line; the fields are named as in docs/protocol.md. No line feed at the end."""
+    fields: dict[str, object] = {
+        "with": message.conversation,
+        "id": message.id,
+        "seq": message.seq,
+    }
+    if message.removed:
+        fields["removed"] = True
+    else:
+        fields |= {
+            "sender": message.sender,
+            "data": message.text,
+            "sentAt": _utc(message.sent_at),
+            "clientId": message.client_id,
+        }
+    return msgspec.json.encode(fields).decode()
+
+
+def as_text(message: Message, *, conversation: bool = False) -> str:
+    """Time, sender and text, safe to show in a terminal; further lines of it are indented.
+
+    ``conversation``: names the room or ALL too, where messages of several are mixed.
+    """
+    if message.removed:
+        return f"[{_local(message.sent_at)}] (removed)" if message.sent_at else "(removed)"
+    sender = safe_text(message.sender, multiline=False)
+    if conversation and message.conversation != message.sender:
+        sender += f" → {safe_text(message.conversation, multiline=False)}"
+    text = safe_text(message.text).replace("\n", "\n    ")
+    return f"[{_local(message.sent_at)}] {sender}: {text}"
+
+
+def _utc(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

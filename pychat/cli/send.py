@@ -1,0 +1,45 @@
+"""``pychat send``: one message."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pychat.cli.login import Login, logged_in, run
+from pychat.cli.options import Command, login_options, option
+
+
+@click.command(cls=Command)
+@login_options
+@option(
+    "--to",
+    required=True,
+    metavar="NAME",
+    help="Whom: a login id, '#room' (quote it) or ALL.",
+)
+@click.argument("text")
+def send(login: Login, to: str, text: str) -> None:
+    """Send one message.
+
+    TEXT is the message; '-' reads it from standard input. Returns when the server has stored it.
+    """
+    if text == "-":
+        text = _standard_input()
+    if not text:
+        raise click.UsageError("The message is empty.")
+
+    async def deliver() -> None:
+        async with logged_in(login) as client:
+            await client.send(to, text)
+
+    run(deliver())
+
+
+def _standard_input() -> str:
+    """All of it, without the line feed that ``echo`` adds."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise click.ClickException("standard input is not UTF-8 text") from None
+    return text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,201 @@
+"""``pychat user``: the accounts in a server's store, beside the running server or without it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pychat.cli.options import Command, option, password_options
+from pychat.cli.password import WAYS, ask_password, can_ask, given_password
+from pychat.cli.places import default_store
+
+if TYPE_CHECKING:
+    from pychat.server.store import Store
+    from pychat.server.store.records import Account
+
+store_option = option(
+    "--store",
+    default=default_store,
+    metavar="ADDRESS",
+    show_default="the user's data folder",
+    help="The server's store: sqlite:///path/to/chat.db or mongodb://host/database.",
+)
+
+
+@click.group()
+def user() -> None:
+    """Manage the accounts in a server's store.
+
+    The server may be running: it notices.
+    """
+
+
+@user.command(cls=Command)
+@store_option
+@option("--alias", default="", metavar="NAME", help="The name shown beside the id.")
+@password_options
+@click.argument("id")
+def add(
+    store: str, alias: str, password_file: str | None, password_command: str | None, id: str
+) -> None:
+    """Make an account."""
+    _check_id(id)
+    _check_alias(alias)
+    password = _new_password(id, password_file, password_command)
+
+    async def make() -> None:
+        from pychat.server.store import AlreadyExists
+
+        async with opened(store) as opened_store:
+            try:
+                await opened_store.create_account(
+                    id, alias or id, hashed(password), int(time.time() * 1000)
+                )
+            except AlreadyExists:
+                raise click.ClickException(f"the id {id} is taken") from None
+
+    run(make())
+    tell(f"Made the account {id}.")
+
+
+@user.command(cls=Command)
+@store_option
+@password_options
+@click.argument("id")
+def passwd(store: str, password_file: str | None, password_command: str | None, id: str) -> None:
+    """Set an account's password; everything logged in with the old one is logged out."""
+    password = _new_password(id, password_file, password_command)
+
+    async def change() -> None:
+        async with opened(store) as opened_store:
+            account = await existing(opened_store, id)
+            await opened_store.update_account(account.key, password_hash=hashed(password))
+            sessions = await opened_store.sessions(account.key)
+            await opened_store.revoke_sessions(account.key, [session.id for session in sessions])
+
+    run(change())
+    tell(f"Changed the password of {id}.")
+
+
+@user.command(cls=Command)
+@store_option
+@click.argument("id")
+def disable(store: str, id: str) -> None:
+    """Lock an account out; its messages stay."""
+    run(_set_disabled(store, id, True))
+    tell(f"Disabled {id}.")
+
+
+@user.command(cls=Command)
+@store_option
+@click.argument("id")
+def enable(store: str, id: str) -> None:
+    """Let a disabled account in again."""
+    run(_set_disabled(store, id, False))
+    tell(f"Enabled {id}.")
+
+
+@user.command("list", cls=Command)
+@store_option
+@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+def list_(store: str, as_lines: bool) -> None:
+    """List the accounts.
+
+    A table in a terminal, else lines of id, alias, state and last login with tabs between.
+    """
+
+    async def collect() -> None:
+        from pychat.cli.accounts import print_accounts
+
+        async with opened(store) as opened_store:
+            accounts = [account async for account in opened_store.all_accounts()]
+        print_accounts(accounts, as_lines=as_lines, as_table=sys.stdout.isatty())
+
+    run(collect())
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Runs a command on the store; what the store raises is the one line of failure."""
+    from pychat.server.store import StoreError
+
+    try:
+        asyncio.run(main)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@asynccontextmanager
+async def opened(address: str) -> AsyncIterator[Store]:
+    """The store, not held against a running server. Raises StoreError."""
+    from pychat.server.store import open_store
+
+    if address.startswith("memory:"):
+        raise click.UsageError("memory: is gone with its server, there are no accounts to manage.")
+    store = open_store(address, exclusive=False)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def existing(store: Store, id: str) -> Account:
+    account = await store.account(id)
+    if account is None:
+        raise click.ClickException(f"there is no account {id} in {store.location}")
+    return account
+
+
+def hashed(password: str) -> str:
+    from pychat.server.chat.passwords import hash_password
+
+    return hash_password(password)
+
+
+def tell(message: str) -> None:
+    """For people: nothing but data goes to an output that is not a terminal."""
+    if sys.stdout.isatty():
+        click.echo(message)
+
+
+async def _set_disabled(address: str, id: str, disabled: bool) -> None:
+    async with opened(address) as store:
+        account = await existing(store, id)
+        await store.update_account(account.key, disabled=disabled)
+
+
+def _new_password(id: str, file: str | None, command: str | None) -> str:
+    from pychat.protocol import MAX_PASSWORD_CHARACTERS
+
+    password = given_password(file, command)
+    if password is None:
+        if not can_ask():
+            raise click.UsageError(f"There is no terminal to ask for the password: {WAYS}.")
+        password = ask_password(f"New password of {id}", twice=True)
+    if not 1 <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        raise click.ClickException(
+            f"a password must have 1 to {MAX_PASSWORD_CHARACTERS} characters"
+        )
+    return password
+
+
+def _check_id(id: str) -> None:
+    from pychat.protocol import ProtocolError, check_id
+
+    try:
+        check_id(id, "ID")
+    except ProtocolError as error:
+        raise click.UsageError(f"{error}.") from None
+
+
+def _check_alias(alias: str) -> None:
+    from pychat.protocol import MAX_ALIAS_CHARACTERS
+
+    if len(alias) > MAX_ALIAS_CHARACTERS:
+        raise click.UsageError(f"--alias must have at most {MAX_ALIAS_CHARACTERS} characters.")

@@ -1,0 +1,76 @@
+"""``pychat users``: whom one could write to."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pychat.cli.login import Login, logged_in, run
+from pychat.cli.options import Command, login_options, option
+
+if TYPE_CHECKING:
+    from pychat.client.models import User
+
+
+@click.command(cls=Command)
+@login_options
+@option(
+    "--limit",
+    type=click.IntRange(min=1, max=100),
+    default=100,
+    metavar="NUMBER",
+    help="How many at most.",
+)
+@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@click.argument("query", default="")
+def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
+    """List whom one could write to.
+
+    QUERY: only those whose id or alias has a word that begins with it. A table in a terminal,
+    else lines of id, alias and online or offline with tabs between.
+    """
+
+    async def print_users() -> None:
+        async with logged_in(login) as client:
+            found = await client.users(query, limit)
+        if as_lines:
+            print_json(found)
+        elif sys.stdout.isatty():
+            print_table(found)
+        else:
+            print_lines(found)
+
+    run(print_users())
+
+
+def print_json(users: list[User]) -> None:
+    import msgspec
+
+    for user in users:
+        click.echo(msgspec.json.encode(user).decode())
+
+
+def print_lines(users: list[User]) -> None:
+    from pychat.client.safetext import safe_text
+
+    for user in users:
+        # A tab is a separator here, so an alias may not hold one.
+        cells = (user.id, user.alias, "online" if user.online else "offline")
+        click.echo("\t".join(safe_text(cell, multiline=False).expandtabs(1) for cell in cells))
+
+
+def print_table(users: list[User]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pychat.client.safetext import safe_text
+
+    table = Table("", "id", "alias", box=None, pad_edge=False, header_style="bold")
+    for user in sorted(users, key=lambda user: not user.online):
+        dot = Text("●", style="green") if user.online else Text("○", style="dim")
+        cells = (Text(safe_text(cell, multiline=False)) for cell in (user.id, user.alias))
+        table.add_row(dot, *cells)
+    Console().print(table)
