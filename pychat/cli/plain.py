@@ -1,0 +1,139 @@
+"""The chat without a screen: lines in, lines out, for pipes and screen readers."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import click
+
+from pychat.cli.messages import as_text
+from pychat.client import ChatClient, RequestRefused
+from pychat.client.events import StatusChanged
+from pychat.client.models import ConnectionState
+from pychat.client.safetext import safe_text
+
+HELP = """/msg NAME [TEXT]  talk to NAME from here on: a login id, #room or ALL
+/help             this
+/quit             leave (so does the end of the input)
+Every other line is sent to whom you talk to. A line may start with // for one /."""
+
+
+class PlainChat:
+    """What is typed goes to one conversation at a time, what arrives is shown from all of them.
+
+    Messages go to standard output, everything else to standard error.
+    """
+
+    def __init__(self, client: ChatClient, conversation: str | None) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._interactive = sys.stdin.isatty()
+        self.refused = 0
+        """How many lines could not be sent."""
+
+    async def run(self, lines: AsyncIterator[str]) -> None:
+        """Returns when the lines end, all of them being sent, or at ``/quit``.
+
+        The client must be connected.
+        """
+        if self._interactive:
+            self._note(f"Connected to {self._client.server} as {self._client.user}. /help helps.")
+        tasks = [
+            asyncio.create_task(self._send_all(lines)),
+            asyncio.create_task(self._show_messages()),
+            asyncio.create_task(self._show_status()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send_all(self, lines: AsyncIterator[str]) -> None:
+        async for line in lines:
+            if line == "/quit":
+                return
+            try:
+                await self._take(line)
+            except RequestRefused as refusal:
+                self.refused += 1
+                self._note(f"Not sent: {refusal}")
+
+    async def _take(self, line: str) -> None:
+        if line.startswith("//"):
+            line = line[1:]
+        elif line.startswith("/"):
+            command, _, rest = line.partition(" ")
+            if command == "/msg" and rest.strip():
+                self._conversation, _, line = rest.strip().partition(" ")
+            elif command == "/help":
+                return self._note(HELP)
+            else:
+                self.refused += 1
+                return self._note(f"There is no command {safe_text(command)}. /help helps.")
+        if not line.strip():
+            return None
+        if self._conversation is None:
+            self.refused += 1
+            return self._note("To whom? Write /msg NAME first, or start with --with NAME.")
+        await self._client.send(self._conversation, line)
+        return None
+
+    async def _show_messages(self) -> None:
+        async for message in self._client.messages():
+            click.echo(as_text(message, conversation=True))
+            if self._interactive:
+                await self._client.mark_read(message.conversation, message.seq)
+
+    async def _show_status(self) -> None:
+        shown = self._client.status.state
+        async for event in self._client.events():
+            if not isinstance(event, StatusChanged) or event.status.state is shown:
+                continue
+            shown = event.status.state
+            if shown is ConnectionState.OFFLINE:
+                self._note(f"Offline: {event.status.reason}. Trying again.")
+            elif shown is ConnectionState.ONLINE:
+                self._note("Online again.")
+            elif shown is ConnectionState.REFUSED:
+                raise click.ClickException(event.status.reason)
+
+    def _note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+async def standard_input() -> AsyncIterator[str]:
+    """The lines of standard input, without their ends; from a terminal, a pipe or a file."""
+    queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        # Not through sys.stdin: a thread that waits in its buffer breaks the interpreter's exit.
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        rest = ""
+        # The loop is gone when the chat ended first; nobody wants the lines then.
+        with suppress(RuntimeError, asyncio.CancelledError):
+            while chunk := os.read(0, 65536):
+                *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+                for line in lines:
+                    put(line.removesuffix("\r"))
+            if rest:
+                put(rest)
+            put(None)
+
+    def put(line: str | None) -> None:
+        asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+
+    # No event loop watches regular files, so a thread waits; it must not keep the process alive.
+    threading.Thread(target=read, name="pychat-standard-input", daemon=True).start()
+    while (line := await queue.get()) is not None:
+        yield line
