@@ -1,0 +1,147 @@
+/** The page of one logged-in user: joins the views, the address and the keys to the chat. */
+import { byId } from "./dom.js";
+import { Chat } from "./chat.js";
+import { Composer } from "./views/composer.js";
+import { FinderView } from "./views/finder.js";
+import { HeaderView } from "./views/header.js";
+import { ListView } from "./views/list.js";
+import { LogView } from "./views/log.js";
+import { RoomsView } from "./views/rooms.js";
+import { SessionsView } from "./views/sessions.js";
+import { RoomActions } from "./room-actions.js";
+
+export class App {
+  /**
+   * @param {import("./connection.js").Connection} connection
+   * @param {string} me
+   * @param {{logOut: () => void, switchUser: () => void}} account
+   */
+  constructor(connection, me, account) {
+    const chat = new Chat(connection, me);
+    this.chat = chat;
+    this.#log = new LogView(chat, (conversation) => chat.cursors.seen(conversation));
+    this.#composer = new Composer(chat, () => this.#wrote());
+    const open = (/** @type {string} */ name, seq = 0) => this.open(name, seq);
+    this.#list = new ListView(chat, open);
+    const rooms = new RoomsView(chat, open);
+    this.#finder = new FinderView(chat, open, (id) => rooms.join(id));
+    const actions = new RoomActions(chat, () => this.close());
+    this.#header = new HeaderView(chat, (action) => actions.run(action));
+    const sessions = new SessionsView(chat);
+    chat.on("incoming", (conversation) => conversation === chat.active && this.#log.mark());
+    chat.on("gone", (conversation) => conversation === chat.active && this.close());
+    addEventListener("hashchange", () => this.#fromAddress());
+    addEventListener("keydown", (event) => this.#key(event));
+    byId("back").addEventListener("click", () => this.close());
+    byId("new-room").addEventListener("click", () => rooms.show());
+    byId("own-actions").addEventListener("click", (/** @type {Event} */ event) => {
+      const action = /** @type {HTMLElement} */ (event.target).dataset.action;
+      if (!action) return;
+      byId("own-menu").open = false;
+      if (action === "sessions") sessions.show();
+      if (action === "switch") account.switchUser();
+      if (action === "logout") account.logOut();
+    });
+    byId("own-id").textContent = me;
+    byId("app").hidden = false;
+    this.#fromAddress();
+  }
+  #log;
+  #composer;
+  #list;
+  #finder;
+  #header;
+  #wantedSeq = 0;
+
+  /**
+   * Opens a conversation, by way of the address, so that "back" leads back.
+   * @param {string} name
+   * @param {number} [seq] a message to show
+   */
+  open(name, seq = 0) {
+    this.#wantedSeq = seq;
+    const hash = `#${encodeURIComponent(name)}`;
+    if (location.hash === hash) this.#show(name);
+    else location.hash = hash;
+  }
+
+  /** Back to the list. */
+  close() {
+    history.pushState(null, "", location.pathname);
+    this.#fromAddress();
+  }
+
+  #fromAddress() {
+    let name = "";
+    try {
+      name = decodeURIComponent(location.hash.slice(1));
+    } catch {
+      // not an address that this page made
+    }
+    this.#show(name);
+  }
+
+  /** @param {string} name */
+  #show(name) {
+    const chat = this.chat;
+    const last = chat.active;
+    const conversation = name ? chat.conversation(name) : null;
+    chat.active = conversation;
+    byId("app").dataset.pane = conversation ? "chat" : "list";
+    byId("welcome").hidden = Boolean(conversation);
+    byId("chat").hidden = !conversation;
+    const seq = this.#wantedSeq;
+    this.#wantedSeq = 0;
+    if (conversation !== last || seq) this.#log.open(conversation, seq);
+    this.#header.open(conversation);
+    this.#composer.open(conversation);
+    this.#list.activate(name);
+    if (conversation) this.#composer.focus();
+    else if (last) byId("conversations").querySelector("button")?.focus();
+    if (conversation && !conversation.lastSeq) this.#lookUp(conversation);
+    chat.emit("opened", conversation);
+  }
+
+  /**
+   * The server does not list a conversation without messages: ask who that is.
+   * @param {import("./conversation.js").Conversation} conversation
+   */
+  async #lookUp(conversation) {
+    if (conversation.kind !== "person") return;
+    try {
+      const answer = await this.chat.connection.request("users", { query: conversation.name });
+      const user = answer.users.find((/** @type {{id: string}} */ one) => one.id === conversation.name);
+      if (!user) return;
+      conversation.alias = user.alias;
+      conversation.online = user.online;
+      this.chat.emit("log", conversation);
+      this.chat.emit("conversations");
+    } catch {
+      // Only a nicety: the name itself will do.
+    }
+  }
+
+  #wrote() {
+    const { active } = this.chat;
+    if (active) active.newAfter = 0;
+    this.#log.toEnd();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.isComposing || document.querySelector("dialog[open]")) return;
+    if ((event.ctrlKey || event.metaKey) && event.key === "k") {
+      event.preventDefault();
+      if (byId("app").dataset.pane === "chat" && !byId("sidebar").checkVisibility()) this.close();
+      this.#finder.focus();
+    } else if (event.altKey && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+      event.preventDefault();
+      const { names } = this.#list;
+      const at = names.indexOf(this.chat.active?.name ?? "");
+      const next = names[at + (event.key === "ArrowDown" ? 1 : -1)];
+      if (next) this.open(next);
+    } else if (event.key === "Escape" && this.chat.active && !event.defaultPrevented) {
+      this.close();
+    }
+  }
+}

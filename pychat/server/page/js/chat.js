@@ -1,0 +1,173 @@
+/** What the page knows: one user's conversations, kept true by the connection's events. */
+import { Conversation } from "./conversation.js";
+import { Cursors } from "./cursors.js";
+import { Drafts } from "./drafts.js";
+import { Emitter } from "./emitter.js";
+import { Outbox } from "./outbox.js";
+import { conversationOf, EVERYONE } from "./protocol.js";
+import { Sync } from "./sync.js";
+import { Typing } from "./typing.js";
+
+/** @typedef {import("./protocol.js").Message} Message */
+/** @typedef {import("./protocol.js").Summary} Summary */
+/** @typedef {import("./protocol.js").Room} Room */
+
+/**
+ * Emits `conversations` (the list changed), `log` (a Conversation changed), `incoming`
+ * (Conversation, Message: somebody else's, just now), `typing` (name), `rooms`.
+ */
+export class Chat extends Emitter {
+  /**
+   * @param {import("./connection.js").Connection} connection
+   * @param {string} me the id that is logged in
+   */
+  constructor(connection, me) {
+    super();
+    this.connection = connection;
+    this.me = me;
+    /** @type {Map<string, Conversation>} */
+    this.conversations = new Map();
+    /** The open one. @type {Conversation | null} */
+    this.active = null;
+    /** @type {Room[]} */
+    this.rooms = [];
+    this.cursors = new Cursors(this);
+    this.drafts = new Drafts(me);
+    this.outbox = new Outbox(connection, me);
+    this.sync = new Sync(this);
+    this.typing = new Typing(this);
+    this.conversation(EVERYONE);
+    for (const name of this.outbox.names) this.conversation(name);
+    this.outbox.on("sent", (_pending, message) => this.#note(message, false));
+    this.outbox.on("change", (name) => this.#changed(this.conversation(name)));
+    connection.on("server:message", (message) => this.#note(message, true));
+    connection.on("server:receipt", (receipt) => this.#noteReceipt(receipt));
+    connection.on("server:presence", (presence) => this.#notePresence(presence));
+    connection.on("server:removed", (removed) => this.#noteRemoved(removed));
+    connection.on("server:room", () => this.refresh());
+    connection.on("online", () => this.refresh());
+  }
+
+  /** Everything unread, in all conversations. */
+  get unread() {
+    let sum = 0;
+    for (const conversation of this.conversations.values()) sum += conversation.unread;
+    return sum;
+  }
+
+  /**
+   * The conversation of that name, made if it is not known yet.
+   * @param {string} name
+   */
+  conversation(name) {
+    let conversation = this.conversations.get(name);
+    if (!conversation) {
+      conversation = new Conversation(name);
+      this.conversations.set(name, conversation);
+    }
+    return conversation;
+  }
+
+  /** What an id is called. @param {string} id */
+  aliasOf(id) {
+    return this.conversations.get(id)?.alias || id;
+  }
+
+  /** Asks for everything that may have changed, and sends what waits. */
+  async refresh() {
+    this.outbox.flush();
+    try {
+      await Promise.all([this.sync.refresh(), this.refreshRooms()]);
+    } catch {
+      // Unanswered or refused for now: the next login asks again.
+    }
+    this.emit("conversations");
+  }
+
+  async refreshRooms() {
+    const answer = await this.connection.request("room", { command: "list" });
+    this.rooms = answer.rooms;
+    this.emit("rooms");
+  }
+
+  /** @param {Summary} summary */
+  noteSummary(summary) {
+    const conversation = this.conversation(summary.with);
+    conversation.merge(summary);
+    this.cursors.repair(conversation, summary);
+    this.#changed(conversation);
+  }
+
+  /**
+   * Rooms that are not in the server's list any more are gone; people stay.
+   * @param {Set<string>} names
+   */
+  keepOnly(names) {
+    for (const conversation of this.conversations.values()) {
+      if (conversation.kind !== "room" || names.has(conversation.name)) continue;
+      this.conversations.delete(conversation.name);
+      this.emit("gone", conversation);
+    }
+    this.emit("conversations");
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} live whether the server pushed it (not our own send's answer)
+   */
+  #note(message, live) {
+    const name = conversationOf(message, this.me);
+    const isNew = !this.conversations.has(name);
+    const conversation = this.conversation(name);
+    const before = conversation.lastSeq;
+    const outcome = conversation.add(message);
+    if (message.sender === this.me && message.clientId && live) this.outbox.discard(message.clientId);
+    if (conversation.lastSeq > before && message.sender !== this.me) {
+      conversation.unread += isNew ? 1 : conversation.lastSeq - before;
+      this.typing.wrote(name, /** @type {string} */ (message.sender));
+      this.emit("incoming", conversation, message);
+    }
+    if (isNew) this.refresh();
+    if (outcome === "gap") this.sync.catchUp(conversation).catch(() => {});
+    if (live) this.cursors.received(conversation);
+    this.#changed(conversation);
+  }
+
+  /** @param {{with: string, by: string, kind: "delivered" | "read", seq: number}} receipt */
+  #noteReceipt({ with: name, by, kind, seq }) {
+    const conversation = this.conversation(name);
+    if (by === this.me) {
+      conversation.deliveredSeq = Math.max(conversation.deliveredSeq, seq);
+      if (kind === "read" && seq > conversation.readSeq) {
+        conversation.readSeq = seq;
+        conversation.unread = Math.min(conversation.unread, Math.max(0, conversation.lastSeq - seq));
+      }
+    } else {
+      conversation.peerDeliveredSeq = Math.max(conversation.peerDeliveredSeq, seq);
+      if (kind === "read") conversation.peerReadSeq = Math.max(conversation.peerReadSeq, seq);
+    }
+    this.#changed(conversation);
+  }
+
+  /** @param {{id: string, alias: string, online: boolean, lastSeen: string | null}} presence */
+  #notePresence({ id, alias, online, lastSeen }) {
+    const conversation = this.conversations.get(id);
+    if (!conversation) return;
+    Object.assign(conversation, { alias, online, lastSeen });
+    this.#changed(conversation);
+  }
+
+  /** @param {{with: string, seq: number}} removed */
+  #noteRemoved({ with: name, seq }) {
+    const conversation = this.conversations.get(name);
+    if (!conversation) return;
+    conversation.remove(seq);
+    this.#changed(conversation);
+  }
+
+  /** @param {Conversation} conversation */
+  #changed(conversation) {
+    this.emit("log", conversation);
+    this.emit("conversations");
+  }
+}

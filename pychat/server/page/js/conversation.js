@@ -1,0 +1,138 @@
+/** One conversation: what the server says about it, and an unbroken run of its messages. */
+import { EVERYONE, ROOM_PREFIX } from "./protocol.js";
+
+/** @typedef {import("./protocol.js").Message} Message */
+/** @typedef {import("./protocol.js").Summary} Summary */
+
+/** How many messages stay in memory when a conversation is left. */
+const KEPT = 150;
+
+export class Conversation {
+  /** @param {string} name a login id, `#roomId` or `ALL` */
+  constructor(name) {
+    this.name = name;
+    this.alias = "";
+    this.online = false;
+    /** @type {string | null} */
+    this.lastSeen = null;
+    this.firstSeq = 1;
+    this.lastSeq = 0;
+    this.deliveredSeq = 0;
+    this.readSeq = 0;
+    this.peerDeliveredSeq = 0;
+    this.peerReadSeq = 0;
+    this.unread = 0;
+    /** @type {Message | null} */
+    this.last = null;
+    /** An unbroken run of seqs, oldest first. @type {Message[]} */
+    this.messages = [];
+    this.loaded = false;
+    this.hasOlder = true;
+    /** The "new messages" line stands after this seq; 0 for none. */
+    this.newAfter = 0;
+  }
+
+  get kind() {
+    if (this.name === EVERYONE) return "everyone";
+    return this.name.startsWith(ROOM_PREFIX) ? "room" : "person";
+  }
+
+  get title() {
+    if (this.kind === "everyone") return "Everyone";
+    if (this.alias) return this.alias;
+    return this.kind === "room" ? this.name.slice(ROOM_PREFIX.length) : this.name;
+  }
+
+  get oldestSeq() {
+    return this.messages[0]?.seq ?? 0;
+  }
+
+  get newestSeq() {
+    return this.messages.at(-1)?.seq ?? 0;
+  }
+
+  /** Whether there are messages after those in memory. */
+  get hasNewer() {
+    return this.loaded && this.newestSeq < this.lastSeq;
+  }
+
+  /** @param {Summary} summary */
+  merge(summary) {
+    const current = summary.lastSeq >= this.lastSeq;
+    this.alias = summary.alias;
+    this.online = summary.online;
+    if (summary.online) this.lastSeen = null;
+    this.firstSeq = summary.firstSeq;
+    this.deliveredSeq = Math.max(this.deliveredSeq, summary.deliveredSeq);
+    this.readSeq = Math.max(this.readSeq, summary.readSeq);
+    this.peerDeliveredSeq = Math.max(this.peerDeliveredSeq, summary.peerDeliveredSeq);
+    this.peerReadSeq = Math.max(this.peerReadSeq, summary.peerReadSeq);
+    if (!current) return;
+    this.lastSeq = summary.lastSeq;
+    this.last = summary.last;
+    this.unread = this.readSeq >= this.lastSeq ? 0 : summary.unread;
+  }
+
+  /**
+   * Takes in a message as it happens.
+   * @param {Message} message
+   * @returns {"added" | "known" | "gap"} gap: some before it are missing, fetch them
+   */
+  add(message) {
+    if (message.seq <= this.lastSeq && (!this.loaded || message.seq <= this.newestSeq)) return "known";
+    const complete = this.newestSeq === this.lastSeq;
+    if (message.seq > this.lastSeq) {
+      this.lastSeq = message.seq;
+      this.last = message;
+    }
+    if (!this.loaded) return "added";
+    if (message.seq === this.newestSeq + 1 || (!this.messages.length && message.seq <= this.firstSeq)) {
+      this.messages.push(message);
+      return "added";
+    }
+    return complete ? "gap" : "known";
+  }
+
+  /** @param {Message[]} page oldest first, the newest there are or any run */
+  replace(page) {
+    this.messages = page;
+    this.loaded = true;
+    this.#notePage(page);
+  }
+
+  /** @param {Message[]} page oldest first */
+  append(page) {
+    const newest = this.newestSeq;
+    this.messages.push(...page.filter((message) => message.seq > newest));
+    this.#notePage(page);
+  }
+
+  /** @param {Message[]} page oldest first */
+  prepend(page) {
+    const oldest = this.oldestSeq;
+    this.messages.unshift(...page.filter((message) => message.seq < oldest));
+  }
+
+  /** @param {number} seq */
+  remove(seq) {
+    const index = this.messages.findIndex((message) => message.seq === seq);
+    if (index >= 0) this.messages[index] = { id: this.messages[index].id, seq, removed: true };
+    if (this.last?.seq === seq) this.last = { id: this.last.id, seq, removed: true };
+  }
+
+  /** Frees what is far above; scrolling up fetches it again. */
+  trim() {
+    this.newAfter = 0;
+    if (this.messages.length <= KEPT || this.hasNewer) return;
+    this.messages = this.messages.slice(-KEPT);
+    this.hasOlder = true;
+  }
+
+  /** @param {Message[]} page */
+  #notePage(page) {
+    const newest = page.at(-1);
+    if (!newest || newest.seq < this.lastSeq) return;
+    this.lastSeq = newest.seq;
+    this.last = newest;
+  }
+}

@@ -1,0 +1,57 @@
+/** Times and days as people say them, in the browser's language. */
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short" });
+const shortDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const longDate = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const fullDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const DAY_MS = 86_400_000;
+
+/** 14:05 @param {Date} date */
+export function timeOf(date) {
+  return clock.format(date);
+}
+
+/** Everything, for a tooltip. @param {Date} date */
+export function exactTime(date) {
+  return exact.format(date);
+}
+
+/** A key that is equal on one calendar day. @param {Date} date */
+export function dayKey(date) {
+  return `${date.getFullYear()}-${date.getMonth() + 1}-${date.getDate()}`;
+}
+
+/** How many midnights ago. @param {Date} date */
+function daysAgo(date) {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  return Math.round((midnight - new Date(date).setHours(0, 0, 0, 0)) / DAY_MS);
+}
+
+/** Today, Yesterday, Monday 3 November, 3 November 2024 @param {Date} date */
+export function dayOf(date) {
+  const days = daysAgo(date);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return days > 0 && days < 180 ? longDate.format(date) : fullDate.format(date);
+}
+
+/** 14:05, Mon, 3 Nov: as short as the list wants it. @param {Date} date */
+export function listTime(date) {
+  const days = daysAgo(date);
+  if (days <= 0) return timeOf(date);
+  if (days === 1) return "Yesterday";
+  return days < 7 ? weekday.format(date) : shortDate.format(date);
+}
+
+/** last seen today at 14:05 @param {string | null} lastSeen RFC 3339 */
+export function seenText(lastSeen) {
+  if (!lastSeen) return "offline";
+  const date = new Date(lastSeen);
+  const minutes = Math.floor((Date.now() - date.getTime()) / 60_000);
+  if (minutes < 1) return "last seen just now";
+  if (minutes < 60) return `last seen ${minutes} min ago`;
+  const day = daysAgo(date) === 0 ? "today" : daysAgo(date) === 1 ? "yesterday" : shortDate.format(date);
+  return `last seen ${day} at ${timeOf(date)}`;
+}

@@ -1,0 +1,82 @@
+/** The wire as the page sees it: constants, payload types, and the names of conversations. */
+
+export const PROTOCOL = 1;
+export const EVERYONE = "ALL";
+export const ROOM_PREFIX = "#";
+export const MAX_DATA_BYTES = 64 * 1024;
+export const PAGE_LIMIT = 50;
+export const MAX_LIMIT = 100;
+
+/**
+ * A stored message. One that is gone is `{id, seq, removed: true}`.
+ * @typedef {object} Message
+ * @property {string} id
+ * @property {number} seq
+ * @property {string} [sender]
+ * @property {string} [recepient]
+ * @property {string} [command]
+ * @property {string} [data]
+ * @property {string} [sentAt]
+ * @property {string} [clientId]
+ * @property {boolean} [removed]
+ */
+
+/**
+ * One conversation as the server's `conversations` answer tells it.
+ * @typedef {object} Summary
+ * @property {string} with
+ * @property {string} alias
+ * @property {boolean} online
+ * @property {number} firstSeq
+ * @property {number} lastSeq
+ * @property {number} deliveredSeq
+ * @property {number} readSeq
+ * @property {number} peerDeliveredSeq
+ * @property {number} peerReadSeq
+ * @property {number} unread
+ * @property {Message | null} last
+ */
+
+/** @typedef {{id: string, alias: string, online: boolean}} User */
+/** @typedef {{id: string, name: string, owner: string, member?: boolean}} Room */
+/** @typedef {{id: string, device: string, since: string, lastSeen: string, current: boolean}} Session */
+
+/** A request that the server answered with a refusal. */
+export class Refusal extends Error {
+  /** @param {{code: string, message?: string, retryAfter?: number}} answer */
+  constructor(answer) {
+    super(answer.message || `refused with code ${answer.code}`);
+    this.code = answer.code;
+    this.retryAfter = answer.retryAfter;
+  }
+
+  /** Whether the same request may succeed later without anybody changing anything. */
+  get passing() {
+    return ["401", "429", "500", "503"].includes(this.code);
+  }
+}
+
+/** A request that got no answer: the connection broke, or the server took too long. */
+export class Unanswered extends Error {}
+
+/**
+ * The conversation that a message belongs to, as its reader calls it.
+ * @param {Message} message
+ * @param {string} me
+ */
+export function conversationOf(message, me) {
+  if (message.recepient === EVERYONE) return EVERYONE;
+  if (message.command === "groupchat") return ROOM_PREFIX + message.recepient;
+  return /** @type {string} */ (message.sender === me ? message.recepient : message.sender);
+}
+
+/**
+ * How a message is addressed to a conversation.
+ * @param {string} name
+ * @returns {{recepient: string, command: "chat" | "groupchat"}}
+ */
+export function addressOf(name) {
+  return name.startsWith(ROOM_PREFIX)
+    ? { recepient: name.slice(ROOM_PREFIX.length), command: "groupchat" }
+    : { recepient: name, command: "chat" };
+}

@@ -1,0 +1,84 @@
+/** What can be done with the open conversation: block; rename, leave or delete a room. */
+import { byId } from "./dom.js";
+
+export class RoomActions {
+  /**
+   * @param {import("./chat.js").Chat} chat
+   * @param {() => void} close closes the conversation
+   */
+  constructor(chat, close) {
+    this.#chat = chat;
+    this.#close = close;
+    byId("confirm-form").addEventListener("submit", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this.#confirmed?.();
+    });
+  }
+  #chat;
+  #close;
+  /** @type {(() => void) | null} */
+  #confirmed = null;
+  /** @type {HTMLDialogElement} */ #dialog = byId("confirm");
+
+  /** @param {string} action */
+  run(action) {
+    const conversation = this.#chat.active;
+    if (!conversation) return;
+    const { name, title } = conversation;
+    const roomId = name.slice(1);
+    if (action === "block") {
+      const text = `${title} can still write, but nothing of it reaches you. They are not told.`;
+      this.#ask(`Block ${title}?`, text, "Block", () => this.#request("block", { id: name }));
+    } else if (action === "unblock") {
+      this.#ask(`Unblock ${title}?`, "What they write reaches you again.", "Unblock", () => this.#request("unblock", { id: name }));
+    } else if (action === "leave") {
+      this.#ask(`Leave ${title}?`, "You can join it again later.", "Leave", () => this.#request("room", { command: "leave", roomId }, true));
+    } else if (action === "delete") {
+      this.#ask(`Delete ${title}?`, "It is gone for all its members, and cannot be brought back.", "Delete", () =>
+        this.#request("room", { command: "delete", roomId }, true),
+      );
+    } else if (action === "rename") {
+      const field = this.#ask(`Rename ${title}`, "", "Rename", () =>
+        this.#request("room", { command: "update", roomId, roomName: field.value.trim() }),
+      );
+      field.hidden = false;
+      field.value = title;
+      field.select();
+    }
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} text
+   * @param {string} label
+   * @param {() => void} confirmed
+   * @returns {HTMLInputElement} the field, hidden
+   */
+  #ask(title, text, label, confirmed) {
+    byId("confirm-title").textContent = title;
+    byId("confirm-text").textContent = text;
+    byId("confirm-submit").textContent = label;
+    byId("confirm-error").hidden = true;
+    byId("confirm-field").hidden = true;
+    this.#confirmed = confirmed;
+    this.#dialog.showModal();
+    return byId("confirm-field");
+  }
+
+  /**
+   * @param {string} event
+   * @param {object} payload
+   * @param {boolean} [closes]
+   */
+  async #request(event, payload, closes = false) {
+    try {
+      await this.#chat.connection.request(event, payload);
+      this.#dialog.close();
+      if (closes) this.#close();
+      await this.#chat.refresh();
+    } catch (error) {
+      byId("confirm-error").textContent = /** @type {Error} */ (error).message;
+      byId("confirm-error").hidden = false;
+    }
+  }
+}

@@ -1,0 +1,153 @@
+/** Pulls what is missing: the list of conversations after every login, and their messages. */
+import { MAX_LIMIT, PAGE_LIMIT, Refusal } from "./protocol.js";
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+
+/** Farther behind than this, the rest is fetched when it is scrolled to. */
+const CATCH_UP_PAGES = 5;
+
+export class Sync {
+  /** @param {import("./chat.js").Chat} chat */
+  constructor(chat) {
+    this.#chat = chat;
+  }
+  #chat;
+  /** One fetch at a time for each conversation. @type {Map<Conversation, Promise<void>>} */
+  #running = new Map();
+  #refreshing = false;
+  #again = false;
+
+  /** The whole list; asked for again meanwhile, once more afterwards. */
+  async refresh() {
+    if (this.#refreshing) {
+      this.#again = true;
+      return;
+    }
+    this.#refreshing = true;
+    try {
+      do {
+        this.#again = false;
+        await this.#refresh();
+      } while (this.#again);
+    } finally {
+      this.#refreshing = false;
+    }
+  }
+
+  async #refresh() {
+    const chat = this.#chat;
+    const seen = new Set();
+    let cursor;
+    do {
+      const request = cursor ? { limit: MAX_LIMIT, cursor } : { limit: MAX_LIMIT };
+      const answer = await this.#ask("conversations", request);
+      for (const summary of answer.conversations) {
+        seen.add(summary.with);
+        chat.noteSummary(summary);
+      }
+      cursor = answer.next;
+    } while (cursor);
+    chat.keepOnly(seen);
+    for (const conversation of [...chat.conversations.values()]) {
+      if (!seen.has(conversation.name)) continue; // begun here, nothing said yet
+      const wanted = conversation === chat.active || conversation.lastSeq > conversation.deliveredSeq;
+      if (wanted && !conversation.loaded) await this.load(conversation);
+      else if (conversation.hasNewer) await this.catchUp(conversation);
+      chat.cursors.received(conversation);
+    }
+  }
+
+  /** The newest page. @param {Conversation} conversation */
+  async load(conversation) {
+    await this.#idle(conversation);
+    return this.#once(conversation, async () => {
+      const page = await this.#history(conversation, {});
+      conversation.replace(page.messages);
+      conversation.hasOlder = page.hasMore;
+    });
+  }
+
+  /** A run of messages with this one in its middle. @param {Conversation} conversation @param {number} seq */
+  async loadAround(conversation, seq) {
+    await this.#idle(conversation);
+    return this.#once(conversation, async () => {
+      const page = await this.#history(conversation, { before: seq + PAGE_LIMIT / 2 });
+      conversation.replace(page.messages);
+      conversation.hasOlder = page.hasMore;
+    });
+  }
+
+  /** @param {Conversation} conversation */
+  older(conversation) {
+    return this.#once(conversation, async () => {
+      if (!conversation.hasOlder || !conversation.messages.length) return;
+      const page = await this.#history(conversation, { before: conversation.oldestSeq });
+      conversation.prepend(page.messages);
+      conversation.hasOlder = page.hasMore;
+    });
+  }
+
+  /** One page on, from where the messages in memory end. @param {Conversation} conversation */
+  newer(conversation) {
+    return this.#once(conversation, async () => {
+      const page = await this.#history(conversation, { after: conversation.newestSeq });
+      conversation.append(page.messages);
+    });
+  }
+
+  /** Everything since the newest in memory. @param {Conversation} conversation */
+  catchUp(conversation) {
+    return this.#once(conversation, async () => {
+      for (let pages = 0; conversation.hasNewer && pages < CATCH_UP_PAGES; pages++) {
+        const page = await this.#history(conversation, { after: conversation.newestSeq, limit: MAX_LIMIT });
+        if (!page.messages.length) break;
+        conversation.append(page.messages);
+      }
+    });
+  }
+
+  /** @param {Conversation} conversation */
+  async #idle(conversation) {
+    await this.#running.get(conversation)?.catch(() => {});
+  }
+
+  /**
+   * @param {Conversation} conversation
+   * @param {() => Promise<void>} fetch
+   */
+  #once(conversation, fetch) {
+    const running = this.#running.get(conversation);
+    if (running) return running;
+    const task = fetch().finally(() => {
+      this.#running.delete(conversation);
+      this.#chat.emit("log", conversation);
+    });
+    this.#running.set(conversation, task);
+    return task;
+  }
+
+  /**
+   * @param {Conversation} conversation
+   * @param {{before?: number, after?: number, limit?: number}} range
+   * @returns {Promise<{messages: import("./protocol.js").Message[], hasMore: boolean}>}
+   */
+  #history(conversation, range) {
+    return this.#ask("history", { with: conversation.name, limit: PAGE_LIMIT, ...range });
+  }
+
+  /**
+   * Asks; too fast, it waits as long as it is told.
+   * @param {string} event
+   * @param {object} payload
+   */
+  async #ask(event, payload) {
+    for (;;) {
+      try {
+        return await this.#chat.connection.request(event, payload);
+      } catch (error) {
+        if (!(error instanceof Refusal) || error.code !== "429") throw error;
+        await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? 1) * 1000));
+      }
+    }
+  }
+}

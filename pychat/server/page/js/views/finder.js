@@ -1,0 +1,166 @@
+/** One field to find everything: people, rooms, conversations and messages; and to begin a new one. */
+import { byId, element } from "../dom.js";
+import { listTime } from "../format.js";
+import { conversationOf } from "../protocol.js";
+import { firstLine } from "../text.js";
+import { avatar } from "./avatar.js";
+
+const WAIT_MS = 150;
+const LIMIT = 20;
+
+/** @typedef {import("../protocol.js").Message} Message */
+
+export class FinderView {
+  /**
+   * @param {import("../chat.js").Chat} chat
+   * @param {(name: string, seq?: number) => void} open
+   * @param {(roomId: string) => void} join
+   */
+  constructor(chat, open, join) {
+    this.#chat = chat;
+    this.#field.addEventListener("input", () => this.#changed());
+    byId("finder-clear").addEventListener("click", () => {
+      this.clear();
+      this.#field.focus();
+    });
+    byId("sidebar").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
+    this.#results.addEventListener("click", (event) => {
+      const row = /** @type {HTMLElement} */ (event.target).closest("button");
+      if (!row) return;
+      const { name = "", seq, join: room } = row.dataset;
+      this.clear();
+      if (room) join(room);
+      else open(name, seq ? Number(seq) : 0);
+    });
+  }
+  #chat;
+  /** @type {HTMLInputElement} */ #field = byId("finder");
+  /** @type {HTMLElement} */ #results = byId("results");
+  #timer = 0;
+  #asked = 0;
+
+  focus() {
+    this.#field.focus();
+    this.#field.select();
+  }
+
+  clear() {
+    this.#field.value = "";
+    this.#changed();
+  }
+
+  #changed() {
+    clearTimeout(this.#timer);
+    this.#asked++;
+    const query = this.#field.value.trim();
+    byId("finder-clear").hidden = !this.#field.value;
+    byId("conversations").hidden = Boolean(query);
+    this.#results.hidden = !query;
+    if (!query) return this.#results.replaceChildren();
+    this.#show(query, [], []);
+    this.#timer = setTimeout(() => this.#ask(query), WAIT_MS);
+  }
+
+  /** @param {string} query */
+  async #ask(query) {
+    const asked = this.#asked;
+    const { connection } = this.#chat;
+    const [users, messages] = await Promise.allSettled([
+      connection.request("users", { query, limit: LIMIT }),
+      connection.request("search", { text: query, limit: LIMIT }),
+    ]);
+    if (asked !== this.#asked) return; // typed on meanwhile
+    this.#show(
+      query,
+      users.status === "fulfilled" ? users.value.users : [],
+      messages.status === "fulfilled" ? messages.value.messages : [],
+    );
+    const count = this.#results.querySelectorAll("button").length;
+    byId("finder-status").textContent = `${count} found`;
+  }
+
+  /**
+   * @param {string} query
+   * @param {import("../protocol.js").User[]} users
+   * @param {Message[]} messages
+   */
+  #show(query, users, messages) {
+    const { me, conversations, rooms } = this.#chat;
+    const wanted = query.toLocaleLowerCase();
+    const matches = (/** @type {string[]} */ ...texts) => texts.some((text) => text.toLocaleLowerCase().includes(wanted));
+    const known = [...conversations.values()].filter((one) => matches(one.name, one.title));
+    const names = new Set(known.map((one) => one.name));
+    const people = users.filter((user) => !names.has(user.id));
+    for (const user of people) names.add(user.id);
+    const open = rooms.filter((room) => !room.member && matches(room.id, room.name));
+    const exact = [...names].some((name) => name.toLocaleLowerCase() === wanted);
+    const parts = [
+      ...section("Conversations", [
+        ...known.map((one) => hit(one.name, one.title, one.kind === "person" && one.title !== one.name ? one.name : "", one.kind === "person" ? one.online : null)),
+      ]),
+      ...section("People", people.map((user) => hit(user.id, user.alias || user.id, user.id === me ? "you" : user.alias ? user.id : "", user.online))),
+      ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${room.owner}`, null, { "data-join": room.id }))),
+      ...section("Messages", messages.filter((one) => !one.removed).map((message) => this.#found(message))),
+      ...(exact || query.startsWith("#") ? [] : section("New", [hit(query, `Write to ${query}`, "", null)])),
+    ];
+    this.#results.replaceChildren(...parts);
+  }
+
+  /** @param {Message} message */
+  #found(message) {
+    const name = conversationOf(message, this.#chat.me);
+    const conversation = this.#chat.conversation(name);
+    const sender = message.sender === this.#chat.me ? "You" : this.#chat.aliasOf(message.sender ?? "");
+    const row = hit(name, conversation.title, `${sender}: ${firstLine(message.data ?? "")}`, null, { "data-seq": String(message.seq) });
+    if (message.sentAt) row.querySelector("button")?.append(element("span.time", {}, listTime(new Date(message.sentAt))));
+    return row;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const inField = event.target === this.#field;
+    if (event.isComposing) return;
+    if (event.key === "Escape" && this.#field.value) {
+      this.clear();
+      this.#field.focus();
+      event.preventDefault();
+      return;
+    }
+    const shown = this.#results.hidden ? byId("conversations") : this.#results;
+    const rows = /** @type {HTMLElement[]} */ ([...shown.querySelectorAll("button")]);
+    if (inField && event.key === "ArrowDown") rows[0]?.focus();
+    else if (inField && event.key === "Enter" && !this.#results.hidden) rows[0]?.click();
+    else if (!this.#results.hidden && !inField && ["ArrowDown", "ArrowUp"].includes(event.key)) {
+      const at = rows.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+      (rows[at + (event.key === "ArrowDown" ? 1 : -1)] ?? (at === 0 ? this.#field : rows[at]))?.focus();
+    } else return;
+    event.preventDefault();
+  }
+}
+
+/** @param {string} title @param {HTMLElement[]} hits */
+function section(title, hits) {
+  if (!hits.length) return [];
+  return [element("section.hits", { "aria-label": title }, element("h2", {}, title), element("ul", {}, ...hits))];
+}
+
+/**
+ * @param {string} name
+ * @param {string} title
+ * @param {string} detail
+ * @param {boolean | null} online
+ * @param {Record<string, string>} [data]
+ */
+function hit(name, title, detail, online, data = {}) {
+  return element(
+    "li",
+    {},
+    element(
+      "button.conversation",
+      { type: "button", "data-name": name, ...data },
+      avatar(name, title, online),
+      element("bdi.name", {}, title),
+      element("span.preview", { dir: "auto" }, detail),
+    ),
+  );
+}

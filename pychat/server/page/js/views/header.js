@@ -1,0 +1,88 @@
+/** The line above the log: with whom, are they there, and what can be done with it. */
+import { byId, element, oncePerFrame } from "../dom.js";
+import { seenText } from "../format.js";
+import { avatar } from "./avatar.js";
+
+const REFRESH_MS = 60_000;
+
+/** @typedef {import("../conversation.js").Conversation} Conversation */
+
+export class HeaderView {
+  /**
+   * @param {import("../chat.js").Chat} chat
+   * @param {(action: string) => void} act
+   */
+  constructor(chat, act) {
+    this.#chat = chat;
+    const render = oncePerFrame(() => this.#render());
+    for (const event of ["log", "typing", "rooms"]) chat.on(event, render);
+    setInterval(render, REFRESH_MS); // "last seen … ago" goes on
+    this.#menu.addEventListener("click", (event) => {
+      const action = /** @type {HTMLElement} */ (event.target).dataset.action;
+      if (!action) return;
+      byId("chat-menu").open = false;
+      act(action);
+    });
+  }
+  #chat;
+  /** @type {HTMLElement} */ #menu = byId("chat-actions");
+  /** @type {Conversation | null} */ #conversation = null;
+
+  /** @param {Conversation | null} conversation */
+  open(conversation) {
+    this.#conversation = conversation;
+    byId("chat-menu").open = false;
+    this.#render();
+  }
+
+  #render() {
+    const conversation = this.#conversation;
+    if (!conversation) return;
+    const { name, title, online, kind } = conversation;
+    byId("chat-avatar").replaceChildren(avatar(name, title, kind === "person" ? online : null));
+    byId("chat-title").replaceChildren(element("bdi", {}, title));
+    const subtitle = byId("chat-subtitle");
+    const text = this.#subtitle(conversation);
+    if (subtitle.textContent !== text) subtitle.textContent = text;
+    subtitle.classList.toggle("typing", this.#chat.typing.in(name).length > 0);
+    const actions = this.#actions(conversation);
+    byId("chat-menu").hidden = !actions.length;
+    this.#menu.replaceChildren(
+      ...actions.map(([action, label]) => element("button", { type: "button", "data-action": action }, label)),
+    );
+  }
+
+  /** @param {Conversation} conversation */
+  #subtitle({ name, kind, alias, online, lastSeen, loaded, lastSeq }) {
+    const typing = this.#chat.typing.in(name).map((id) => this.#chat.aliasOf(id));
+    if (typing.length) {
+      if (kind === "person") return "typing…";
+      return typing.length > 2 ? "several people are typing…" : `${typing.join(" and ")} ${typing.length > 1 ? "are" : "is"} typing…`;
+    }
+    if (kind === "everyone") return "everybody on this server";
+    if (kind === "room") {
+      const room = this.#room(name);
+      return room ? `room #${room.id}, of ${room.owner === this.#chat.me ? "yours" : this.#chat.aliasOf(room.owner)}` : "room";
+    }
+    if (name === this.#chat.me) return "notes to yourself";
+    const id = alias && alias !== name ? `${name} · ` : "";
+    if (loaded && !lastSeq && !alias) return online ? "online" : "";
+    return id + (online ? "online" : seenText(lastSeen));
+  }
+
+  /** @param {string} name */
+  #room(name) {
+    return this.#chat.rooms.find((room) => `#${room.id}` === name);
+  }
+
+  /**
+   * @param {Conversation} conversation
+   * @returns {Array<[string, string]>}
+   */
+  #actions({ name, kind }) {
+    if (kind === "person" && name !== this.#chat.me) return [["block", "Block"], ["unblock", "Unblock"]];
+    if (kind !== "room") return [];
+    const own = this.#room(name)?.owner === this.#chat.me;
+    return own ? [["rename", "Rename…"], ["leave", "Leave"], ["delete", "Delete for all…"]] : [["leave", "Leave"]];
+  }
+}

@@ -1,0 +1,103 @@
+/** One message in the log, and the lines between messages. */
+import { element, icon, spoken } from "../dom.js";
+import { dayOf, exactTime, timeOf } from "../format.js";
+import { breaksAtWords, isBigEmoji, linked } from "../text.js";
+import { avatar } from "./avatar.js";
+
+/** @typedef {"sending" | "failed" | "sent" | "delivered" | "read" | ""} State */
+
+/**
+ * @typedef {object} Line
+ * @property {string} key
+ * @property {number} seq 0 while it is on its way
+ * @property {string} sender
+ * @property {string} senderTitle
+ * @property {boolean} own
+ * @property {boolean} named whether the sender's name and picture stand beside it
+ * @property {boolean} first of a group by one sender
+ * @property {boolean} last of that group
+ * @property {string} text
+ * @property {boolean} removed
+ * @property {Date | null} date
+ * @property {State} state
+ * @property {string} error
+ * @property {boolean} found by the search just now
+ */
+
+const STATES = {
+  sending: "sending",
+  failed: "not sent",
+  sent: "sent",
+  delivered: "delivered",
+  read: "read",
+};
+
+/** @param {Line} line */
+export function messageRow(line) {
+  const big = !line.removed && isBigEmoji(line.text);
+  const classes = ["message", line.own ? "own" : "other"];
+  if (line.first) classes.push("first");
+  if (line.last) classes.push("last");
+  if (line.named) classes.push("named");
+  if (big) classes.push("big");
+  if (line.removed) classes.push("removed");
+  if (line.state === "failed") classes.push("failed");
+  if (line.found) classes.push("found");
+  return element(
+    `li.${classes.join(".")}`,
+    { "data-seq": line.seq ? String(line.seq) : false },
+    line.named && line.first && avatar(line.sender, line.senderTitle),
+    element(
+      "div.bubble",
+      {},
+      line.named && line.first
+        ? element("bdi.sender", {}, line.senderTitle)
+        : spoken(`${line.own ? "You" : line.senderTitle}: `),
+      body(line),
+      meta(line),
+    ),
+    line.state === "failed" && failure(line),
+  );
+}
+
+/** @param {Line} line */
+function body(line) {
+  if (line.removed) return element("div.text", {}, "Message removed");
+  const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
+  return element(words, { dir: "auto", lang: "" }, ...linked(line.text));
+}
+
+/** @param {Line} line */
+function meta(line) {
+  return element(
+    "span.meta",
+    {},
+    line.date && element("time", { datetime: line.date.toISOString(), title: exactTime(line.date) }, timeOf(line.date)),
+    line.state && element(`span.state.${line.state}`, {}, icon(line.state), spoken(`, ${STATES[line.state]}`)),
+  );
+}
+
+/** @param {Line} line */
+function failure(line) {
+  return element(
+    "div.failure",
+    {},
+    element("span", {}, `Not sent: ${line.error}`),
+    element("button.link", { type: "button", "data-retry": line.key }, "Try again"),
+    element("button.link", { type: "button", "data-discard": line.key }, "Discard"),
+  );
+}
+
+/** @param {Date} date */
+export function daySeparator(date) {
+  return element("li.day", {}, element("span", {}, dayOf(date)));
+}
+
+export function newSeparator() {
+  return element("li.new", {}, element("span", {}, "New messages"));
+}
+
+/** The first of all: nothing came before. @param {string} text */
+export function beginning(text) {
+  return element("li.beginning", {}, text);
+}

@@ -1,0 +1,62 @@
+/** What the page says about itself: the banner, the title, and words for screen readers. */
+import { byId } from "../dom.js";
+import { firstLine } from "../text.js";
+
+const PATIENCE_MS = 1_000;
+
+export class StatusView {
+  /**
+   * @param {import("../connection.js").Connection} connection
+   */
+  constructor(connection) {
+    this.#connection = connection;
+    connection.on("status", () => this.#statusChanged());
+  }
+  #connection;
+  #timer = 0;
+  #announced = "";
+
+  /** @param {import("../chat.js").Chat} chat */
+  follow(chat) {
+    const title = () => {
+      const { unread, active } = chat;
+      const name = active ? `${active.title} · pychat` : "pychat";
+      document.title = unread ? `(${unread > 99 ? "99+" : unread}) ${name}` : name;
+    };
+    chat.on("conversations", title);
+    chat.on("opened", title);
+    chat.on("incoming", (conversation, message) => {
+      const sender = chat.aliasOf(message.sender);
+      const where = conversation.kind === "person" ? "" : ` in ${conversation.title}`;
+      this.say(
+        conversation === chat.active
+          ? `${sender}: ${firstLine(message.data)}`
+          : `New message from ${sender}${where}`,
+      );
+    });
+  }
+
+  /** Screen readers say it when they are free. @param {string} text */
+  say(text) {
+    // The same text twice in a row would be no change and stay unsaid.
+    this.#announced = text === this.#announced ? `${text}\u00a0` : text;
+    byId("announcer").textContent = this.#announced;
+  }
+
+  #statusChanged() {
+    clearTimeout(this.#timer);
+    const { status } = this.#connection;
+    const banner = byId("banner");
+    if (status === "online" || status === "idle") {
+      if (!banner.hidden && status === "online") this.say("Connected again");
+      banner.hidden = true;
+      return;
+    }
+    // A short break is nobody's business.
+    this.#timer = setTimeout(() => {
+      banner.hidden = false;
+      byId("banner-text").textContent =
+        status === "connecting" ? "Connecting…" : "No connection. What you write is sent when it is back.";
+    }, PATIENCE_MS);
+  }
+}
