@@ -1,0 +1,43 @@
+"""Websocket frames as a server writes them: no mask, never fragmented (RFC 6455, section 5.2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIN_TEXT: Final = 0x81
+_FIN_BINARY: Final = 0x82
+_FIN_CLOSE: Final = 0x88
+_FIN_PONG: Final = 0x8A
+
+_SHORT_TEXT: Final = tuple(bytes((_FIN_TEXT, size)) for size in range(126))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text message; the payload is UTF-8."""
+    size = len(payload)
+    if size < 126:
+        return _SHORT_TEXT[size] + payload
+    return _header(_FIN_TEXT, size) + payload
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """A whole binary message."""
+    return _header(_FIN_BINARY, len(payload)) + payload
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """The answer to a ping frame, with its payload of at most 125 bytes."""
+    return _header(_FIN_PONG, len(payload)) + payload
+
+
+def close_frame(code: int) -> bytes:
+    """A close with that code and no reason."""
+    return _header(_FIN_CLOSE, 2) + code.to_bytes(2, "big")
+
+
+def _header(first: int, size: int) -> bytes:
+    if size < 126:
+        return bytes((first, size))
+    if size < 1 << 16:
+        return bytes((first, 126)) + size.to_bytes(2, "big")
+    return bytes((first, 127)) + size.to_bytes(8, "big")

@@ -1,0 +1,93 @@
+"""Which pages may connect, and who is at the other end: Origin and X-Forwarded-For."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+logger = logging.getLogger("pychat.engine")
+
+_DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_MAX_REMEMBERED: Final = 256
+
+
+class Origins:
+    """The server's own origin is allowed, and those that were named.
+
+    Without an ``Origin`` header it is no browser, and its user could send any.
+    """
+
+    def __init__(self, allowed: Sequence[str] | Literal["*"], option: str) -> None:
+        self._all = allowed == "*" or "*" in allowed
+        self._allowed = frozenset(
+            origin.lower().rstrip("/") for origin in ([] if self._all else allowed)
+        )
+        self._option = option
+        self._refused: set[str] = set()
+
+    def allows(self, origin: str | None, scheme: str, host: str) -> bool:
+        """Whether a page of that origin may talk to the server reached as ``scheme://host``."""
+        if origin is None or self._all or origin.lower().rstrip("/") in self._allowed:
+            return True
+        if _same(origin, scheme, host):
+            return True
+        if origin not in self._refused and len(self._refused) < _MAX_REMEMBERED:
+            self._refused.add(origin)
+            logger.warning(
+                "refused a page from %.200r; %s would allow it", origin, self._option.format(origin)
+            )
+        return False
+
+
+def _same(origin: str, scheme: str, host: str) -> bool:
+    try:
+        theirs, ours = urlsplit(origin), urlsplit(f"{scheme}://{host}")
+        their_port = theirs.port or _DEFAULT_PORTS.get(theirs.scheme)
+        our_port = ours.port or _DEFAULT_PORTS.get(ours.scheme)
+    except ValueError:
+        return False
+    # A proxy may end TLS: the scheme is not compared, where the ports are explicit they are.
+    if their_port != our_port and not (theirs.port is None and ours.port is None):
+        return False
+    names = {theirs.hostname, ours.hostname}
+    return None not in names and (len(names) == 1 or names <= _LOOPBACK)
+
+
+class Proxies:
+    """The proxies whose ``X-Forwarded-For`` is believed: addresses or networks."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
+
+    def client(self, peer: str, headers: Mapping[str, str]) -> str:
+        """The address of the client: the last one that no trusted proxy has added."""
+        if not self._networks or not self._trusts(peer):
+            return peer
+        client = peer
+        for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
+            address = hop.strip()
+            if not _is_address(address):
+                break
+            client = address
+            if not self._trusts(address):
+                break
+        return client
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

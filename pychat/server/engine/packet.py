@@ -1,0 +1,237 @@
+"""Packets, sans-I/O: Engine.IO packets as they travel, Socket.IO packets as they are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pychat.server.engine.frame import binary_frame, text_frame
+
+# Engine.IO packet types, the first character of a packet.
+OPEN: Final = "0"
+CLOSE: Final = "1"
+PING: Final = "2"
+PONG: Final = "3"
+MESSAGE: Final = "4"
+UPGRADE: Final = "5"
+NOOP: Final = "6"
+
+# Socket.IO packet types, the first character of a message.
+CONNECT: Final = "0"
+DISCONNECT: Final = "1"
+EVENT: Final = "2"
+ACK: Final = "3"
+CONNECT_ERROR: Final = "4"
+BINARY_EVENT: Final = "5"
+BINARY_ACK: Final = "6"
+
+RESERVED_EVENTS: Final = frozenset(
+    {
+        "connect",
+        "connect_error",
+        "disconnect",
+        "disconnecting",
+        "newListener",
+        "removeListener",
+    }
+)
+MAX_ATTACHMENTS: Final = 10
+MAX_JSON_DEPTH: Final = 32
+MAX_ACK_ID: Final = 2**53
+
+
+class MalformedPacket(ValueError):
+    """What the peer sent is not a packet; its session is closed."""
+
+
+class Packet:
+    """An Engine.IO packet of text, encoded once for every way it may travel."""
+
+    __slots__ = ("_ascii", "body", "frame")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.frame = text_frame(body)
+        self._ascii: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """In bytes, as good as."""
+        return len(self.body)
+
+    def frame_for(self, protocol: int) -> bytes:
+        """As a websocket frame; text is the same in both protocols."""
+        return self.frame
+
+    @property
+    def ascii(self) -> bytes:
+        """With every other character as a JSON escape.
+
+        Engine.IO 3 clients on polling count lengths in different units; in ASCII all agree.
+        """
+        if self._ascii is None:
+            self._ascii = self.body if self.body.isascii() else _escape(self.body.decode())
+        return self._ascii
+
+
+class BinaryPacket:
+    """An Engine.IO message of bytes: one attachment of a Socket.IO packet."""
+
+    __slots__ = ("_frame3", "_frame4", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._frame3: bytes | None = None
+        self._frame4: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """In bytes, as good as."""
+        return len(self.data)
+
+    def frame_for(self, protocol: int) -> bytes:
+        """As a websocket frame; Engine.IO 3 puts the packet's type before the data."""
+        if protocol == 3:
+            if self._frame3 is None:
+                self._frame3 = binary_frame(b"\x04" + self.data)
+            return self._frame3
+        if self._frame4 is None:
+            self._frame4 = binary_frame(self.data)
+        return self._frame4
+
+    @property
+    def base64(self) -> bytes:
+        """The data, for a polling payload of text."""
+        return b64encode(self.data)
+
+
+AnyPacket = Packet | BinaryPacket
+
+
+def _escape(text: str) -> bytes:
+    # Only strings of JSON hold anything beyond ASCII, so an escape may stand for any of it.
+    return _BEYOND_ASCII.sub(lambda run: json.dumps(run[0])[1:-1], text).encode("ascii")
+
+
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
+
+
+def encode_event(event: str, payload: bytes) -> Packet:
+    """The event with its one JSON argument, on ``/``, for any number of connections."""
+    return Packet(b"42[%b,%b]" % (_encoded_name(event), payload))
+
+
+_names: dict[str, bytes] = {}
+
+
+def _encoded_name(event: str) -> bytes:
+    encoded = _names.get(event)
+    if encoded is None:
+        encoded = msgspec.json.encode(event)
+        if len(_names) < 1024:
+            _names[event] = encoded
+    return encoded
+
+
+def encode_ack(ack_id: int, payload: bytes) -> Packet:
+    """The acknowledgement with its one JSON argument, on ``/``."""
+    return Packet(b"43%d[%b]" % (ack_id, payload))
+
+
+class SocketPacket(NamedTuple):
+    """A Socket.IO packet as it was read. ``data`` is JSON text, empty if there is none."""
+
+    type: str
+    attachments: int
+    namespace: str
+    query: str
+    id: int | None
+    data: str
+
+
+# type, attachments, namespace and query, id, data
+_PACKET = re.compile(
+    r"4([0-6])"
+    r"(?:([0-9]{1,9})-)?"
+    r"(?:(/[^,?]*)(?:\?([^,]*))?(?:,|$))?"
+    r"([0-9]+)?"
+    r"(.*)",
+    re.DOTALL,
+)
+
+
+def read_packet(text: str) -> SocketPacket:
+    """An Engine.IO message, its ``4`` included, as a Socket.IO packet. Raises MalformedPacket."""
+    match = _PACKET.fullmatch(text)
+    if match is None:
+        raise MalformedPacket("not a Socket.IO packet")
+    kind, count, namespace, query, number, data = match.groups()
+    binary = kind in (BINARY_EVENT, BINARY_ACK)
+    if binary != (count is not None):
+        raise MalformedPacket("attachments are counted in binary packets, and only there")
+    attachments = int(count) if count else 0
+    if attachments > MAX_ATTACHMENTS:
+        raise MalformedPacket(f"more than {MAX_ATTACHMENTS} attachments")
+    ack_id = None
+    if number is not None:
+        if len(number) > 16 or int(number) > MAX_ACK_ID:
+            raise MalformedPacket("the id is out of range")
+        ack_id = int(number)
+    return SocketPacket(kind, attachments, namespace or "/", query or "", ack_id, data)
+
+
+_arguments = msgspec.json.Decoder(list[msgspec.Raw])
+_event_with_one_argument = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+_event_name = msgspec.json.Decoder(str | int | float)
+
+
+def read_event(data: str) -> tuple[str, bytes]:
+    """The name and the first argument of an event's JSON (``null`` if it has none).
+
+    Raises MalformedPacket: not JSON, nested too deep, no name, or a reserved one.
+    """
+    check_depth(data)
+    try:
+        name, argument = _event_with_one_argument.decode(data)
+        payload = bytes(argument)
+    except msgspec.ValidationError:
+        name, payload = _read_other_event(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise MalformedPacket(str(error)) from None
+    if name in RESERVED_EVENTS:
+        raise MalformedPacket(f"the event name {name} is reserved")
+    return name, payload
+
+
+def _read_other_event(data: str) -> tuple[str, bytes]:
+    try:
+        arguments = _arguments.decode(data)
+        if not arguments:
+            raise MalformedPacket("an event needs a name")
+        name = _event_name.decode(arguments[0])
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise MalformedPacket(str(error)) from None
+    return str(name), bytes(arguments[1]) if len(arguments) > 1 else b"null"
+
+
+def check_depth(data: str) -> None:
+    """Raises MalformedPacket if JSON text nests deeper than MAX_JSON_DEPTH."""
+    if data.count("{") + data.count("[") <= MAX_JSON_DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKETS.finditer(data):
+        character = bracket[0]
+        if character in "[{":
+            depth += 1
+            if depth > MAX_JSON_DEPTH:
+                raise MalformedPacket(f"JSON nested deeper than {MAX_JSON_DEPTH}")
+        elif character in "]}":
+            depth -= 1
+
+
+# Brackets, and whole strings so that the brackets in them do not count.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)

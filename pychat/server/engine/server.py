@@ -1,0 +1,318 @@
+"""The Engine.IO server: the route, the handshake, the registry of sessions, the shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from aiohttp import hdrs, web
+
+from pychat.server.engine.heartbeat import Wheel
+from pychat.server.engine.origins import Origins, Proxies
+from pychat.server.engine.packet import OPEN, Packet
+from pychat.server.engine.polling import Polls, Refused, bad_request
+from pychat.server.engine.session import (
+    PING_PACKET,
+    PING_TIMEOUT,
+    SERVER_SHUTDOWN,
+    Handshake,
+    Layer,
+    Polling,
+    Session,
+)
+from pychat.server.engine.takeover import NotAWebSocket, accept_key, take_over
+from pychat.server.engine.websocket import Flusher, WebSocket
+
+_SHUTDOWN_TIMEOUT: Final = 2.0
+_TRANSPORTS: Final = ("polling", "websocket")
+
+
+class EngineServer:
+    """Engine.IO 3 and 4 on one route of an aiohttp application, for one Layer above it.
+
+    Times are in seconds, ``max_payload`` in bytes; ``trusted_proxies`` are addresses or
+    networks whose ``X-Forwarded-For`` is believed; ``origin_option`` is what the log proposes
+    for an origin that was refused, with ``{}`` for the origin.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        *,
+        path: str = "/socket.io/",
+        ping_interval: float = 25.0,
+        ping_timeout: float = 20.0,
+        upgrade_timeout: float = 10.0,
+        max_payload: int = 1_000_000,
+        allowed_origins: Sequence[str] | Literal["*"] = (),
+        trusted_proxies: Sequence[str] = (),
+        origin_option: str = "--cors-origin {}",
+        transports: Sequence[str] = _TRANSPORTS,
+        allow_upgrades: bool = True,
+    ) -> None:
+        self.sessions: dict[str, Session] = {}
+        self._layer = layer
+        self._path = path
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
+        self._max_payload = max_payload
+        self._origins = Origins(allowed_origins, origin_option)
+        self._proxies = Proxies(trusted_proxies)
+        self._transports = tuple(transports)
+        self._allow_upgrades = allow_upgrades and "websocket" in self._transports
+        self._flusher = Flusher()
+        self._polls = Polls(max_payload)
+        self._sockets: set[WebSocket] = set()
+        self._probes: dict[Session, WebSocket] = {}
+        self._shut_down = False
+        self._sockets_gone: asyncio.Event | None = None
+
+        tick = min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20))
+        self.wheel: Wheel[Session] = Wheel(tick)
+        self._pings = self.wheel.add(ping_interval, self._ping)
+        self._pongs = self.wheel.add(ping_timeout, self._timed_out)
+        self._client_pings = self.wheel.add(ping_interval + ping_timeout, self._timed_out)
+        self._upgrades = self.wheel.add(upgrade_timeout, self._end_probe)
+        self._lingering = self.wheel.add(ping_interval + ping_timeout, self._forget)
+        self._sweep = self.wheel.add(1.0, self._sweep_polls)
+
+    def attach(self, app: web.Application) -> None:
+        """Adds the route and nothing else; the shutdown comes with the application's."""
+        app.router.add_route("*", self._path, self.handle)
+        app.on_shutdown.append(self._on_shutdown)
+
+    async def _on_shutdown(self, app: web.Application) -> None:
+        await self.shutdown()
+
+    # --- requests
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Every request under the path."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        allowed = self._origins.allows(origin, request.scheme, request.host)
+        try:
+            if not allowed:
+                raise Refused(4, "Forbidden", 403)
+            response = await self._route(request)
+        except Refused as refused:
+            response = web.json_response(
+                {"code": refused.code, "message": refused.message}, status=refused.status
+            )
+        except ConnectionResetError:
+            response = web.Response(status=400)
+        if origin is not None and allowed and not response.prepared:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+            response.headers[hdrs.VARY] = "Origin"
+        return response
+
+    async def _route(self, request: web.Request) -> web.StreamResponse:
+        if request.method == hdrs.METH_OPTIONS:
+            return _preflight(request)
+        if self._shut_down:
+            raise Refused(3, "Server shutting down", 503)
+        query = request.query
+        transport = query.get("transport")
+        if transport not in self._transports:
+            raise Refused(0, "Transport unknown")
+        upgrading = hdrs.UPGRADE in request.headers
+        sid = query.get("sid")
+        if sid is None:
+            return await self._open(request, transport, upgrading)
+        session = self.sessions.get(sid)
+        if session is None:
+            raise Refused(1, "Session ID unknown")
+        if transport == "websocket":
+            return self._probe(session, request)
+        polling = session.polling
+        if polling is None:
+            raise bad_request()
+        if request.method == hdrs.METH_GET:
+            if polling.ended:
+                raise bad_request()
+            response = await self._polls.get(session, polling, request)
+            if polling.ended:
+                self._forget(session)
+            return response
+        if request.method == hdrs.METH_POST:
+            if not session.open:
+                raise bad_request()
+            return await self._polls.post(session, polling, request)
+        raise bad_request()
+
+    async def _open(
+        self, request: web.Request, transport: str, upgrading: bool
+    ) -> web.StreamResponse:
+        protocol = {"3": 3, "4": 4, None: 3}.get(request.query.get("EIO"))
+        if protocol is None:
+            raise Refused(5, "Unsupported protocol version")
+        if request.method != hdrs.METH_GET:
+            raise Refused(2, "Bad handshake method")
+        if (transport == "websocket") != upgrading:
+            raise bad_request()
+        if transport == "websocket":
+            accept = _accept_key(request)
+            session = self._new_session(request, protocol)
+            socket = self._take(session, request, accept, probing=False)
+            session.carrier = socket
+            self._start(session, upgrades=[])
+            return socket.taken
+        session = self._new_session(request, protocol)
+        session.polling = Polling(protocol)
+        self._start(session, upgrades=["websocket"] if self._allow_upgrades else [])
+        return await self._polls.get(session, session.polling, request)
+
+    def _new_session(self, request: web.Request, protocol: int) -> Session:
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        handshake = Handshake(
+            b"\r\n".join(b"%b: %b" % header for header in request.raw_headers),
+            request.query_string,
+            self._proxies.client(address, request.headers),
+        )
+        return Session(secrets.token_urlsafe(15), protocol, handshake, self._layer, self)
+
+    def _start(self, session: Session, upgrades: list[str]) -> None:
+        self.sessions[session.sid] = session
+        handshake = {
+            "sid": session.sid,
+            "upgrades": upgrades,
+            "pingInterval": round(self._ping_interval * 1000),
+            "pingTimeout": round(self._ping_timeout * 1000),
+            "maxPayload": self._max_payload,
+        }
+        session.send(Packet(OPEN.encode() + json.dumps(handshake, separators=(",", ":")).encode()))
+        self.wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
+        self._layer.opened(session)
+        if session.polling is not None:
+            self._start_sweep(session)
+
+    # --- websockets
+
+    def _take(
+        self, session: Session, request: web.Request, accept: str, *, probing: bool
+    ) -> WebSocket:
+        socket = WebSocket(
+            session, self._flusher, self._max_payload, self._socket_ended, probing=probing
+        )
+        self._sockets.add(socket)
+        try:
+            socket.taken = take_over(request, accept, socket, self._max_payload)
+        except BaseException:
+            self._sockets.discard(socket)
+            raise
+        socket.start()
+        return socket
+
+    def _probe(self, session: Session, request: web.Request) -> web.StreamResponse:
+        if (
+            hdrs.UPGRADE not in request.headers
+            or not self._allow_upgrades
+            or not session.open
+            or session.polling is None
+            or session in self._probes
+        ):
+            raise bad_request()
+        accept = _accept_key(request)
+        socket = self._take(session, request, accept, probing=True)
+        self._probes[session] = socket
+        self.wheel.start(self._upgrades, session)
+        return socket.taken
+
+    def _socket_ended(self, socket: WebSocket) -> None:
+        """The connection is gone, or the probe is over: the session has upgraded."""
+        if self._probes.get(socket.session) is socket:
+            del self._probes[socket.session]
+            self._upgrades.stop(socket.session)
+            polling = socket.session.polling
+            if polling is not None:
+                polling.upgrading = False
+        if socket.transport.is_closing():
+            self._sockets.discard(socket)
+            if not self._sockets and self._sockets_gone is not None:
+                self._sockets_gone.set()
+
+    def _end_probe(self, session: Session) -> None:
+        socket = self._probes.get(session)
+        if socket is not None:
+            socket.close()
+            self._socket_ended(socket)
+
+    # --- heartbeat
+
+    def answered(self, session: Session) -> None:
+        """The client is there."""
+        if session.protocol == 4:
+            self._pongs.stop(session)
+            self.wheel.start(self._pings, session)
+        else:
+            self.wheel.start(self._client_pings, session)
+
+    def ended(self, session: Session) -> None:
+        """Nothing is expected of it any more, but the poll that fetches its last packet."""
+        for queue in (self._pings, self._pongs, self._client_pings):
+            queue.stop(session)
+        self._end_probe(session)
+        if session.polling is not None:
+            self.wheel.start(self._lingering, session)
+        else:
+            self.sessions.pop(session.sid, None)
+
+    def _ping(self, session: Session) -> None:
+        session.send(PING_PACKET)
+        if session.open:
+            self.wheel.start(self._pongs, session)
+
+    def _timed_out(self, session: Session) -> None:
+        session.end(PING_TIMEOUT)
+
+    def _forget(self, session: Session) -> None:
+        self._lingering.stop(session)
+        self.sessions.pop(session.sid, None)
+
+    def _start_sweep(self, session: Session) -> None:
+        # One entry stands for all of them.
+        if not len(self._sweep):
+            self.wheel.start(self._sweep, session)
+
+    def _sweep_polls(self, session: Session) -> None:
+        self._polls.end_abandoned()
+        for other in self._polls.open:
+            self._start_sweep(other)
+            break
+
+    # --- shutdown
+
+    async def shutdown(self) -> None:
+        """Every client gets a close; what has not gone after 2 s is cut."""
+        self._shut_down = True
+        self._sockets_gone = asyncio.Event()
+        for session in list(self.sessions.values()):
+            session.close(SERVER_SHUTDOWN)
+        if self._sockets:
+            try:
+                async with asyncio.timeout(_SHUTDOWN_TIMEOUT):
+                    await self._sockets_gone.wait()
+            except TimeoutError:
+                for socket in list(self._sockets):
+                    socket.abort()
+        self.wheel.stop()
+        self.sessions.clear()
+
+
+def _accept_key(request: web.Request) -> str:
+    try:
+        return accept_key(request)
+    except NotAWebSocket as error:
+        raise Refused(3, f"Bad request: {error}") from None
+
+
+def _preflight(request: web.Request) -> web.Response:
+    headers = {hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET,POST,OPTIONS"}
+    asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS)
+    if asked:
+        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
+    return web.Response(status=204, headers=headers)

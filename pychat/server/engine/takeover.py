@@ -1,0 +1,203 @@
+"""Takes an accepted websocket out of aiohttp and gives its transport to picows' frame parser.
+
+All use of what is not public in either library is here; pyproject.toml pins both to the minor
+versions that the tests run with.
+
+picows only parses. Everything is written by us, straight to the transport: picows writes into
+a sink, because its own close (no waiting frames, code 0 for "none") is not what we want.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from picows import WSListener, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
+
+logger = logging.getLogger("pychat.engine")
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+
+# The client's request has been checked: picows gets one that it accepts.
+_REQUEST: Final = (
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+class NotAWebSocket(ValueError):
+    """The request is no websocket handshake, or a wrong one."""
+
+
+class Frames(WSListener):
+    """Gets the frames; ``failed`` when the bytes are no frames of a client (RFC 6455)."""
+
+    transport: asyncio.Transport
+    taken: Taken
+
+    def failed(self, code: int) -> None:
+        """The parser has given up; ``code`` is the close code that says why."""
+        raise NotImplementedError
+
+
+def accept_key(request: web.BaseRequest) -> str:
+    """The ``Sec-WebSocket-Accept`` of a handshake. Raises NotAWebSocket (RFC 6455, 4.2.1)."""
+    headers = request.headers
+    if request.method != "GET" or request.version < (1, 1):
+        raise NotAWebSocket("a websocket starts with GET and HTTP/1.1")
+    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+        raise NotAWebSocket("Upgrade must be websocket")
+    tokens = {token.strip().lower() for token in headers.get(hdrs.CONNECTION, "").split(",")}
+    if "upgrade" not in tokens:
+        raise NotAWebSocket("Connection must be upgrade")
+    if headers.get(hdrs.SEC_WEBSOCKET_VERSION) != "13":
+        raise NotAWebSocket("Sec-WebSocket-Version must be 13")
+    key = headers.get(hdrs.SEC_WEBSOCKET_KEY, "")
+    try:
+        if len(base64.b64decode(key, validate=True)) != 16:
+            raise NotAWebSocket("Sec-WebSocket-Key must be 16 bytes")
+    except (binascii.Error, ValueError):
+        raise NotAWebSocket("Sec-WebSocket-Key must be base64") from None
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: int) -> Taken:
+    """Answers 101 and feeds ``frames`` from now on. Raises ConnectionResetError.
+
+    Nothing of aiohttp stays with the connection; its runner no longer knows it.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client has gone")
+    old = request.protocol
+    tail = old._message_tail
+    old._message_tail = b""
+    frames.transport = transport
+    transport.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept.encode() + b"\r\n\r\n"
+    )
+    protocol = _parser(frames, max_frame)
+    transport.set_protocol(protocol)
+    paused = old._reading_paused or old._buffer_paused
+    # connection_lost would close the transport that it knows.
+    old.transport = None
+    old.connection_lost(None)
+    if paused:
+        transport.resume_reading()
+    while tail:
+        # What came in the same segment as the request.
+        buffer = protocol.get_buffer(-1)
+        part, tail = tail[: len(buffer)], tail[len(buffer) :]
+        buffer[: len(part)] = part
+        protocol.buffer_updated(len(part))
+    return Taken()
+
+
+def renew_parser(frames: Frames, max_frame: int) -> None:
+    """A fresh parser, between two frames: a read buffer that has grown never shrinks."""
+    if not frames.transport.is_closing():
+        frames.transport.set_protocol(_parser(frames, max_frame))
+
+
+class Taken(web.StreamResponse):
+    """What aiohttp gets as the response: nothing is left to write."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+def _parser(frames: Frames, max_frame: int) -> Any:
+    protocol = WSProtocol(
+        None,  # host_port
+        None,  # ws_path
+        False,  # is_client_side
+        lambda request: WSUpgradeResponseWithListener(_RESPONSE, frames),
+        _Reports(frames),
+        False,  # disconnect_on_exception
+        None,  # websocket_handshake_timeout
+        False,  # enable_auto_ping
+        None,  # auto_ping_idle_timeout
+        None,  # auto_ping_reply_timeout
+        0,  # auto_ping_strategy
+        False,  # enable_auto_pong
+        max_frame,
+        None,  # extra_headers
+        2048,  # read_buffer_init_size, the least it takes
+    )
+    protocol.connection_made(_SINK)
+    protocol.get_buffer(-1)[: len(_REQUEST)] = _REQUEST
+    protocol.buffer_updated(len(_REQUEST))
+    return protocol
+
+
+class _Reports:
+    """picows' logger: its one report that matters is that it has stopped parsing."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
+        return False
+
+    def info(self, *args: object) -> None:
+        return None
+
+    debug = warning = info
+
+    def error(self, message: str, detail: object = None) -> None:
+        code = detail[0] if isinstance(detail, tuple) and detail else 1002
+        self._frames.failed(int(code))
+
+    def exception(self, message: str, *args: object) -> None:
+        # Called inside the except block that has caught what a callback of ours let through.
+        logger.exception("a websocket's frame was not handled")
+        self._frames.failed(1011)
+
+
+class _Sink:
+    """The transport that picows thinks it has."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self if name == "socket" else default
+
+    def get_write_buffer_size(self) -> int:
+        return 1  # not 0: picows would write to the socket itself
+
+    def write(self, data: object) -> None:
+        return None
+
+    writelines = write
+
+    def close(self) -> None:
+        return None
+
+    abort = close
+
+    def fileno(self) -> int:
+        return -1
+
+    def setsockopt(self, level: int, name: int, value: int) -> None:
+        return None
+
+    def getsockopt(self, level: int, name: int) -> int:
+        return 0
+
+
+_SINK: Final = _Sink()
+_RESPONSE: Final = WSUpgradeResponse.create_101_response()

@@ -1,0 +1,257 @@
+"""The websocket transport: frames in, coalesced frames out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from picows import WSFrame, WSMsgType, WSTransport
+
+from pychat.server.engine.frame import close_frame, pong_frame
+from pychat.server.engine.packet import AnyPacket
+from pychat.server.engine.session import (
+    MAX_WAITING,
+    PARSE_ERROR,
+    PONG_PROBE,
+    SLOW_CONSUMER,
+    TRANSPORT_CLOSE,
+    Session,
+)
+from pychat.server.engine.takeover import Frames, renew_parser
+
+_TEXT: Final = WSMsgType.TEXT
+_BINARY: Final = WSMsgType.BINARY
+_CONTINUATION: Final = WSMsgType.CONTINUATION
+_CLOSE: Final = WSMsgType.CLOSE
+_PING: Final = WSMsgType.PING
+
+_OK: Final = 1000
+_PROTOCOL_ERROR: Final = 1002
+_INVALID_TEXT: Final = 1007
+_TOO_BIG: Final = 1009
+
+_LARGE_FRAME: Final = 64 * 1024
+_CLOSE_TIMEOUT: Final = 2.0
+
+
+class Flusher:
+    """Writes what the sockets have waiting, once a turn of the loop, each with one write."""
+
+    def __init__(self) -> None:
+        self._waiting: list[WebSocket] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, socket: WebSocket) -> None:
+        """The socket has its first waiting frame."""
+        if not self._waiting:
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._flush)
+        self._waiting.append(socket)
+
+    def _flush(self) -> None:
+        # A callback of one socket may add others: they go into the next list.
+        sockets, self._waiting = self._waiting, []
+        for socket in sockets:
+            socket.flush()
+
+
+class WebSocket(Frames):
+    """One websocket, of a session from the start or probing to become its transport.
+
+    Without a session's upgrade it answers ``2probe`` and waits for ``5``.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        flusher: Flusher,
+        max_payload: int,
+        ended: Callable[[WebSocket], None],
+        *,
+        probing: bool,
+    ) -> None:
+        self.session = session
+        self.probing = probing
+        self._probed = False
+        self._flusher = flusher
+        self._max_payload = max_payload
+        self._ended = ended
+        self._frames: list[bytes] = []
+        self._written: list[Callable[[], None]] = []
+        self._closing = False
+        self._stalled = False
+        self._fragments: bytearray | None = None
+        self._fragments_are_text = False
+
+    # --- out
+
+    def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
+        """Into this turn's write."""
+        if self._closing:
+            return
+        frames = self._frames
+        if not frames:
+            self._flusher.add(self)
+        frames.append(packet.frame_for(self.session.protocol))
+        if written is not None:
+            self._written.append(written)
+
+    def flush(self) -> None:
+        """Writes what waits. Does nothing on a transport that is gone."""
+        frames = self._frames
+        if not frames:
+            return
+        self._frames = []
+        written, self._written = self._written, []
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if self._stalled:
+            self.session.end(SLOW_CONSUMER)
+            return
+        transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        for callback in written:
+            callback()
+
+    def close(self, code: int = _OK) -> None:
+        """Writes what waits, then a close; the client has 2 s to answer it."""
+        if self._closing:
+            return
+        if not self._stalled:
+            self.flush()
+        self._closing = True
+        transport = self.transport
+        if transport.is_closing():
+            return
+        transport.write(close_frame(code))
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, transport.abort)
+
+    def abort(self) -> None:
+        """At once, whatever waits."""
+        self._closing = True
+        self._frames = []
+        self._written = []
+        self.transport.abort()
+
+    # --- in; called by picows
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Every frame, with picows' own transport, which is not used."""
+        kind = frame.msg_type
+        if self._closing:
+            if kind is _CLOSE:
+                self.transport.close()
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.failed(_PROTOCOL_ERROR)
+        elif kind is _TEXT and frame.fin and self._fragments is None:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self.failed(_INVALID_TEXT)
+                return
+            if self.probing:
+                self._probe(text)
+            else:
+                self.session.receive(text)
+        elif kind is _PING:
+            self.transport.write(pong_frame(frame.get_payload_as_bytes()))
+        elif kind is _CLOSE:
+            self._peer_closed(frame.get_payload_as_bytes()[:2])
+        elif kind in (_TEXT, _BINARY, _CONTINUATION):
+            self._part(kind, frame.get_payload_as_bytes(), last=bool(frame.fin))
+        if frame.payload_size > _LARGE_FRAME and not frame.tail_size and not self._closing:
+            # Not now: picows still works on the buffer that it would lose.
+            asyncio.get_running_loop().call_soon(self._renew)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection is gone."""
+        self._closing = True
+        self._frames = []
+        self._written = []
+        self._ended(self)
+        if not self.probing:
+            self.session.end(TRANSPORT_CLOSE)
+
+    def pause_writing(self) -> None:
+        """More than MAX_WAITING waits: the next thing to write cuts the reader."""
+        self._stalled = True
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._stalled = False
+
+    def failed(self, code: int) -> None:
+        """What came is no frame: closes with that code."""
+        self.close(code)
+        if not self.probing:
+            self.session.end(PARSE_ERROR)
+
+    def start(self) -> None:
+        """The transport is there: bound what may wait in it."""
+        self.transport.set_write_buffer_limits(high=MAX_WAITING, low=MAX_WAITING - 1)
+
+    def _renew(self) -> None:
+        renew_parser(self, self._max_payload)
+
+    def _peer_closed(self, code: bytes) -> None:
+        # Its code back; picows has checked it. An empty close is answered as a normal one.
+        self.close(int.from_bytes(code, "big") if code else _OK)
+        if not self.transport.is_closing():
+            self.transport.close()
+        if not self.probing:
+            self.session.end(TRANSPORT_CLOSE)
+
+    def _part(self, kind: WSMsgType, payload: bytes, *, last: bool) -> None:
+        if (kind is _CONTINUATION) != (self._fragments is not None):
+            self.failed(_PROTOCOL_ERROR)
+            return
+        if self._fragments is None:
+            self._fragments = bytearray()
+            self._fragments_are_text = kind is _TEXT
+        if len(self._fragments) + len(payload) > self._max_payload:
+            self.failed(_TOO_BIG)
+            return
+        self._fragments += payload
+        if not last:
+            return
+        message, self._fragments = bytes(self._fragments), None
+        if not self._fragments_are_text:
+            self._binary(message)
+            return
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            self.failed(_INVALID_TEXT)
+            return
+        if self.probing:
+            self._probe(text)
+        else:
+            self.session.receive(text)
+
+    def _binary(self, message: bytes) -> None:
+        if self.probing:
+            self.failed(_PROTOCOL_ERROR)
+        elif self.session.protocol == 4:
+            self.session.receive_binary(message)
+        elif message[:1] == b"\x04":
+            self.session.receive_binary(message[1:])
+        else:
+            self.failed(_PROTOCOL_ERROR)
+
+    def _probe(self, text: str) -> None:
+        polling = self.session.polling
+        if polling is None or not self.session.open:
+            self.close()
+        elif text == "2probe" and not self._probed:
+            self._probed = True
+            self.send(PONG_PROBE)
+            polling.begin_upgrade()
+        elif text == "5" and self._probed:
+            self.probing = False
+            self._ended(self)
+            self.session.upgrade(self)
+        else:
+            self.close(_PROTOCOL_ERROR)
