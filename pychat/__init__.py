@@ -1,1 +1,24 @@
 """Real-time chat in the terminal and the browser, over Socket.IO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient as ChatClient
+    from pychat.server import ChatServer as ChatServer
+
+__all__ = ["ChatClient", "ChatServer"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: the server needs no client, and the commands start fast.
+    if name == "ChatClient":
+        from pychat.client import ChatClient
+
+        return ChatClient
+    if name == "ChatServer":
+        from pychat.server import ChatServer
+
+        return ChatServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,20 @@
 """The chat server: engine, store and chat, put together by ChatServer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pychat.server.app import ChatServer as ChatServer
+    from pychat.server.app import ServeError as ServeError
+
+__all__ = ["ChatServer", "ServeError"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: whoever wants the store alone needs no aiohttp.
+    if name in __all__:
+        from pychat.server import app
+
+        return getattr(app, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,235 @@
+"""ChatServer: engine, store and chat put together, beside an app of one's own or alone."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from aiohttp import web
+
+from pychat.protocol import DEFAULT_PORT
+from pychat.server import site
+from pychat.server.chat import AccountsMode, Chat, Limits
+from pychat.server.engine import SocketServer, encode_event
+from pychat.server.store import Store, StoreError, open_store
+from pychat.server.store.address import Durability
+
+log = logging.getLogger(__name__)
+
+SOCKET_PATH: Final = "/socket.io/"
+SHUTDOWN_SECONDS: Final = 0.5
+"""How long an HTTP request that is under way may still take when the server stops."""
+
+
+class ServeError(Exception):
+    """The server cannot start: one clear line that says why and what would help."""
+
+
+class ChatServer:
+    """A chat server. ``attach`` it to an aiohttp app, or let it ``listen`` on its own.
+
+    ``store``: ``sqlite:///chat.db``, ``mongodb://…`` or ``memory:``, or a Store. ``accounts``:
+    ``claim`` (the first login with a password claims the id), ``open`` (any id, no passwords),
+    ``closed`` (only ids that were added). ``cors_origins``: origins beside the server's own, or
+    ``"*"``. ``public``: a folder to serve at ``/public/``. ``limits``: False turns the rates off;
+    sizes stay. ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
+
+    Raises StoreError for an address that is none, ValueError for any other wrong option.
+    """
+
+    def __init__(
+        self,
+        store: str | Store = "sqlite:///chat.db",
+        *,
+        accounts: AccountsMode = "claim",
+        cors_origins: Sequence[str] | Literal["*"] = (),
+        public: str | Path | None = None,
+        limits: Limits | bool = True,
+        durability: Durability = "full",
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        if accounts not in get_args(AccountsMode):
+            raise ValueError(f"accounts must be one of claim, open, closed: not {accounts!r}")
+        self.store: Store = (
+            open_store(store, durability=durability) if isinstance(store, str) else store
+        )
+        self._public = _folder(public)
+        if limits is True:
+            limits = Limits()
+        self._chat = Chat(
+            self.store, encode_event=encode_event, accounts=accounts, limits=limits or None
+        )
+        self._engine = SocketServer(
+            self._chat,
+            path=SOCKET_PATH,
+            allowed_origins=cors_origins,
+            trusted_proxies=trusted_proxies,
+        )
+        self._open = False
+        self._ready = False
+        self._runner: web.AppRunner | None = None
+        self._host = ""
+        self._port = 0
+
+    # --- beside an app ---
+    def attach(self, app: web.Application) -> None:
+        """Adds ``/socket.io/`` and opens the store when the app starts up (StoreError)."""
+        site.add_client_files(app, SOCKET_PATH)
+        self._engine.attach(app)
+        app.on_startup.append(self._on_startup)
+        app.on_shutdown.append(self._on_shutdown)
+        app.on_cleanup.append(self._on_cleanup)
+
+    # --- alone ---
+    def listen(
+        self,
+        port: int = DEFAULT_PORT,
+        host: str = "127.0.0.1",
+        *,
+        ready: Callable[[ChatServer], None] | None = None,
+    ) -> None:
+        """Serves until SIGINT or SIGTERM, then returns; a second signal ends the process at once.
+
+        ``ready`` is called once it listens. Raises ServeError or StoreError.
+        """
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._listen(port, host, ready))
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
+        if self._runner is not None:
+            raise RuntimeError("the server has been started already")
+        app = web.Application(middlewares=[web.middleware(site.plain_errors)])
+        self.attach(app)
+        site.add_page(app)
+        site.add_health(app, self._healthy, lambda: self._ready)
+        if self._public is not None:
+            site.add_public(app, self._public)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, host, port, reuse_address=_REUSE_ADDRESS).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise _serve_error(host, port, error) from error
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._host = host
+        self._port = runner.addresses[0][1]
+        self._ready = True
+        log.info("listening on %s", self.url)
+
+    async def stop(self) -> None:
+        """Stops accepting, finishes what came in, tells the clients, closes the store."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self._ready = False
+            await runner.cleanup()
+            log.info("stopped")
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 before."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page."""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"http://{host}:{self._port}"
+
+    # --- how ---
+    async def _listen(
+        self, port: int, host: str, ready: Callable[[ChatServer], None] | None
+    ) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def stop_once() -> None:
+            stop.set()
+            for number in signals:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+
+        signals = (signal.SIGINT, signal.SIGTERM)
+        await self.start(port, host)
+        try:
+            if sys.platform != "win32":
+                for number in signals:
+                    loop.add_signal_handler(number, stop_once)
+            if ready is not None:
+                ready(self)
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    async def _on_startup(self, app: web.Application) -> None:
+        await self.store.open()
+        self._open = True
+        await self._chat.start()
+        self._ready = True
+
+    async def _on_shutdown(self, app: web.Application) -> None:
+        self._ready = False
+        if self._open:
+            await self._chat.stop()
+        await self._engine.shutdown()
+
+    async def _on_cleanup(self, app: web.Application) -> None:
+        if self._open:
+            self._open = False
+            await self.store.close()
+
+    async def _healthy(self) -> bool:
+        try:
+            await self.store.check_ready()
+        except StoreError as error:
+            log.warning("the store does not answer: %s", error)
+            return False
+        return True
+
+
+# Elsewhere than on Windows it lets a restart have the port at once; there it lets two share it.
+_REUSE_ADDRESS: Final = sys.platform != "win32"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Any = uvloop.new_event_loop
+    return factory  # type: ignore[no-any-return]  # uvloop types it as its own Loop
+
+
+def _folder(public: str | Path | None) -> Path | None:
+    if public is None:
+        return None
+    path = Path(public).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"public must be a folder: {path} is none")
+    return path
+
+
+def _serve_error(host: str, port: int, error: OSError) -> ServeError:
+    where = f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return ServeError(f"{where} is taken: choose another port, or stop what listens there")
+    if error.errno == errno.EACCES:
+        return ServeError(f"{where} may not be used by you: choose a port from 1024 on")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ServeError(f"{host} is not an address of this machine")
+    if isinstance(error, socket.gaierror):
+        return ServeError(f"{host} is not a host that can be found")
+    return ServeError(f"cannot listen on {where}: {error.strerror or error}")

@@ -1,0 +1,155 @@
+"""Accounts: who may log in as whom, and the tokens that log in again."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pychat.protocol import Code, Login, ProtocolError, canonical_id
+from pychat.server.chat.clock import now
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.passwords import Passwords
+from pychat.server.store.base import AlreadyExists, Store
+from pychat.server.store.records import Account, LoginSession
+
+AccountsMode = Literal["claim", "open", "closed"]
+
+TOKEN_BYTES = 32
+TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
+TOUCH_EVERY_MS = 60_000
+"""A token that logs in again and again is prolonged no more often than that."""
+MAX_SESSIONS_PER_ACCOUNT = 100
+MAX_DEVICE_CHARACTERS = 120
+
+
+class Entered(Struct):
+    """A login that is right. ``token`` is empty, and ``session`` None, where none was made."""
+
+    account: Account
+    token: str = ""
+    session: LoginSession | None = None
+
+
+class Accounts:
+    """``claim``: the first login with a password claims the id. ``open``: any id, no password is
+    looked at. ``closed``: only ids that are there."""
+
+    def __init__(self, store: Store, mode: AccountsMode, limiter: Limiter) -> None:
+        self._store = store
+        self.mode: AccountsMode = mode
+        self._limiter = limiter
+        self._passwords = Passwords()
+
+    def close(self) -> None:
+        self._passwords.close()
+
+    async def enter(self, login: Login, *, address: str, device: str, wants_token: bool) -> Entered:
+        """Raises ProtocolError 401, 403 or 429."""
+        if self.mode == "open":
+            account = await self._open(login)
+            entered = Entered(account)
+        elif login.token:
+            entered = await self._by_token(login)
+        else:
+            entered = Entered(await self._by_password(login, address))
+        if entered.account.disabled:
+            raise ProtocolError(Code.FORBIDDEN, "this id is disabled", field="id")
+        if wants_token and not entered.token and self.mode != "open":
+            entered = await self._with_token(entered.account, device)
+        alias = login.alias.strip()
+        if alias and alias != entered.account.alias:
+            await self._store.update_account(entered.account.key, alias=alias)
+            entered.account = replace(entered.account, alias=alias)
+        return entered
+
+    async def _open(self, login: Login) -> Account:
+        account = await self._store.account(login.id)
+        return account or await self._create(login, None)
+
+    async def _create(self, login: Login, password_hash: str | None) -> Account:
+        try:
+            return await self._store.create_account(
+                login.id, login.alias.strip() or login.id, password_hash, now()
+            )
+        except AlreadyExists:
+            # Somebody else was as quick: from here on it is theirs.
+            account = await self._store.account(login.id)
+            if account is None or self.mode != "open":
+                raise ProtocolError(Code.UNAUTHORIZED, "this id is taken", field="id") from None
+            return account
+
+    async def _by_password(self, login: Login, address: str) -> Account:
+        if not login.password:
+            raise ProtocolError(Code.UNAUTHORIZED, "must not be empty", field="password")
+        canonical = canonical_id(login.id)
+        self._limiter.password_allowed(canonical, address)
+        account = await self._store.account(login.id)
+        if account is None:
+            if self.mode == "claim":
+                return await self._create(login, await self._passwords.hash(login.password))
+            await self._passwords.verify_nobody(login.password)
+        elif account.password_hash is None:
+            if self.mode == "claim":
+                raise ProtocolError(
+                    Code.UNAUTHORIZED,
+                    f"{account.id} has no password yet: the server's keeper can set one "
+                    f"(pychat user passwd {account.id})",
+                    field="id",
+                )
+            await self._passwords.verify_nobody(login.password)
+        elif await self._passwords.verify(account.password_hash, login.password):
+            self._limiter.password_was_right(canonical, address)
+            return await self._rehashed(account, login.password)
+        self._limiter.password_was_wrong(canonical, address)
+        raise ProtocolError(Code.UNAUTHORIZED, "wrong id or password")
+
+    async def _rehashed(self, account: Account, password: str) -> Account:
+        if account.password_hash is None or not self._passwords.outdated(account.password_hash):
+            return account
+        password_hash = await self._passwords.hash(password)
+        await self._store.update_account(account.key, password_hash=password_hash)
+        return replace(account, password_hash=password_hash)
+
+    async def _by_token(self, login: Login) -> Entered:
+        refused = ProtocolError(
+            Code.UNAUTHORIZED, "is not valid any more: log in with the password", field="token"
+        )
+        session = await self._store.session(token_hash(login.token))
+        if session is None or session.expires_at <= now():
+            raise refused
+        found = await self._store.accounts([session.account])
+        if not found or canonical_id(found[0].id) != canonical_id(login.id):
+            raise refused
+        at = now()
+        if at - session.last_seen_at >= TOUCH_EVERY_MS:
+            session = replace(session, last_seen_at=at, expires_at=at + TOKEN_LIFE_MS)
+            await self._store.touch_session(session.token_hash, at, session.expires_at)
+        return Entered(found[0], login.token, session)
+
+    async def _with_token(self, account: Account, device: str) -> Entered:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        at = now()
+        session = LoginSession(
+            id=secrets.token_urlsafe(9),
+            account=account.key,
+            token_hash=token_hash(token),
+            device=device[:MAX_DEVICE_CHARACTERS],
+            since=at,
+            last_seen_at=at,
+            expires_at=at + TOKEN_LIFE_MS,
+        )
+        sessions = await self._store.sessions(account.key)
+        if len(sessions) >= MAX_SESSIONS_PER_ACCOUNT:
+            oldest = [s.id for s in sessions[MAX_SESSIONS_PER_ACCOUNT - 1 :]]
+            await self._store.revoke_sessions(account.key, oldest)
+        await self._store.add_session(session)
+        return Entered(account, token, session)
+
+
+def token_hash(token: str) -> bytes:
+    """SHA-256: a token is 256 random bits, so nothing slower is needed."""
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,79 @@
+"""``block`` and ``unblock``: no messages, typing or presence from somebody, and no sign of it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from pychat.protocol import BlockRequest, Code, Event, ProtocolError, decode
+from pychat.server.chat.answers import Answers
+from pychat.server.chat.directory import Directory, User
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.presence import Presence
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+from pychat.server.store.base import Store
+
+DECODER = msgspec.json.Decoder(BlockRequest)
+
+
+class Blocks:
+    """Blocks belong to the user and hold on every device."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        reach: LocalDelivery,
+        presence: Presence,
+        limiter: Limiter,
+        answers: Answers,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._reach = reach
+        self._presence = presence
+        self._limiter = limiter
+        self._answers = answers
+
+    def block(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        self._limiter.take(user, "changes")
+        return self._block(session, user, request.id, ack_id)
+
+    def unblock(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        self._limiter.take(user, "changes")
+        return self._unblock(session, user, request.id, ack_id)
+
+    async def _block(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
+        other = await self._directory.user(id, "id")
+        if other.key == user.key:
+            raise ProtocolError(Code.MALFORMED, "must not be yourself", field="id")
+        await self._store.block(user.key, other.key)
+        if other.key not in user.blocked:
+            self._presence.hide(user, other)
+            self._set(user, user.blocked | {other.key})
+        self._answers.done(session, Event.BLOCK, ack_id, f"{other.id} is blocked")
+
+    async def _unblock(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
+        other = await self._directory.user(id, "id")
+        await self._store.unblock(user.key, other.key)
+        if other.key in user.blocked:
+            self._set(user, user.blocked - {other.key})
+            self._presence.show(user, other)
+        self._answers.done(session, Event.UNBLOCK, ack_id, f"{other.id} is not blocked")
+
+    def _set(self, user: User, blocked: frozenset[int]) -> None:
+        if user.sessions:
+            self._reach.set_blocked(user, blocked)
+        else:
+            user.blocked = blocked

@@ -1,0 +1,209 @@
+"""Chat: the table from events to what handles them, in the order they came in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from pychat.protocol import Code, Event, ProtocolError
+from pychat.server.chat.accounts import Accounts, AccountsMode
+from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
+from pychat.server.chat.blocks import Blocks
+from pychat.server.chat.connection import Connection, EncodeEvent
+from pychat.server.chat.conversations import Conversations
+from pychat.server.chat.cursors import Cursors
+from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.history import History
+from pychat.server.chat.legacy import Legacy
+from pychat.server.chat.limits import Limiter, Limits
+from pychat.server.chat.logins import Logins
+from pychat.server.chat.messages import Messages
+from pychat.server.chat.presence import Presence
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.rooms import Rooms
+from pychat.server.chat.session import Session
+from pychat.server.chat.typingnotice import TypingNotice
+from pychat.server.chat.users import Users
+from pychat.server.chat.watch import AccountWatch
+from pychat.server.store.base import Store, StoreError
+
+log = logging.getLogger(__name__)
+
+FINISH_SECONDS = 2.0
+
+Work = Coroutine[Any, Any, None]
+Handler = Callable[[Session, bytes, int | None], Work | None]
+"""Raises ProtocolError to refuse. What cannot be done at once is handed back as a coroutine; the
+connection's later events wait for it."""
+
+
+class Chat:
+    """What the engine calls: ``connected``, ``event`` and ``disconnected``, all synchronous.
+
+    The store must be open before ``start`` and stay so until ``stop`` has returned. ``limits``
+    None turns the rates off; sizes stay.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        encode_event: EncodeEvent,
+        accounts: AccountsMode = "claim",
+        limits: Limits | None = None,
+    ) -> None:
+        limiter = Limiter(limits)
+        answers = self._answers = Answers(encode_event)
+        directory = self._directory = Directory(store)
+        reach = self._reach = LocalDelivery()
+        self._presence = Presence(store, directory, reach, encode_event)
+        cursors = self._cursors = Cursors(store, directory, reach, limiter, answers, encode_event)
+        legacy = Legacy(store, directory, cursors, encode_event)
+        self._delivery = Delivery(
+            store, reach, legacy, answers, encode_event, self._presence.pair_opened
+        )
+        self._accounts = Accounts(store, accounts, limiter)
+        logins = self._logins = Logins(
+            store, self._accounts, directory, reach, self._presence, legacy, limiter, answers
+        )
+        rooms = Rooms(store, directory, reach, self._delivery, limiter, answers, encode_event)
+        blocks = Blocks(store, directory, reach, self._presence, limiter, answers)
+        conversations = Conversations(store, directory, reach, cursors, limiter, answers)
+        history = History(store, directory, limiter, answers)
+        typing = TypingNotice(directory, reach, limiter, answers, encode_event)
+        self._watch = AccountWatch(store, directory, reach, logins)
+        self._handlers: dict[str, Handler] = {
+            Event.LOGIN.value: logins.login,
+            Event.LOGOUT.value: logins.logout,
+            Event.SESSIONS.value: logins.sessions,
+            Event.MESSAGE.value: Messages(directory, self._delivery, limiter).message,
+            Event.ROOM.value: rooms.room,
+            Event.CONVERSATIONS.value: conversations.conversations,
+            Event.HISTORY.value: history.history,
+            Event.SEARCH.value: history.search,
+            Event.DELIVERED.value: cursors.delivered,
+            Event.READ.value: cursors.read,
+            Event.TYPING.value: typing.typing,
+            Event.USERS.value: Users(store, reach, limiter, answers).users,
+            Event.BLOCK.value: blocks.block,
+            Event.UNBLOCK.value: blocks.unblock,
+        }
+        self._stopping = False
+        self._background: list[asyncio.Task[None]] = []
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises StoreError."""
+        await self._directory.load()
+        loop = asyncio.get_running_loop()
+        self._background = [
+            loop.create_task(self._delivery.run(), name="delivery"),
+            loop.create_task(self._watch.run(), name="account watch"),
+        ]
+
+    async def stop(self) -> None:
+        """What came in is kept, delivered and answered; what comes in from here on is refused."""
+        self._stopping = True
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                if self._working:
+                    await asyncio.wait(self._working)
+                await self._delivery.drain()
+                await self._cursors.flush()
+                await self._presence.finish()
+        except TimeoutError:
+            log.error("not everything could be finished within %s s", FINISH_SECONDS)
+        except StoreError as error:
+            log.error("not everything could be finished: %s", error)
+        self._accounts.close()
+        tasks = [*self._background, *self._working, *self._cursors.close()]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    # --- what the engine calls ---
+    def connected(self, connection: Connection) -> None:
+        connection.context = Session(connection)
+
+    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+        session: Session = connection.context
+        try:
+            if session.waiting is not None:
+                session.enqueue(event, payload, ack_id)
+                return
+            work = self._handle(session, event, payload, ack_id)
+        except Exception as error:
+            self._refuse(session, event, ack_id, error)
+            return
+        if work is not None:
+            session.waiting = deque()
+            session.login_pending = event == Event.LOGIN
+            task = asyncio.get_running_loop().create_task(self._work(session, event, ack_id, work))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        session: Session = connection.context
+        user = session.user
+        if user is not None:
+            log.info("%r disconnected: %s", user.id, reason)
+        if self._stopping:
+            session.closed = True
+            return
+        self._logins.disconnected(session)
+
+    # --- the order of a connection's events ---
+    def _handle(
+        self, session: Session, event: str, payload: bytes, ack_id: int | None
+    ) -> Work | None:
+        handler = self._handlers.get(event)
+        if handler is None:
+            name = event[:MAX_EVENT_NAME_SHOWN]
+            raise ProtocolError(Code.MALFORMED, f"there is no event {name!r}")
+        if self._stopping:
+            raise ProtocolError(Code.UNAVAILABLE, "the server is stopping", retry_after=1.0)
+        return handler(session, payload, ack_id)
+
+    async def _work(
+        self, session: Session, event: str, ack_id: int | None, work: Work | None
+    ) -> None:
+        waiting = session.waiting
+        assert waiting is not None
+        while True:
+            try:
+                if work is not None:
+                    await work
+            except Exception as error:
+                self._refuse(session, event, ack_id, error)
+            if not waiting:
+                break
+            event, payload, ack_id = waiting.popleft()
+            session.waiting_bytes -= len(payload)
+            session.login_pending = event == Event.LOGIN
+            work = None
+            try:
+                work = self._handle(session, event, payload, ack_id)
+            except Exception as error:
+                self._refuse(session, event, ack_id, error)
+        session.waiting = None
+        session.login_pending = False
+
+    def _refuse(self, session: Session, event: str, ack_id: int | None, error: Exception) -> None:
+        if isinstance(error, ProtocolError):
+            refusal = error
+        elif isinstance(error, StoreError):
+            log.error("%s could not be done: %s", event[:MAX_EVENT_NAME_SHOWN], error)
+            refusal = ProtocolError(
+                Code.UNAVAILABLE, "the store cannot be reached: try again", retry_after=1.0
+            )
+        else:
+            log.error("%s failed", event[:MAX_EVENT_NAME_SHOWN], exc_info=error)
+            refusal = ProtocolError(Code.INTERNAL, "something went wrong on the server")
+        self._answers.refuse(session, event, ack_id, refusal)

@@ -1,0 +1,22 @@
+"""The time, as the store keeps it (milliseconds) and as the wire says it (RFC 3339, UTC)."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def rfc3339(milliseconds: int) -> str:
+    """``2026-11-23T01:36:00.000Z``."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_to_the_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

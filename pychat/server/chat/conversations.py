@@ -1,0 +1,124 @@
+"""``conversations``: somebody's list, with presence, cursors, unread counts and last messages."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pychat import protocol
+from pychat.protocol import (
+    Code,
+    ConversationsAnswer,
+    ConversationsRequest,
+    decode,
+)
+from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.cursors import Cursors
+from pychat.server.chat.directory import Conversation, Directory, Pair, Room, User
+from pychat.server.chat.history import not_a_cursor
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+from pychat.server.chat.views import fitting, to_wire
+from pychat.server.store.base import Store
+from pychat.server.store.records import ConversationSummary
+
+DECODER = msgspec.json.Decoder(ConversationsRequest)
+
+
+class Conversations:
+    """A page at a time, newest first."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        reach: LocalDelivery,
+        cursors: Cursors,
+        limiter: Limiter,
+        answers: Answers,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._reach = reach
+        self._cursors = cursors
+        self._limiter = limiter
+        self._answers = answers
+
+    def conversations(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        ack_id = require_acknowledgement(ack_id)
+        self._limiter.take(user, "queries")
+        return self._conversations(session, user, request, ack_id)
+
+    async def _conversations(
+        self, session: Session, user: User, request: ConversationsRequest, ack_id: int
+    ) -> None:
+        # Cursors that were answered already must count.
+        await self._cursors.flush()
+        page, next = await self._page(user, request, request.limit)
+        fit = fitting(page)
+        if fit < len(page):
+            # The store's cursors stand at the end of a page: ask for the page that fits.
+            page, next = await self._page(user, request, fit)
+        self._answers.answer(
+            session,
+            ack_id,
+            ConversationsAnswer(Code.DONE, "done", conversations=page, next=next or UNSET),
+        )
+
+    async def _page(
+        self, user: User, request: ConversationsRequest, limit: int
+    ) -> tuple[list[protocol.Conversation], str | None]:
+        try:
+            summaries, next = await self._store.conversations(
+                user.key, cursor=request.cursor, limit=limit
+            )
+        except ValueError:
+            raise not_a_cursor() from None
+        page = [await self._entry(user, summary) for summary in summaries]
+        return [entry for entry in page if entry is not None], next
+
+    async def _entry(
+        self, user: User, summary: ConversationSummary
+    ) -> protocol.Conversation | None:
+        conversation = await self._directory.from_record(summary.conversation)
+        if conversation is None:
+            return None
+        conversation.last_seq = max(conversation.last_seq, summary.last_seq)
+        alias, online, hidden = await self._face(user, conversation)
+        last = None
+        if summary.last is not None:
+            senders = await self._directory.users({summary.last.sender})
+            last = to_wire(user, conversation, summary.last, senders)
+        mine, peer = summary.membership, summary.peer
+        return protocol.Conversation(
+            with_=self._directory.name(conversation, user),
+            alias=alias,
+            online=online,
+            first_seq=mine.first_seq,
+            last_seq=summary.last_seq,
+            delivered_seq=mine.delivered_seq,
+            read_seq=mine.read_seq,
+            peer_delivered_seq=0 if peer is None else peer.delivered_seq,
+            peer_read_seq=0 if peer is None else peer.read_seq,
+            unread=0 if hidden else summary.unread,
+            last=last,
+        )
+
+    async def _face(self, user: User, conversation: Conversation) -> tuple[str, bool, bool]:
+        """Alias, online, and whether the user has blocked the other one."""
+        if isinstance(conversation, Room):
+            return conversation.name, False, False
+        if not isinstance(conversation, Pair):
+            return protocol.EVERYONE, False, False
+        key = conversation.other(user.key)
+        others = await self._directory.users({key})
+        alias = others[key].alias if key in others else conversation.other_id(user.key)
+        return alias, self._reach.sees_online(user, key), key in user.blocked

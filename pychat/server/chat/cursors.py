@@ -1,0 +1,284 @@
+"""``delivered`` and ``read``: cursors that only move forward, and their receipts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Literal
+
+import msgspec
+
+from pychat.protocol import Code, CursorRequest, Event, ProtocolError, Receipt, decode
+from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.connection import EncodeEvent
+from pychat.server.chat.directory import Conversation, Directory, Member, Pair, User
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+from pychat.server.store.base import Store, StoreError
+from pychat.server.store.records import CursorMove
+
+log = logging.getLogger(__name__)
+
+DECODER = msgspec.json.Decoder(CursorRequest)
+PAIR_SECONDS = 0.02
+"""Moves that come within it are written, and told, as one."""
+OTHER_SECONDS = 1.0
+
+Kind = Literal["delivered", "read"]
+
+
+class _Move:
+    """Where a cursor was when its move was last written, and who waits for the answer."""
+
+    __slots__ = ("conversation", "delivered_seq", "read_seq", "sessions", "user", "waiting")
+
+    def __init__(self, conversation: Conversation, user: User) -> None:
+        self.conversation = conversation
+        self.user = user
+        self.delivered_seq = 0
+        self.read_seq = 0
+        self.waiting: list[tuple[Session, int | None, Kind]] = []
+        self.sessions: set[Session | None] = set()
+        """Those it came from."""
+
+
+class Cursors:
+    """Those of pairs are answered and told once they are kept. Those of ALL and rooms are
+    answered at once and kept a second later at most."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        reach: LocalDelivery,
+        limiter: Limiter,
+        answers: Answers,
+        encode_event: EncodeEvent,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._reach = reach
+        self._limiter = limiter
+        self._answers = answers
+        self._encode_event = encode_event
+        self._pairs: dict[tuple[int, int], _Move] = {}
+        self._others: dict[tuple[int, int], _Move] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._other_timer: asyncio.TimerHandle | None = None
+        self._writing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def delivered(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None] | None:
+        return self._request(session, payload, ack_id, "delivered")
+
+    def read(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None] | None:
+        return self._request(session, payload, ack_id, "read")
+
+    def written(self, pair: Pair, user: User, seq: int) -> None:
+        """A message has been written to a client of the original protocol."""
+        member = pair.cursors.get(user.key)
+        if member is not None and member.delivered_seq >= seq:
+            return
+        self._move(pair, user, member, "delivered", seq, None)
+
+    def close(self) -> set[asyncio.Task[None]]:
+        """No more is written; the tasks that are left."""
+        for timer in (self._timer, self._other_timer):
+            if timer is not None:
+                timer.cancel()
+        return self._tasks
+
+    def _request(
+        self, session: Session, payload: bytes, ack_id: int | None, kind: Kind
+    ) -> Coroutine[Any, Any, None] | None:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        self._limiter.take(user, "cursors")
+        conversation = self._directory.cached_conversation(user, request.with_)
+        member = None if conversation is None else conversation.cursors.get(user.key)
+        if conversation is None or member is None or request.seq > conversation.last_seq:
+            return self._request_from_store(session, user, request, ack_id, kind)
+        self._accept(session, user, conversation, member, kind, request.seq, ack_id)
+        return None
+
+    async def _request_from_store(
+        self, session: Session, user: User, request: CursorRequest, ack_id: int | None, kind: Kind
+    ) -> None:
+        conversation = await self._directory.conversation(user, request.with_, "with")
+        last_seq = 0
+        if conversation is not None:
+            last_seq = conversation.last_seq
+            if request.seq > last_seq:
+                last_seq = await self._directory.last_seq(conversation)
+        if request.seq > last_seq:
+            raise ProtocolError(
+                Code.MALFORMED, f"is beyond the last message, {last_seq}", field="seq"
+            )
+        if conversation is None:
+            self._answers.succeed(session, ack_id)
+            return
+        member = await self._directory.member(conversation, user)
+        self._accept(session, user, conversation, member, kind, request.seq, ack_id)
+
+    def _accept(
+        self,
+        session: Session,
+        user: User,
+        conversation: Conversation,
+        member: Member,
+        kind: Kind,
+        seq: int,
+        ack_id: int | None,
+    ) -> None:
+        behind = member.delivered_seq if kind == "delivered" else member.read_seq
+        # Somebody who is blocked must not see, by the cursors, that the other one is there.
+        hidden = isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked
+        if seq <= behind or hidden:
+            key = (conversation.key, user.key)
+            if (pending := self._pairs.get(key)) is not None and not hidden:
+                pending.waiting.append((session, ack_id, kind))
+            else:
+                self._answers.succeed(session, ack_id)
+            return
+        move = self._move(conversation, user, member, kind, seq, session)
+        if isinstance(conversation, Pair):
+            move.waiting.append((session, ack_id, kind))
+        else:
+            self._answers.succeed(session, ack_id)
+            self._tell_own(conversation, user, kind, seq, {session})
+
+    def _move(
+        self,
+        conversation: Conversation,
+        user: User,
+        member: Member | None,
+        kind: Kind,
+        seq: int,
+        origin: Session | None,
+    ) -> _Move:
+        key = (conversation.key, user.key)
+        moves = self._pairs if isinstance(conversation, Pair) else self._others
+        move = moves.get(key)
+        if move is None:
+            move = moves[key] = _Move(conversation, user)
+            self._schedule(moves)
+        move.delivered_seq = max(move.delivered_seq, seq)
+        if kind == "read":
+            move.read_seq = max(move.read_seq, seq)
+        move.sessions.add(origin)
+        if member is not None:
+            member.delivered_seq = max(member.delivered_seq, seq)
+            if kind == "read":
+                member.read_seq = max(member.read_seq, seq)
+        return move
+
+    def _schedule(self, moves: dict[tuple[int, int], _Move]) -> None:
+        loop = asyncio.get_running_loop()
+        if moves is self._pairs:
+            if self._timer is None:
+                self._timer = loop.call_later(PAIR_SECONDS, self._start_flush, False)
+        elif self._other_timer is None:
+            self._other_timer = loop.call_later(OTHER_SECONDS, self._start_flush, True)
+
+    def _start_flush(self, all: bool) -> None:
+        if all:
+            self._other_timer = None
+        else:
+            self._timer = None
+        task = asyncio.get_running_loop().create_task(self._flush_logged(all))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _flush_logged(self, all: bool) -> None:
+        try:
+            await self._flush(all)
+        except StoreError as error:
+            log.warning("cursors could not be stored: %s", error)
+        except Exception:
+            log.exception("cursors could not be stored")
+
+    async def flush(self) -> None:
+        """Returns when everything moved so far is kept. Raises StoreError."""
+        await self._flush(True)
+
+    async def _flush(self, all: bool) -> None:
+        async with self._writing:
+            moves = list(self._pairs.values())
+            self._pairs = {}
+            others: list[_Move] = []
+            if all:
+                others = list(self._others.values())
+                self._others = {}
+            if not moves and not others:
+                return
+            records = [
+                CursorMove(m.conversation.key, m.user.key, m.delivered_seq, m.read_seq)
+                for m in moves + others
+            ]
+            try:
+                memberships = await self._store.move_cursors(records)
+            except BaseException:
+                self._failed(moves, others)
+                raise
+            for move, kept in zip(moves, memberships, strict=False):
+                move.conversation.cursors.setdefault(
+                    kept.account, Member(kept.first_seq, kept.delivered_seq, kept.read_seq)
+                )
+                self._kept(move)
+
+    def _failed(self, moves: list[_Move], others: list[_Move]) -> None:
+        refusal = ProtocolError(
+            Code.UNAVAILABLE, "the cursor could not be stored: try again", retry_after=1.0
+        )
+        for move in moves:
+            # What is at hand is ahead of what is kept: read it again.
+            move.conversation.cursors.pop(move.user.key, None)
+            for session, ack_id, kind in move.waiting:
+                self._answers.refuse(session, kind, ack_id, refusal)
+        for move in others:
+            self._move(move.conversation, move.user, None, "delivered", move.delivered_seq, None)
+            if move.read_seq:
+                self._move(move.conversation, move.user, None, "read", move.read_seq, None)
+
+    def _kept(self, move: _Move) -> None:
+        kinds: list[tuple[Kind, int]] = []
+        if move.read_seq:
+            kinds.append(("read", move.read_seq))
+        if move.delivered_seq > move.read_seq:
+            kinds.append(("delivered", move.delivered_seq))
+        pair = move.conversation
+        assert isinstance(pair, Pair)
+        for kind, seq in kinds:
+            self._tell_own(pair, move.user, kind, seq, move.sessions)
+            self._tell_peer(pair, move.user, kind, seq)
+        for session, ack_id, _ in move.waiting:
+            self._answers.succeed(session, ack_id)
+
+    def _tell_peer(self, pair: Pair, user: User, kind: Kind, seq: int) -> None:
+        peer = pair.other(user.key)
+        online = self._reach.users.get(peer)
+        if online is None or online is user or peer in user.blocked:
+            return
+        receipt = Receipt(user.id, user.id, kind, seq)
+        self._reach.tell(online, self._encode_event(Event.RECEIPT, encode(receipt)))
+
+    def _tell_own(
+        self,
+        conversation: Conversation,
+        user: User,
+        kind: Kind,
+        seq: int,
+        origins: set[Session | None] | set[Session],
+    ) -> None:
+        others = [s for s in user.sessions if s.modern and (len(origins) > 1 or s not in origins)]
+        if others:
+            receipt = Receipt(self._directory.name(conversation, user), user.id, kind, seq)
+            packet = self._encode_event(Event.RECEIPT, encode(receipt))
+            for session in others:
+                session.connection.send(packet)

@@ -1,0 +1,232 @@
+"""Messages on their way: kept together in one commit, then delivered and answered in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET
+
+from pychat.protocol import (
+    EVERYONE,
+    ClientMessage,
+    Code,
+    Event,
+    Message,
+    MessageAnswer,
+    ProtocolError,
+)
+from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.clock import now, rfc3339
+from pychat.server.chat.connection import EncodeEvent
+from pychat.server.chat.directory import Conversation, Pair, Room, User
+from pychat.server.chat.legacy import Legacy
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+from pychat.server.store.base import Store, StoreError
+from pychat.server.store.records import Appended, NewMessage
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGES_WAITING = 50_000
+MAX_CHARACTERS_WAITING = 64 * 1024 * 1024
+
+DELIVERED = "delivered"
+STORED = "stored: the recepient is offline and gets it at the next login"
+
+_Pending = tuple[Session, User, Conversation, ClientMessage, int | None]
+
+
+class Delivery:
+    """Group commit: whatever waits goes to the store in one batch, one batch at a time. Nothing
+    is shown or answered before the batch is kept. Answers and deliveries go out in the order of
+    the batch, so that every connection sees the seqs of a conversation ascending."""
+
+    def __init__(
+        self,
+        store: Store,
+        reach: LocalDelivery,
+        legacy: Legacy,
+        answers: Answers,
+        encode_event: EncodeEvent,
+        pair_opened: Callable[[Pair], None],
+    ) -> None:
+        self._store = store
+        self._reach = reach
+        self._legacy = legacy
+        self._answers = answers
+        self._encode_event = encode_event
+        self._pair_opened = pair_opened
+        self._new: list[NewMessage] = []
+        self._pending: list[_Pending] = []
+        self._characters = 0
+        self._in_flight = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._idle: list[asyncio.Future[None]] = []
+
+    def submit(
+        self,
+        session: Session,
+        user: User,
+        conversation: Conversation,
+        message: ClientMessage,
+        client_id: bytes | None,
+        ack_id: int | None,
+    ) -> None:
+        """Answered later, delivered or refused. Raises ProtocolError 404 or 503 at once."""
+        if isinstance(conversation, Room) and conversation.deleted:
+            raise ProtocolError(Code.NOT_FOUND, "the room is gone", field="recepient")
+        if len(self._new) >= MAX_MESSAGES_WAITING or self._characters > MAX_CHARACTERS_WAITING:
+            raise ProtocolError(
+                Code.UNAVAILABLE, "the store is too slow: try again", retry_after=1.0
+            )
+        self._characters += len(message.data)
+        self._new.append(NewMessage(conversation.key, user.key, client_id, now(), message.data))
+        self._pending.append((session, user, conversation, message, ack_id))
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    async def run(self) -> None:
+        """Until cancelled; one for all messages."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._new:
+                for waiter in self._idle:
+                    if not waiter.done():
+                        waiter.set_result(None)
+                self._idle.clear()
+                self._wake = loop.create_future()
+                await self._wake
+                self._wake = None
+            new, pending = self._new, self._pending
+            self._new, self._pending, self._characters = [], [], 0
+            self._in_flight = len(new)
+            try:
+                appended = await self._store.append(new)
+            except StoreError as error:
+                log.error("%d messages could not be stored: %s", len(new), error)
+                refusal = ProtocolError(
+                    Code.UNAVAILABLE, "the message could not be stored: try again", retry_after=1.0
+                )
+                self._refuse_all(pending, refusal)
+            except Exception:
+                log.exception("%d messages could not be stored", len(new))
+                self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
+            else:
+                self._deliver_all(pending, appended)
+            self._in_flight = 0
+
+    async def drain(self) -> None:
+        """Returns when nothing waits or is being written."""
+        if self._new or self._in_flight:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    def _refuse_all(self, pending: list[_Pending], refusal: ProtocolError) -> None:
+        for session, _, _, _, ack_id in pending:
+            self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
+
+    def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
+        for entry, where in zip(pending, appended, strict=True):
+            try:
+                self._deliver(entry, where)
+            except Exception:
+                # It is kept, so history has it; the messages after it must still go out.
+                log.exception("message %d-%d was not delivered", where.conversation, where.seq)
+
+    def _deliver(self, entry: _Pending, where: Appended) -> None:
+        session, user, conversation, message, ack_id = entry
+        sent_at = rfc3339(where.sent_at)
+        id = f"{where.conversation}-{where.seq}"
+        code = Code.DONE
+        if type(conversation) is Pair:
+            other = conversation.other(user.key)
+            recepient = self._reach.users.get(other)
+            if recepient is None or user.key in recepient.blocked:
+                recepient = None
+                code = Code.STORED
+            if not where.duplicate:
+                conversation.last_seq = where.seq
+                packet = self._packet(
+                    conversation.other_id(user.key), user, message, id, where.seq, sent_at
+                )
+                self._to_pair(session, user, recepient, conversation, packet, where.seq)
+        elif not where.duplicate:
+            conversation.last_seq = where.seq
+            name = conversation.id if isinstance(conversation, Room) else EVERYONE
+            packet = self._packet(name, user, message, id, where.seq, sent_at)
+            if isinstance(conversation, Room):
+                self._to_room(user, conversation, packet)
+            else:
+                self._to_everyone(user, packet)
+        if ack_id is not None:
+            text = DELIVERED if code is Code.DONE else STORED
+            answer = MessageAnswer(code, text, id=id, seq=where.seq, sent_at=sent_at)
+            session.connection.acknowledge(ack_id, encode(answer))
+        elif message.recepient != EVERYONE:
+            text = DELIVERED if code is Code.DONE else STORED
+            self._answers.respond(session, Event.MESSAGE, code, text)
+
+    def _packet(
+        self, recepient: str, user: User, message: ClientMessage, id: str, seq: int, sent_at: str
+    ) -> Any:
+        outgoing = Message(
+            id,
+            seq,
+            user.id,
+            recepient,
+            message.command,
+            "text",
+            message.data,
+            sent_at,
+            message.client_id.lower() if message.client_id else UNSET,
+        )
+        return self._encode_event(Event.MESSAGE, encode(outgoing))
+
+    def _to_pair(
+        self,
+        origin: Session,
+        user: User,
+        recepient: User | None,
+        pair: Pair,
+        packet: Any,
+        seq: int,
+    ) -> None:
+        if recepient is not None:
+            for session in recepient.sessions:
+                if session.modern:
+                    session.connection.send(packet)
+                else:
+                    self._legacy.send(session, recepient, pair, packet, seq)
+        if recepient is not user:
+            for session in user.sessions:
+                if session is not origin:
+                    if session.catch_up is None:
+                        session.connection.send(packet)
+                    else:
+                        session.catch_up.hold(pair.key, seq, packet)
+        if seq == 1:
+            self._pair_opened(pair)
+
+    def _to_room(self, user: User, room: Room, packet: Any) -> None:
+        blockers = self._reach.blockers(user.key)
+        online = self._reach.users
+        for key in room.members or ():
+            member = online.get(key)
+            if member is not None and key not in blockers:
+                for session in member.sessions:
+                    session.connection.send(packet)
+
+    def _to_everyone(self, user: User, packet: Any) -> None:
+        blockers = self._reach.blockers(user.key)
+        if not blockers:
+            for session in self._reach.sessions:
+                session.connection.send(packet)
+            return
+        for session in self._reach.sessions:
+            if session.user is not None and session.user.key not in blockers:
+                session.connection.send(packet)

@@ -1,0 +1,329 @@
+"""Who and what there is: accounts, conversations and memberships, read once and kept at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from pychat.protocol import (
+    EVERYONE,
+    ROOM_PREFIX,
+    Code,
+    ProtocolError,
+    canonical_id,
+    check_id,
+)
+from pychat.server.store.base import Store
+from pychat.server.store.records import Account, ConversationKind
+from pychat.server.store.records import Conversation as ConversationRecord
+from pychat.server.store.records import Room as RoomRecord
+
+if TYPE_CHECKING:
+    from pychat.server.chat.limits import TokenBucket
+    from pychat.server.chat.session import Session
+
+MAX_USERS_AT_HAND = 50_000
+
+
+class User:
+    """An account, with the connections it is logged in on. An online user is never forgotten,
+    so whoever finds a user here finds all its connections."""
+
+    __slots__ = ("__weakref__", "account", "blocked", "buckets", "pairs", "partners", "sessions")
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.sessions: list[Session] = []
+        self.pairs: dict[str, Pair] = {}
+        """One-to-one conversations at hand, by the id of the other one."""
+        self.partners: set[int] = set()
+        """Those it shares a one-to-one conversation with; kept while online."""
+        self.blocked: frozenset[int] = frozenset()
+        """Whom it has blocked; kept while online."""
+        self.buckets: dict[str, TokenBucket] = {}
+
+    @property
+    def key(self) -> int:
+        return self.account.key
+
+    @property
+    def id(self) -> str:
+        return self.account.id
+
+    @property
+    def alias(self) -> str:
+        return self.account.alias or self.account.id
+
+
+class Member:
+    """How far one account has come in a conversation."""
+
+    __slots__ = ("delivered_seq", "first_seq", "read_seq")
+
+    def __init__(self, first_seq: int, delivered_seq: int, read_seq: int) -> None:
+        self.first_seq = first_seq
+        self.delivered_seq = delivered_seq
+        self.read_seq = read_seq
+
+
+class Conversation:
+    """What all conversations have. ``last_seq`` is -1 until it is known. ``cursors`` holds the
+    memberships at hand, by account."""
+
+    __slots__ = ("__weakref__", "cursors", "key", "last_seq")
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+        self.last_seq = -1
+        self.cursors: dict[int, Member] = {}
+
+
+class Everyone(Conversation):
+    """``ALL``."""
+
+    __slots__ = ()
+
+
+class Pair(Conversation):
+    """Two accounts, or one with itself. Ids and keys never change, so they are kept here."""
+
+    __slots__ = ("a", "a_id", "b", "b_id")
+
+    def __init__(self, key: int, a: int, a_id: str, b: int, b_id: str) -> None:
+        super().__init__(key)
+        self.a, self.a_id = a, a_id
+        self.b, self.b_id = b, b_id
+
+    def other(self, account: int) -> int:
+        return self.b if account == self.a else self.a
+
+    def other_id(self, account: int) -> str:
+        return self.b_id if account == self.a else self.a_id
+
+
+class Room(Conversation):
+    """``members`` is None until it is known."""
+
+    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id")
+
+    def __init__(self, record: RoomRecord, owner_id: str) -> None:
+        super().__init__(record.conversation)
+        self.id = record.id
+        self.name = record.name
+        self.owner = record.owner
+        self.owner_id = owner_id
+        self.members: set[int] | None = None
+        self.deleted = False
+
+
+class Directory:
+    """Everything is looked up here; what is not at hand is read from the store, and concurrent
+    readers always end up with the same object."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._users: dict[int, User] = {}
+        self._by_canonical: dict[str, User] = {}
+        self._pairs: WeakValueDictionary[int, Pair] = WeakValueDictionary()
+        self._rooms_by_key: dict[int, Room] = {}
+        self.rooms: dict[str, Room] = {}
+        """By canonical id."""
+        self.everyone = Everyone(0)
+
+    async def load(self) -> None:
+        """The conversations that are always at hand: ALL and the rooms."""
+        self.everyone = Everyone((await self._store.everyone()).key)
+        records = await self._store.rooms()
+        owners = await self.users({record.owner for record in records})
+        for record in records:
+            self.add_room(record, owners[record.owner].id if record.owner in owners else "")
+
+    # --- users ---
+    def cached_user(self, id: str) -> User | None:
+        return self._by_canonical.get(canonical_id(id))
+
+    async def user(self, id: str, field: str) -> User:
+        """Raises ProtocolError: 400 if it cannot be an id, 404 if nobody has it."""
+        user = self._by_canonical.get(canonical_id(check_id(id, field)))
+        if user is not None:
+            return user
+        account = await self._store.account(id)
+        if account is None:
+            raise ProtocolError(Code.NOT_FOUND, f"nobody is called {id}", field=field)
+        return self.keep(account)
+
+    async def users(self, keys: Iterable[int]) -> dict[int, User]:
+        """By key; unknown keys are left out."""
+        found = {key: self._users.get(key) for key in keys}
+        missing = [key for key, user in found.items() if user is None]
+        if missing:
+            for account in await self._store.accounts(missing):
+                found[account.key] = self.keep(account)
+        return {key: user for key, user in found.items() if user is not None}
+
+    def keep(self, account: Account) -> User:
+        """The user of that account, with what the store has just said about it."""
+        user = self._users.get(account.key)
+        if user is not None:
+            user.account = account
+            return user
+        if len(self._users) >= MAX_USERS_AT_HAND:
+            self._forget_offline()
+        user = User(account)
+        self._users[account.key] = user
+        self._by_canonical[canonical_id(account.id)] = user
+        return user
+
+    def forget_offline(self) -> None:
+        """What is read of them next comes from the store."""
+        self._forget_offline()
+
+    def _forget_offline(self) -> None:
+        self._users = {key: user for key, user in self._users.items() if user.sessions}
+        self._by_canonical = {canonical_id(user.id): user for user in self._users.values()}
+
+    # --- conversations ---
+    def cached_conversation(self, user: User, name: str) -> Conversation | None:
+        """The conversation the user calls so, if it is at hand and the user may read it."""
+        pair = user.pairs.get(name)
+        if pair is not None:
+            return pair
+        if name == EVERYONE:
+            return self.everyone
+        if name.startswith(ROOM_PREFIX):
+            room = self.rooms.get(canonical_id(name[1:]))
+            if room is not None and room.members is not None and user.key in room.members:
+                return room
+            return None
+        other = self.cached_user(name)
+        return user.pairs.get(other.id) if other is not None else None
+
+    async def conversation(self, user: User, name: str, field: str) -> Conversation | None:
+        """None for somebody there is no conversation with yet. Raises ProtocolError 400, 403 or
+        404."""
+        found = self.cached_conversation(user, name)
+        if found is not None:
+            return found
+        if name.startswith(ROOM_PREFIX):
+            return await self.joined_room(user, name[1:], field)
+        other = await self.user(name, field)
+        return await self.pair(user, other)
+
+    async def room(self, id: str, field: str) -> Room:
+        """With its members. Raises ProtocolError 400 or 404."""
+        room = self.rooms.get(canonical_id(check_id(id, field)))
+        if room is None:
+            raise ProtocolError(Code.NOT_FOUND, f"there is no room {id}", field=field)
+        if room.members is None:
+            members = await self._store.members(room.key)
+            if room.deleted:
+                raise ProtocolError(Code.NOT_FOUND, f"there is no room {id}", field=field)
+            if room.members is None:
+                room.members = set(members)
+        return room
+
+    async def joined_room(self, user: User, id: str, field: str) -> Room:
+        """Raises ProtocolError 400, 404, or 403 for a room the user is not in."""
+        room = await self.room(id, field)
+        assert room.members is not None
+        if user.key not in room.members:
+            raise ProtocolError(Code.FORBIDDEN, f"you are not in the room {room.id}", field=field)
+        return room
+
+    def add_room(self, record: RoomRecord, owner_id: str) -> Room:
+        room = Room(record, owner_id)
+        self.rooms[canonical_id(room.id)] = room
+        self._rooms_by_key[room.key] = room
+        return room
+
+    def remove_room(self, room: Room) -> None:
+        room.deleted = True
+        if self.rooms.get(canonical_id(room.id)) is room:
+            del self.rooms[canonical_id(room.id)]
+        self._rooms_by_key.pop(room.key, None)
+
+    def restore_room(self, room: Room) -> None:
+        room.deleted = False
+        self.rooms[canonical_id(room.id)] = room
+        self._rooms_by_key[room.key] = room
+
+    async def pair(self, user: User, other: User) -> Pair | None:
+        pair = user.pairs.get(other.id)
+        if pair is not None:
+            return pair
+        record = await self._store.pair(user.key, other.key)
+        return None if record is None else self._keep_pair(record.key, user, other)
+
+    async def open_pair(self, user: User, other: User) -> Pair:
+        pair = user.pairs.get(other.id)
+        if pair is not None:
+            return pair
+        record = await self._store.open_pair(user.key, other.key)
+        return self._keep_pair(record.key, user, other)
+
+    def _keep_pair(self, key: int, user: User, other: User) -> Pair:
+        pair = self._pairs.get(key)
+        if pair is None:
+            pair = self._pairs[key] = Pair(key, user.key, user.id, other.key, other.id)
+        user.pairs[other.id] = pair
+        other.pairs[user.id] = pair
+        return pair
+
+    async def conversations(self, keys: Iterable[int]) -> dict[int, Conversation]:
+        """By key; unknown keys and deleted rooms are left out."""
+        found: dict[int, Conversation] = {}
+        missing = []
+        for key in set(keys):
+            known = self._conversation_at_hand(key)
+            if known is None:
+                missing.append(key)
+            else:
+                found[key] = known
+        if missing:
+            for record in await self._store.conversations_by_key(missing):
+                conversation = await self.from_record(record)
+                if conversation is not None:
+                    found[record.key] = conversation
+        return found
+
+    async def from_record(self, record: ConversationRecord) -> Conversation | None:
+        """What the store calls so; None if it has just been deleted."""
+        known = self._conversation_at_hand(record.key)
+        if known is not None or record.kind is not ConversationKind.PAIR:
+            return known
+        a, b = record.accounts  # type: ignore[misc]  # a pair always has two
+        users = await self.users({a, b})
+        if a not in users or b not in users:
+            return None
+        return self._keep_pair(record.key, users[a], users[b])
+
+    def _conversation_at_hand(self, key: int) -> Conversation | None:
+        if key == self.everyone.key:
+            return self.everyone
+        return self._rooms_by_key.get(key) or self._pairs.get(key)
+
+    def name(self, conversation: Conversation, user: User) -> str:
+        """What the user calls it on the wire: ``with``."""
+        if isinstance(conversation, Pair):
+            return conversation.other_id(user.key)
+        return ROOM_PREFIX + conversation.id if isinstance(conversation, Room) else EVERYONE
+
+    # --- memberships ---
+    async def member(self, conversation: Conversation, user: User) -> Member:
+        """Raises ProtocolError 403 if the user is not in it."""
+        member = conversation.cursors.get(user.key)
+        if member is not None:
+            return member
+        record = await self._store.membership(conversation.key, user.key)
+        if record is None:
+            raise ProtocolError(Code.FORBIDDEN, "you are not in this conversation", field="with")
+        return conversation.cursors.setdefault(
+            user.key, Member(record.first_seq, record.delivered_seq, record.read_seq)
+        )
+
+    async def last_seq(self, conversation: Conversation) -> int:
+        """As the store has it now, or later."""
+        stored = await self._store.last_seq(conversation.key)
+        conversation.last_seq = max(conversation.last_seq, stored)
+        return conversation.last_seq

@@ -1,0 +1,146 @@
+"""``history`` and ``search``: pages of stored messages, as their reader may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pychat.protocol import (
+    Code,
+    HistoryAnswer,
+    HistoryRequest,
+    Message,
+    ProtocolError,
+    SearchAnswer,
+    SearchRequest,
+    decode,
+)
+from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.directory import Conversation, Directory, User
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.session import Session
+from pychat.server.chat.views import fitting, to_wire
+from pychat.server.store.base import Store
+from pychat.server.store.records import StoredMessage
+
+HISTORY = msgspec.json.Decoder(HistoryRequest)
+SEARCH = msgspec.json.Decoder(SearchRequest)
+
+
+class History:
+    """Reads only what the reader is a member of, from where it became one."""
+
+    def __init__(
+        self, store: Store, directory: Directory, limiter: Limiter, answers: Answers
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._limiter = limiter
+        self._answers = answers
+
+    def history(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(HISTORY, payload)
+        if request.before is not None and request.after is not None:
+            raise ProtocolError(
+                Code.MALFORMED, "cannot be given together with before", field="after"
+            )
+        ack_id = require_acknowledgement(ack_id)
+        self._limiter.take(user, "queries")
+        return self._history(session, user, request, ack_id)
+
+    async def _history(
+        self, session: Session, user: User, request: HistoryRequest, ack_id: int
+    ) -> None:
+        conversation = await self._directory.conversation(user, request.with_, "with")
+        messages: list[Message] = []
+        more = False
+        if conversation is not None:
+            member = await self._directory.member(conversation, user)
+            stored, more = await self._store.history(
+                conversation.key,
+                first_seq=member.first_seq,
+                before=request.before,
+                after=request.after,
+                limit=request.limit,
+            )
+            messages = await self._shown(user, {conversation.key: conversation}, stored)
+            messages, cut = _page(messages, oldest_first=request.after is not None)
+            more = more or cut
+        self._answers.answer(
+            session, ack_id, HistoryAnswer(Code.DONE, "done", messages=messages, has_more=more)
+        )
+
+    def search(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(SEARCH, payload)
+        if not request.text.strip():
+            raise ProtocolError(Code.MALFORMED, "must not be empty", field="text")
+        ack_id = require_acknowledgement(ack_id)
+        self._limiter.take(user, "searches")
+        return self._search(session, user, request, ack_id)
+
+    async def _search(
+        self, session: Session, user: User, request: SearchRequest, ack_id: int
+    ) -> None:
+        conversation = None
+        if request.with_ is not None:
+            conversation = await self._directory.conversation(user, request.with_, "with")
+        messages: list[Message] = []
+        next: str | None = None
+        if request.with_ is None or conversation is not None:
+            key = None if conversation is None else conversation.key
+            messages, next = await self._found(user, request, key, request.limit)
+            fit = fitting(messages)
+            if fit < len(messages):
+                # The store's cursors stand at the end of a page: ask for the page that fits.
+                messages, next = await self._found(user, request, key, fit)
+        # What they have blocked is left out only now: the cursor stands after it.
+        messages = [message for message in messages if not message.removed]
+        answer = SearchAnswer(Code.DONE, "done", messages=messages, next=next or UNSET)
+        self._answers.answer(session, ack_id, answer)
+
+    async def _found(
+        self, user: User, request: SearchRequest, conversation: int | None, limit: int
+    ) -> tuple[list[Message], str | None]:
+        try:
+            stored, next = await self._store.search(
+                user.key,
+                request.text,
+                conversation=conversation,
+                cursor=request.cursor,
+                limit=limit,
+            )
+        except ValueError:
+            raise not_a_cursor() from None
+        conversations = await self._directory.conversations({m.conversation for m in stored})
+        return await self._shown(user, conversations, stored), next
+
+    async def _shown(
+        self, user: User, conversations: dict[int, Conversation], stored: list[StoredMessage]
+    ) -> list[Message]:
+        senders = await self._directory.users({m.sender for m in stored})
+        return [
+            to_wire(user, conversations[m.conversation], m, senders)
+            for m in stored
+            if m.conversation in conversations
+        ]
+
+
+def not_a_cursor() -> ProtocolError:
+    return ProtocolError(Code.MALFORMED, "is not one that an answer gave", field="cursor")
+
+
+def _page(messages: list[Message], *, oldest_first: bool) -> tuple[list[Message], bool]:
+    """As many as fit, from the end that the reader comes from; and whether some did not."""
+    fit = fitting(messages if oldest_first else messages[::-1])
+    if fit == len(messages):
+        return messages, False
+    return (messages[:fit] if oldest_first else messages[-fit:]), True

@@ -1,0 +1,159 @@
+"""How fast is too fast: token buckets by user and address, and a lockout on wrong passwords."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+
+from msgspec import Struct
+
+from pychat.protocol import Code, ProtocolError
+from pychat.server.chat.directory import User
+
+MAX_ENTRIES = 20_000
+
+
+class Rate(Struct, frozen=True):
+    """``burst`` at once, then ``per_second``."""
+
+    per_second: float
+    burst: float
+
+
+class Limits(Struct, frozen=True):
+    """Rates by user, logins by address. Sizes are the protocol's and not configured."""
+
+    messages: Rate = Rate(50, 250)
+    queries: Rate = Rate(50, 250)
+    searches: Rate = Rate(5, 25)
+    typing: Rate = Rate(5, 25)
+    cursors: Rate = Rate(100, 500)
+    changes: Rate = Rate(2, 40)
+    """Rooms, blocks, sessions."""
+    logins: Rate = Rate(5, 200)
+    """By address."""
+    rooms_per_user: int = 100
+    wrong_passwords: int = 5
+    """By id and address; each one more doubles the wait."""
+    longest_lockout: float = 900.0
+    """Seconds."""
+
+
+class TokenBucket:
+    """What is left of a rate."""
+
+    __slots__ = ("at", "tokens")
+
+    def __init__(self, rate: Rate) -> None:
+        self.tokens = rate.burst
+        self.at = time.monotonic()
+
+    def take(self, rate: Rate) -> float:
+        """0 if one more may pass, else the seconds until it may."""
+        now = time.monotonic()
+        tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_second)
+        self.at = now
+        if tokens >= 1:
+            self.tokens = tokens - 1
+            return 0.0
+        self.tokens = tokens
+        return (1 - tokens) / rate.per_second
+
+    def full(self, rate: Rate) -> bool:
+        passed = time.monotonic() - self.at
+        return self.tokens + passed * rate.per_second >= rate.burst
+
+
+class Limiter:
+    """``limits`` None: no rates (``--no-limits``)."""
+
+    def __init__(self, limits: Limits | None) -> None:
+        self.limits = limits
+        self._addresses: dict[str, TokenBucket] = {}
+        self._failures: dict[Hashable, _Failures] = {}
+        self._rates: dict[str, Rate] = (
+            {}
+            if limits is None
+            else {
+                name: rate
+                for name in limits.__struct_fields__
+                if isinstance(rate := getattr(limits, name), Rate)
+            }
+        )
+
+    def take(self, user: User, kind: str) -> None:
+        """One more of a user's messages, queries … Raises ProtocolError 429."""
+        rate = self._rates.get(kind)
+        if rate is None:
+            return
+        bucket = user.buckets.get(kind)
+        if bucket is None:
+            bucket = user.buckets[kind] = TokenBucket(rate)
+        wait = bucket.take(rate)
+        if wait:
+            raise _too_fast(wait)
+
+    def login(self, address: str) -> None:
+        """One more login from there. Raises ProtocolError 429."""
+        rate = self._rates.get("logins")
+        if rate is None:
+            return
+        bucket = self._addresses.get(address)
+        if bucket is None:
+            if len(self._addresses) >= MAX_ENTRIES:
+                self._addresses = {a: b for a, b in self._addresses.items() if not b.full(rate)}
+            bucket = self._addresses[address] = TokenBucket(rate)
+        wait = bucket.take(rate)
+        if wait:
+            raise _too_fast(wait)
+
+    def password_allowed(self, canonical_id: str, address: str) -> None:
+        """Raises ProtocolError 429 while that id is locked for that address."""
+        failures = self._failures.get((canonical_id, address))
+        if failures is not None:
+            wait = failures.locked_until - time.monotonic()
+            if wait > 0:
+                raise ProtocolError(
+                    Code.TOO_FAST,
+                    f"too many wrong passwords: try again in {wait:.0f} s",
+                    retry_after=wait,
+                )
+
+    def password_was_wrong(self, canonical_id: str, address: str) -> None:
+        if self.limits is None:
+            return
+        now = time.monotonic()
+        key = (canonical_id, address)
+        failures = self._failures.get(key)
+        if failures is None or failures.forgotten(now, self.limits):
+            if len(self._failures) >= MAX_ENTRIES:
+                self._failures = {
+                    k: f for k, f in self._failures.items() if not f.forgotten(now, self.limits)
+                }
+            failures = self._failures[key] = _Failures()
+        failures.count += 1
+        failures.last = now
+        excess = failures.count - self.limits.wrong_passwords
+        if excess >= 0:
+            # 2**30 s is beyond any limit, and the power does not grow without end.
+            wait = min(2.0 ** min(excess, 30), self.limits.longest_lockout)
+            failures.locked_until = now + wait
+
+    def password_was_right(self, canonical_id: str, address: str) -> None:
+        self._failures.pop((canonical_id, address), None)
+
+
+class _Failures:
+    __slots__ = ("count", "last", "locked_until")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last = 0.0
+        self.locked_until = 0.0
+
+    def forgotten(self, now: float, limits: Limits) -> bool:
+        return now - self.last > 2 * limits.longest_lockout
+
+
+def _too_fast(wait: float) -> ProtocolError:
+    return ProtocolError(Code.TOO_FAST, "too fast: wait a little", retry_after=max(wait, 0.001))

@@ -1,0 +1,225 @@
+"""``login``, ``logout`` and ``sessions``: a connection becomes somebody's, and ceases to be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from pychat import protocol
+from pychat.protocol import (
+    PROTOCOL_VERSION,
+    Code,
+    Event,
+    Login,
+    LoginAnswer,
+    LogoutRequest,
+    ProtocolError,
+    SessionsAnswer,
+    SessionsRequest,
+    check_id,
+    decode,
+)
+from pychat.server.chat.accounts import Accounts, Entered
+from pychat.server.chat.answers import Answers
+from pychat.server.chat.clock import now, rfc3339
+from pychat.server.chat.directory import Directory, User
+from pychat.server.chat.legacy import Legacy
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.presence import Presence
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+from pychat.server.store.base import Store
+
+log = logging.getLogger(__name__)
+
+LOGIN = msgspec.json.Decoder(Login)
+LOGOUT = msgspec.json.Decoder(LogoutRequest)
+SESSIONS = msgspec.json.Decoder(SessionsRequest)
+
+
+class Logins:
+    """Who is logged in where; the only place that joins and parts connections and users."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        directory: Directory,
+        reach: LocalDelivery,
+        presence: Presence,
+        legacy: Legacy,
+        limiter: Limiter,
+        answers: Answers,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._directory = directory
+        self._reach = reach
+        self._presence = presence
+        self._legacy = legacy
+        self._limiter = limiter
+        self._answers = answers
+
+    def login(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        login = decode(LOGIN, payload)
+        check_id(login.id, "id")
+        if login.protocol < 0:
+            raise ProtocolError(Code.MALFORMED, "must not be negative", field="protocol")
+        return self._login(session, login, ack_id)
+
+    async def _login(self, session: Session, login: Login, ack_id: int | None) -> None:
+        connection = session.connection
+        self._limiter.login(connection.remote_address)
+        try:
+            entered = await self._accounts.enter(
+                login,
+                address=connection.remote_address,
+                device=connection.user_agent,
+                wants_token=ack_id is not None,
+            )
+        except ProtocolError as error:
+            log.info("login as %r from %s refused: %s", login.id, connection.remote_address, error)
+            raise
+        key = entered.account.key
+        blocked = await self._store.blocked(key)
+        partners = await self._store.partners(key)
+        # From here on nothing is awaited: the answer goes out before any message, and none is
+        # missed after it.
+        self.part(session)
+        user = self._directory.keep(entered.account)
+        if not user.sessions:
+            user.blocked = blocked
+            user.partners = set(partners)
+        session.user = user
+        session.login_id = login.id
+        session.modern = login.protocol >= 1
+        session.password_hash = entered.account.password_hash
+        if entered.session is not None:
+            session.login_session = entered.session.id
+            session.token_hash = entered.session.token_hash
+        self._answer(session, user, entered, login, ack_id)
+        if session.closed:
+            return
+        first = self._reach.join(session, user)
+        log.info("%r logged in from %s", user.id, connection.remote_address)
+        if first:
+            self._presence.came(user)
+        if not session.modern:
+            self._legacy.start(session, user)
+
+    def _answer(
+        self, session: Session, user: User, entered: Entered, login: Login, ack_id: int | None
+    ) -> None:
+        if ack_id is None:
+            self._answers.respond(session, Event.LOGIN, Code.DONE, "logged in")
+            return
+        self._answers.answer(
+            session,
+            ack_id,
+            LoginAnswer(
+                Code.DONE,
+                "logged in",
+                id=user.id,
+                alias=user.alias,
+                token=entered.token,
+                server_time=rfc3339(now()),
+                protocol=min(login.protocol, PROTOCOL_VERSION),
+            ),
+        )
+
+    def disconnected(self, session: Session) -> None:
+        """The user stays on the session: what had come in before is still theirs."""
+        session.closed = True
+        self._legacy.stop(session)
+        if self._reach.leave(session) and session.user is not None:
+            self._presence.went(session.user)
+
+    def part(self, session: Session) -> None:
+        """Nobody is logged in on that connection any more."""
+        user = session.user
+        if user is None:
+            return
+        self._legacy.stop(session)
+        if self._reach.leave(session):
+            self._presence.went(user)
+        session.log_out()
+
+    def logout(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        if payload != b"null":
+            decode(LOGOUT, payload)
+        return self._logout(session, user, ack_id)
+
+    async def _logout(self, session: Session, user: User, ack_id: int | None) -> None:
+        if session.login_session is not None:
+            await self._store.revoke_sessions(user.key, [session.login_session])
+            self._end(user, {session.login_session}, but=session)
+        self.part(session)
+        self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
+
+    def sessions(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(SESSIONS, payload)
+        self._limiter.take(user, "changes")
+        return self._sessions(session, user, request, ack_id)
+
+    async def _sessions(
+        self, session: Session, user: User, request: SessionsRequest, ack_id: int | None
+    ) -> None:
+        at = now()
+        records = [s for s in await self._store.sessions(user.key) if s.expires_at > at]
+        gone: set[str] = set()
+        if request.revoke is not None:
+            ids = {s.id for s in records}
+            if request.revoke == "all":
+                gone = ids
+            elif request.revoke == "others":
+                gone = ids - {session.login_session or ""}
+            elif request.revoke in ids:
+                gone = {request.revoke}
+            else:
+                raise ProtocolError(Code.NOT_FOUND, "you have no such session", field="revoke")
+            await self._store.revoke_sessions(user.key, sorted(gone))
+        left = [
+            protocol.Session(
+                id=s.id,
+                device=s.device,
+                since=rfc3339(s.since),
+                last_seen=rfc3339(s.last_seen_at),
+                current=s.id == session.login_session,
+            )
+            for s in records
+            if s.id not in gone
+        ]
+        if ack_id is None:
+            self._answers.done(session, Event.SESSIONS, None, "done")
+        else:
+            self._answers.answer(session, ack_id, SessionsAnswer(Code.DONE, "done", sessions=left))
+        if request.revoke in ("all", "others"):
+            # Those without a token too: clients of the original protocol.
+            for other in list(user.sessions):
+                if other is not session:
+                    self.expel(other)
+            if request.revoke == "all":
+                self.expel(session)
+        else:
+            self._end(user, gone, but=None)
+
+    def _end(self, user: User, ids: set[str], *, but: Session | None) -> None:
+        for other in list(user.sessions):
+            if other is not but and other.login_session in ids:
+                self.expel(other)
+
+    def expel(self, session: Session) -> None:
+        """Logged out and disconnected, after what waits has been written."""
+        self.part(session)
+        session.connection.close()

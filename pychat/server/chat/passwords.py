@@ -1,0 +1,75 @@
+"""Passwords: hashed and verified with argon2id in worker threads, never on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from pychat.protocol import Code, ProtocolError
+
+T = TypeVar("T")
+
+MAX_WAITING = 200
+THREADS = 2
+
+# OWASP Password Storage Cheat Sheet: 19 MiB of memory, 2 iterations, 1 degree of parallelism.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash in its PHC form. Takes some 20 ms: not for the event loop."""
+    return _hasher.hash(password.encode())
+
+
+def _verify(hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(hash, password.encode())
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+class Passwords:
+    """A few threads: each hash takes 19 MiB while it is made."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pychat-password")
+        self._waiting = 0
+        self._nobody: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """Raises ProtocolError 503 when too many wait."""
+        return await self._run(hash_password, password)
+
+    async def verify(self, hash: str, password: str) -> bool:
+        """Raises ProtocolError 503 when too many wait."""
+        return await self._run(_verify, hash, password)
+
+    async def verify_nobody(self, password: str) -> None:
+        """Takes as long as a wrong password, for an id that does not exist."""
+        if self._nobody is None:
+            self._nobody = await self.hash("")
+        await self.verify(self._nobody, password)
+
+    def outdated(self, hash: str) -> bool:
+        """Whether it was made with other parameters than today's."""
+        return _hasher.check_needs_rehash(hash)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, function: Callable[..., T], *arguments: str) -> T:
+        if self._waiting >= MAX_WAITING:
+            raise ProtocolError(
+                Code.UNAVAILABLE, "too many logins at once: try again", retry_after=2.0
+            )
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, function, *arguments)
+        finally:
+            self._waiting -= 1

@@ -1,0 +1,196 @@
+"""``room``: made, renamed, deleted, joined, left and listed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pychat import protocol
+from pychat.protocol import (
+    MAX_ALIAS_CHARACTERS,
+    Code,
+    Event,
+    ProtocolError,
+    RoomList,
+    RoomRequest,
+    RoomsAnswer,
+    canonical_id,
+    check_id,
+    decode,
+)
+from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.connection import EncodeEvent
+from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.directory import Directory, Room, User
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+from pychat.server.store.base import AlreadyExists, Store
+
+DECODER = msgspec.json.Decoder(RoomRequest)
+
+
+class Rooms:
+    """Whatever changes the rooms is told to every logged-in client as the new list. Changes are
+    made one at a time, so that nobody joins a room that is being deleted."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        reach: LocalDelivery,
+        delivery: Delivery,
+        limiter: Limiter,
+        answers: Answers,
+        encode_event: EncodeEvent,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._reach = reach
+        self._delivery = delivery
+        self._limiter = limiter
+        self._answers = answers
+        self._encode_event = encode_event
+        self._changing = asyncio.Lock()
+
+    def room(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        if request.command == "list":
+            self._limiter.take(user, "queries")
+            return self._list(session, user, ack_id)
+        # With a join or leave it names the owner, who may be anybody.
+        owner_is_asker = request.room_owner in ("", user.id, session.login_id)
+        if not owner_is_asker and request.command not in ("join", "leave"):
+            raise ProtocolError(
+                Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="roomOwner"
+            )
+        self._limiter.take(user, "changes")
+        return self._change(session, user, request, ack_id)
+
+    async def _list(self, session: Session, user: User, ack_id: int | None) -> None:
+        rooms = []
+        for room in sorted(self._directory.rooms.values(), key=lambda room: room.id):
+            if room.members is None:
+                await self._directory.room(room.id, "roomId")
+            rooms.append(_shown(room, user.key in (room.members or ())))
+        if ack_id is None:
+            session.connection.send(self._encode_event(Event.ROOM, encode(RoomList(rooms))))
+        else:
+            self._answers.answer(session, ack_id, RoomsAnswer(Code.DONE, "done", rooms=rooms))
+
+    async def _change(
+        self, session: Session, user: User, request: RoomRequest, ack_id: int | None
+    ) -> None:
+        check_id(request.room_id, "roomId")
+        async with self._changing:
+            match request.command:
+                case "create":
+                    done = await self._create(user, request)
+                case "update":
+                    done = await self._rename(user, request)
+                case "delete":
+                    done = await self._delete(user, request)
+                case "join":
+                    done = await self._join(user, request)
+                case _:
+                    done = await self._leave(user, request)
+        packet = self._encode_event(
+            Event.ROOM,
+            encode(
+                RoomList(
+                    [
+                        _shown(room)
+                        for room in sorted(self._directory.rooms.values(), key=lambda r: r.id)
+                    ]
+                )
+            ),
+        )
+        for other in self._reach.sessions:
+            other.connection.send(packet)
+        if ack_id is not None or request.command in ("join", "leave"):
+            self._answers.done(session, Event.ROOM, ack_id, done)
+
+    async def _create(self, user: User, request: RoomRequest) -> str:
+        if canonical_id(request.room_id) in self._directory.rooms:
+            raise _taken(request.room_id)
+        limits = self._limiter.limits
+        if limits is not None:
+            owned = sum(room.owner == user.key for room in self._directory.rooms.values())
+            if owned >= limits.rooms_per_user:
+                raise ProtocolError(
+                    Code.FORBIDDEN, f"nobody may own more than {limits.rooms_per_user} rooms"
+                )
+        name = _name(request) or request.room_id
+        try:
+            record = await self._store.create_room(request.room_id, name, user.key)
+        except AlreadyExists:
+            raise _taken(request.room_id) from None
+        room = self._directory.add_room(record, user.id)
+        room.members = {user.key}
+        return f"the room {room.id} is made"
+
+    async def _rename(self, user: User, request: RoomRequest) -> str:
+        room = await self._owned(user, request.room_id)
+        name = _name(request)
+        if not name:
+            raise ProtocolError(Code.MALFORMED, "must not be empty", field="roomName")
+        await self._store.rename_room(room.key, name)
+        room.name = name
+        return f"the room {room.id} is now called {name}"
+
+    async def _delete(self, user: User, request: RoomRequest) -> str:
+        room = await self._owned(user, request.room_id)
+        # Nothing new gets in, and what is on its way is delivered, before it is gone.
+        self._directory.remove_room(room)
+        try:
+            await self._delivery.drain()
+            await self._store.delete_room(room.key)
+        except BaseException:
+            self._directory.restore_room(room)
+            raise
+        return f"the room {room.id} is deleted"
+
+    async def _join(self, user: User, request: RoomRequest) -> str:
+        room = await self._directory.room(request.room_id, "roomId")
+        assert room.members is not None
+        await self._store.join_room(room.key, user.key)
+        room.members.add(user.key)
+        return f"you are in the room {room.id}"
+
+    async def _leave(self, user: User, request: RoomRequest) -> str:
+        room = await self._directory.joined_room(user, request.room_id, "roomId")
+        assert room.members is not None
+        await self._store.leave_room(room.key, user.key)
+        room.members.discard(user.key)
+        room.cursors.pop(user.key, None)
+        return f"you have left the room {room.id}"
+
+    async def _owned(self, user: User, id: str) -> Room:
+        room = await self._directory.room(id, "roomId")
+        if room.owner != user.key:
+            raise ProtocolError(Code.FORBIDDEN, f"the room {room.id} is not yours", field="roomId")
+        return room
+
+
+def _name(request: RoomRequest) -> str:
+    name = request.room_name.strip()
+    if len(name) > MAX_ALIAS_CHARACTERS:
+        raise ProtocolError(
+            Code.MALFORMED, f"must have at most {MAX_ALIAS_CHARACTERS} characters", field="roomName"
+        )
+    return name
+
+
+def _taken(id: str) -> ProtocolError:
+    return ProtocolError(Code.TAKEN, f"there is a room {id} already", field="roomId")
+
+
+def _shown(room: Room, member: bool | None = None) -> protocol.Room:
+    return protocol.Room(room.id, room.name, room.owner_id, UNSET if member is None else member)

@@ -1,0 +1,84 @@
+"""``typing``: passed on to those it concerns, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from pychat.protocol import EVERYONE, ROOM_PREFIX, Event, Typing, TypingRequest, decode
+from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.connection import EncodeEvent
+from pychat.server.chat.directory import Directory, Room, User
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.session import Session
+
+DECODER = msgspec.json.Decoder(TypingRequest)
+
+
+class TypingNotice:
+    """In a pair to the other one, in rooms and ALL to who is online."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        reach: LocalDelivery,
+        limiter: Limiter,
+        answers: Answers,
+        encode_event: EncodeEvent,
+    ) -> None:
+        self._directory = directory
+        self._reach = reach
+        self._limiter = limiter
+        self._answers = answers
+        self._encode_event = encode_event
+
+    def typing(
+        self, session: Session, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None] | None:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        self._limiter.take(user, "typing")
+        name = request.recepient
+        if name == EVERYONE:
+            self._tell(session, user, name, self._reach.users.keys(), request.typing)
+        elif name.startswith(ROOM_PREFIX):
+            room = self._directory.cached_conversation(user, name)
+            if not isinstance(room, Room):
+                return self._typing_in_room(session, user, request, ack_id)
+            self._tell_room(session, user, room, request.typing)
+        else:
+            other = self._directory.cached_user(name)
+            if other is None:
+                return self._typing_to(session, user, request, ack_id)
+            self._tell_user(session, user, other, request.typing)
+        self._answers.succeed(session, ack_id)
+        return None
+
+    async def _typing_in_room(
+        self, session: Session, user: User, request: TypingRequest, ack_id: int | None
+    ) -> None:
+        room = await self._directory.joined_room(user, request.recepient[1:], "recepient")
+        self._tell_room(session, user, room, request.typing)
+        self._answers.succeed(session, ack_id)
+
+    async def _typing_to(
+        self, session: Session, user: User, request: TypingRequest, ack_id: int | None
+    ) -> None:
+        other = await self._directory.user(request.recepient, "recepient")
+        self._tell_user(session, user, other, request.typing)
+        self._answers.succeed(session, ack_id)
+
+    def _tell_user(self, session: Session, user: User, other: User, typing: bool) -> None:
+        self._tell(session, user, other.id, (other.key,), typing)
+
+    def _tell_room(self, session: Session, user: User, room: Room, typing: bool) -> None:
+        self._tell(session, user, ROOM_PREFIX + room.id, room.members or (), typing)
+
+    def _tell(self, session: Session, user: User, name: str, accounts: Any, typing: bool) -> None:
+        packet = self._encode_event(Event.TYPING, encode(Typing(user.id, name, typing)))
+        self._reach.tell_accounts(
+            accounts, packet, hidden_from=self._reach.blockers(user.key), but=session
+        )

@@ -1,0 +1,211 @@
+"""Files over HTTP: the page, the JavaScript client, a folder of the user's own; and health."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import mimetypes
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+PAGE: Final = Path(__file__).parent / "page"
+CLIENT_FILES: Final = PAGE / "vendor"
+
+CONTENT_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".map": "application/json; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".webmanifest": "application/manifest+json; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+}
+COMPRESSED_FROM: Final = 1024
+"""Bytes; smaller files are not worth it."""
+
+HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+PAGE_HEADERS: Final = {
+    **HEADERS,
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "font-src 'self'; manifest-src 'self'; connect-src 'self' {websocket}; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class _File:
+    __slots__ = ("body", "compressed", "content_type", "etag")
+
+    def __init__(self, path: Path) -> None:
+        self.body = path.read_bytes()
+        self.etag = hashlib.sha256(self.body).hexdigest()[:32]
+        self.content_type = CONTENT_TYPES.get(path.suffix) or (
+            mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        )
+        compressed = None
+        if len(self.body) >= COMPRESSED_FROM and path.suffix in CONTENT_TYPES:
+            compressed = gzip.compress(self.body, mtime=0)
+        self.compressed = compressed
+
+
+class _Folder:
+    """The package's own files, read and compressed once, and again when they change."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._files: dict[str, tuple[int, int, _File]] = {}
+
+    async def respond(
+        self, request: web.Request, name: str, headers: dict[str, str]
+    ) -> web.Response:
+        file = await asyncio.to_thread(self._read, name)
+        if file is None:
+            raise not_found()
+        response = web.Response(headers={**headers, "Cache-Control": "no-cache"})
+        response.etag = file.etag
+        if file.compressed is not None:
+            response.headers["Vary"] = "Accept-Encoding"
+        known = request.if_none_match or ()
+        if any(etag.value in (file.etag, "*") for etag in known):
+            response.set_status(304)
+            return response
+        response.headers["Content-Type"] = file.content_type
+        if file.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+            response.headers["Content-Encoding"] = "gzip"
+            response.body = file.compressed
+        else:
+            response.body = file.body
+        return response
+
+    def _read(self, name: str) -> _File | None:
+        path = inside(self._root, name)
+        if path is None or not path.is_file():
+            return None
+        status = path.stat()
+        known = self._files.get(name)
+        if known is not None and known[:2] == (status.st_mtime_ns, status.st_size):
+            return known[2]
+        file = _File(path)
+        self._files[name] = (status.st_mtime_ns, status.st_size, file)
+        return file
+
+
+def add_client_files(app: web.Application, path: str) -> None:
+    """``/socket.io/socket.io.js`` and the rest, as Node's server serves them."""
+    folder = _Folder(CLIENT_FILES)
+    # A page of another origin may load them, as it may from Node's server.
+    headers = {**HEADERS, "Access-Control-Allow-Origin": "*"}
+
+    async def serve(request: web.Request) -> web.Response:
+        return await folder.respond(request, request.match_info["file"], headers)
+
+    app.router.add_get(path + r"{file:socket\.io\.[a-z.]+\.?(?:js|map)}", serve)
+
+
+def add_page(app: web.Application) -> None:
+    """The page at ``/``, what it loads at ``/page/``."""
+    folder = _Folder(PAGE)
+
+    async def index(request: web.Request) -> web.Response:
+        return await folder.respond(request, "index.html", _page_headers(request))
+
+    async def asset(request: web.Request) -> web.Response:
+        return await folder.respond(request, request.match_info["path"], _page_headers(request))
+
+    app.router.add_get("/", index)
+    app.router.add_get("/page/{path:.+}", asset)
+
+
+def add_public(app: web.Application, root: Path) -> None:
+    """A folder of the user's own at ``/public/``; it is theirs to say what its pages may do."""
+
+    async def serve(request: web.Request) -> web.FileResponse:
+        path = await asyncio.to_thread(_public_file, root, request.match_info["path"])
+        if path is None:
+            raise not_found()
+        response = web.FileResponse(path, headers={**HEADERS, "Cache-Control": "no-cache"})
+        if path.suffix in CONTENT_TYPES:
+            response.headers["Content-Type"] = CONTENT_TYPES[path.suffix]
+        return response
+
+    async def to_folder(request: web.Request) -> web.Response:
+        raise web.HTTPMovedPermanently("/public/")
+
+    app.router.add_get("/public", to_folder)
+    app.router.add_get("/public/{path:.*}", serve)
+
+
+def add_health(
+    app: web.Application, healthy: Callable[[], Awaitable[bool]], ready: Callable[[], bool]
+) -> None:
+    """``/healthz``: the store answers. ``/readyz``: new clients are welcome, too."""
+
+    async def healthz(request: web.Request) -> web.Response:
+        return _status(await healthy())
+
+    async def readyz(request: web.Request) -> web.Response:
+        return _status(ready() and await healthy())
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+
+
+def inside(root: Path, name: str) -> Path | None:
+    """The path of that name, if it lies in the folder, links followed."""
+    if "\0" in name:
+        return None
+    root = root.resolve()
+    path = (root / name.lstrip("/")).resolve()
+    return path if path.is_relative_to(root) else None
+
+
+def not_found() -> web.HTTPNotFound:
+    return web.HTTPNotFound(text="404: Not Found\n", headers=HEADERS)
+
+
+async def plain_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Whatever has no route is answered with the same plain 404."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        raise not_found() from None
+
+
+def _page_headers(request: web.Request) -> dict[str, str]:
+    # Older Safari does not count websockets of the same host as 'self'.
+    host = request.host
+    websocket = f"ws://{host} wss://{host}" if _plain_host(host) else ""
+    policy = PAGE_HEADERS["Content-Security-Policy"]
+    return {**PAGE_HEADERS, "Content-Security-Policy": policy.replace("{websocket}", websocket)}
+
+
+def _plain_host(host: str) -> bool:
+    return all(c.isascii() and (c.isalnum() or c in ".-:[]_") for c in host)
+
+
+def _public_file(root: Path, name: str) -> Path | None:
+    path = inside(root, name)
+    if path is not None and path.is_dir():
+        path = path / "index.html"
+    return path if path is not None and path.is_file() else None
+
+
+def _status(well: bool) -> web.Response:
+    status, text = (200, "ok\n") if well else (503, "unavailable\n")
+    return web.Response(status=status, text=text, headers={**HEADERS, "Cache-Control": "no-store"})
