@@ -13,10 +13,21 @@ FILE_NAME: Final = "pychat.toml"
 # A folder may come from a stranger: what would run a program is taken only from one's own.
 OWN_FOLDER_ONLY: Final = frozenset({"password-command"})
 
+# Tables beside the options; who reads one checks it.
+TABLES: Final = frozenset({"tui"})
+
 
 def settings() -> dict[str, Any]:
     """The keys of both files. Raises UsageError: not TOML, or a key that is no option."""
     return {key: value for key, (value, _) in _found().items()}
+
+
+def table(name: str) -> dict[str, Any]:
+    """The table of this name, its keys from both files."""
+    own, here = (_read(path).get(name, {}) for path in (_own_file(), Path(FILE_NAME)))
+    if not isinstance(own, dict) or not isinstance(here, dict):
+        raise click.UsageError(f"{FILE_NAME}: {name} must be a table, [{name}].")
+    return own | here
 
 
 def file_of(key: str) -> Path:
@@ -41,6 +52,7 @@ def _own_file() -> Path:
     return user_config_path("pychat", appauthor=False) / FILE_NAME
 
 
+@cache
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -62,7 +74,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _refuse_unknown(read: dict[str, Any], path: Path) -> None:
     from difflib import get_close_matches
 
-    known = _known_keys()
+    if not read:
+        return
+    known = _known_keys() | TABLES
     for key in read:
         if key not in known:
             near = get_close_matches(key, known, n=1)

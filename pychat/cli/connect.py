@@ -1,0 +1,90 @@
+"""``pychat connect``: the chat in this terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pychat.cli.login import Login, logged_in, run
+from pychat.cli.options import Command, login_options, option
+
+if TYPE_CHECKING:
+    from pychat.tui.settings import Settings
+
+
+@click.command(cls=Command)
+@login_options
+@option(
+    "--with",
+    "name",
+    metavar="NAME",
+    help="Whom plain lines go to at first: a login id, '#room' (quote it) or ALL.",
+)
+@option(
+    "--plain",
+    is_flag=True,
+    help="Lines in, lines out, without a screen; so it is where input or output is no terminal.",
+)
+def connect(login: Login, name: str | None, plain: bool) -> None:
+    """Open the chat in this terminal.
+
+    The first password given for an id claims it. The login is remembered on this machine, the
+    password is not.
+    """
+    if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        run(talk_in_lines(login, name))
+    else:
+        open_screen(login)
+
+
+async def talk_in_lines(login: Login, name: str | None) -> None:
+    from pychat.cli.plain import PlainChat, standard_input
+
+    async with logged_in(login) as client:
+        chat = PlainChat(client, name)
+        await chat.run(standard_input())
+    if chat.refused:
+        raise click.ClickException(f"{chat.refused} of the lines could not be sent")
+
+
+def open_screen(login: Login) -> None:
+    """Opens at once, from what is kept on this machine; the login form is inside."""
+    from pychat.cli.places import login_file
+    from pychat.cli.tokens import keep_token, kept_token
+    from pychat.client import ChatClient, ChatClientError
+    from pychat.client.address import normalized_address
+    from pychat.tui.app import ChatApp
+
+    def on_token(token: str) -> None:
+        keep_token(server, login.user, token)
+
+    try:
+        server = normalized_address(login.server)
+        client = ChatClient(
+            server,
+            user=login.user,
+            password=login.password,
+            token=kept_token(server, login.user),
+            cache=login_file(server, login.user, ".db"),
+            on_token=on_token,
+        )
+    except ChatClientError as error:
+        raise click.ClickException(str(error)) from None
+    app = ChatApp(client, settings())
+    app.run()
+    sys.exit(app.return_code)
+
+
+def settings() -> Settings:
+    """The table [tui] of pychat.toml. Raises UsageError, which names the key."""
+    import msgspec
+
+    from pychat.cli import config
+    from pychat.tui.settings import Settings
+
+    try:
+        return msgspec.convert(config.table("tui"), Settings)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"{config.FILE_NAME}, [tui]: {error}.") from None

@@ -1,0 +1,99 @@
+"""``pychat demo``: a server in memory, a bot, and the terminal, all in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pychat.cli.connect import settings
+from pychat.cli.options import Command, option
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+
+@click.command(cls=Command)
+@option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="PORT",
+    help="The port of the page; 0 takes a free one.",
+)
+@option("--user", default="you", metavar="ID", help="Who you are.")
+def demo(port: int, user: str) -> None:
+    """Try it alone: a server in memory and a bot to talk to.
+
+    Nothing is kept. The page's address is shown: join from the browser as somebody else.
+    """
+    from pychat.cli.serve import why_not_listening
+    from pychat.protocol import ProtocolError, check_id
+
+    try:
+        check_id(user, "--user")
+        sys.exit(asyncio.run(play(port, user)))
+    except ProtocolError as error:
+        raise click.UsageError(f"{error}.") from None
+    except OSError as error:
+        raise click.ClickException(why_not_listening(error, "127.0.0.1", port)) from None
+
+
+async def play(port: int, user: str) -> int:
+    """Returns the exit status."""
+    from pychat.cli.bot import ALIAS, BOT, run_bot
+    from pychat.client import ChatClient
+    from pychat.server.app import ChatServer
+
+    server = ChatServer("memory:", accounts="open")
+    await server.start(port=port)
+    try:
+        async with ChatClient(server.url, user=BOT, alias=ALIAS, password="") as bot:
+            person = ChatClient(server.url, user=user, password="")
+            tasks = [
+                asyncio.create_task(run_bot(bot)),
+                asyncio.create_task(greet(bot, person, f"{server.url}/")),
+            ]
+            try:
+                return await show(person, f"{server.url}/")
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        await server.stop()
+
+
+async def greet(bot: ChatClient, person: ChatClient, page: str) -> None:
+    """Says hello once the person is there: an account is made by its first login."""
+    from pychat.cli.bot import GREETING
+    from pychat.client.models import ConnectionState
+
+    events = person.events()
+    if person.status.state is not ConnectionState.ONLINE:
+        async for _ in events:
+            if person.status.state is ConnectionState.ONLINE:
+                break
+    await bot.send(person.user, GREETING.format(page=page, user=person.user))
+
+
+async def show(client: ChatClient, page: str) -> int:
+    """The terminal, or lines where there is none. Returns the exit status."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from pychat.cli.bot import BOT
+        from pychat.cli.plain import PlainChat, standard_input
+
+        click.echo(f"The page is at {page}", err=True)
+        async with client:
+            chat = PlainChat(client, BOT)
+            await chat.run(standard_input())
+        return 1 if chat.refused else 0
+
+    from pychat.tui.app import ChatApp
+
+    app = ChatApp(client, settings())
+    app.sub_title = page
+    await app.run_async()
+    return app.return_code or 0
