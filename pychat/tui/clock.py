@@ -1,0 +1,66 @@
+"""What time it is and how times are written: one object, so that tests can stop it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_LONG_MONTHS = [
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+]
+
+
+class Clock:
+    """Seconds since the epoch in, text out. ``timezone`` None is the machine's own."""
+
+    def __init__(
+        self, now: Callable[[], float] = time.time, timezone: tzinfo | None = None
+    ) -> None:
+        self.now = now
+        self._timezone = timezone
+
+    def _at(self, moment: float) -> datetime:
+        return datetime.fromtimestamp(moment, self._timezone)
+
+    def day(self, moment: float) -> int:
+        """A number that is the same all day long, and one more the next day."""
+        return self._at(moment).toordinal()
+
+    def time(self, moment: float) -> str:
+        """``09:05``."""
+        at = self._at(moment)
+        return f"{at.hour:02}:{at.minute:02}"
+
+    def long_day(self, moment: float) -> str:
+        """``Today``, ``Yesterday``, ``Monday, 23 November``, with the year where it is another."""
+        at, today = self._at(moment), self._at(self.now())
+        ago = today.toordinal() - at.toordinal()
+        if ago == 0:
+            return "Today"
+        if ago == 1:
+            return "Yesterday"
+        written = f"{_DAYS[at.weekday()]}, {at.day} {_LONG_MONTHS[at.month - 1]}"
+        return written if at.year == today.year else f"{written} {at.year}"
+
+    def short(self, moment: float) -> str:
+        """As short as it can be told from today: ``09:05``, ``Mon``, ``3 Nov``, ``2024``."""
+        at, today = self._at(moment), self._at(self.now())
+        ago = today.toordinal() - at.toordinal()
+        if ago <= 0:
+            return self.time(moment)
+        if ago < 7:
+            return _DAYS[at.weekday()][:3]
+        if at.year == today.year:
+            return f"{at.day} {_MONTHS[at.month - 1]}"
+        return str(at.year)
+
+    def since(self, moment: float) -> str:
+        """In a sentence: ``10:32``, ``yesterday 10:32``, ``3 Nov 10:32``."""
+        ago = self.day(self.now()) - self.day(moment)
+        if ago <= 0:
+            return self.time(moment)
+        return f"{'yesterday' if ago == 1 else self.short(moment)} {self.time(moment)}"

@@ -1,0 +1,120 @@
+"""The conversations that are open in the log: transcripts kept, older history fetched once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pychat.client.errors import RequestRefused, ServerUnreachable
+from pychat.client.models import Conversation, Message, User
+from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.tui.clock import Clock
+from pychat.tui.log.rows import Reading
+from pychat.tui.log.transcript import Transcript
+from pychat.tui.log.widget import Opened
+from pychat.tui.names import conversation_title, line
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+KEPT: Final = 12
+"""So many transcripts stay in memory; the others are read from the client's cache again."""
+PAGE: Final = 100
+
+
+class Conversations:
+    """What the log may show, by name. Knows the client, not the screen."""
+
+    def __init__(self, client: ChatClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._opened: dict[str, Opened] = {}
+        self._complete: set[str] = set()
+        """Nothing older is left on the server."""
+        self._fetching: set[str] = set()
+        self._started: dict[str, Conversation] = {}
+        """Begun here, unknown to the server until the first message."""
+
+    def all(self) -> list[Conversation]:
+        """Newest first, those begun here before the others."""
+        known = self._client.conversations
+        names = {conversation.name for conversation in known}
+        self._started = {n: c for n, c in self._started.items() if n not in names}
+        return [*reversed(self._started.values()), *known]
+
+    def get(self, name: str) -> Conversation | None:
+        """The conversation, if it is known or begun."""
+        return self._client.conversation(name) or self._started.get(name)
+
+    def begin(self, user: User) -> None:
+        """A conversation that has no message yet."""
+        if self._client.conversation(user.id) is None:
+            self._started[user.id] = Conversation(user.id, user.alias, online=user.online)
+
+    def opened(self, name: str) -> Opened | None:
+        """What is in memory of it."""
+        return self._opened.get(name)
+
+    def open(self, name: str) -> Opened:
+        """What the log shows of a conversation: from memory, or from the client's cache."""
+        found = self._opened.pop(name, None)
+        if found is None:
+            transcript = Transcript()
+            for message in self._client.cached_messages(name):
+                transcript.add(message)
+            found = Opened(transcript, Reading(self._clock, self.sender_name))
+        self._opened[name] = found
+        self.follow_cursors(name)
+        conversation = self.get(name)
+        if conversation is not None and conversation.unread:
+            found.reading.new_after = conversation.read_seq
+        while len(self._opened) > KEPT:
+            self._opened.pop(next(iter(self._opened)))
+        return found
+
+    def forget(self, name: str) -> None:
+        """Next time it is read from the client's cache again."""
+        self._opened.pop(name, None)
+
+    def follow_cursors(self, name: str) -> bool:
+        """Takes the peer's cursors over; True if they have moved."""
+        found, conversation = self._opened.get(name), self.get(name)
+        if found is None or conversation is None:
+            return False
+        reading = found.reading
+        new = (conversation.peer_delivered_seq, conversation.peer_read_seq)
+        if new == (reading.delivered_seq, reading.read_seq):
+            return False
+        reading.delivered_seq, reading.read_seq = new
+        return True
+
+    def sender_name(self, sender: str) -> str:
+        """What a sender is called in the log; safe text."""
+        if sender == self._client.user:
+            return "You"
+        conversation = self.get(sender)
+        return conversation_title(conversation) if conversation is not None else line(sender)
+
+    async def older(self, name: str) -> list[Message]:
+        """The page before what is here; empty when there is none, or none can be had now."""
+        opened = self._opened.get(name)
+        if opened is None or name in self._complete or name in self._fetching:
+            return []
+        conversation = self.get(name)
+        first = opened.transcript.first_seq
+        if conversation is None or (first and first <= conversation.first_seq):
+            return []
+        self._fetching.add(name)
+        try:
+            page = await self._client.history(name, before=first or None, limit=PAGE)
+        except (ServerUnreachable, RequestRefused):
+            return []  # the status line says so; scrolling asks again
+        finally:
+            self._fetching.discard(name)
+        if not page.has_more:
+            self._complete.add(name)
+        return page.messages
+
+
+def is_pair(name: str) -> bool:
+    """Whether a conversation is with one person."""
+    return name != EVERYONE and not name.startswith(ROOM_PREFIX)

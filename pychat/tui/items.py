@@ -1,0 +1,51 @@
+"""The list's items, from the client's records: who is shown how, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from pychat.client.models import Conversation
+from pychat.tui.clock import Clock
+from pychat.tui.conversations import is_pair
+from pychat.tui.names import conversation_title, last_line, line, typing_line
+from pychat.tui.widgets.conversation_list import Item
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+
+def items_of(
+    conversations: Sequence[Conversation],
+    client: ChatClient,
+    clock: Clock,
+    muted: Collection[str],
+    current: str,
+) -> list[Item]:
+    """Unread ones first, otherwise as given (newest first). The open one does not move up by
+    being unread: what one is looking at must not jump."""
+    items = [
+        _item(conversation, client, clock, conversation.name in muted, current)
+        for conversation in conversations
+    ]
+    return sorted(items, key=lambda item: not item.unread or item.muted or item.name == current)
+
+
+def _item(
+    conversation: Conversation, client: ChatClient, clock: Clock, muted: bool, current: str
+) -> Item:
+    pair = is_pair(conversation.name)
+    draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
+    last = conversation.last
+    typing = typing_line(conversation.typing, in_pair=pair)
+    return Item(
+        name=conversation.name,
+        title=conversation_title(conversation),
+        line=typing or draft or (last_line(last, in_pair=pair) if last is not None else ""),
+        time=clock.short(last.sent_at) if last is not None else "",
+        unread=conversation.unread,
+        online=conversation.online if pair else None,
+        typing=bool(typing),
+        draft=bool(draft) and not typing,
+        muted=muted,
+    )

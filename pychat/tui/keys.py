@@ -1,0 +1,113 @@
+"""The keys, as data: bindings, the help screen and the docs page are made from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from textual.binding import Binding, BindingType
+
+Scope = Literal["app", "chat", "log", "list", "composer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """``id`` is what a user rebinds; ``keys`` are Textual's names, separated by commas."""
+
+    id: str
+    keys: str
+    action: str
+    does: str
+    scope: Scope
+    group: str
+    priority: bool = False
+
+
+KEYS: Final[tuple[Key, ...]] = (
+    Key("switch", "ctrl+k,ctrl+n", "switch", "Find a conversation, start one by id",
+        "chat", "Conversations", True),
+    Key("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
+        "chat", "Conversations", True),
+    Key("previous", "alt+up,ctrl+up", "previous_conversation", "Previous conversation",
+        "chat", "Conversations", True),
+    Key("unread", "ctrl+g", "next_unread", "First unread conversation",
+        "chat", "Conversations", True),
+    Key("sidebar", "ctrl+b", "toggle_list", "Show or hide the list",
+        "chat", "Conversations", True),
+    Key("send", "enter", "send", "Send the message",
+        "composer", "Writing", True),
+    Key("newline", "ctrl+j,shift+enter,alt+enter", "newline", "New line",
+        "composer", "Writing", True),
+    Key("retry", "ctrl+r", "retry", "Send failed messages again",
+        "chat", "Writing", True),
+    Key("scroll_up", "pageup", "page_up", "Scroll up; older messages come by themselves",
+        "chat", "Reading", True),
+    Key("scroll_down", "pagedown", "page_down", "Scroll down",
+        "chat", "Reading", True),
+    Key("scroll_end", "ctrl+end", "log_end", "Newest message",
+        "chat", "Reading", True),
+    Key("scroll_home", "ctrl+home", "log_home", "Oldest message that is here",
+        "chat", "Reading", True),
+    Key("copy", "ctrl+c", "copy", "Copy the selection",
+        "chat", "Reading"),
+    Key("back", "escape", "back", "Back: close, clear, return to the composer",
+        "chat", "Around"),
+    Key("help", "f1,ctrl+question_mark", "help", "This help",
+        "app", "Around", True),
+    Key("quit", "ctrl+q", "quit", "Quit",
+        "app", "Around", True),
+)  # fmt: skip
+
+WELCOME: Final = ("switch", "send", "newline", "next", "help")
+"""The five keys of the first screen."""
+
+_SHOWN: Final = {
+    "ctrl": "Ctrl",
+    "shift": "Shift",
+    "alt": "Alt",
+    "enter": "Enter",
+    "escape": "Esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "question_mark": "?",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "home": "Home",
+    "end": "End",
+    "tab": "Tab",
+}
+
+
+def bindings(scope: Scope) -> list[BindingType]:
+    """Textual's bindings of a scope, each with its id, so that a keymap can change it."""
+    return [
+        Binding(key.keys, key.action, key.does, show=False, priority=key.priority, id=key.id)
+        for key in KEYS
+        if key.scope == scope
+    ]
+
+
+def keys_of(key: Key, rebound: Mapping[str, str]) -> list[str]:
+    """Textual's names of the keys that do this, with what the user has changed."""
+    return [name.strip() for name in rebound.get(key.id, key.keys).split(",")]
+
+
+def show(name: str) -> str:
+    """``ctrl+k`` as people write it: ``Ctrl+K``."""
+    parts = name.split("+")
+    return "+".join(_SHOWN.get(part, part.upper() if len(part) <= 3 else part) for part in parts)
+
+
+def shortest(id: str, rebound: Mapping[str, str]) -> str:
+    """The first key of an action, as shown in hints."""
+    key = next(key for key in KEYS if key.id == id)
+    return show(keys_of(key, rebound)[0])
+
+
+def unknown_ids(rebound: Mapping[str, str]) -> list[str]:
+    """Ids in a user's table that name no action."""
+    known = {key.id for key in KEYS}
+    return [id for id in rebound if id not in known]

@@ -1,0 +1,92 @@
+"""Rows to strips: the one place where the log's named styles become colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from pychat.client.models import Delivery
+from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
+
+INDENT: Final = 2
+"""Cells before every row."""
+
+Styles = Mapping[str, Style]
+
+
+def paint(row: Row, width: int, styles: Styles, selected: tuple[int, int] | None = None) -> Strip:
+    """One row, exactly ``width`` cells wide. ``selected`` are offsets into its text."""
+    base = styles["base"]
+    column = text_width(width)
+    if row.kind == "blank":
+        return Strip.blank(width, base)
+    if row.kind == "day":
+        return _centred(row, width, column, styles)
+    if row.kind == "new":
+        return _rule(row, width, column, styles)
+    code = bool(row.spans) and row.spans[0][2] == "code-block"
+    fill = base + styles["code-block"] if code else base
+    text_cells = min(cell_len(row.text), column)
+    segments = [Segment(" " * INDENT, base), *_fragments(row, styles, selected)]
+    if code:
+        segments.append(Segment(" " * (column - text_cells), fill))
+        text_cells = column
+    state = _state(row.state)
+    gap = column - text_cells + STATE_WIDTH - cell_len(state)
+    segments.append(Segment(" " * gap, base))
+    if row.state:
+        segments.append(Segment(state, base + styles[f"state-{row.state}"]))
+    return Strip(segments).adjust_cell_length(width, base)
+
+
+def _state(state: Delivery | None) -> str:
+    return GLYPHS[state] if state else ""
+
+
+def _fragments(row: Row, styles: Styles, selected: tuple[int, int] | None) -> list[Segment]:
+    """The text cut where any style begins or ends; later spans lie over earlier ones."""
+    spans = row.spans
+    if selected is not None:
+        start, end = selected
+        end = len(row.text) if end == -1 else min(end, len(row.text))
+        if start < end:
+            spans = [*spans, (start, end, "selected")]
+    base = styles["base"]
+    if not spans:
+        return [Segment(row.text, base)]
+    cuts = sorted({0, len(row.text), *(s for s, _, _ in spans), *(e for _, e, _ in spans)})
+    segments = []
+    for start, end in pairwise(cuts):
+        style = base
+        for first, to, name in spans:
+            if name and first <= start and end <= to:
+                style = style + styles[name]
+        if row.text[start:end]:
+            segments.append(Segment(row.text[start:end], style))
+    return segments
+
+
+def _centred(row: Row, width: int, column: int, styles: Styles) -> Strip:
+    left = INDENT + max(0, (column - cell_len(row.text)) // 2)
+    segments = [
+        Segment(" " * left, styles["base"]),
+        Segment(row.text, styles["base"] + styles["day"]),
+    ]
+    return Strip(segments).adjust_cell_length(width, styles["base"])
+
+
+def _rule(row: Row, width: int, column: int, styles: Styles) -> Strip:
+    label = f" {row.text}"
+    line = set_cell_size("", max(0, column + STATE_WIDTH - cell_len(label))).replace(" ", "─")
+    segments = [
+        Segment(" " * INDENT, styles["base"]),
+        Segment(line, styles["base"] + styles["new-rule"]),
+        Segment(label, styles["base"] + styles["new"]),
+    ]
+    return Strip(segments).adjust_cell_length(width, styles["base"])

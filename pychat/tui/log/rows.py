@@ -1,0 +1,168 @@
+"""What a message looks like at a width: rows of named styles, no colours and no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pychat.client.models import Delivery, Message
+from pychat.client.safetext import safe_text
+from pychat.tui.clock import Clock
+from pychat.tui.inline import MAX_SHOWN, Line, StyledSpan, format_message
+from pychat.tui.log.wrap import fold, wrap
+
+GROUP_SECONDS: Final = 300
+"""A sender's messages stand under one name while no pause is longer."""
+MAX_TEXT_WIDTH: Final = 100
+"""Longer rows are hard to read, however wide the terminal is."""
+STATE_WIDTH: Final = 3
+"""Cells kept free at the right end for the state of one's own messages."""
+SENDER_STYLES: Final = 6
+
+GLYPHS: Final = {
+    Delivery.SENDING: "◌",
+    Delivery.SENT: "✓",
+    Delivery.DELIVERED: "✓✓",
+    Delivery.READ: "✓✓",
+    Delivery.FAILED: "✗",
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """One row: ``text`` with ``spans``, ``indent`` cells in; ``state`` stands at the right end."""
+
+    text: str = ""
+    spans: list[StyledSpan] = field(default_factory=list)
+    kind: Literal["blank", "day", "new", "head", "text", "note"] = "text"
+    joint: str = "\n"
+    """What stood between this row and the next in the message: nothing, a space or a new line."""
+    state: Delivery | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the same messages look like depends on their reader."""
+
+    clock: Clock
+    sender_name: Callable[[str], str]
+    new_after: int = 0
+    """Seq of the last message one has read before opening the conversation; 0 for no line."""
+    delivered_seq: int = 0
+    read_seq: int = 0
+    """The peer's cursors."""
+    highlight: str = ""
+    """Casefolded text that a search has found."""
+
+
+def delivery(message: Message, reading: Reading) -> Delivery | None:
+    """How far one's own message is; None for everybody else's."""
+    if not message.own or message.removed:
+        return None
+    if not message.seq:
+        return message.delivery or Delivery.SENDING
+    if message.seq <= reading.read_seq:
+        return Delivery.READ
+    if message.seq <= reading.delivered_seq:
+        return Delivery.DELIVERED
+    if message.delivery in (Delivery.DELIVERED, Delivery.READ):
+        return message.delivery
+    return Delivery.SENT
+
+
+def sender_style(sender: str) -> str:
+    """The same sender has the same colour everywhere, on every run."""
+    return f"sender-{sum(sender.encode()) % SENDER_STYLES}"
+
+
+def text_width(width: int) -> int:
+    """Cells for a message's text in a log of this width (less two at the left, one at the right)."""
+    return max(1, min(width - 3 - STATE_WIDTH, MAX_TEXT_WIDTH))
+
+
+def rows_of(message: Message, previous: Message | None, width: int, reading: Reading) -> list[Row]:
+    """All rows of a message, with what stands above it because of the message before it."""
+    rows = _above(message, previous, reading)
+    cells = text_width(width)
+    if message.removed:
+        rows.append(Row("message removed", [(0, 15, "faint")], kind="note"))
+        return rows
+    rows += _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
+    if len(message.text) > MAX_SHOWN:
+        more = f"… {len(message.text) - MAX_SHOWN:,} characters more"
+        rows.append(Row(more, [(0, len(more), "faint")], kind="note"))
+    state = delivery(message, reading)
+    rows[-1].state = state
+    if state is Delivery.FAILED:
+        reason = safe_text(message.error, multiline=False) or "not sent"
+        rows += [
+            Row(reason[start:end], [(0, end - start, "error")], kind="note")
+            for start, end in wrap(reason, cells)
+        ]
+    if reading.highlight:
+        for row in rows:
+            if row.kind == "text":
+                _mark(row, reading.highlight)
+    return rows
+
+
+def _above(message: Message, previous: Message | None, reading: Reading) -> list[Row]:
+    clock = reading.clock
+    rows: list[Row] = []
+    new_day = previous is None or clock.day(previous.sent_at) != clock.day(message.sent_at)
+    is_new = bool(
+        reading.new_after
+        and message.seq > reading.new_after
+        and (previous is None or previous.seq <= reading.new_after)
+    )
+    if new_day:
+        day = clock.long_day(message.sent_at)
+        rows += [Row(kind="blank"), Row(day, [(0, len(day), "day")], kind="day")]
+    if is_new:
+        rows += [Row(kind="blank"), Row("new", [(0, 3, "new")], kind="new")]
+    if (
+        new_day
+        or is_new
+        or previous is None
+        or previous.sender != message.sender
+        or message.sent_at - previous.sent_at > GROUP_SECONDS
+    ):
+        rows += [Row(kind="blank"), _head(message, reading)]
+    return rows
+
+
+def _head(message: Message, reading: Reading) -> Row:
+    name = reading.sender_name(message.sender)
+    time = reading.clock.time(message.sent_at)
+    style = "own" if message.own else sender_style(message.sender)
+    start = len(name) + 2
+    spans = [(0, len(name), style), (start, start + len(time), "faint")]
+    return Row(f"{name}  {time}", spans, kind="head")
+
+
+def _wrapped(lines: list[Line], width: int) -> list[Row]:
+    rows: list[Row] = []
+    for line in lines:
+        breaks = fold(line.text, width) if line.code else wrap(line.text, width)
+        for number, (start, end) in enumerate(breaks):
+            last = number == len(breaks) - 1
+            joint = "\n" if last else line.text[end : breaks[number + 1][0]]
+            spans = [
+                (max(first, start) - start, min(to, end) - start, style)
+                for first, to, style in line.spans
+                if first < end and to > start
+            ]
+            rows.append(Row(line.text[start:end], spans, joint=joint))
+    return rows
+
+
+def _mark(row: Row, needle: str) -> None:
+    """Adds the search's highlight; where casefolding changes lengths, none is better than wrong."""
+    haystack = row.text.casefold()
+    if len(haystack) != len(row.text):
+        return
+    start = haystack.find(needle)
+    while start != -1:
+        row.spans.append((start, start + len(needle), "match"))
+        start = haystack.find(needle, start + len(needle))

@@ -1,0 +1,166 @@
+"""The messages of one conversation in order, in chunks, so that no operation walks them all."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pychat.client.models import Message
+
+CHUNK_SIZE: Final = 64
+PENDING_KEY: Final = 1 << 53
+"""Above every seq (``protocol.Seq``): one's own messages that have none yet come last."""
+
+
+class Chunk:
+    """Up to twice ``CHUNK_SIZE`` messages that follow each other, and how high they are.
+
+    ``heights`` are rows per message, None while nobody has looked; ``height`` is then a guess.
+    """
+
+    __slots__ = ("height", "heights", "length", "messages")
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages = messages
+        self.heights: list[int] | None = None
+        self.height = 0
+        self.length: int | None = None
+        """Characters of all its messages, once counted."""
+
+
+class Transcript:
+    """Stored messages by seq, then the outbox in the order of writing.
+
+    A position is (chunk, index in it). ``chunks[-1]`` is always the outbox's, maybe empty.
+    """
+
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = [Chunk([])]
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Message]:
+        for chunk in self.chunks:
+            yield from chunk.messages
+
+    @property
+    def first_seq(self) -> int:
+        """Seq of the oldest message that is here, 0 while there is none."""
+        return self.chunks[0].messages[0].seq if len(self.chunks) > 1 else 0
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the newest stored message that is here, 0 while there is none."""
+        return self.chunks[-2].messages[-1].seq if len(self.chunks) > 1 else 0
+
+    @property
+    def pending(self) -> list[Message]:
+        """One's own messages that the server has not stored."""
+        return self.chunks[-1].messages
+
+    def key(self, chunk: int, index: int) -> int:
+        """A number for the message there that grows downwards and outlives insertions above."""
+        if chunk == len(self.chunks) - 1:
+            return PENDING_KEY + index
+        return self.chunks[chunk].messages[index].seq
+
+    def position(self, key: int) -> tuple[int, int] | None:
+        """Where the message with this key is, or the nearest after it; None past the end."""
+        if key >= PENDING_KEY:
+            index = key - PENDING_KEY
+            return (len(self.chunks) - 1, index) if index < len(self.pending) else None
+        chunk = self._chunk_of(key)
+        index = bisect_right(self.chunks[chunk].messages, key - 1, key=_seq)
+        return self._normal(chunk, index)
+
+    def after(self, chunk: int, index: int) -> tuple[int, int] | None:
+        """The next position."""
+        return self._normal(chunk, index + 1)
+
+    def before(self, chunk: int, index: int) -> Message | None:
+        """The message before a position."""
+        if index:
+            return self.chunks[chunk].messages[index - 1]
+        return self.chunks[chunk - 1].messages[-1] if chunk else None
+
+    def _normal(self, chunk: int, index: int) -> tuple[int, int] | None:
+        while index >= len(self.chunks[chunk].messages):
+            chunk, index = chunk + 1, 0
+            if chunk == len(self.chunks):
+                return None
+        return chunk, index
+
+    def _chunk_of(self, seq: int) -> int:
+        """The chunk where a stored seq is or would be put; the outbox's if there is no other."""
+        stored = len(self.chunks) - 1
+        found = bisect_right(self.chunks, seq, hi=stored, key=_first_seq) - 1
+        return max(0, found)
+
+    def add(self, message: Message) -> tuple[int, int]:
+        """Puts a message where it belongs and tells where; the same seq again replaces it."""
+        if not message.seq:
+            self.pending.append(message)
+            self._count += 1
+            return len(self.chunks) - 1, len(self.pending) - 1
+        if len(self.chunks) == 1:
+            self.chunks.insert(0, Chunk([message]))
+            self._count += 1
+            return 0, 0
+        number = self._chunk_of(message.seq)
+        messages = self.chunks[number].messages
+        index = bisect_right(messages, message.seq, key=_seq)
+        if index and messages[index - 1].seq == message.seq:
+            messages[index - 1] = message
+            return number, index - 1
+        at_end = index == len(messages) and number == len(self.chunks) - 2
+        if at_end and len(messages) >= CHUNK_SIZE:
+            self.chunks.insert(number + 1, Chunk([message]))
+            number, index = number + 1, 0
+        else:
+            messages.insert(index, message)
+            if len(messages) > 2 * CHUNK_SIZE:
+                self._split(number)
+                if index >= CHUNK_SIZE:
+                    number, index = number + 1, index - CHUNK_SIZE
+        self._count += 1
+        return number, index
+
+    def _split(self, number: int) -> None:
+        messages = self.chunks[number].messages
+        halves = [Chunk(messages[:CHUNK_SIZE]), Chunk(messages[CHUNK_SIZE:])]
+        self.chunks[number : number + 1] = halves
+
+    def add_older(self, messages: Iterable[Message]) -> int:
+        """Puts messages before all that are here, oldest first; those that are not older are
+        left out. Tells how many chunks were put in front."""
+        first = self.first_seq or PENDING_KEY
+        older = [message for message in messages if 0 < message.seq < first]
+        new = [
+            Chunk(older[start : start + CHUNK_SIZE]) for start in range(0, len(older), CHUNK_SIZE)
+        ]
+        self.chunks[:0] = new
+        self._count += len(older)
+        return len(new)
+
+    def find_pending(self, client_id: str) -> int | None:
+        """Index in ``pending`` of one's own message."""
+        for index in range(len(self.pending) - 1, -1, -1):
+            if self.pending[index].client_id == client_id:
+                return index
+        return None
+
+    def remove_pending(self, index: int) -> None:
+        """Takes a message out of the outbox: stored now, or discarded."""
+        del self.pending[index]
+        self._count -= 1
+
+
+def _seq(message: Message) -> int:
+    return message.seq
+
+
+def _first_seq(chunk: Chunk) -> int:
+    return chunk.messages[0].seq

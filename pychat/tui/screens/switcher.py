@@ -1,0 +1,144 @@
+"""Switcher: type a few letters, get a conversation, a person on the server, or a new one by id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from pychat.client.errors import ChatClientError
+from pychat.client.models import ConnectionState, Conversation, User
+from pychat.protocol import MAX_ID_CHARACTERS
+from pychat.tui.conversations import is_pair
+from pychat.tui.fuzzy import fuzzy
+from pychat.tui.names import conversation_title, line
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+SHOWN = 50
+ASK_SECONDS = 0.15
+
+
+class Switcher(ModalScreen[User | None]):
+    """Dismissed with whom to write to, or None."""
+
+    CSS_PATH = "switcher.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", show=False),
+        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
+    ]
+
+    def __init__(self, client: ChatClient, conversations: list[Conversation]) -> None:
+        super().__init__()
+        self._client = client
+        self._known = {c.name: User(c.name, conversation_title(c), c.online) for c in conversations}
+        self._found: dict[str, User] = {}
+        self._offered: list[User] = []
+        self._answered = ""
+        """The query that the server has answered last."""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="switcher"):
+            yield Input(placeholder="Name of a person or a conversation", id="query")
+            yield OptionList(id="matches", markup=False)
+
+    def on_mount(self) -> None:
+        self._offer()
+        self.run_worker(self._ask(""), exclusive=True)
+
+    @on(Input.Changed)
+    def _query_changed(self, event: Input.Changed) -> None:
+        self._offer()
+        self.set_timer(ASK_SECONDS, lambda: self._ask_if_still(event.value))
+
+    def _ask_if_still(self, query: str) -> None:
+        if self.is_attached and query == self.query_one(Input).value:
+            self.run_worker(self._ask(query.strip()), exclusive=True)
+
+    async def _ask(self, query: str) -> None:
+        if self._client.status.state is not ConnectionState.ONLINE:
+            return
+        try:
+            users = await self._client.users(query, limit=SHOWN)
+        except ChatClientError:
+            return  # what is known here is still offered
+        self._found.update({user.id: user for user in users if user.id not in self._known})
+        self._answered = query
+        self._offer()
+
+    def _offer(self) -> None:
+        query = self.query_one(Input).value.strip()
+        people = [*self._known.values(), *self._found.values()]
+        options: list[tuple[float, User, Content]] = []
+        for user in people:
+            name = line(user.alias) or line(user.id)
+            best = (1.0, []) if not query else _best(query, name, line(user.id))
+            if best is not None:
+                options.append((best[0], user, self._prompt(user, name, best[1])))
+        if query:
+            options.sort(key=lambda option: -option[0])
+        del options[SHOWN:]
+        self._offered = [user for _, user, _ in options]
+        prompts = [Option(prompt) for _, _, prompt in options]
+        if self._may_be_new(query, people):
+            self._offered.append(User(query, "", online=False))
+            prompts.append(Option(Content.assemble("Write to ", (query, "bold"))))
+        if not prompts:
+            prompts.append(Option(Content(f"Nobody is called {line(query)}"), disabled=True))
+        matches = self.query_one(OptionList)
+        matches.set_options(prompts)
+        matches.highlighted = 0 if self._offered else None
+
+    def _may_be_new(self, query: str, people: list[User]) -> bool:
+        """Offline nobody can be asked, so any id may be somebody."""
+        if not 0 < len(query) <= MAX_ID_CHARACTERS or not is_pair(query):
+            return False
+        if any(user.id.casefold() == query.casefold() for user in people):
+            return False
+        return self._answered != query
+
+    def _prompt(self, user: User, name: str, positions: list[int]) -> Content:
+        dot = Content("  ")
+        if is_pair(user.id):
+            dot = (
+                Content.styled("● ", "$success")
+                if user.online
+                else Content.styled("○ ", "$foreground 40%")
+            )
+        shown = Content(name)
+        for position in positions:
+            shown = shown.stylize("bold $primary", position, position + 1)
+        also = "" if name == line(user.id) or not is_pair(user.id) else f"  {line(user.id)}"
+        return Content.assemble(dot, shown, (also, "$foreground 50%"))
+
+    def action_move(self, by: int) -> None:
+        matches = self.query_one(OptionList)
+        matches.action_cursor_down() if by > 0 else matches.action_cursor_up()
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        highlighted = self.query_one(OptionList).highlighted
+        if highlighted is not None and highlighted < len(self._offered):
+            self.dismiss(self._offered[highlighted])
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option_index < len(self._offered):
+            self.dismiss(self._offered[event.option_index])
+
+
+def _best(query: str, name: str, id: str) -> tuple[float, list[int]] | None:
+    """A match in the name shows where; one in the id alone counts as much."""
+    in_name, in_id = fuzzy(query, name), fuzzy(query, id)
+    if in_id is not None and (in_name is None or in_id[0] > in_name[0]):
+        return in_id[0], in_name[1] if in_name is not None else []
+    return in_name

@@ -1,0 +1,70 @@
+"""The colours: two calm themes of ours, a choice of well-known ones, and the user's own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.theme import Theme
+
+DARK: Final = Theme(
+    name="pychat-dark",
+    dark=True,
+    background="#15171c",
+    surface="#1b1e25",
+    panel="#262a33",
+    foreground="#d5d8df",
+    primary="#7ea6d9",
+    secondary="#8ab8a8",
+    accent="#d6a777",
+    success="#8fbf8f",
+    warning="#d8b56f",
+    error="#dc8484",
+    variables={
+        "border": "#3a404d",
+        "border-blurred": "#262a33",
+        "scrollbar": "#2c313c",
+        "scrollbar-hover": "#3a404d",
+        "scrollbar-active": "#4a5160",
+        "scrollbar-background": "#15171c",
+        "scrollbar-background-hover": "#15171c",
+        "scrollbar-background-active": "#15171c",
+        "input-cursor-background": "#d5d8df",
+        "input-cursor-foreground": "#15171c",
+        "input-selection-background": "#7ea6d9 30%",
+        "screen-selection-background": "#7ea6d9 30%",
+        "block-cursor-background": "#2f3846",
+        "block-cursor-foreground": "#e7e9ee",
+        "block-cursor-text-style": "none",
+    },
+)
+LIGHT: Final = Theme(
+    name="pychat-light",
+    dark=False,
+    background="#fcfbf9",
+    surface="#f3f1ed",
+    panel="#e7e4de",
+    foreground="#2b2e35",
+    primary="#2c66a8",
+    secondary="#2f7462",
+    accent="#9a5f22",
+    success="#39763f",
+    warning="#8a6114",
+    error="#b23f3f",
+    variables={
+        "border": "#cbc7bf",
+        "border-blurred": "#e7e4de",
+        "scrollbar": "#dcd8d1",
+        "scrollbar-hover": "#cbc7bf",
+        "scrollbar-active": "#b5b1a9",
+        "scrollbar-background": "#fcfbf9",
+        "scrollbar-background-hover": "#fcfbf9",
+        "scrollbar-background-active": "#fcfbf9",
+        "input-cursor-background": "#2b2e35",
+        "input-cursor-foreground": "#fcfbf9",
+        "input-selection-background": "#2c66a8 20%",
+        "screen-selection-background": "#2c66a8 20%",
+        "block-cursor-background": "#dbe4ee",
+        "block-cursor-foreground": "#1f2228",
+        "block-cursor-text-style": "none",
+    },
+)

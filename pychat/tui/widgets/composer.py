@@ -1,0 +1,78 @@
+"""Composer: several lines, edited grapheme by grapheme, sent by a key."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.document._document import Location
+from textual.message import Message as TextualMessage
+from textual.widgets import TextArea
+
+from pychat.tui.graphemes import boundary_after, boundary_before
+from pychat.tui.keys import bindings
+
+
+class Composer(TextArea):
+    """A TextArea that sends. The owner loads and saves drafts."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("composer")
+
+    class Submitted(TextualMessage):
+        """The user sends this."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(
+            id=id,
+            compact=True,
+            highlight_cursor_line=False,
+            tab_behavior="focus",
+            show_line_numbers=False,
+            soft_wrap=True,
+        )
+        self.match_cursor_bracket = False
+
+    def action_send(self) -> None:
+        text = self.text.strip("\n")
+        if text.strip():
+            self.post_message(self.Submitted(text))
+
+    def action_newline(self) -> None:
+        start, end = self.selection
+        self._replace_via_keyboard("\n", start, end)
+
+    def load(self, text: str) -> None:
+        """Another conversation's draft, with the cursor at its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    # A family emoji is seven code points and one key press (UAX 29).
+
+    def get_cursor_left_location(self) -> Location:
+        row, column = self.cursor_location
+        if column == 0:
+            return super().get_cursor_left_location()
+        return row, boundary_before(self.document.get_line(row), column)
+
+    def get_cursor_right_location(self) -> Location:
+        row, column = self.cursor_location
+        line = self.document.get_line(row)
+        if column >= len(line):
+            return super().get_cursor_right_location()
+        return row, boundary_after(line, column)
+
+    # An input method draws what is being composed at the terminal's cursor: it must be where
+    # ours is, also after the composer grew, shrank or moved.
+
+    def place_terminal_cursor(self) -> None:
+        """Puts the terminal's own cursor where text will go in."""
+        if self.has_focus and self.is_mounted:
+            self.app.cursor_position = self.cursor_screen_offset
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self.place_terminal_cursor)

@@ -1,0 +1,211 @@
+"""ConversationList: two rows for each conversation, drawn line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from msgspec import Struct
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message as TextualMessage
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from pychat.tui.component_styles import component_style
+
+ITEM_ROWS: Final = 2
+_STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft")
+
+
+class Item(Struct, frozen=True):
+    """One conversation, all text safe and of one line."""
+
+    name: str
+    title: str
+    line: str
+    time: str = ""
+    unread: int = 0
+    online: bool | None = None
+    """None where there is no presence: rooms and Everyone."""
+    typing: bool = False
+    draft: bool = False
+    muted: bool = False
+
+
+class ConversationList(ScrollView, can_focus=True):
+    """``items`` from above, ``Selected`` and ``Opened`` to above."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"conversation-list--{name}" for name in _STYLES),
+        "conversation-list--current",
+        "conversation-list--hover",
+        "conversation-list--cursor",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("home", "move(-1000000)", show=False),
+        Binding("end", "move(1000000)", show=False),
+        Binding("enter", "open", show=False),
+    ]
+
+    class Opened(TextualMessage):
+        """The user wants this conversation."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._items: list[Item] = []
+        self._current = ""
+        self._cursor = ""
+        self._hover: int | None = None
+        self._styles: dict[str, Style] = {}
+
+    def show(self, items: list[Item], current: str) -> None:
+        """Shows these, in this order, with ``current`` marked."""
+        moved = current != self._current
+        if moved:
+            self._cursor = current
+        if items == self._items and not moved:
+            return
+        self._items, self._current = items, current
+        self.virtual_size = Size(self.size.width, len(items) * ITEM_ROWS)
+        if moved:
+            self._reveal(self._index(current))
+        self.refresh()
+
+    @property
+    def names(self) -> list[str]:
+        """The conversations in the order shown."""
+        return [item.name for item in self._items]
+
+    def first_unread(self, but: str) -> str:
+        """The first one with unread messages that is not this one; empty if there is none."""
+        unread = (item.name for item in self._items if item.unread and not item.muted)
+        return next((name for name in unread if name != but), "")
+
+    def _index(self, name: str) -> int:
+        return next((n for n, item in enumerate(self._items) if item.name == name), 0)
+
+    def _reveal(self, index: int) -> None:
+        self.scroll_to_region(Region(0, index * ITEM_ROWS, 1, ITEM_ROWS), animate=False, force=True)
+
+    # --- keys and mouse -------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        if self._items:
+            index = self._index(self._cursor or self._current) + by
+            index = max(0, min(index, len(self._items) - 1))
+            self._cursor = self._items[index].name
+            self._reveal(index)
+            self.refresh()
+
+    def action_open(self) -> None:
+        if self._items:
+            self.post_message(self.Opened(self._items[self._index(self._cursor)].name))
+
+    def on_click(self, event: events.Click) -> None:
+        index = (event.y + round(self.scroll_y)) // ITEM_ROWS
+        if 0 <= index < len(self._items):
+            self.post_message(self.Opened(self._items[index].name))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self._set_hover((event.y + round(self.scroll_y)) // ITEM_ROWS)
+
+    def on_leave(self) -> None:
+        self._set_hover(None)
+
+    def _set_hover(self, index: int | None) -> None:
+        if index != self._hover:
+            self._hover = index
+            self.refresh()
+
+    def on_focus(self) -> None:
+        self._cursor = self._cursor or self._current
+        self.refresh()
+
+    # --- painting -------------------------------------------------------------------------
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles = {}
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._items) * ITEM_ROWS)
+        self.refresh()
+
+    def _style_map(self) -> dict[str, Style]:
+        if not self._styles:
+            self._styles = {
+                name: component_style(self, f"conversation-list--{name}")
+                for name in (*_STYLES, "current", "hover", "cursor")
+            }
+        return self._styles
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        index, row = divmod(y + round(self.scroll_y), ITEM_ROWS)
+        base = self.rich_style
+        if width < 4 or not 0 <= index < len(self._items):
+            return Strip.blank(self.size.width, base)
+        item, styles = self._items[index], self._style_map()
+        if item.name == self._current:
+            base = base + styles["current"]
+        elif self.has_focus and item.name == self._cursor:
+            base = base + styles["cursor"]
+        elif index == self._hover:
+            base = base + styles["hover"]
+        draw = _first_row if row == 0 else _second_row
+        segments = draw(item, width, lambda name: base + styles[name])
+        return Strip(segments).adjust_cell_length(width, base)
+
+
+def _first_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Segment]:
+    """A dot for presence, the name, the time."""
+    dot, dot_style = ("○" if item.online is False else " "), "faint"
+    if item.online:
+        dot, dot_style = "●", "online"
+    room = max(1, width - 5 - cell_len(item.time))
+    name = _fit(item.title, room)
+    return [
+        Segment(" ", style("name")),
+        Segment(f"{dot} ", style(dot_style)),
+        Segment(name, style("unread-name" if item.unread else "name")),
+        Segment(" " * (room - cell_len(name) + 1), style("name")),
+        Segment(item.time, style("faint")),
+        Segment(" ", style("name")),
+    ]
+
+
+def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Segment]:
+    """The last line, and at the right how many are unread."""
+    count = "muted" if item.muted and not item.unread else _count(item.unread)
+    room = max(1, width - 5 - cell_len(count))
+    mark, mark_style = ("draft ", "draft") if item.draft else ("", "faint")
+    text = _fit(item.line, max(0, room - cell_len(mark)))
+    return [
+        Segment("   ", style("name")),
+        Segment(mark, style(mark_style)),
+        Segment(text, style("typing" if item.typing else "faint")),
+        Segment(" " * max(0, room - cell_len(mark) - cell_len(text) + 1), style("name")),
+        Segment(count, style("faint" if item.muted else "count")),
+        Segment(" ", style("name")),
+    ]
+
+
+def _count(unread: int) -> str:
+    return "" if not unread else str(unread) if unread < 1000 else "999+"
+
+
+def _fit(text: str, cells: int) -> str:
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells else ""

@@ -1,0 +1,192 @@
+"""ScriptedClient: ChatClient's public face over records in memory, for pictures and pure widgets.
+
+Tests of behaviour use the real server and the real client (see conftest).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from pychat.client.events import (
+    ClientEvent,
+    ConversationChanged,
+    ConversationsLoaded,
+    MessageAdded,
+    MessageChanged,
+    StatusChanged,
+)
+from pychat.client.models import (
+    ConnectionState,
+    Conversation,
+    Delivery,
+    HistoryPage,
+    Message,
+    SearchPage,
+    Status,
+    User,
+)
+from pychat.tui.clock import Clock
+
+NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC).timestamp()
+
+
+def stopped_clock() -> Clock:
+    """It is 14:30 UTC on Monday, 23 November 2026, and stays so."""
+    return Clock(now=lambda: NOW, timezone=UTC)
+
+
+class ScriptedClient:
+    """Holds what a test gives it and remembers what it was asked."""
+
+    def __init__(self, user: str = "alice", server: str = "http://chat.example:3000") -> None:
+        self.user = user
+        self.alias = user.title()
+        self.server = server
+        self.token: str | None = "token"
+        self.status = Status(ConnectionState.ONLINE, NOW)
+        self.conversations: list[Conversation] = []
+        self.log: dict[str, list[Message]] = {}
+        self.drafts: dict[str, str] = {}
+        self.read: list[tuple[str, int]] = []
+        self.typed: list[tuple[str, bool]] = []
+        self.people: list[User] = []
+        self.closed = False
+        self._queues: list[asyncio.Queue[ClientEvent | None]] = []
+
+    # --- for the test -------------------------------------------------------------------
+
+    def say(
+        self,
+        conversation: str,
+        text: str,
+        *,
+        sender: str = "",
+        at: float = NOW,
+        own: bool = False,
+        tell: bool = False,
+    ) -> Message:
+        """A stored message. ``tell``: it arrives now."""
+        log = self.log.setdefault(conversation, [])
+        seq = sum(1 for message in log if message.seq) + 1
+        message = Message(
+            conversation,
+            self.user if own else sender or conversation,
+            text,
+            client_id=f"{conversation}-{seq}",
+            id=f"{conversation}-{seq}",
+            seq=seq,
+            sent_at=at,
+            own=own,
+            delivery=Delivery.SENT if own else None,
+        )
+        log.append(message)
+        known = self.conversation(conversation)
+        if known is None:
+            known = Conversation(conversation, "")
+            self.conversations.append(known)
+        known.last_seq, known.last = seq, message
+        if not own:
+            known.unread += 1
+        else:
+            known.read_seq = seq
+        if tell:
+            self.tell(MessageAdded(message))
+            self.tell(ConversationChanged(known))
+        return message
+
+    def tell(self, event: ClientEvent) -> None:
+        for queue in self._queues:
+            queue.put_nowait(event)
+
+    def set_status(self, status: Status) -> None:
+        self.status = status
+        self.tell(StatusChanged(status))
+
+    # --- ChatClient's face --------------------------------------------------------------
+
+    def start(self) -> None:
+        self.tell(ConversationsLoaded(self.conversations))
+
+    async def close(self) -> None:
+        self.closed = True
+        for queue in self._queues:
+            queue.put_nowait(None)
+
+    def events(self) -> AsyncIterator[ClientEvent]:
+        queue: asyncio.Queue[ClientEvent | None] = asyncio.Queue()
+        self._queues.append(queue)
+
+        async def iterate() -> AsyncIterator[ClientEvent]:
+            while (event := await queue.get()) is not None:
+                yield event
+
+        return iterate()
+
+    def conversation(self, name: str) -> Conversation | None:
+        return next((c for c in self.conversations if c.name == name), None)
+
+    def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
+        return self.log.get(name, [])[-limit:]
+
+    async def history(
+        self, name: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> HistoryPage:
+        older = [m for m in self.log.get(name, []) if before is None or 0 < m.seq < before]
+        return HistoryPage(older[-limit:], len(older) > limit)
+
+    async def search(
+        self, text: str, *, conversation: str | None = None, cursor: str = "", limit: int = 50
+    ) -> SearchPage:
+        found = [
+            message
+            for name, log in self.log.items()
+            for message in reversed(log)
+            if conversation in (None, name) and text.casefold() in message.text.casefold()
+        ]
+        return SearchPage(found[:limit])
+
+    async def users(self, query: str = "", limit: int = 50) -> list[User]:
+        return [user for user in self.people if query.casefold() in user.id.casefold()][:limit]
+
+    def post(self, to: str, text: str) -> Message:
+        number = len(self.log.setdefault(to, []))
+        message = Message(
+            to,
+            self.user,
+            text,
+            client_id=f"new-{number}",
+            sent_at=NOW,
+            own=True,
+            delivery=Delivery.SENDING,
+        )
+        self.log[to].append(message)
+        self.tell(MessageAdded(message))
+        return message
+
+    def retry(self, client_id: str) -> None:
+        for log in self.log.values():
+            for message in log:
+                if message.client_id == client_id:
+                    message.delivery = Delivery.SENDING
+                    self.tell(MessageChanged(message))
+
+    async def mark_read(self, name: str, seq: int) -> None:
+        self.read.append((name, seq))
+        known = self.conversation(name)
+        if known is not None:
+            known.read_seq, known.unread = seq, known.last_seq - seq
+            self.tell(ConversationChanged(known))
+
+    def typing(self, to: str, typing: bool) -> None:
+        self.typed.append((to, typing))
+
+    def draft(self, name: str) -> str:
+        return self.drafts.get(name, "")
+
+    def set_draft(self, name: str, text: str) -> None:
+        self.drafts[name] = text
+
+    async def login(self, password: str) -> None:
+        self.set_status(Status(ConnectionState.ONLINE, NOW))
