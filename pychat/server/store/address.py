@@ -28,7 +28,9 @@ def open_store(url: str, *, exclusive: bool = True, durability: Durability = "fu
             return MemoryStore()
         case "sqlite":
             path = _sqlite_path(url)
-            raise StoreError(f"{path}: this version cannot keep messages in SQLite yet")
+            from pychat.server.store.sqlite import SQLiteStore
+
+            return SQLiteStore(path, exclusive=exclusive, durability=durability)
     raise StoreError(f"not a store's address: {_without_password(url)} (write {FORMS})")
 
 

@@ -13,7 +13,7 @@ import pytest
 from pychat.server.store import Store, open_store
 from pychat.server.store.records import Account, Appended, Conversation, NewMessage
 
-STORES = ["memory"]
+STORES = ["memory", "sqlite"]
 
 
 @dataclass

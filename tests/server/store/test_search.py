@@ -5,13 +5,25 @@ from __future__ import annotations
 import pytest
 
 from pychat.server.store.records import Account, Conversation
+from pychat.server.store.sqlite import SQLiteStore
 from tests.server.store.conftest import Populated
 
 
 async def found(
     chat: Populated, account: Account, text: str, conversation: Conversation | None = None
 ) -> list[str]:
-    """The texts of all the messages, gathered page by page."""
+    """The texts of all the messages, gathered page by page: the same before they are indexed as
+    after, where a store indexes later."""
+    texts = await pages(chat, account, text, conversation)
+    if isinstance(chat.store, SQLiteStore):
+        await chat.store.index()
+        assert await pages(chat, account, text, conversation) == texts
+    return texts
+
+
+async def pages(
+    chat: Populated, account: Account, text: str, conversation: Conversation | None
+) -> list[str]:
     texts: list[str] = []
     cursor = None
     while True:
@@ -89,6 +101,36 @@ async def test_newest_first_over_all_conversations(chat: Populated) -> None:
     assert await found(chat, alice, "tea") == [f"tea {n}" for n in (5, 4, 3, 2, 1)]
     assert await found(chat, alice, "tea", pair) == ["tea 5", "tea 4", "tea 1"]
     assert await found(chat, alice, "tea", everyone) == ["tea 3", "tea 2"]
+
+
+async def test_a_page_may_begin_among_the_unindexed_and_end_among_the_indexed(
+    chat: Populated,
+) -> None:
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, *(f"tea {n}" for n in range(1, 4)))
+    if isinstance(chat.store, SQLiteStore):
+        await chat.store.index()
+    await chat.say(pair, alice, *(f"tea {n}" for n in range(4, 7)))
+    first, cursor = await chat.store.search(
+        alice.key, "tea", conversation=None, cursor=None, limit=2
+    )
+    if isinstance(chat.store, SQLiteStore):
+        await chat.store.index()
+    rest, end = await chat.store.search(
+        alice.key, "tea", conversation=None, cursor=cursor, limit=10
+    )
+    assert [m.data for m in first + rest] == [f"tea {n}" for n in range(6, 0, -1)]
+    assert end is None
+
+
+async def test_a_removed_message_is_gone_from_the_index_too(chat: Populated) -> None:
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, "tea 1", "tea 2", "tea 3")
+    assert await found(chat, alice, "tea") == ["tea 3", "tea 2", "tea 1"]
+    await chat.store.remove_message(pair.key, 2)
+    assert await found(chat, alice, "tea") == ["tea 3", "tea 1"]
+    await chat.store.remove_message(pair.key, 2)
+    assert await found(chat, alice, "tea") == ["tea 3", "tea 1"]
 
 
 async def test_only_what_one_may_read(chat: Populated) -> None:

@@ -1,0 +1,247 @@
+"""Accounts, login sessions and blocks in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from pychat.protocol import canonical_id
+from pychat.server.store.base import AlreadyExists
+from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.sqlite.base import SQLitePart
+from pychat.server.store.sqlite.conversations import join
+from pychat.server.store.sqlite.schema import EVERYONE_KEY
+from pychat.server.store.terms import Query, terms
+
+_ACCOUNT = "key, id, alias, password_hash, disabled, created_at, last_seen_at"
+_SESSION = "id, account, token_hash, device, since, last_seen_at, expires_at"
+_LAST_CHARACTER = "\U0010ffff"
+PAGE = 500
+
+
+def _account(row: tuple[int, str, str, str | None, int, int, int | None]) -> Account:
+    key, id, alias, password_hash, disabled, created_at, last_seen_at = row
+    return Account(key, id, alias, password_hash, bool(disabled), created_at, last_seen_at)
+
+
+class SQLiteAccounts(SQLitePart):
+    """See ``base.Store`` for what each method promises."""
+
+    async def create_account(
+        self, id: str, alias: str, password_hash: str | None, created_at: int
+    ) -> Account:
+        def write(connection: sqlite3.Connection) -> Account:
+            try:
+                cursor = connection.execute(
+                    "INSERT INTO account (id, canonical, alias, password_hash, created_at)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (id, canonical_id(id), alias, password_hash, created_at),
+                )
+            except sqlite3.IntegrityError:
+                raise AlreadyExists(id) from None
+            key = cursor.lastrowid
+            assert key is not None
+            _index_account(connection, key, id, alias)
+            join(connection, EVERYONE_KEY, key, from_now=True)
+            return Account(key, id, alias, password_hash, False, created_at, None)
+
+        return await self._write(write)
+
+    async def account(self, id: str) -> Account | None:
+        def read(connection: sqlite3.Connection) -> Account | None:
+            row = connection.execute(
+                f"SELECT {_ACCOUNT} FROM account WHERE canonical = ?", (canonical_id(id),)
+            ).fetchone()
+            return _account(row) if row else None
+
+        return await self._read(read)
+
+    async def accounts(self, keys: Sequence[int]) -> list[Account]:
+        def read(connection: sqlite3.Connection) -> list[Account]:
+            sql = f"SELECT {_ACCOUNT} FROM account WHERE key = ?"
+            rows = [connection.execute(sql, (key,)).fetchone() for key in keys]
+            return [_account(row) for row in rows if row]
+
+        return await self._read(read)
+
+    async def find_accounts(self, query: str, limit: int) -> list[Account]:
+        wanted = Query(query)
+        if not query.strip():
+            condition, parameters = "true", []
+        elif not wanted.terms:
+            return []
+        else:
+            # The longest term has the fewest accounts; the others are checked on the text.
+            term = max(wanted.terms, key=lambda term: len(term.text))
+            condition = "key IN (SELECT account FROM account_term WHERE term BETWEEN ? AND ?)"
+            parameters = [term.text, term.text + (_LAST_CHARACTER if term.prefix else "")]
+
+        def read(connection: sqlite3.Connection) -> list[Account]:
+            rows = connection.execute(
+                f"SELECT {_ACCOUNT} FROM account WHERE NOT disabled AND {condition}"
+                " ORDER BY canonical",
+                parameters,
+            )
+            found: list[Account] = []
+            for row in rows:
+                account = _account(row)
+                if parameters and not wanted.matches(f"{account.id} {account.alias}"):
+                    continue
+                found.append(account)
+                if len(found) == limit:
+                    break
+            rows.close()
+            return found
+
+        return await self._read(read)
+
+    async def all_accounts(self) -> AsyncIterator[Account]:
+        last = ""
+        while True:
+
+            def read(connection: sqlite3.Connection, after: str = last) -> list[Account]:
+                rows = connection.execute(
+                    f"SELECT {_ACCOUNT} FROM account WHERE canonical > ? ORDER BY canonical"
+                    " LIMIT ?",
+                    (after, PAGE),
+                )
+                return [_account(row) for row in rows]
+
+            page = await self._read(read)
+            for account in page:
+                yield account
+            if len(page) < PAGE:
+                return
+            last = canonical_id(page[-1].id)
+
+    async def update_account(
+        self,
+        key: int,
+        *,
+        alias: str | None = None,
+        password_hash: str | None = None,
+        disabled: bool | None = None,
+        last_seen_at: int | None = None,
+    ) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE account SET alias = coalesce(?, alias),"
+                " password_hash = coalesce(?, password_hash), disabled = coalesce(?, disabled),"
+                " last_seen_at = coalesce(?, last_seen_at) WHERE key = ?",
+                (alias, password_hash, disabled, last_seen_at, key),
+            )
+            if alias is not None:
+                connection.execute("DELETE FROM account_term WHERE account = ?", (key,))
+                (id,) = connection.execute(
+                    "SELECT id FROM account WHERE key = ?", (key,)
+                ).fetchone()
+                _index_account(connection, key, id, alias)
+            if password_hash is not None or disabled is not None:
+                _count_change(connection)
+
+        await self._write(write)
+
+    async def account_changes(self) -> int:
+        def read(connection: sqlite3.Connection) -> int:
+            (value,) = connection.execute(
+                "SELECT value FROM counter WHERE name = 'account_changes'"
+            ).fetchone()
+            return int(value)
+
+        return await self._read(read)
+
+    # --- login sessions ---
+
+    async def add_session(self, session: LoginSession) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                f"INSERT INTO session ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    session.id,
+                    session.account,
+                    session.token_hash,
+                    session.device,
+                    session.since,
+                    session.last_seen_at,
+                    session.expires_at,
+                ),
+            )
+
+        await self._write(write)
+
+    async def session(self, token_hash: bytes) -> LoginSession | None:
+        def read(connection: sqlite3.Connection) -> LoginSession | None:
+            row = connection.execute(
+                f"SELECT {_SESSION} FROM session WHERE token_hash = ?", (token_hash,)
+            ).fetchone()
+            return LoginSession(*row) if row else None
+
+        return await self._read(read)
+
+    async def sessions(self, account: int) -> list[LoginSession]:
+        def read(connection: sqlite3.Connection) -> list[LoginSession]:
+            rows = connection.execute(
+                f"SELECT {_SESSION} FROM session WHERE account = ? ORDER BY last_seen_at DESC",
+                (account,),
+            )
+            return [LoginSession(*row) for row in rows]
+
+        return await self._read(read)
+
+    async def touch_session(self, token_hash: bytes, last_seen_at: int, expires_at: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE session SET last_seen_at = ?, expires_at = ? WHERE token_hash = ?",
+                (last_seen_at, expires_at, token_hash),
+            )
+
+        await self._write(write)
+
+    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+        now = int(time.time() * 1000)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "DELETE FROM session WHERE account = ? AND id = ?", [(account, id) for id in ids]
+            )
+            connection.execute(
+                "DELETE FROM session WHERE account = ? AND expires_at <= ?", (account, now)
+            )
+            _count_change(connection)
+
+        await self._write(write)
+
+    # --- blocks ---
+
+    async def block(self, account: int, other: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR IGNORE INTO block VALUES (?, ?)", (account, other))
+
+        await self._write(write)
+
+    async def unblock(self, account: int, other: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM block WHERE account = ? AND other = ?", (account, other)
+            )
+
+        await self._write(write)
+
+    async def blocked(self, account: int) -> frozenset[int]:
+        def read(connection: sqlite3.Connection) -> frozenset[int]:
+            rows = connection.execute("SELECT other FROM block WHERE account = ?", (account,))
+            return frozenset(other for (other,) in rows)
+
+        return await self._read(read)
+
+
+def _index_account(connection: sqlite3.Connection, key: int, id: str, alias: str) -> None:
+    connection.executemany(
+        "INSERT INTO account_term VALUES (?, ?)",
+        [(term, key) for term in terms(f"{id} {alias}")],
+    )
+
+
+def _count_change(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE counter SET value = value + 1 WHERE name = 'account_changes'")

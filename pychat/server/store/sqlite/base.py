@@ -1,0 +1,71 @@
+"""What the parts of the SQLite store share: a way to read and a way to write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from pychat.server.store.sqlite.connect import connect_reader, unavailable
+from pychat.server.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+READERS = 2
+
+
+class Readers:
+    """Threads that read, each with its own connection; they never wait for the writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._free: list[sqlite3.Connection] = []
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="pychat-store-reader")
+
+    def run(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
+
+    def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            connection = self._free.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            # One transaction: several statements see one state.
+            connection.execute("BEGIN")
+            try:
+                return read(connection)
+            finally:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise unavailable(error, self._path) from None
+        finally:
+            self._free.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            return connect_reader(self._path)
+        except sqlite3.Error as error:
+            raise unavailable(error, self._path) from None
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._pool.shutdown)
+        for connection in self._free:
+            connection.close()
+        self._free.clear()
+
+
+class SQLitePart:
+    """``_read`` and ``_write`` run a function with a connection off the event loop."""
+
+    _readers: Readers
+    _writer: Writer
+
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        return self._readers.run(read)
+
+    def _write(self, write: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        return self._writer.submit(write)

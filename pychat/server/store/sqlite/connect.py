@@ -1,0 +1,90 @@
+"""Connections to the database file, and SQLite's errors in words that help."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from pychat.server.store.address import Durability
+from pychat.server.store.base import StoreError, StoreUnavailable
+
+_MAGIC = b"SQLite format 3\0"
+BUSY_TIMEOUT_SECONDS = 10.0
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 16_384
+CHECKPOINT_PAGES = 4_000
+
+
+def check_file(path: Path) -> None:
+    """Makes a missing file, for its owner's eyes only. Raises StoreError if it cannot be, or
+    become, a database of ours."""
+    folder = path.parent
+    if not folder.is_dir():
+        if not path.is_relative_to(user_data_path("pychat")):
+            raise StoreError(f"no such folder: {folder.absolute()} (make it first)")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the folder {folder}: {error.strerror}") from None
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is not a file")
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:
+            start = file.read(len(_MAGIC))
+    except OSError as error:
+        raise StoreError(f"cannot write {path.absolute()}: {error.strerror}") from None
+    if start and start != _MAGIC:
+        raise StoreError(f"{path} is not a SQLite database: choose another file")
+
+
+def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
+    """Transactions are begun and ended by hand; the caller keeps it to one thread."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {durability.upper()}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """In WAL mode it never waits for the writer."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+    return connection
+
+
+def explain(error: sqlite3.Error, path: Path) -> str:
+    """One line about what is wrong with the file, and what would help."""
+    # The low byte of an extended code is the primary one (sqlite.org/rescode.html).
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return f"the disk is full: {path} cannot grow"
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return f"{path} is damaged ({error}): `pychat store check` says more"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"{path} is locked by another process"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return f"cannot write {path}: {error}"
+        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN:
+            return f"cannot read or write {path}: {error}"
+    if "no such module: fts5" in str(error):
+        return "this Python's SQLite has no full-text search (FTS5): use another Python"
+    return f"{path}: {error}"
+
+
+def unavailable(error: sqlite3.Error, path: Path) -> StoreUnavailable:
+    """The error that a method of the store raises for one of SQLite's."""
+    return StoreUnavailable(explain(error, path))

@@ -1,0 +1,98 @@
+"""Rooms in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from pychat.protocol import canonical_id
+from pychat.server.store.base import AlreadyExists
+from pychat.server.store.records import ConversationKind, Membership, Room
+from pychat.server.store.sqlite.base import SQLitePart
+from pychat.server.store.sqlite.conversations import join
+
+_ROOM = "id, name, owner, conversation"
+
+
+class SQLiteRooms(SQLitePart):
+    """See ``base.Store`` for what each method promises."""
+
+    async def create_room(self, id: str, name: str, owner: int) -> Room:
+        def write(connection: sqlite3.Connection) -> Room:
+            canonical = canonical_id(id)
+            if connection.execute(
+                "SELECT 1 FROM room WHERE canonical = ?", (canonical,)
+            ).fetchone():
+                raise AlreadyExists(id)
+            conversation = connection.execute(
+                "INSERT INTO conversation (kind, room_id) VALUES (?, ?)",
+                (ConversationKind.ROOM, id),
+            ).lastrowid
+            assert conversation is not None
+            connection.execute(
+                f"INSERT INTO room (canonical, {_ROOM}) VALUES (?, ?, ?, ?, ?)",
+                (canonical, id, name, owner, conversation),
+            )
+            join(connection, conversation, owner, from_now=False)
+            return Room(id, name, owner, conversation)
+
+        return await self._write(write)
+
+    async def room(self, id: str) -> Room | None:
+        def read(connection: sqlite3.Connection) -> Room | None:
+            row = connection.execute(
+                f"SELECT {_ROOM} FROM room WHERE canonical = ?", (canonical_id(id),)
+            ).fetchone()
+            return Room(*row) if row else None
+
+        return await self._read(read)
+
+    async def rooms(self) -> list[Room]:
+        def read(connection: sqlite3.Connection) -> list[Room]:
+            rows = connection.execute(f"SELECT {_ROOM} FROM room ORDER BY canonical")
+            return [Room(*row) for row in rows]
+
+        return await self._read(read)
+
+    async def rename_room(self, conversation: int, name: str) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE room SET name = ? WHERE conversation = ?", (name, conversation)
+            )
+
+        await self._write(write)
+
+    async def delete_room(self, conversation: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM room WHERE conversation = ?", (conversation,))
+            connection.execute("DELETE FROM membership WHERE conversation = ?", (conversation,))
+            # The messages may be many: they are purged in idle time (search.py).
+            connection.execute(
+                "UPDATE conversation SET deleted = 1 WHERE key = ? AND kind = ?",
+                (conversation, ConversationKind.ROOM),
+            )
+
+        await self._write(write)
+
+    async def join_room(self, conversation: int, account: int) -> Membership:
+        return await self._write(
+            lambda connection: join(connection, conversation, account, from_now=True)
+        )
+
+    async def leave_room(self, conversation: int, account: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM membership WHERE account = ? AND conversation = ?",
+                (account, conversation),
+            )
+
+        await self._write(write)
+
+    async def members(self, conversation: int) -> list[int]:
+        def read(connection: sqlite3.Connection) -> list[int]:
+            rows = connection.execute(
+                "SELECT account FROM membership WHERE conversation = ? ORDER BY account",
+                (conversation,),
+            )
+            return [account for (account,) in rows]
+
+        return await self._read(read)

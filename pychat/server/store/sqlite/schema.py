@@ -1,0 +1,150 @@
+"""The tables of the SQLite store, and how a file comes to have them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from pychat.server.store.base import StoreError
+
+APPLICATION_ID = 0x70794368  # "pyCh": tells our files from other SQLite databases
+EVERYONE_KEY = 1
+
+_VERSION_1 = (
+    """CREATE TABLE account (
+        key INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        canonical TEXT NOT NULL UNIQUE,
+        alias TEXT NOT NULL,
+        password_hash TEXT,
+        disabled INTEGER NOT NULL DEFAULT 0,
+        created_at INTEGER NOT NULL,
+        last_seen_at INTEGER
+    )""",
+    """CREATE TABLE account_term (
+        term TEXT NOT NULL,
+        account INTEGER NOT NULL,
+        PRIMARY KEY (term, account)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX account_term_account ON account_term (account)",
+    """CREATE TABLE session (
+        token_hash BLOB PRIMARY KEY,
+        id TEXT NOT NULL,
+        account INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        last_seen_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX session_account ON session (account)",
+    """CREATE TABLE block (
+        account INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        PRIMARY KEY (account, other)
+    ) WITHOUT ROWID""",
+    # deleted: 1 for a deleted room whose messages are still to be purged, 2 once they are.
+    """CREATE TABLE conversation (
+        key INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL,
+        a INTEGER,
+        b INTEGER,
+        room_id TEXT NOT NULL DEFAULT '',
+        deleted INTEGER NOT NULL DEFAULT 0
+    )""",
+    "CREATE UNIQUE INDEX conversation_pair ON conversation (a, b) WHERE a IS NOT NULL",
+    "CREATE INDEX conversation_to_purge ON conversation (key) WHERE deleted = 1",
+    f"INSERT INTO conversation (key, kind) VALUES ({EVERYONE_KEY}, 2)",
+    """CREATE TABLE room (
+        canonical TEXT PRIMARY KEY,
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        owner INTEGER NOT NULL,
+        conversation INTEGER NOT NULL UNIQUE
+    ) WITHOUT ROWID""",
+    """CREATE TABLE membership (
+        account INTEGER NOT NULL,
+        conversation INTEGER NOT NULL,
+        first_seq INTEGER NOT NULL,
+        delivered_seq INTEGER NOT NULL,
+        read_seq INTEGER NOT NULL,
+        PRIMARY KEY (account, conversation)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX membership_conversation ON membership (conversation, account)",
+    # Clustered by conversation: a page of history is one stretch of the file.
+    # number counts the messages of the whole store, in the order of their commits.
+    # data is NULL once the message is removed.
+    """CREATE TABLE message (
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        sender INTEGER NOT NULL,
+        client_id BLOB,
+        sent_at INTEGER NOT NULL,
+        data TEXT,
+        PRIMARY KEY (conversation, seq)
+    ) WITHOUT ROWID""",
+    """CREATE UNIQUE INDEX message_client_id ON message (sender, client_id)
+        WHERE client_id IS NOT NULL""",
+    """CREATE TABLE log (
+        number INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL
+    )""",
+    # One row a message, by its number; only the terms are kept, not the text.
+    """CREATE VIRTUAL TABLE terms USING fts5 (
+        text, content = '', detail = none, columnsize = 0, prefix = '1 2',
+        tokenize = "ascii tokenchars '_'"
+    )""",
+    "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO counter VALUES ('account_changes', 0), ('indexed_number', 0)",
+)
+
+MIGRATIONS = (_VERSION_1,)
+"""What takes a file from each schema version to the next; never change one that was released."""
+
+VERSION = len(MIGRATIONS)
+
+
+def prepare(connection: sqlite3.Connection, path: object, *, may_migrate: bool) -> None:
+    """Makes the tables in a new file, or brings an older one up to date.
+
+    Raises StoreError for a file that is not ours or newer than we are, or older where it may not
+    be migrated.
+    """
+    version = _checked_version(connection, path)
+    if version == VERSION:
+        return
+    if version and not may_migrate:
+        raise StoreError(
+            f"{path} was made by an older pychat: start the server once to bring it up to date"
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been quicker.
+        for migration in MIGRATIONS[_checked_version(connection, path) :]:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _checked_version(connection: sqlite3.Connection, path: object) -> int:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id == 0 and version == 0 and tables == 0:
+        return 0
+    if application_id != APPLICATION_ID:
+        raise StoreError(
+            f"{path} is a SQLite database, but not one of pychat's: choose another file"
+        )
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was made by a newer pychat (schema {version}, this one knows {VERSION}):"
+            " upgrade pychat"
+        )
+    return int(version)

@@ -1,0 +1,208 @@
+"""Search in SQLite: an index by terms, made in idle time, and a scan of what it has not yet."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from pychat.server.store.cursors import decode_cursor, encode_cursor
+from pychat.server.store.records import ConversationKind, StoredMessage
+from pychat.server.store.sqlite.base import SQLitePart
+from pychat.server.store.sqlite.rows import MESSAGE, stored_message
+from pychat.server.store.terms import Query, Term, terms
+
+INDEX_CHUNK = 200
+PURGE_CHUNK = 200
+
+_COLUMNS = ", ".join(f"message.{column}" for column in MESSAGE.split(", "))
+
+_TAIL = f"""
+    SELECT log.number, {_COLUMNS}
+    FROM log
+    CROSS JOIN membership ON membership.account = ? AND membership.conversation = log.conversation
+        AND log.seq >= membership.first_seq
+    CROSS JOIN message ON message.conversation = log.conversation AND message.seq = log.seq
+    WHERE log.number > ? AND log.number < ? AND message.data IS NOT NULL
+    ORDER BY log.number DESC
+"""
+_INDEXED = f"""
+    SELECT terms.rowid, {_COLUMNS}
+    FROM terms
+    CROSS JOIN log ON log.number = terms.rowid
+    CROSS JOIN membership ON membership.account = ? AND membership.conversation = log.conversation
+        AND log.seq >= membership.first_seq
+    CROSS JOIN message ON message.conversation = log.conversation AND message.seq = log.seq
+    WHERE terms MATCH ? AND terms.rowid < ? AND message.data IS NOT NULL
+    ORDER BY terms.rowid DESC
+"""
+_UNINDEXED = """
+    SELECT log.number, message.conversation, conversation.a, conversation.b, message.data
+    FROM log
+    LEFT JOIN message ON message.conversation = log.conversation AND message.seq = log.seq
+    LEFT JOIN conversation ON conversation.key = log.conversation
+    WHERE log.number > ? ORDER BY log.number LIMIT ?
+"""
+
+
+class SQLiteSearch(SQLitePart):
+    """See ``base.Store`` for what each method promises."""
+
+    async def search(
+        self,
+        account: int,
+        text: str,
+        *,
+        conversation: int | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[StoredMessage], str | None]:
+        end = decode_cursor(cursor, 1)[0] if cursor is not None else 1 << 62
+        query = Query(text)
+        if not query.terms:
+            return [], None
+
+        def read(connection: sqlite3.Connection) -> tuple[list[StoredMessage], str | None]:
+            found: list[tuple[int, StoredMessage]] = []
+            for number, message in _candidates(connection, account, query, conversation, end):
+                if conversation in (None, message.conversation) and query.matches(message.data):
+                    if len(found) == limit:
+                        return [m for _, m in found], encode_cursor(found[-1][0])
+                    found.append((number, message))
+            return [m for _, m in found], None
+
+        return await self._read(read)
+
+    async def index(self) -> None:
+        """Indexes at once all that is not yet, as idle time would in a while."""
+        while await self._write(_index_some):
+            pass
+
+    async def remove_message(self, conversation: int, seq: int) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(
+                "SELECT number, data FROM message WHERE conversation = ? AND seq = ?",
+                (conversation, seq),
+            ).fetchone()
+            if row is None:
+                return False
+            number, data = row
+            if data is not None:
+                _unindex(connection, number, conversation, data)
+                connection.execute(
+                    "UPDATE message SET data = NULL WHERE conversation = ? AND seq = ?",
+                    (conversation, seq),
+                )
+            return True
+
+        return await self._write(write)
+
+
+def idle_work(connection: sqlite3.Connection) -> bool:
+    """A little of what may wait: whether there is more."""
+    return _index_some(connection) or _purge_some(connection)
+
+
+def _candidates(
+    connection: sqlite3.Connection,
+    account: int,
+    query: Query,
+    conversation: int | None,
+    end: int,
+) -> Iterator[tuple[int, StoredMessage]]:
+    """Newest first, what may match and the account may read."""
+    indexed = _indexed_number(connection)
+    for number, *row in connection.execute(_TAIL, (account, indexed, end)):
+        yield number, stored_message(tuple(row))
+    if conversation is not None:
+        scope = [_conversation_term(conversation)]
+    else:
+        scope = [_account_term(account)]
+        rooms = connection.execute(
+            "SELECT membership.conversation FROM membership"
+            " JOIN conversation ON conversation.key = membership.conversation"
+            " WHERE membership.account = ? AND conversation.kind <> ?",
+            (account, ConversationKind.PAIR),
+        )
+        scope += [_conversation_term(key) for (key,) in rooms]
+    match = " AND ".join([f"({' OR '.join(scope)})", *map(_match, query.terms)])
+    for number, *row in connection.execute(_INDEXED, (account, match, end)):
+        yield number, stored_message(tuple(row))
+
+
+def _match(term: Term) -> str:
+    # Terms are letters, digits and marks only: nothing in them needs quoting but the whole.
+    return f'"{term.text}" *' if term.prefix else f'"{term.text}"'
+
+
+def _conversation_term(conversation: int) -> str:
+    return f"_c{conversation}"
+
+
+def _account_term(account: int) -> str:
+    return f"_a{account}"
+
+
+def _row_of_terms(conversation: int, a: int | None, b: int | None, data: str) -> str:
+    scope = {_conversation_term(conversation)}
+    if a is not None and b is not None:
+        scope |= {_account_term(a), _account_term(b)}
+    return " ".join(scope | terms(data))
+
+
+def _indexed_number(connection: sqlite3.Connection) -> int:
+    (number,) = connection.execute(
+        "SELECT value FROM counter WHERE name = 'indexed_number'"
+    ).fetchone()
+    return int(number)
+
+
+def _index_some(connection: sqlite3.Connection) -> bool:
+    rows = connection.execute(_UNINDEXED, (_indexed_number(connection), INDEX_CHUNK)).fetchall()
+    if not rows:
+        return False
+    connection.executemany(
+        "INSERT INTO terms (rowid, text) VALUES (?, ?)",
+        [
+            (number, _row_of_terms(conversation, a, b, data))
+            for number, conversation, a, b, data in rows
+            if data is not None
+        ],
+    )
+    connection.execute("UPDATE counter SET value = ? WHERE name = 'indexed_number'", (rows[-1][0],))
+    return len(rows) == INDEX_CHUNK
+
+
+def _unindex(connection: sqlite3.Connection, number: int, conversation: int, data: str) -> None:
+    """An index without content forgets a row only when told what was in it."""
+    if number > _indexed_number(connection):
+        return
+    a, b = connection.execute(
+        "SELECT a, b FROM conversation WHERE key = ?", (conversation,)
+    ).fetchone()
+    connection.execute(
+        "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)",
+        (number, _row_of_terms(conversation, a, b, data)),
+    )
+
+
+def _purge_some(connection: sqlite3.Connection) -> bool:
+    """Drops messages of deleted rooms."""
+    row = connection.execute("SELECT key FROM conversation WHERE deleted = 1 LIMIT 1").fetchone()
+    if row is None:
+        return False
+    (conversation,) = row
+    messages = connection.execute(
+        "SELECT seq, number, data FROM message WHERE conversation = ? ORDER BY seq LIMIT ?",
+        (conversation, PURGE_CHUNK),
+    ).fetchall()
+    for _, number, data in messages:
+        if data is not None:
+            _unindex(connection, number, conversation, data)
+    connection.executemany("DELETE FROM log WHERE number = ?", [(n,) for _, n, _ in messages])
+    connection.executemany(
+        "DELETE FROM message WHERE conversation = ? AND seq = ?",
+        [(conversation, seq) for seq, _, _ in messages],
+    )
+    if len(messages) < PURGE_CHUNK:
+        connection.execute("UPDATE conversation SET deleted = 2 WHERE key = ?", (conversation,))
+    return True

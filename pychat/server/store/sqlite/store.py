@@ -1,0 +1,79 @@
+"""The store in one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+from pychat.server.store.address import Durability
+from pychat.server.store.base import StoreError
+from pychat.server.store.sqlite.accounts import SQLiteAccounts
+from pychat.server.store.sqlite.base import Readers
+from pychat.server.store.sqlite.connect import check_file, connect_writer, explain
+from pychat.server.store.sqlite.conversations import SQLiteConversations
+from pychat.server.store.sqlite.lock import ServerLock
+from pychat.server.store.sqlite.messages import SQLiteMessages
+from pychat.server.store.sqlite.rooms import SQLiteRooms
+from pychat.server.store.sqlite.schema import prepare
+from pychat.server.store.sqlite.search import SQLiteSearch, idle_work
+from pychat.server.store.sqlite.writer import Writer
+
+
+class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRooms, SQLiteSearch):
+    """See ``base.Store`` for what each method promises.
+
+    One thread writes, by group commit; others read, and never wait for it. ``exclusive``: holds
+    the file as a server does, and indexes messages in idle time.
+    """
+
+    def __init__(
+        self, path: Path, *, exclusive: bool = True, durability: Durability = "full"
+    ) -> None:
+        super().__init__()
+        self.location = str(path.absolute())
+        self._path = path
+        self._durability = durability
+        self._lock = ServerLock(path) if exclusive else None
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        self._connection = await asyncio.to_thread(self._open)
+        self._readers = Readers(self._path)
+        self._writer = Writer(
+            self._connection,
+            self._path,
+            idle_work=idle_work if self._lock else lambda connection: False,
+            rolled_back=self._appender.forget,
+        )
+
+    def _open(self) -> sqlite3.Connection:
+        check_file(self._path)
+        if self._lock:
+            self._lock.acquire()
+        connection = None
+        try:
+            connection = connect_writer(self._path, self._durability)
+            prepare(connection, self._path, may_migrate=self._lock is not None)
+        except BaseException as error:
+            if connection:
+                connection.close()
+            if self._lock:
+                self._lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(explain(error, self._path)) from None
+            raise
+        return connection
+
+    async def close(self) -> None:
+        if self._connection is None:
+            return
+        await self._writer.close()
+        await self._readers.close()
+        await asyncio.to_thread(self._connection.close)
+        self._connection = None
+        if self._lock:
+            self._lock.release()
+
+    async def check_ready(self) -> None:
+        await self._read(lambda connection: connection.execute("SELECT 1 FROM counter").fetchone())

@@ -1,0 +1,174 @@
+"""The one thread that writes: all that waits goes into one transaction (group commit)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+from pychat.server.store.sqlite.connect import unavailable
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.05
+BUSY_WINDOW_SECONDS = 0.25
+IDLE_SHARE = 0.75
+
+
+class _Work(NamedTuple):
+    run: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+
+
+class Writer:
+    """``submit`` from the event loop; the answer comes once the transaction is on disk.
+
+    ``idle_work`` is called, in a transaction of its own, when nothing waits or the load is light;
+    it says whether it has more to do. ``rolled_back`` is called when what a transaction did is
+    void. Both run in the thread.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        idle_work: Callable[[sqlite3.Connection], bool],
+        rolled_back: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._idle_work = idle_work
+        self._rolled_back = rolled_back
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._window_start = monotonic()
+        self._busy = 0.0
+        self._thread = threading.Thread(target=self._run, name="pychat-store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Runs it in the next transaction; raises what it raised, or StoreUnavailable."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        self._queue.put(_Work(run, future))
+        return future
+
+    async def close(self) -> None:
+        """Returns when all that was submitted is written."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- in the thread ---
+
+    def _run(self) -> None:
+        idle_left = True
+        while True:
+            try:
+                first = self._queue.get(timeout=IDLE_SECONDS if idle_left else None)
+            except Empty:
+                idle_left = self._idle()
+                continue
+            batch: list[_Work] = []
+            closing = False
+            while True:
+                if first is None:
+                    closing = True
+                else:
+                    batch.append(first)
+                try:
+                    first = self._queue.get_nowait()
+                except Empty:
+                    break
+            if batch:
+                idle_left = True
+                self._write(batch)
+                if not closing and self._load_is_light():
+                    self._idle()
+            if closing:
+                return
+
+    def _write(self, batch: list[_Work]) -> None:
+        started = monotonic()
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [(work.future, *self._attempt(work.run)) for work in batch]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo()
+            failure = unavailable(error, self._path)
+            outcomes = [(work.future, None, failure) for work in batch]
+        self._busy += monotonic() - started
+        try:
+            self._loop.call_soon_threadsafe(_answer, outcomes)
+        except RuntimeError:
+            # The event loop is gone: nobody is left to be told.
+            return
+
+    def _attempt(self, run: Callable[[sqlite3.Connection], Any]) -> tuple[Any, Exception | None]:
+        """One piece of work, whole or not at all. Errors of SQLite void the whole transaction."""
+        self._connection.execute("SAVEPOINT work")
+        try:
+            result = run(self._connection)
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            self._connection.execute("ROLLBACK TO work")
+            self._connection.execute("RELEASE work")
+            self._rolled_back()
+            return None, error
+        self._connection.execute("RELEASE work")
+        return result, None
+
+    def _undo(self) -> None:
+        # SQLite itself has rolled back after some errors (a full disk among them).
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._rolled_back()
+
+    def _load_is_light(self) -> bool:
+        now = monotonic()
+        passed = now - self._window_start
+        if passed < BUSY_WINDOW_SECONDS:
+            return False
+        light = self._busy < passed * (1 - IDLE_SHARE)
+        self._window_start, self._busy = now, 0.0
+        return light
+
+    def _idle(self) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            more = self._idle_work(self._connection)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            # Whoever writes next is told what is wrong; this can wait until then.
+            self._undo()
+            return False
+        except Exception:
+            logger.exception("indexing for search failed; it is tried again after the next write")
+            self._undo()
+            return False
+        return more
+
+
+def _answer(outcomes: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
+    for future, result, error in outcomes:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

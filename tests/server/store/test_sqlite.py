@@ -1,0 +1,271 @@
+"""The SQLite store: its file, who may open it, what survives, what is said when it cannot be."""
+
+# ruff: noqa: ASYNC240 - a test may wait for the disk
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pychat.server.store import Store, StoreError, StoreUnavailable, open_store
+from tests.server.store.conftest import Populated
+
+
+def address(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+async def chat(path: Path) -> AsyncIterator[Populated]:
+    store = open_store(address(path))
+    await store.open()
+    yield Populated(store)
+    await store.close()
+
+
+async def refusal(path: Path, *, exclusive: bool = True) -> str:
+    store = open_store(address(path), exclusive=exclusive)
+    with pytest.raises(StoreError) as caught:
+        await store.open()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+async def reopened(path: Path) -> Store:
+    store = open_store(address(path))
+    await store.open()
+    return store
+
+
+async def test_everything_is_there_after_a_restart(path: Path) -> None:
+    store = await reopened(path)
+    chat = Populated(store)
+    alice, bob, pair = await chat.pair()
+    await chat.say(pair, alice, "one", "two")
+    await store.close()
+
+    store = await reopened(path)
+    assert await store.pair(alice.key, bob.key) == pair
+    messages, _ = await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+    assert [(m.seq, m.data) for m in messages] == [(1, "one"), (2, "two")]
+    assert await store.last_seq(pair.key) == 2
+    (kept,) = await store.append([chat.message(pair, bob, "three")])
+    assert kept.seq == 3
+    found, _ = await store.search(alice.key, "t", conversation=None, cursor=None, limit=9)
+    assert [m.data for m in found] == ["three", "two"]
+    await store.close()
+
+
+async def test_the_file_is_readable_for_its_owner_only(chat: Populated, path: Path) -> None:
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_second_server_is_refused_and_the_first_goes_on(
+    chat: Populated, path: Path
+) -> None:
+    text = await refusal(path)
+    assert "in use by another pychat server" in text
+    assert str(os.getpid()) in text
+    await chat.account("alice")
+
+
+async def test_another_process_may_change_accounts_meanwhile(chat: Populated, path: Path) -> None:
+    before = await chat.store.account_changes()
+    script = f"""
+import asyncio
+from pychat.server.store import open_store
+
+async def main():
+    store = open_store("{address(path)}", exclusive=False)
+    await store.open()
+    await store.create_account("bob", "Bob", "hash", 1)
+    alice = await store.account("alice")
+    await store.update_account(alice.key, disabled=True)
+    await store.close()
+
+asyncio.run(main())
+"""
+    alice = await chat.account("alice")
+    everyone = await chat.store.everyone()
+    await chat.say(everyone, alice, "before bob")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    assert await process.wait() == 0
+    assert await chat.store.account_changes() > before
+    disabled = await chat.store.account("alice")
+    assert disabled is not None
+    assert disabled.disabled
+    bob = await chat.store.account("bob")
+    assert bob is not None
+    membership = await chat.store.membership(everyone.key, bob.key)
+    assert membership is not None
+    assert membership.first_seq == 2
+
+
+async def test_reads_do_not_wait_for_a_writer(chat: Populated, path: Path) -> None:
+    alice = await chat.account("alice")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    written = asyncio.ensure_future(chat.account("bob"))
+    assert await chat.store.account("alice") == alice
+    assert not written.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await written
+
+
+async def test_works_that_wait_together_fail_apart(chat: Populated) -> None:
+    answers = await asyncio.gather(
+        chat.account("alice"), chat.account("Alice"), chat.account("bob"), return_exceptions=True
+    )
+    assert [type(answer).__name__ for answer in answers] == ["Account", "AlreadyExists", "Account"]
+    assert [a.id async for a in chat.store.all_accounts()] == ["alice", "bob"]
+
+
+async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
+    store = await reopened(path)
+    writes = [asyncio.ensure_future(store.create_account(f"u{n}", "", None, 1)) for n in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.gather(*writes)
+    store = await reopened(path)
+    assert len([a async for a in store.all_accounts()]) == 50
+    await store.close()
+
+
+async def test_a_room_that_is_deleted_is_purged_from_the_file(path: Path) -> None:
+    store = await reopened(path)
+    chat = Populated(store)
+    alice = await chat.account("alice")
+    room = await store.create_room("lounge", "", alice.key)
+    await chat.say(room.conversation, alice, *(f"secret {n}" for n in range(450)))
+    await store.delete_room(room.conversation)
+    connection = sqlite3.connect(path)
+    for _ in range(200):
+        (left,) = connection.execute("SELECT count(*) FROM message").fetchone()
+        if not left:
+            break
+        await asyncio.sleep(0.05)
+    assert left == 0
+    connection.close()
+    await store.close()
+
+
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert "no such folder" in await refusal(tmp_path / "missing" / "chat.db")
+    assert not (tmp_path / "missing").exists()
+
+
+async def test_the_default_place_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    path = tmp_path / "share" / "pychat" / "chat.db"
+    store = await reopened(path)
+    await store.close()
+    assert path.exists()
+
+
+async def test_a_path_that_is_a_folder(tmp_path: Path) -> None:
+    assert "is not a file" in await refusal(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+async def test_a_file_that_is_not_writable(path: Path) -> None:
+    await (await reopened(path)).close()
+    path.chmod(0o400)
+    assert "Permission denied" in await refusal(path)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs a folder that takes no files")
+async def test_a_folder_that_takes_no_files() -> None:
+    assert "cannot write /proc/chat.db" in await refusal(Path("/proc/chat.db"))
+
+
+async def test_a_file_that_is_no_database(path: Path) -> None:
+    path.write_text("Dear diary, this is not a database.")
+    assert "not a SQLite database" in await refusal(path)
+    assert path.read_text().startswith("Dear diary")
+
+
+async def test_a_database_of_somebody_else(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipe (name)")
+    connection.close()
+    assert "not one of pychat's" in await refusal(path)
+
+
+async def test_a_newer_schema(path: Path) -> None:
+    await (await reopened(path)).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    for exclusive in (True, False):
+        assert "newer pychat (schema 999" in await refusal(path, exclusive=exclusive)
+
+
+async def test_a_refused_open_leaves_no_lock(path: Path) -> None:
+    path.write_text("no database")
+    await refusal(path)
+    path.unlink()
+    await (await reopened(path)).close()
+
+
+async def test_a_damaged_file(path: Path) -> None:
+    store = await reopened(path)
+    chat = Populated(store)
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, *("x" * 500 for _ in range(500)))
+    await store.close()
+    content = bytearray(path.read_bytes())
+    for page in range(1, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
+    path.write_bytes(content)
+
+    store = await reopened(path)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+    await store.close()
+    path.write_bytes(content[:100] + b"\xa5" * 4096)
+    assert "damaged" in await refusal(path)
+
+
+async def test_a_full_disk_refuses_whole_batches_and_recovers(chat: Populated, path: Path) -> None:
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, "kept")
+    # SQLite itself says the disk is full once a file may not grow.
+    writer = chat.store._connection  # type: ignore[attr-defined]  # no public way to a full disk
+    (pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        await chat.say(pair, alice, *("x" * 5000 for _ in range(20)))
+    assert await chat.store.last_seq(pair.key) == 1
+    writer.execute("PRAGMA max_page_count = 1000000")
+    assert [a.seq for a in await chat.say(pair, alice, "again")] == [2]
+    messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=99)
+    assert [m.data for m in messages] == ["kept", "again"]
+
+
+def test_the_package_needs_no_sqlite_until_it_is_asked_for() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pychat.server.store import open_store; open_store('memory:');"
+            " print('sqlite3' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.strip() == "False"
