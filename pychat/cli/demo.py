@@ -29,16 +29,16 @@ def demo(port: int, user: str) -> None:
 
     Nothing is kept. The page's address is shown: join from the browser as somebody else.
     """
-    from pychat.cli.serve import why_not_listening
     from pychat.protocol import ProtocolError, check_id
+    from pychat.server.app import ServeError
 
     try:
         check_id(user, "--user")
         sys.exit(asyncio.run(play(port, user)))
     except ProtocolError as error:
         raise click.UsageError(f"{error}.") from None
-    except OSError as error:
-        raise click.ClickException(why_not_listening(error, "127.0.0.1", port)) from None
+    except ServeError as error:
+        raise click.ClickException(str(error)) from None
 
 
 async def play(port: int, user: str) -> int:
@@ -69,13 +69,12 @@ async def play(port: int, user: str) -> int:
 async def greet(bot: ChatClient, person: ChatClient, page: str) -> None:
     """Says hello once the person is there: an account is made by its first login."""
     from pychat.cli.bot import GREETING
+    from pychat.client.events import StatusChanged
     from pychat.client.models import ConnectionState
 
-    events = person.events()
-    if person.status.state is not ConnectionState.ONLINE:
-        async for _ in events:
-            if person.status.state is ConnectionState.ONLINE:
-                break
+    async for event in person.events():
+        if isinstance(event, StatusChanged) and event.status.state is ConnectionState.ONLINE:
+            break
     await bot.send(person.user, GREETING.format(page=page, user=person.user))
 
 

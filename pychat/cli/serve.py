@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import errno
-import socket
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
 from pychat.cli.options import Command, option
-from pychat.cli.places import default_store
+from pychat.cli.places import data_folder, default_store
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer
 
-DEFAULT_URL = "http://127.0.0.1:3000"
+DEFAULT_URL: Final = "http://127.0.0.1:3000"
+
+
+def check_origins(
+    context: click.Context, parameter: click.Parameter, origins: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What a browser would send: anything else would never match, and nobody would know why."""
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^\s/?#@]+", origin):
+            raise click.BadParameter(f"{origin!r} is no origin: write it as https://example.org")
+    return origins
 
 
 @click.command(cls=Command)
@@ -36,6 +45,12 @@ DEFAULT_URL = "http://127.0.0.1:3000"
     "mongodb://host/database, or memory: to forget them.",
 )
 @option(
+    "--durability",
+    type=click.Choice(["full", "normal"]),
+    default="full",
+    help="full: what is acknowledged survives a power cut. normal: it survives a killed process.",
+)
+@option(
     "--accounts",
     type=click.Choice(["claim", "open", "closed"]),
     default="claim",
@@ -45,10 +60,18 @@ DEFAULT_URL = "http://127.0.0.1:3000"
 @option(
     "--cors-origin",
     multiple=True,
+    callback=check_origins,
     metavar="URL",
     show_default="the server's own",
     help="Another origin whose pages may connect, or '*' for all. May be given again; in the "
     "variable, spaces stand between.",
+)
+@option(
+    "--trusted-proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="An address or network (10.0.0.0/8) of reverse proxies whose X-Forwarded-For is "
+    "believed. May be given again.",
 )
 @option(
     "--public",
@@ -61,8 +84,10 @@ def serve(
     host: str,
     port: int,
     store: str,
-    accounts: str,
+    durability: Literal["full", "normal"],
+    accounts: Literal["claim", "open", "closed"],
     cors_origin: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
     public: Path | None,
     no_limits: bool,
 ) -> None:
@@ -71,22 +96,37 @@ def serve(
     Serves the page at / and the Socket.IO endpoint at /socket.io/. Stops at Ctrl+C or SIGTERM,
     with all that was said being kept.
     """
-    from pychat.server.app import ChatServer
+    import logging
+
+    from pychat.server.app import ChatServer, ServeError
     from pychat.server.store import StoreError
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    make_folder(store)
     try:
         server = ChatServer(
             store,
             accounts=accounts,
-            cors_origins=cors_origin,
+            cors_origins="*" if "*" in cors_origin else cors_origin,
             public=public,
             limits=not no_limits,
+            durability=durability,
+            trusted_proxies=trusted_proxy,
         )
-        server.listen(port, host=host, ready=lambda: announce(server, host, accounts, no_limits))
     except StoreError as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(why_not_listening(error, host, port)) from None
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    try:
+        server.listen(port, host, ready=lambda server: announce(server, host, accounts, no_limits))
+    except (ServeError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def make_folder(store: str) -> None:
+    """The data folder, if the store is to lie in it: another folder is the user's to make."""
+    if store == default_store():
+        data_folder()
 
 
 def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> None:
@@ -97,7 +137,7 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
     say.title(f"pychat is listening on {url}")
     say.row("Page", f"{url}/")
     say.row("Terminal", f"{connect_line(url)}")
-    say.row("Data", server.location)
+    say.row("Data", server.store.location)
     if host in ("0.0.0.0", "::"):
         say.row("Network", f"every address of this machine, port {server.port}")
     if accounts == "open":
@@ -111,23 +151,6 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
 def connect_line(url: str) -> str:
     """The command that opens the chat on this server."""
     return "pychat connect --user alice" + ("" if url == DEFAULT_URL else f" --server {url}")
-
-
-def why_not_listening(error: OSError, host: str, port: int) -> str:
-    """One line for an address that cannot be listened on."""
-    if isinstance(error, socket.gaierror):
-        return f"--host {host} is no address of a machine: {error.strerror}"
-    match error.errno:
-        case errno.EADDRINUSE:
-            return (
-                f"port {port} on {host} is taken, maybe by another pychat serve: "
-                "stop that one or choose another --port"
-            )
-        case errno.EACCES:
-            return f"port {port} may not be used by this user: choose a --port from 1024 up"
-        case errno.EADDRNOTAVAIL:
-            return f"--host {host} is not an address of this machine"
-    return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
 class _Teller:
