@@ -6,6 +6,7 @@ import { FinderView } from "./views/finder.js";
 import { HeaderView } from "./views/header.js";
 import { ListView } from "./views/list.js";
 import { LogView } from "./views/log.js";
+import { closeMenusLikeMenus } from "./views/menus.js";
 import { RoomsView } from "./views/rooms.js";
 import { SessionsView } from "./views/sessions.js";
 import { RoomActions } from "./room-actions.js";
@@ -42,6 +43,7 @@ export class App {
       if (action === "switch") account.switchUser();
       if (action === "logout") account.logOut();
     });
+    closeMenusLikeMenus();
     byId("own-id").textContent = me;
     byId("app").hidden = false;
     this.#fromAddress();

@@ -98,10 +98,10 @@ export class FinderView {
       ...section("Conversations", [
         ...known.map((one) => hit(one.name, one.title, one.kind === "person" && one.title !== one.name ? one.name : "", one.kind === "person" ? one.online : null)),
       ]),
-      ...section("People", people.map((user) => hit(user.id, user.alias || user.id, user.id === me ? "you" : user.alias ? user.id : "", user.online))),
+      ...section("People", people.map((user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online))),
       ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${room.owner}`, null, { "data-join": room.id }))),
       ...section("Messages", messages.filter((one) => !one.removed).map((message) => this.#found(message))),
-      ...(exact || query.startsWith("#") ? [] : section("New", [hit(query, `Write to ${query}`, "", null)])),
+      ...(exact || query.startsWith("#") ? [] : section("New", [hit(query, query, "Write to this id", null)])),
     ];
     this.#results.replaceChildren(...parts);
   }
@@ -136,6 +136,12 @@ export class FinderView {
     } else return;
     event.preventDefault();
   }
+}
+
+/** @param {import("../protocol.js").User} user @param {string} me */
+function detailOf(user, me) {
+  if (user.id === me) return "you: notes to yourself";
+  return user.alias && user.alias !== user.id ? user.id : "";
 }
 
 /** @param {string} title @param {HTMLElement[]} hits */
