@@ -25,7 +25,7 @@ class Key:
 
 
 KEYS: Final[tuple[Key, ...]] = (
-    Key("switch", "ctrl+k,ctrl+n", "switch", "Find a conversation, start one by id",
+    Key("switch", "ctrl+k,ctrl+n", "switch", "Find somebody, or start by id",
         "chat", "Conversations", True),
     Key("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
         "chat", "Conversations", True),
@@ -41,7 +41,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "composer", "Writing", True),
     Key("retry", "ctrl+r", "retry", "Send failed messages again",
         "chat", "Writing", True),
-    Key("scroll_up", "pageup", "page_up", "Scroll up; older messages come by themselves",
+    Key("scroll_up", "pageup", "page_up", "Scroll up, into older messages",
         "chat", "Reading", True),
     Key("scroll_down", "pagedown", "page_down", "Scroll down",
         "chat", "Reading", True),
@@ -51,7 +51,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "chat", "Reading", True),
     Key("copy", "ctrl+c", "copy", "Copy the selection",
         "chat", "Reading"),
-    Key("back", "escape", "back", "Back: close, clear, return to the composer",
+    Key("back", "escape", "back", "Close, clear, go back",
         "chat", "Around"),
     Key("help", "f1,ctrl+question_mark", "help", "This help",
         "app", "Around", True),

@@ -46,7 +46,7 @@ class ScriptedClient:
         self.server = server
         self.token: str | None = "token"
         self.status = Status(ConnectionState.ONLINE, NOW)
-        self.conversations: list[Conversation] = []
+        self.known: list[Conversation] = []
         self.log: dict[str, list[Message]] = {}
         self.drafts: dict[str, str] = {}
         self.read: list[tuple[str, int]] = []
@@ -85,7 +85,7 @@ class ScriptedClient:
         known = self.conversation(conversation)
         if known is None:
             known = Conversation(conversation, "")
-            self.conversations.append(known)
+            self.known.append(known)
         known.last_seq, known.last = seq, message
         if not own:
             known.unread += 1
@@ -106,6 +106,10 @@ class ScriptedClient:
 
     # --- ChatClient's face --------------------------------------------------------------
 
+    @property
+    def conversations(self) -> list[Conversation]:
+        return sorted(self.known, key=lambda c: -(c.last.sent_at if c.last else 0))
+
     def start(self) -> None:
         self.tell(ConversationsLoaded(self.conversations))
 
@@ -125,7 +129,7 @@ class ScriptedClient:
         return iterate()
 
     def conversation(self, name: str) -> Conversation | None:
-        return next((c for c in self.conversations if c.name == name), None)
+        return next((c for c in self.known if c.name == name), None)
 
     def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
         return self.log.get(name, [])[-limit:]

@@ -77,7 +77,7 @@ def sender_style(sender: str) -> str:
 
 
 def text_width(width: int) -> int:
-    """Cells for a message's text in a log of this width (less two at the left, one at the right)."""
+    """Cells for a message's text in a log of this width (less the margins: 2 + 1)."""
     return max(1, min(width - 3 - STATE_WIDTH, MAX_TEXT_WIDTH))
 
 
@@ -111,11 +111,7 @@ def _above(message: Message, previous: Message | None, reading: Reading) -> list
     clock = reading.clock
     rows: list[Row] = []
     new_day = previous is None or clock.day(previous.sent_at) != clock.day(message.sent_at)
-    is_new = bool(
-        reading.new_after
-        and message.seq > reading.new_after
-        and (previous is None or previous.seq <= reading.new_after)
-    )
+    is_new = previous is not None and 0 < previous.seq <= reading.new_after < message.seq
     if new_day:
         day = clock.long_day(message.sent_at)
         rows += [Row(kind="blank"), Row(day, [(0, len(day), "day")], kind="day")]

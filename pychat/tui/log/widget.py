@@ -25,6 +25,8 @@ from pychat.tui.log.transcript import PENDING_KEY, Transcript
 KEY_SHIFT: Final = 10
 """A place in the log that outlives insertions is (message key << 10) + row within the message."""
 MAX_ROW: Final = (1 << KEY_SHIFT) - 1
+BOTTOM_ROWS: Final = 1
+"""Blank rows below the newest message."""
 OLDER_MARGIN: Final = 30
 """So many rows from the top, older messages are asked for."""
 
@@ -232,7 +234,7 @@ class MessageLog(ScrollView, can_focus=True):
     def _show(self, heights: Heights, row: int) -> None:
         self._settling = True
         try:
-            self.virtual_size = Size(self._width, heights.total + 1)
+            self.virtual_size = Size(self._width, heights.total + BOTTOM_ROWS)
             self.scroll_to(y=row, animate=False, force=True)
         finally:
             self._settling = False
@@ -366,7 +368,11 @@ class MessageLog(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         heights, width = self._heights, self._width
-        located = heights.locate(round(self.scroll_y) + y) if heights is not None else None
+        located = None
+        if heights is not None:
+            # A log that does not fill the view stands at its bottom, by the composer.
+            lead = max(0, self.size.height - BOTTOM_ROWS - heights.total)
+            located = heights.locate(round(self.scroll_y) + y - lead)
         styles = self._style_map()
         if located is None or width <= 0:
             return Strip.blank(self.size.width, styles["base"])
