@@ -16,7 +16,10 @@ _INSERT = (
     "INSERT INTO message (conversation, seq, number, sender, client_id, sent_at, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_TAKE_BACK = "DELETE FROM message WHERE conversation = ? AND seq = ?"
 _LOG = "INSERT INTO log (number, conversation, seq) VALUES (?, ?, ?)"
+
+_Row = tuple[int, int, int, int, bytes | None, int, str]
 
 
 class Appender:
@@ -36,23 +39,23 @@ class Appender:
         """All of them new, as they nearly always are; else one by one."""
         if len(self._last_seqs) > MAX_CACHED_SEQS:
             self._last_seqs.clear()
-        connection.execute("SAVEPOINT append")
+        rows, answers = self._rows(connection, batch)
         try:
-            answers = self._append_new(connection, batch)
+            connection.executemany(_INSERT, rows)
         except sqlite3.IntegrityError:
-            connection.execute("ROLLBACK TO append")
+            # Some of the rows are in: their seqs are beyond all that was there before.
+            connection.executemany(_TAKE_BACK, [row[:2] for row in rows])
             self.forget()
-            answers = [self._append_one(connection, message) for message in batch]
-        connection.execute("RELEASE append")
+            return [self._append_one(connection, message) for message in batch]
+        connection.executemany(_LOG, [(row[2], row[0], row[1]) for row in rows])
         return answers
 
-    def _append_new(
+    def _rows(
         self, connection: sqlite3.Connection, batch: Sequence[NewMessage]
-    ) -> list[Appended]:
+    ) -> tuple[list[_Row], list[Appended]]:
         number = self._last_number(connection)
         last_seqs = self._last_seqs
         rows = []
-        log = []
         answers = []
         for message in batch:
             conversation = message.conversation
@@ -72,12 +75,9 @@ class Appender:
                     message.data,
                 )
             )
-            log.append((number, conversation, seq))
             answers.append(Appended(conversation, seq, message.sent_at))
-        connection.executemany(_INSERT, rows)
-        connection.executemany(_LOG, log)
         self._number = number
-        return answers
+        return rows, answers
 
     def _append_one(self, connection: sqlite3.Connection, message: NewMessage) -> Appended:
         if message.client_id is not None:
@@ -88,7 +88,10 @@ class Appender:
             if existing:
                 conversation, seq, sent_at = existing
                 return Appended(conversation, seq, sent_at, duplicate=True)
-        return self._append_new(connection, [message])[0]
+        (row,), (answer,) = self._rows(connection, [message])
+        connection.execute(_INSERT, row)
+        connection.execute(_LOG, (row[2], row[0], row[1]))
+        return answer
 
     def _last_number(self, connection: sqlite3.Connection) -> int:
         if self._number is None:

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
+from pychat.server.store.base import AlreadyExists
 from pychat.server.store.sqlite.connect import unavailable
 
 T = TypeVar("T")
@@ -26,6 +27,12 @@ IDLE_SHARE = 0.75
 class _Work(NamedTuple):
     run: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
+
+
+class _Outcome(NamedTuple):
+    future: asyncio.Future[Any]
+    result: Any
+    error: Exception | None
 
 
 class Writer:
@@ -57,7 +64,10 @@ class Writer:
         self._thread.start()
 
     def submit(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Runs it in the next transaction; raises what it raised, or StoreUnavailable."""
+        """Runs it in the next transaction; raises what it raised, or StoreUnavailable.
+
+        Raising AlreadyExists, it must not have written anything yet.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             raise RuntimeError("the store is closed")
@@ -102,15 +112,7 @@ class Writer:
 
     def _write(self, batch: list[_Work]) -> None:
         started = monotonic()
-        connection = self._connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [(work.future, *self._attempt(work.run)) for work in batch]
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._undo()
-            failure = unavailable(error, self._path)
-            outcomes = [(work.future, None, failure) for work in batch]
+        outcomes = self._commit(batch)
         self._busy += monotonic() - started
         try:
             self._loop.call_soon_threadsafe(_answer, outcomes)
@@ -118,20 +120,27 @@ class Writer:
             # The event loop is gone: nobody is left to be told.
             return
 
-    def _attempt(self, run: Callable[[sqlite3.Connection], Any]) -> tuple[Any, Exception | None]:
-        """One piece of work, whole or not at all. Errors of SQLite void the whole transaction."""
-        self._connection.execute("SAVEPOINT work")
+    def _commit(self, batch: list[_Work]) -> list[_Outcome]:
+        """The batch in one transaction; if that fails, each on its own, so that one does not harm
+        the others. Savepoints would do it too, but SQLite copies every page changed in one."""
         try:
-            result = run(self._connection)
-        except sqlite3.Error:
-            raise
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self._attempt(work) for work in batch]
+            self._connection.execute("COMMIT")
         except Exception as error:
-            self._connection.execute("ROLLBACK TO work")
-            self._connection.execute("RELEASE work")
-            self._rolled_back()
-            return None, error
-        self._connection.execute("RELEASE work")
-        return result, None
+            self._undo()
+            if len(batch) > 1:
+                return [outcome for work in batch for outcome in self._commit([work])]
+            if isinstance(error, sqlite3.Error):
+                error = unavailable(error, self._path)
+            return [_Outcome(batch[0].future, None, error)]
+        return outcomes
+
+    def _attempt(self, work: _Work) -> _Outcome:
+        try:
+            return _Outcome(work.future, work.run(self._connection), None)
+        except AlreadyExists as error:
+            return _Outcome(work.future, None, error)
 
     def _undo(self) -> None:
         # SQLite itself has rolled back after some errors (a full disk among them).
@@ -164,7 +173,7 @@ class Writer:
         return more
 
 
-def _answer(outcomes: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
+def _answer(outcomes: list[_Outcome]) -> None:
     for future, result, error in outcomes:
         if future.done():
             continue
