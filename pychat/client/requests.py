@@ -6,9 +6,18 @@ from abc import ABC, abstractmethod
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from pychat import protocol
 from pychat.client.models import HistoryPage, LoginSession, Room, SearchPage, User
+from pychat.client.wire import (
+    conversation_name,
+    message_record,
+    room_record,
+    session_record,
+    user_record,
+)
+from pychat.protocol import Event
 
 T = TypeVar("T")
 
@@ -19,21 +28,27 @@ class ServerRequests(ABC):
     Each raises RequestRefused for the server's refusals and ServerUnreachable while offline.
     """
 
+    @property
     @abstractmethod
-    async def _request(self, event: protocol.Event, payload: msgspec.Struct, answer: type[T]) -> T:
+    def user(self) -> str:
+        """The login id."""
+
+    @abstractmethod
+    async def _request(self, event: Event, payload: msgspec.Struct, answer: type[T]) -> T:
         """Sends the event and waits for its answer."""
 
-    async def history(
-        self,
-        name: str,
-        *,
-        before: int | None = None,
-        after: int | None = None,
-        limit: int = protocol.DEFAULT_LIMIT,
-    ) -> HistoryPage:
-        """A page of a conversation, oldest first; ``before`` and ``after`` are exclusive seqs, at
-        most one of them. Neither: the newest page. While offline, what the cache has."""
-        raise NotImplementedError
+    @abstractmethod
+    async def _joined(self) -> None:
+        """The list of conversations has become longer."""
+
+    @abstractmethod
+    def _left(self, name: str) -> None:
+        """That conversation is no longer one's own."""
+
+    async def _history_page(self, request: protocol.HistoryRequest) -> HistoryPage:
+        answer = await self._request(Event.HISTORY, request, protocol.HistoryAnswer)
+        records = [message_record(each, request.with_, self.user) for each in answer.messages]
+        return HistoryPage(records, answer.has_more)
 
     async def search(
         self,
@@ -45,48 +60,69 @@ class ServerRequests(ABC):
     ) -> SearchPage:
         """Messages with these words, newest first, in one conversation or in all of one's own.
         ``cursor`` is ``next`` of the page before."""
-        raise NotImplementedError
+        request = protocol.SearchRequest(text, conversation, cursor or None, limit)
+        answer = await self._request(Event.SEARCH, request, protocol.SearchAnswer)
+        records = [
+            message_record(each, conversation or conversation_name(each, self.user), self.user)
+            for each in answer.messages
+        ]
+        return SearchPage(records, "" if answer.next is UNSET else answer.next)
 
     async def users(self, query: str = "", limit: int = protocol.DEFAULT_LIMIT) -> list[User]:
         """Whose id or alias begins with the query; an empty one matches all."""
-        raise NotImplementedError
+        request = protocol.UsersRequest(query, limit)
+        answer = await self._request(Event.USERS, request, protocol.UsersAnswer)
+        return [user_record(user) for user in answer.users]
 
     async def rooms(self) -> list[Room]:
         """All rooms of the server; ``member`` says which are one's own."""
-        raise NotImplementedError
+        request = protocol.RoomRequest("list")
+        answer = await self._request(Event.ROOM, request, protocol.RoomsAnswer)
+        return [room_record(room) for room in answer.rooms]
 
     async def create_room(self, id: str, name: str) -> None:
         """One is its owner and a member. Refused with 409 where the id is taken."""
-        raise NotImplementedError
+        await self._room(protocol.RoomRequest("create", id, name, self.user))
+        await self._joined()
 
     async def rename_room(self, id: str, name: str) -> None:
         """Only the owner may: else 403."""
-        raise NotImplementedError
+        await self._room(protocol.RoomRequest("update", id, name, self.user))
 
     async def delete_room(self, id: str) -> None:
         """Only the owner may: else 403. What was said in it is gone."""
-        raise NotImplementedError
+        await self._room(protocol.RoomRequest("delete", id))
+        self._left(protocol.ROOM_PREFIX + id)
 
     async def join_room(self, id: str) -> None:
         """From here on one reads it as the conversation ``#id``."""
-        raise NotImplementedError
+        await self._room(protocol.RoomRequest("join", id))
+        await self._joined()
 
     async def leave_room(self, id: str) -> None:
         """The conversation ``#id`` is gone from the list."""
-        raise NotImplementedError
+        await self._room(protocol.RoomRequest("leave", id))
+        self._left(protocol.ROOM_PREFIX + id)
+
+    async def _room(self, request: protocol.RoomRequest) -> None:
+        await self._request(Event.ROOM, request, protocol.Answer)
 
     async def block(self, id: str) -> None:
         """Nothing that they write arrives any more; they do not learn of it."""
-        raise NotImplementedError
+        await self._request(Event.BLOCK, protocol.BlockRequest(id), protocol.Answer)
 
     async def unblock(self, id: str) -> None:
         """What they write from now on arrives again."""
-        raise NotImplementedError
+        await self._request(Event.UNBLOCK, protocol.BlockRequest(id), protocol.Answer)
 
     async def sessions(self) -> list[LoginSession]:
         """One's own logins, this one being ``current``."""
-        raise NotImplementedError
+        return await self._sessions(protocol.SessionsRequest())
 
     async def revoke(self, what: str) -> list[LoginSession]:
         """Ends the login with this id, ``others`` or ``all``; gives those that are left."""
-        raise NotImplementedError
+        return await self._sessions(protocol.SessionsRequest(what))
+
+    async def _sessions(self, request: protocol.SessionsRequest) -> list[LoginSession]:
+        answer = await self._request(Event.SESSIONS, request, protocol.SessionsAnswer)
+        return [session_record(session) for session in answer.sessions]

@@ -1,0 +1,272 @@
+"""The conversations that are known, and what changes their counters, presence and typing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from msgspec import structs
+
+from pychat import protocol
+from pychat.client.cache import Cache
+from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
+from pychat.client.models import Conversation, Delivery, Message
+from pychat.client.wire import conversation_record, room_record, seconds
+
+TYPING_SHOWN: Final = 8.0
+"""Seconds after which typing ends by itself: its end may have been lost."""
+
+
+class Roster:
+    """Records are replaced, never changed: what was given out stays as it was."""
+
+    def __init__(self, cache: Cache, publish: Callable[[ClientEvent], None]) -> None:
+        self._cache = cache
+        self._publish = publish
+        self._known: dict[str, Conversation] = {}
+        self._typing: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self.user = ""
+
+    def load(self, user: str, outbox: Iterable[Message]) -> None:
+        """What the cache kept from before."""
+        self.user = user
+        self._known = {each.name: each for each in self._cache.conversations()}
+        for message in outbox:
+            self.posted(message)
+
+    def close(self) -> None:
+        for timer in self._typing.values():
+            timer.cancel()
+        self._typing.clear()
+
+    def get(self, name: str) -> Conversation | None:
+        return self._known.get(name)
+
+    def newest_first(self) -> list[Conversation]:
+        return sorted(
+            self._known.values(),
+            key=lambda each: each.last.sent_at if each.last else 0.0,
+            reverse=True,
+        )
+
+    def _set(self, conversation: Conversation) -> bool:
+        if self._known.get(conversation.name) == conversation:
+            return False
+        self._known[conversation.name] = conversation
+        self._cache.save_conversation(conversation)
+        return True
+
+    def _change(self, name: str, **changes: Any) -> None:
+        conversation = self._known.get(name)
+        if conversation is not None:
+            conversation = structs.replace(conversation, **changes)
+            if self._set(conversation):
+                self._publish(ConversationChanged(conversation))
+
+    # --- what the server lists ---
+
+    def listed(
+        self,
+        conversations: Iterable[protocol.Conversation],
+        *,
+        renewed: set[str],
+        kept: set[str],
+        outbox: list[Message],
+    ) -> None:
+        """The whole list anew. ``renewed``: another conversation than the one known by that name.
+        ``kept``: not to be dropped though the list does not have them."""
+        unsent = {message.conversation: message for message in outbox}
+        now: set[str] = set()
+        for each in conversations:
+            known = None if each.with_ in renewed else self._known.get(each.with_)
+            record = _merged(conversation_record(each, self.user, known), known)
+            if record.name in unsent:
+                record.last = unsent[record.name]
+            self._set(record)
+            now.add(record.name)
+        for name in self._known.keys() - now - unsent.keys() - kept:
+            self._drop(name)
+        self._publish(ConversationsLoaded(self.newest_first()))
+
+    def _drop(self, name: str) -> None:
+        del self._known[name]
+        self._cache.drop_conversation(name)
+
+    def left(self, name: str) -> None:
+        """One is no longer in it, or it is no more."""
+        if name in self._known:
+            self._drop(name)
+            self._publish(ConversationsLoaded(self.newest_first()))
+
+    def rooms(self, rooms: list[protocol.Room]) -> None:
+        """The server's rooms, whenever they have changed."""
+        here = {protocol.ROOM_PREFIX + room.id: room for room in rooms}
+        for name in [each for each in self._known if each.startswith(protocol.ROOM_PREFIX)]:
+            if name in here:
+                self._change(name, alias=here[name].name)
+            else:
+                self.left(name)
+        records = [
+            room_record(room, member=protocol.ROOM_PREFIX + room.id in self._known)
+            for room in rooms
+        ]
+        self._publish(RoomsChanged(records))
+
+    # --- messages ---
+
+    def posted(self, message: Message) -> None:
+        """One's own, not yet stored; the conversation may be a new one."""
+        known = self._known.get(message.conversation)
+        if known is None:
+            known = Conversation(name=message.conversation, alias=message.conversation.lstrip("#"))
+        record = structs.replace(known, last=message)
+        self._set(record)
+        self._publish(ConversationChanged(record))
+
+    def failed(self, message: Message) -> None:
+        """The server refused it."""
+        known = self._known.get(message.conversation)
+        if known and known.last and known.last.client_id == message.client_id:
+            self._change(known.name, last=message)
+
+    def unposted(self, message: Message, last: Message | None) -> None:
+        """It will not be sent; ``last`` is the one that is the last now."""
+        known = self._known.get(message.conversation)
+        if known is None or known.last is None or known.last.client_id != message.client_id:
+            return
+        if last is None and known.last_seq == 0 and known.name != protocol.EVERYONE:
+            self.left(known.name)  # it was never more than this message
+        else:
+            self._change(known.name, last=last)
+
+    def heard(self, message: Message) -> None:
+        """A stored message, as soon as it arrives, even if earlier ones are still missing."""
+        known = self._known.get(message.conversation)
+        if known is None:
+            return
+        self._stop_typing(known.name, message.sender)
+        changes: dict[str, Any] = {}
+        if known.last is not None and known.last.client_id == message.client_id != "":
+            changes["last"] = message
+        if message.seq > known.last_seq:
+            changes["last_seq"] = message.seq
+            if known.last is None or known.last.seq > 0:
+                changes["last"] = message
+            if not message.own and not message.removed and message.seq > known.read_seq:
+                changes["unread"] = known.unread + 1
+        if changes:
+            self._change(known.name, **changes)
+
+    def removed(self, message: Message) -> None:
+        """The text of a stored message is gone."""
+        known = self._known.get(message.conversation)
+        if known is not None and known.last is not None and known.last.seq == message.seq:
+            self._change(known.name, last=message)
+
+    def decorated(self, message: Message) -> Message:
+        """One's own message as delivered or read, if the other one's cursors say so."""
+        known = self._known.get(message.conversation)
+        if known is None or message.delivery is not Delivery.SENT:
+            return message
+        if message.seq <= known.peer_read_seq:
+            return structs.replace(message, delivery=Delivery.READ)
+        if message.seq <= known.peer_delivered_seq:
+            return structs.replace(message, delivery=Delivery.DELIVERED)
+        return message
+
+    # --- cursors ---
+
+    def own_cursor(self, name: str, kind: str, seq: int) -> bool:
+        """False if it is there or beyond already."""
+        known = self._known.get(name)
+        if known is None:
+            return False
+        if kind == "delivered":
+            moved = seq > known.delivered_seq
+            if moved:
+                self._change(name, delivered_seq=seq)
+            return moved
+        if seq <= known.read_seq:
+            return False
+        self._change(
+            name,
+            read_seq=seq,
+            delivered_seq=max(seq, known.delivered_seq),
+            unread=self._unread_after(known, seq),
+        )
+        return True
+
+    def _unread_after(self, known: Conversation, seq: int) -> int:
+        if seq >= known.last_seq:
+            return 0
+        rest = self._cache.messages_after(known.name, seq)
+        if rest is None:
+            return max(0, known.unread - (seq - known.read_seq))
+        return sum(not each.own and not each.removed for each in rest)
+
+    def receipt(self, receipt: protocol.Receipt) -> None:
+        """Of the other one, or of oneself on another device."""
+        name, kind, seq = receipt.with_, receipt.kind, receipt.seq
+        if receipt.by == self.user:
+            self.own_cursor(name, kind, seq)
+            return
+        known = self._known.get(name)
+        if known is None:
+            return
+        delivered = max(seq, known.peer_delivered_seq)
+        read = max(seq, known.peer_read_seq) if kind == "read" else known.peer_read_seq
+        self._change(name, peer_delivered_seq=delivered, peer_read_seq=read)
+
+    # --- people ---
+
+    def presence(self, presence: protocol.Presence) -> None:
+        last_seen = seconds(presence.last_seen) if presence.last_seen else None
+        self._change(presence.id, alias=presence.alias, online=presence.online, last_seen=last_seen)
+        if not presence.online:
+            self._stop_typing(presence.id, presence.id)
+
+    def typing(self, typing: protocol.Typing) -> None:
+        if typing.sender == self.user:
+            return
+        name = typing.sender if typing.recepient == self.user else typing.recepient
+        known = self._known.get(name)
+        if known is None:
+            return
+        if not typing.typing:
+            self._stop_typing(name, typing.sender)
+            return
+        key = (name, typing.sender)
+        timer = self._typing.get(key)
+        if timer is not None:
+            timer.cancel()
+        self._typing[key] = asyncio.get_running_loop().call_later(
+            TYPING_SHOWN, self._stop_typing, name, typing.sender
+        )
+        if typing.sender not in known.typing:
+            self._change(name, typing=(*known.typing, typing.sender))
+
+    def _stop_typing(self, name: str, sender: str) -> None:
+        timer = self._typing.pop((name, sender), None)
+        if timer is not None:
+            timer.cancel()
+            known = self._known.get(name)
+            if known is not None:
+                self._change(name, typing=tuple(each for each in known.typing if each != sender))
+
+    def offline(self) -> None:
+        """Nothing is known of the others' presence until the next list."""
+        for name, sender in list(self._typing):
+            self._stop_typing(name, sender)
+
+
+def _merged(record: Conversation, known: Conversation | None) -> Conversation:
+    """The list may have been made before what has arrived, or was sent, meanwhile."""
+    if known is None:
+        return record
+    if known.last_seq > record.last_seq:
+        record.last_seq, record.last, record.unread = known.last_seq, known.last, known.unread
+    if known.read_seq > record.read_seq:
+        record.read_seq, record.unread = known.read_seq, known.unread
+    record.delivered_seq = max(record.delivered_seq, known.delivered_seq)
+    return record

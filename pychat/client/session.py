@@ -1,0 +1,250 @@
+"""Keeps the client logged in: connects, logs in, and after every loss tries again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from datetime import date
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pychat import protocol
+from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client.models import ConnectionState, Status
+from pychat.client.wire import check_refusal, parsed
+
+if TYPE_CHECKING:
+    from pychat.client.connection import Connection
+
+ANSWER_TIMEOUT: Final = 10.0
+RETRY_BASE: Final = 1.0
+RETRY_MAX: Final = 30.0
+
+
+class Session:
+    """A task that holds one connection after the other, each logged in.
+
+    ``on_online`` is called after every login, ``on_offline`` when that connection is gone,
+    ``on_event`` with every event in between, ``on_status`` when ``status`` has changed,
+    ``on_token`` with a new token.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        user: str,
+        alias: str,
+        password: str | None,
+        token: str | None,
+        on_event: Callable[[str, Any], None],
+        on_online: Callable[[], None],
+        on_offline: Callable[[], None],
+        on_status: Callable[[], None],
+        on_token: Callable[[str], None],
+    ) -> None:
+        self.address = address
+        self.user = user
+        self.alias = alias
+        self.token = token or None
+        self.password = password
+        self._offered: str | None = None
+        self._on_event = on_event
+        self._on_online = on_online
+        self._on_offline = on_offline
+        self._on_status = on_status
+        self._on_token = on_token
+        self.status = Status(ConnectionState.OFFLINE, time.time(), reason="not started")
+        self.connection: Connection | None = None
+        """Logged in; None in every other state than ONLINE."""
+        self._opened: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._outcome: asyncio.Future[None] | None = None
+
+    # --- what the client asks of it ---
+
+    def start(self) -> None:
+        if self._task is None:
+            self._set(ConnectionState.CONNECTING)
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(self._ended)
+
+    async def outcome(self) -> None:
+        """Returns at the next login; raises what stands in its way instead."""
+        if self._outcome is None or self._outcome.done():
+            self._outcome = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._outcome)
+
+    def offer(self, password: str) -> None:
+        """Logs in with it as soon as possible; it is forgotten once the server has answered."""
+        self._offered = password
+        if self._opened is not None:
+            self._opened.abort("logging in anew")
+        self._set(ConnectionState.CONNECTING)
+        self._wake.set()
+
+    def forget_credentials(self, reason: str) -> None:
+        """The state is REFUSED until the next offer."""
+        self.token = self.password = self._offered = None
+        if self._opened is not None:
+            self._opened.abort(reason)
+        self._wake.set()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._settle(ServerUnreachable("the client was closed"))
+        self._set(ConnectionState.CLOSED)
+
+    # --- the loop ---
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            wait = 0.0
+            error: Exception | None = None
+            try:
+                if self.token is None and self.password is None and self._offered is None:
+                    raise LoginRefused(protocol.Code.UNAUTHORIZED, "not logged in")
+                reason = await self._connect_once()
+                failures = 0
+            except LoginRefused as refusal:
+                self._set(ConnectionState.REFUSED, str(refusal))
+                self._settle(refusal)
+                await self._wake.wait()
+                failures = 0
+                continue
+            except RequestRefused as refusal:  # too fast, or the server's store is away
+                error, reason, wait = refusal, str(refusal), refusal.retry_after or 0.0
+            except ServerUnreachable as failure:
+                error, reason = failure, str(failure)
+            if self._wake.is_set():
+                continue
+            if error is not None:
+                self._settle(error)
+            # Full jitter: after a restart of the server its clients come back spread out.
+            wait += random.uniform(0, min(RETRY_MAX, RETRY_BASE * 2**failures))
+            failures = min(failures + 1, 10)
+            self._set(ConnectionState.OFFLINE, reason, retry_at=time.time() + wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            if self.status.state is ConnectionState.OFFLINE:
+                self._set(ConnectionState.OFFLINE, reason)
+
+    async def _connect_once(self) -> str:
+        """Returns why the connection, once logged in, has ended."""
+        # aiohttp and python-socketio take long to import: not on the loop, which may be painting.
+        await asyncio.to_thread(import_module, "pychat.client.connection")
+        from pychat.client.connection import Connection
+
+        connection = self._opened = Connection(self.address, self._on_event)
+        try:
+            await connection.open()
+            await self._log_in(connection)
+            if not connection.closed.done():
+                self.connection = connection
+                self._set(ConnectionState.ONLINE)
+                self._on_online()
+                self._settle(None)
+            return await connection.closed
+        finally:
+            self._opened = None
+            if self.connection is not None:
+                self.connection = None
+                self._on_offline()
+            await connection.close()
+
+    async def _log_in(self, connection: Connection) -> None:
+        refusal: LoginRefused | None = None
+        for field, secret in self._secrets():
+            request = protocol.Login(
+                id=self.user,
+                alias=self.alias,
+                today=date.today().isoformat(),
+                protocol=protocol.PROTOCOL_VERSION,
+            )
+            setattr(request, field, secret)
+            try:
+                answer = await connection.request(
+                    protocol.Event.LOGIN, msgspec.to_builtins(request), ANSWER_TIMEOUT
+                )
+            except TimeoutError:
+                raise ServerUnreachable(
+                    f"{self.address} did not answer the login within {ANSWER_TIMEOUT:.0f} seconds"
+                ) from None
+            try:
+                check_refusal(answer)
+            except RequestRefused as error:
+                if error.code == protocol.Code.TOO_FAST or error.code.startswith("5"):
+                    raise
+                refusal = LoginRefused(error.code, str(error))
+                self._refused(field)
+                continue
+            self._logged_in(parsed(answer, protocol.LoginAnswer))
+            return
+        raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, "not logged in")
+
+    def _secrets(self) -> list[tuple[str, str]]:
+        """What to log in with, in order: the field of ``login`` and its value."""
+        if self._offered is not None:
+            return [("password", self._offered)]
+        both = (("token", self.token), ("password", self.password))
+        return [(field, secret) for field, secret in both if secret is not None]
+
+    def _refused(self, field: str) -> None:
+        if self._offered is not None:
+            self._offered = None
+        elif field == "token":
+            self.token = None
+        else:
+            self.password = None
+
+    def _logged_in(self, answer: protocol.LoginAnswer) -> None:
+        self._offered = None
+        self.user, self.alias = answer.id, answer.alias
+        if answer.token:
+            changed = answer.token != self.token
+            self.token = answer.token
+            if changed:
+                self._on_token(answer.token)
+        elif self.password is None:
+            # Open accounts: there is no token, and the server looks at no password.
+            self.password = ""
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._settle(error)
+            self._set(ConnectionState.CLOSED, f"stopped by an error: {error!r}")
+            task.get_loop().call_exception_handler(
+                {"message": "the client's session has failed", "exception": error, "task": task}
+            )
+
+    def _settle(self, error: BaseException | None) -> None:
+        """Tells ``outcome``."""
+        if self._outcome is None or self._outcome.done():
+            return
+        if error is None:
+            self._outcome.set_result(None)
+        else:
+            self._outcome.set_exception(error)
+            self._outcome.exception()  # whoever waited may have gone meanwhile: nothing to warn of
+
+    def _set(
+        self, state: ConnectionState, reason: str = "", *, retry_at: float | None = None
+    ) -> None:
+        since = self.status.since if state is self.status.state else time.time()
+        self.status = Status(state, since, retry_at=retry_at, reason=reason)
+        self._on_status()

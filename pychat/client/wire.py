@@ -1,0 +1,135 @@
+"""Between the wire's records and those that the client shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from pychat import protocol
+from pychat.client.errors import RequestRefused
+from pychat.client.models import (
+    Conversation,
+    Delivery,
+    LoginSession,
+    Message,
+    Room,
+    User,
+)
+
+T = TypeVar("T")
+
+
+def parsed(payload: Any, kind: type[T]) -> T:
+    """What the server sent, as its type. Raises RequestRefused 500 if it is not that."""
+    try:
+        return msgspec.convert(payload, kind)
+    except msgspec.ValidationError as error:
+        raise RequestRefused(
+            protocol.Code.INTERNAL, f"the server's answer is not understood: {error}"
+        ) from None
+
+
+def check_refusal(payload: Any) -> None:
+    """Raises RequestRefused unless the answer's code is 200 or 202."""
+    answer = parsed(payload, protocol.Answer)
+    if answer.code not in (protocol.Code.DONE, protocol.Code.STORED):
+        after = answer.retry_after
+        raise RequestRefused(
+            answer.code, answer.message or f"refused with {answer.code}", after or None
+        )
+
+
+def seconds(stamp: str) -> float:
+    """RFC 3339 as seconds since the epoch; 0 for what is not."""
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def conversation_name(message: protocol.Message, user: str) -> str:
+    """What the reader calls the conversation that the message is in."""
+    sender, recepient = message.sender or "", message.recepient or ""
+    if recepient == protocol.EVERYONE:
+        return protocol.EVERYONE
+    if message.command == "groupchat":
+        return protocol.ROOM_PREFIX + recepient
+    return recepient if sender == user else sender
+
+
+def outgoing(message: Message) -> protocol.ClientMessage:
+    """One's own message, as it is sent."""
+    room = message.conversation.startswith(protocol.ROOM_PREFIX)
+    return protocol.ClientMessage(
+        sender=message.sender,
+        recepient=message.conversation[1:] if room else message.conversation,
+        command="groupchat" if room else "chat",
+        data=message.text,
+        client_id=message.client_id,
+    )
+
+
+def message_record(message: protocol.Message, name: str, user: str) -> Message:
+    """The message as an entry of the conversation ``name``."""
+    own = message.sender == user
+    return Message(
+        conversation=name,
+        sender=message.sender or "",
+        text=message.data or "",
+        client_id=message.client_id or "",
+        id=message.id,
+        seq=message.seq,
+        sent_at=seconds(message.sent_at) if message.sent_at is not UNSET else 0.0,
+        removed=message.removed,
+        own=own,
+        delivery=Delivery.SENT if own else None,
+    )
+
+
+def conversation_record(
+    listed: protocol.Conversation, user: str, known: Conversation | None
+) -> Conversation:
+    """``known`` gives what the list does not say."""
+    name = listed.with_
+    return Conversation(
+        name=name,
+        alias=listed.alias,
+        online=listed.online,
+        last_seen=known.last_seen if known and not listed.online else None,
+        first_seq=listed.first_seq,
+        last_seq=listed.last_seq,
+        delivered_seq=listed.delivered_seq,
+        read_seq=listed.read_seq,
+        peer_delivered_seq=listed.peer_delivered_seq,
+        peer_read_seq=listed.peer_read_seq,
+        unread=listed.unread,
+        last=message_record(listed.last, name, user) if listed.last else None,
+        typing=known.typing if known else (),
+    )
+
+
+def room_record(room: protocol.Room, member: bool = False) -> Room:
+    """``member`` is what is known where the server does not say."""
+    return Room(
+        id=room.id,
+        name=room.name,
+        owner=room.owner,
+        member=member if room.member is UNSET else bool(room.member),
+    )
+
+
+def user_record(user: protocol.User) -> User:
+    return User(id=user.id, alias=user.alias, online=user.online)
+
+
+def session_record(session: protocol.Session) -> LoginSession:
+    return LoginSession(
+        id=session.id,
+        device=session.device,
+        since=seconds(session.since),
+        last_seen=seconds(session.last_seen),
+        current=session.current,
+    )
