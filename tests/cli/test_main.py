@@ -1,0 +1,104 @@
+"""The command itself: help, versions, and how errors end."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import click
+import pytest
+
+from pychat.cli.lazy import LazyGroup
+from pychat.cli.main import COMMANDS, cli
+from tests.cli.invoke import invoke, refusal
+from tests.processes import PYCHAT, run_pychat
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_says_what_the_command_says(name: str) -> None:
+    assert isinstance(cli, LazyGroup)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.name == name
+    first = (command.help or "").splitlines()[0]
+    assert COMMANDS[name][1] == first
+
+
+def test_help_lists_every_command() -> None:
+    result = invoke("--help")
+    assert result.status == 0
+    for name, (_, help) in COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert help in result.stdout
+
+
+@pytest.mark.parametrize("name", ["serve", "connect", "send", "listen", "history", "users", "demo"])
+def test_every_option_names_its_variable(name: str) -> None:
+    result = invoke(name, "--help")
+    assert result.status == 0
+    text = " ".join(result.stdout.split())
+    for part in text.split(" --")[1:]:
+        if not part.startswith("help"):
+            assert "[env var: PYCHAT_" in part or "PYCHAT_" in part, part
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from pychat.cli.main import cli\n"
+        "try: cli.main(['--help'], prog_name='pychat')\n"
+        "except SystemExit: pass\n"
+        "print(','.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split(","))
+    assert not loaded & {"aiohttp", "asyncio", "msgspec", "rich", "socketio", "textual", "uvloop"}
+
+
+def test_version() -> None:
+    version = importlib.metadata.version("pychat-socketio")
+    assert invoke("--version").stdout == f"pychat {version}\n"
+
+
+def test_no_command_is_wrong_usage_and_shows_help() -> None:
+    result = invoke()
+    assert result.status == 2
+    assert "Commands:" in result.stderr
+
+
+def test_a_misspelt_command() -> None:
+    assert refusal("sevre", status=2).startswith(
+        "There is no command 'sevre'. Did you mean 'serve'? See 'pychat --help'."
+    )
+
+
+def test_an_option_that_is_needed() -> None:
+    assert refusal("send", "hello", status=2).startswith("--user (or PYCHAT_USER) is needed.")
+
+
+def test_as_a_module() -> None:
+    done = run_pychat("--version", program=PYCHAT)
+    assert done.returncode == 0
+    assert done.stdout.startswith("pychat ")
+
+
+def test_a_fault_is_one_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr("pychat.server.app.ChatServer.__init__", fail)
+    line = refusal("serve", "--store", "memory:")
+    assert "a fault in pychat" in line
+    assert "KeyError" in line
+
+
+def test_an_output_that_nobody_reads_is_no_error() -> None:
+    reader = subprocess.Popen(
+        [*PYCHAT, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert reader.stdout is not None
+    reader.stdout.close()
+    assert reader.stderr is not None
+    assert reader.stderr.read() == ""
+    reader.stderr.close()
+    reader.wait(timeout=10)

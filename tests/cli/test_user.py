@@ -1,0 +1,94 @@
+"""``pychat user``: accounts in the store, with the server running or not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.invoke import Result, invoke, refusal
+from tests.processes import Serving
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/chat.db"
+
+
+def add(id: str, store: str, monkeypatch: pytest.MonkeyPatch) -> Result:
+    with monkeypatch.context() as patch:
+        patch.setenv("PYCHAT_PASSWORD", "a good password")
+        return invoke("user", "add", id, "--store", store)
+
+
+def listed(store: str) -> list[dict[str, str]]:
+    result = invoke("user", "list", "--json", "--store", store)
+    assert result.status == 0
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_add_disable_enable(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert add("alice", store, monkeypatch) == Result(0, "", "")
+    assert add("bob", store, monkeypatch).status == 0
+    assert invoke("user", "disable", "bob", "--store", store) == Result(0, "", "")
+    assert [(user["id"], user["state"]) for user in listed(store)] == [
+        ("alice", "active"),
+        ("bob", "disabled"),
+    ]
+    assert invoke("user", "enable", "bob", "--store", store).status == 0
+    assert {user["state"] for user in listed(store)} == {"active"}
+
+
+def test_list_without_a_terminal_is_tabs(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    add("alice", store, monkeypatch)
+    assert invoke("user", "list", "--store", store).stdout == "alice\talice\tactive\t\n"
+
+
+def test_beside_a_running_server(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Serving("--store", store):
+        assert add("alice", store, monkeypatch).status == 0
+        assert [user["id"] for user in listed(store)] == ["alice"]
+
+
+def test_id_taken_also_in_another_spelling(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    add("alice", store, monkeypatch)
+    result = add("Alice", store, monkeypatch)
+    assert (result.status, result.stderr) == (1, "Error: the id Alice is taken\n")
+
+
+def test_ids_that_may_not_be(store: str) -> None:
+    line = refusal("user", "add", "ALL", "--store", store, status=2)
+    assert "must not be ALL, which is reserved" in line
+
+
+def test_password_from_a_file_or_a_command(store: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a good password\nand a note\n")
+    common = ("--store", store)
+    assert invoke("user", "add", "a", "--password-file", file, *common).status == 0
+    assert invoke("user", "add", "b", "--password-command", "echo secret", *common).status == 0
+    assert len(listed(store)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "line"),
+    [
+        ([], 2, "There is no terminal to ask for the password: set PYCHAT_PASSWORD, or use"),
+        (["--password-command", "false"], 1, "the password command failed"),
+        (["--password-command", "true"], 1, "the password command printed nothing"),
+        (["--password-file", "/nowhere"], 2, "--password-file: File '/nowhere' does not exist"),
+        (["--password", "x"], 2, "No such option '--password'"),
+    ],
+)
+def test_no_password(store: str, options: list[str], status: int, line: str) -> None:
+    assert line in refusal("user", "add", "alice", "--store", store, *options, status=status)
+
+
+@pytest.mark.parametrize("command", ["disable", "enable", "passwd"])
+def test_unknown_id(store: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "x")
+    assert "there is no account nobody in" in refusal("user", command, "nobody", "--store", store)
+
+
+def test_memory_has_no_accounts_to_manage() -> None:
+    line = refusal("user", "list", "--store", "memory:", status=2)
+    assert "gone with its server" in line

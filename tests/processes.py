@@ -1,0 +1,99 @@
+"""``pychat`` as a process of its own: commands that end, and a server that runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PYCHAT: tuple[str, ...] = (sys.executable, "-m", "pychat")
+
+_LISTENING = re.compile(r"listening on (http://\S+)")
+
+
+def run_pychat(
+    *arguments: str | Path,
+    input: str | bytes = "",
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = PYCHAT,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end, 30 s at most; neither its input nor its output is a terminal."""
+    done = subprocess.run(
+        [*program, *map(str, arguments)],
+        input=input.encode() if isinstance(input, str) else input,
+        capture_output=True,
+        env={**os.environ, **(environment or {})},
+        timeout=30,
+    )
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+class Serving:
+    """``pychat serve`` on a free port (or the one given), up to ``stop`` or the end of ``with``."""
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = PYCHAT,
+    ) -> None:
+        self.said = ""
+        """What it has printed on standard error until it listened."""
+        self._process = subprocess.Popen(
+            [*program, "serve", "--port", str(port), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            text=True,
+        )
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.said += line
+            if line.startswith("Ctrl+C"):
+                break
+        match = _LISTENING.search(self.said)
+        assert match, f"pychat serve did not start: {self.said}"
+        self.url = match[1]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends the signal and returns the exit status, within 10 s."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+        try:
+            status = self._process.wait(timeout=10)
+        finally:
+            self._process.kill()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self.stop()
