@@ -16,7 +16,10 @@ COMMANDS: Final = {
     "demo": ("pychat.cli.demo:demo", "Try it alone: a server in memory and a bot to talk to."),
     "send": ("pychat.cli.send:send", "Send one message."),
     "listen": ("pychat.cli.listen:listen", "Print messages as they arrive, as lines of JSON."),
-    "history": ("pychat.cli.history:history", "Show what was said in a conversation, oldest first."),
+    "history": (
+        "pychat.cli.history:history",
+        "Show what was said in a conversation, oldest first.",
+    ),
     "users": ("pychat.cli.users:users", "List whom one could write to."),
     "user": ("pychat.cli.user:user", "Manage the accounts in a server's store."),
 }
