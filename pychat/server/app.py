@@ -107,6 +107,7 @@ class ChatServer:
         if self._runner is not None:
             raise RuntimeError("the server has been started already")
         app = web.Application(middlewares=[web.middleware(site.plain_errors)])
+        app.on_response_prepare.append(site.name_nothing)
         self.attach(app)
         site.add_page(app)
         site.add_health(app, self._healthy, lambda: self._ready)

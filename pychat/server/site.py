@@ -113,7 +113,7 @@ def add_client_files(app: web.Application, path: str) -> None:
     async def serve(request: web.Request) -> web.Response:
         return await folder.respond(request, request.match_info["file"], headers)
 
-    app.router.add_get(path + r"{file:socket\.io\.[a-z.]+\.?(?:js|map)}", serve)
+    app.router.add_get(path + r"{file:socket\.io\.(?:[a-z]+\.)*(?:js|map)}", serve)
 
 
 def add_page(app: web.Application) -> None:
@@ -147,6 +147,12 @@ def add_public(app: web.Application, root: Path) -> None:
 
     app.router.add_get("/public", to_folder)
     app.router.add_get("/public/{path:.*}", serve)
+
+
+async def name_nothing(request: web.Request, response: web.StreamResponse) -> None:
+    """Versions of what runs here are nobody's business; ``nosniff`` is on every answer."""
+    response.headers["Server"] = "pychat"
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
 
 
 def add_health(

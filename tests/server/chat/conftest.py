@@ -1,0 +1,16 @@
+"""A server in memory with open accounts, for every test that is not about logging in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pychat.server.app import ChatServer
+from tests.serving import serving
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    async with serving(accounts="open", limits=False) as server:
+        yield server

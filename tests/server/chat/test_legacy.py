@@ -1,0 +1,163 @@
+"""Clients of the original protocol: every row of its table, and what they missed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from pychat.server.app import ChatServer
+from tests.server.chat.peers import OriginalPage, Peer
+from tests.serving import serving
+
+
+async def test_login_and_one_to_one(server: ChatServer) -> None:
+    async with OriginalPage(server) as alice, OriginalPage(server, "bob") as bob:
+        alice.id = "alice"
+        await alice.login()
+        response = await alice.next("response")
+        assert (response["command"], response["code"]) == ("login", "200")
+        assert response["message"]
+        await alice.send("bob", "hello")
+        response = await alice.next("response")
+        assert (response["command"], response["code"]) == ("message", "200")
+        message = await bob.next("message")
+        original = {k: message[k] for k in ("sender", "recepient", "command", "type", "data")}
+        assert original == {
+            "sender": "alice",
+            "recepient": "bob",
+            "command": "chat",
+            "type": "text",
+            "data": "hello",
+        }
+
+
+async def test_an_unknown_recepient_is_answered_as_a_login(server: ChatServer) -> None:
+    async with OriginalPage(server, "alice") as alice:
+        await alice.send("nobody", "hello")
+        response = await alice.next("response")
+        assert (response["command"], response["code"]) == ("login", "404")
+
+
+async def test_all_comes_back_without_a_response(server: ChatServer) -> None:
+    async with OriginalPage(server, "alice") as alice, OriginalPage(server, "bob") as bob:
+        await alice.send("ALL", "everybody")
+        assert (await alice.next("message"))["data"] == "everybody"
+        assert (await bob.next("message"))["data"] == "everybody"
+        await alice.send("bob", "then")
+        assert (await alice.next("response"))["command"] == "message"
+        assert alice.waiting("response") == []
+
+
+async def test_rooms_as_the_original_knows_them(server: ChatServer) -> None:
+    room = {"roomId": "r1", "roomName": "Room one", "roomOwner": "alice"}
+    async with OriginalPage(server, "alice") as alice, OriginalPage(server, "bob") as bob:
+        await alice.tell("room", room | {"command": "create"})
+        for page in (alice, bob):
+            assert await page.next("room") == {
+                "command": "list",
+                "rooms": [{"id": "r1", "name": "Room one", "owner": "alice"}],
+            }
+        await bob.tell("room", room | {"command": "join"})
+        response = await bob.next("response")
+        assert (response["command"], response["code"]) == ("room", "200")
+        await bob.next("room")
+        await bob.send("r1", "hi room", command="groupchat")
+        assert (await alice.next("message"))["data"] == "hi room"
+        assert (await bob.next("message"))["recepient"] == "r1"
+        response = await bob.next("response")
+        assert (response["command"], response["code"]) == ("message", "200")
+        await alice.next("room")
+        await alice.tell("room", room | {"command": "update", "roomName": "New"})
+        assert (await bob.next("room"))["rooms"][0]["name"] == "New"
+        await bob.tell("room", room | {"command": "delete"})
+        response = await bob.next("response")
+        assert (response["command"], response["code"]) == ("room", "403")
+        await bob.tell("room", room | {"command": "leave"})
+        assert (await bob.next("response"))["code"] == "200"
+        await bob.next("room")
+        await alice.tell("room", room | {"command": "delete"})
+        assert (await bob.next("room"))["rooms"] == []
+        assert alice.waiting("response") == []
+
+
+async def test_events_before_the_login_is_answered_wait_for_it(server: ChatServer) -> None:
+    async with OriginalPage(server, "bob") as bob, OriginalPage(server) as alice:
+        alice.id = "alice"
+        await alice.login()
+        for n in range(16):
+            await alice.send("bob", str(n))
+        assert [(await bob.next("message"))["data"] for _ in range(16)] == [
+            str(n) for n in range(16)
+        ]
+        commands = [(await alice.next("response"))["command"] for _ in range(17)]
+        assert commands == ["login"] + ["message"] * 16
+
+
+async def test_it_is_sent_what_it_missed_once(server: ChatServer) -> None:
+    async with Peer(server, "carol") as carol, Peer(server, "alice") as alice:
+        async with OriginalPage(server, "bob"):
+            pass
+        async with asyncio.timeout(5):
+            while (await alice.send("bob", "0"))["code"] != "202":
+                pass
+        for n in range(1, 300):
+            assert (await alice.send("bob", str(n)))["code"] == "202"
+        await carol.send("bob", "and carol")
+        async with OriginalPage(server, "bob") as bob:
+            missed = [await bob.next("message") for _ in range(301)]
+            of_alice = [m for m in missed if m["sender"] == "alice"]
+            assert [m["seq"] for m in of_alice] == list(range(1, 301))
+            assert [m["data"] for m in missed if m["sender"] == "carol"] == ["and carol"]
+            assert (await alice.send("bob", "live"))["code"] == "200"
+            assert (await bob.next("message"))["data"] == "live"
+            while (await alice.next("receipt"))["seq"] != 301:
+                pass
+        async with OriginalPage(server, "bob") as bob:
+            await alice.send("bob", "only this")
+            assert (await bob.next("message"))["data"] == "only this"
+
+
+async def test_messages_sent_while_it_catches_up_come_in_order(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice:
+        async with Peer(server, "bob"):
+            pass
+        for n in range(250):
+            await alice.tell("message", alice.message("bob", str(n)))
+        await alice.settle()
+        async with OriginalPage(server) as bob:
+            bob.id = "bob"
+            await bob.login()
+            for n in range(250, 500):
+                await alice.tell("message", alice.message("bob", str(n)))
+            seqs = [(await bob.next("message"))["seq"] for _ in range(500)]
+            assert seqs == list(range(1, 501))
+            await alice.settle()
+            assert bob.waiting("message") == []
+
+
+async def test_what_it_was_sent_stays_delivered_over_a_restart(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with (
+        serving(store, accounts="open") as server,
+        Peer(server, "alice") as alice,
+        OriginalPage(server, "bob") as bob,
+    ):
+        await alice.send("bob", "seen")
+        assert (await bob.next("message"))["data"] == "seen"
+        assert (await alice.next("receipt"))["kind"] == "delivered"
+    async with serving(store, accounts="open") as server, Peer(server, "alice") as alice:
+        assert (await alice.send("bob", "unseen"))["code"] == "202"
+        async with OriginalPage(server, "bob") as bob:
+            assert (await bob.next("message"))["data"] == "unseen"
+
+
+async def test_it_never_gets_events_it_does_not_know(server: ChatServer) -> None:
+    async with OriginalPage(server, "bob") as bob, Peer(server, "alice") as alice:
+        await bob.send("alice", "hi")
+        assert (await bob.next("response"))["code"] == "200"
+        await alice.ask("read", {"with": "bob", "seq": 1})
+        await alice.ask("typing", recepient="bob", typing=True)
+        await alice.ask("typing", recepient="ALL", typing=True)
+        await alice.send("bob", "last")
+        await bob.next("message")
+        assert {event for event, _ in bob.order} == {"response", "message"}

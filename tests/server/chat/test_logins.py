@@ -1,0 +1,215 @@
+"""``login``, ``logout`` and ``sessions``: passwords, tokens, and who is let in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pychat.server.app import ChatServer
+from pychat.server.chat.passwords import hash_password
+from pychat.server.store import open_store
+from pychat.server.store.memory import MemoryStore
+from tests.server.chat.peers import OriginalPage, Peer
+from tests.serving import serving
+
+
+@pytest.fixture
+async def claiming() -> AsyncIterator[ChatServer]:
+    async with serving(accounts="claim") as server:
+        yield server
+
+
+async def test_the_first_login_claims_the_id(claiming: ChatServer) -> None:
+    async with Peer(claiming) as alice, Peer(claiming) as thief:
+        answer = await alice.login("alice", "right", alias=" Alice A. ")
+        assert answer["code"] == "200"
+        assert (answer["id"], answer["alias"], answer["protocol"]) == ("alice", "Alice A.", 1)
+        assert len(answer["token"]) >= 43
+        assert answer["serverTime"].endswith("Z")
+        for id in ("alice", "ALICE", "ａｌｉｃｅ"):
+            assert (await thief.login(id, "wrong"))["code"] == "401"
+        assert (await thief.login("alice", ""))["code"] == "401"
+        assert (await thief.login("new", ""))["code"] == "401"
+        again = await thief.login("Alice", "right")
+        assert (again["code"], again["id"], again["alias"]) == ("200", "alice", "Alice A.")
+
+
+async def test_a_token_logs_in_again_and_stays_the_same(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store) as server, Peer(server) as alice:
+        token = (await alice.login("alice"))["token"]
+    async with serving(store) as server, Peer(server) as alice, Peer(server) as eve:
+        answer = await alice.login("alice", "", token=token)
+        assert (answer["code"], answer["token"]) == ("200", token)
+        assert (await eve.login("alice", "", token=token[:-1] + "?"))["code"] == "401"
+        assert (await eve.login("bob", "", token=token))["code"] == "401"
+        assert (await eve.ask("users"))["code"] == "401"
+    assert token.encode() not in (tmp_path / "chat.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"id": ""}, "id"),
+        ({"id": " alice"}, "id"),
+        ({"id": "#room"}, "id"),
+        ({"id": "ALL"}, "id"),
+        ({"id": "aLL"}, "id"),
+        ({"id": "a\u0000b"}, "id"),
+        ({"id": "a\u202eb"}, "id"),
+        ({"id": "e\u0301"}, "id"),
+        ({"id": "x" * 65}, "id"),
+        ({"id": 5}, "id"),
+        ({"id": {"$gt": ""}}, "id"),
+        ({"password": 5}, "password"),
+        ({"password": "x" * 1025}, "password"),
+        ({"alias": "x" * 65}, "alias"),
+        ({"protocol": "1"}, "protocol"),
+        ({"protocol": -1}, "protocol"),
+        ({"token": "x" * 300}, "token"),
+    ],
+)
+async def test_a_malformed_login_is_refused(
+    server: ChatServer, fields: dict[str, Any], field: str
+) -> None:
+    async with Peer(server) as guest:
+        answer = await guest.ask("login", {"id": "alice", "password": "x"} | fields)
+        assert (answer["code"], answer["message"].split(":")[0]) == ("400", field)
+
+
+async def test_closed_accounts_let_nobody_in_who_was_not_added() -> None:
+    store = MemoryStore()
+    async with serving(store, accounts="closed") as server:
+        await store.create_account("alice", "", hash_password("right"), 0)
+        async with Peer(server) as alice, Peer(server) as guest:
+            assert (await alice.login("alice", "right"))["alias"] == "alice"
+            unknown = await guest.login("bob", "right")
+            wrong = await guest.login("alice", "wrong")
+            assert unknown == wrong
+            assert unknown["code"] == "401"
+
+
+async def test_open_accounts_look_at_no_password(server: ChatServer) -> None:
+    async with Peer(server) as one, Peer(server) as two:
+        assert (await one.login("alice", "a"))["token"] == ""
+        assert (await two.login("alice", "b"))["code"] == "200"
+
+
+async def test_an_id_from_open_accounts_has_no_password_to_claim_it_by(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store, accounts="open") as server, Peer(server, "alice"):
+        pass
+    async with serving(store, accounts="claim") as server, Peer(server) as thief:
+        answer = await thief.login("alice", "mine now")
+        assert answer["code"] == "401"
+        assert "pychat user passwd alice" in answer["message"]
+
+
+async def test_a_second_login_replaces_the_first(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await alice.login("carol")
+        assert (await bob.send("alice", "hi"))["code"] == "202"
+        assert (await bob.send("carol", "hi"))["code"] == "200"
+        assert (await alice.next("message"))["recepient"] == "carol"
+        assert (await alice.send("bob", "forged"))["code"] == "403"
+
+
+async def test_a_refused_second_login_changes_nothing(claiming: ChatServer) -> None:
+    async with Peer(claiming, "alice") as alice, Peer(claiming, "bob"):
+        assert (await alice.login("bob", "wrong"))["code"] == "401"
+        assert (await alice.send("bob", "still alice"))["code"] == "200"
+
+
+async def test_seventeen_events_are_too_many_to_wait_for_a_login(claiming: ChatServer) -> None:
+    async with Peer(claiming) as alice:
+        alice.id = "alice"
+        login = asyncio.create_task(alice.login())
+        answers = await asyncio.gather(*(alice.send("alice", str(n)) for n in range(17)))
+        assert (await login)["code"] == "200"
+        assert [answer["code"] for answer in answers] == ["200"] * 16 + ["429"]
+
+
+async def test_sessions_are_listed_and_revoked(claiming: ChatServer) -> None:
+    async with Peer(claiming) as phone, Peer(claiming) as desk, Peer(claiming) as tablet:
+        tokens = [(await peer.login("alice"))["token"] for peer in (phone, desk, tablet)]
+        listed = (await phone.ask("sessions", {}))["sessions"]
+        assert len({s["id"] for s in listed}) == 3
+        assert [s["current"] for s in listed].count(True) == 1
+        assert all(s["device"] and s["since"] and s["lastSeen"] for s in listed)
+        assert (await phone.ask("sessions", {"revoke": "nonsense"}))["code"] == "404"
+        (mine,) = [s["id"] for s in (await desk.ask("sessions", {}))["sessions"] if s["current"]]
+        left = (await phone.ask("sessions", {"revoke": mine}))["sessions"]
+        assert mine not in {s["id"] for s in left}
+        await asyncio.wait_for(desk.gone.wait(), 5)
+        left = (await phone.ask("sessions", {"revoke": "others"}))["sessions"]
+        assert [s["current"] for s in left] == [True]
+        await asyncio.wait_for(tablet.gone.wait(), 5)
+        async with Peer(claiming) as again:
+            codes = [(await again.login("alice", "", token=t))["code"] for t in tokens]
+            assert codes == ["200", "401", "401"]
+            assert (await phone.ask("sessions", {"revoke": "all"}))["sessions"] == []
+            await asyncio.wait_for(again.gone.wait(), 5)
+            await asyncio.wait_for(phone.gone.wait(), 5)
+
+
+async def test_nobody_revokes_anothers_session(claiming: ChatServer) -> None:
+    async with Peer(claiming, "alice") as alice, Peer(claiming, "bob") as bob:
+        (session,) = (await bob.ask("sessions", {}))["sessions"]
+        assert (await alice.ask("sessions", {"revoke": session["id"]}))["code"] == "404"
+        assert len((await bob.ask("sessions", {}))["sessions"]) == 1
+
+
+async def test_logout_ends_the_token_and_not_the_connection(claiming: ChatServer) -> None:
+    async with Peer(claiming, "bob") as bob, Peer(claiming) as alice:
+        token = (await alice.login("alice"))["token"]
+        assert (await alice.ask("logout", {}))["code"] == "200"
+        assert (await alice.ask("users"))["code"] == "401"
+        assert (await bob.send("alice", "hi"))["code"] == "202"
+        assert (await alice.login("alice", "", token=token))["code"] == "401"
+        assert (await alice.login("alice"))["code"] == "200"
+
+
+async def test_wrong_passwords_slow_down_whoever_guesses(claiming: ChatServer) -> None:
+    async with Peer(claiming) as alice, Peer(claiming) as thief:
+        await alice.login("alice", "right")
+        codes = [(await thief.login("alice", "wrong"))["code"] for _ in range(6)]
+        assert codes == ["401"] * 5 + ["429"]
+        answer = await thief.login("alice", "right")
+        assert answer["code"] == "429"
+        assert 0 < answer["retryAfter"] <= 1
+        assert (await thief.login("bob", "other"))["code"] == "200"
+
+
+async def test_what_another_process_disables_is_gone_within_a_second(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with (
+        serving(url) as server,
+        Peer(server) as alice,
+        OriginalPage(server, "bob"),
+        Peer(server, "carol") as carol,
+    ):
+        await alice.login("alice")
+        store = open_store(url, exclusive=False)
+        await store.open()
+        try:
+            account = await store.account("alice")
+            assert account is not None
+            await store.update_account(account.key, disabled=True)
+            await asyncio.wait_for(alice.gone.wait(), 1)
+            bob = await store.account("bob")
+            assert bob is not None
+            await store.update_account(bob.key, password_hash=hash_password("new"))
+            async with asyncio.timeout(1):
+                while (await carol.send("bob", "there?"))["code"] == "200":
+                    pass
+        finally:
+            await store.close()
+        async with Peer(server) as again:
+            assert (await again.login("alice"))["code"] == "403"
+            assert (await again.login("alice", "wrong"))["code"] == "401"
+            assert (await again.login("bob", "new"))["code"] == "200"
+        assert (await carol.ask("users"))["code"] == "200"

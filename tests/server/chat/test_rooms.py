@@ -1,0 +1,134 @@
+"""``room``: making, renaming, deleting, joining, leaving, listing, and talking in one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pychat.server.app import ChatServer
+from tests.server.chat.peers import Peer
+from tests.serving import serving
+
+
+async def make(owner: Peer, id: str = "r", name: str = "Room") -> None:
+    answer = await owner.ask("room", command="create", roomId=id, roomName=name, roomOwner=owner.id)
+    assert answer["code"] == "200", answer
+
+
+async def test_a_room_lives_and_dies(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await make(alice)
+        listed = (await bob.ask("room", command="list"))["rooms"]
+        assert listed == [{"id": "r", "name": "Room", "owner": "alice", "member": False}]
+        assert (await bob.ask("room", command="join", roomId="r"))["code"] == "200"
+        assert (await bob.ask("room", command="list"))["rooms"][0]["member"] is True
+        assert (await bob.send("r", "hi", "groupchat"))["seq"] == 1
+        for peer in (alice, bob):
+            message = await peer.next("message")
+            assert (message["recepient"], message["command"]) == ("r", "groupchat")
+        assert (await bob.ask("room", command="leave", roomId="r"))["code"] == "200"
+        assert (await bob.send("r", "hi", "groupchat"))["code"] == "403"
+        assert (await bob.ask("history", {"with": "#r"}))["code"] == "403"
+        assert (await alice.ask("room", command="delete", roomId="r"))["code"] == "200"
+        assert (await alice.send("r", "hi", "groupchat"))["code"] == "404"
+        assert (await alice.ask("history", {"with": "#r"}))["code"] == "404"
+        lists = [event["rooms"] for event in bob.waiting("room")]
+        assert [len(rooms) for rooms in lists] == [1, 1, 1, 0]
+
+
+async def test_members_read_from_their_join_on(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await make(alice)
+        await alice.send("r", "before", "groupchat")
+        await bob.ask("room", command="join", roomId="r")
+        await alice.send("r", "after", "groupchat")
+        page = await bob.ask("history", {"with": "#r"})
+        assert [m["data"] for m in page["messages"]] == ["after"]
+        page = await bob.ask("history", {"with": "#r", "after": 0})
+        assert [m["data"] for m in page["messages"]] == ["after"]
+        found = await bob.ask("search", text="before")
+        assert found["messages"] == []
+        lines = (await bob.ask("conversations", {}))["conversations"]
+        (line,) = [c for c in lines if c["with"] == "#r"]
+        assert (line["firstSeq"], line["lastSeq"], line["unread"]) == (2, 2, 1)
+        assert line["alias"] == "Room"
+
+
+async def test_a_room_made_again_is_another_conversation(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await make(alice)
+        await alice.send("r", "secret", "groupchat")
+        await alice.ask("room", command="delete", roomId="r")
+        await make(bob)
+        assert (await bob.ask("history", {"with": "#r"}))["messages"] == []
+        assert (await alice.ask("history", {"with": "#r"}))["code"] == "403"
+        assert (await bob.send("r", "new", "groupchat"))["seq"] == 1
+
+
+async def test_membership_survives_a_disconnect_and_a_restart(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store, accounts="open") as server, Peer(server, "alice") as alice:
+        await make(alice)
+        async with Peer(server, "bob") as bob:
+            await bob.ask("room", command="join", roomId="r")
+    async with (
+        serving(store, accounts="open") as server,
+        Peer(server, "alice") as alice,
+        Peer(server, "bob") as bob,
+    ):
+        assert (await bob.send("r", "back", "groupchat"))["code"] == "200"
+        assert (await alice.next("message"))["data"] == "back"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "field"),
+    [
+        ({"command": "create", "roomId": "r"}, "409", "roomId"),
+        ({"command": "create", "roomId": "R"}, "409", "roomId"),
+        ({"command": "create", "roomId": ""}, "400", "roomId"),
+        ({"command": "create", "roomId": "#x"}, "400", "roomId"),
+        ({"command": "create", "roomId": "ALL"}, "400", "roomId"),
+        ({"command": "create", "roomId": "x", "roomOwner": "alice"}, "403", "roomOwner"),
+        ({"command": "create", "roomId": "x", "roomName": "n" * 65}, "400", "roomName"),
+        ({"command": "update", "roomId": "r", "roomName": "mine"}, "403", "roomId"),
+        ({"command": "delete", "roomId": "r"}, "403", "roomId"),
+        ({"command": "join", "roomId": "nowhere"}, "404", "roomId"),
+        ({"command": "leave", "roomId": "r"}, "403", "roomId"),
+        ({"command": "explode", "roomId": "r"}, "400", "command"),
+        ({"roomId": "r"}, "400", "command"),
+    ],
+)
+async def test_what_is_wrong_is_refused_and_changes_nothing(
+    server: ChatServer, request_: dict[str, Any], code: str, field: str
+) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await make(alice)
+        before = (await alice.ask("room", command="list"))["rooms"]
+        answer = await bob.ask("room", request_)
+        assert (answer["code"], answer["message"].split(":")[0]) == (code, field)
+        assert (await alice.ask("room", command="list"))["rooms"] == before
+
+
+async def test_messages_on_their_way_when_the_room_goes_are_answered(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await make(alice)
+        await bob.ask("room", command="join", roomId="r")
+        sending = [asyncio.create_task(bob.send("r", str(n), "groupchat")) for n in range(30)]
+        await alice.ask("room", command="delete", roomId="r")
+        codes = [(await task)["code"] for task in sending]
+        assert set(codes) <= {"200", "404"}
+        await alice.settle()
+        assert len(alice.waiting("message")) == codes.count("200")
+
+
+async def test_joining_twice_is_joining_once(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        await make(alice)
+        await bob.ask("room", command="join", roomId="r")
+        await alice.send("r", "one", "groupchat")
+        await bob.ask("room", command="join", roomId="r")
+        page = await bob.ask("history", {"with": "#r"})
+        assert len(page["messages"]) == 1
