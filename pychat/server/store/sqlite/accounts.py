@@ -11,6 +11,7 @@ from pychat.server.store.base import AlreadyExists
 from pychat.server.store.records import Account, LoginSession
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.conversations import join
+from pychat.server.store.sqlite.rows import counter, set_counter
 from pychat.server.store.sqlite.schema import EVERYONE_KEY
 from pychat.server.store.terms import Query, terms
 
@@ -143,13 +144,7 @@ class SQLiteAccounts(SQLitePart):
         await self._write(write)
 
     async def account_changes(self) -> int:
-        def read(connection: sqlite3.Connection) -> int:
-            (value,) = connection.execute(
-                "SELECT value FROM counter WHERE name = 'account_changes'"
-            ).fetchone()
-            return int(value)
-
-        return await self._read(read)
+        return await self._read(lambda connection: counter(connection, "account_changes"))
 
     # --- login sessions ---
 
@@ -244,4 +239,4 @@ def _index_account(connection: sqlite3.Connection, key: int, id: str, alias: str
 
 
 def _count_change(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE counter SET value = value + 1 WHERE name = 'account_changes'")
+    set_counter(connection, "account_changes", counter(connection, "account_changes") + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from pychat.server.store.records import StoredMessage
@@ -13,3 +14,14 @@ def stored_message(row: tuple[Any, ...]) -> StoredMessage:
     """``row`` has the columns ``MESSAGE``; data is NULL once removed."""
     conversation, seq, sender, client_id, sent_at, data = row
     return StoredMessage(conversation, seq, sender, client_id, sent_at, data or "", data is None)
+
+
+def counter(connection: sqlite3.Connection, name: str) -> int:
+    """One of the store's few numbers (schema.py)."""
+    (value,) = connection.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
+    return int(value)
+
+
+def set_counter(connection: sqlite3.Connection, name: str, value: int) -> None:
+    """In the transaction of what it counts."""
+    connection.execute("UPDATE counter SET value = ? WHERE name = ?", (value, name))

@@ -8,6 +8,8 @@ from pychat.server.store.base import StoreError
 
 APPLICATION_ID = 0x70794368  # "pyCh": tells our files from other SQLite databases
 EVERYONE_KEY = 1
+PREFIX_LENGTHS = (1, 3, 5)
+"""Beginnings of words that the full-text index has an entry for, in characters."""
 
 _VERSION_1 = (
     """CREATE TABLE account (
@@ -82,8 +84,17 @@ _VERSION_1 = (
         data TEXT,
         PRIMARY KEY (conversation, seq)
     ) WITHOUT ROWID""",
-    """CREATE UNIQUE INDEX message_client_id ON message (sender, client_id)
-        WHERE client_id IS NOT NULL""",
+    # Where the message of a client id is. Client ids are random, so that each new one lands on
+    # another page: written with the message they would cost as much as all the rest. They are
+    # written later, many at once; those of the messages beyond counter client_id_number are
+    # known by the writer (client_ids.py).
+    """CREATE TABLE client_id (
+        sender INTEGER NOT NULL,
+        client_id BLOB NOT NULL,
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (sender, client_id)
+    ) WITHOUT ROWID""",
     """CREATE TABLE log (
         number INTEGER PRIMARY KEY,
         conversation INTEGER NOT NULL,
@@ -91,11 +102,12 @@ _VERSION_1 = (
     )""",
     # One row a message, by its number; only the terms are kept, not the text.
     """CREATE VIRTUAL TABLE terms USING fts5 (
-        text, content = '', detail = none, columnsize = 0, prefix = '1 2',
+        text, content = '', detail = none, columnsize = 0, prefix = '1 3 5',
         tokenize = "ascii tokenchars '_'"
     )""",
     "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-    "INSERT INTO counter VALUES ('account_changes', 0), ('indexed_number', 0)",
+    "INSERT INTO counter VALUES ('account_changes', 0), ('indexed_number', 0),"
+    " ('client_id_number', 0)",
 )
 
 MIGRATIONS = (_VERSION_1,)

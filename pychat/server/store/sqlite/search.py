@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.records import ConversationKind, StoredMessage
 from pychat.server.store.sqlite.base import SQLitePart
-from pychat.server.store.sqlite.rows import MESSAGE, stored_message
+from pychat.server.store.sqlite.rows import MESSAGE, counter, set_counter, stored_message
+from pychat.server.store.sqlite.schema import PREFIX_LENGTHS
 from pychat.server.store.terms import Query, Term, terms
 
 INDEX_CHUNK = 200
 PURGE_CHUNK = 200
+LONG_WORD = 8
 
 _COLUMNS = ", ".join(f"message.{column}" for column in MESSAGE.split(", "))
 
@@ -74,7 +76,7 @@ class SQLiteSearch(SQLitePart):
 
     async def index(self) -> None:
         """Indexes at once all that is not yet, as idle time would in a while."""
-        while await self._write(_index_some):
+        while await self._write(index_some):
             pass
 
     async def remove_message(self, conversation: int, seq: int) -> bool:
@@ -97,9 +99,51 @@ class SQLiteSearch(SQLitePart):
         return await self._write(write)
 
 
-def idle_work(connection: sqlite3.Connection) -> bool:
-    """A little of what may wait: whether there is more."""
-    return _index_some(connection) or _purge_some(connection)
+def index_some(connection: sqlite3.Connection) -> bool:
+    """Indexes a few messages: whether there are more."""
+    rows = connection.execute(
+        _UNINDEXED, (counter(connection, "indexed_number"), INDEX_CHUNK)
+    ).fetchall()
+    if not rows:
+        return False
+    connection.executemany(
+        "INSERT INTO terms (rowid, text) VALUES (?, ?)",
+        [
+            (number, _row_of_terms(conversation, a, b, data))
+            for number, conversation, a, b, data in rows
+            if data is not None
+        ],
+    )
+    set_counter(connection, "indexed_number", rows[-1][0])
+    return len(rows) == INDEX_CHUNK
+
+
+def purge_some(connection: sqlite3.Connection) -> bool:
+    """Drops a few messages of deleted rooms: whether there are more."""
+    row = connection.execute("SELECT key FROM conversation WHERE deleted = 1 LIMIT 1").fetchone()
+    if row is None:
+        return False
+    (conversation,) = row
+    messages = connection.execute(
+        "SELECT seq, number, sender, client_id, data FROM message WHERE conversation = ?"
+        " ORDER BY seq LIMIT ?",
+        (conversation, PURGE_CHUNK),
+    ).fetchall()
+    for _, number, _, _, data in messages:
+        if data is not None:
+            _unindex(connection, number, conversation, data)
+    connection.executemany("DELETE FROM log WHERE number = ?", [(row[1],) for row in messages])
+    connection.executemany(
+        "DELETE FROM client_id WHERE sender = ? AND client_id = ?",
+        [(sender, client_id) for _, _, sender, client_id, _ in messages if client_id is not None],
+    )
+    connection.executemany(
+        "DELETE FROM message WHERE conversation = ? AND seq = ?",
+        [(conversation, seq) for seq, *_ in messages],
+    )
+    if len(messages) < PURGE_CHUNK:
+        connection.execute("UPDATE conversation SET deleted = 2 WHERE key = ?", (conversation,))
+    return True
 
 
 def _candidates(
@@ -110,7 +154,7 @@ def _candidates(
     end: int,
 ) -> Iterator[tuple[int, StoredMessage]]:
     """Newest first, what may match and the account may read."""
-    indexed = _indexed_number(connection)
+    indexed = counter(connection, "indexed_number")
     for number, *row in connection.execute(_TAIL, (account, indexed, end)):
         yield number, stored_message(tuple(row))
     if conversation is not None:
@@ -131,7 +175,15 @@ def _candidates(
 
 def _match(term: Term) -> str:
     # Terms are letters, digits and marks only: nothing in them needs quoting but the whole.
-    return f'"{term.text}" *' if term.prefix else f'"{term.text}"'
+    if not term.prefix:
+        return f'"{term.text}"'
+    # Beginnings of 1, 3 and 5 characters have an index (schema.py) that is read as far as it is
+    # needed. Any other makes FTS5 gather all its messages first: cheap only where they are few,
+    # as with long words. What is shortened here is checked on the text.
+    length = len(term.text)
+    if length < LONG_WORD:
+        length = max(n for n in PREFIX_LENGTHS if n <= length)
+    return f'"{term.text[:length]}" *'
 
 
 def _conversation_term(conversation: int) -> str:
@@ -149,32 +201,9 @@ def _row_of_terms(conversation: int, a: int | None, b: int | None, data: str) ->
     return " ".join(scope | terms(data))
 
 
-def _indexed_number(connection: sqlite3.Connection) -> int:
-    (number,) = connection.execute(
-        "SELECT value FROM counter WHERE name = 'indexed_number'"
-    ).fetchone()
-    return int(number)
-
-
-def _index_some(connection: sqlite3.Connection) -> bool:
-    rows = connection.execute(_UNINDEXED, (_indexed_number(connection), INDEX_CHUNK)).fetchall()
-    if not rows:
-        return False
-    connection.executemany(
-        "INSERT INTO terms (rowid, text) VALUES (?, ?)",
-        [
-            (number, _row_of_terms(conversation, a, b, data))
-            for number, conversation, a, b, data in rows
-            if data is not None
-        ],
-    )
-    connection.execute("UPDATE counter SET value = ? WHERE name = 'indexed_number'", (rows[-1][0],))
-    return len(rows) == INDEX_CHUNK
-
-
 def _unindex(connection: sqlite3.Connection, number: int, conversation: int, data: str) -> None:
     """An index without content forgets a row only when told what was in it."""
-    if number > _indexed_number(connection):
+    if number > counter(connection, "indexed_number"):
         return
     a, b = connection.execute(
         "SELECT a, b FROM conversation WHERE key = ?", (conversation,)
@@ -183,26 +212,3 @@ def _unindex(connection: sqlite3.Connection, number: int, conversation: int, dat
         "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)",
         (number, _row_of_terms(conversation, a, b, data)),
     )
-
-
-def _purge_some(connection: sqlite3.Connection) -> bool:
-    """Drops messages of deleted rooms."""
-    row = connection.execute("SELECT key FROM conversation WHERE deleted = 1 LIMIT 1").fetchone()
-    if row is None:
-        return False
-    (conversation,) = row
-    messages = connection.execute(
-        "SELECT seq, number, data FROM message WHERE conversation = ? ORDER BY seq LIMIT ?",
-        (conversation, PURGE_CHUNK),
-    ).fetchall()
-    for _, number, data in messages:
-        if data is not None:
-            _unindex(connection, number, conversation, data)
-    connection.executemany("DELETE FROM log WHERE number = ?", [(n,) for _, n, _ in messages])
-    connection.executemany(
-        "DELETE FROM message WHERE conversation = ? AND seq = ?",
-        [(conversation, seq) for seq, _, _ in messages],
-    )
-    if len(messages) < PURGE_CHUNK:
-        connection.execute("UPDATE conversation SET deleted = 2 WHERE key = ?", (conversation,))
-    return True

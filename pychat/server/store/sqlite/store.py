@@ -16,7 +16,7 @@ from pychat.server.store.sqlite.lock import ServerLock
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare
-from pychat.server.store.sqlite.search import SQLiteSearch, idle_work
+from pychat.server.store.sqlite.search import SQLiteSearch, index_some, purge_some
 from pychat.server.store.sqlite.writer import Writer
 
 
@@ -43,7 +43,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         self._writer = Writer(
             self._connection,
             self._path,
-            idle_work=idle_work if self._lock else lambda connection: False,
+            idle_work=self._idle_work if self._lock else lambda connection: False,
             rolled_back=self._appender.forget,
         )
 
@@ -64,6 +64,13 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
                 raise StoreError(explain(error, self._path)) from None
             raise
         return connection
+
+    def _idle_work(self, connection: sqlite3.Connection) -> bool:
+        return (
+            self._appender.client_ids.settle_some(connection)
+            or index_some(connection)
+            or purge_some(connection)
+        )
 
     async def close(self) -> None:
         if self._connection is None:
