@@ -43,10 +43,10 @@ class Inbox:
 class Peer(Inbox):
     """A Socket.IO 4.x client of protocol 1, which asks for acknowledgements."""
 
-    def __init__(self, server: ChatServer, id: str = "") -> None:
+    def __init__(self, server: ChatServer | str, id: str = "") -> None:
         super().__init__()
         self.id = id
-        self._url = server.url
+        self._url = server if isinstance(server, str) else server.url
         self.sio = socketio.AsyncClient(reconnection=False)
         for event in EVENTS:
             self.sio.on(event, lambda payload=None, event=event: self.put(event, payload))

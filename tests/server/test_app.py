@@ -1,0 +1,190 @@
+"""ChatServer: what it serves beside the chat, where it cannot start, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+import pychat
+from pychat.server import ChatServer, ServeError
+from pychat.server.store import StoreError, StoreUnavailable
+from pychat.server.store.memory import MemoryStore
+from tests.server.chat.peers import Peer
+from tests.serving import serving
+
+
+async def test_the_page_and_what_it_loads(http: aiohttp.ClientSession) -> None:
+    async with serving() as server:
+        page = await http.get(server.url + "/")
+        assert page.status == 200
+        assert page.content_type == "text/html"
+        policy = page.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        for directive in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"):
+            assert directive in policy
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+        assert page.headers["Referrer-Policy"] == "no-referrer"
+        assert "aiohttp" not in page.headers["Server"]
+        script = await http.get(server.url + "/page/js/main.js")
+        assert script.content_type == "text/javascript"
+        again = await http.get(
+            server.url + "/page/js/main.js", headers={"If-None-Match": script.headers["ETag"]}
+        )
+        assert (again.status, await again.read()) == (304, b"")
+        plain = await http.get(
+            server.url + "/page/js/main.js", headers={"Accept-Encoding": "identity"}
+        )
+        assert await plain.read() == await script.read()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/page/",
+        "/page/nothing.js",
+        "/page/../app.py",
+        "/page/%2e%2e/app.py",
+        "/page/..%2fapp.py",
+        "/page//etc/passwd",
+        "/page/a%00b",
+        "/socket.io/socket.io.py",
+        "/public/",
+    ],
+)
+async def test_everything_else_is_a_plain_404(http: aiohttp.ClientSession, path: str) -> None:
+    async with serving() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+        assert answer.startswith("HTTP/1.1 404 ")
+        assert "text/plain" in answer
+        assert answer.endswith("\r\n\r\n404: Not Found\n")
+
+
+async def test_the_javascript_client_is_where_nodes_server_has_it(
+    http: aiohttp.ClientSession,
+) -> None:
+    if not (Path(pychat.__file__).parent / "server/page/vendor/socket.io.js").exists():
+        pytest.skip("needs the JavaScript client: pip install -e . brings it")
+    async with serving() as server:
+        for name, kind in (
+            ("socket.io.js", "text/javascript"),
+            ("socket.io.min.js", "text/javascript"),
+            ("socket.io.esm.min.js", "text/javascript"),
+            ("socket.io.min.js.map", "application/json"),
+        ):
+            answer = await http.get(f"{server.url}/socket.io/{name}")
+            assert (answer.status, answer.content_type) == (200, kind)
+            assert len(await answer.read()) > 10_000
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_a_folder_of_ones_own(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    folder = tmp_path / "public"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "index.html").write_text("<script>inline()</script>")
+    (folder / "sub/page.js").write_text("1")
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / "secret.txt")
+    async with serving(public=folder) as server:
+        index = await http.get(server.url + "/public/")
+        assert await index.text() == "<script>inline()</script>"
+        assert "Content-Security-Policy" not in index.headers
+        script = await http.get(server.url + "/public/sub/page.js")
+        assert (script.content_type, await script.text()) == ("text/javascript", "1")
+        for path in ("/public/link", "/public/%2e%2e/secret.txt", "/public/sub/", "/public/no"):
+            assert (await http.get(server.url + path)).status == 404
+    with pytest.raises(ValueError, match="must be a folder"):
+        ChatServer("memory:", public=tmp_path / "nowhere")
+
+
+class AwayStore(MemoryStore):
+    away = False
+
+    async def check_ready(self) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+
+
+async def test_health_is_the_stores_health(http: aiohttp.ClientSession) -> None:
+    store = AwayStore()
+    async with serving(store) as server:
+        for path in ("/healthz", "/readyz"):
+            store.away = False
+            assert (await http.get(server.url + path)).status == 200
+            store.away = True
+            assert (await http.get(server.url + path)).status == 503
+
+
+async def test_beside_an_app_of_ones_own(http: aiohttp.ClientSession, unused_tcp_port: int) -> None:
+    app = web.Application()
+
+    async def mine(request: web.Request) -> web.Response:
+        return web.Response(text="mine")
+
+    app.router.add_get("/", mine)
+    chat = pychat.ChatServer("memory:", accounts="open")
+    chat.attach(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    try:
+        assert await (await http.get(url + "/")).text() == "mine"
+        assert (await http.get(url + "/healthz")).status == 404
+        async with Peer(url, "alice") as alice:
+            assert (await alice.send("alice", "hi"))["code"] == "200"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_port_that_is_taken_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = ChatServer("memory:")
+        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is taken"):
+            await server.start(port=port)
+    await server.start(port=port)
+    await server.stop()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+async def test_a_host_that_is_not_ours_is_one_clear_line(host: str) -> None:
+    with pytest.raises(ServeError, match=host):
+        await ChatServer("memory:").start(host=host)
+
+
+async def test_a_store_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not a store's address"):
+        ChatServer("postgres://localhost/chat")
+    (tmp_path / "file").write_text("not a database, but long enough to look at" * 100)
+    with pytest.raises(StoreError, match="file"):
+        await ChatServer(f"sqlite:///{tmp_path}/file").start()
+    with pytest.raises(ValueError, match="accounts must be"):
+        ChatServer("memory:", accounts="anyone")  # type: ignore[arg-type]
+
+
+async def test_stopping_finishes_what_came_in_and_tells_the_clients(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    server = ChatServer(store, accounts="open")
+    await server.start()
+    async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
+        sending = [asyncio.create_task(alice.send("bob", str(n))) for n in range(50)]
+        await bob.next("message")
+        async with asyncio.timeout(5):
+            await server.stop()
+            await alice.gone.wait()
+            await bob.gone.wait()
+        answers = await asyncio.gather(*sending, return_exceptions=True)
+    acked = [a["seq"] for a in answers if isinstance(a, dict) and a["code"] == "200"]
+    assert acked
+    async with serving(store, accounts="open") as server, Peer(server, "bob") as bob:
+        page = await bob.ask("history", {"with": "alice", "limit": 100})
+        assert {m["seq"] for m in page["messages"]} >= set(acked)
