@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from pychat.server.store.records import Appended, NewMessage
-from pychat.server.store.sqlite.client_ids import ClientIds, Place
+from pychat.server.store.sqlite.client_ids import ClientIds
 from pychat.server.store.sqlite.conversations import last_seq
 from pychat.server.store.sqlite.rows import counter
 
@@ -59,7 +59,7 @@ class Appender:
                 key = (sender, client_id)
                 taken = unsettled.get(key) or settled.get(key)
                 if taken is not None:
-                    answers.append(Appended(taken.conversation, taken.seq, taken.sent_at, True))
+                    answers.append(Appended(taken[0], taken[1], taken[2], duplicate=True))
                     continue
             seq = last_seqs.get(conversation)
             if seq is None:
@@ -68,7 +68,7 @@ class Appender:
             number += 1
             sent_at = message.sent_at
             if client_id is not None:
-                unsettled[key] = Place(conversation, seq, sent_at, number)
+                unsettled[key] = (conversation, seq, sent_at, number)
             rows.append((conversation, seq, number, sender, client_id, sent_at, message.data))
             log.append((number, conversation, seq))
             answers.append(Appended(conversation, seq, sent_at))

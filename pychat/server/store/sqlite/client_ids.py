@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain, islice
-from typing import NamedTuple
 
 from pychat.server.store.sqlite.rows import counter, set_counter
 
@@ -17,21 +16,15 @@ LOOKUP_CHUNK = 64
 Key = tuple[int, bytes]
 """The sender and its client id."""
 
-
-class Place(NamedTuple):
-    """Where the message is; ``number`` is 0 if it came from the table."""
-
-    conversation: int
-    seq: int
-    sent_at: int
-    number: int
+Place = tuple[int, int, int, int]
+"""Where its message is: conversation, seq, time sent, number (0 if it came from the table)."""
 
 
 def _lookup(count: int) -> str:
     return (
         f"WITH wanted (sender, client_id) AS (VALUES {', '.join(['(?, ?)'] * count)})"
         " SELECT taken.sender, taken.client_id, message.conversation, message.seq,"
-        " message.sent_at, 0 FROM wanted"
+        " message.sent_at FROM wanted"
         " CROSS JOIN client_id AS taken USING (sender, client_id)"
         " CROSS JOIN message USING (conversation, seq)"
     )
@@ -59,19 +52,23 @@ class ClientIds:
                 " WHERE number > ? AND client_id IS NOT NULL ORDER BY number",
                 (counter(connection, "client_id_number"),),
             )
-            self._unsettled = {(row[0], row[1]): Place(*row[2:]) for row in rows}
+            self._unsettled = {
+                (sender, client_id): (conversation, seq, sent_at, number)
+                for sender, client_id, conversation, seq, sent_at, number in rows
+            }
         return self._unsettled
 
     def settled(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Place]:
         """Those of the keys that are in the table."""
-        found = {}
+        found: dict[Key, Place] = {}
         start = 0
         while start < len(keys):
             left = len(keys) - start
             count = next(count for count in _LOOKUPS if count <= left)
             wanted = tuple(chain.from_iterable(keys[start : start + count]))
-            for row in connection.execute(_LOOKUPS[count], wanted):
-                found[row[0], row[1]] = Place(*row[2:])
+            for sender, client_id, *place in connection.execute(_LOOKUPS[count], wanted):
+                conversation, seq, sent_at = place
+                found[sender, client_id] = (conversation, seq, sent_at, 0)
             start += count
         return found
 
@@ -91,9 +88,9 @@ class ClientIds:
             return False
         connection.executemany(
             "INSERT OR IGNORE INTO client_id VALUES (?, ?, ?, ?)",
-            sorted((*key, place.conversation, place.seq) for key, place in oldest),
+            sorted((*key, *place[:2]) for key, place in oldest),
         )
-        set_counter(connection, "client_id_number", oldest[-1][1].number)
+        set_counter(connection, "client_id_number", oldest[-1][1][3])
         for key, _ in oldest:
             del unsettled[key]
         return bool(unsettled)

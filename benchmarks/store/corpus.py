@@ -1,0 +1,112 @@
+"""A chat of any size for the store's benchmarks: users, conversations, words as people use them."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect
+from collections.abc import Iterator
+from itertools import accumulate
+from uuid import UUID
+
+from pychat.server.store import Store
+from pychat.server.store.records import Account, NewMessage
+
+VOCABULARY = 50_000
+SYLLABLES = [
+    c + v
+    for c in [
+        "b",
+        "c",
+        "d",
+        "f",
+        "g",
+        "h",
+        "k",
+        "l",
+        "m",
+        "n",
+        "p",
+        "r",
+        "s",
+        "t",
+        "v",
+        "w",
+        "th",
+        "st",
+        "tr",
+        "ch",
+    ]
+    for v in "aeiou"
+]
+BATCH = 2_000
+
+
+class Corpus:
+    """Every tenth message goes to ALL, the others to pairs; every fifth is Korean. Words follow
+    Zipf's law. ``users`` and pairs grow with the messages: 100 messages a pair."""
+
+    def __init__(self, messages: int) -> None:
+        self.messages = messages
+        self.random = random.Random(42)
+        self.words = self._words(lambda: "".join(self._some(SYLLABLES, 1, 4)))
+        hangul = [chr(c) for c in range(0xAC00, 0xAC00 + 11_172, 37)]
+        self.korean = self._words(lambda: "".join(self._some(hangul, 1, 4)))
+        self._weights = list(accumulate(1 / (rank + 2) for rank in range(VOCABULARY)))
+        self.accounts: list[Account] = []
+        self.pairs: list[tuple[int, int, int]] = []
+
+    def _some(self, parts: list[str], low: int, high: int) -> list[str]:
+        return self.random.choices(parts, k=self.random.randint(low, high))
+
+    def _words(self, make: object) -> list[str]:
+        assert callable(make)
+        words: dict[str, None] = {}
+        while len(words) < VOCABULARY:
+            words[make()] = None
+        return list(words)
+
+    def word(self, words: list[str]) -> str:
+        """A word, the common ones most often."""
+        return words[bisect(self._weights, self.random.random() * self._weights[-1])]
+
+    def text(self) -> str:
+        words = self.korean if self.random.random() < 0.2 else self.words
+        return " ".join(self.word(words) for _ in range(self.random.randint(2, 18)))
+
+    async def fill(self, store: Store) -> None:
+        users = max(20, min(20_000, self.messages // 500))
+        for n in range(users):
+            self.accounts.append(await store.create_account(f"user{n}", f"User {n}", None, 0))
+        wanted: dict[tuple[int, int], None] = {}
+        # The first user takes part in a tenth of all conversations.
+        while len(wanted) < max(30, self.messages // 100):
+            a = 0 if self.random.random() < 0.1 and len(wanted) < users else None
+            a = self.random.randrange(users) if a is None else a
+            b = self.random.randrange(users)
+            if len(wanted) >= users * (users - 1) // 2:
+                break
+            if a != b:
+                wanted[min(a, b), max(a, b)] = None
+        for a, b in wanted:
+            one, other = self.accounts[a].key, self.accounts[b].key
+            self.pairs.append(((await store.open_pair(one, other)).key, one, other))
+        for batch in self._batches((await store.everyone()).key):
+            await store.append(batch)
+
+    def _batches(self, everyone: int) -> Iterator[list[NewMessage]]:
+        batch = []
+        for n in range(self.messages):
+            if n % 10 == 0:
+                conversation, sender = everyone, self.random.choice(self.accounts).key
+            else:
+                conversation, *pair = self.random.choice(self.pairs)
+                sender = self.random.choice(pair)
+            client_id = UUID(int=self.random.getrandbits(128)).bytes
+            batch.append(
+                NewMessage(conversation, sender, client_id, 1_700_000_000_000 + n, self.text())
+            )
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
