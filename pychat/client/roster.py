@@ -117,12 +117,13 @@ class Roster:
 
     def posted(self, message: Message) -> None:
         """One's own, not yet stored; the conversation may be a new one."""
-        known = self._known.get(message.conversation)
-        if known is None:
-            known = Conversation(name=message.conversation, alias=message.conversation.lstrip("#"))
-        record = structs.replace(known, last=message)
-        self._set(record)
-        self._publish(ConversationChanged(record))
+        self.met(message.conversation)
+        self._change(message.conversation, last=message)
+
+    def met(self, name: str) -> None:
+        """A conversation that the server has not listed yet, if it is that."""
+        if name not in self._known:
+            self._set(Conversation(name=name, alias=name.removeprefix(protocol.ROOM_PREFIX)))
 
     def failed(self, message: Message) -> None:
         """The server refused it."""

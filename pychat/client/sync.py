@@ -236,9 +236,12 @@ class Sync:
         self._heard.add(name)
         log = self._logs.get(name)
         if log is None:
-            self._strangers.setdefault(name, {})[seq] = message
-            self.refresh()
-            return
+            self.refresh()  # who they are, and where one stands with them
+            if seq > 1:
+                self._strangers.setdefault(name, {})[seq] = message
+                return
+            self._roster.met(name)
+            log = self._logs[name] = _Log(0)
         self._roster.heard(message)
         if seq <= log.told:
             return

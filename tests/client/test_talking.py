@@ -1,0 +1,243 @@
+"""Clients on a real server: messages, receipts, presence, rooms, people."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pychat.client import ChatClient, RequestRefused
+from pychat.client.events import ConversationChanged, RoomsChanged
+from pychat.client.models import ConnectionState, Delivery
+from pychat.server.app import ChatServer
+from tests.client.watching import Watcher, started
+from tests.serving import serving
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    async with serving(accounts="open") as server:
+        yield server
+
+
+@pytest.fixture
+async def alice(server: ChatServer) -> AsyncIterator[Watcher]:
+    async with started(ChatClient(server.url, user="alice", password="", alias="Alice A")) as one:
+        await one.state(ConnectionState.ONLINE)
+        yield one
+
+
+@pytest.fixture
+async def bob(server: ChatServer) -> AsyncIterator[Watcher]:
+    async with started(ChatClient(server.url, user="bob", password="")) as one:
+        await one.state(ConnectionState.ONLINE)
+        yield one
+
+
+async def test_send_returns_what_the_server_stored(alice: Watcher, bob: Watcher) -> None:
+    sent = await alice.client.send("bob", "hello")
+    assert (sent.seq, sent.own, sent.delivery) == (1, True, Delivery.SENT)
+    assert sent.id
+    assert sent.sent_at > 1.7e9
+    arrived = await bob.added("hello")
+    assert (arrived.id, arrived.seq, arrived.sent_at) == (sent.id, sent.seq, sent.sent_at)
+    assert (arrived.conversation, arrived.sender, arrived.own) == ("alice", "alice", False)
+
+
+async def test_a_posted_message_is_told_at_once_and_again_when_it_is_stored(
+    alice: Watcher, bob: Watcher
+) -> None:
+    posted = alice.client.post("bob", "soon")
+    assert (posted.seq, posted.delivery) == (0, Delivery.SENDING)
+    assert alice.client.cached_messages("bob") == [posted]
+    assert await alice.added("soon") == posted
+    stored = await alice.changed(client_id=posted.client_id)
+    assert (stored.seq, stored.delivery) == (1, Delivery.SENT)
+    assert [each.text for each in alice.client.cached_messages("bob")] == ["soon"]
+    assert alice.client.status.waiting == 0
+
+
+async def test_delivered_and_read_come_back_to_the_sender(alice: Watcher, bob: Watcher) -> None:
+    await alice.client.send("bob", "did you get it?")
+    await bob.added("did you get it?")
+    await alice.next(ConversationChanged, lambda e: e.conversation.peer_delivered_seq == 1)
+    assert alice.client.cached_messages("bob")[0].delivery is Delivery.DELIVERED
+    conversation = bob.client.conversation("alice")
+    assert conversation is not None
+    assert conversation.unread == 1
+    await bob.client.mark_read("alice", 1)
+    assert bob.client.conversation("alice").unread == 0  # type: ignore[union-attr]  # known above
+    await alice.next(ConversationChanged, lambda e: e.conversation.peer_read_seq == 1)
+    assert alice.client.cached_messages("bob")[0].delivery is Delivery.READ
+
+
+async def test_every_device_has_every_message_once(
+    server: ChatServer, alice: Watcher, bob: Watcher
+) -> None:
+    async with started(ChatClient(server.url, user="alice", password="")) as phone:
+        await phone.state(ConnectionState.ONLINE)
+        for i in range(10):
+            sender = (alice, phone, bob)[i % 3].client
+            await sender.send("alice" if sender is bob.client else "bob", f"{i}")
+        await alice.client.send("bob", "end")
+        expected = [*map(str, range(10)), "end"]
+        await bob.added("end")
+        assert [text for text in bob.texts if text not in ("2", "5", "8")] == [
+            text for text in expected if text not in ("2", "5", "8")
+        ]
+        # One's own are told when they are written, which may be before what was stored earlier.
+        await phone.added("end")
+        assert sorted(phone.texts) == sorted(expected)
+        for device, peer in ((alice, "bob"), (phone, "bob"), (bob, "alice")):
+            cached = device.client.cached_messages(peer)
+            assert [(each.seq, each.text) for each in cached] == list(enumerate(expected, 1))
+        await alice.client.mark_read("bob", 9)
+        await phone.next(ConversationChanged, lambda e: e.conversation.read_seq == 9)
+
+
+async def test_a_message_to_everyone_and_to_oneself_is_shown_once(
+    alice: Watcher, bob: Watcher
+) -> None:
+    await alice.client.send("ALL", "to all")
+    await alice.client.send("alice", "note to self")
+    await alice.client.send("ALL", "to all again")
+    await bob.added("to all again")
+    assert bob.texts == ["to all", "to all again"]
+    for name, texts in (("ALL", ["to all", "to all again"]), ("alice", ["note to self"])):
+        assert [each.text for each in alice.client.cached_messages(name)] == texts
+    await bob.client.send("alice", "end")
+    await alice.added("end")
+    assert alice.texts == ["to all", "note to self", "to all again", "end"]
+
+
+async def test_rooms(alice: Watcher, bob: Watcher) -> None:
+    await alice.client.create_room("tea", "Tea room")
+    created = await bob.next(RoomsChanged)
+    assert [(room.id, room.name, room.owner) for room in created.rooms] == [
+        ("tea", "Tea room", "alice")
+    ]
+    with pytest.raises(RequestRefused) as taken:
+        await bob.client.create_room("tea", "Mine")
+    assert taken.value.code == "409"
+    with pytest.raises(RequestRefused) as outside:
+        await bob.client.send("#tea", "let me in")
+    assert outside.value.code == "403"
+
+    await bob.client.join_room("tea")
+    assert bob.client.conversation("#tea") is not None
+    await bob.client.send("#tea", "anyone?")
+    assert (await alice.added("anyone?")).conversation == "#tea"
+    assert [(room.id, room.member) for room in await bob.client.rooms()] == [("tea", True)]
+
+    await alice.client.rename_room("tea", "Coffee room")
+    await bob.next(ConversationChanged, lambda e: e.conversation.alias == "Coffee room")
+    await bob.client.leave_room("tea")
+    assert bob.client.conversation("#tea") is None
+    await alice.client.delete_room("tea")
+    assert alice.client.conversation("#tea") is None
+    assert await bob.client.rooms() == []
+
+
+async def test_presence_and_typing(server: ChatServer, alice: Watcher, bob: Watcher) -> None:
+    await alice.client.send("bob", "hi")
+    await bob.added("hi")
+    alice.client.typing("bob", True)
+    await bob.next(ConversationChanged, lambda e: e.conversation.typing == ("alice",))
+    alice.client.typing("bob", False)
+    await bob.next(ConversationChanged, lambda e: e.conversation.typing == ())
+    await alice.client.close()
+    gone = await bob.next(ConversationChanged, lambda e: not e.conversation.online)
+    assert gone.conversation.last_seen is not None
+    async with started(ChatClient(server.url, user="alice", password="")):
+        await bob.next(ConversationChanged, lambda e: e.conversation.online)
+
+
+async def test_history_and_search_and_users(alice: Watcher, bob: Watcher) -> None:
+    for i in range(12):
+        await alice.client.send("bob", f"line {i}")
+    newest = await bob.client.history("alice", limit=5)
+    assert ([each.seq for each in newest.messages], newest.has_more) == ([8, 9, 10, 11, 12], True)
+    older = await bob.client.history("alice", before=3)
+    assert ([each.seq for each in older.messages], older.has_more) == ([1, 2], False)
+    found = await bob.client.search("line", conversation="alice", limit=10)
+    assert len(found.messages) == 10
+    rest = await bob.client.search("line", conversation="alice", limit=10, cursor=found.next)
+    assert [each.seq for each in rest.messages] == [2, 1]
+    assert {each.conversation for each in (await alice.client.search("line")).messages} == {"bob"}
+    people = await bob.client.users("ali")
+    assert [(each.id, each.alias, each.online) for each in people] == [("alice", "Alice A", True)]
+
+
+@pytest.mark.parametrize(
+    ("to", "text", "says"),
+    [
+        ("bob", "", "data: must not be empty"),
+        ("bob", "x" * 70_000, "data: must be at most 65536 bytes of UTF-8"),
+        ("", "hi", "recepient: must have 1 to 64 characters"),
+        ("#", "hi", "room: must have 1 to 64 characters"),
+    ],
+)
+async def test_what_may_not_be_sent_at_all_is_refused_before_it_is_kept(
+    alice: Watcher, to: str, text: str, says: str
+) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        alice.client.post(to, text)
+    assert str(refused.value) == says
+    assert alice.client.status.waiting == 0
+
+
+async def test_half_a_surrogate_pair_is_replaced_and_whole_ones_stay(
+    alice: Watcher, bob: Watcher
+) -> None:
+    await alice.client.send("bob", "a\ud800b 👍")
+    assert (await bob.added("a\ufffdb 👍")).seq == 1
+
+
+async def test_a_refused_message_fails_and_can_be_tried_again_or_discarded(
+    server: ChatServer, alice: Watcher
+) -> None:
+    first = alice.client.post("carol", "are you there?")
+    failed = await alice.changed(client_id=first.client_id, delivery=Delivery.FAILED)
+    assert "carol" in failed.error
+    assert alice.client.cached_messages("carol") == [failed]
+    second = alice.client.post("carol", "never mind")
+    await alice.changed(client_id=second.client_id, delivery=Delivery.FAILED)
+    alice.client.discard(second.client_id)
+    async with started(ChatClient(server.url, user="carol", password="")) as carol:
+        await carol.state(ConnectionState.ONLINE)
+        alice.client.retry(first.client_id)
+        await carol.added("are you there?")
+        await alice.changed(client_id=first.client_id, delivery=Delivery.SENT)
+    assert [each.text for each in alice.client.cached_messages("carol")] == ["are you there?"]
+
+
+async def test_what_somebody_blocked_writes_is_not_shown(alice: Watcher, bob: Watcher) -> None:
+    await bob.client.block("alice")
+    await alice.client.send("bob", "unwanted")
+    mine = bob.client.post("alice", "I do not hear you")
+    stored = await bob.changed(client_id=mine.client_id, delivery=Delivery.SENT)
+    assert stored.seq == 2
+    assert "unwanted" not in bob.texts
+    cached = bob.client.cached_messages("alice")
+    assert [(each.seq, each.text, each.removed) for each in cached] == [
+        (1, "", True),
+        (2, "I do not hear you", False),
+    ]
+    await bob.client.unblock("alice")
+    await alice.client.send("bob", "wanted")
+    await bob.added("wanted")
+
+
+async def test_iterators_end_when_the_client_is_closed(server: ChatServer) -> None:
+    client = ChatClient(server.url, user="dora", password="")
+    client.start()
+    events, messages = client.events(), client.messages()
+    readers = [asyncio.ensure_future(anext(each, None)) for each in (events, messages)]
+    await client.close()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*readers)
+        async for _ in events:
+            pass
+    assert client.status.state is ConnectionState.CLOSED
+    await client.close()
