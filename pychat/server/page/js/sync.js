@@ -49,12 +49,22 @@ export class Sync {
     } while (cursor);
     chat.keepOnly(seen);
     for (const conversation of [...chat.conversations.values()]) {
-      if (!seen.has(conversation.name)) continue; // begun here, nothing said yet
-      const wanted = conversation === chat.active || conversation.lastSeq > conversation.deliveredSeq;
+      if (conversation !== chat.active && !seen.has(conversation.name)) continue; // nothing said yet
+      await this.#bringUp(conversation);
+    }
+  }
+
+  /** Fetches what is new in it, if it is open or something undelivered waits. @param {Conversation} conversation */
+  async #bringUp(conversation) {
+    const wanted = conversation === this.#chat.active || conversation.lastSeq > conversation.deliveredSeq;
+    try {
       if (wanted && !conversation.loaded) await this.load(conversation);
       else if (conversation.hasNewer) await this.catchUp(conversation);
-      chat.cursors.received(conversation);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return; // nobody of that name, or not for us: the others go on
     }
+    this.#chat.cursors.received(conversation);
   }
 
   /** The newest page. @param {Conversation} conversation */

@@ -1,0 +1,74 @@
+"""What strangers write is shown, and does nothing."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.e2e.page.chatpage import ChatPage
+from tests.serving import serving
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
+
+HOSTILE = [
+    "<img src=x onerror=\"window.hacked = 'img'\">",
+    "<script>window.hacked = 'script'</script>",
+    "</div></li><h1>out of the bubble</h1>",
+    "javascript:window.hacked='link'",
+    "&lt;b&gt; stays as written &amp;amp;",
+    "w" * 3000,
+    "\u202eevil txt.exe\u2066 and so on",
+    "Z" + "\u0300\u0301\u0302\u0303" * 60,
+    "{{7*7}} ${window.hacked=1} `x`",
+    "\u200b",
+]
+EVIL_ID = '<img src=x onerror="hacked=1">'
+
+
+async def test_hostile_text_is_shown_and_harmless(browser: Browser) -> None:
+    async with serving(limits=False) as server:
+        narrow = {"width": 360, "height": 740}
+        alice = await ChatPage.logged_in(browser, server.url, "alice", viewport=narrow)
+        mallory = await ChatPage.logged_in(browser, server.url, EVIL_ID)
+        await mallory.begin("alice")
+        for text in HOSTILE:
+            await mallory.write(text)
+        await expect(mallory.page.locator(".message .state.sent, .state.delivered")).to_have_count(
+            len(HOSTILE)
+        )
+        await alice.row(EVIL_ID).click()
+        await expect(alice.page.locator(".message")).to_have_count(len(HOSTILE))
+        shown = await alice.page.locator(".message .text").evaluate_all(
+            "nodes => nodes.map(node => node.textContent)"
+        )
+        assert shown == HOSTILE
+        await expect(alice.page.locator("#chat-title")).to_have_text(EVIL_ID)
+        for chat in (alice, mallory):
+            assert await chat.page.evaluate("window.hacked") is None
+            assert await chat.page.locator(".message a, .message img, #messages h1").count() == 0
+            overflow = "document.documentElement.scrollWidth - innerWidth"
+            assert await chat.page.evaluate(overflow) <= 0
+            log = "(log => log.scrollWidth - log.clientWidth)(document.getElementById('log'))"
+            assert await chat.page.evaluate(log) <= 0
+            assert chat.problems == []
+        await alice.close()
+        await mallory.close()
+
+
+async def test_links_only_for_the_web_and_without_a_way_back(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.begin("alice")
+        await alice.write(
+            "see https://example.org/a_(b). and http://example.org/?q=1, not ftp://example.org"
+        )
+        links = alice.page.locator(".message a")
+        await expect(links).to_have_count(2)
+        assert [await link.get_attribute("href") for link in await links.all()] == [
+            "https://example.org/a_(b)",
+            "http://example.org/?q=1",
+        ]
+        for link in await links.all():
+            assert await link.get_attribute("rel") == "noopener noreferrer nofollow"
+            assert await link.get_attribute("target") == "_blank"
+        await alice.close()

@@ -1,0 +1,55 @@
+"""The page's login: claim an id, come back, be refused, log out."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.e2e.page.chatpage import ChatPage
+from tests.serving import serving
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
+
+
+async def test_claims_an_id_stays_logged_in_and_logs_out(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.page.reload()
+        await expect(alice.row("Everyone")).to_be_visible()
+
+        another_tab = await ChatPage.open(alice.page.context, server.url)
+        await expect(another_tab.row("Everyone")).to_be_visible()
+        await another_tab.page.get_by_label("Your account").click()
+        await another_tab.page.get_by_role("button", name="Use another id here").click()
+        await another_tab.log_in("bob")
+        await alice.page.reload()
+        await alice.page.get_by_label("Your account").click()
+        await expect(alice.page.locator("#own-id")).to_have_text("alice")
+
+        await alice.page.get_by_role("button", name="Log out").click()
+        await expect(alice.page.get_by_role("button", name="Log in")).to_be_visible()
+        await alice.page.reload()
+        await expect(alice.page.get_by_label("Id", exact=True)).to_be_focused()
+        assert alice.problems == []
+        await alice.close()
+
+
+async def test_says_inline_why_a_login_was_refused(browser: Browser) -> None:
+    async with serving() as server:
+        owner = await ChatPage.logged_in(browser, server.url, "alice")
+        other = await ChatPage.open(browser, server.url)
+        error = other.page.get_by_role("alert")
+
+        await other.page.get_by_role("button", name="Log in").click()
+        await expect(error).to_contain_text("Enter an id")
+
+        await other.fill_login("alice", "a guess")
+        await expect(error).to_contain_text("password")
+        await expect(other.page.get_by_label("Password", exact=True)).to_be_focused()
+
+        await other.fill_login("ALL")
+        await expect(error).to_contain_text("reserved")
+
+        await other.log_in("bob")
+        await owner.close()
+        await other.close()

@@ -1,0 +1,120 @@
+"""Two pages message each other: states, unread counts, presence, typing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.e2e.page.chatpage import ChatPage
+from tests.serving import serving
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
+
+
+async def test_a_message_goes_from_sent_to_delivered_to_read(browser: Browser) -> None:
+    async with serving() as server:
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        await bob.page.goto("about:blank")  # gone, but still logged in when he comes back
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.begin("bob")
+        await alice.write("are you there?")
+        await alice.expect_state("are you there?", "sent")
+        await expect(alice.page.locator("#chat-subtitle")).to_have_text("offline")
+
+        await bob.page.goto(server.url)
+        await alice.expect_state("are you there?", "delivered")
+        await expect(alice.page.locator("#chat-subtitle")).to_have_text("online")
+        await expect(bob.page).to_have_title("(1) pychat")
+        await expect(bob.row("alice").locator(".badge")).to_contain_text("1")
+
+        await bob.row("alice").click()
+        await alice.expect_state("are you there?", "read")
+        await expect(bob.page).to_have_title("alice · pychat")
+        await expect(bob.row("alice").locator(".badge")).to_have_count(0)
+
+        await bob.composer.press_sequentially("yes")
+        await expect(alice.page.locator("#chat-subtitle")).to_have_text("typing…")
+        await bob.composer.press("Enter")
+        await expect(alice.message("yes")).to_be_visible()
+        await expect(alice.page.locator("#chat-subtitle")).to_have_text("online")
+        await expect(alice.page.locator("#announcer")).to_have_text(re.compile("bob: yes"))
+        await bob.expect_state("yes", "read")
+
+        await bob.close()
+        await expect(alice.page.locator("#chat-subtitle")).to_contain_text("last seen")
+        assert alice.problems == []
+        await alice.close()
+
+
+async def test_nothing_is_read_that_nobody_looks_at(browser: Browser) -> None:
+    async with serving() as server:
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.begin("bob")
+        await alice.write("one")
+        await bob.row("alice").click()
+        await alice.expect_state("one", "read")
+
+        await bob.page.evaluate("document.hasFocus = () => false")
+        await alice.write("two")
+        await alice.expect_state("two", "delivered")
+        await expect(bob.message("two")).to_be_visible()
+        await expect(bob.page).to_have_title("(1) alice · pychat")
+        await expect(bob.page.get_by_text("New messages")).to_be_visible()
+
+        await bob.page.evaluate(
+            "document.hasFocus = () => true; window.dispatchEvent(new Event('focus'))"
+        )
+        await alice.expect_state("two", "read")
+        await expect(bob.page).to_have_title("alice · pychat")
+        await alice.close()
+        await bob.close()
+
+
+async def test_a_message_to_nobody_says_so_and_can_be_dropped(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.begin("nobody-at-all")
+        await alice.write("hello?")
+        await alice.expect_state("hello?", "failed")
+        await expect(alice.message("hello?")).to_contain_text("Not sent")
+        await alice.page.get_by_role("button", name="Discard").click()
+        await expect(alice.message("hello?")).to_have_count(0)
+
+        await alice.write("x" * 65_537)
+        await expect(alice.page.locator("#composer-error")).to_contain_text("Too long")
+        await alice.close()
+
+
+async def test_rooms_and_everyone(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        await alice.page.get_by_label("Rooms: make or join one").click()
+        await alice.page.get_by_label("A new room").fill("Book club")
+        await alice.page.get_by_role("button", name="Make it").click()
+        await expect(alice.page.get_by_role("heading", name="Book club")).to_be_visible()
+
+        hits = await bob.find("book")
+        await hits.filter(has_text="Book club").click()
+        await bob.write("hello readers")
+        await expect(alice.message("hello readers")).to_be_visible()
+        await expect(alice.message("hello readers").locator(".sender")).to_have_text("bob")
+
+        await bob.row("Everyone").click()
+        await bob.write("hello all")
+        await expect(bob.message("hello all")).to_have_count(1)
+        await alice.row("Everyone").click()
+        await expect(alice.message("hello all")).to_have_count(1)
+
+        await alice.row("Book club").click()
+        await alice.page.get_by_label("More").click()
+        await alice.page.get_by_role("button", name="Delete for all…").click()
+        await alice.page.get_by_role("button", name="Delete", exact=True).click()
+        await expect(alice.row("Book club")).to_have_count(0)
+        await expect(bob.row("Book club")).to_have_count(0)
+        assert alice.problems == bob.problems == []
+        await alice.close()
+        await bob.close()
