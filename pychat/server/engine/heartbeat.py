@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
 
@@ -46,12 +46,12 @@ class Deadlines(Generic[T]):
         return len(self._due)
 
 
-class Wheel(Generic[T]):
+class Wheel:
     """Turns regularly and calls what is due; at rest while nothing waits."""
 
     def __init__(self, tick: float) -> None:
         self._tick = tick
-        self._queues: list[tuple[Deadlines[T], Callable[[T], None]]] = []
+        self._queues: list[tuple[Deadlines[Any], Callable[[Any], None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 

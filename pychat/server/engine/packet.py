@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import Final, NamedTuple
 
 import msgspec
@@ -103,13 +104,25 @@ class BinaryPacket:
             self._frame4 = binary_frame(self.data)
         return self._frame4
 
-    @property
-    def base64(self) -> bytes:
-        """The data, for a polling payload of text."""
-        return b64encode(self.data)
+    def base64(self, protocol: int) -> bytes:
+        """As text, where only text may travel."""
+        return (b"b4" if protocol == 3 else b"b") + b64encode(self.data)
 
 
 AnyPacket = Packet | BinaryPacket
+
+
+def read_base64(packet: str, protocol: int) -> bytes:
+    """The data of a binary message that came as text. Raises MalformedPacket."""
+    start = 1
+    if protocol == 3:
+        if packet[1:2] != MESSAGE:
+            raise MalformedPacket("only messages are binary")
+        start = 2
+    try:
+        return b64decode(packet[start:], validate=True)
+    except (binascii.Error, ValueError):
+        raise MalformedPacket("not base64") from None
 
 
 def _escape(text: str) -> bytes:

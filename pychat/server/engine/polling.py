@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from pychat.server.engine.packet import MalformedPacket
 from pychat.server.engine.payload import (
+    Received,
     decode_jsonp,
     decode_v4,
     encode_jsonp,
@@ -88,7 +90,7 @@ class Polls:
             body = encode_v4(packets)
         else:
             script = request.query.get("j")
-            base64 = script is not None or request.query.get("b64") in ("1", "true")
+            base64 = script is not None or session.handshake.base64
             body, binary = encode_v3(packets, base64=base64)
             if script is not None:
                 headers, body = _SCRIPT, encode_jsonp(body, _digits(script))
@@ -120,6 +122,7 @@ class Polls:
     def _receive(
         self, session: Session, polling: Polling, request: web.Request, body: bytes
     ) -> None:
+        packets: Iterator[Received]
         if polling.decoder is None:
             packets = decode_v4(body)
         elif "j" in request.query:

@@ -23,10 +23,11 @@ from pychat.server.engine.session import (
     Polling,
     Session,
 )
-from pychat.server.engine.takeover import NotAWebSocket, accept_key, take_over
+from pychat.server.engine.takeover import NotAWebSocket, Taken, accept_key, take_over
 from pychat.server.engine.websocket import Flusher, WebSocket
 
 _SHUTDOWN_TIMEOUT: Final = 2.0
+_CLOSE_TIMEOUT: Final = 2.0
 _TRANSPORTS: Final = ("polling", "websocket")
 
 
@@ -71,12 +72,13 @@ class EngineServer:
         self._sockets_gone: asyncio.Event | None = None
 
         tick = min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20))
-        self.wheel: Wheel[Session] = Wheel(tick)
+        self.wheel = Wheel(tick)
         self._pings = self.wheel.add(ping_interval, self._ping)
         self._pongs = self.wheel.add(ping_timeout, self._timed_out)
         self._client_pings = self.wheel.add(ping_interval + ping_timeout, self._timed_out)
         self._upgrades = self.wheel.add(upgrade_timeout, self._end_probe)
         self._lingering = self.wheel.add(ping_interval + ping_timeout, self._forget)
+        self._closes = self.wheel.add(_CLOSE_TIMEOUT, _abort)
         self._sweep = self.wheel.add(1.0, self._sweep_polls)
 
     def attach(self, app: web.Application) -> None:
@@ -103,7 +105,7 @@ class EngineServer:
             )
         except ConnectionResetError:
             response = web.Response(status=400)
-        if origin is not None and allowed and not response.prepared:
+        if origin is not None and allowed and not isinstance(response, Taken):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
             response.headers[hdrs.VARY] = "Origin"
@@ -133,6 +135,7 @@ class EngineServer:
         if request.method == hdrs.METH_GET:
             if polling.ended:
                 raise bad_request()
+            self._start_sweep(session)
             response = await self._polls.get(session, polling, request)
             if polling.ended:
                 self._forget(session)
@@ -156,10 +159,11 @@ class EngineServer:
         if transport == "websocket":
             accept = _accept_key(request)
             session = self._new_session(request, protocol)
-            socket = self._take(session, request, accept, probing=False)
+            socket, taken = self._take(session, request, accept, probing=False)
             session.carrier = socket
             self._start(session, upgrades=[])
-            return socket.taken
+            taken.feed_early()
+            return taken
         session = self._new_session(request, protocol)
         session.polling = Polling(protocol)
         self._start(session, upgrades=["websocket"] if self._allow_upgrades else [])
@@ -172,6 +176,7 @@ class EngineServer:
             b"\r\n".join(b"%b: %b" % header for header in request.raw_headers),
             request.query_string,
             self._proxies.client(address, request.headers),
+            base64=request.query.get("b64") in ("1", "true"),
         )
         return Session(secrets.token_urlsafe(15), protocol, handshake, self._layer, self)
 
@@ -187,25 +192,21 @@ class EngineServer:
         session.send(Packet(OPEN.encode() + json.dumps(handshake, separators=(",", ":")).encode()))
         self.wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
         self._layer.opened(session)
-        if session.polling is not None:
-            self._start_sweep(session)
 
     # --- websockets
 
     def _take(
         self, session: Session, request: web.Request, accept: str, *, probing: bool
-    ) -> WebSocket:
-        socket = WebSocket(
-            session, self._flusher, self._max_payload, self._socket_ended, probing=probing
-        )
+    ) -> tuple[WebSocket, Taken]:
+        socket = WebSocket(session, self._flusher, self._max_payload, self, probing=probing)
         self._sockets.add(socket)
         try:
-            socket.taken = take_over(request, accept, socket, self._max_payload)
+            taken = take_over(request, accept, socket, self._max_payload)
         except BaseException:
             self._sockets.discard(socket)
             raise
         socket.start()
-        return socket
+        return socket, taken
 
     def _probe(self, session: Session, request: web.Request) -> web.StreamResponse:
         if (
@@ -217,29 +218,41 @@ class EngineServer:
         ):
             raise bad_request()
         accept = _accept_key(request)
-        socket = self._take(session, request, accept, probing=True)
+        socket, taken = self._take(session, request, accept, probing=True)
         self._probes[session] = socket
         self.wheel.start(self._upgrades, session)
-        return socket.taken
+        taken.feed_early()
+        return taken
 
-    def _socket_ended(self, socket: WebSocket) -> None:
-        """The connection is gone, or the probe is over: the session has upgraded."""
+    def closing(self, socket: WebSocket) -> None:
+        """It has sent its close."""
+        self._stop_probing(socket)
+        self.wheel.start(self._closes, socket)
+
+    def gone(self, socket: WebSocket) -> None:
+        """Its connection has ended."""
+        self._stop_probing(socket)
+        self._closes.stop(socket)
+        self._sockets.discard(socket)
+        if not self._sockets and self._sockets_gone is not None:
+            self._sockets_gone.set()
+
+    def upgraded(self, socket: WebSocket) -> None:
+        """It is its session's transport now."""
+        self._stop_probing(socket)
+
+    def _stop_probing(self, socket: WebSocket) -> None:
         if self._probes.get(socket.session) is socket:
             del self._probes[socket.session]
             self._upgrades.stop(socket.session)
             polling = socket.session.polling
             if polling is not None:
                 polling.upgrading = False
-        if socket.transport.is_closing():
-            self._sockets.discard(socket)
-            if not self._sockets and self._sockets_gone is not None:
-                self._sockets_gone.set()
 
     def _end_probe(self, session: Session) -> None:
         socket = self._probes.get(session)
         if socket is not None:
             socket.close()
-            self._socket_ended(socket)
 
     # --- heartbeat
 
@@ -251,12 +264,12 @@ class EngineServer:
         else:
             self.wheel.start(self._client_pings, session)
 
-    def ended(self, session: Session) -> None:
+    def ended(self, session: Session, *, lingers: bool) -> None:
         """Nothing is expected of it any more, but the poll that fetches its last packet."""
         for queue in (self._pings, self._pongs, self._client_pings):
             queue.stop(session)
         self._end_probe(session)
-        if session.polling is not None:
+        if lingers:
             self.wheel.start(self._lingering, session)
         else:
             self.sessions.pop(session.sid, None)
@@ -301,6 +314,10 @@ class EngineServer:
                     socket.abort()
         self.wheel.stop()
         self.sessions.clear()
+
+
+def _abort(socket: WebSocket) -> None:
+    socket.abort()
 
 
 def _accept_key(request: web.Request) -> str:

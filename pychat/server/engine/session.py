@@ -14,7 +14,9 @@ from pychat.server.engine.packet import (
     PONG,
     UPGRADE,
     AnyPacket,
+    MalformedPacket,
     Packet,
+    read_base64,
 )
 from pychat.server.engine.payload import DecoderV3
 
@@ -55,7 +57,8 @@ class Heartbeat(Protocol):
     def answered(self, session: Session) -> None:
         """Engine.IO 4: a pong has come. 3: a ping has."""
 
-    def ended(self, session: Session) -> None: ...
+    def ended(self, session: Session, *, lingers: bool) -> None:
+        """It is over; it lingers until a poll has fetched its last packet."""
 
 
 class Carrier(Protocol):
@@ -76,6 +79,7 @@ class Handshake:
     head: bytes
     query: str
     remote_address: str
+    base64: bool = False
 
 
 class Session:
@@ -129,6 +133,13 @@ class Session:
         elif kind == PING and self.protocol == 3:
             self.heartbeat.answered(self)
             self.send(Packet(b"3" + packet[1:].encode()))
+        elif kind == "b":
+            try:
+                data = read_base64(packet, self.protocol)
+            except MalformedPacket:
+                self.end(PARSE_ERROR)
+            else:
+                self.layer.binary(self, data)
         elif kind == CLOSE:
             self.end(TRANSPORT_CLOSE)
         elif kind not in (NOOP, UPGRADE) or len(packet) != 1:
@@ -159,7 +170,7 @@ class Session:
         if not self.open:
             return
         self.open = False
-        self.heartbeat.ended(self)
+        self.heartbeat.ended(self, lingers=by_server and self.polling is not None)
         if self.carrier is not None:
             if reason in (PING_TIMEOUT, SLOW_CONSUMER):
                 self.carrier.abort()

@@ -40,7 +40,6 @@ class Frames(WSListener):
     """Gets the frames; ``failed`` when the bytes are no frames of a client (RFC 6455)."""
 
     transport: asyncio.Transport
-    taken: Taken
 
     def failed(self, code: int) -> None:
         """The parser has given up; ``code`` is the close code that says why."""
@@ -71,7 +70,8 @@ def accept_key(request: web.BaseRequest) -> str:
 def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: int) -> Taken:
     """Answers 101 and feeds ``frames`` from now on. Raises ConnectionResetError.
 
-    Nothing of aiohttp stays with the connection; its runner no longer knows it.
+    Nothing of aiohttp stays with the connection; its runner no longer knows it. What came in
+    the same segment as the request waits for ``feed_early``.
     """
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -92,26 +92,42 @@ def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: 
     old.connection_lost(None)
     if paused:
         transport.resume_reading()
-    while tail:
-        # What came in the same segment as the request.
-        buffer = protocol.get_buffer(-1)
-        part, tail = tail[: len(buffer)], tail[len(buffer) :]
-        buffer[: len(part)] = part
-        protocol.buffer_updated(len(part))
-    return Taken()
+    return Taken(protocol, tail)
 
 
 def renew_parser(frames: Frames, max_frame: int) -> None:
-    """A fresh parser, between two frames: a read buffer that has grown never shrinks."""
-    if not frames.transport.is_closing():
-        frames.transport.set_protocol(_parser(frames, max_frame))
+    """A fresh parser, as a read buffer that has grown never shrinks.
+
+    Called from the callback of a frame behind which the buffer is empty.
+    """
+    transport = frames.transport
+    old = transport.get_protocol()
+    transport.set_protocol(_parser(frames, max_frame))
+    # The old one is still on the stack, and nothing else keeps it.
+    asyncio.get_running_loop().call_soon(_drop, old)
+
+
+def _drop(protocol: object) -> None:
+    return None
 
 
 class Taken(web.StreamResponse):
     """What aiohttp gets as the response: nothing is left to write."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: Any, early: bytes) -> None:
         super().__init__(status=101)
+        self._protocol = protocol
+        self._early = early
+
+    def feed_early(self) -> None:
+        """Hands over what the client sent before it had the answer. To be called at once."""
+        early, protocol = self._early, self._protocol
+        self._early, self._protocol = b"", None
+        while early:
+            buffer = protocol.get_buffer(-1)
+            part, early = early[: len(buffer)], early[len(buffer) :]
+            buffer[: len(part)] = part
+            protocol.buffer_updated(len(part))
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from picows import WSFrame, WSMsgType, WSTransport
 
 from pychat.server.engine.frame import close_frame, pong_frame
-from pychat.server.engine.packet import AnyPacket
+from pychat.server.engine.packet import AnyPacket, BinaryPacket, Packet
 from pychat.server.engine.session import (
     MAX_WAITING,
     PARSE_ERROR,
@@ -19,6 +20,8 @@ from pychat.server.engine.session import (
     Session,
 )
 from pychat.server.engine.takeover import Frames, renew_parser
+
+logger = logging.getLogger("pychat.engine")
 
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
@@ -32,7 +35,19 @@ _INVALID_TEXT: Final = 1007
 _TOO_BIG: Final = 1009
 
 _LARGE_FRAME: Final = 64 * 1024
-_CLOSE_TIMEOUT: Final = 2.0
+
+
+class Owner(Protocol):
+    """Who keeps the sockets."""
+
+    def closing(self, socket: WebSocket) -> None:
+        """It has sent a close, and is to be aborted if it does not go."""
+
+    def gone(self, socket: WebSocket) -> None:
+        """Its connection has ended."""
+
+    def upgraded(self, socket: WebSocket) -> None:
+        """It probes no more: it is the session's transport."""
 
 
 class Flusher:
@@ -54,7 +69,10 @@ class Flusher:
         # A callback of one socket may add others: they go into the next list.
         sockets, self._waiting = self._waiting, []
         for socket in sockets:
-            socket.flush()
+            try:
+                socket.flush()
+            except Exception:
+                logger.exception("a websocket was not written")
 
 
 class WebSocket(Frames):
@@ -68,7 +86,7 @@ class WebSocket(Frames):
         session: Session,
         flusher: Flusher,
         max_payload: int,
-        ended: Callable[[WebSocket], None],
+        owner: Owner,
         *,
         probing: bool,
     ) -> None:
@@ -77,7 +95,7 @@ class WebSocket(Frames):
         self._probed = False
         self._flusher = flusher
         self._max_payload = max_payload
-        self._ended = ended
+        self._owner = owner
         self._frames: list[bytes] = []
         self._written: list[Callable[[], None]] = []
         self._closing = False
@@ -91,12 +109,18 @@ class WebSocket(Frames):
         """Into this turn's write."""
         if self._closing:
             return
+        session = self.session
+        if isinstance(packet, BinaryPacket) and session.handshake.base64:
+            packet = Packet(packet.base64(session.protocol))
+        self._queue(packet.frame_for(session.protocol))
+        if written is not None:
+            self._written.append(written)
+
+    def _queue(self, frame: bytes) -> None:
         frames = self._frames
         if not frames:
             self._flusher.add(self)
-        frames.append(packet.frame_for(self.session.protocol))
-        if written is not None:
-            self._written.append(written)
+        frames.append(frame)
 
     def flush(self) -> None:
         """Writes what waits. Does nothing on a transport that is gone."""
@@ -116,7 +140,7 @@ class WebSocket(Frames):
             callback()
 
     def close(self, code: int = _OK) -> None:
-        """Writes what waits, then a close; the client has 2 s to answer it."""
+        """Writes what waits, then a close; the client has some time to answer it."""
         if self._closing:
             return
         if not self._stalled:
@@ -126,7 +150,7 @@ class WebSocket(Frames):
         if transport.is_closing():
             return
         transport.write(close_frame(code))
-        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, transport.abort)
+        self._owner.closing(self)
 
     def abort(self) -> None:
         """At once, whatever waits."""
@@ -157,21 +181,20 @@ class WebSocket(Frames):
             else:
                 self.session.receive(text)
         elif kind is _PING:
-            self.transport.write(pong_frame(frame.get_payload_as_bytes()))
+            self._queue(pong_frame(frame.get_payload_as_bytes()))
         elif kind is _CLOSE:
             self._peer_closed(frame.get_payload_as_bytes()[:2])
         elif kind in (_TEXT, _BINARY, _CONTINUATION):
             self._part(kind, frame.get_payload_as_bytes(), last=bool(frame.fin))
         if frame.payload_size > _LARGE_FRAME and not frame.tail_size and not self._closing:
-            # Not now: picows still works on the buffer that it would lose.
-            asyncio.get_running_loop().call_soon(self._renew)
+            renew_parser(self, self._max_payload)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
         self._closing = True
         self._frames = []
         self._written = []
-        self._ended(self)
+        self._owner.gone(self)
         if not self.probing:
             self.session.end(TRANSPORT_CLOSE)
 
@@ -192,9 +215,6 @@ class WebSocket(Frames):
     def start(self) -> None:
         """The transport is there: bound what may wait in it."""
         self.transport.set_write_buffer_limits(high=MAX_WAITING, low=MAX_WAITING - 1)
-
-    def _renew(self) -> None:
-        renew_parser(self, self._max_payload)
 
     def _peer_closed(self, code: bytes) -> None:
         # Its code back; picows has checked it. An empty close is answered as a normal one.
@@ -251,7 +271,7 @@ class WebSocket(Frames):
             polling.begin_upgrade()
         elif text == "5" and self._probed:
             self.probing = False
-            self._ended(self)
+            self._owner.upgraded(self)
             self.session.upgrade(self)
         else:
             self.close(_PROTOCOL_ERROR)

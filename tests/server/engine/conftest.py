@@ -1,0 +1,119 @@
+"""A server on a free port whose handler writes down what happens, and clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pychat.server.engine import Connection, SocketServer, encode_event
+
+
+class Recorder:
+    """Echoes events, acknowledges with the payload, and lets tests wait for what happened."""
+
+    def __init__(self) -> None:
+        self.connections: list[Connection] = []
+        self.events: list[tuple[str, Any]] = []
+        self.reasons: list[str] = []
+        self._changed = asyncio.Event()
+
+    def connected(self, connection: Connection) -> None:
+        self.connections.append(connection)
+        self._changed.set()
+
+    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+        self.events.append((event, json.loads(payload)))
+        self._changed.set()
+        if event == "fail":
+            raise RuntimeError("as the test asked")
+        if event == "leave":
+            connection.close()
+        elif ack_id is not None:
+            connection.acknowledge(ack_id, payload)
+        else:
+            connection.send(encode_event(event, payload))
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        self.reasons.append(reason)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[Recorder], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition(self):
+                self._changed.clear()
+                await self._changed.wait()
+
+
+class Running:
+    """One server, its handler, and an HTTP client."""
+
+    def __init__(self, server: SocketServer, handler: Recorder, port: int) -> None:
+        self.server = server
+        self.handler = handler
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/socket.io/"
+        self.http = aiohttp.ClientSession()
+
+    async def get(self, query: str, **kwargs: Any) -> tuple[int, str]:
+        async with self.http.get(f"{self.url}?{query}", **kwargs) as response:
+            return response.status, await response.text()
+
+    async def post(self, query: str, body: str | bytes, **kwargs: Any) -> tuple[int, str]:
+        async with self.http.post(f"{self.url}?{query}", data=body, **kwargs) as response:
+            return response.status, await response.text()
+
+    async def open_polling(self, protocol: int = 4, extra: str = "") -> str:
+        """A session that has joined ``/``; the query of its requests."""
+        query = f"EIO={protocol}&transport=polling{extra}"
+        _, body = await self.get(query)
+        sid = re.search(r'sid\\?":\\?"([\w-]+)', body)
+        assert sid
+        query += f"&sid={sid[1]}"
+        if protocol == 4:
+            assert await self.post(query, "40") == (200, "ok")
+            _, body = await self.get(query)
+            assert body.startswith("40{")
+        return query
+
+    async def open_websocket(self, protocol: int = 4) -> aiohttp.ClientWebSocketResponse:
+        """A websocket whose session has joined ``/``."""
+        ws = await self.http.ws_connect(f"{self.url}?EIO={protocol}&transport=websocket")
+        assert (await ws.receive_str())[0] == "0"
+        if protocol == 4:
+            await ws.send_str("40")
+        assert (await ws.receive_str()).startswith("40")
+        return ws
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts servers; options are those of SocketServer, and ``ssl``."""
+    running: list[tuple[Running, web.AppRunner]] = []
+
+    async def start(*, ssl: Any = None, **options: Any) -> Running:
+        handler = Recorder()
+        server = SocketServer(handler, **options)
+        app = web.Application()
+        server.attach(app)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl)
+        await site.start()
+        port = runner.addresses[0][1]
+        running.append((Running(server, handler, port), runner))
+        return running[-1][0]
+
+    yield start
+    for server, runner in running:
+        await server.http.close()
+        await runner.cleanup()

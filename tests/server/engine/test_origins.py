@@ -1,0 +1,69 @@
+"""Who may connect, and whose address it is."""
+
+import logging
+
+import pytest
+
+from pychat.server.engine.origins import Origins, Proxies
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        (None, "chat.example", True),
+        ("http://chat.example", "chat.example", True),
+        ("http://chat.example:80", "chat.example", True),
+        ("https://chat.example", "chat.example", True),
+        ("http://CHAT.example", "chat.example", True),
+        ("http://chat.example:8080", "chat.example", False),
+        ("http://chat.example", "chat.example:3000", False),
+        ("http://evil.example", "chat.example", False),
+        ("http://chat.example.evil.example", "chat.example", False),
+        ("null", "chat.example", False),
+        ("", "chat.example", False),
+        ("http://[bad", "chat.example", False),
+        ("http://localhost:3000", "127.0.0.1:3000", True),
+        ("http://[::1]:3000", "localhost:3000", True),
+        ("http://localhost:8000", "127.0.0.1:3000", False),
+        ("http://localhost:3000", "chat.example:3000", False),
+        ("https://friend.example", "chat.example", True),
+        ("http://friend.example", "chat.example", False),
+    ],
+)
+def test_own_origin_and_named_ones(origin: str | None, host: str, allowed: bool) -> None:
+    origins = Origins(["https://friend.example/"], "--cors-origin {}")
+    assert origins.allows(origin, "http", host) is allowed
+
+
+def test_every_origin_only_when_asked_for() -> None:
+    assert Origins("*", "").allows("http://evil.example", "http", "chat.example")
+    assert Origins(["*"], "").allows("null", "http", "chat.example")
+
+
+def test_a_refusal_is_logged_once_with_what_would_allow_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    origins = Origins([], "--cors-origin {}")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            origins.allows("http://other.example:8000", "http", "chat.example")
+    assert len(caplog.records) == 1
+    assert "--cors-origin http://other.example:8000" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("9.9.9.9", "1.2.3.4", "9.9.9.9"),
+        ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "1.2.3.4, garbage", "10.0.0.1"),
+        ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_forwarded_for_is_believed_of_trusted_proxies(
+    peer: str, forwarded: str, client: str
+) -> None:
+    proxies = Proxies(["10.0.0.0/8"])
+    assert proxies.client(peer, {"X-Forwarded-For": forwarded}) == client
