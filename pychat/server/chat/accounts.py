@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pychat.protocol import Code, Login, ProtocolError, canonical_id
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.passwords import Passwords
+from pychat.server.chat.passwords import Passwords, Turns
 from pychat.server.store.base import AlreadyExists, Store
 from pychat.server.store.records import Account, LoginSession
 
@@ -43,6 +43,7 @@ class Accounts:
         self.mode: AccountsMode = mode
         self._limiter = limiter
         self._passwords = Passwords()
+        self._turns = Turns()
 
     def close(self) -> None:
         self._passwords.close()
@@ -55,7 +56,8 @@ class Accounts:
         elif login.token:
             entered = await self._by_token(login)
         else:
-            entered = Entered(await self._by_password(login, address))
+            async with self._turns.turn(address):
+                entered = Entered(await self._by_password(login, address))
         if entered.account.disabled:
             raise ProtocolError(Code.FORBIDDEN, "this id is disabled", field="id")
         if wants_token and not entered.token and self.mode != "open":

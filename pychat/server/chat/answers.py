@@ -48,7 +48,7 @@ class Answers:
         if ack_id is not None:
             session.connection.acknowledge(ack_id, SUCCESS)
 
-    def respond(self, session: Session, command: str, code: Code, message: str) -> None:
+    def respond(self, session: Session, command: str, code: str, message: str) -> None:
         """One of the few constant ``response`` events, encoded once."""
         key = (command, code, message)
         packet = self._responses.get(key)

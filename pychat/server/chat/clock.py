@@ -11,12 +11,13 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(milliseconds: int) -> str:
     """``2026-11-23T01:36:00.000Z``."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_to_the_second(seconds)}.{rest:03d}Z"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _to_the_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

@@ -82,10 +82,16 @@ class Cursors:
 
     def written(self, pair: Pair, user: User, seq: int) -> None:
         """A message has been written to a client of the original protocol."""
-        member = pair.cursors.get(user.key)
-        if member is not None and member.delivered_seq >= seq:
+        move = self._pairs.get((pair.key, user.key))
+        if move is not None:
+            # On the path of every message to such a client: what is kept later updates the rest.
+            if seq > move.delivered_seq:
+                move.delivered_seq = seq
+            move.sessions.add(None)
             return
-        self._move(pair, user, member, "delivered", seq, None)
+        member = pair.cursors.get(user.key)
+        if member is None or seq > member.delivered_seq:
+            self._move(pair, user, member, "delivered", seq, None)
 
     def close(self) -> set[asyncio.Task[None]]:
         """No more is written; the tasks that are left."""
@@ -227,20 +233,30 @@ class Cursors:
                 self._failed(moves, others)
                 raise
             for move, kept in zip(moves, memberships, strict=False):
-                move.conversation.cursors.setdefault(
-                    kept.account, Member(kept.first_seq, kept.delivered_seq, kept.read_seq)
+                member = move.conversation.cursors.setdefault(
+                    kept.account, Member(kept.first_seq, 0, 0)
                 )
+                member.delivered_seq = max(member.delivered_seq, kept.delivered_seq)
+                member.read_seq = max(member.read_seq, kept.read_seq)
                 self._kept(move)
 
     def _failed(self, moves: list[_Move], others: list[_Move]) -> None:
         refusal = ProtocolError(
             Code.UNAVAILABLE, "the cursor could not be stored: try again", retry_after=1.0
         )
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(OTHER_SECONDS, self._start_flush, False)
         for move in moves:
             # What is at hand is ahead of what is kept: read it again.
             move.conversation.cursors.pop(move.user.key, None)
             for session, ack_id, kind in move.waiting:
                 self._answers.refuse(session, kind, ack_id, refusal)
+            if None in move.sessions:
+                # Written to a client that cannot be asked to say so again.
+                self._move(
+                    move.conversation, move.user, None, "delivered", move.delivered_seq, None
+                )
         for move in others:
             self._move(move.conversation, move.user, None, "delivered", move.delivered_seq, None)
             if move.read_seq:

@@ -36,6 +36,11 @@ MAX_CHARACTERS_WAITING = 64 * 1024 * 1024
 DELIVERED = "delivered"
 STORED = "stored: the recepient is offline and gets it at the next login"
 
+# Enum members cost a look-up each time: once is enough for what every message needs.
+_MESSAGE = Event.MESSAGE.value
+_DONE = Code.DONE.value
+_STORED = Code.STORED.value
+
 _Pending = tuple[Session, User, Conversation, ClientMessage, int | None]
 
 
@@ -106,6 +111,8 @@ class Delivery:
             self._in_flight = len(new)
             try:
                 appended = await self._store.append(new)
+                if len(appended) != len(new):
+                    raise RuntimeError(f"the store answered for {len(appended)}")
             except StoreError as error:
                 log.error("%d messages could not be stored: %s", len(new), error)
                 refusal = ProtocolError(
@@ -131,7 +138,7 @@ class Delivery:
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
     def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
-        for entry, where in zip(pending, appended, strict=True):
+        for entry, where in zip(pending, appended, strict=False):
             try:
                 self._deliver(entry, where)
             except Exception:
@@ -140,77 +147,62 @@ class Delivery:
 
     def _deliver(self, entry: _Pending, where: Appended) -> None:
         session, user, conversation, message, ack_id = entry
+        code, text = _DONE, DELIVERED
+        seq = where.seq
+        id = f"{where.conversation}-{seq}"
         sent_at = rfc3339(where.sent_at)
-        id = f"{where.conversation}-{where.seq}"
-        code = Code.DONE
         if type(conversation) is Pair:
-            other = conversation.other(user.key)
-            recepient = self._reach.users.get(other)
-            if recepient is None or user.key in recepient.blocked:
+            key = user.key
+            recepient = self._reach.users.get(conversation.other(key))
+            if recepient is None or key in recepient.blocked:
                 recepient = None
-                code = Code.STORED
+                code, text = _STORED, STORED
             if not where.duplicate:
-                conversation.last_seq = where.seq
-                packet = self._packet(
-                    conversation.other_id(user.key), user, message, id, where.seq, sent_at
-                )
-                self._to_pair(session, user, recepient, conversation, packet, where.seq)
+                conversation.last_seq = seq
+                name = conversation.other_id(key)
+                packet = self._packet(id, seq, user, name, message, sent_at)
+                if recepient is not None:
+                    for reached in recepient.sessions:
+                        if reached.modern:
+                            reached.connection.send(packet)
+                        else:
+                            self._legacy.send(reached, recepient, conversation, packet, seq)
+                if recepient is not user and len(user.sessions) > 1:
+                    self._to_own_devices(session, user, conversation, packet, seq)
+                if seq == 1:
+                    self._pair_opened(conversation)
         elif not where.duplicate:
-            conversation.last_seq = where.seq
-            name = conversation.id if isinstance(conversation, Room) else EVERYONE
-            packet = self._packet(name, user, message, id, where.seq, sent_at)
+            conversation.last_seq = seq
             if isinstance(conversation, Room):
+                packet = self._packet(id, seq, user, conversation.id, message, sent_at)
                 self._to_room(user, conversation, packet)
             else:
+                packet = self._packet(id, seq, user, EVERYONE, message, sent_at)
                 self._to_everyone(user, packet)
         if ack_id is not None:
-            text = DELIVERED if code is Code.DONE else STORED
-            answer = MessageAnswer(code, text, id=id, seq=where.seq, sent_at=sent_at)
+            answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at)
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
-            text = DELIVERED if code is Code.DONE else STORED
-            self._answers.respond(session, Event.MESSAGE, code, text)
+            self._answers.respond(session, _MESSAGE, code, text)
 
     def _packet(
-        self, recepient: str, user: User, message: ClientMessage, id: str, seq: int, sent_at: str
+        self, id: str, seq: int, user: User, recepient: str, message: ClientMessage, sent_at: str
     ) -> Any:
+        client_id = UNSET if message.client_id is None else message.client_id.lower()
         outgoing = Message(
-            id,
-            seq,
-            user.id,
-            recepient,
-            message.command,
-            "text",
-            message.data,
-            sent_at,
-            message.client_id.lower() if message.client_id else UNSET,
+            id, seq, user.id, recepient, message.command, "text", message.data, sent_at, client_id
         )
-        return self._encode_event(Event.MESSAGE, encode(outgoing))
+        return self._encode_event(_MESSAGE, encode(outgoing))
 
-    def _to_pair(
-        self,
-        origin: Session,
-        user: User,
-        recepient: User | None,
-        pair: Pair,
-        packet: Any,
-        seq: int,
+    def _to_own_devices(
+        self, origin: Session, user: User, pair: Pair, packet: Any, seq: int
     ) -> None:
-        if recepient is not None:
-            for session in recepient.sessions:
-                if session.modern:
+        for session in user.sessions:
+            if session is not origin:
+                if session.catch_up is None:
                     session.connection.send(packet)
                 else:
-                    self._legacy.send(session, recepient, pair, packet, seq)
-        if recepient is not user:
-            for session in user.sessions:
-                if session is not origin:
-                    if session.catch_up is None:
-                        session.connection.send(packet)
-                    else:
-                        session.catch_up.hold(pair.key, seq, packet)
-        if seq == 1:
-            self._pair_opened(pair)
+                    session.catch_up.hold(pair.key, seq, packet)
 
     def _to_room(self, user: User, room: Room, packet: Any) -> None:
         blockers = self._reach.blockers(user.key)

@@ -30,10 +30,22 @@ class User:
     """An account, with the connections it is logged in on. An online user is never forgotten,
     so whoever finds a user here finds all its connections."""
 
-    __slots__ = ("__weakref__", "account", "blocked", "buckets", "pairs", "partners", "sessions")
+    __slots__ = (
+        "__weakref__",
+        "account",
+        "blocked",
+        "buckets",
+        "id",
+        "key",
+        "pairs",
+        "partners",
+        "sessions",
+    )
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.key = account.key
+        self.id = account.id
         self.sessions: list[Session] = []
         self.pairs: dict[str, Pair] = {}
         """One-to-one conversations at hand, by the id of the other one."""
@@ -42,14 +54,6 @@ class User:
         self.blocked: frozenset[int] = frozenset()
         """Whom it has blocked; kept while online."""
         self.buckets: dict[str, TokenBucket] = {}
-
-    @property
-    def key(self) -> int:
-        return self.account.key
-
-    @property
-    def id(self) -> str:
-        return self.account.id
 
     @property
     def alias(self) -> str:

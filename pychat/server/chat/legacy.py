@@ -71,9 +71,10 @@ class Legacy:
         if session.catch_up is not None:
             session.catch_up.missed = True
             return
-        sent = self._sent_up_to.get(session)
-        if sent is not None and sent.get(pair.key, 0) >= seq:
-            return
+        if self._sent_up_to:
+            sent = self._sent_up_to.get(session)
+            if sent is not None and sent.get(pair.key, 0) >= seq:
+                return
         session.connection.send(packet, partial(self._cursors.written, pair, user, seq))
 
     def start(self, session: Session, user: User) -> None:

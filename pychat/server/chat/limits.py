@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Hashable
+from functools import lru_cache
+from typing import Literal
 
 from msgspec import Struct
 
@@ -31,7 +34,9 @@ class Limits(Struct, frozen=True):
     changes: Rate = Rate(2, 40)
     """Rooms, blocks, sessions."""
     logins: Rate = Rate(5, 200)
-    """By address."""
+    """With a password, by address."""
+    resumptions: Rate = Rate(50, 1000)
+    """With a token, by address."""
     rooms_per_user: int = 100
     wrong_passwords: int = 5
     """By id and address; each one more doubles the wait."""
@@ -69,7 +74,7 @@ class Limiter:
 
     def __init__(self, limits: Limits | None) -> None:
         self.limits = limits
-        self._addresses: dict[str, TokenBucket] = {}
+        self._addresses: dict[str, dict[str, TokenBucket]] = {"logins": {}, "resumptions": {}}
         self._failures: dict[Hashable, _Failures] = {}
         self._rates: dict[str, Rate] = (
             {}
@@ -93,23 +98,26 @@ class Limiter:
         if wait:
             raise _too_fast(wait)
 
-    def login(self, address: str) -> None:
+    def login(self, address: str, kind: Literal["logins", "resumptions"]) -> None:
         """One more login from there. Raises ProtocolError 429."""
-        rate = self._rates.get("logins")
+        rate = self._rates.get(kind)
         if rate is None:
             return
-        bucket = self._addresses.get(address)
+        buckets = self._addresses[kind]
+        address = household(address)
+        bucket = buckets.get(address)
         if bucket is None:
-            if len(self._addresses) >= MAX_ENTRIES:
-                self._addresses = {a: b for a, b in self._addresses.items() if not b.full(rate)}
-            bucket = self._addresses[address] = TokenBucket(rate)
+            if len(buckets) >= MAX_ENTRIES:
+                buckets = {a: b for a, b in buckets.items() if not b.full(rate)}
+                self._addresses[kind] = buckets
+            bucket = buckets[address] = TokenBucket(rate)
         wait = bucket.take(rate)
         if wait:
             raise _too_fast(wait)
 
     def password_allowed(self, canonical_id: str, address: str) -> None:
         """Raises ProtocolError 429 while that id is locked for that address."""
-        failures = self._failures.get((canonical_id, address))
+        failures = self._failures.get((canonical_id, household(address)))
         if failures is not None:
             wait = failures.locked_until - time.monotonic()
             if wait > 0:
@@ -123,7 +131,7 @@ class Limiter:
         if self.limits is None:
             return
         now = time.monotonic()
-        key = (canonical_id, address)
+        key = (canonical_id, household(address))
         failures = self._failures.get(key)
         if failures is None or failures.forgotten(now, self.limits):
             if len(self._failures) >= MAX_ENTRIES:
@@ -140,7 +148,7 @@ class Limiter:
             failures.locked_until = now + wait
 
     def password_was_right(self, canonical_id: str, address: str) -> None:
-        self._failures.pop((canonical_id, address), None)
+        self._failures.pop((canonical_id, household(address)), None)
 
 
 class _Failures:
@@ -153,6 +161,20 @@ class _Failures:
 
     def forgotten(self, now: float, limits: Limits) -> bool:
         return now - self.last > 2 * limits.longest_lockout
+
+
+@lru_cache(maxsize=4096)
+def household(address: str) -> str:
+    """What one attacker has of addresses: of IPv6, a /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
 
 
 def _too_fast(wait: float) -> ProtocolError:

@@ -74,7 +74,7 @@ class Logins:
 
     async def _login(self, session: Session, login: Login, ack_id: int | None) -> None:
         connection = session.connection
-        self._limiter.login(connection.remote_address)
+        self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
         try:
             entered = await self._accounts.enter(
                 login,

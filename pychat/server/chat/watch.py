@@ -30,9 +30,8 @@ class AccountWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        seen = await self._store.account_changes()
+        seen = None
         while True:
-            await asyncio.sleep(POLL_SECONDS)
             try:
                 changes = await self._store.account_changes()
                 if changes != seen:
@@ -42,6 +41,7 @@ class AccountWatch:
                 log.warning("account changes cannot be seen: %s", error)
             except Exception:
                 log.exception("account changes cannot be seen")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _review(self) -> None:
         self._directory.forget_offline()
