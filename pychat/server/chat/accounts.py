@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pychat.protocol import Code, Login, ProtocolError, canonical_id
 from pychat.server.chat.clock import now
-from pychat.server.chat.limits import Limiter
+from pychat.server.chat.limits import Limiter, household
 from pychat.server.chat.passwords import Passwords, Turns
 from pychat.server.store.base import AlreadyExists, Store
 from pychat.server.store.records import Account, LoginSession
@@ -56,7 +56,7 @@ class Accounts:
         elif login.token:
             entered = await self._by_token(login)
         else:
-            async with self._turns.turn(address):
+            async with self._turns.turn(household(address)):
                 entered = Entered(await self._by_password(login, address))
         if entered.account.disabled:
             raise ProtocolError(Code.FORBIDDEN, "this id is disabled", field="id")
