@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
 
 Scope = Literal["app", "chat", "log", "list", "composer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """``id`` is what a user rebinds; ``keys`` are Textual's names, separated by commas."""
+    """``id`` is what a user rebinds; ``keys`` are Textual's names, separated by commas.
+
+    ``priority`` only for what may overtake keys pressed before it: it runs before they arrive.
+    """
 
     id: str
     keys: str
@@ -26,29 +30,29 @@ class Key:
 
 KEYS: Final[tuple[Key, ...]] = (
     Key("switch", "ctrl+k,ctrl+n", "switch", "Find somebody, or start by id",
-        "chat", "Conversations", True),
+        "chat", "Conversations"),
     Key("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
-        "chat", "Conversations", True),
+        "chat", "Conversations"),
     Key("previous", "alt+up,ctrl+up", "previous_conversation", "Previous conversation",
-        "chat", "Conversations", True),
+        "chat", "Conversations"),
     Key("unread", "ctrl+g", "next_unread", "First unread conversation",
-        "chat", "Conversations", True),
+        "chat", "Conversations"),
     Key("sidebar", "ctrl+b", "toggle_list", "Show or hide the list",
-        "chat", "Conversations", True),
+        "chat", "Conversations"),
     Key("send", "enter", "send", "Send the message",
-        "composer", "Writing", True),
+        "composer", "Writing"),
     Key("newline", "ctrl+j,shift+enter,alt+enter", "newline", "New line",
-        "composer", "Writing", True),
+        "composer", "Writing"),
     Key("retry", "ctrl+r", "retry", "Send failed messages again",
-        "chat", "Writing", True),
+        "chat", "Writing"),
     Key("scroll_up", "pageup", "page_up", "Scroll up, into older messages",
-        "chat", "Reading", True),
+        "chat", "Reading"),
     Key("scroll_down", "pagedown", "page_down", "Scroll down",
-        "chat", "Reading", True),
+        "chat", "Reading"),
     Key("scroll_end", "ctrl+end", "log_end", "Newest message",
-        "chat", "Reading", True),
+        "chat", "Reading"),
     Key("scroll_home", "ctrl+home", "log_home", "Oldest message that is here",
-        "chat", "Reading", True),
+        "chat", "Reading"),
     Key("copy", "ctrl+c", "copy", "Copy the selection",
         "chat", "Reading"),
     Key("back", "escape", "back", "Close, clear, go back",
@@ -87,6 +91,17 @@ def bindings(scope: Scope) -> list[BindingType]:
         Binding(key.keys, key.action, key.does, show=False, priority=key.priority, id=key.id)
         for key in KEYS
         if key.scope == scope
+    ]
+
+
+def editing_bindings(editor: type[Widget]) -> list[BindingType]:
+    """The editor's own bindings, but for the keys that this table gives another meaning."""
+    taken = {name for key in KEYS for name in key.keys.split(",")}
+    return [
+        replace(binding, key=",".join(left))
+        for binding in editor.BINDINGS
+        if isinstance(binding, Binding)
+        and (left := [name for name in binding.key.split(",") if name not in taken])
     ]
 
 

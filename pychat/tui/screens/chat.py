@@ -76,7 +76,7 @@ class ChatScreen(Screen[None]):
                 yield ConversationHeader(id="header")
                 yield Welcome(line(self.client.user), rebound, id="welcome")
                 yield MessageLog(id="log")
-                yield Composer(id="composer")
+                yield Composer(self._submit, id="composer")
         status = StatusLine(self._clock, id="status")
         status.user = line(self.client.user)
         status.hints = f"{shortest('switch', rebound)} find  {shortest('help', rebound)} help"
@@ -254,20 +254,20 @@ class ChatScreen(Screen[None]):
 
     # --- writing --------------------------------------------------------------------------
 
-    @on(Composer.Submitted)
-    def _submitted(self, event: Composer.Submitted) -> None:
+    def _submit(self, text: str) -> bool:
         if not self.current:
-            return
+            return False
         try:
-            self.client.post(self.current, event.text)
+            self.client.post(self.current, text)
         except ChatClientError as error:
             self.app.notify(line(str(error), 300), severity="warning", markup=False)
-            return
-        self.composer.load("")
-        self._save_draft()
+            return False
+        self.client.set_draft(self.current, "")
         self.client.typing(self.current, False)
         self._flush_messages()
+        self._show_list()
         self.log_view.scroll_to_end()
+        return True
 
     @on(TextArea.Changed, "#composer")
     def _composer_changed(self) -> None:
@@ -351,7 +351,7 @@ class ChatScreen(Screen[None]):
         self.log_view.scroll_to_end()
 
     def action_copy(self) -> None:
-        text = self.get_selected_text()
+        text = self.get_selected_text() or self.composer.selected_text
         if text:
             self.app.copy_to_clipboard(text)
             self.clear_selection()

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
 from textual.document._document import Location
-from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
 from pychat.tui.graphemes import boundary_after, boundary_before
-from pychat.tui.keys import bindings
+from pychat.tui.keys import bindings, editing_bindings
 
 
-class Composer(TextArea):
+class Composer(TextArea, inherit_bindings=False):
     """A TextArea that sends. The owner loads and saves drafts."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("composer")
+    BINDINGS: ClassVar[list[BindingType]] = [*editing_bindings(TextArea), *bindings("composer")]
 
-    class Submitted(TextualMessage):
-        """The user sends this."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, submit: Callable[[str], bool], *, id: str | None = None) -> None:
+        """``submit`` sends at once and tells whether it could: else the text stays."""
         super().__init__(
             id=id,
             compact=True,
@@ -36,11 +30,21 @@ class Composer(TextArea):
             soft_wrap=True,
         )
         self.match_cursor_bracket = False
+        self.submit = submit
+
+    async def _on_key(self, event: events.Key) -> None:
+        # Run here, in the order of the keys: what bubbles up or has priority is overtaken by, or
+        # overtakes, the text around it, and a message would go out cut short or to another person.
+        bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.enabled:
+            event.stop()
+            event.prevent_default()
+            await self.app.run_action(bound.binding.action, bound.node)
 
     def action_send(self) -> None:
         text = self.text.strip("\n")
-        if text.strip():
-            self.post_message(self.Submitted(text))
+        if text.strip() and self.submit(text):
+            self.load("")
 
     def action_newline(self) -> None:
         start, end = self.selection
