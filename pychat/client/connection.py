@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import platform
 import ssl
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Any, Final
@@ -24,8 +26,9 @@ CONNECT_TIMEOUT: Final = 10.0
 CLOSE_TIMEOUT: Final = 2.0
 
 logger = logging.getLogger("pychat.client.socketio")
-# At INFO python-socketio logs every payload, passwords and tokens among them.
-logger.setLevel(logging.WARNING)
+# At INFO python-socketio logs every payload, passwords and tokens among them; its warnings are of
+# connections that end, which the client tells in its own words.
+logger.setLevel(logging.ERROR)
 logger.addHandler(logging.NullHandler())
 
 # The server answers a poll with all that waits; the library's default of 16 would drop the session.
@@ -68,6 +71,9 @@ class Connection:
         trace.on_request_exception.append(failure.exception)
         trace.on_request_end.append(failure.response)
         self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=_trust() if self._address.startswith("https:") else True
+            ),
             trace_configs=[trace],
             headers={"User-Agent": _user_agent()},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
@@ -247,14 +253,26 @@ class _Failure:
     def _untrusted(self, error: Exception) -> str:
         reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
         return (
-            f"the certificate of {self._host} is not trusted: {reason or error}; SSL_CERT_FILE "
-            "names a file of further authorities"
+            f"the certificate of {self._host} is not trusted: {reason or error}; if it is one of "
+            "your own, let SSL_CERT_FILE name the file of its authority"
         )
 
 
 def _os_reason(error: aiohttp.ClientOSError) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return (cause.strerror or str(cause)).lower()
+    # asyncio's own text names the address again instead of saying what happened.
+    return (os.strerror(cause.errno) if cause.errno else str(cause)).lower()
+
+
+def _trust() -> ssl.SSLContext:
+    return _trust_of(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=1)
+def _trust_of(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """What the two variables stand for, which OpenSSL reads by itself. aiohttp's own context keeps
+    what they were when it was imported."""
+    return ssl.create_default_context()
 
 
 def _user_agent() -> str:

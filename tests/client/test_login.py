@@ -1,0 +1,290 @@
+"""Logging in: passwords, tokens, and what is told when it does not work."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pychat.client import ChatClient, LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client.events import StatusChanged
+from pychat.client.models import ConnectionState
+from pychat.server.app import ChatServer
+from tests.client.watching import started
+from tests.proxy import Line, proxying
+from tests.requirements import require_program
+from tests.serving import serving
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    async with serving() as server:
+        yield server
+
+
+async def test_a_password_claims_the_id_and_the_token_comes_back(server: ChatServer) -> None:
+    tokens: list[str] = []
+    async with ChatClient(
+        server.url, user="alice", password="secret", alias="Alice", on_token=tokens.append
+    ) as client:
+        assert (client.user, client.alias) == ("alice", "Alice")
+        assert client.status.state is ConnectionState.ONLINE
+    assert tokens == [client.token]
+    async with ChatClient(server.url, user="alice", token=tokens[0]) as again:
+        assert again.token == tokens[0]
+        (session,) = await again.sessions()
+        assert session.current
+        assert session.device.startswith("pychat/")
+
+
+async def test_a_wrong_password_is_one_clear_line(server: ChatServer) -> None:
+    async with ChatClient(server.url, user="alice", password="secret"):
+        pass
+    with pytest.raises(LoginRefused) as refused:
+        async with ChatClient(server.url, user="alice", password="wrong"):
+            pass
+    assert refused.value.code == "401"
+    assert "\n" not in str(refused.value)
+
+
+async def test_connect_without_credentials_is_refused(server: ChatServer) -> None:
+    with pytest.raises(LoginRefused):
+        await ChatClient(server.url, user="alice").connect()
+
+
+async def test_connect_without_credentials_is_enough_where_accounts_are_open() -> None:
+    async with serving(accounts="open") as server, ChatClient(server.url, user="alice") as client:
+        assert client.token is None
+        await client.send("alice", "it works")
+
+
+async def test_a_started_client_waits_for_a_password_and_for_the_right_one(
+    server: ChatServer,
+) -> None:
+    async with ChatClient(server.url, user="alice", password="secret"):
+        pass
+    async with started(ChatClient(server.url, user="alice")) as alice:
+        await alice.state(ConnectionState.REFUSED)
+        with pytest.raises(LoginRefused):
+            await alice.client.login("wrong")
+        assert alice.client.status.state is ConnectionState.REFUSED
+        assert alice.client.status.reason
+        await alice.client.login("secret")
+        assert alice.client.status.state is ConnectionState.ONLINE
+        assert alice.client.token
+
+
+async def test_a_revoked_token_logs_out_and_what_was_typed_is_kept(server: ChatServer) -> None:
+    async with ChatClient(server.url, user="bob", password="b"):
+        pass
+    async with started(ChatClient(server.url, user="alice")) as alice:
+        await alice.client.login("secret")
+        async with ChatClient(server.url, user="alice", password="secret") as other:
+            await other.revoke("others")
+        refused = await alice.state(ConnectionState.REFUSED)
+        assert refused.status.reason
+        alice.client.post("bob", "kept")
+        assert alice.client.status.waiting == 1
+        with pytest.raises(LoginRefused):
+            await alice.client.users()
+        await alice.client.login("secret")
+        await alice.changed(text="kept", seq=1)
+
+
+async def test_a_refused_token_gives_way_to_the_password_it_came_with(server: ChatServer) -> None:
+    async with ChatClient(server.url, user="bot", token="stale", password="p") as client:
+        assert client.token not in ("stale", None)
+
+
+async def test_logout_ends_the_token(server: ChatServer) -> None:
+    async with started(ChatClient(server.url, user="alice", password="secret")) as alice:
+        await alice.state(ConnectionState.ONLINE)
+        token = alice.client.token
+        await alice.client.logout()
+        await alice.state(ConnectionState.REFUSED)
+        assert alice.client.token is None
+    with pytest.raises(LoginRefused):
+        await ChatClient(server.url, user="alice", token=token).connect()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def test_nobody_there_is_one_clear_line() -> None:
+    port = free_port()
+    with pytest.raises(ServerUnreachable) as unreachable:
+        await ChatClient(f"127.0.0.1:{port}", user="alice", password="x").connect()
+    assert str(unreachable.value) == f"http://127.0.0.1:{port} does not answer: connection refused"
+
+
+async def test_no_such_host_is_one_clear_line() -> None:
+    with pytest.raises(ServerUnreachable, match=r"^there is no host named nowhere\.invalid$"):
+        await ChatClient("https://nowhere.invalid", user="alice", password="x").connect()
+
+
+async def test_a_started_client_says_why_it_is_offline_and_when_it_tries_again() -> None:
+    async with started(ChatClient(f"127.0.0.1:{free_port()}", user="a", password="x")) as alice:
+        event = await alice.next(StatusChanged, lambda e: e.status.retry_at is not None)
+        assert event.status.state is ConnectionState.OFFLINE
+        assert "connection refused" in event.status.reason
+        assert alice.client.post("bob", "later").seq == 0
+        with pytest.raises(ServerUnreachable, match="connection refused"):
+            await alice.client.users()
+
+
+async def test_another_kind_of_server_is_told_as_that() -> None:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    address = f"127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        with pytest.raises(ServerUnreachable, match=r"not as a chat server \(HTTP 404\)"):
+            await ChatClient(address, user="alice", password="x").connect()
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def plain_http_only(target: str) -> AsyncIterator[str]:
+    """The address of a proxy that lets no WebSocket pass."""
+    async with aiohttp.ClientSession() as session:
+
+        async def forward(request: web.Request) -> web.Response:
+            if "Upgrade" in request.headers:
+                return web.Response(status=400)
+            async with session.request(
+                request.method,
+                f"{target}{request.rel_url}",
+                data=await request.read(),
+                headers={"Content-Type": request.headers.get("Content-Type", "text/plain")},
+            ) as answer:
+                return web.Response(status=answer.status, body=await answer.read())
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", forward)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await runner.cleanup()
+
+
+async def test_polling_is_used_where_websockets_do_not_pass() -> None:
+    async with (
+        serving(accounts="open") as server,
+        plain_http_only(server.url) as address,
+        ChatClient(server.url, user="bob") as bob,
+        ChatClient(address, user="alice") as alice,
+    ):
+        for i in range(40):
+            await bob.send("alice", f"{i}")
+        await alice.send("bob", "over polling")
+        texts = []
+        async for message in alice.messages():
+            texts.append(message.text)
+            if len(texts) == 40:
+                break
+        assert texts == [str(i) for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    openssl = require_program("openssl")
+    path = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", path / "key.pem", "-out", path / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return context
+
+
+async def test_a_certificate_that_is_not_trusted_is_refused(
+    server: ChatServer, tls: ssl.SSLContext
+) -> None:
+    async with proxying(server.port, tls) as proxy:
+        with pytest.raises(ServerUnreachable) as refused:
+            await ChatClient(proxy.url, user="alice", password="x").connect()
+    assert str(refused.value).startswith("the certificate of 127.0.0.1 is not trusted: self-signed")
+    assert "\n" not in str(refused.value)
+
+
+async def test_a_trusted_certificate_connects(
+    server: ChatServer,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    async with proxying(server.port, tls) as proxy:
+        assert proxy.url.startswith("https://")
+        async with ChatClient(proxy.url, user="alice", password="x") as client:
+            await client.send("alice", "safe")
+
+
+async def test_plain_http_where_tls_is_meant_says_so(
+    server: ChatServer, tls: ssl.SSLContext
+) -> None:
+    with pytest.raises(ServerUnreachable, match="does not speak TLS: is it http://"):
+        await ChatClient(f"https://127.0.0.1:{server.port}", user="a", password="x").connect()
+    async with proxying(server.port, tls) as proxy:
+        with pytest.raises(ServerUnreachable):
+            await ChatClient(f"http://127.0.0.1:{proxy.port}", user="a", password="x").connect()
+
+
+async def test_a_line_that_goes_dead_in_the_login_is_given_up(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychat.client.connection.CONNECT_TIMEOUT", 0.3)
+    async with proxying(server.port) as proxy:
+        proxy.line = Line.SILENT
+        with pytest.raises(ServerUnreachable, match="did not answer within"):
+            await ChatClient(proxy.url, user="alice", password="x").connect()
+
+
+async def test_too_many_logins_are_tried_again_later(server: ChatServer) -> None:
+    """A wrong password too often locks the id for a while: 429, which is no refusal for ever."""
+    async with ChatClient(server.url, user="alice", password="secret"):
+        pass
+    refusals = []
+    for _ in range(7):
+        with pytest.raises(RequestRefused) as refused:
+            await ChatClient(server.url, user="alice", password="wrong").connect()
+        refusals.append(refused.value)
+        if refused.value.code == "429":
+            break
+    assert refusals[-1].retry_after is not None
+    async with started(ChatClient(server.url, user="alice", password="secret")) as alice:
+        event = await alice.next(StatusChanged, lambda e: e.status.retry_at is not None)
+        assert event.status.state is ConnectionState.OFFLINE
+
+
+async def test_cancelling_connect_leaves_nothing_behind(server: ChatServer) -> None:
+    client = ChatClient(server.url, user="alice", password="x")
+    connecting = asyncio.ensure_future(client.connect())
+    await asyncio.sleep(0)
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    assert client.status.state is ConnectionState.CLOSED
