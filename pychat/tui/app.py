@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -32,7 +33,7 @@ class ChatApp(App[None]):
 
     TITLE = "pychat"
     # Textual loads a screen's own CSS_PATH when it is pushed, not for the default screen.
-    CSS_PATH = "screens/chat.tcss"
+    CSS_PATH = Path(__file__).parent / "screens" / "chat.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 

@@ -28,8 +28,8 @@ class Conversations:
         self._client = client
         self._clock = clock
         self._opened: dict[str, Opened] = {}
-        self._complete: set[str] = set()
-        """Nothing older is left on the server."""
+        self._oldest: dict[str, int] = {}
+        """Seq before which the server has nothing more."""
         self._fetching: set[str] = set()
         self._started: dict[str, Conversation] = {}
         """Begun here, unknown to the server until the first message."""
@@ -97,11 +97,12 @@ class Conversations:
     async def older(self, name: str) -> list[Message]:
         """The page before what is here; empty when there is none, or none can be had now."""
         opened = self._opened.get(name)
-        if opened is None or name in self._complete or name in self._fetching:
-            return []
         conversation = self.get(name)
+        if opened is None or conversation is None or name in self._fetching:
+            return []
         first = opened.transcript.first_seq
-        if conversation is None or (first and first <= conversation.first_seq):
+        oldest = self._oldest.get(name, conversation.first_seq)
+        if conversation.last_seq < oldest or (first and first <= oldest):
             return []
         self._fetching.add(name)
         try:
@@ -111,7 +112,7 @@ class Conversations:
         finally:
             self._fetching.discard(name)
         if not page.has_more:
-            self._complete.add(name)
+            self._oldest[name] = page.messages[0].seq if page.messages else first
         return page.messages
 
 

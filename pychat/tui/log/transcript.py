@@ -145,6 +145,19 @@ class Transcript:
         self._count += len(older)
         return len(new)
 
+    def drop_older(self, keep: int) -> None:
+        """Lets whole chunks of the oldest messages go while at least ``keep`` stay."""
+        dropped = 0
+        count = self._count
+        while dropped < len(self.chunks) - 2:
+            size = len(self.chunks[dropped].messages)
+            if count - size < keep:
+                break
+            count -= size
+            dropped += 1
+        del self.chunks[:dropped]
+        self._count = count
+
     def find_pending(self, client_id: str) -> int | None:
         """Index in ``pending`` of one's own message."""
         for index in range(len(self.pending) - 1, -1, -1):

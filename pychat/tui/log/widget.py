@@ -60,6 +60,8 @@ class MessageLog(ScrollView, can_focus=True):
     """A line-API widget over one ``Opened`` at a time. Follows the end while it is at the end."""
 
     ALLOW_SELECT = True
+    MAX_HELD: ClassVar[int] = 10_000
+    """So many messages, nobody has scrolled up: the older half is let go."""
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"message-log--{name}" for name in STYLE_NAMES}
 
     class OlderWanted(TextualMessage):
@@ -123,6 +125,11 @@ class MessageLog(ScrollView, can_focus=True):
                 heights.changed(chunk, 2)
             if message.seq and pending:
                 self._changed_pending()
+        if self._place.at_end and len(transcript) > self.MAX_HELD:
+            # They come back from the client when somebody scrolls up to them.
+            transcript.drop_older(self.MAX_HELD // 2)
+            if heights is not None:
+                heights.changed(0, len(transcript.chunks))
         self._settle()
 
     def change(self, message: Message) -> None:

@@ -1,0 +1,1 @@
+"""Measurements, printed; run one with ``python -m benchmarks.NAME``."""

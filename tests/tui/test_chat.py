@@ -1,0 +1,191 @@
+"""The app on a real server: what two people see of each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pychat.client import ChatClient
+from pychat.client.models import ConnectionState
+from pychat.server.app import ChatServer
+from pychat.tui.app import ChatApp
+from pychat.tui.settings import Settings
+from tests.serving import serving
+from tests.tui.driving import screen_text, start_with, wait_for, wait_gone, wait_text, write
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    async with serving(accounts="open", limits=False) as running:
+        yield running
+
+
+@pytest.fixture
+async def bob(server: ChatServer) -> AsyncIterator[ChatClient]:
+    async with ChatClient(server.url, user="bob", password=PASSWORD, alias="Bob Marsh") as client:
+        yield client
+
+
+def app_for(server: ChatServer, user: str = "alice", **options: object) -> ChatApp:
+    client = ChatClient(server.url, user=user, password=PASSWORD, **options)  # type: ignore[arg-type]
+    return ChatApp(client, Settings(reduced_motion=True, theme="pychat-dark"))
+
+
+async def test_two_people_talk(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice", "● alice")
+        await start_with(pilot, "bob")
+        await write(pilot, "hello bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "You  ", "hello bob", "✓")
+        incoming = bob.messages()
+        message = await anext(incoming)
+        assert (message.sender, message.text) == ("alice", "hello bob")
+        await bob.send("alice", "hello alice")
+        await wait_text(pilot, "hello alice")
+        await wait_for(pilot, lambda: "Bob Marsh  " in screen_text(app))
+
+
+async def test_own_messages_show_how_far_they_are(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await start_with(pilot, "bob")
+        await write(pilot, "seen")
+        await pilot.press("enter")
+        await wait_text(pilot, "✓")
+        await bob.mark_delivered("alice", 1)
+        await wait_text(pilot, "✓✓")
+        await bob.mark_read("alice", 1)
+        opened = app.chat.conversations.opened("bob")
+        assert opened is not None
+        await wait_for(pilot, lambda: opened.reading.read_seq == 1, "never read")
+
+
+async def test_read_is_told_only_while_somebody_looks(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await start_with(pilot, "bob")
+        app.app_focus = False
+        await bob.send("alice", "are you there?")
+        await wait_text(pilot, "are you there?")
+        await wait_for(pilot, lambda: _cursor(bob, "delivered") == 1, "never delivered")
+        await asyncio.sleep(0.5)  # longer than it takes to tell
+        assert _cursor(bob, "read") == 0
+        app.app_focus = True
+        app.chat.mark_read()
+        await wait_for(pilot, lambda: _cursor(bob, "read") == 1, "never read")
+
+
+def _cursor(client: ChatClient, kind: str) -> int:
+    conversation = client.conversation("alice")
+    assert conversation is not None
+    return conversation.peer_read_seq if kind == "read" else conversation.peer_delivered_seq
+
+
+async def test_presence_and_typing_come_and_go(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await bob.send("alice", "hi")
+        await wait_text(pilot, "Bob Marsh")
+        await start_with(pilot, "bob")
+        await wait_text(pilot, "● Bob Marsh  online")
+        bob.typing("alice", True)
+        await wait_text(pilot, "Bob Marsh  typing…")
+        bob.typing("alice", False)
+        await wait_gone(pilot, "typing…")
+        await write(pilot, "h")
+        await wait_for(pilot, lambda: "alice" in _typing(bob), "typing was not told")
+        await bob.close()
+        await wait_text(pilot, "○ Bob Marsh  last seen")
+
+
+def _typing(client: ChatClient) -> tuple[str, ...]:
+    conversation = client.conversation("alice")
+    return conversation.typing if conversation is not None else ()
+
+
+async def test_older_messages_come_while_scrolling_up(server: ChatServer, bob: ChatClient) -> None:
+    async with ChatClient(server.url, user="alice", password=PASSWORD):
+        pass
+    for number in range(230):
+        await bob.send("alice", f"message number {number}")
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Bob Marsh")
+        await start_with(pilot, "bob")
+        await wait_text(pilot, "message number 229")
+        for _ in range(60):
+            if "message number 0\n" in screen_text(app):
+                break
+            await pilot.press("pageup")
+            await asyncio.sleep(0.02)
+        await wait_text(pilot, "message number 0\n", "Today")
+        await pilot.press("ctrl+end")
+        await wait_text(pilot, "message number 229")
+
+
+async def test_written_offline_sent_when_the_server_is_back(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store, accounts="open") as server:
+        port = server.port
+        async with ChatClient(server.url, user="bob", password=""):
+            pass
+        app = app_for(server)
+        client = app.client
+        async with app.run_test(size=(80, 24)) as pilot:
+            await wait_text(pilot, "● alice")
+            await start_with(pilot, "bob")
+            await server.stop()
+            await wait_text(pilot, "offline since")
+            await write(pilot, "while away")
+            await pilot.press("enter")
+            await wait_text(pilot, "while away", "◌", "1 waiting")
+            async with serving(store, port=port, accounts="open"):
+                await wait_for(pilot, lambda: client.status.state is ConnectionState.ONLINE)
+                await wait_text(pilot, "✓")
+                await wait_gone(pilot, "waiting")
+
+
+async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() -> None:
+    async with serving() as server:
+        async with ChatClient(server.url, user="alice", password=PASSWORD):
+            pass
+        client = ChatClient(server.url, user="alice")
+        app = ChatApp(client, Settings(reduced_motion=True))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await wait_text(pilot, "Log in", "alice", f":{server.port}")
+            await write(pilot, "wrong")
+            assert "wrong" not in screen_text(app)
+            await pilot.press("enter")
+            await wait_text(pilot, "password")
+            await wait_for(pilot, lambda: not app.screen.query_one("#submit").disabled)
+            await pilot.press("ctrl+u")
+            await write(pilot, PASSWORD)
+            await pilot.press("enter")
+            await wait_text(pilot, "Welcome, alice")
+            assert client.token
+
+
+async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with (
+        ChatClient(server.url, user="carol", password=""),
+        app.run_test(size=(80, 24)) as pilot,
+    ):
+        await wait_text(pilot, "● alice")
+        await start_with(pilot, "bob")
+        await write(pilot, "for bob")
+        await start_with(pilot, "carol")
+        assert app.chat.composer.text == ""
+        await write(pilot, "for carol")
+        await start_with(pilot, "bob")
+        assert app.chat.composer.text == "for bob"
