@@ -83,12 +83,14 @@ class ProtocolError(Exception):
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
 Query = Annotated[str, Meta(max_length=MAX_QUERY_CHARACTERS)]
+Name = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS + len(ROOM_PREFIX))]
+"""An id or the name of a conversation; ``check_id`` says more about ids."""
 
 
 class Login(Struct, rename="camel"):
     """``login``: with a password the first time, with the token of that answer afterwards."""
 
-    id: str
+    id: Name
     password: Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)] = ""
     alias: Annotated[str, Meta(max_length=MAX_ALIAS_CHARACTERS)] = ""
     today: str = ""
@@ -99,10 +101,10 @@ class Login(Struct, rename="camel"):
 class ClientMessage(Struct, rename="camel", omit_defaults=True):
     """``message`` as a client sends it. ``client_id`` is a UUID: sent again, the same message."""
 
-    sender: str
-    recepient: str
+    sender: Name
+    recepient: Name
     data: str
-    command: str = "chat"
+    command: Name = "chat"
     type: Literal["text"] = "text"
     client_id: str | None = None
 
@@ -111,9 +113,9 @@ class RoomRequest(Struct, rename="camel", omit_defaults=True):
     """``room``: everything one may do with a room."""
 
     command: Literal["create", "update", "delete", "join", "leave", "list"]
-    room_id: str = ""
+    room_id: Name = ""
     room_name: Annotated[str, Meta(max_length=MAX_ALIAS_CHARACTERS)] = ""
-    room_owner: str = ""
+    room_owner: Name = ""
 
 
 class ConversationsRequest(Struct, omit_defaults=True):
@@ -126,7 +128,7 @@ class ConversationsRequest(Struct, omit_defaults=True):
 class HistoryRequest(Struct, omit_defaults=True):
     """``history``: exclusive seqs; with neither, the newest page."""
 
-    with_: str = field(name="with")
+    with_: Name = field(name="with")
     before: Seq | None = None
     after: Seq | None = None
     limit: Limit = DEFAULT_LIMIT
@@ -135,14 +137,14 @@ class HistoryRequest(Struct, omit_defaults=True):
 class CursorRequest(Struct):
     """``delivered`` and ``read``: the cursor of the sender in that conversation."""
 
-    with_: str = field(name="with")
+    with_: Name = field(name="with")
     seq: Seq
 
 
 class TypingRequest(Struct):
     """``typing``: ``recepient`` is the name of a conversation, as in ``with``."""
 
-    recepient: str
+    recepient: Name
     typing: bool
 
 
@@ -157,7 +159,7 @@ class SearchRequest(Struct, omit_defaults=True):
     """``search``: messages with these words, in one conversation or all of one's own."""
 
     text: Query
-    with_: str | None = field(name="with", default=None)
+    with_: Name | None = field(name="with", default=None)
     cursor: Annotated[str, Meta(max_length=256)] | None = None
     limit: Limit = DEFAULT_LIMIT
 
@@ -165,7 +167,7 @@ class SearchRequest(Struct, omit_defaults=True):
 class BlockRequest(Struct):
     """``block`` and ``unblock``."""
 
-    id: str
+    id: Name
 
 
 class SessionsRequest(Struct, omit_defaults=True):

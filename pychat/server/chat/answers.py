@@ -14,6 +14,8 @@ from pychat.server.chat.session import Session
 encode = msgspec.json.Encoder().encode
 
 MAX_EVENT_NAME_SHOWN = 64
+MAX_REASON_CHARACTERS = 500
+"""A reason may quote what was wrong."""
 SUCCESS = encode(Answer(Code.DONE, "done"))
 
 
@@ -41,7 +43,8 @@ class Answers:
         if ack_id is not None:
             session.connection.acknowledge(ack_id, encode(Answer(Code.DONE, message)))
         else:
-            self.respond(session, event, Code.DONE, message)
+            response = Response(event, Code.DONE, message)
+            session.connection.send(self._encode_event(Event.RESPONSE, encode(response)))
 
     def succeed(self, session: Session, ack_id: int | None) -> None:
         """200 to the acknowledgement; nothing if there is none."""
@@ -61,15 +64,16 @@ class Answers:
         self, session: Session, event: str, ack_id: int | None, error: ProtocolError
     ) -> None:
         """The reason, to the acknowledgement or as a ``response``."""
+        text = str(error)[:MAX_REASON_CHARACTERS]
         retry_after = UNSET if error.retry_after is None else round(error.retry_after, 3)
         if ack_id is not None:
-            answer = Answer(error.code, str(error), retry_after)
+            answer = Answer(error.code, text, retry_after)
             session.connection.acknowledge(ack_id, encode(answer))
             return
         command = (
             Event.LOGIN if isinstance(error, UnknownRecepient) else event[:MAX_EVENT_NAME_SHOWN]
         )
-        response = Response(command, error.code, str(error), retry_after)
+        response = Response(command, error.code, text, retry_after)
         session.connection.send(self._encode_event(Event.RESPONSE, encode(response)))
 
 
