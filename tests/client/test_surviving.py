@@ -1,0 +1,383 @@
+"""Nothing lost, nothing twice: restarts, cuts, lost answers, holes, writing offline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pychat import protocol
+from pychat.client import ChatClient, RequestRefused, ServerUnreachable
+from pychat.client.events import (
+    ConversationChanged,
+    ConversationsLoaded,
+    MessagesReset,
+    StatusChanged,
+)
+from pychat.client.models import ConnectionState, Delivery
+from pychat.server.app import ChatServer
+from pychat.server.chat import Limits, Rate
+from tests.client.watching import Watcher, started
+from tests.proxy import Line, Proxy, proxying
+from tests.serving import serving
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pychat.client.session.RETRY_BASE", 0.02)
+    monkeypatch.setattr("pychat.client.session.RETRY_MAX", 0.1)
+
+
+@pytest.fixture
+def quick_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("outbox", "client", "session"):
+        monkeypatch.setattr(f"pychat.client.{module}.ANSWER_TIMEOUT", 0.3)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    async with serving(accounts="open", limits=False) as server:
+        yield server
+
+
+@pytest.fixture
+async def line(server: ChatServer) -> AsyncIterator[Proxy]:
+    """Between alice and the server; bob has a good one."""
+    async with proxying(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def alice(line: Proxy) -> AsyncIterator[Watcher]:
+    async with started(ChatClient(line.url, user="alice", password="")) as one:
+        await one.state(ConnectionState.ONLINE)
+        yield one
+
+
+@pytest.fixture
+async def bob(server: ChatServer) -> AsyncIterator[Watcher]:
+    async with started(ChatClient(server.url, user="bob", password="")) as one:
+        await one.state(ConnectionState.ONLINE)
+        yield one
+
+
+async def test_a_restart_of_the_server_loses_nothing(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'chat.db'}"
+    async with serving(store) as server:
+        address, port = server.url, server.port
+        alice = ChatClient(address, user="alice", password="a")
+        bob = ChatClient(address, user="bob", password="b")
+        await alice.connect()
+        await bob.connect()
+        a, b = Watcher(alice), Watcher(bob)
+        await alice.send("bob", "before")
+        await b.added("before")
+    await a.state(ConnectionState.OFFLINE)
+    assert a.client.status.reason
+    posted = alice.post("bob", "while it was down")
+    assert alice.status.waiting == 1
+    async with serving(store, port=port):
+        await a.changed(client_id=posted.client_id, delivery=Delivery.SENT)
+        await b.added("while it was down")
+        await b.state(ConnectionState.ONLINE)
+        await bob.send("alice", "after")
+        await a.added("after")
+        await b.added("after")
+        assert b.texts == ["before", "while it was down", "after"]
+        stored = await alice.history("bob")
+        assert [each.text for each in stored.messages] == ["before", "while it was down", "after"]
+        await alice.close()
+        await bob.close()
+
+
+async def test_what_was_missed_comes_in_order_and_once(
+    line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    await bob.client.send("alice", "0")
+    await alice.added("0")
+    line.line = Line.DOWN
+    await alice.state(ConnectionState.OFFLINE)
+    for i in range(1, 251):
+        await bob.client.send("alice", f"{i}")
+    line.line = Line.OPEN
+    await alice.state(ConnectionState.ONLINE)
+    await bob.client.send("alice", "end")
+    await alice.added("end")
+    assert alice.texts == [*map(str, range(251)), "end"]
+    conversation = alice.client.conversation("bob")
+    assert conversation is not None
+    assert (conversation.unread, conversation.last_seq) == (252, 252)
+
+
+async def test_what_is_written_offline_goes_out_once_and_in_order(
+    line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    await alice.client.send("bob", "first")
+    line.line = Line.DOWN
+    await alice.state(ConnectionState.OFFLINE)
+    for i in range(30):
+        alice.client.post("bob", f"{i}")
+    assert alice.client.status.waiting == 30
+    line.line = Line.OPEN
+    await bob.added("29")
+    assert bob.texts == ["first", *map(str, range(30))]
+    await alice.changed(text="29", delivery=Delivery.SENT)
+    assert [each.text for each in alice.client.cached_messages("bob")] == bob.texts
+    assert alice.client.status.waiting == 0
+
+
+async def test_a_lost_answer_does_not_double_the_message(
+    line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    await alice.client.send("bob", "first")
+    line.line = Line.STALLED  # it goes into the proxy, and the line breaks before the answer
+    posted = alice.client.post("bob", "second")
+    await asyncio.sleep(0)
+    line.line = Line.OPEN
+    await bob.added("second")
+    line.cut()
+    await alice.changed(client_id=posted.client_id, delivery=Delivery.SENT)
+    await alice.client.send("bob", "third")
+    await bob.added("third")
+    assert bob.texts == ["first", "second", "third"]
+    cached = [(each.seq, each.text) for each in alice.client.cached_messages("bob")]
+    assert cached == [(1, "first"), (2, "second"), (3, "third")]
+
+
+@pytest.mark.usefixtures("quick_answers")
+async def test_a_line_gone_silent_is_given_up_and_the_message_sent_on_a_new_one(
+    line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    line.line = Line.SILENT
+    alice.client.post("bob", "anybody?")
+    lost = await alice.state(ConnectionState.OFFLINE)
+    assert "has not answered" in lost.status.reason
+    line.line = Line.OPEN
+    await bob.added("anybody?")
+    await alice.changed(text="anybody?", delivery=Delivery.SENT)
+
+
+@pytest.mark.usefixtures("quick_answers")
+async def test_a_request_on_a_silent_line_ends_with_one_clear_line(
+    line: Proxy, alice: Watcher
+) -> None:
+    line.line = Line.SILENT
+    with pytest.raises(ServerUnreachable, match="has not answered"):
+        await alice.client.users()
+
+
+async def test_a_hole_is_filled_before_what_comes_after_it(
+    alice: Watcher, bob: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bob.client.send("alice", "1")
+    await alice.added("1")
+    # As a bus between servers may lose one: the event of seq 2 never comes.
+    dispatch = alice.client._session._on_event
+
+    def without_the_second(name: str, data: dict[str, object]) -> None:
+        if not (name == protocol.Event.MESSAGE and data.get("seq") == 2):
+            dispatch(name, data)
+
+    assert alice.client._session.connection is not None
+    monkeypatch.setattr(alice.client._session.connection, "_on_event", without_the_second)
+    await bob.client.send("alice", "2")
+    await bob.client.send("alice", "3")
+    await alice.added("3")
+    assert alice.texts == ["1", "2", "3"]
+
+
+async def test_send_waits_for_the_connection_and_close_ends_the_wait(
+    line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    line.line = Line.DOWN
+    await alice.state(ConnectionState.OFFLINE)
+    first = asyncio.ensure_future(alice.client.send("bob", "patience"))
+    await asyncio.sleep(0)
+    line.line = Line.OPEN
+    assert (await first).seq == 1
+    line.line = Line.DOWN
+    await alice.state(ConnectionState.OFFLINE)
+    second = asyncio.ensure_future(alice.client.send("bob", "never"))
+    await asyncio.sleep(0)
+    await alice.client.close()
+    with pytest.raises(RequestRefused, match="closed"):
+        await second
+
+
+async def test_a_cancelled_send_is_not_sent_later(
+    line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    line.line = Line.DOWN
+    await alice.state(ConnectionState.OFFLINE)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await alice.client.send("bob", "too late")
+    line.line = Line.OPEN
+    await alice.client.send("bob", "in time")
+    await bob.added("in time")
+    assert bob.texts == ["in time"]
+
+
+async def test_too_fast_is_waited_out_and_nothing_fails() -> None:
+    limits = Limits(messages=Rate(per_second=20, burst=3))
+    async with (
+        serving(accounts="open", limits=limits) as server,
+        started(ChatClient(server.url, user="alice", password="")) as alice,
+        started(ChatClient(server.url, user="bob", password="")) as bob,
+    ):
+        await bob.state(ConnectionState.ONLINE)
+        for i in range(12):
+            alice.client.post("bob", f"{i}")
+        await bob.added("11")
+        assert bob.texts == [str(i) for i in range(12)]
+        await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
+        assert not [e for e in alice.client.cached_messages("bob") if e.delivery is Delivery.FAILED]
+
+
+async def test_reading_while_offline_reaches_the_server_later(
+    server: ChatServer, line: Proxy, alice: Watcher, bob: Watcher
+) -> None:
+    for i in range(3):
+        await bob.client.send("alice", f"{i}")
+    await alice.added("2")
+    line.line = Line.DOWN
+    await alice.state(ConnectionState.OFFLINE)
+    await alice.client.mark_read("bob", 2)
+    conversation = alice.client.conversation("bob")
+    assert conversation is not None
+    assert conversation.unread == 1
+    with pytest.raises(RequestRefused, match="has 3 messages, not 4"):
+        await alice.client.mark_read("bob", 4)
+    with pytest.raises(RequestRefused, match="no conversation carol"):
+        await alice.client.mark_read("carol", 1)
+    line.line = Line.OPEN
+    await bob.next(ConversationChanged, lambda e: e.conversation.peer_read_seq == 2)
+
+
+async def test_messages_start_after_the_delivered_cursor_which_moves_when_the_next_is_asked_for(
+    server: ChatServer, bob: Watcher
+) -> None:
+    async with ChatClient(server.url, user="bot"):
+        pass
+    for i in range(4):
+        await bob.client.send("bot", f"{i}")
+
+    async def run(count: int) -> list[str]:
+        """A bot that ends while it handles its last message."""
+        texts: list[str] = []
+        async with ChatClient(server.url, user="bot") as bot:
+            async for message in bot.messages():
+                texts.append(message.text)
+                if len(texts) == count:
+                    return texts
+        raise AssertionError
+
+    assert await run(2) == ["0", "1"]
+    assert await run(2) == ["1", "2"]
+    await bob.client.send("bot", "4")
+    assert await run(3) == ["2", "3", "4"]
+
+
+async def test_messages_after_events_have_told_them_come_all_the_same(
+    server: ChatServer, bob: Watcher
+) -> None:
+    async with ChatClient(server.url, user="bot") as bot:
+        watcher = Watcher(bot)
+        for text in ("one", "two"):
+            await bob.client.send("bot", text)
+        await watcher.added("two")
+        messages = bot.messages()
+        texts = [(await anext(messages)).text for _ in range(2)]
+        await bob.client.send("bot", "three")
+        assert [*texts, (await anext(messages)).text] == ["one", "two", "three"]
+
+
+class TestTheCacheFile:
+    async def test_it_opens_with_the_last_state_before_the_network_answers(
+        self, tmp_path: Path, line: Proxy, bob: Watcher
+    ) -> None:
+        path = tmp_path / "alice.db"
+        async with started(ChatClient(line.url, user="alice", password="", cache=path)) as alice:
+            await alice.state(ConnectionState.ONLINE)
+            for i in range(3):
+                await bob.client.send("alice", f"{i}")
+            await alice.added("2")
+            alice.client.set_draft("bob", "half a")
+        line.line = Line.DOWN
+        again = ChatClient(line.url, user="alice", password="", cache=path)
+        async with started(again) as alice:
+            assert [each.name for each in again.conversations] == ["bob", "ALL"]
+            assert [each.text for each in again.cached_messages("bob")] == ["0", "1", "2"]
+            assert again.draft("bob") == "half a"
+            await alice.state(ConnectionState.OFFLINE)
+            page = await again.history("bob", before=3)
+            assert [each.text for each in page.messages] == ["0", "1"]
+
+            await bob.client.send("alice", "3")
+            line.line = Line.OPEN
+            await alice.added("3")
+            assert alice.texts == ["3"]
+
+    async def test_the_outbox_goes_out_in_the_next_run(
+        self, tmp_path: Path, line: Proxy, bob: Watcher
+    ) -> None:
+        path = tmp_path / "alice.db"
+        line.line = Line.DOWN
+        async with started(ChatClient(line.url, user="alice", password="", cache=path)) as alice:
+            for text in ("one", "two"):
+                alice.client.post("bob", text)
+        line.line = Line.OPEN
+        async with started(ChatClient(line.url, user="alice", password="", cache=path)) as alice:
+            assert [each.text for each in alice.client.cached_messages("bob")] == ["one", "two"]
+            await bob.added("two")
+            await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
+        assert bob.texts == ["one", "two"]
+
+    async def test_a_second_client_on_it_is_refused(self, tmp_path: Path, line: Proxy) -> None:
+        path = tmp_path / "alice.db"
+        async with started(ChatClient(line.url, user="alice", password="", cache=path)):
+            with pytest.raises(Exception, match="in use by another pychat"):
+                ChatClient(line.url, user="alice", password="", cache=path).start()
+
+    async def test_a_long_absence_starts_the_view_anew(
+        self, tmp_path: Path, server: ChatServer, bob: Watcher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pychat.client.sync.CATCH_UP_LIMIT", 120)
+        path = tmp_path / "alice.db"
+        async with started(ChatClient(server.url, user="alice", password="", cache=path)) as alice:
+            await alice.state(ConnectionState.ONLINE)
+            await bob.client.send("alice", "long ago")
+            await alice.added("long ago")
+        for i in range(150):
+            await bob.client.send("alice", f"{i}")
+        async with started(ChatClient(server.url, user="alice", password="", cache=path)) as alice:
+            await alice.next(MessagesReset, lambda event: event.conversation == "bob")
+            await alice.added("149")
+            cached = alice.client.cached_messages("bob")
+            assert [each.seq for each in cached] == list(range(52, 152))
+            older = await alice.client.history("bob", before=52, limit=100)
+            assert [each.seq for each in older.messages] == list(range(1, 52))[-100:]
+            assert alice.client.cached_messages("bob")[0].seq == 1
+
+    async def test_a_server_that_has_lost_its_store_starts_anew(self, tmp_path: Path) -> None:
+        async def run(texts: list[str], port: int = 0) -> int:
+            """On a server with nothing in its store; gives its port."""
+            async with (
+                serving(accounts="open", port=port) as server,
+                started(ChatClient(server.url, user="bob", password="")) as bob,
+                started(
+                    ChatClient(server.url, user="alice", password="", cache=tmp_path / "alice.db")
+                ) as alice,
+            ):
+                await bob.state(ConnectionState.ONLINE)
+                await alice.next(ConversationsLoaded)
+                for text in texts:
+                    await bob.client.send("alice", text)
+                await alice.added(texts[-1])
+                assert [each.text for each in alice.client.cached_messages("bob")] == texts
+                return server.port
+
+        port = await run(["one", "two", "three"])
+        await run(["uno", "dos"], port)
