@@ -35,6 +35,8 @@ from pychat.server.store.base import Store, StoreError
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 2.0
+READS_MESSAGES = frozenset({Event.CONVERSATIONS.value, Event.HISTORY.value, Event.SEARCH.value})
+"""What a connection has sent before it asks for these must be in the answer."""
 
 Work = Coroutine[Any, Any, None]
 Handler = Callable[[Session, bytes, int | None], Work | None]
@@ -113,7 +115,7 @@ class Chat:
             async with asyncio.timeout(FINISH_SECONDS):
                 if self._working:
                     await asyncio.wait(self._working)
-                await self._delivery.drain()
+                await self._delivery.settled()
                 await self._cursors.flush()
                 await self._presence.finish()
         except TimeoutError:
@@ -169,7 +171,17 @@ class Chat:
             raise ProtocolError(Code.MALFORMED, f"there is no event {name!r}")
         if self._stopping:
             raise ProtocolError(Code.UNAVAILABLE, "the server is stopping", retry_after=1.0)
+        if session.unanswered and event in READS_MESSAGES:
+            return self._after_messages(handler, session, payload, ack_id)
         return handler(session, payload, ack_id)
+
+    async def _after_messages(
+        self, handler: Handler, session: Session, payload: bytes, ack_id: int | None
+    ) -> None:
+        await self._delivery.settled()
+        work = handler(session, payload, ack_id)
+        if work is not None:
+            await work
 
     async def _work(
         self, session: Session, event: str, ack_id: int | None, work: Work | None

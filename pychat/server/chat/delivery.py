@@ -67,9 +67,11 @@ class Delivery:
         self._new: list[NewMessage] = []
         self._pending: list[_Pending] = []
         self._characters = 0
-        self._in_flight = 0
+        self._writing = False
         self._wake: asyncio.Future[None] | None = None
-        self._idle: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
+        """Those who wait for the batch that is gathered now."""
+        self._waiters_of_written: list[asyncio.Future[None]] = []
 
     def submit(
         self,
@@ -87,6 +89,7 @@ class Delivery:
             raise ProtocolError(
                 Code.UNAVAILABLE, "the store is too slow: try again", retry_after=1.0
             )
+        session.unanswered += 1
         self._characters += len(message.data)
         self._new.append(NewMessage(conversation.key, user.key, client_id, now(), message.data))
         self._pending.append((session, user, conversation, message, ack_id))
@@ -99,16 +102,14 @@ class Delivery:
         loop = asyncio.get_running_loop()
         while True:
             if not self._new:
-                for waiter in self._idle:
-                    if not waiter.done():
-                        waiter.set_result(None)
-                self._idle.clear()
                 self._wake = loop.create_future()
                 await self._wake
                 self._wake = None
-            new, pending = self._new, self._pending
-            self._new, self._pending, self._characters = [], [], 0
-            self._in_flight = len(new)
+            new, pending, waiters = self._new, self._pending, self._waiters
+            self._new, self._pending, self._waiters = [], [], []
+            self._characters = 0
+            self._waiters_of_written = waiters
+            self._writing = True
             try:
                 appended = await self._store.append(new)
                 if len(appended) != len(new):
@@ -124,17 +125,22 @@ class Delivery:
                 self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
             else:
                 self._deliver_all(pending, appended)
-            self._in_flight = 0
+            self._writing = False
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
-    async def drain(self) -> None:
-        """Returns when nothing waits or is being written."""
-        if self._new or self._in_flight:
-            waiter = asyncio.get_running_loop().create_future()
-            self._idle.append(waiter)
-            await waiter
+    async def settled(self) -> None:
+        """Returns when all that was submitted until now is kept and delivered, or refused."""
+        if not self._new and not self._writing:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        (self._waiters if self._new else self._waiters_of_written).append(waiter)
+        await waiter
 
     def _refuse_all(self, pending: list[_Pending], refusal: ProtocolError) -> None:
         for session, _, _, _, ack_id in pending:
+            session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
     def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
@@ -147,6 +153,7 @@ class Delivery:
 
     def _deliver(self, entry: _Pending, where: Appended) -> None:
         session, user, conversation, message, ack_id = entry
+        session.unanswered -= 1
         code, text = _DONE, DELIVERED
         seq = where.seq
         id = f"{where.conversation}-{seq}"

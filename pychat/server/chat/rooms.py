@@ -150,7 +150,7 @@ class Rooms:
         # Nothing new gets in, and what is on its way is delivered, before it is gone.
         self._directory.remove_room(room)
         try:
-            await self._delivery.drain()
+            await self._delivery.settled()
             await self._store.delete_room(room.key)
         except BaseException:
             self._directory.restore_room(room)

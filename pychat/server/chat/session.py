@@ -33,6 +33,7 @@ class Session:
         "modern",
         "password_hash",
         "token_hash",
+        "unanswered",
         "user",
         "waiting",
         "waiting_bytes",
@@ -49,6 +50,8 @@ class Session:
         self.token_hash: bytes | None = None
         self.password_hash: str | None = None
         self.closed = False
+        self.unanswered = 0
+        """Its messages that are not kept yet."""
         self.login_pending = False
         self.waiting: deque[WaitingEvent] | None = None
         self.waiting_bytes = 0

@@ -89,8 +89,8 @@ class Peer(Inbox):
         return await self.ask("message", self.message(to, text, command, **fields))
 
     async def settle(self) -> None:
-        """Returns when everything the server had for this connection until now has come."""
-        await self.ask("users", query="nobody has this id")
+        """Returns when what this client sent is kept, and what was sent to it has come."""
+        await self.ask("history", {"with": "ALL", "limit": 1})
 
 
 class OriginalPage(Inbox):
