@@ -1,6 +1,22 @@
 """Engine.IO 3 and 4 over aiohttp, and Socket.IO on it. Knows no chat."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from pychat.server.engine.dispatcher import Connection, Handler, SocketServer
 from pychat.server.engine.packet import Packet, encode_event
 
-__all__ = ["Connection", "Handler", "Packet", "SocketServer", "encode_event"]
+if TYPE_CHECKING:
+    from pychat.server.engine.asyncserver import AsyncServer
+
+__all__ = ["AsyncServer", "Connection", "Handler", "Packet", "SocketServer", "encode_event"]
+
+
+def __getattr__(name: str) -> Any:
+    # The chat does without python-socketio, and starts faster for it.
+    if name == "AsyncServer":
+        from pychat.server.engine.asyncserver import AsyncServer
+
+        return AsyncServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

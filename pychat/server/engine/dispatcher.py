@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDict
 
 from pychat.server.engine.packet import (
     ACK,
@@ -75,11 +74,7 @@ class Connection:
     @property
     def headers(self) -> Mapping[str, str]:
         """Of the request that opened the session."""
-        headers: CIMultiDict[str] = CIMultiDict()
-        for line in self._session.handshake.head.decode("utf-8", "surrogateescape").split("\r\n"):
-            name, _, value = line.partition(": ")
-            headers.add(name, value)
-        return headers
+        return self._session.handshake.headers
 
     @property
     def user_agent(self) -> str:
@@ -131,10 +126,10 @@ class SocketServer:
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
     ) -> None:
+        self._path = path
         dispatcher = _Dispatcher(handler)
         self._engine = EngineServer(
             dispatcher,
-            path=path,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
             upgrade_timeout=upgrade_timeout,
@@ -151,7 +146,7 @@ class SocketServer:
 
     def attach(self, app: web.Application) -> None:
         """Adds only the route under the path."""
-        self._engine.attach(app)
+        self._engine.attach(app, self._path)
 
     async def shutdown(self) -> None:
         """Every client gets a close; returns when they have gone, after 2 s at most."""

@@ -43,7 +43,6 @@ class EngineServer:
         self,
         layer: Layer,
         *,
-        path: str = "/socket.io/",
         ping_interval: float = 25.0,
         ping_timeout: float = 20.0,
         upgrade_timeout: float = 10.0,
@@ -51,18 +50,18 @@ class EngineServer:
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
         origin_option: str = "--cors-origin {}",
-        transports: Sequence[str] = _TRANSPORTS,
+        transports: Sequence[str] | None = None,
         allow_upgrades: bool = True,
     ) -> None:
         self.sessions: dict[str, Session] = {}
         self._layer = layer
-        self._path = path
+        self.path = "/socket.io/"
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
-        self._max_payload = max_payload
+        self.max_payload = max_payload
         self._origins = Origins(allowed_origins, origin_option)
         self._proxies = Proxies(trusted_proxies)
-        self._transports = tuple(transports)
+        self._transports = tuple(transports or _TRANSPORTS)
         self._allow_upgrades = allow_upgrades and "websocket" in self._transports
         self._flusher = Flusher()
         self._polls = Polls(max_payload)
@@ -81,9 +80,10 @@ class EngineServer:
         self._closes = self.wheel.add(_CLOSE_TIMEOUT, _abort)
         self._sweep = self.wheel.add(1.0, self._sweep_polls)
 
-    def attach(self, app: web.Application) -> None:
+    def attach(self, app: web.Application, path: str) -> None:
         """Adds the route and nothing else; the shutdown comes with the application's."""
-        app.router.add_route("*", self._path, self.handle)
+        self.path = path
+        app.router.add_route("*", path, self.handle)
         app.on_shutdown.append(self._on_shutdown)
 
     async def _on_shutdown(self, app: web.Application) -> None:
@@ -169,6 +169,10 @@ class EngineServer:
         self._start(session, upgrades=["websocket"] if self._allow_upgrades else [])
         return await self._polls.get(session, session.polling, request)
 
+    def new_sid(self) -> str:
+        """Nobody guesses it."""
+        return secrets.token_urlsafe(15)
+
     def _new_session(self, request: web.Request, protocol: int) -> Session:
         peer = request.transport.get_extra_info("peername") if request.transport else None
         address = str(peer[0]) if isinstance(peer, tuple) else ""
@@ -178,7 +182,7 @@ class EngineServer:
             self._proxies.client(address, request.headers),
             base64=request.query.get("b64") in ("1", "true"),
         )
-        return Session(secrets.token_urlsafe(15), protocol, handshake, self._layer, self)
+        return Session(self.new_sid(), protocol, handshake, self._layer, self)
 
     def _start(self, session: Session, upgrades: list[str]) -> None:
         self.sessions[session.sid] = session
@@ -187,7 +191,7 @@ class EngineServer:
             "upgrades": upgrades,
             "pingInterval": round(self._ping_interval * 1000),
             "pingTimeout": round(self._ping_timeout * 1000),
-            "maxPayload": self._max_payload,
+            "maxPayload": self.max_payload,
         }
         session.send(Packet(OPEN.encode() + json.dumps(handshake, separators=(",", ":")).encode()))
         self.wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
@@ -198,10 +202,10 @@ class EngineServer:
     def _take(
         self, session: Session, request: web.Request, accept: str, *, probing: bool
     ) -> tuple[WebSocket, Taken]:
-        socket = WebSocket(session, self._flusher, self._max_payload, self, probing=probing)
+        socket = WebSocket(session, self._flusher, self.max_payload, self, probing=probing)
         self._sockets.add(socket)
         try:
-            taken = take_over(request, accept, socket, self._max_payload)
+            taken = take_over(request, accept, socket, self.max_payload)
         except BaseException:
             self._sockets.discard(socket)
             raise

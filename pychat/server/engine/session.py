@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from multidict import CIMultiDict
+
 from pychat.server.engine.packet import (
     CLOSE,
     MESSAGE,
@@ -80,6 +82,15 @@ class Handshake:
     query: str
     remote_address: str
     base64: bool = False
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The request's, parsed anew."""
+        headers: CIMultiDict[str] = CIMultiDict()
+        for line in self.head.decode("utf-8", "surrogateescape").split("\r\n"):
+            name, _, value = line.partition(": ")
+            headers.add(name, value)
+        return headers
 
 
 class Session:

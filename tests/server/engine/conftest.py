@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp import web
 
 from pychat.server.engine import Connection, SocketServer, encode_event
@@ -90,6 +91,16 @@ class Running:
             await ws.send_str("40")
         assert (await ws.receive_str()).startswith("40")
         return ws
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The transport that leans on the loop's own is tested on both loops."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.stem == "test_websocket":
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 Start = Callable[..., Awaitable[Running]]

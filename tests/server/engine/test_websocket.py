@@ -10,19 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from pychat.server.engine import encode_event
 from tests.requirements import require_program
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, frame, text
-
-
-@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return (
-        asyncio.DefaultEventLoopPolicy() if request.param == "asyncio" else uvloop.EventLoopPolicy()
-    )
 
 
 @pytest.fixture(scope="module")
