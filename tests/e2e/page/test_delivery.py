@@ -159,3 +159,24 @@ async def test_two_tabs_of_one_user_agree(browser: Browser) -> None:
             assert await tab.texts() == ["from the first tab", "from the second tab", "to both"]
         await first.close()
         await bob.close()
+
+
+async def test_works_where_websockets_are_blocked(browser: Browser) -> None:
+    async with serving() as server:
+        context = await browser.new_context()
+        await context.add_init_script(
+            """window.WebSocket = class {
+                constructor() { setTimeout(() => this.onerror?.(new Event('error'))); }
+                close() {}
+            };"""
+        )
+        alice = await ChatPage.logged_in(context, server.url, "alice")
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        await alice.begin("bob")
+        await alice.write("by polling, 안녕 👋")
+        await alice.expect_state("by polling, 안녕 👋", "delivered")
+        await bob.row("alice").click()
+        await bob.write("received")
+        await expect(alice.message("received")).to_be_visible()
+        await alice.close()
+        await bob.close()

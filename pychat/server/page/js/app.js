@@ -31,7 +31,7 @@ export class App {
     const sessions = new SessionsView(chat);
     chat.on("incoming", (conversation) => conversation === chat.active && this.#log.mark());
     chat.on("gone", (conversation) => conversation === chat.active && this.close());
-    addEventListener("hashchange", () => this.#fromAddress());
+    addEventListener("popstate", () => this.#fromAddress());
     addEventListener("keydown", (event) => this.#key(event));
     byId("back").addEventListener("click", () => this.close());
     byId("new-room").addEventListener("click", () => rooms.show());
@@ -53,7 +53,6 @@ export class App {
   #list;
   #finder;
   #header;
-  #wantedSeq = 0;
 
   /**
    * Opens a conversation, by way of the address, so that "back" leads back.
@@ -61,16 +60,17 @@ export class App {
    * @param {number} [seq] a message to show
    */
   open(name, seq = 0) {
-    this.#wantedSeq = seq;
     const hash = `#${encodeURIComponent(name)}`;
-    if (location.hash === hash) this.#show(name);
-    else location.hash = hash;
+    if (this.chat.active) history.replaceState(history.state, "", hash);
+    else history.pushState({ fromList: true }, "", hash);
+    this.#show(name, seq);
   }
 
   /** Back to the list. */
   close() {
-    history.pushState(null, "", location.pathname);
-    this.#fromAddress();
+    if (history.state?.fromList) history.back();
+    else history.replaceState(null, "", location.pathname);
+    this.#show("");
   }
 
   #fromAddress() {
@@ -83,8 +83,8 @@ export class App {
     this.#show(name);
   }
 
-  /** @param {string} name */
-  #show(name) {
+  /** @param {string} name @param {number} [seq] */
+  #show(name, seq = 0) {
     const chat = this.chat;
     const last = chat.active;
     const conversation = name ? chat.conversation(name) : null;
@@ -92,14 +92,12 @@ export class App {
     byId("app").dataset.pane = conversation ? "chat" : "list";
     byId("welcome").hidden = Boolean(conversation);
     byId("chat").hidden = !conversation;
-    const seq = this.#wantedSeq;
-    this.#wantedSeq = 0;
     if (conversation !== last || seq) this.#log.open(conversation, seq);
     this.#header.open(conversation);
     this.#composer.open(conversation);
     this.#list.activate(name);
     if (conversation) this.#composer.focus();
-    else if (last) byId("conversations").querySelector("button")?.focus();
+    else if (last && !byId("sidebar").contains(document.activeElement)) byId("conversations").querySelector("button")?.focus();
     if (conversation && !conversation.lastSeq) this.#lookUp(conversation);
     chat.emit("opened", conversation);
   }

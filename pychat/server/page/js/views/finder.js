@@ -109,9 +109,9 @@ export class FinderView {
   /** @param {Message} message */
   #found(message) {
     const name = conversationOf(message, this.#chat.me);
-    const conversation = this.#chat.conversation(name);
+    const title = this.#chat.conversations.get(name)?.title ?? name;
     const sender = message.sender === this.#chat.me ? "You" : this.#chat.aliasOf(message.sender ?? "");
-    const row = hit(name, conversation.title, `${sender}: ${firstLine(message.data ?? "")}`, null, { "data-seq": String(message.seq) });
+    const row = hit(name, title, `${sender}: ${firstLine(message.data ?? "")}`, null, { "data-seq": String(message.seq) });
     if (message.sentAt) row.querySelector("button")?.append(element("span.time", {}, listTime(new Date(message.sentAt))));
     return row;
   }

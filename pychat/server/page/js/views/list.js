@@ -79,7 +79,7 @@ export class ListView {
     if (draft) return ["draft", `Draft: ${firstLine(draft)}`];
     const pending = this.#chat.outbox.of(name).at(-1);
     if (pending) return [pending.error ? "failed" : "", `You: ${firstLine(pending.data)}`];
-    if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody who is here" : "No messages yet"];
+    if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];
     if (last.removed) return ["empty", "Message removed"];
     const text = firstLine(last.data ?? "");
     if (last.sender === this.#chat.me) return ["", `You: ${text}`];

@@ -2,7 +2,7 @@
 import { element, icon, spoken } from "../dom.js";
 import { dayOf, exactTime, timeOf } from "../format.js";
 import { breaksAtWords, isBigEmoji, linked } from "../text.js";
-import { avatar } from "./avatar.js";
+import { avatar, colourOf } from "./avatar.js";
 
 /** @typedef {"sending" | "failed" | "sent" | "delivered" | "read" | ""} State */
 
@@ -51,7 +51,7 @@ export function messageRow(line) {
       "div.bubble",
       {},
       line.named && line.first
-        ? element("bdi.sender", {}, line.senderTitle)
+        ? element("bdi.sender", { "data-colour": colourOf(line.sender) }, line.senderTitle)
         : spoken(`${line.own ? "You" : line.senderTitle}: `),
       body(line),
       meta(line),
