@@ -58,7 +58,8 @@ async def _connected(login: Login) -> ChatClient:
         if login.password is not None or (token is None and can_ask()):
             raise
         if not can_ask():
-            raise click.ClickException(f"{refusal}. To log in as {login.user}: {WAYS}") from None
+            why = "needs a password" if token is None else f"must log in again ({refusal})"
+            raise click.ClickException(f"{login.user} {why}: {WAYS}") from None
     return await _attempt(login, None, _ask(login))
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
 
 import click
@@ -121,7 +122,7 @@ async def standard_input() -> AsyncIterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         rest = ""
         # The loop is gone when the chat ended first; nobody wants the lines then.
-        with suppress(RuntimeError, asyncio.CancelledError):
+        with suppress(RuntimeError, CancelledError):
             while chunk := os.read(0, 65536):
                 *lines, rest = (rest + decoder.decode(chunk)).split("\n")
                 for line in lines:

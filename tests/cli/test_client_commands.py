@@ -1,0 +1,245 @@
+"""``send``, ``listen``, ``history``, ``users`` and ``connect --plain`` against a real server."""
+
+import asyncio
+import json
+import signal
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.invoke import Result, invoke, refusal
+from tests.processes import PYCHAT, Serving, run_pychat
+from tests.requirements import require_program
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Serving("--store", "memory:") as server:
+        yield server.url
+
+
+@pytest.fixture
+def people(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
+    """Three ids of this test's own, logged in once on this machine: their tokens are kept."""
+    monkeypatch.setenv("PYCHAT_SERVER", url)
+    ids = [f"{name} {request.node.name[:40]}" for name in ("alice", "bob", "carol")]
+    with monkeypatch.context() as patch:
+        patch.setenv("PYCHAT_PASSWORD", "a good password")
+        for id in ids:
+            assert invoke("users", "--user", id).status == 0
+    return ids
+
+
+def test_a_message_is_sent_and_found(people: list[str]) -> None:
+    alice, bob, _ = people
+    assert invoke("send", "--user", alice, "--to", bob, "hello") == Result(0, "", "")
+    assert invoke("send", "--user", bob, "--to", alice, "-", input="two\nlines\n").status == 0
+    lines = invoke("history", "--user", alice, "--with", bob, "--json").stdout.splitlines()
+    messages = [json.loads(line) for line in lines]
+    assert [(m["seq"], m["sender"], m["data"]) for m in messages] == [
+        (1, alice, "hello"),
+        (2, bob, "two\nlines"),
+    ]
+    assert {m["with"] for m in messages} == {bob}
+    assert all(m["sentAt"].endswith("Z") for m in messages)
+    text = invoke("history", "--user", alice, "--with", bob).stdout.splitlines()
+    assert [line.partition("] ")[2] for line in text[:2]] == [f"{alice}: hello", f"{bob}: two"]
+    assert text[2] == "    lines"
+
+
+def test_history_is_as_long_as_asked_for(people: list[str]) -> None:
+    alice, bob, _ = people
+    talk(alice, "".join(f"{number}\n" for number in range(1, 131)), with_=bob)
+    for limit, first in ((3, 128), (120, 11), (500, 1)):
+        history = ("history", "--user", bob, "--with", alice, "--limit", str(limit), "--json")
+        said = [json.loads(line)["data"] for line in invoke(*history).stdout.splitlines()]
+        assert said == [str(number) for number in range(first, 131)]
+
+
+def test_text_of_others_cannot_steer_the_terminal(people: list[str]) -> None:
+    alice, bob, _ = people
+    invoke("send", "--user", alice, "--to", bob, "\x1b]2;owned\x07 and \x9b31m red")
+    result = invoke("history", "--user", bob, "--with", alice)
+    assert "\x1b" not in result.stdout
+    assert "\x9b" not in result.stdout
+
+
+def test_users(people: list[str]) -> None:
+    alice, bob, _ = people
+    result = invoke("users", "--user", alice)
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [alice, alice, "online"] in rows
+    assert [bob, bob, "offline"] in rows
+    found = invoke("users", "--user", alice, "--json", bob).stdout.splitlines()
+    assert [json.loads(line) for line in found] == [{"id": bob, "alias": bob, "online": False}]
+
+
+def test_listen_starts_with_what_came_while_away(people: list[str]) -> None:
+    alice, bob, _ = people
+    invoke("send", "--user", alice, "--to", bob, "while you were away")
+    listener = subprocess.Popen(
+        [*PYCHAT, "listen", "--user", bob],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert listener.stdout is not None
+    assert listener.stderr is not None
+    with listener.stdout, listener.stderr:
+        assert json.loads(listener.stdout.readline())["data"] == "while you were away"
+        invoke("send", "--user", alice, "--to", bob, "and now")
+        assert json.loads(listener.stdout.readline())["data"] == "and now"
+        listener.send_signal(signal.SIGINT)
+        assert listener.wait(timeout=10) == 130
+        assert listener.stderr.read().strip() == ""
+
+
+def talk(user: str, lines: str, **options: str) -> subprocess.CompletedProcess[str]:
+    arguments = [
+        part for name, value in options.items() for part in (f"--{name.strip('_')}", value)
+    ]
+    return run_pychat("connect", "--user", user, *arguments, input=lines)
+
+
+def test_plain_lines_are_sent_in_order(people: list[str]) -> None:
+    alice, bob, carol = people
+    done = talk(alice, "one\n//two\n\nthree", with_=bob)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lines = invoke("history", "--user", bob, "--with", alice, "--json").stdout.splitlines()
+    assert [json.loads(line)["data"] for line in lines] == ["one", "/two", "three"]
+    assert invoke("history", "--user", carol, "--with", alice).stdout == ""
+
+
+def test_plain_lines_that_cannot_be_sent_fail(people: list[str]) -> None:
+    alice, bob, _ = people
+    done = talk(alice, "to nobody\n/nonsense\n/msg nobody hi\n/quit\nnever read\n")
+    assert done.returncode == 1
+    notes = done.stderr.splitlines()
+    assert notes[0].startswith("To whom?")
+    assert notes[1].startswith("There is no command /nonsense")
+    assert notes[2].startswith("Not sent: ")
+    assert notes[3] == "Error: 3 of the lines could not be sent"
+    assert invoke("history", "--user", bob, "--with", alice).stdout == ""
+
+
+def test_plain_shows_what_arrives(people: list[str]) -> None:
+    alice, bob, _ = people
+    invoke("send", "--user", alice, "--to", bob, "hello")
+    reader = subprocess.Popen(
+        [*PYCHAT, "connect", "--user", bob],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    with reader.stdin, reader.stdout:
+        assert reader.stdout.readline().endswith(f"] {alice}: hello\n")
+        reader.stdin.close()
+        assert reader.wait(timeout=10) == 0
+
+
+def test_the_login_is_kept_for_its_owner_only(people: list[str], own_folders: Path) -> None:
+    tokens = list((own_folders / "data" / "pychat" / "logins").glob("*.token"))
+    assert len(tokens) == len(people)
+    assert {path.stat().st_mode & 0o777 for path in tokens} == {0o600}
+    for path in tokens:
+        path.chmod(0o640)
+    line = refusal("users", "--user", people[0])
+    assert "others may read the login token in" in line
+    assert "chmod 600" in line
+
+
+def test_a_login_that_was_ended_asks_for_the_password_again(
+    people: list[str], own_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (own_folders / "data" / "pychat" / "logins").glob("*.token"):
+        path.write_text("not a token of this server\n")
+    line = refusal("users", "--user", people[0])
+    assert f"{people[0]} must log in again" in line
+    assert "PYCHAT_PASSWORD" in line
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    assert invoke("users", "--user", people[0]).status == 0
+
+
+def test_wrong_password(
+    people: list[str], own_folders: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another machine"))
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a bad password")
+    assert refusal("users", "--user", people[0]) == "wrong id or password"
+
+
+def test_no_password(url: str) -> None:
+    line = refusal("users", "--user", "somebody", "--server", url)
+    assert line == (
+        "somebody needs a password: set PYCHAT_PASSWORD, or use --password-file or "
+        "--password-command"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["users", "--server", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
+        (["users", "--server", "gopher://x"], 1, "'gopher://x' is not a server's address"),
+        (["send", "--to", "nobody", "hi"], 1, "nobody"),
+        (["send", "--to", "bob", ""], 2, "The message is empty"),
+        (["send", "hi"], 2, "--to (or PYCHAT_TO) is needed"),
+        (["history", "--with", "bob", "--limit", "0"], 2, "--limit: 0 is not in the range x>=1"),
+    ],
+)
+def test_one_line_for_what_is_wrong(
+    people: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    status: int,
+    line: str,
+) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    assert line in refusal(*arguments, "--user", people[0], status=status)
+
+
+def test_input_that_cannot_be_sent(people: list[str]) -> None:
+    alice, bob, _ = people
+    send = ("send", "--user", alice, "--to", bob, "-")
+    assert "is not UTF-8" in refusal(*send, input=b"\xff\xfe")
+    assert "65536 bytes" in refusal(*send, input="a" * 65_537)
+    assert invoke("history", "--user", bob, "--with", alice).stdout == ""
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path) -> Iterator[int]:
+    """Something that speaks TLS with a certificate that nobody has signed."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(require_program("openssl"), "req", "-x509", "-nodes", "-days", "2"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    loop = asyncio.new_event_loop()
+    start = asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    server = loop.run_until_complete(start)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+    loop.close()
+
+
+def test_certificate_not_trusted(tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    line = refusal("users", "--user", "alice", "--server", f"https://127.0.0.1:{tls_port}")
+    assert line.startswith("the certificate of 127.0.0.1 is not trusted")
