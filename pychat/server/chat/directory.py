@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from pychat.protocol import (
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pychat.server.chat.session import Session
 
 MAX_USERS_AT_HAND = 50_000
+
+
+NOBODY: Final[frozenset[int]] = frozenset()
+"""One for all users who have nobody to name: an empty set takes 216 bytes."""
 
 
 class User:
@@ -49,11 +53,11 @@ class User:
         self.sessions: list[Session] = []
         self.pairs: dict[str, Pair] = {}
         """One-to-one conversations at hand, by the id of the other one."""
-        self.partners: set[int] = set()
+        self.partners = NOBODY
         """Those it shares a one-to-one conversation with; kept while online."""
-        self.blocked: frozenset[int] = frozenset()
+        self.blocked = NOBODY
         """Whom it has blocked; kept while online."""
-        self.buckets: dict[str, TokenBucket] = {}
+        self.buckets: dict[str, TokenBucket] | None = None
 
     @property
     def alias(self) -> str:

@@ -91,6 +91,8 @@ class Limiter:
         rate = self._rates.get(kind)
         if rate is None:
             return
+        if user.buckets is None:
+            user.buckets = {}
         bucket = user.buckets.get(kind)
         if bucket is None:
             bucket = user.buckets[kind] = TokenBucket(rate)

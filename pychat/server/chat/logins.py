@@ -25,7 +25,7 @@ from pychat.protocol import (
 from pychat.server.chat.accounts import Accounts, Entered
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
-from pychat.server.chat.directory import Directory, User
+from pychat.server.chat.directory import NOBODY, Directory, User
 from pychat.server.chat.legacy import Legacy
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence
@@ -93,8 +93,8 @@ class Logins:
         self.part(session)
         user = self._directory.keep(entered.account)
         if not user.sessions:
-            user.blocked = blocked
-            user.partners = set(partners)
+            user.blocked = blocked or NOBODY
+            user.partners = frozenset(partners) or NOBODY
         session.user = user
         session.login_id = login.id
         session.modern = login.protocol >= 1

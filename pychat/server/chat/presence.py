@@ -49,7 +49,7 @@ class Presence:
         a, b = self._reach.users.get(pair.a), self._reach.users.get(pair.b)
         for user, other in ((a, pair.b), (b, pair.a)):
             if user is not None:
-                user.partners.add(other)
+                user.partners |= {other}
         if a is None or b is None or a is b or a.key in b.blocked or b.key in a.blocked:
             return
         self._reach.tell(a, self._packet(b, online=True))
