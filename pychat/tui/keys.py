@@ -16,7 +16,8 @@ Scope = Literal["app", "chat", "log", "list", "composer"]
 class Key:
     """``id`` is what a user rebinds; ``keys`` are Textual's names, separated by commas.
 
-    ``priority`` only for what may overtake keys pressed before it: it runs before they arrive.
+    ``priority`` only for what opens another screen: it runs before the keys pressed before it
+    have arrived where they go, and those pressed after it go to that screen.
     """
 
     id: str
@@ -30,7 +31,7 @@ class Key:
 
 KEYS: Final[tuple[Key, ...]] = (
     Key("switch", "ctrl+k,ctrl+n", "switch", "Find somebody, or start by id",
-        "chat", "Conversations"),
+        "chat", "Conversations", True),
     Key("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
         "chat", "Conversations"),
     Key("previous", "alt+up,ctrl+up", "previous_conversation", "Previous conversation",

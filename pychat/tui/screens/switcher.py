@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -43,6 +44,7 @@ class Switcher(ModalScreen[User | None]):
         self._known = {c.name: User(c.name, conversation_title(c), c.online) for c in conversations}
         self._found: dict[str, User] = {}
         self._offered: list[User] = []
+        self._offered_for = ""
         self._answered = ""
         """The query that the server has answered last."""
 
@@ -53,7 +55,7 @@ class Switcher(ModalScreen[User | None]):
 
     def on_mount(self) -> None:
         self._offer()
-        self.run_worker(self._ask(""), exclusive=True)
+        self.run_worker(partial(self._ask, ""), exclusive=True)
 
     @on(Input.Changed)
     def _query_changed(self, event: Input.Changed) -> None:
@@ -62,7 +64,7 @@ class Switcher(ModalScreen[User | None]):
 
     def _ask_if_still(self, query: str) -> None:
         if self.is_attached and query == self.query_one(Input).value:
-            self.run_worker(self._ask(query.strip()), exclusive=True)
+            self.run_worker(partial(self._ask, query.strip()), exclusive=True)
 
     async def _ask(self, query: str) -> None:
         if self._client.status.state is not ConnectionState.ONLINE:
@@ -74,6 +76,14 @@ class Switcher(ModalScreen[User | None]):
         self._found.update({user.id: user for user in users if user.id not in self._known})
         self._answered = query
         self._offer()
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys that come before the field has the focus: the typing of somebody in a hurry."""
+        if event.key == "enter":
+            self._offer()
+            self._submitted()
+        elif event.is_printable and event.character:
+            self.query_one(Input).insert_text_at_cursor(event.character)
 
     def _offer(self) -> None:
         query = self.query_one(Input).value.strip()
@@ -87,16 +97,20 @@ class Switcher(ModalScreen[User | None]):
         if query:
             options.sort(key=lambda option: -option[0])
         del options[SHOWN:]
-        self._offered = [user for _, user, _ in options]
+        offered = [user for _, user, _ in options]
         prompts = [Option(prompt) for _, _, prompt in options]
         if self._may_be_new(query, people):
-            self._offered.append(User(query, "", online=False))
+            offered.append(User(query, "", online=False))
             prompts.append(Option(Content.assemble("Write to ", (query, "bold"))))
         if not prompts:
             prompts.append(Option(Content(f"Nobody is called {line(query)}"), disabled=True))
         matches = self.query_one(OptionList)
+        # The server's answer to the same query must not move the choice under the user's finger.
+        chosen = self._chosen() if query == self._offered_for else None
+        self._offered, self._offered_for = offered, query
         matches.set_options(prompts)
-        matches.highlighted = 0 if self._offered else None
+        kept = [index for index, user in enumerate(offered) if user == chosen]
+        matches.highlighted = kept[0] if kept else 0 if offered else None
 
     def _may_be_new(self, query: str, people: list[User]) -> bool:
         """Offline nobody can be asked, so any id may be somebody."""
@@ -124,11 +138,17 @@ class Switcher(ModalScreen[User | None]):
         matches = self.query_one(OptionList)
         matches.action_cursor_down() if by > 0 else matches.action_cursor_up()
 
+    def _chosen(self) -> User | None:
+        highlighted = self.query_one(OptionList).highlighted
+        if highlighted is None or highlighted >= len(self._offered):
+            return None
+        return self._offered[highlighted]
+
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        highlighted = self.query_one(OptionList).highlighted
-        if highlighted is not None and highlighted < len(self._offered):
-            self.dismiss(self._offered[highlighted])
+        chosen = self._chosen()
+        if chosen is not None:
+            self.dismiss(chosen)
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
