@@ -38,9 +38,16 @@ class ChatApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
     def __init__(
-        self, client: ChatClient, settings: Settings | None = None, *, clock: Clock | None = None
+        self,
+        client: ChatClient,
+        settings: Settings | None = None,
+        *,
+        conversation: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """``conversation``: the name of one to open at once."""
         super().__init__()
+        self._first = conversation
         self.client = client
         self.settings = settings or Settings()
         self.clock = clock or Clock()
@@ -64,6 +71,8 @@ class ChatApp(App[None]):
         self.run_worker(self._listen(self.client.events()), name="events")
         self.client.start()
         self._status_changed()
+        if self._first is not None:
+            self.chat.call_after_refresh(self.chat.open, self._first)
 
     async def on_unmount(self) -> None:
         await self.client.close()

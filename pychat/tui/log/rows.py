@@ -73,7 +73,7 @@ def delivery(message: Message, reading: Reading) -> Delivery | None:
 
 def sender_style(sender: str) -> str:
     """The same sender has the same colour everywhere, on every run."""
-    return f"sender-{sum(sender.encode()) % SENDER_STYLES}"
+    return f"sender-{sum(map(ord, sender)) % SENDER_STYLES}"
 
 
 def text_width(width: int) -> int:

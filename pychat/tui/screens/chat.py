@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
@@ -221,7 +222,7 @@ class ChatScreen(Screen[None]):
     @on(MessageLog.OlderWanted)
     def _want_older(self) -> None:
         if self.current:
-            self.run_worker(self._fetch_older(self.current), group="older", exit_on_error=True)
+            self.run_worker(partial(self._fetch_older, self.current), group="older")
 
     async def _fetch_older(self, name: str) -> None:
         messages = await self.conversations.older(name)
@@ -244,7 +245,8 @@ class ChatScreen(Screen[None]):
             return
         seq = min(self._seen_seq, conversation.last_seq)
         if seq > conversation.read_seq:
-            self.run_worker(self._mark_read(self.current, seq), group="read", exclusive=True)
+            mark = partial(self._mark_read, self.current, seq)
+            self.run_worker(mark, group="read", exclusive=True)
 
     async def _mark_read(self, name: str, seq: int) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -60,7 +61,7 @@ class Login(ModalScreen[None]):
         self._say("")
         self.query_one("#submit", Button).disabled = True
         self.query_one("#submit", Button).label = "Logging in…"
-        self.run_worker(self._login(password), exclusive=True)
+        self.run_worker(partial(self._login, password), exclusive=True)
 
     async def _login(self, password: str) -> None:
         try:

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.document._document import Location
 from textual.widgets import TextArea
 
+from pychat.client.safetext import safe_text
 from pychat.tui.graphemes import boundary_after, boundary_before
 from pychat.tui.keys import bindings, editing_bindings
 
@@ -52,8 +53,12 @@ class Composer(TextArea, inherit_bindings=False):
 
     def load(self, text: str) -> None:
         """Another conversation's draft, with the cursor at its end."""
-        self.load_text(text)
+        self.load_text(safe_text(text))
         self.move_cursor(self.document.end)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.text = safe_text(event.text)  # what is pasted is somebody else's text
+        await super()._on_paste(event)
 
     # A family emoji is seven code points and one key press (UAX 29).
 

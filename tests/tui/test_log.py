@@ -1,0 +1,221 @@
+"""The message log as a widget: what is in view, and that it stays there."""
+
+from __future__ import annotations
+
+import pytest
+from textual.geometry import Offset
+from textual.pilot import Pilot
+from textual.selection import SELECT_ALL, Selection
+
+from pychat.client.models import Message
+from pychat.tui.app import ChatApp
+from pychat.tui.log.widget import MessageLog
+from tests.tui import scenes
+from tests.tui.driving import screen_text
+from tests.tui.scripted import NOW, ScriptedClient
+
+
+def message(seq: int, text: str = "") -> Message:
+    return Message(
+        "bob", "bob", text or f"line {seq} of the log", f"c{seq}", f"bob-{seq}", seq, NOW + seq
+    )
+
+
+def client_with(*seqs: int) -> ScriptedClient:
+    client = ScriptedClient()
+    client.say("bob", "hello")
+    client.log["bob"] = [message(seq) for seq in seqs]
+    return client
+
+
+def rows(log: MessageLog) -> list[str]:
+    """The rows in view, without their frame."""
+    return [log.render_line(y).text.strip() for y in range(log.size.height)]
+
+
+async def opened(app: ChatApp, pilot: Pilot[None]) -> MessageLog:
+    app.chat.open("bob")
+    await pilot.pause()
+    return app.chat.log_view
+
+
+async def test_it_follows_the_end_until_one_scrolls_up() -> None:
+    app = scenes.app(client_with(*range(1, 101)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        assert "line 100 of the log" in rows(log)
+        log.append([message(101)])
+        await pilot.pause()
+        assert "line 101 of the log" in rows(log)
+        await pilot.press("pageup")
+        before = rows(log)
+        log.append([message(102), message(103, "long " * 200)])
+        await pilot.pause()
+        assert rows(log) == before
+        await pilot.press("ctrl+end")
+        assert rows(log)[-2].endswith("long")
+
+
+async def test_older_messages_in_front_leave_the_view_still() -> None:
+    client = client_with(*range(500, 601))
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        for _ in range(3):
+            await pilot.press("pageup")
+        before = rows(log)
+        log.prepend([message(seq, "old words " * (seq % 40)) for seq in range(1, 500)])
+        await pilot.pause()
+        assert rows(log) == before
+        log.scroll_relative(y=-1, animate=False)
+        await pilot.pause()
+        assert rows(log)[1:] == before[:-1]
+
+
+async def test_scrolling_through_what_was_never_measured_skips_nothing() -> None:
+    client = client_with(*range(300, 401))
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        old = [message(seq, f"old {seq}: " + "words " * (seq * 7 % 90)) for seq in range(200, 300)]
+        log.prepend(old)
+        seen: list[int] = []
+        for _ in range(500):
+            for row in reversed(rows(log)):
+                if row.startswith("old ") and (seq := int(row[4 : row.index(":")])) not in seen:
+                    seen.append(seq)
+            if 200 in seen:
+                break
+            log.scroll_relative(y=-16, animate=False)
+            await pilot.pause(0)
+        assert seen == list(range(299, 199, -1))
+
+
+async def test_a_new_width_keeps_the_message_at_the_top() -> None:
+    client = client_with(*range(1, 301))
+    for item in client.log["bob"]:
+        item.text = f"line {item.seq}: " + "words " * (item.seq % 60)
+    app = scenes.app(client)
+    async with app.run_test(size=(100, 30)) as pilot:
+        log = await opened(app, pilot)
+        assert log.scroll_to_seq(150)
+        await pilot.pause()
+        log.scroll_relative(y=10, animate=False)
+        await pilot.pause()
+        top = rows(log)[0]
+        assert top.startswith("line 15")
+        await pilot.resize_terminal(70, 30)
+        await pilot.pause()
+        assert rows(log)[0].startswith(top[:9])
+        await pilot.resize_terminal(100, 30)
+        await pilot.pause()
+        assert rows(log)[0] == top
+
+
+async def test_the_same_place_is_shown_on_coming_back() -> None:
+    client = client_with(*range(1, 201))
+    client.say("carol", "hi")
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        for _ in range(4):
+            await pilot.press("pageup")
+        before = rows(log)
+        app.chat.open("carol")
+        await pilot.pause()
+        assert "hi" in rows(log)
+        app.chat.open("bob")
+        await pilot.pause()
+        assert rows(log) == before
+
+
+async def test_own_messages_go_from_sending_to_their_place() -> None:
+    client = client_with(1, 2)
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        mine = client.post("bob", "mine")
+        await pilot.pause(0.1)
+        assert rows(log)[-2] == "mine" + rows(log)[-2][4:-1] + "◌"
+        log.append([message(3, "theirs")])
+        stored = Message("bob", "alice", "mine", mine.client_id, "bob-4", 4, NOW + 4, own=True)
+        log.change(stored)
+        await pilot.pause()
+        shown = [row for row in rows(log) if row.startswith(("mine", "theirs"))]
+        assert [row.split()[0] for row in shown] == ["theirs", "mine"]
+        assert shown[1].endswith("✓")
+
+
+async def test_a_selection_is_copied_without_the_frame() -> None:
+    client = client_with(1)
+    long = "word " * 30 + "end"
+    client.log["bob"] = [message(1, long), message(2, "second"), message(3, "`third` **one**")]
+    app = scenes.app(client)
+    async with app.run_test(size=(60, 30)) as pilot:
+        log = await opened(app, pilot)
+        app.chat.selections = {log: SELECT_ALL}
+        assert app.chat.get_selected_text() == f"{long}\nsecond\nthird one"
+        y = next(n for n, row in enumerate(rows(log)) if row == "second")
+        offset = log.render_line(y)._segments[1].style.meta["offset"]
+        start = Offset(2, offset[1])
+        app.chat.selections = {log: Selection(start, Offset(5, offset[1]))}
+        assert app.chat.get_selected_text() == "sec"
+
+
+async def test_the_mouse_selects_and_ctrl_c_copies() -> None:
+    client = client_with(1)
+    client.log["bob"] = [message(1, "take this word")]
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        y = next(n for n, row in enumerate(rows(log)) if "take this word" in row)
+        await pilot.mouse_down(log, offset=(7, y))
+        await pilot.hover(log, offset=(10, y))
+        await pilot.mouse_up(log, offset=(10, y))
+        await pilot.press("ctrl+c")
+        assert app.clipboard == "this"
+
+
+async def test_long_logs_let_go_of_what_is_far_above_and_get_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MessageLog, "MAX_HELD", 150)
+    client = client_with(*range(1, 301))
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        for seq in range(301, 451):
+            client.log["bob"].append(message(seq))
+            log.append([message(seq)])
+        known = client.conversation("bob")
+        assert known is not None
+        known.last_seq = 450
+        await pilot.pause()
+        transcript = log.opened.transcript if log.opened else None
+        assert transcript is not None
+        assert len(transcript) <= 150
+        for _ in range(200):
+            if "line 1 of the log" in rows(log):
+                break
+            await pilot.press("pageup")
+        assert "line 1 of the log" in rows(log)
+
+
+async def test_the_line_above_what_is_new_stays() -> None:
+    client = client_with(1)
+    for number in range(3):
+        client.say("carol", f"old {number}")
+    known = client.conversation("carol")
+    assert known is not None
+    known.read_seq, known.unread = 3, 2
+    client.say("carol", "fresh 4")
+    client.say("carol", "fresh 5")
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("carol")
+        await pilot.pause(0.5)
+        assert known.unread == 0
+        lines = screen_text(app).splitlines()
+        new = next(n for n, line in enumerate(lines) if line.rstrip().endswith("─ new"))
+        assert "old 2" in "".join(lines[:new])
+        assert "fresh 4" in "".join(lines[new:])
