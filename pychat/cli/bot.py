@@ -35,8 +35,8 @@ async with ChatClient(server, user="bot", password=secret) as client:
 LANGUAGES: Final = "안녕하세요 · こんにちは · 你好 · Привет · مرحبا · नमस्ते · 👋🏽 👩‍👩‍👧"
 
 GREETING: Final = """Hello! 👋 I am Pip, a bot. Write **help** to see what I can do.
-There is a page too: open {page} in a browser, log in as anybody (any password will do here), \
-and write to {user}."""
+There is a page too: open {page} in a browser, log in under another name (any password will do \
+here) and write to **{user}**."""
 
 _DICE: Final = re.compile(r"(?P<count>\d{0,2})d(?P<sides>\d{1,3})")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "--with",
     "name",
     metavar="NAME",
-    help="Whom plain lines go to at first: a login id, '#room' (quote it) or ALL.",
+    help="The conversation to open: a login id, '#room' (quote it) or ALL.",
 )
 @option(
     "--plain",
@@ -36,7 +36,7 @@ def connect(login: Login, name: str | None, plain: bool) -> None:
     if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
         run(talk_in_lines(login, name))
     else:
-        open_screen(login)
+        open_screen(login, name)
 
 
 async def talk_in_lines(login: Login, name: str | None) -> None:
@@ -49,7 +49,7 @@ async def talk_in_lines(login: Login, name: str | None) -> None:
         raise click.ClickException(f"{chat.refused} of the lines could not be sent")
 
 
-def open_screen(login: Login) -> None:
+def open_screen(login: Login, name: str | None) -> None:
     """Opens at once, from what is kept on this machine; the login form is inside."""
     from pychat.cli.places import login_file
     from pychat.cli.tokens import keep_token, kept_token
@@ -72,7 +72,7 @@ def open_screen(login: Login) -> None:
         )
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
-    app = ChatApp(client, settings())
+    app = ChatApp(client, settings(), conversation=name)
     app.run()
     sys.exit(app.return_code)
 

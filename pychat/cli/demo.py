@@ -80,8 +80,9 @@ async def greet(bot: ChatClient, person: ChatClient, page: str) -> None:
 
 async def show(client: ChatClient, page: str) -> int:
     """The terminal, or lines where there is none. Returns the exit status."""
+    from pychat.cli.bot import BOT
+
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        from pychat.cli.bot import BOT
         from pychat.cli.plain import PlainChat, standard_input
 
         click.echo(f"The page is at {page}", err=True)
@@ -92,7 +93,6 @@ async def show(client: ChatClient, page: str) -> int:
 
     from pychat.tui.app import ChatApp
 
-    app = ChatApp(client, settings())
-    app.sub_title = page
+    app = ChatApp(client, settings(), conversation=BOT)
     await app.run_async()
     return app.return_code or 0
