@@ -35,13 +35,20 @@ def decode_v4(body: bytes) -> Iterator[str]:
 
 # --- Engine.IO 3 -------------------------------------------------------------------------
 
+# In a browser, 1.x passes each byte of a payload of text as an argument to one call, and dies
+# of more than some hundred thousand; it copies byte frames in a loop. Escapes may triple it.
+_MAX_TEXT = 32 * 1024
+
 
 def encode_v3(packets: Sequence[AnyPacket], *, base64: bool) -> tuple[bytes, bool]:
     """The payload, and whether it is binary: it is if a packet is, unless base64 was asked for.
 
     Text is ASCII, so that UTF-16 code units, bytes and characters are the same number.
     """
-    if not base64 and any(isinstance(packet, BinaryPacket) for packet in packets):
+    if not base64 and (
+        any(isinstance(packet, BinaryPacket) for packet in packets)
+        or sum(packet.size for packet in packets) > _MAX_TEXT
+    ):
         return b"".join(_byte_frame(packet) for packet in packets), True
     parts = (
         packet.base64(3) if isinstance(packet, BinaryPacket) else packet.ascii for packet in packets

@@ -65,6 +65,12 @@ def test_v3_sends_binary_as_byte_frames_or_base64() -> None:
     assert body == b"4:42[]18:b4aGloaWhpaGloaWhp"
 
 
+def test_v3_sends_long_text_as_byte_frames() -> None:
+    text = b"42" + b"x" * 40_000
+    assert encode_v3([Packet(text)], base64=False) == (b"\x00\x04\x00\x00\x00\x02\xff" + text, True)
+    assert encode_v3([Packet(text)], base64=True) == (b"40002:" + text, False)
+
+
 @pytest.mark.parametrize("encode", [as_1x, as_2x])
 def test_v3_text_of_both_generations(encode: object) -> None:
     assert list(DecoderV3().text(encode(TEXTS))) == TEXTS  # type: ignore[operator]
