@@ -25,6 +25,7 @@ from pychat.server.chat.logins import Logins
 from pychat.server.chat.messages import Messages
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.receipts import Receipts
 from pychat.server.chat.rooms import Rooms
 from pychat.server.chat.session import Session
 from pychat.server.chat.typingnotice import TypingNotice
@@ -64,7 +65,8 @@ class Chat:
         directory = self._directory = Directory(store)
         reach = self._reach = LocalDelivery()
         self._presence = Presence(store, directory, reach, encode_event)
-        cursors = self._cursors = Cursors(store, directory, reach, limiter, answers, encode_event)
+        receipts = Receipts(directory, reach, encode_event)
+        cursors = self._cursors = Cursors(store, directory, receipts, limiter, answers)
         legacy = Legacy(store, directory, cursors, encode_event)
         self._delivery = Delivery(
             store, reach, legacy, answers, encode_event, self._presence.pair_opened

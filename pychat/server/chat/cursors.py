@@ -1,20 +1,19 @@
-"""``delivered`` and ``read``: cursors that only move forward, and their receipts."""
+"""``delivered`` and ``read``: cursors that only move forward."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from pychat.protocol import Code, CursorRequest, Event, ProtocolError, Receipt, decode
-from pychat.server.chat.answers import Answers, encode
-from pychat.server.chat.connection import EncodeEvent
+from pychat.protocol import Code, CursorRequest, ProtocolError, decode
+from pychat.server.chat.answers import Answers
 from pychat.server.chat.directory import Conversation, Directory, Member, Pair, User
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.receipts import Kind, Receipts
 from pychat.server.chat.session import Session
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import CursorMove
@@ -25,8 +24,6 @@ DECODER = msgspec.json.Decoder(CursorRequest)
 PAIR_SECONDS = 0.02
 """Moves that come within it are written, and told, as one."""
 OTHER_SECONDS = 1.0
-
-Kind = Literal["delivered", "read"]
 
 
 class _Move:
@@ -52,17 +49,15 @@ class Cursors:
         self,
         store: Store,
         directory: Directory,
-        reach: LocalDelivery,
+        receipts: Receipts,
         limiter: Limiter,
         answers: Answers,
-        encode_event: EncodeEvent,
     ) -> None:
         self._store = store
         self._directory = directory
-        self._reach = reach
+        self._receipts = receipts
         self._limiter = limiter
         self._answers = answers
-        self._encode_event = encode_event
         self._pairs: dict[tuple[int, int], _Move] = {}
         self._others: dict[tuple[int, int], _Move] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -157,7 +152,7 @@ class Cursors:
             move.waiting.append((session, ack_id, kind))
         else:
             self._answers.succeed(session, ack_id)
-            self._tell_own(conversation, user, kind, seq, {session})
+            self._receipts.to_own_devices(conversation, user, kind, seq, {session})
 
     def _move(
         self,
@@ -192,26 +187,35 @@ class Cursors:
         elif self._other_timer is None:
             self._other_timer = loop.call_later(OTHER_SECONDS, self._start_flush, True)
 
-    def _start_flush(self, all: bool) -> None:
+    def _start_flush(self, all: bool) -> asyncio.Task[None]:
         if all:
             self._other_timer = None
         else:
             self._timer = None
-        task = asyncio.get_running_loop().create_task(self._flush_logged(all))
+        task = asyncio.get_running_loop().create_task(self._flush(all))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._flushed)
+        return task
 
-    async def _flush_logged(self, all: bool) -> None:
-        try:
-            await self._flush(all)
-        except StoreError as error:
+    def _flushed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, StoreError):
             log.warning("cursors could not be stored: %s", error)
-        except Exception:
-            log.exception("cursors could not be stored")
+        elif error is not None:
+            log.error("cursors could not be stored", exc_info=error)
 
     async def flush(self) -> None:
         """Returns when everything moved so far is kept. Raises StoreError."""
-        await self._flush(True)
+        if self._pairs or self._others or self._writing.locked():
+            for timer in (self._timer, self._other_timer):
+                if timer is not None:
+                    timer.cancel()
+            self._timer = self._other_timer = None
+            # Whoever waits may be cancelled; the cursors are everybody's.
+            await asyncio.shield(self._start_flush(True))
 
     async def _flush(self, all: bool) -> None:
         async with self._writing:
@@ -271,30 +275,7 @@ class Cursors:
         pair = move.conversation
         assert isinstance(pair, Pair)
         for kind, seq in kinds:
-            self._tell_own(pair, move.user, kind, seq, move.sessions)
-            self._tell_peer(pair, move.user, kind, seq)
+            self._receipts.to_own_devices(pair, move.user, kind, seq, move.sessions)
+            self._receipts.to_peer(pair, move.user, kind, seq)
         for session, ack_id, _ in move.waiting:
             self._answers.succeed(session, ack_id)
-
-    def _tell_peer(self, pair: Pair, user: User, kind: Kind, seq: int) -> None:
-        peer = pair.other(user.key)
-        online = self._reach.users.get(peer)
-        if online is None or online is user or peer in user.blocked:
-            return
-        receipt = Receipt(user.id, user.id, kind, seq)
-        self._reach.tell(online, self._encode_event(Event.RECEIPT, encode(receipt)))
-
-    def _tell_own(
-        self,
-        conversation: Conversation,
-        user: User,
-        kind: Kind,
-        seq: int,
-        origins: set[Session | None] | set[Session],
-    ) -> None:
-        others = [s for s in user.sessions if s.modern and (len(origins) > 1 or s not in origins)]
-        if others:
-            receipt = Receipt(self._directory.name(conversation, user), user.id, kind, seq)
-            packet = self._encode_event(Event.RECEIPT, encode(receipt))
-            for session in others:
-                session.connection.send(packet)

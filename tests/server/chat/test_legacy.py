@@ -161,3 +161,22 @@ async def test_it_never_gets_events_it_does_not_know(server: ChatServer) -> None
         await alice.send("bob", "last")
         await bob.next("message")
         assert {event for event, _ in bob.order} == {"response", "message"}
+
+
+async def test_a_page_that_leaves_at_once_disturbs_nobody(tmp_path: Path) -> None:
+    async with (
+        serving(f"sqlite:///{tmp_path}/chat.db", accounts="open", limits=False) as server,
+        Peer(server, "alice") as alice,
+        Peer(server, "bob") as bob,
+    ):
+
+        async def come_and_go(n: int) -> None:
+            async with OriginalPage(server, "carol"):
+                await bob.send("carol", str(n))
+
+        for n in range(1, 21):
+            await bob.send("alice", str(n))
+            answer, _ = await asyncio.gather(
+                alice.ask("read", {"with": "bob", "seq": n}), come_and_go(n)
+            )
+            assert answer["code"] == "200"
