@@ -108,17 +108,12 @@ export class App {
    */
   async #lookUp(conversation) {
     if (conversation.kind !== "person") return;
-    try {
-      const answer = await this.chat.connection.request("users", { query: conversation.name });
-      const user = answer.users.find((/** @type {{id: string}} */ one) => one.id === conversation.name);
-      if (!user) return;
-      conversation.alias = user.alias;
-      conversation.online = user.online;
-      this.chat.emit("log", conversation);
-      this.chat.emit("conversations");
-    } catch {
-      // Only a nicety: the name itself will do.
-    }
+    const user = await this.chat.people.lookUp(conversation.name);
+    if (!user) return;
+    conversation.alias = user.alias;
+    conversation.online = user.online;
+    this.chat.emit("log", conversation);
+    this.chat.emit("conversations");
   }
 
   #wrote() {

@@ -4,6 +4,7 @@ import { Cursors } from "./cursors.js";
 import { Drafts } from "./drafts.js";
 import { Emitter } from "./emitter.js";
 import { Outbox } from "./outbox.js";
+import { People } from "./people.js";
 import { conversationOf, EVERYONE } from "./protocol.js";
 import { Sync } from "./sync.js";
 import { Typing } from "./typing.js";
@@ -33,6 +34,7 @@ export class Chat extends Emitter {
     this.rooms = [];
     this.cursors = new Cursors(this);
     this.drafts = new Drafts(me);
+    this.people = new People(this);
     this.outbox = new Outbox(connection, me);
     this.sync = new Sync(this);
     this.typing = new Typing(this);
@@ -70,7 +72,7 @@ export class Chat extends Emitter {
 
   /** What an id is called. @param {string} id */
   aliasOf(id) {
-    return this.conversations.get(id)?.alias || id;
+    return this.people.aliasOf(id);
   }
 
   /** Asks for everything that may have changed, and sends what waits. */
@@ -94,6 +96,7 @@ export class Chat extends Emitter {
   noteSummary(summary) {
     const conversation = this.conversation(summary.with);
     conversation.merge(summary);
+    if (conversation.kind === "person") this.people.note(summary.with, summary.alias);
     this.cursors.repair(conversation, summary);
     this.#changed(conversation);
   }
@@ -151,6 +154,7 @@ export class Chat extends Emitter {
 
   /** @param {{id: string, alias: string, online: boolean, lastSeen: string | null}} presence */
   #notePresence({ id, alias, online, lastSeen }) {
+    this.people.note(id, alias);
     const conversation = this.conversations.get(id);
     if (!conversation) return;
     Object.assign(conversation, { alias, online, lastSeen });

@@ -99,7 +99,7 @@ export class FinderView {
         ...known.map((one) => hit(one.name, one.title, one.kind === "person" && one.title !== one.name ? one.name : "", one.kind === "person" ? one.online : null)),
       ]),
       ...section("People", people.map((user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online))),
-      ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${room.owner}`, null, { "data-join": room.id }))),
+      ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.aliasOf(room.owner)}`, null, { "data-join": room.id }))),
       ...section("Messages", messages.filter((one) => !one.removed).map((message) => this.#found(message))),
       ...(exact || query.startsWith("#") ? [] : section("New", [hit(query, query, "Write to this id", null)])),
     ];
