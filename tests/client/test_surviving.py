@@ -32,7 +32,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("outbox", "client", "session"):
+    for module in ("outbox", "core", "session"):
         monkeypatch.setattr(f"pychat.client.{module}.ANSWER_TIMEOUT", 0.3)
 
 
@@ -174,14 +174,14 @@ async def test_a_hole_is_filled_before_what_comes_after_it(
     await bob.client.send("alice", "1")
     await alice.added("1")
     # As a bus between servers may lose one: the event of seq 2 never comes.
-    dispatch = alice.client._session._on_event
+    dispatch = alice.client._core.session._on_event
 
     def without_the_second(name: str, data: dict[str, object]) -> None:
         if not (name == protocol.Event.MESSAGE and data.get("seq") == 2):
             dispatch(name, data)
 
-    assert alice.client._session.connection is not None
-    monkeypatch.setattr(alice.client._session.connection, "_on_event", without_the_second)
+    assert alice.client._core.session.connection is not None
+    monkeypatch.setattr(alice.client._core.session.connection, "_on_event", without_the_second)
     await bob.client.send("alice", "2")
     await bob.client.send("alice", "3")
     await alice.added("3")
@@ -344,7 +344,7 @@ class TestTheCacheFile:
     async def test_a_long_absence_starts_the_view_anew(
         self, tmp_path: Path, server: ChatServer, bob: Watcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pychat.client.sync.CATCH_UP_LIMIT", 120)
+        monkeypatch.setattr("pychat.client.logs.CATCH_UP_LIMIT", 120)
         path = tmp_path / "alice.db"
         async with started(ChatClient(server.url, user="alice", password="", cache=path)) as alice:
             await alice.state(ConnectionState.ONLINE)

@@ -1,0 +1,273 @@
+"""What a ChatClient is made of, put together: the parts, and what each tells the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakSet
+
+import msgspec
+from msgspec import structs
+
+from pychat import protocol
+from pychat.client.cache import Cache, MemoryCache
+from pychat.client.cursors import Cursors
+from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client.events import ClientEvent, MessageChanged, StatusChanged
+from pychat.client.logs import Logs
+from pychat.client.models import ConnectionState, Message, Status
+from pychat.client.outbox import Outbox
+from pychat.client.roster import Roster
+from pychat.client.session import ANSWER_TIMEOUT, Session
+from pychat.client.subscription import Subscription
+from pychat.client.sync import Sync
+from pychat.client.typingnotice import TypingNotice
+from pychat.client.wire import check_refusal, conversation_name, message_record, parsed
+from pychat.protocol import Event
+
+if TYPE_CHECKING:
+    from pychat.client.connection import Connection
+
+T = TypeVar("T")
+
+logger = logging.getLogger("pychat.client")
+logger.addHandler(logging.NullHandler())
+
+SETTLING_TIME: Final = 0.03
+"""Seconds for which changes gather before they are written, and cursors sent, in one go."""
+CLOSING_TIME: Final = 1.0
+
+
+class Core:
+    """Holds the parts; whatever happens goes through here to those that it concerns."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        user: str,
+        alias: str,
+        password: str | None,
+        token: str | None,
+        cache: Path | str | None,
+        on_token: Callable[[str], None],
+    ) -> None:
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._settling: asyncio.TimerHandle | None = None
+        self._opened = False
+        self.closed = False
+        self.cache = _cache_at(cache)
+        self.session = Session(
+            address,
+            user=user,
+            alias=alias,
+            password=password,
+            token=token,
+            on_event=self._on_event,
+            on_online=self._on_online,
+            on_offline=self._on_offline,
+            on_status=self._on_status,
+            on_token=on_token,
+        )
+        self.outbox = Outbox(
+            self.cache,
+            on_stored=self._on_stored,
+            on_failed=self._on_failed,
+            on_count=self._on_status,
+        )
+        self.roster = Roster(self.cache, self.publish)
+        self.logs = Logs(
+            cache=self.cache,
+            roster=self.roster,
+            outbox=self.outbox,
+            request=self.request,
+            publish=self.publish,
+            on_stranger=self._on_stranger,
+            on_told=self._on_told,
+        )
+        self._cursors = Cursors(self.request)
+        self.sync = Sync(
+            cache=self.cache,
+            roster=self.roster,
+            outbox=self.outbox,
+            logs=self.logs,
+            request=self.request,
+            publish=self.publish,
+            on_behind=self._cursors.move,
+        )
+        self.typing_notice = TypingNotice(self._send_typing)
+
+    # --- life ---
+
+    def open(self) -> None:
+        """Loads what the cache kept. Raises CacheUnusable."""
+        if self._opened:
+            return
+        self.cache.open(self.session.address, self.session.user)
+        self._opened = True
+        self.outbox.load()
+        self.roster.load(self.session.user, self.outbox.entries())
+        self.logs.load(self.session.user)
+
+    async def close(self) -> None:
+        """Cursors that wait are sent, if that takes no longer than CLOSING_TIME."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.session.connection is not None:
+            self._settle()
+            sending = self._cursors.send()
+            if sending is not None:
+                await asyncio.wait((sending,), timeout=CLOSING_TIME)
+        await self.session.close()
+        self.outbox.close()
+        self.roster.close()
+        if self._settling is not None:
+            self._settling.cancel()
+        if self._opened:
+            self.cache.close()
+        for subscription in self._subscriptions:
+            subscription.close()
+
+    @property
+    def status(self) -> Status:
+        return structs.replace(self.session.status, waiting=self.outbox.waiting)
+
+    # --- telling ---
+
+    def subscribe(self) -> Subscription:
+        """All events from here on; nothing but the reader keeps it alive."""
+        subscription = Subscription()
+        if self.closed:
+            subscription.close()
+        self._subscriptions.add(subscription)
+        self.logs.tell()
+        return subscription
+
+    def publish(self, event: ClientEvent) -> None:
+        for subscription in self._subscriptions:
+            subscription.put(event)
+        self.settle_soon()
+
+    def settle_soon(self) -> None:
+        """What has changed is in the cache, and cursors under way, within SETTLING_TIME."""
+        if self._settling is None and self._opened and not self.closed:
+            self._settling = asyncio.get_running_loop().call_later(SETTLING_TIME, self._settle)
+
+    def _settle(self) -> None:
+        # Cursors go out after what they stand for is in the cache.
+        self._settling = None
+        self.cache.flush()
+        if self.session.connection is not None:
+            self._cursors.send()
+
+    # --- asking ---
+
+    async def request(self, event: Event, payload: msgspec.Struct, answer: type[T]) -> T:
+        """The answer. Raises RequestRefused, ServerUnreachable, LoginRefused."""
+        connection = await self._ready()
+        try:
+            reply = await connection.request(event, msgspec.to_builtins(payload), ANSWER_TIMEOUT)
+        except TimeoutError:
+            reason = f"the server has not answered for {ANSWER_TIMEOUT:.0f} seconds"
+            if time.monotonic() - connection.last_received >= ANSWER_TIMEOUT:
+                connection.abort(reason)
+            raise ServerUnreachable(reason) from None
+        check_refusal(reply)
+        return parsed(reply, answer)
+
+    async def _ready(self) -> Connection:
+        """The connection, waited for while the first one is being made."""
+        if self.session.status.state is ConnectionState.CONNECTING:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await self.session.outcome()
+        if self.session.connection is not None:
+            return self.session.connection
+        status = self.session.status
+        if status.state is ConnectionState.REFUSED:
+            raise LoginRefused(protocol.Code.UNAUTHORIZED, status.reason)
+        raise ServerUnreachable(status.reason or "not connected")
+
+    def move(self, event: Event, name: str, seq: int) -> None:
+        """One's own cursor, DELIVERED or READ: here at once, on the server as soon as possible."""
+        if self.roster.own_cursor(name, event, seq):
+            self._cursors.move(event, name, seq)
+            self.settle_soon()
+
+    def _send_typing(self, name: str, typing: bool) -> None:
+        if self.session.connection is not None:
+            request = protocol.TypingRequest(name, typing)
+            self.session.connection.send(Event.TYPING, msgspec.to_builtins(request))
+
+    # --- what happens ---
+
+    def _on_event(self, name: str, data: Any) -> None:
+        try:
+            match name:
+                case Event.MESSAGE:
+                    message = parsed(data, protocol.Message)
+                    conversation = conversation_name(message, self.session.user)
+                    self.logs.arrived(message_record(message, conversation, self.session.user))
+                case Event.RECEIPT:
+                    self.roster.receipt(parsed(data, protocol.Receipt))
+                case Event.TYPING:
+                    self.roster.typing(parsed(data, protocol.Typing))
+                case Event.PRESENCE:
+                    self.roster.presence(parsed(data, protocol.Presence))
+                case Event.REMOVED:
+                    removed = parsed(data, protocol.Removed)
+                    self.logs.removed(removed.with_, removed.seq)
+                case Event.ROOM:
+                    self.roster.rooms(parsed(data, protocol.RoomList).rooms)
+                case _:
+                    pass  # events of a newer server
+        except RequestRefused as error:
+            logger.warning("a %s event is not understood: %s", name, error)
+
+    def _on_online(self) -> None:
+        connection = self.session.connection
+        assert connection is not None
+        self.roster.user = self.logs.user = self.session.user
+        self.logs.connected()
+        self.sync.connected()
+        self.outbox.connected(connection)
+        self._cursors.send()
+
+    def _on_offline(self) -> None:
+        self.sync.disconnected()
+        self.logs.disconnected()
+        self.outbox.disconnected()
+        self._cursors.disconnected()
+        self.typing_notice.clear()
+        self.roster.offline()
+
+    def _on_status(self) -> None:
+        self.publish(StatusChanged(self.status))
+
+    def _on_failed(self, message: Message) -> None:
+        self.roster.failed(message)
+        self.publish(MessageChanged(message))
+
+    def _on_stored(self, message: Message) -> None:
+        self.logs.arrived(message)
+
+    def _on_stranger(self) -> None:
+        self.sync.refresh()
+
+    def _on_told(self, message: Message) -> None:
+        if not self.logs.whole and not message.own:
+            self.move(Event.DELIVERED, message.conversation, message.seq)
+
+
+def _cache_at(path: Path | str | None) -> Cache:
+    if path is None:
+        return MemoryCache()
+    from pychat.client.sqlitecache import SQLiteCache  # with the database, only where it is used
+
+    return SQLiteCache(path)
