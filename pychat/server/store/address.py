@@ -31,6 +31,10 @@ def open_store(url: str, *, exclusive: bool = True, durability: Durability = "fu
             from pychat.server.store.sqlite import SQLiteStore
 
             return SQLiteStore(path, exclusive=exclusive, durability=durability)
+        case "mongodb" | "mongodb+srv":
+            from pychat.server.store.mongodb import MongoStore
+
+            return MongoStore(url, exclusive=exclusive)
     raise StoreError(f"not a store's address: {_without_password(url)} (write {FORMS})")
 
 

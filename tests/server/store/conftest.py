@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -12,8 +12,11 @@ import pytest
 
 from pychat.server.store import Store, open_store
 from pychat.server.store.records import Account, Appended, Conversation, NewMessage
+from tests.server.store import ferretdb
 
-STORES = ["memory", "sqlite"]
+# The first test that needs the server builds it.
+MONGODB = [pytest.mark.e2e, pytest.mark.timeout(ferretdb.BUILD_SECONDS)]
+STORES = ["memory", "sqlite", pytest.param("mongodb", marks=MONGODB)]
 
 
 @dataclass
@@ -48,12 +51,21 @@ class Populated:
         )
 
 
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ferretdb.Server]:
+    with ferretdb.running(tmp_path_factory.mktemp("ferretdb")) as server:
+        yield server
+
+
 @pytest.fixture(params=STORES)
 async def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
     match request.param:
         case "sqlite":
             return f"sqlite:///{tmp_path}/chat.db"
+        case "mongodb":
+            server: ferretdb.Server = request.getfixturevalue("mongodb")
+            return f"{server.url}test_{uuid4().hex}"
         case other:
             return f"{other}:"
 

@@ -1,0 +1,187 @@
+"""Accounts, login sessions and blocks in MongoDB."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from pychat.protocol import canonical_id
+from pychat.server.store.base import AlreadyExists, StoreUnavailable
+from pychat.server.store.mongodb.base import MongoPart, change, explain, query
+from pychat.server.store.mongodb.conversations import add_member, seq_of_last
+from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document
+from pychat.server.store.records import Account, ConversationKind, LoginSession
+from pychat.server.store.terms import Query, terms
+
+
+def _account(document: Document) -> Account:
+    return Account(
+        key=document["_id"],
+        id=document["id"],
+        alias=document["alias"],
+        password_hash=document["password_hash"],
+        disabled=document["disabled"],
+        created_at=document["created_at"],
+        last_seen_at=document["last_seen_at"],
+    )
+
+
+def _session(document: Document) -> LoginSession:
+    return LoginSession(token_hash=bytes(document.pop("_id")), **document)
+
+
+class MongoAccounts(MongoPart):
+    """See ``base.Store`` for what each method promises."""
+
+    @change
+    async def create_account(
+        self, id: str, alias: str, password_hash: str | None, created_at: int
+    ) -> Account:
+        key = await self._next("account")
+        # The membership first: an account is never without it.
+        before = await seq_of_last(self._database, EVERYONE_KEY)
+        await add_member(self._database, EVERYONE_KEY, ConversationKind.EVERYONE, key, before)
+        account = Account(key, id, alias, password_hash, False, created_at, None)
+        document: Document = msgspec.structs.asdict(account)
+        document["_id"] = document.pop("key")
+        document["canonical"] = canonical_id(id)
+        document["terms"] = sorted(terms(f"{id} {alias}"))
+        try:
+            await self._database["accounts"].insert_one(document)
+        except DuplicateKeyError:
+            await self._database["memberships"].delete_one({"_id": f"{EVERYONE_KEY}-{key}"})
+            raise AlreadyExists(id) from None
+        return account
+
+    @query
+    async def account(self, id: str) -> Account | None:
+        document = await self._database["accounts"].find_one({"canonical": canonical_id(id)})
+        return _account(document) if document else None
+
+    @query
+    async def accounts(self, keys: Sequence[int]) -> list[Account]:
+        found = self._database["accounts"].find({"_id": {"$in": list(keys)}})
+        return [_account(document) async for document in found]
+
+    @query
+    async def find_accounts(self, query: str, limit: int) -> list[Account]:
+        wanted = Query(query)
+        condition: Document = {"canonical": {"$gt": ""}}
+        if query.strip():
+            if not wanted.terms:
+                return []
+            term = max(wanted.terms, key=lambda term: len(term.text))
+            beginning = {"$regex": f"^{re.escape(term.text)}"}
+            condition = {"terms": beginning if term.prefix else term.text}
+        documents = self._database["accounts"].find(condition).sort("canonical", ASCENDING)
+        found: list[Account] = []
+        async for document in documents:
+            account = _account(document)
+            if account.disabled:
+                continue
+            if query.strip() and not wanted.matches(f"{account.id} {account.alias}"):
+                continue
+            found.append(account)
+            if len(found) == limit:
+                break
+        await documents.close()
+        return found
+
+    async def all_accounts(self) -> AsyncIterator[Account]:
+        documents = self._database["accounts"].find({"canonical": {"$gt": ""}})
+        try:
+            async for document in documents.sort("canonical", ASCENDING):
+                yield _account(document)
+        except PyMongoError as error:
+            raise StoreUnavailable(explain(error, self.location)) from error
+
+    @change
+    async def update_account(
+        self,
+        key: int,
+        *,
+        alias: str | None = None,
+        password_hash: str | None = None,
+        disabled: bool | None = None,
+        last_seen_at: int | None = None,
+    ) -> None:
+        given: Document = {
+            "alias": alias,
+            "password_hash": password_hash,
+            "disabled": disabled,
+            "last_seen_at": last_seen_at,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        accounts = self._database["accounts"]
+        if alias is not None:
+            document = await accounts.find_one({"_id": key})
+            assert document is not None
+            changes["terms"] = sorted(terms(f"{document['id']} {alias}"))
+        if changes:
+            await accounts.update_one({"_id": key}, {"$set": changes})
+        if password_hash is not None or disabled is not None:
+            await self._next("account_changes")
+
+    @query
+    async def account_changes(self) -> int:
+        counter = await self._database["meta"].find_one({"_id": "account_changes"})
+        return int(counter["value"]) if counter else 0
+
+    # --- login sessions ---
+
+    @change
+    async def add_session(self, session: LoginSession) -> None:
+        document: Document = msgspec.structs.asdict(session)
+        document["_id"] = document.pop("token_hash")
+        await self._database["sessions"].insert_one(document)
+
+    @query
+    async def session(self, token_hash: bytes) -> LoginSession | None:
+        document = await self._database["sessions"].find_one({"_id": token_hash})
+        return _session(document) if document else None
+
+    @query
+    async def sessions(self, account: int) -> list[LoginSession]:
+        documents = self._database["sessions"].find({"account": account})
+        found = [_session(document) async for document in documents]
+        return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
+
+    @change
+    async def touch_session(self, token_hash: bytes, last_seen_at: int, expires_at: int) -> None:
+        await self._database["sessions"].update_one(
+            {"_id": token_hash},
+            {"$set": {"last_seen_at": last_seen_at, "expires_at": expires_at}},
+        )
+
+    @change
+    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+        now = int(time.time() * 1000)
+        await self._database["sessions"].delete_many({"account": account, "id": {"$in": list(ids)}})
+        await self._database["sessions"].delete_many(
+            {"account": account, "expires_at": {"$lte": now}}
+        )
+        await self._next("account_changes")
+
+    # --- blocks ---
+
+    @change
+    async def block(self, account: int, other: int) -> None:
+        await self._database["blocks"].update_one(
+            {"_id": f"{account}-{other}"},
+            {"$set": {"account": account, "other": other}},
+            upsert=True,
+        )
+
+    @change
+    async def unblock(self, account: int, other: int) -> None:
+        await self._database["blocks"].delete_one({"_id": f"{account}-{other}"})
+
+    @query
+    async def blocked(self, account: int) -> frozenset[int]:
+        documents = self._database["blocks"].find({"account": account})
+        return frozenset([document["other"] async for document in documents])

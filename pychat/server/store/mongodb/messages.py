@@ -1,0 +1,246 @@
+"""Messages in MongoDB: appending without transactions, history, what is undelivered, search."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from bson import Int64
+from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from pychat.server.store.base import StoreUnavailable
+from pychat.server.store.cursors import decode_cursor, encode_cursor
+from pychat.server.store.mongodb.base import MongoPart, change, query
+from pychat.server.store.mongodb.conversations import seq_of_last
+from pychat.server.store.mongodb.documents import (
+    account_term,
+    conversation_term,
+    new_document,
+    place,
+    stored_message,
+    unique_key,
+)
+from pychat.server.store.mongodb.schema import Document, message_id, of_conversation
+from pychat.server.store.records import Appended, ConversationKind, NewMessage, StoredMessage
+from pychat.server.store.terms import Query, Term
+
+MAX_CACHED = 100_000
+_DUPLICATE_KEY = 11000
+
+
+class MongoMessages(MongoPart):
+    """See ``base.Store`` for what each method promises.
+
+    ``append`` is without a transaction, so that a single server does: if the database goes away
+    in the middle, the first messages of the batch may be there. Sent again with their client
+    ids, they are duplicates.
+    """
+
+    def __init__(self) -> None:
+        self._last_seqs: dict[int, int] = {}
+        self._scopes: dict[int, list[str]] = {}
+
+    @change
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
+        if not batch:
+            return []
+        number = await self._next("number", len(batch))
+        await self._learn({message.conversation for message in batch})
+        waiting = [
+            new_document(message, number + n, self._scopes.get(message.conversation, []))
+            for n, message in enumerate(batch)
+        ]
+        answers: list[Appended] = []
+        try:
+            while len(answers) < len(waiting):
+                answers += await self._insert(waiting[len(answers) :])
+        except PyMongoError:
+            # Nobody knows what was written.
+            self._last_seqs.clear()
+            raise
+        for answer in answers:
+            if not answer.duplicate:
+                self._last_seqs[answer.conversation] = answer.seq
+        return answers
+
+    async def _learn(self, conversations: set[int]) -> None:
+        """The last seqs and scopes that are not known yet."""
+        for cache in (self._last_seqs, self._scopes):
+            if len(cache) > MAX_CACHED:
+                cache.clear()
+        unknown = [key for key in conversations if key not in self._scopes]
+        if unknown:
+            async for document in self._database["conversations"].find({"_id": {"$in": unknown}}):
+                accounts = {account_term(account) for account in document["accounts"]}
+                self._scopes[document["_id"]] = [
+                    conversation_term(document["_id"]),
+                    *sorted(accounts),
+                ]
+        for key in conversations - self._last_seqs.keys():
+            self._last_seqs[key] = await seq_of_last(self._database, key)
+
+    async def _insert(self, waiting: list[Document]) -> list[Appended]:
+        """Inserts in order, at the seqs believed to be next, up to the first that is taken or
+        a duplicate; answers what has its place now, one at least unless a seq was taken."""
+        last_seqs = {
+            key: self._last_seqs[key] for key in {document["conversation"] for document in waiting}
+        }
+        documents = []
+        numbers = {}
+        for document in waiting:
+            key = document["conversation"]
+            last_seqs[key] += 1
+            numbers[key] = document["number"]
+            documents.append(place(document, last_seqs[key]))
+        # Before the messages: these must never be behind.
+        await self._database["conversations"].bulk_write(
+            [
+                UpdateOne({"_id": key}, {"$max": {"last_seq": seq, "last_number": numbers[key]}})
+                for key, seq in last_seqs.items()
+            ],
+            ordered=False,
+        )
+        kept = documents
+        duplicate: list[Appended] = []
+        try:
+            await self._database["messages"].insert_many(documents, ordered=True)
+        except BulkWriteError as error:
+            failure = error.details["writeErrors"][0]
+            if failure["code"] != _DUPLICATE_KEY:
+                raise StoreUnavailable(f"{self.location}: {failure['errmsg'][:300]}") from error
+            kept = documents[: failure["index"]]
+            duplicate = await self._duplicate(documents[failure["index"]])
+        answers = [
+            Appended(document["conversation"], document["seq"], int(document["sent_at"]))
+            for document in kept
+        ]
+        for answer in answers:
+            self._last_seqs[answer.conversation] = answer.seq
+        return answers + duplicate
+
+    async def _duplicate(self, refused: Document) -> list[Appended]:
+        """Where that message is already; or, its seq being taken, nothing but a fresh start."""
+        if refused["client_id"] is not None:
+            existing = await self._database["messages"].find_one(
+                {"unique": unique_key(refused["sender"], refused["client_id"])}
+            )
+            if existing:
+                return [
+                    Appended(
+                        existing["conversation"],
+                        existing["seq"],
+                        int(existing["sent_at"]),
+                        duplicate=True,
+                    )
+                ]
+        key = refused["conversation"]
+        self._last_seqs[key] = await seq_of_last(self._database, key)
+        return []
+
+    @query
+    async def last_seq(self, conversation: int) -> int:
+        return await seq_of_last(self._database, conversation)
+
+    @query
+    async def history(
+        self,
+        conversation: int,
+        *,
+        first_seq: int,
+        before: int | None,
+        after: int | None,
+        limit: int,
+    ) -> tuple[list[StoredMessage], bool]:
+        start = max(first_seq - 1, after or 0)
+        order = DESCENDING if after is None else ASCENDING
+        found = self._database["messages"].find(
+            {"_id": of_conversation(conversation, start, before)}
+        )
+        documents = await found.sort("_id", order).limit(limit + 1).to_list()
+        page = [stored_message(document) for document in documents[:limit]]
+        if after is None:
+            page.reverse()
+        return page, len(documents) > limit
+
+    @query
+    async def undelivered(self, account: int, limit: int) -> list[StoredMessage]:
+        memberships = await self._database["memberships"].find({"account": account}).to_list()
+        cursors = {
+            document["conversation"]: document["delivered_seq"]
+            for document in memberships
+            if document["kind"] == ConversationKind.PAIR
+        }
+        conversations = self._database["conversations"].find({"_id": {"$in": sorted(cursors)}})
+        behind = [
+            document["_id"]
+            async for document in conversations
+            if document["last_seq"] > cursors[document["_id"]]
+        ]
+        found: list[StoredMessage] = []
+        for key in sorted(behind):
+            if len(found) == limit:
+                break
+            waiting = self._database["messages"].find(
+                {"_id": of_conversation(key, after=cursors[key]), "sender": {"$ne": account}}
+            )
+            page = waiting.sort("_id", ASCENDING).limit(limit - len(found))
+            found += [stored_message(document) async for document in page]
+        return found
+
+    @change
+    async def remove_message(self, conversation: int, seq: int) -> bool:
+        removed = await self._database["messages"].update_one(
+            {"_id": Int64(message_id(conversation, seq))},
+            {"$set": {"data": "", "removed": True, "terms": []}},
+        )
+        return removed.matched_count > 0
+
+    @query
+    async def search(
+        self,
+        account: int,
+        text: str,
+        *,
+        conversation: int | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[StoredMessage], str | None]:
+        end = decode_cursor(cursor, 1)[0] if cursor is not None else 1 << 62
+        query = Query(text)
+        if not query.terms:
+            return [], None
+        memberships = await self._database["memberships"].find({"account": account}).to_list()
+        first_seqs = {document["conversation"]: document["first_seq"] for document in memberships}
+        if conversation is not None:
+            scope = [conversation_term(conversation)]
+        else:
+            scope = [account_term(account)] + [
+                conversation_term(document["conversation"])
+                for document in memberships
+                if document["kind"] != ConversationKind.PAIR
+            ]
+        documents = self._database["messages"].find(
+            {
+                "$and": [{"terms": {"$in": scope}}, *[_condition(term) for term in query.terms]],
+                "number": {"$lt": Int64(end)},
+            }
+        )
+        found: list[Document] = []
+        following = None
+        async for document in documents.sort("number", DESCENDING):
+            readable = document["seq"] >= first_seqs.get(document["conversation"], 1 << 62)
+            if readable and query.matches(document["data"]):
+                if len(found) == limit:
+                    following = encode_cursor(found[-1]["number"])
+                    break
+                found.append(document)
+        await asyncio.shield(documents.close())
+        return [stored_message(document) for document in found], following
+
+
+def _condition(term: Term) -> Document:
+    if term.prefix:
+        return {"terms": {"$regex": f"^{re.escape(term.text)}"}}
+    return {"terms": term.text}

@@ -1,0 +1,81 @@
+"""Rooms in MongoDB."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+from pychat.protocol import canonical_id
+from pychat.server.store.base import AlreadyExists
+from pychat.server.store.mongodb.base import MongoPart, change, query
+from pychat.server.store.mongodb.conversations import add_member, seq_of_last
+from pychat.server.store.mongodb.schema import Document, new_conversation, of_conversation
+from pychat.server.store.records import ConversationKind, Membership, Room
+
+
+def _room(document: Document) -> Room:
+    return Room(document["id"], document["name"], document["owner"], document["conversation"])
+
+
+class MongoRooms(MongoPart):
+    """See ``base.Store`` for what each method promises."""
+
+    @change
+    async def create_room(self, id: str, name: str, owner: int) -> Room:
+        canonical = canonical_id(id)
+        if await self._database["rooms"].find_one({"_id": canonical}):
+            raise AlreadyExists(id)
+        key = await self._next("conversation")
+        await self._database["conversations"].insert_one(
+            new_conversation(key, ConversationKind.ROOM, (), id)
+        )
+        await add_member(self._database, key, ConversationKind.ROOM, owner, 0)
+        room = {"_id": canonical, "id": id, "name": name, "owner": owner, "conversation": key}
+        try:
+            await self._database["rooms"].insert_one(room)
+        except DuplicateKeyError:
+            await self._database["memberships"].delete_many({"conversation": key})
+            await self._database["conversations"].delete_one({"_id": key})
+            raise AlreadyExists(id) from None
+        return _room(room)
+
+    @query
+    async def room(self, id: str) -> Room | None:
+        document = await self._database["rooms"].find_one({"_id": canonical_id(id)})
+        return _room(document) if document else None
+
+    @query
+    async def rooms(self) -> list[Room]:
+        documents = self._database["rooms"].find({"_id": {"$gt": ""}}).sort("_id", ASCENDING)
+        return [_room(document) async for document in documents]
+
+    @change
+    async def rename_room(self, conversation: int, name: str) -> None:
+        await self._database["rooms"].update_one(
+            {"conversation": conversation}, {"$set": {"name": name}}
+        )
+
+    @change
+    async def delete_room(self, conversation: int) -> None:
+        await self._database["rooms"].delete_many({"conversation": conversation})
+        await self._database["memberships"].delete_many({"conversation": conversation})
+        await self._database["conversations"].update_one(
+            {"_id": conversation}, {"$set": {"deleted": True}}
+        )
+        await self._database["messages"].delete_many({"_id": of_conversation(conversation)})
+
+    @change
+    async def join_room(self, conversation: int, account: int) -> Membership:
+        before = await seq_of_last(self._database, conversation)
+        return await add_member(
+            self._database, conversation, ConversationKind.ROOM, account, before
+        )
+
+    @change
+    async def leave_room(self, conversation: int, account: int) -> None:
+        await self._database["memberships"].delete_one({"_id": f"{conversation}-{account}"})
+
+    @query
+    async def members(self, conversation: int) -> list[int]:
+        documents = self._database["memberships"].find({"conversation": conversation})
+        return sorted([document["account"] async for document in documents])

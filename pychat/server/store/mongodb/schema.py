@@ -1,0 +1,106 @@
+"""The collections of the MongoDB store, their indexes, and how a database comes to have them.
+
+meta           "schema", "lock" or a counter's name: version; holder; value
+accounts       by key: as records.Account, canonical, terms
+sessions       by the hash of the token: as records.LoginSession
+blocks         by "account-other": account, other
+conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which no
+               message is beyond, though the last may not have been written
+pairs          by "account-account": conversation
+rooms          by canonical id: as records.Room
+memberships    by "conversation-account": as records.Membership, kind
+messages       by conversation << 32 | seq: as records.StoredMessage, number, unique, terms
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from pychat.server.store.base import StoreError
+from pychat.server.store.records import ConversationKind
+
+VERSION = 1
+EVERYONE_KEY = 1
+
+Document = dict[str, Any]
+Database = AsyncDatabase[Document]
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "accounts": [
+        IndexModel([("canonical", ASCENDING)], name="canonical", unique=True),
+        IndexModel([("terms", ASCENDING)], name="terms"),
+    ],
+    "sessions": [IndexModel([("account", ASCENDING)], name="account")],
+    "blocks": [IndexModel([("account", ASCENDING)], name="account")],
+    "rooms": [IndexModel([("conversation", ASCENDING)], name="conversation")],
+    "memberships": [
+        IndexModel([("account", ASCENDING), ("conversation", ASCENDING)], name="account"),
+        IndexModel([("conversation", ASCENDING), ("account", ASCENDING)], name="conversation"),
+    ],
+    "messages": [
+        # The sender and its client id; for a message without one, something nobody else has.
+        IndexModel([("unique", ASCENDING)], name="unique", unique=True),
+        IndexModel([("terms", ASCENDING), ("number", DESCENDING)], name="terms"),
+    ],
+}
+"""Beside those by _id. Every query of the store is by one of them."""
+
+
+async def prepare(database: Database) -> None:
+    """Makes what is missing. Raises StoreError for a database that is not ours or is newer."""
+    meta = database["meta"]
+    schema = await meta.find_one({"_id": "schema"})
+    if schema is None:
+        if await database.list_collection_names():
+            raise StoreError(
+                f"the database {database.name} is not one of pychat's: name another in the address"
+            )
+        try:
+            await meta.insert_one({"_id": "schema", "application": "pychat", "version": VERSION})
+        except DuplicateKeyError:
+            schema = await meta.find_one({"_id": "schema"})
+    version = schema["version"] if schema else VERSION
+    if version > VERSION:
+        raise StoreError(
+            f"the database {database.name} was made by a newer pychat (schema {version}, this one"
+            f" knows {VERSION}): upgrade pychat"
+        )
+    for collection, indexes in INDEXES.items():
+        await database[collection].create_indexes(indexes)
+    everyone = new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)
+    try:
+        await database["conversations"].insert_one(everyone)
+        await meta.insert_one({"_id": "conversation", "value": EVERYONE_KEY})
+    except DuplicateKeyError:
+        # It was there already, as it nearly always is.
+        return
+
+
+def new_conversation(
+    key: int, kind: ConversationKind, accounts: tuple[int, ...] = (), room_id: str = ""
+) -> Document:
+    """A document of ``conversations`` without a message yet."""
+    return {
+        "_id": key,
+        "kind": int(kind),
+        "accounts": list(accounts),
+        "room_id": room_id,
+        "deleted": False,
+        "last_seq": 0,
+        "last_number": 0,
+    }
+
+
+def message_id(conversation: int, seq: int) -> int:
+    """``_id`` of a message: a conversation's messages are one range of them, in order."""
+    return conversation << 32 | seq
+
+
+def of_conversation(conversation: int, after: int = 0, before: int | None = None) -> Document:
+    """The condition on ``_id`` for its messages between two seqs, both left out."""
+    end = message_id(conversation + 1, 0) if before is None else message_id(conversation, before)
+    return {"$gt": message_id(conversation, after), "$lt": end}

@@ -1,0 +1,73 @@
+"""The store in a MongoDB database."""
+
+from __future__ import annotations
+
+from pymongo import AsyncMongoClient, WriteConcern
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from pychat.server.store.base import StoreError
+from pychat.server.store.mongodb.accounts import MongoAccounts
+from pychat.server.store.mongodb.base import explain, query
+from pychat.server.store.mongodb.conversations import MongoConversations
+from pychat.server.store.mongodb.lease import Lease
+from pychat.server.store.mongodb.messages import MongoMessages
+from pychat.server.store.mongodb.rooms import MongoRooms
+from pychat.server.store.mongodb.schema import Document, prepare
+
+DEFAULT_DATABASE = "pychat"
+ANSWER_WITHIN_MS = 5_000
+
+
+class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
+    """See ``base.Store`` for what each method promises.
+
+    Written by a majority and to their journals before anything is answered; the driver connects
+    again by itself. ``exclusive``: holds the database as a server does.
+    """
+
+    def __init__(self, url: str, *, exclusive: bool = True) -> None:
+        super().__init__()
+        self._url = url
+        self._exclusive = exclusive
+        self._client: AsyncMongoClient[Document] | None = None
+        self._lease = None
+        self.location = url.rpartition("@")[2].removeprefix("mongodb://")
+
+    async def open(self) -> None:
+        try:
+            parts = parse_uri(self._url)
+            self._client = AsyncMongoClient(
+                self._url, serverSelectionTimeoutMS=ANSWER_WITHIN_MS, appname="pychat"
+            )
+            self._database = self._client.get_database(
+                parts["database"] or DEFAULT_DATABASE,
+                write_concern=WriteConcern("majority", j=True),
+            )
+            hosts = ",".join(f"{host}:{port}" for host, port in parts["nodelist"])
+            self.location = f"mongodb://{hosts}/{self._database.name}"
+            await prepare(self._database)
+            if self._exclusive:
+                lease = Lease(self._database)
+                await lease.acquire()
+                self._lease = lease
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, PyMongoError | ValueError):
+                text = explain(error, self.location) if isinstance(error, PyMongoError) else error
+                raise StoreError(str(text)) from None
+            raise
+
+    async def close(self) -> None:
+        if self._lease:
+            await self._lease.release()
+            self._lease = None
+        if self._client:
+            await self._client.close()
+            self._client = None
+
+    @query
+    async def check_ready(self) -> None:
+        if self._lease:
+            self._lease.check()
+        await self._database.command("ping")

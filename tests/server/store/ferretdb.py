@@ -1,0 +1,80 @@
+"""A real server of MongoDB's protocol for the tests: FerretDB, built once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.requirements import require_program, unavailable
+
+SOURCE = Path(__file__).parents[2] / "ferretdb"
+BUILD_SECONDS = 900
+
+
+def program() -> Path:
+    """Its path; built from the Go modules on the first call, in a minute or a few."""
+    go = require_program("go")
+    digest = hashlib.sha256()
+    for name in ("main.go", "go.mod", "go.sum"):
+        digest.update((SOURCE / name).read_bytes())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pychat-tests"
+    built = cache / f"ferretdb-{digest.hexdigest()[:16]}"
+    if built.exists():
+        return built
+    cache.mkdir(parents=True, exist_ok=True)
+    # Built beside and renamed: two test runs may do this at once.
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        target = Path(folder) / "ferretdb"
+        build = subprocess.run(
+            [go, "build", "-trimpath", "-o", target, "."],
+            cwd=SOURCE,
+            env={**os.environ, "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
+        )
+        if build.returncode:
+            unavailable(f"FerretDB cannot be built: {build.stderr.strip().splitlines()[-1:]}")
+        target.replace(built)
+    return built
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """``url`` needs a database's name behind it."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def running(folder: Path, port: int = 0) -> Iterator[Server]:
+    """The server, its data in the folder; ended, and not gently, on leaving."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    process = subprocess.Popen(
+        [program(), f"127.0.0.1:{port}", folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield Server(f"mongodb://127.0.0.1:{port}/", process)
+    finally:
+        process.kill()
+        process.communicate()
