@@ -61,17 +61,12 @@ class ChatServer:
             open_store(store, durability=durability) if isinstance(store, str) else store
         )
         self._public = _folder(public)
-        if limits is True:
-            limits = Limits()
-        self._chat = Chat(
-            self.store, encode_event=encode_event, accounts=accounts, limits=limits or None
-        )
-        self._engine = SocketServer(
-            self._chat,
-            path=SOCKET_PATH,
-            allowed_origins=cors_origins,
-            trusted_proxies=trusted_proxies,
-        )
+        self._accounts: AccountsMode = accounts
+        self._limits = Limits() if limits is True else limits or None
+        self._cors_origins: Sequence[str] | Literal["*"] = cors_origins
+        self._trusted_proxies = trusted_proxies
+        self._chat, self._engine = self._assemble()
+        self._attached = False
         self._open = False
         self._ready = False
         self._runner: web.AppRunner | None = None
@@ -81,6 +76,12 @@ class ChatServer:
     # --- beside an app ---
     def attach(self, app: web.Application) -> None:
         """Adds ``/socket.io/`` and opens the store when the app starts up (StoreError)."""
+        if self._open:
+            raise RuntimeError("the server has been started already")
+        if self._attached:
+            # Started again: what was stopped stays stopped.
+            self._chat, self._engine = self._assemble()
+        self._attached = True
         site.add_client_files(app, SOCKET_PATH)
         self._engine.attach(app)
         app.on_startup.append(self._on_startup)
@@ -104,8 +105,6 @@ class ChatServer:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
-        if self._runner is not None:
-            raise RuntimeError("the server has been started already")
         app = web.Application(middlewares=[web.middleware(site.plain_errors)])
         app.on_response_prepare.append(site.name_nothing)
         self.attach(app)
@@ -151,6 +150,18 @@ class ChatServer:
         return f"http://{host}:{self._port}"
 
     # --- how ---
+    def _assemble(self) -> tuple[Chat, SocketServer]:
+        chat = Chat(
+            self.store, encode_event=encode_event, accounts=self._accounts, limits=self._limits
+        )
+        engine = SocketServer(
+            chat,
+            path=SOCKET_PATH,
+            allowed_origins=self._cors_origins,
+            trusted_proxies=self._trusted_proxies,
+        )
+        return chat, engine
+
     async def _listen(
         self, port: int, host: str, ready: Callable[[ChatServer], None] | None
     ) -> None:

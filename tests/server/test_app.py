@@ -152,7 +152,20 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
         with pytest.raises(ServeError, match=f"127.0.0.1:{port} is taken"):
             await server.start(port=port)
     await server.start(port=port)
+    async with Peer(server, "alice") as alice:
+        assert (await alice.send("alice", "hi"))["code"] == "200"
+        with pytest.raises(RuntimeError, match="already"):
+            await server.start()
     await server.stop()
+
+
+async def test_it_starts_again_after_it_was_stopped(tmp_path: Path) -> None:
+    server = ChatServer(f"sqlite:///{tmp_path}/chat.db", accounts="open")
+    for seq in (1, 2):
+        await server.start()
+        async with Peer(server, "alice") as alice:
+            assert (await alice.send("alice", "hi"))["seq"] == seq
+        await server.stop()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
