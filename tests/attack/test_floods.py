@@ -1,0 +1,382 @@
+"""Exhaustion: floods, the slow and the huge, against a process, while others want to talk.
+
+Each attack runs for ``ATTACK_SECONDS``; with ``ATTACK_P99_MS`` (``nox -s attack``: 50) the others'
+99th percentile must stay below it, else only a second, because machines differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.attack.bystander import bystanders
+from tests.attack.process import ServerProcess, server_process
+from tests.attack.report import Tell
+from tests.attack.wire import Closed, browsing, connect, open_socket
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads memory from /proc"),
+]
+
+SECONDS = float(os.environ.get("ATTACK_SECONDS", "3"))
+P99_MS = float(os.environ.get("ATTACK_P99_MS", "1000"))
+KEPT_MB = 40.0
+"""An allocator gives back late and in large pieces."""
+
+Attack = Callable[[ServerProcess, aiohttp.ClientSession], Awaitable[tuple[int, str]]]
+"""Runs for some seconds; how often it tried and what it saw."""
+
+ATTACKS: list[tuple[str, Attack]] = []
+
+
+def attack(what: str) -> Callable[[Attack], Attack]:
+    def register(run: Attack) -> Attack:
+        ATTACKS.append((what, run))
+        return run
+
+    return register
+
+
+def until_it_is_over() -> Callable[[], bool]:
+    end = time.monotonic() + SECONDS
+    return lambda: time.monotonic() < end
+
+
+@asynccontextmanager
+async def raw(server: ServerProcess) -> AsyncIterator[tuple[Any, Any]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def attacker(
+    web: aiohttp.ClientSession, server: ServerProcess, name: str = "mallory"
+) -> aiohttp.ClientWebSocketResponse:
+    """Logged in, with nobody reading what comes."""
+    socket = await open_socket(web, server.url)
+    await socket.send_str("40")
+    login = {"id": name, "password": "x", "protocol": 1}
+    await socket.send_str("420" + json.dumps(["login", login]))
+    while not (await socket.receive_str()).startswith("430"):
+        pass
+    return socket
+
+
+async def pour(socket: aiohttp.ClientWebSocketResponse, frames: list[str]) -> int:
+    """Sends these frames again and again, reading nothing but what must be; how many."""
+    going, sent = until_it_is_over(), 0
+    with suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
+        while going() and not socket.closed:
+            for frame in frames:
+                async with asyncio.timeout(SECONDS):
+                    await socket.send_str(frame)
+                sent += 1
+            await asyncio.sleep(0)
+    return sent
+
+
+async def drain(socket: aiohttp.ClientWebSocketResponse) -> int:
+    """Reads and forgets; how many answers said 429."""
+    refused = 0
+    async for frame in socket:
+        refused += '"429"' in str(frame.data)[:200]
+    return refused
+
+
+async def pour_and_drain(
+    web: aiohttp.ClientSession, server: ServerProcess, connections: int, frames: list[str]
+) -> tuple[int, str]:
+    sockets = [await attacker(web, server, f"mallory {n}") for n in range(connections)]
+    readers = [asyncio.create_task(drain(socket)) for socket in sockets]
+    sent = sum(await asyncio.gather(*(pour(socket, frames) for socket in sockets)))
+    cut = sum(socket.closed for socket in sockets)
+    for socket in sockets:
+        await socket.close()
+    refused = sum(await asyncio.gather(*readers))
+    return sent, f"{refused:,} refused with 429, {cut} of {connections} connections closed"
+
+
+@attack("a thousand websockets from one address")
+async def many_sockets(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    opened: list[aiohttp.ClientWebSocketResponse] = []
+    statuses: dict[str, int] = {}
+
+    async def open_one() -> None:
+        try:
+            opened.append(await open_socket(web, server.url))
+        except aiohttp.WSServerHandshakeError as error:
+            statuses[str(error.status)] = statuses.get(str(error.status), 0) + 1
+        except (ConnectionError, aiohttp.ClientError):
+            statuses["cut"] = statuses.get("cut", 0) + 1
+
+    await asyncio.gather(*(open_one() for _ in range(1000)))
+    assert set(statuses) <= {"429", "cut"}, statuses
+    assert len(opened) < 500, f"{len(opened)} were let in"
+    for socket in opened:
+        await socket.close()
+    return 1000, f"{len(opened)} let in, the others refused: {statuses}"
+
+
+@attack("a thousand connections that say nothing")
+async def idle_connections(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    pairs = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(1000)]
+    await asyncio.sleep(1)
+    cut = sum(reader.at_eof() or b"429" in reader._buffer for reader, _ in pairs)
+    for _, writer in pairs:
+        writer.close()
+    assert cut > 500, f"only {cut} were refused"
+    return 1000, f"{cut} refused with 429"
+
+
+@attack("headers that come a byte at a time")
+async def slow_headers(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    async def trickle() -> float:
+        started = time.monotonic()
+        async with raw(server) as (reader, writer):
+            with suppress(ConnectionError):
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+                while not reader.at_eof() and time.monotonic() - started < 60:
+                    writer.write(b"X")
+                    await writer.drain()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0.5):
+                            await reader.read(1)
+        return time.monotonic() - started
+
+    lasted = await asyncio.gather(*(trickle() for _ in range(50)))
+    assert max(lasted) < 30, f"one was kept for {max(lasted):.0f} s"
+    return len(lasted), f"closed after {max(lasted):.0f} s"
+
+
+@attack("a request's body that comes a byte at a time")
+async def slow_bodies(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    async def trickle() -> float:
+        url = f"{server.url}/socket.io/?EIO=4&transport=polling"
+        async with web.get(url) as response:
+            sid = json.loads((await response.text())[1:])["sid"]
+        started = time.monotonic()
+        async with raw(server) as (reader, writer):
+            writer.write(
+                f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n"
+                "Content-Length: 900000\r\n\r\n".encode()
+            )
+            with suppress(ConnectionError):
+                while not reader.at_eof() and time.monotonic() - started < 90:
+                    writer.write(b"4")
+                    await writer.drain()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0.5):
+                            if await reader.read(1):
+                                break
+        return time.monotonic() - started
+
+    lasted = await asyncio.gather(*(trickle() for _ in range(50)))
+    assert max(lasted) < 60, f"one was kept for {max(lasted):.0f} s"
+    return len(lasted), f"closed after {max(lasted):.0f} s"
+
+
+@attack("pings of a client that never reads the pongs")
+async def unread_pongs(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    before, peak, sent = server.resident(), 0.0, 0
+    async with raw(server) as (reader, writer):
+        writer.write(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        ping = b"\x89\xfd\0\0\0\0" + b"p" * 125
+        going = until_it_is_over()
+        with suppress(ConnectionError, TimeoutError):
+            while going():
+                writer.write(ping * 1000)
+                sent += 1000
+                async with asyncio.timeout(1):
+                    await writer.drain()
+                peak = max(peak, server.resident())
+    assert peak < before + KEPT_MB, f"grew by {peak - before:.0f} MB"
+    return sent, f"grew by {max(0, peak - before):.0f} MB at most"
+
+
+@attack("somebody who never reads what is said to ALL")
+async def slow_reader(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    readers = [await attacker(web, server, f"sleeper {n}") for n in range(5)]
+    for reader in readers:
+        reader._response.connection.transport.pause_reading()  # type: ignore[union-attr]  # it is open
+    before, peak = server.resident(), 0.0
+    message = {"sender": "mallory", "recepient": "ALL", "command": "chat", "data": "x" * 60_000}
+    loud = await connect(web, server.url)
+    await loud.login("mallory", "x")
+    going, said = until_it_is_over(), 0
+    while going():
+        answer = await loud.ask("message", message)
+        said += answer["code"] == "200"
+        if answer["code"] == "429":
+            await asyncio.sleep(answer["retryAfter"])
+        peak = max(peak, server.resident())
+    await loud.close()
+    assert peak < before + 60 + KEPT_MB, f"grew by {peak - before:.0f} MB"
+    return said, f"grew by {max(0, peak - before):.0f} MB at most"
+
+
+@attack("compressed bombs, a gigabyte each")
+async def gzip_bombs(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    bomb = gzip.compress(b"4" * 1_000_000_000, compresslevel=9)
+    before, peak = server.resident(), 0.0
+    statuses: dict[int, int] = {}
+    times = 5
+    for _ in range(times):
+        async with web.get(f"{server.url}/socket.io/?EIO=4&transport=polling") as response:
+            sid = json.loads((await response.text())[1:])["sid"]
+        with suppress(ConnectionError, aiohttp.ClientError):
+            async with web.post(
+                f"{server.url}/socket.io/?EIO=4&transport=polling&sid={sid}",
+                data=bomb,
+                headers={"Content-Encoding": "gzip"},
+            ) as response:
+                statuses[response.status] = statuses.get(response.status, 0) + 1
+        peak = max(peak, server.resident())
+    assert peak < before + KEPT_MB
+    assert set(statuses) <= {400, 413}, statuses
+    return times, f"refused: {statuses}"
+
+
+@attack("compressed websocket frames, which were not agreed on")
+async def deflated_frames(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    for _ in range(20):
+        async with raw(server) as (reader, writer):
+            writer.write(
+                b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+                b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"permessage-deflate" not in head
+            writer.write(b"\xc1\x84\0\0\0\0ABCD")
+            async with asyncio.timeout(5):
+                await reader.read(-1)
+    return 20, "no compression agreed, connection closed"
+
+
+@attack("polls with half a million packets")
+async def many_packets(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    going, times, statuses = until_it_is_over(), 0, {}
+    for body in (b"6\x1e" * 400_000 + b"6", b"3\x1e" * 400_000 + b"3", b"4\x1e" * 400_000 + b"4"):
+        while going() and times % 10 < 9:
+            async with web.get(f"{server.url}/socket.io/?EIO=4&transport=polling") as response:
+                sid = json.loads((await response.text())[1:])["sid"]
+            async with web.post(
+                f"{server.url}/socket.io/?EIO=4&transport=polling&sid={sid}", data=body
+            ) as response:
+                statuses[response.status] = statuses.get(response.status, 0) + 1
+            times += 1
+        times += 1
+    return times, f"answered {statuses}"
+
+
+@attack("a flood of frames that mean nothing")
+async def noop_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    return await pour_and_drain(web, server, 10, ["6"] * 500)
+
+
+@attack("a flood of events that are no events")
+async def nonsense_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    return await pour_and_drain(web, server, 10, ['42["nonsense",{}]'] * 500)
+
+
+@attack("a flood of malformed messages")
+async def malformed_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    return await pour_and_drain(web, server, 10, ['427["message",{"sender":1}]'] * 500)
+
+
+@attack("a flood of messages")
+async def message_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    message = {"sender": "mallory 0", "recepient": "ALL", "command": "chat", "data": "x"}
+    frames = [
+        "421" + json.dumps(["message", {**message, "sender": f"mallory {n}"}]) for n in range(10)
+    ]
+    return await pour_and_drain(web, server, 10, frames * 50)
+
+
+@attack("a flood of the largest frames")
+async def giant_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    giant = '42["message",{"data":[' + "0," * 490_000 + "0]}]"
+    return await pour_and_drain(web, server, 10, [giant])
+
+
+@attack("a flood of 60 kB messages to ALL")
+async def loud_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    frames = [
+        "421"
+        + json.dumps(
+            ["message", {"sender": f"mallory {n}", "recepient": "ALL", "data": "x" * 60_000}]
+        )
+        for n in range(10)
+    ]
+    return await pour_and_drain(web, server, 10, frames)
+
+
+@attack("a flood of rooms")
+async def room_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    frames = [
+        "421" + json.dumps(["room", {"command": "create", "roomId": f"{n}{'r' * 55}"}])
+        for n in range(2000)
+    ]
+    return await pour_and_drain(web, server, 10, frames)
+
+
+@attack("a flood of logins")
+async def login_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    login = ["login", {"id": "nobody", "password": "x", "protocol": 1}]
+    return await pour_and_drain(web, server, 10, ["421" + json.dumps(login)] * 10)
+
+
+@attack("a flood of searches and histories")
+async def query_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    queries = [
+        ["search", {"text": "x"}],
+        ["history", {"with": "ALL", "limit": 100}],
+        ["users", {"query": ""}],
+        ["conversations", {}],
+    ]
+    return await pour_and_drain(web, server, 10, ["421" + json.dumps(q) for q in queries] * 20)
+
+
+@pytest.mark.parametrize(("what", "run"), ATTACKS, ids=[what for what, _ in ATTACKS])
+async def test_others_are_served_throughout(
+    tmp_path: Path, tell: Tell, what: str, run: Attack
+) -> None:
+    async with server_process(tmp_path) as server, browsing() as web:
+        async with bystanders(server.url):
+            pass
+        before = server.resident()
+        async with bystanders(server.url) as watched:
+            with suppress(Closed):
+                times, became = await run(server, web)
+        kept = server.resident() - before
+        experience = watched.experience
+        tell(what, times, f"{became}; {experience}; kept {kept:+.0f} MB")
+        assert server.errors() == []
+        assert server.process.returncode is None
+        assert experience.failed == 0
+        assert experience.p99 < P99_MS, str(experience)
+        assert kept < KEPT_MB, f"{kept:.0f} MB were kept"
