@@ -161,14 +161,15 @@ async def test_two_tabs_of_one_user_agree(browser: Browser) -> None:
         await bob.close()
 
 
-async def test_works_where_websockets_are_blocked(browser: Browser) -> None:
+async def test_works_by_polling_and_without_a_secure_context(browser: Browser) -> None:
     async with serving() as server:
         context = await browser.new_context()
         await context.add_init_script(
             """window.WebSocket = class {
                 constructor() { setTimeout(() => this.onerror?.(new Event('error'))); }
                 close() {}
-            };"""
+            };
+            delete Crypto.prototype.randomUUID;"""
         )
         alice = await ChatPage.logged_in(context, server.url, "alice")
         bob = await ChatPage.logged_in(browser, server.url, "bob")

@@ -17,6 +17,7 @@ HOSTILE = [
     "javascript:window.hacked='link'",
     "&lt;b&gt; stays as written &amp;amp;",
     "w" * 3000,
+    "http://a" + "." * 60_000 + "x",
     "\u202eevil txt.exe\u2066 and so on",
     "Z" + "\u0300\u0301\u0302\u0303" * 60,
     "{{7*7}} ${window.hacked=1} `x`",
@@ -45,7 +46,7 @@ async def test_hostile_text_is_shown_and_harmless(browser: Browser) -> None:
         await expect(alice.page.locator("#chat-title")).to_have_text(EVIL_ID)
         for chat in (alice, mallory):
             assert await chat.page.evaluate("window.hacked") is None
-            assert await chat.page.locator(".message a, .message img, #messages h1").count() == 0
+            assert await chat.page.locator(".message img, #messages h1").count() == 0
             overflow = "document.documentElement.scrollWidth - innerWidth"
             assert await chat.page.evaluate(overflow) <= 0
             log = "(log => log.scrollWidth - log.clientWidth)(document.getElementById('log'))"

@@ -88,6 +88,38 @@ async def test_a_message_to_nobody_says_so_and_can_be_dropped(browser: Browser) 
         await alice.close()
 
 
+async def choose_in_menu(chat: ChatPage, action: str) -> None:
+    """In the menu of the open conversation, and again in the question that follows."""
+    await chat.page.get_by_label("More").click()
+    for place in (chat.page.locator("#chat-actions"), chat.page.get_by_role("dialog")):
+        await place.get_by_role("button", name=action, exact=True).click()
+    await expect(chat.page.get_by_role("dialog")).to_be_hidden()
+
+
+async def test_what_a_blocked_person_writes_is_not_shown(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        await bob.begin("alice")
+        await bob.write("hello")
+        await alice.row("bob").click()
+        await expect(alice.message("hello")).to_be_visible()
+
+        await choose_in_menu(alice, "Block")
+        await expect(alice.message("Message not available")).to_have_count(1)
+        await bob.write("while blocked")
+        await bob.expect_state("while blocked", "sent")
+        assert await alice.texts() == ["Message not available"]
+
+        await choose_in_menu(alice, "Unblock")
+        await expect(alice.message("hello")).to_be_visible()
+        await bob.write("again")
+        await expect(alice.message("again")).to_be_visible()
+        assert await alice.texts() == ["hello", "while blocked", "again"]
+        await alice.close()
+        await bob.close()
+
+
 async def test_rooms_and_everyone(browser: Browser) -> None:
     async with serving() as server:
         alice = await ChatPage.logged_in(browser, server.url, "alice")

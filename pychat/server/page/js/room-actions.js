@@ -75,6 +75,8 @@ export class RoomActions {
       await this.#chat.connection.request(event, payload);
       this.#dialog.close();
       if (closes) this.#close();
+      const { active } = this.#chat;
+      if (active && event !== "room") await this.#chat.sync.load(active); // other messages are shown now
       await this.#chat.refresh();
     } catch (error) {
       byId("confirm-error").textContent = /** @type {Error} */ (error).message;

@@ -1,7 +1,7 @@
 /** A message's text as nodes: text, line breaks by CSS, and links for http and https only. */
 
 const LINK = /\bhttps?:\/\/[^\s<>"'`\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gi;
-const TRAILING = /[.,;:!?…)\]}»”’]+$/u;
+const TRAILING = ".,;:!?…)]}»”’";
 const HANGUL = /\p{Script=Hangul}/u;
 const OTHER_CJK = /[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Han}]/u;
 const ONE_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})/u;
@@ -35,10 +35,10 @@ export function linked(text) {
  * @param {string} address
  */
 function withoutTrailing(address) {
-  const tail = address.match(TRAILING)?.[0] ?? "";
-  if (!tail) return address;
-  const bare = address.slice(0, -tail.length);
-  return tail[0] === ")" && bare.includes("(") ? `${bare})` : bare;
+  let end = address.length;
+  while (TRAILING.includes(address[end - 1])) end--;
+  const bare = address.slice(0, end);
+  return address[end] === ")" && bare.includes("(") ? `${bare})` : bare;
 }
 
 /** @param {string} address */

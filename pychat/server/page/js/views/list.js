@@ -80,7 +80,7 @@ export class ListView {
     const pending = this.#chat.outbox.of(name).at(-1);
     if (pending) return [pending.error ? "failed" : "", `You: ${firstLine(pending.data)}`];
     if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];
-    if (last.removed) return ["empty", "Message removed"];
+    if (last.removed) return ["empty", "Message not available"];
     const text = firstLine(last.data ?? "");
     if (last.sender === this.#chat.me) return ["", `You: ${text}`];
     return ["", conversation.kind === "person" ? text : `${this.#chat.aliasOf(last.sender ?? "")}: ${text}`];

@@ -62,7 +62,7 @@ export function messageRow(line) {
 
 /** @param {Line} line */
 function body(line) {
-  if (line.removed) return element("div.text", {}, "Message removed");
+  if (line.removed) return element("div.text", {}, "Message not available");
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
   return element(words, { dir: "auto", lang: "" }, ...linked(line.text));
 }
