@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pychat.protocol import Code, Login, ProtocolError, canonical_id
+from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter, household
 from pychat.server.chat.passwords import Passwords, Turns
@@ -32,14 +33,19 @@ class Entered(Struct):
     account: Account
     token: str = ""
     session: LoginSession | None = None
+    ended: list[str] = []
+    """Logins of the account that had to end for it."""
 
 
 class Accounts:
     """``claim``: the first login with a password claims the id. ``open``: any id, no password is
     looked at. ``closed``: only ids that are there."""
 
-    def __init__(self, store: Store, mode: AccountsMode, limiter: Limiter) -> None:
+    def __init__(
+        self, store: Store, changes: AccountChanges, mode: AccountsMode, limiter: Limiter
+    ) -> None:
         self._store = store
+        self._changes = changes
         self.mode: AccountsMode = mode
         self._limiter = limiter
         self._passwords = Passwords()
@@ -113,7 +119,7 @@ class Accounts:
         if account.password_hash is None or not self._passwords.outdated(account.password_hash):
             return account
         password_hash = await self._passwords.hash(password)
-        await self._store.update_account(account.key, password_hash=password_hash)
+        await self._changes.set_password_hash(account.key, password_hash)
         return replace(account, password_hash=password_hash)
 
     async def _by_token(self, login: Login) -> Entered:
@@ -145,11 +151,10 @@ class Accounts:
             expires_at=at + TOKEN_LIFE_MS,
         )
         sessions = await self._store.sessions(account.key)
-        if len(sessions) >= MAX_SESSIONS_PER_ACCOUNT:
-            oldest = [s.id for s in sessions[MAX_SESSIONS_PER_ACCOUNT - 1 :]]
-            await self._store.revoke_sessions(account.key, oldest)
+        oldest = [s.id for s in sessions[MAX_SESSIONS_PER_ACCOUNT - 1 :]]
+        await self._changes.revoke_sessions(account.key, oldest)
         await self._store.add_session(session)
-        return Entered(account, token, session)
+        return Entered(account, token, session, oldest)
 
 
 def token_hash(token: str) -> bytes:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from pychat.protocol import Code, Event, ProtocolError
+from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.accounts import Accounts, AccountsMode
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
 from pychat.server.chat.blocks import Blocks
@@ -71,16 +72,25 @@ class Chat:
         self._delivery = Delivery(
             store, reach, legacy, answers, encode_event, self._presence.pair_opened
         )
-        self._accounts = Accounts(store, accounts, limiter)
+        changes = AccountChanges(store)
+        self._accounts = Accounts(store, changes, accounts, limiter)
         logins = self._logins = Logins(
-            store, self._accounts, directory, reach, self._presence, legacy, limiter, answers
+            store,
+            changes,
+            self._accounts,
+            directory,
+            reach,
+            self._presence,
+            legacy,
+            limiter,
+            answers,
         )
         rooms = Rooms(store, directory, reach, self._delivery, limiter, answers, encode_event)
         blocks = Blocks(store, directory, reach, self._presence, limiter, answers)
         conversations = Conversations(store, directory, reach, cursors, limiter, answers)
         history = History(store, directory, limiter, answers)
         typing = TypingNotice(directory, reach, limiter, answers, encode_event)
-        self._watch = AccountWatch(store, directory, reach, logins)
+        self._watch = AccountWatch(store, changes, directory, reach, logins)
         self._handlers: dict[str, Handler] = {
             Event.LOGIN.value: logins.login,
             Event.LOGOUT.value: logins.logout,

@@ -82,6 +82,10 @@ class Conversations:
             )
         except ValueError:
             raise not_a_cursor() from None
+        # One question for all the accounts of the page; the entries find them at hand.
+        keys = {key for summary in summaries for key in summary.conversation.accounts}
+        keys |= {summary.last.sender for summary in summaries if summary.last is not None}
+        await self._directory.users(keys)
         page = [await self._entry(user, summary) for summary in summaries]
         return [entry for entry in page if entry is not None], next
 

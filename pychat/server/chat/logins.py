@@ -22,6 +22,7 @@ from pychat.protocol import (
     check_id,
     decode,
 )
+from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.accounts import Accounts, Entered
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
@@ -46,6 +47,7 @@ class Logins:
     def __init__(
         self,
         store: Store,
+        changes: AccountChanges,
         accounts: Accounts,
         directory: Directory,
         reach: LocalDelivery,
@@ -55,6 +57,7 @@ class Logins:
         answers: Answers,
     ) -> None:
         self._store = store
+        self._changes = changes
         self._accounts = accounts
         self._directory = directory
         self._reach = reach
@@ -103,6 +106,7 @@ class Logins:
             session.login_session = entered.session.id
             session.token_hash = entered.session.token_hash
         self._answer(session, user, entered, login, ack_id)
+        self._end(user, set(entered.ended), but=session)
         if session.closed:
             return
         first = self._reach.join(session, user)
@@ -159,7 +163,7 @@ class Logins:
 
     async def _logout(self, session: Session, user: User, ack_id: int | None) -> None:
         if session.login_session is not None:
-            await self._store.revoke_sessions(user.key, [session.login_session])
+            await self._changes.revoke_sessions(user.key, [session.login_session])
             self._end(user, {session.login_session}, but=session)
         self.part(session)
         self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
@@ -188,7 +192,7 @@ class Logins:
                 gone = {request.revoke}
             else:
                 raise ProtocolError(Code.NOT_FOUND, "you have no such session", field="revoke")
-            await self._store.revoke_sessions(user.key, sorted(gone))
+            await self._changes.revoke_sessions(user.key, sorted(gone))
         left = [
             protocol.Session(
                 id=s.id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.directory import Directory
 from pychat.server.chat.logins import Logins
@@ -21,9 +22,15 @@ class AccountWatch:
     """Looks at the store's change counter; when it has moved, at everybody who is online."""
 
     def __init__(
-        self, store: Store, directory: Directory, reach: LocalDelivery, logins: Logins
+        self,
+        store: Store,
+        changes: AccountChanges,
+        directory: Directory,
+        reach: LocalDelivery,
+        logins: Logins,
     ) -> None:
         self._store = store
+        self._changes = changes
         self._directory = directory
         self._reach = reach
         self._logins = logins
@@ -33,7 +40,7 @@ class AccountWatch:
         seen = None
         while True:
             try:
-                changes = await self._store.account_changes()
+                changes = await self._changes.by_others()
                 if changes != seen:
                     await self._review()
                     seen = changes

@@ -1,0 +1,35 @@
+"""Changes of accounts, this process's own told apart from those of others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from pychat.server.store.base import Store
+
+
+class AccountChanges:
+    """The store's counter moves by one with each change, whoever makes it. What this process does
+    itself it has dealt with already: only what others do makes it look at everybody."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._own = 0
+        # The counter and the count of one's own must be looked at together.
+        self._changing = asyncio.Lock()
+
+    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+        if ids:
+            async with self._changing:
+                await self._store.revoke_sessions(account, ids)
+                self._own += 1
+
+    async def set_password_hash(self, account: int, password_hash: str) -> None:
+        async with self._changing:
+            await self._store.update_account(account, password_hash=password_hash)
+            self._own += 1
+
+    async def by_others(self) -> int:
+        """Moves with every change that another process makes."""
+        async with self._changing:
+            return await self._store.account_changes() - self._own
