@@ -1,0 +1,119 @@
+"""The programs in docs/library.md, run as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio
+from aiohttp import web
+
+from pychat.client import ChatClient
+from tests.client.watching import started
+from tests.serving import serving
+
+PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+
+
+def program(heading: str) -> str:
+    """The code block under that heading."""
+    _, _, section = PAGE.read_text().partition(f"# {heading}\n")
+    section, _, _ = section.partition("\n#")
+    _, fence, rest = section.partition("```python\n")
+    assert fence, f"no program under {heading!r}"
+    return rest.partition("```")[0]
+
+
+@asynccontextmanager
+async def running(source: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        source,
+        cwd=folder,
+        env={"PYTHONPATH": str(PAGE.parents[1])},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        output, errors = await process.communicate()
+        print(output.decode(), errors.decode())
+
+
+async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> None:
+    async with (
+        serving() as server,
+        started(ChatClient(server.url, user="dora", password="d")) as dora,
+    ):
+
+        def here(heading: str) -> str:
+            return re.sub(r"(http://)?127\.0\.0\.1:3000", server.url, program(heading))
+
+        async with ChatClient(server.url, user="echo", password="4 echoes"):
+            pass  # claimed, so that it can be written to before the bot runs
+        await dora.client.send("echo", "hello")
+        async with running(here("A bot in ten lines"), tmp_path):
+            await dora.added("You said: hello")
+
+            async with running(here("Ask and send"), tmp_path) as asking:
+                output, errors = await asking.communicate()
+                assert (asking.returncode, errors) == (0, b"")
+                lines = output.decode().splitlines()
+                assert lines[0] == "stored as number 1"
+                assert "reporter How are you?" in lines
+                assert "echo online" in lines
+
+            async with running(here("A front end"), tmp_path) as front_end:
+                output, errors = await front_end.communicate()
+                assert (front_end.returncode, errors) == (0, b"")
+                assert "echo You said: Written at once" in output.decode()
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_chat_beside_an_app_of_ones_own() -> None:
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(program("Beside an app of your own"), PAGE, "exec"), names)
+    async with (
+        served(names["make_app"]("memory:")) as address,
+        ChatClient(address, user="alice", password="a") as alice,
+    ):
+        assert (await alice.send("alice", "it works")).seq == 1
+
+
+async def test_the_chat_alone_is_put_together_as_written() -> None:
+    exec(compile(program("Alone"), PAGE, "exec"), {"__name__": "example"})
+
+
+async def test_socketio_without_the_chat() -> None:
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(program("AsyncServer"), PAGE, "exec"), names)
+    async with served(names["make_app"]()) as address:
+        client = socketio.AsyncClient(handle_sigint=False)
+        await client.connect(address, transports=["websocket"])
+        assert await client.call("greet", "Ada", timeout=5) == "Hello, Ada"
+        await client.disconnect()
+
+
+@pytest.mark.parametrize("heading", ["A bot in ten lines"])
+def test_the_bot_has_ten_lines(heading: str) -> None:
+    assert len([line for line in program(heading).splitlines() if line.strip()]) <= 10
