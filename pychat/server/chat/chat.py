@@ -27,6 +27,7 @@ from pychat.server.chat.messages import Messages
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.receipts import Receipts
+from pychat.server.chat.roomlist import RoomList
 from pychat.server.chat.rooms import Rooms
 from pychat.server.chat.session import Session
 from pychat.server.chat.typingnotice import TypingNotice
@@ -85,7 +86,10 @@ class Chat:
             limiter,
             answers,
         )
-        rooms = Rooms(store, directory, reach, self._delivery, limiter, answers, encode_event)
+        list_of_rooms = self._list_of_rooms = RoomList(directory, reach, encode_event)
+        rooms = Rooms(
+            store, directory, list_of_rooms, self._delivery, limiter, answers, encode_event
+        )
         blocks = Blocks(store, directory, reach, self._presence, limiter, answers)
         conversations = Conversations(store, directory, reach, cursors, limiter, answers)
         history = History(store, directory, limiter, answers)
@@ -135,6 +139,7 @@ class Chat:
         except StoreError as error:
             log.error("not everything could be finished: %s", error)
         self._accounts.close()
+        self._list_of_rooms.close()
         tasks = [*self._background, *self._working, *self._cursors.close()]
         for task in tasks:
             task.cancel()

@@ -7,7 +7,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from pychat import protocol
 from pychat.protocol import (
@@ -15,7 +14,6 @@ from pychat.protocol import (
     Code,
     Event,
     ProtocolError,
-    RoomList,
     RoomRequest,
     RoomsAnswer,
     canonical_id,
@@ -27,7 +25,7 @@ from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.directory import Directory, Room, User
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.roomlist import RoomList, shown
 from pychat.server.chat.session import Session
 from pychat.server.store.base import AlreadyExists, Store
 
@@ -42,7 +40,7 @@ class Rooms:
         self,
         store: Store,
         directory: Directory,
-        reach: LocalDelivery,
+        list_of_rooms: RoomList,
         delivery: Delivery,
         limiter: Limiter,
         answers: Answers,
@@ -50,7 +48,7 @@ class Rooms:
     ) -> None:
         self._store = store
         self._directory = directory
-        self._reach = reach
+        self._list_of_rooms = list_of_rooms
         self._delivery = delivery
         self._limiter = limiter
         self._answers = answers
@@ -76,12 +74,14 @@ class Rooms:
 
     async def _list(self, session: Session, user: User, ack_id: int | None) -> None:
         rooms = []
-        for room in sorted(self._directory.rooms.values(), key=lambda room: room.id):
+        for room in self._list_of_rooms.rooms():
             if room.members is None:
                 await self._directory.room(room.id, "roomId")
-            rooms.append(_shown(room, user.key in (room.members or ())))
+            rooms.append(shown(room, user.key in (room.members or ())))
         if ack_id is None:
-            session.connection.send(self._encode_event(Event.ROOM, encode(RoomList(rooms))))
+            session.connection.send(
+                self._encode_event(Event.ROOM, encode(protocol.RoomList(rooms)))
+            )
         else:
             self._answers.answer(session, ack_id, RoomsAnswer(Code.DONE, "done", rooms=rooms))
 
@@ -101,19 +101,7 @@ class Rooms:
                     done = await self._join(user, request)
                 case _:
                     done = await self._leave(user, request)
-        packet = self._encode_event(
-            Event.ROOM,
-            encode(
-                RoomList(
-                    [
-                        _shown(room)
-                        for room in sorted(self._directory.rooms.values(), key=lambda r: r.id)
-                    ]
-                )
-            ),
-        )
-        for other in self._reach.sessions:
-            other.connection.send(packet)
+        self._list_of_rooms.changed()
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
 
@@ -190,7 +178,3 @@ def _name(request: RoomRequest) -> str:
 
 def _taken(id: str) -> ProtocolError:
     return ProtocolError(Code.TAKEN, f"there is a room {id} already", field="roomId")
-
-
-def _shown(room: Room, member: bool | None = None) -> protocol.Room:
-    return protocol.Room(room.id, room.name, room.owner_id, UNSET if member is None else member)
