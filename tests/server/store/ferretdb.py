@@ -17,6 +17,10 @@ from tests.requirements import require_program, unavailable
 SOURCE = Path(__file__).parents[2] / "ferretdb"
 BUILD_SECONDS = 900
 
+# As they are before a test gets folders of its own: what is built is kept for the next run.
+ENVIRONMENT = dict(os.environ)
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
 
 def program() -> Path:
     """Its path; built from the Go modules on the first call, in a minute or a few."""
@@ -24,7 +28,7 @@ def program() -> Path:
     digest = hashlib.sha256()
     for name in ("main.go", "go.mod", "go.sum"):
         digest.update((SOURCE / name).read_bytes())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pychat-tests"
+    cache = CACHE / "pychat-tests"
     built = cache / f"ferretdb-{digest.hexdigest()[:16]}"
     if built.exists():
         return built
@@ -35,7 +39,7 @@ def program() -> Path:
         build = subprocess.run(
             [go, "build", "-trimpath", "-o", target, "."],
             cwd=SOURCE,
-            env={**os.environ, "CGO_ENABLED": "0"},
+            env={**ENVIRONMENT, "CGO_ENABLED": "0"},
             capture_output=True,
             text=True,
             timeout=BUILD_SECONDS,
