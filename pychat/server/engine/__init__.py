@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pychat.server.engine.admission import Admission
 from pychat.server.engine.dispatcher import Connection, Handler, SocketServer
+from pychat.server.engine.pace import Pace
 from pychat.server.engine.packet import Packet, encode_event
 
 if TYPE_CHECKING:
     from pychat.server.engine.asyncserver import AsyncServer
 
-__all__ = ["AsyncServer", "Connection", "Handler", "Packet", "SocketServer", "encode_event"]
+__all__ = [
+    "Admission",
+    "AsyncServer",
+    "Connection",
+    "Handler",
+    "Pace",
+    "Packet",
+    "SocketServer",
+    "encode_event",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,10 +22,10 @@ from pychat.server.engine.packet import (
     RESERVED_EVENTS,
     BinaryPacket,
     MalformedPacket,
-    Packet,
     SocketPacket,
     check_depth,
     read_packet,
+    text_packet,
 )
 from pychat.server.engine.server import EngineServer
 from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, Session
@@ -164,7 +164,7 @@ class AsyncEngine:
         session = self.session(eio_sid)
         if session is not None:
             session.send(
-                BinaryPacket(data) if isinstance(data, bytes) else Packet(b"4" + data.encode())
+                BinaryPacket(data) if isinstance(data, bytes) else text_packet(b"4" + data.encode())
             )
 
     async def send_packet(self, eio_sid: str, packet: upstream.Packet) -> None:

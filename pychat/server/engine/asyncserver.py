@@ -12,7 +12,7 @@ from socketio import exceptions
 from socketio import packet as upstream
 
 from pychat.server.engine.asyncengine import AsyncEngine, Client
-from pychat.server.engine.packet import AnyPacket, BinaryPacket, Packet
+from pychat.server.engine.packet import AnyPacket, BinaryPacket, text_packet
 from pychat.server.engine.session import (
     FORCED_CLOSE,
     PARSE_ERROR,
@@ -209,7 +209,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             head += b"%d" % ack_id
         if data is not None:
             head += self._encode_json(data)
-        packets: list[AnyPacket] = [Packet(head)]
+        packets: list[AnyPacket] = [text_packet(head)]
         return packets + attachments if attachments else packets
 
     def _encode_json(self, data: Any) -> bytes:

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
+from pychat.server.engine.admission import Admission
+from pychat.server.engine.pace import Pace
 from pychat.server.engine.packet import (
     ACK,
     BINARY_ACK,
@@ -24,6 +26,7 @@ from pychat.server.engine.packet import (
     encode_ack,
     read_event,
     read_packet,
+    text_packet,
 )
 from pychat.server.engine.server import EngineServer
 from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, Session
@@ -35,8 +38,8 @@ SERVER_DISCONNECT: Final = "server namespace disconnect"
 
 _MAX_REFUSED_NAMESPACES: Final = 10
 _MAX_AUTH: Final = 16 * 1024
-_DISCONNECT_PACKET: Final = Packet(b"41")
-_JOINED: Final = Packet(b"40")
+_DISCONNECT_PACKET: Final = text_packet(b"41")
+_JOINED: Final = text_packet(b"40")
 
 
 class Handler(Protocol):
@@ -94,8 +97,12 @@ class Connection:
     def send(self, packet: Packet, written: Callable[[], None] | None = None) -> None:
         """Queues the packet; ``written`` is called once the transport has taken it."""
         session = self._session
-        if session.open and session.context is self:
-            session.send(packet, written)
+        if session.context is self:
+            # On the path of every message: straight to where its frame waits.
+            if session.carrier is not None:
+                session.carrier.send_frame(packet.frame, written)
+            else:
+                session.send(packet, written)
 
     def acknowledge(self, ack_id: int, payload: bytes) -> None:
         """Answers the event that came with this id with one JSON value."""
@@ -110,7 +117,8 @@ class Connection:
 class SocketServer:
     """A Socket.IO server for every generation of clients, on one route of an aiohttp app.
 
-    Times are in seconds. ``allowed_origins`` are added to the server's own.
+    Times are in seconds. ``allowed_origins`` are added to the server's own. ``pace`` bounds how
+    fast a client is read, ``admission`` how many sessions an address may have; None: not at all.
     """
 
     def __init__(
@@ -125,6 +133,8 @@ class SocketServer:
         max_payload: int = 1_000_000,
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
+        pace: Pace | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._path = path
         dispatcher = _Dispatcher(handler)
@@ -136,6 +146,8 @@ class SocketServer:
             max_payload=max_payload,
             allowed_origins=allowed_origins,
             trusted_proxies=trusted_proxies,
+            pace=pace,
+            admission=admission,
         )
         dispatcher.watch_connecting(self._engine, connect_timeout)
 
@@ -183,13 +195,18 @@ class _Dispatcher:
         """A Socket.IO packet."""
         connection = session.context
         try:
-            if text.startswith("42[") and connection is not None and session not in self._pending:
+            if text.startswith("42[") and connection is not None and not self._pending:
                 event, payload = read_event(text[2:])
-                self._deliver(connection, event, payload, None)
             else:
                 self._packet(session, connection, text)
+                return
         except MalformedPacket:
             session.end(PARSE_ERROR)
+            return
+        try:
+            self._handler.event(connection, event, payload, None)
+        except Exception:
+            logger.exception("the handler of event %.100r failed", event)
 
     def binary(self, session: Session, data: bytes) -> None:
         """An attachment: its placeholder stays in the payload, the data is of no use here."""
@@ -262,7 +279,7 @@ class _Dispatcher:
             reason = b'{"message":"Invalid namespace"}'
             if session.protocol == 3:
                 reason = b'"Invalid namespace"'
-            session.send(Packet(b"44%b,%b" % (packet.namespace.encode(), reason)))
+            session.send(text_packet(b"44%b,%b" % (packet.namespace.encode(), reason)))
         elif connection is not None:
             if session.protocol == 4:
                 raise MalformedPacket("connected already")
@@ -272,7 +289,7 @@ class _Dispatcher:
                 session.send(_JOINED)
             else:
                 answer = msgspec.json.encode({"sid": sid})
-                session.send(Packet(b"40" + answer))
+                session.send(text_packet(b"40" + answer))
             self._connecting.stop(session)
             self._join(session, sid)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 _FIN_TEXT: Final = 0x81
 _FIN_BINARY: Final = 0x82
 _FIN_CLOSE: Final = 0x88
 _FIN_PONG: Final = 0x8A
+
+_medium_header: Final = struct.Struct(">BBH").pack
 
 _SHORT_TEXT: Final = tuple(bytes((_FIN_TEXT, size)) for size in range(126))
 
@@ -17,7 +20,14 @@ def text_frame(payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return _SHORT_TEXT[size] + payload
+    if size < 1 << 16:
+        return _medium_header(_FIN_TEXT, 126, size) + payload
     return _header(_FIN_TEXT, size) + payload
+
+
+def text_of(frame: bytes) -> bytes:
+    """The payload of what ``text_frame`` made."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 def binary_frame(payload: bytes) -> bytes:

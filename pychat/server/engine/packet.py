@@ -6,11 +6,12 @@ import binascii
 import json
 import re
 from base64 import b64decode, b64encode
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
-from pychat.server.engine.frame import binary_frame, text_frame
+from pychat.server.engine.frame import binary_frame, text_frame, text_of
 
 # Engine.IO packet types, the first character of a packet.
 OPEN: Final = "0"
@@ -50,19 +51,26 @@ class MalformedPacket(ValueError):
 
 
 class Packet:
-    """An Engine.IO packet of text, encoded once for every way it may travel."""
+    """An Engine.IO packet of text, encoded once for every way it may travel.
 
-    __slots__ = ("_ascii", "body", "frame")
+    Most travel as a websocket frame, so that is what it is made of.
+    """
 
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.frame = text_frame(body)
+    __slots__ = ("_ascii", "frame")
+
+    def __init__(self, frame: bytes) -> None:
+        self.frame = frame
         self._ascii: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The packet itself, UTF-8."""
+        return text_of(self.frame)
 
     @property
     def size(self) -> int:
         """In bytes, as good as."""
-        return len(self.body)
+        return len(self.frame)
 
     def frame_for(self, protocol: int) -> bytes:
         """As a websocket frame; text is the same in both protocols."""
@@ -75,7 +83,8 @@ class Packet:
         Engine.IO 3 clients on polling count lengths in different units; in ASCII all agree.
         """
         if self._ascii is None:
-            self._ascii = self.body if self.body.isascii() else _escape(self.body.decode())
+            body = self.body
+            self._ascii = body if body.isascii() else _escape(body.decode())
         return self._ascii
 
 
@@ -133,26 +142,24 @@ def _escape(text: str) -> bytes:
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 
 
+def text_packet(body: bytes) -> Packet:
+    """The packet with that text in UTF-8, its type included."""
+    return Packet(text_frame(body))
+
+
 def encode_event(event: str, payload: bytes) -> Packet:
     """The event with its one JSON argument, on ``/``, for any number of connections."""
-    return Packet(b"42[%b,%b]" % (_encoded_name(event), payload))
+    return Packet(text_frame(_event_head(event) + payload + b"]"))
 
 
-_names: dict[str, bytes] = {}
-
-
-def _encoded_name(event: str) -> bytes:
-    encoded = _names.get(event)
-    if encoded is None:
-        encoded = msgspec.json.encode(event)
-        if len(_names) < 1024:
-            _names[event] = encoded
-    return encoded
+@lru_cache(maxsize=1024)
+def _event_head(event: str) -> bytes:
+    return b"42[" + msgspec.json.encode(event) + b","
 
 
 def encode_ack(ack_id: int, payload: bytes) -> Packet:
     """The acknowledgement with its one JSON argument, on ``/``."""
-    return Packet(b"43%d[%b]" % (ack_id, payload))
+    return Packet(text_frame(b"43%d[%b]" % (ack_id, payload)))
 
 
 class SocketPacket(NamedTuple):

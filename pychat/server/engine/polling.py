@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.packet import MalformedPacket
 from pychat.server.engine.payload import (
     Received,
@@ -31,6 +32,11 @@ _BINARY: Final = {hdrs.CONTENT_TYPE: "application/octet-stream"}
 _SCRIPT: Final = {hdrs.CONTENT_TYPE: "text/javascript; charset=UTF-8"}
 # Not text/plain: old browsers offer that as a download.
 _DONE: Final = {hdrs.CONTENT_TYPE: "text/html"}
+
+
+_BODY_TIMEOUT: Final = 30.0
+_PACKETS_AT_ONCE: Final = 100
+"""Of one POST; then others have their turn."""
 
 
 class Refused(Exception):
@@ -110,16 +116,18 @@ class Polls:
         self._posting.add(session)
         try:
             body = await self._read(request)
-        finally:
-            self._posting.discard(session)
-        try:
-            self._receive(session, polling, request, body)
+            await self._receive(session, polling, request, body)
         except MalformedPacket:
             session.end(PARSE_ERROR)
             raise bad_request() from None
+        except TimeoutError:
+            session.end(TRANSPORT_ERROR)
+            raise Refused(3, "The body took too long", 408) from None
+        finally:
+            self._posting.discard(session)
         return web.Response(body=b"ok", headers=_DONE)
 
-    def _receive(
+    async def _receive(
         self, session: Session, polling: Polling, request: web.Request, body: bytes
     ) -> None:
         packets: Iterator[Received]
@@ -131,20 +139,30 @@ class Polls:
             packets = polling.decoder.binary(body)
         else:
             packets = polling.decoder.text(body)
-        for packet in packets:
+        allowance = session.allowance
+        for number, packet in enumerate(packets, 1):
             if isinstance(packet, bytes):
                 session.receive_binary(packet)
             else:
                 session.receive(packet)
+            if not session.open:
+                return
+            if allowance is not None:
+                allowance.left -= 1 + len(packet) // BYTES_PER_CREDIT
+                if allowance.left < 0:
+                    await asyncio.sleep(allowance.debt())
+            if number % _PACKETS_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _read(self, request: web.Request) -> bytes:
         if request.content_length is not None and request.content_length > self._max_payload:
             raise Refused(3, "Payload too large", 413)
         body = bytearray()
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > self._max_payload:
-                raise Refused(3, "Payload too large", 413)
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > self._max_payload:
+                    raise Refused(3, "Payload too large", 413)
         return bytes(body)
 
     def end_abandoned(self) -> None:

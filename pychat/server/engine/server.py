@@ -10,9 +10,11 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
+from pychat.server.engine.admission import Admission, Visitors
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies
-from pychat.server.engine.packet import OPEN, Packet
+from pychat.server.engine.pace import Allowance, Pace
+from pychat.server.engine.packet import OPEN, text_packet
 from pychat.server.engine.polling import Polls, Refused, bad_request
 from pychat.server.engine.session import (
     PING_PACKET,
@@ -29,6 +31,7 @@ from pychat.server.engine.websocket import Flusher, WebSocket
 _SHUTDOWN_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 2.0
 _TRANSPORTS: Final = ("polling", "websocket")
+_TOO_MANY: Final = 429
 
 
 class EngineServer:
@@ -36,7 +39,8 @@ class EngineServer:
 
     Times are in seconds, ``max_payload`` in bytes; ``trusted_proxies`` are addresses or
     networks whose ``X-Forwarded-For`` is believed; ``origin_option`` is what the log proposes
-    for an origin that was refused, with ``{}`` for the origin.
+    for an origin that was refused, with ``{}`` for the origin. ``pace`` bounds how fast a client
+    is read, ``admission`` how many sessions an address may have; None: not at all.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class EngineServer:
         origin_option: str = "--cors-origin {}",
         transports: Sequence[str] | None = None,
         allow_upgrades: bool = True,
+        pace: Pace | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.sessions: dict[str, Session] = {}
         self._layer = layer
@@ -63,6 +69,8 @@ class EngineServer:
         self._proxies = Proxies(trusted_proxies)
         self._transports = tuple(transports or _TRANSPORTS)
         self._allow_upgrades = allow_upgrades and "websocket" in self._transports
+        self._pace = pace
+        self._visitors = None if admission is None else Visitors(admission)
         self._flusher = Flusher()
         self._polls = Polls(max_payload)
         self._sockets: set[WebSocket] = set()
@@ -103,6 +111,8 @@ class EngineServer:
             response = web.json_response(
                 {"code": refused.code, "message": refused.message}, status=refused.status
             )
+            if refused.status == _TOO_MANY:
+                response.headers[hdrs.RETRY_AFTER] = "10"
         except ConnectionResetError:
             response = web.Response(status=400)
         if origin is not None and allowed and not isinstance(response, Taken):
@@ -175,17 +185,27 @@ class EngineServer:
 
     def _new_session(self, request: web.Request, protocol: int) -> Session:
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        peer_address = str(peer[0]) if isinstance(peer, tuple) else ""
+        address = self._proxies.client(peer_address, request.headers)
+        if self._visitors is not None:
+            refusal = self._visitors.refusal(address)
+            if refusal:
+                raise Refused(3, refusal, _TOO_MANY)
         handshake = Handshake(
             b"\r\n".join(b"%b: %b" % header for header in request.raw_headers),
             request.query_string,
-            self._proxies.client(address, request.headers),
+            address,
             base64=request.query.get("b64") in ("1", "true"),
         )
-        return Session(self.new_sid(), protocol, handshake, self._layer, self)
+        session = Session(self.new_sid(), protocol, handshake, self._layer, self)
+        if self._pace is not None:
+            session.allowance = Allowance(self._pace)
+        return session
 
     def _start(self, session: Session, upgrades: list[str]) -> None:
         self.sessions[session.sid] = session
+        if self._visitors is not None:
+            self._visitors.came(session.handshake.remote_address)
         handshake = {
             "sid": session.sid,
             "upgrades": upgrades,
@@ -193,7 +213,9 @@ class EngineServer:
             "pingTimeout": round(self._ping_timeout * 1000),
             "maxPayload": self.max_payload,
         }
-        session.send(Packet(OPEN.encode() + json.dumps(handshake, separators=(",", ":")).encode()))
+        session.send(
+            text_packet(OPEN.encode() + json.dumps(handshake, separators=(",", ":")).encode())
+        )
         self.wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
         self._layer.opened(session)
 
@@ -272,6 +294,8 @@ class EngineServer:
         """Nothing is expected of it any more, but the poll that fetches its last packet."""
         for queue in (self._pings, self._pongs, self._client_pings):
             queue.stop(session)
+        if self._visitors is not None:
+            self._visitors.went(session.handshake.remote_address)
         self._end_probe(session)
         if lingers:
             self.wheel.start(self._lingering, session)

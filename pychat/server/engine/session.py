@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from multidict import CIMultiDict
 
+from pychat.server.engine.pace import Allowance
 from pychat.server.engine.packet import (
     CLOSE,
     MESSAGE,
@@ -19,13 +20,14 @@ from pychat.server.engine.packet import (
     MalformedPacket,
     Packet,
     read_base64,
+    text_packet,
 )
 from pychat.server.engine.payload import DecoderV3
 
-NOOP_PACKET: Final = Packet(b"6")
-CLOSE_PACKET: Final = Packet(b"1")
-PING_PACKET: Final = Packet(b"2")
-PONG_PROBE: Final = Packet(b"3probe")
+NOOP_PACKET: Final = text_packet(b"6")
+CLOSE_PACKET: Final = text_packet(b"1")
+PING_PACKET: Final = text_packet(b"2")
+PONG_PROBE: Final = text_packet(b"3probe")
 
 # Why a session ended, in Socket.IO's words.
 TRANSPORT_CLOSE: Final = "transport close"
@@ -68,6 +70,9 @@ class Carrier(Protocol):
 
     def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None: ...
 
+    def send_frame(self, frame: bytes, written: Callable[[], None] | None = None) -> None:
+        """The same with a packet of text, as a frame."""
+
     def close(self) -> None:
         """Once what waits has been written."""
 
@@ -98,6 +103,7 @@ class Session:
 
     __slots__ = (
         "__weakref__",
+        "allowance",
         "carrier",
         "context",
         "handshake",
@@ -121,6 +127,7 @@ class Session:
         self.carrier: Carrier | None = None
         self.polling: Polling | None = None
         self.context: Any = None
+        self.allowance: Allowance | None = None
 
     def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
         """Queues it; ``written`` is called once the transport has taken it."""
@@ -136,14 +143,15 @@ class Session:
         """A packet of text. What may not come now ends the session."""
         if not self.open:
             return
-        kind = packet[:1]
-        if kind == MESSAGE:
+        if packet.startswith(MESSAGE):
             self.layer.text(self, packet)
-        elif kind == PONG and self.protocol == 4:
+            return
+        kind = packet[:1]
+        if kind == PONG and self.protocol == 4:
             self.heartbeat.answered(self)
         elif kind == PING and self.protocol == 3:
             self.heartbeat.answered(self)
-            self.send(Packet(b"3" + packet[1:].encode()))
+            self.send(text_packet(b"3" + packet[1:].encode()))
         elif kind == "b":
             try:
                 data = read_base64(packet, self.protocol)

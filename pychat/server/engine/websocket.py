@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from picows import WSFrame, WSMsgType, WSTransport
 
 from pychat.server.engine.frame import close_frame, pong_frame
-from pychat.server.engine.packet import AnyPacket, BinaryPacket, Packet
+from pychat.server.engine.pace import BYTES_PER_CREDIT, Allowance
+from pychat.server.engine.packet import AnyPacket, BinaryPacket, text_packet
 from pychat.server.engine.session import (
     MAX_WAITING,
     PARSE_ERROR,
@@ -70,6 +71,7 @@ class Flusher:
         sockets, self._waiting = self._waiting, []
         for socket in sockets:
             try:
+                # One that goes wrong must not keep the others from being written.
                 socket.flush()
             except Exception:
                 logger.exception("a websocket was not written")
@@ -93,6 +95,7 @@ class WebSocket(Frames):
         self.session = session
         self.probing = probing
         self._probed = False
+        self._receive = self._probe if probing else session.receive
         self._flusher = flusher
         self._max_payload = max_payload
         self._owner = owner
@@ -100,6 +103,7 @@ class WebSocket(Frames):
         self._written: list[Callable[[], None]] = []
         self._closing = False
         self._stalled = False
+        self._paused = False
         self._fragments: bytearray | None = None
         self._fragments_are_text = False
 
@@ -107,20 +111,21 @@ class WebSocket(Frames):
 
     def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
         """Into this turn's write."""
-        if self._closing:
-            return
         session = self.session
         if isinstance(packet, BinaryPacket) and session.handshake.base64:
-            packet = Packet(packet.base64(session.protocol))
-        self._queue(packet.frame_for(session.protocol))
-        if written is not None:
-            self._written.append(written)
+            packet = text_packet(packet.base64(session.protocol))
+        self.send_frame(packet.frame_for(session.protocol), written)
 
-    def _queue(self, frame: bytes) -> None:
+    def send_frame(self, frame: bytes, written: Callable[[], None] | None = None) -> None:
+        """The same with what is a frame already."""
+        if self._closing:
+            return
         frames = self._frames
         if not frames:
             self._flusher.add(self)
         frames.append(frame)
+        if written is not None:
+            self._written.append(written)
 
     def flush(self) -> None:
         """Writes what waits. Does nothing on a transport that is gone."""
@@ -128,16 +133,16 @@ class WebSocket(Frames):
         if not frames:
             return
         self._frames = []
-        written, self._written = self._written, []
-        transport = self.transport
-        if transport.is_closing():
-            return
-        if self._stalled:
+        if self.transport.is_closing():
+            self._written = []
+        elif self._stalled:
             self.session.end(SLOW_CONSUMER)
-            return
-        transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-        for callback in written:
-            callback()
+        else:
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            if self._written:
+                written, self._written = self._written, []
+                for callback in written:
+                    callback()
 
     def close(self, code: int = _OK) -> None:
         """Writes what waits, then a close; the client has some time to answer it."""
@@ -170,22 +175,27 @@ class WebSocket(Frames):
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.failed(_PROTOCOL_ERROR)
-        elif kind is _TEXT and frame.fin and self._fragments is None:
+            return
+        if kind is _TEXT and frame.fin and self._fragments is None:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self.failed(_INVALID_TEXT)
                 return
-            if self.probing:
-                self._probe(text)
-            else:
-                self.session.receive(text)
+            self._receive(text)
+            if len(text) * 4 <= _LARGE_FRAME:
+                return
         elif kind is _PING:
-            self._queue(pong_frame(frame.get_payload_as_bytes()))
+            self.send_frame(pong_frame(frame.get_payload_as_bytes()))
         elif kind is _CLOSE:
             self._peer_closed(frame.get_payload_as_bytes()[:2])
         elif kind in (_TEXT, _BINARY, _CONTINUATION):
             self._part(kind, frame.get_payload_as_bytes(), last=bool(frame.fin))
+        allowance = self.session.allowance
+        if allowance is not None:
+            allowance.left -= 1 + frame.payload_size // BYTES_PER_CREDIT
+            if allowance.left < 0:
+                self._slow_down(allowance)
         if frame.payload_size > _LARGE_FRAME and not frame.tail_size and not self._closing:
             renew_parser(self, self._max_payload)
 
@@ -205,6 +215,18 @@ class WebSocket(Frames):
     def resume_writing(self) -> None:
         """It has read."""
         self._stalled = False
+
+    def _slow_down(self, allowance: Allowance) -> None:
+        debt = allowance.debt()
+        if debt and not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(debt, self._read_on)
+
+    def _read_on(self) -> None:
+        self._paused = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def failed(self, code: int) -> None:
         """What came is no frame: closes with that code."""
@@ -246,10 +268,7 @@ class WebSocket(Frames):
         except UnicodeDecodeError:
             self.failed(_INVALID_TEXT)
             return
-        if self.probing:
-            self._probe(text)
-        else:
-            self.session.receive(text)
+        self._receive(text)
 
     def _binary(self, message: bytes) -> None:
         if self.probing:
@@ -271,6 +290,7 @@ class WebSocket(Frames):
             polling.begin_upgrade()
         elif text == "5" and self._probed:
             self.probing = False
+            self._receive = self.session.receive
             self._owner.upgraded(self)
             self.session.upgrade(self)
         else:

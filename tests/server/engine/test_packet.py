@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pychat.server.engine.packet import (
     BinaryPacket,
     MalformedPacket,
-    Packet,
     SocketPacket,
     encode_ack,
     encode_event,
     read_base64,
     read_event,
     read_packet,
+    text_packet,
 )
 
 
@@ -134,7 +134,7 @@ def test_events_and_acks_are_encoded() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 100_000])
 def test_frames_carry_their_length(size: int) -> None:
-    for packet, first in ((Packet(b"x" * size), 0x81), (BinaryPacket(b"x" * size), 0x82)):
+    for packet, first in ((text_packet(b"x" * size), 0x81), (BinaryPacket(b"x" * size), 0x82)):
         frame = packet.frame_for(4)
         assert frame[0] == first
         length, header = frame[1], 2

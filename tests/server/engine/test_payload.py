@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.server.engine.packet import BinaryPacket, MalformedPacket, Packet
+from pychat.server.engine.packet import BinaryPacket, MalformedPacket, text_packet
 from pychat.server.engine.payload import (
     DecoderV3,
     decode_jsonp,
@@ -44,19 +44,19 @@ def as_bytes(packets: list[str | bytes]) -> bytes:
 
 
 def test_v4_payloads() -> None:
-    packets = [Packet('42["한"]'.encode()), BinaryPacket(b"\x00\xff"), Packet(b"6")]
+    packets = [text_packet('42["한"]'.encode()), BinaryPacket(b"\x00\xff"), text_packet(b"6")]
     assert encode_v4(packets) == '42["한"]\x1ebAP8=\x1e6'.encode()
     assert list(decode_v4('42["한"]\x1ebAP8=\x1e6'.encode())) == ['42["한"]', "bAP8=", "6"]
 
 
 def test_v3_sends_ascii_so_that_every_count_agrees() -> None:
-    body, binary = encode_v3([Packet('42["é😀"]'.encode()), Packet(b"6")], base64=False)
+    body, binary = encode_v3([text_packet('42["é😀"]'.encode()), text_packet(b"6")], base64=False)
     assert not binary
     assert body == b'24:42["\\u00e9\\ud83d\\ude00"]1:6'
 
 
 def test_v3_sends_binary_as_byte_frames_or_base64() -> None:
-    packets = [Packet(b"42[]"), BinaryPacket(b"hi" * 6)]
+    packets = [text_packet(b"42[]"), BinaryPacket(b"hi" * 6)]
     body, binary = encode_v3(packets, base64=False)
     assert binary
     assert body == b"\x00\x04\xff42[]" + b"\x01\x01\x03\xff\x04" + b"hi" * 6
@@ -67,8 +67,11 @@ def test_v3_sends_binary_as_byte_frames_or_base64() -> None:
 
 def test_v3_sends_long_text_as_byte_frames() -> None:
     text = b"42" + b"x" * 40_000
-    assert encode_v3([Packet(text)], base64=False) == (b"\x00\x04\x00\x00\x00\x02\xff" + text, True)
-    assert encode_v3([Packet(text)], base64=True) == (b"40002:" + text, False)
+    assert encode_v3([text_packet(text)], base64=False) == (
+        b"\x00\x04\x00\x00\x00\x02\xff" + text,
+        True,
+    )
+    assert encode_v3([text_packet(text)], base64=True) == (b"40002:" + text, False)
 
 
 @pytest.mark.parametrize("encode", [as_1x, as_2x])
