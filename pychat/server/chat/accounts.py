@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from pychat.protocol import Code, Login, ProtocolError, canonical_id
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
-from pychat.server.chat.limits import Limiter, household
+from pychat.server.chat.limits import Limiter
 from pychat.server.chat.passwords import Passwords, Turns
+from pychat.server.household import household
 from pychat.server.store.base import AlreadyExists, Store
 from pychat.server.store.records import Account, LoginSession
 

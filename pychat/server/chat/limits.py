@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Hashable
-from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
 from pychat.server.chat.directory import User
+from pychat.server.household import household
 
 MAX_ENTRIES = 20_000
 
@@ -163,20 +162,6 @@ class _Failures:
 
     def forgotten(self, now: float, limits: Limits) -> bool:
         return now - self.last > 2 * limits.longest_lockout
-
-
-@lru_cache(maxsize=4096)
-def household(address: str) -> str:
-    """What one attacker has of addresses: of IPv6, a /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
 
 
 def _too_fast(wait: float) -> ProtocolError:
