@@ -30,6 +30,7 @@ from pychat.server.store.records import Appended, NewMessage
 
 log = logging.getLogger(__name__)
 
+MAX_BATCH = 2_000
 MAX_MESSAGES_WAITING = 50_000
 MAX_CHARACTERS_WAITING = 64 * 1024 * 1024
 
@@ -105,9 +106,7 @@ class Delivery:
                 self._wake = loop.create_future()
                 await self._wake
                 self._wake = None
-            new, pending, waiters = self._new, self._pending, self._waiters
-            self._new, self._pending, self._waiters = [], [], []
-            self._characters = 0
+            new, pending, waiters = self._take()
             self._waiters_of_written = waiters
             self._writing = True
             try:
@@ -129,6 +128,19 @@ class Delivery:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def _take(self) -> tuple[list[NewMessage], list[_Pending], list[asyncio.Future[None]]]:
+        """The next batch, and who waits for its end."""
+        if len(self._new) <= MAX_BATCH:
+            taken = self._new, self._pending, self._waiters
+            self._new, self._pending, self._waiters = [], [], []
+            self._characters = 0
+            return taken
+        # Delivering holds up everything else: a backlog goes out in pieces.
+        new, pending = self._new[:MAX_BATCH], self._pending[:MAX_BATCH]
+        del self._new[:MAX_BATCH], self._pending[:MAX_BATCH]
+        self._characters -= sum(len(message.data) for message in new)
+        return new, pending, []
 
     async def settled(self) -> None:
         """Returns when all that was submitted until now is kept and delivered, or refused."""

@@ -11,6 +11,7 @@ import pytest
 
 from pychat.protocol import MAX_DATA_BYTES
 from pychat.server.app import ChatServer
+from pychat.server.chat import delivery
 from pychat.server.store.base import StoreUnavailable
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import Appended, NewMessage
@@ -239,3 +240,18 @@ async def test_what_cannot_be_stored_is_neither_shown_nor_acknowledged(
         answer = await alice.send("bob", "one secret", clientId=client_id)
         assert (answer["code"], answer["seq"]) == ("200", 1)
         assert (await bob.next("message"))["seq"] == 1
+
+
+async def test_a_backlog_is_kept_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_BATCH", 7)
+    async with (
+        serving(accounts="open", limits=False) as server,
+        Peer(server, "alice") as alice,
+        Peer(server, "bob") as bob,
+    ):
+        for n in range(100):
+            await alice.tell("message", alice.message("bob", str(n)))
+        page = await alice.ask("history", {"with": "bob", "limit": 100})
+        assert [m["data"] for m in page["messages"]] == [str(n) for n in range(100)]
+        received = [await bob.next("message") for _ in range(100)]
+        assert [(m["seq"], m["data"]) for m in received] == [(n + 1, str(n)) for n in range(100)]
