@@ -23,7 +23,7 @@ import socketio
 from pychat.client.errors import ServerUnreachable
 
 CONNECT_TIMEOUT: Final = 10.0
-CLOSE_TIMEOUT: Final = 2.0
+CLOSE_TIMEOUT: Final = 1.0
 
 logger = logging.getLogger("pychat.client.socketio")
 # At INFO python-socketio logs every payload, passwords and tokens among them; its warnings are of

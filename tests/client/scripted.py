@@ -1,0 +1,113 @@
+"""A server that answers what a test tells it to: for what the real one seldom or never does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from pychat.server.engine import AsyncServer
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+DONE = {"code": "200", "message": "done"}
+
+
+def message(seq: int, text: str, sender: str = "bob", **more: Any) -> dict[str, Any]:
+    """As the server sends it to alice."""
+    return {
+        "id": f"1-{seq}",
+        "seq": seq,
+        "sender": sender,
+        "recepient": "alice" if sender == "bob" else "bob",
+        "command": "chat",
+        "type": "text",
+        "data": text,
+        "sentAt": "2026-01-01T00:00:00.000Z",
+        **more,
+    }
+
+
+class ScriptedServer:
+    """``answers`` by event; ``asked`` has all that came, as (event, payload)."""
+
+    def __init__(self) -> None:
+        self.sio = AsyncServer()
+        self.sio.on("*", self._any)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.stored: list[dict[str, Any]] = []
+        """The conversation with bob."""
+        self.answers: dict[str, Answer] = {
+            "login": lambda _: {
+                **DONE,
+                "id": "alice",
+                "alias": "alice",
+                "token": "t",
+                "serverTime": "2026-01-01T00:00:00.000Z",
+                "protocol": 1,
+            },
+            "conversations": lambda _: {**DONE, "conversations": [self.conversation()]},
+            "history": self._history,
+        }
+        self.url = ""
+        self._news = asyncio.Condition()
+
+    async def _any(self, event: str, _sid: str, payload: dict[str, Any]) -> dict[str, Any]:
+        await self.note(event, payload)
+        return self.answers.get(event, lambda _: DONE)(payload)
+
+    async def note(self, event: str, payload: dict[str, Any]) -> None:
+        """For handlers that a test registers itself."""
+        async with self._news:
+            self.asked.append((event, payload))
+            self._news.notify_all()
+
+    def payloads(self, event: str) -> list[dict[str, Any]]:
+        """Of all that came by that name."""
+        return [payload for each, payload in self.asked if each == event]
+
+    async def until(self, condition: Callable[[], bool], within: float = 15) -> None:
+        """Returns once something has come that makes it true."""
+        async with asyncio.timeout(within), self._news:
+            await self._news.wait_for(condition)
+
+    def conversation(self) -> dict[str, Any]:
+        """As ``conversations`` lists it."""
+        return {
+            "with": "bob",
+            "alias": "Bob",
+            "online": True,
+            "firstSeq": 1,
+            "lastSeq": len(self.stored),
+            "deliveredSeq": 0,
+            "readSeq": 0,
+            "peerDeliveredSeq": 0,
+            "peerReadSeq": 0,
+            "unread": len(self.stored),
+            "last": self.stored[-1] if self.stored else None,
+        }
+
+    def _history(self, request: dict[str, Any]) -> dict[str, Any]:
+        after = request.get("after", 0)
+        return {**DONE, "messages": self.stored[after:], "hasMore": False}
+
+    async def emit(self, event: str, payload: Any) -> None:
+        await self.sio.emit(event, payload)
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[ScriptedServer]:
+    server = ScriptedServer()
+    app = web.Application()
+    server.sio.attach(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,207 @@
+"""What the client makes of answers and events that the real server seldom or never sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from pychat.client import ChatClient, RequestRefused
+from pychat.client.events import ConversationChanged, ConversationsLoaded, StatusChanged
+from pychat.client.models import ConnectionState, Delivery
+from tests.client.scripted import DONE, ScriptedServer, message, scripted
+from tests.client.watching import Watcher, started
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted() as server:
+        yield server
+
+
+@pytest.fixture
+async def alice(server: ScriptedServer) -> AsyncIterator[Watcher]:
+    async with started(ChatClient(server.url, user="alice", password="x")) as alice:
+        await alice.next(ConversationsLoaded)
+        yield alice
+
+
+def stored(seq: int) -> dict[str, Any]:
+    return {**DONE, "id": f"1-{seq}", "seq": seq, "sentAt": "2026-01-01T00:00:00.000Z"}
+
+
+async def test_a_removed_message_loses_its_text(server: ScriptedServer, alice: Watcher) -> None:
+    await server.emit("message", message(1, "regretted"))
+    await alice.added("regretted")
+    await server.emit("removed", {"with": "bob", "seq": 1})
+    gone = await alice.changed(seq=1, removed=True)
+    assert gone.text == ""
+    assert alice.client.cached_messages("bob") == [gone]
+    conversation = alice.client.conversation("bob")
+    assert conversation is not None
+    assert conversation.last == gone
+
+
+async def test_what_is_not_understood_is_passed_over(
+    server: ScriptedServer, alice: Watcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    await server.emit("message", {"id": 7})
+    await server.emit("message", "text")
+    await server.emit("receipt", None)
+    await server.emit("presence", [1, 2])
+    await server.emit("of the future", {"anything": True})
+    await server.emit("receipt", {"with": "nobody", "by": "x", "kind": "read", "seq": 3})
+    await server.emit("typing", {"sender": "nobody", "recepient": "alice", "typing": True})
+    await server.emit("message", message(1, "fine"))
+    await alice.added("fine")
+    assert alice.client.status.state is ConnectionState.ONLINE
+    assert "message event is not understood" in caplog.text
+
+
+async def test_an_answer_that_is_not_understood_is_one_clear_line(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    server.answers["users"] = lambda _: {**DONE, "users": "none"}
+    with pytest.raises(RequestRefused, match="the server's answer is not understood") as refused:
+        await alice.client.users()
+    assert refused.value.code == "500"
+
+
+async def test_a_store_that_is_away_leaves_the_message_in_the_outbox(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    refusals = [
+        {"code": "503", "message": "the store is away", "retryAfter": 0.05},
+        {"code": "429", "message": "too fast", "retryAfter": 0.05},
+    ]
+    server.answers["message"] = lambda _: refusals.pop(0) if refusals else stored(1)
+    posted = alice.client.post("bob", "patience")
+    sent = await alice.changed(client_id=posted.client_id)
+    assert (sent.delivery, sent.seq) == (Delivery.SENT, 1)
+    ids = [payload["clientId"] for payload in server.payloads("message")]
+    assert ids == [posted.client_id] * 3
+
+
+async def test_a_slow_answer_is_waited_for_while_the_line_works(
+    server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychat.client.outbox.ANSWER_TIMEOUT", 0.2)
+    answer = asyncio.Event()
+
+    async def slow(_sid: str, payload: dict[str, Any]) -> dict[str, Any]:
+        await server.note("message", payload)
+        await answer.wait()
+        return stored(1)
+
+    async def chatter() -> None:
+        for seq in range(1, 1000):
+            await server.emit("typing", {"sender": f"{seq}", "recepient": "ALL", "typing": True})
+            await asyncio.sleep(0.02)
+
+    server.sio.on("message", slow)
+    posted = alice.client.post("bob", "patience")
+    chatting = asyncio.ensure_future(chatter())
+    # Sent again after 0.2 s, on the same connection.
+    await server.until(lambda: len(server.payloads("message")) == 2)
+    answer.set()
+    await alice.changed(client_id=posted.client_id, delivery=Delivery.SENT)
+    chatting.cancel()
+    assert len(server.payloads("login")) == 1
+    assert [each.seq for each in alice.client.cached_messages("bob")] == [1]
+
+
+async def test_one_unanswered_message_per_conversation(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    async def held(_sid: str, payload: dict[str, Any]) -> dict[str, Any]:
+        answers[payload["data"]] = asyncio.get_running_loop().create_future()
+        await server.note("message", payload)
+        return await answers[payload["data"]]
+
+    server.sio.on("message", held)
+    for to, text in (("bob", "b1"), ("bob", "b2"), ("carol", "c1")):
+        alice.client.post(to, text)
+    assert alice.client.status.waiting == 3
+    await server.until(lambda: len(answers) == 2)
+    assert sorted(answers) == ["b1", "c1"]
+    answers["b1"].set_result(stored(1))
+    await alice.changed(text="b1", delivery=Delivery.SENT)
+    await server.until(lambda: "b2" in answers)
+    answers["b2"].set_result({"code": "413", "message": "too large"})
+    failed = await alice.changed(text="b2", delivery=Delivery.FAILED)
+    assert failed.error == "too large"
+    answers["c1"].set_result({**stored(1), "id": "2-1"})
+    await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
+
+
+async def test_delivered_goes_out_once_for_many_messages(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    for seq in range(1, 101):
+        await server.emit("message", message(seq, str(seq)))
+    await alice.added("100")
+    await server.until(lambda: server.payloads("delivered")[-1:] == [{"with": "bob", "seq": 100}])
+    assert len(server.payloads("delivered")) < 20
+    assert server.payloads("history") == []
+
+
+async def test_typing_is_sent_seldom_and_ends_by_itself(
+    server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychat.client.typingnotice.ENDS_AFTER", 0.1)
+    for _ in range(20):
+        alice.client.typing("bob", True)
+    await server.until(lambda: len(server.payloads("typing")) == 2)
+    assert [payload["typing"] for payload in server.payloads("typing")] == [True, False]
+    alice.client.typing("bob", False)
+    alice.client.typing("bob", True)
+    alice.client.post("bob", "said")
+    await server.until(lambda: len(server.payloads("message")) == 1)
+    assert [payload["typing"] for payload in server.payloads("typing")] == [True, False] * 2
+
+
+async def test_typing_of_others_ends_by_itself_or_with_their_message(
+    server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typing(now: bool) -> Any:
+        return lambda event: event.conversation.typing == (("bob",) if now else ())
+
+    start = {"sender": "bob", "recepient": "alice", "typing": True}
+    await server.emit("typing", start)
+    await alice.next(ConversationChanged, typing(True))
+    await server.emit("message", message(1, "there"))
+    await alice.next(ConversationChanged, typing(False))
+    monkeypatch.setattr("pychat.client.roster.TYPING_SHOWN", 0.05)
+    await server.emit("typing", start)
+    await alice.next(ConversationChanged, typing(True))
+    await alice.next(ConversationChanged, typing(False))
+
+
+async def test_a_list_in_pages_is_read_to_its_end(server: ScriptedServer) -> None:
+    names = [f"peer {i}" for i in range(250)]
+
+    def page(request: dict[str, Any]) -> dict[str, Any]:
+        start = int(request.get("cursor", "0"))
+        end = start + request["limit"]
+        listed = [
+            {**server.conversation(), "with": name, "alias": name} for name in names[start:end]
+        ]
+        return {**DONE, "conversations": listed, **({"next": str(end)} if end < 250 else {})}
+
+    server.answers["conversations"] = page
+    async with ChatClient(server.url, user="alice", password="x") as alice:
+        assert sorted(each.name for each in alice.conversations) == sorted(names)
+
+
+async def test_a_login_while_the_store_is_away_is_tried_again(server: ScriptedServer) -> None:
+    login = server.answers["login"]
+    refusals = [{"code": "503", "message": "the store is away", "retryAfter": 0.05}]
+    server.answers["login"] = lambda p: refusals.pop() if refusals else login(p)
+    async with started(ChatClient(server.url, user="alice", password="x")) as alice:
+        offline = await alice.next(StatusChanged, lambda event: event.status.retry_at is not None)
+        assert offline.status.reason == "the store is away"
+        await alice.state(ConnectionState.ONLINE)
