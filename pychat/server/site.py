@@ -137,6 +137,9 @@ def add_public(app: web.Application, root: Path) -> None:
         path = await asyncio.to_thread(_public_file, root, request.match_info["path"])
         if path is None:
             raise not_found()
+        if path.name == "index.html" and not request.path.endswith(("/", "index.html")):
+            # Relative links in it start at the folder.
+            raise web.HTTPMovedPermanently(request.rel_url.raw_path + "/")
         response = web.FileResponse(path, headers={**HEADERS, "Cache-Control": "no-cache"})
         if path.suffix in CONTENT_TYPES:
             response.headers["Content-Type"] = CONTENT_TYPES[path.suffix]

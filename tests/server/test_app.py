@@ -91,6 +91,8 @@ async def test_a_folder_of_ones_own(http: aiohttp.ClientSession, tmp_path: Path)
     (folder / "sub").mkdir(parents=True)
     (folder / "index.html").write_text("<script>inline()</script>")
     (folder / "sub/page.js").write_text("1")
+    (folder / "app").mkdir()
+    (folder / "app/index.html").write_text("app")
     (tmp_path / "secret.txt").write_text("secret")
     (folder / "link").symlink_to(tmp_path / "secret.txt")
     async with serving(public=folder) as server:
@@ -99,6 +101,10 @@ async def test_a_folder_of_ones_own(http: aiohttp.ClientSession, tmp_path: Path)
         assert "Content-Security-Policy" not in index.headers
         script = await http.get(server.url + "/public/sub/page.js")
         assert (script.content_type, await script.text()) == ("text/javascript", "1")
+        for path in ("/public/app", "/public/app/", "/public/app/index.html"):
+            page = await http.get(server.url + path)
+            assert await page.text() == "app"
+            assert page.url.path in ("/public/app/", "/public/app/index.html")
         for path in ("/public/link", "/public/%2e%2e/secret.txt", "/public/sub/", "/public/no"):
             assert (await http.get(server.url + path)).status == 404
     with pytest.raises(ValueError, match="must be a folder"):
