@@ -73,7 +73,7 @@ async def measure(count: int) -> dict[str, float]:
     async with app.run_test(size=SIZE) as pilot:
         app.chat.open("bob")
         await pilot.pause()
-        log = app.chat.log_view
+        log = app.chat.view.log_view
         for start in range(101, count + 1, 1000):
             log.append(message(seq) for seq in range(start, min(start + 1000, count + 1)))
             await asyncio.sleep(0)
@@ -97,7 +97,7 @@ async def measure(count: int) -> dict[str, float]:
                 )
             )
             await pilot.pause()
-        app.chat.composer.focus()
+        app.chat.view.composer.focus()
         await pilot.pause()
         for number in range(100):
             key = "abcdefgh "[number % 9]

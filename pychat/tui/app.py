@@ -7,16 +7,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import App
 from textual.binding import BindingType
 
-from pychat.client.events import ClientEvent, StatusChanged
-from pychat.client.models import ConnectionState
+from pychat.client.events import ClientEvent, MessageAdded, StatusChanged
+from pychat.client.models import ConnectionState, Message
+from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
-from pychat.tui.keys import bindings
+from pychat.tui.conversations import is_pair
+from pychat.tui.keys import bindings, unknown_ids
+from pychat.tui.names import line
+from pychat.tui.notifier import Notifications
+from pychat.tui.palette import Actions
+from pychat.tui.remembered import Remembered
 from pychat.tui.screens.chat import ChatScreen
 from pychat.tui.settings import Settings
-from pychat.tui.themes import DARK, LIGHT
+from pychat.tui.themes import CHOICE, DARK, LIGHT, ThemeError, load_theme
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -26,7 +33,9 @@ EVENTS_PER_TURN = 50
 
 
 class ChatApp(App[None]):
-    """``client`` has not been started: the app starts and closes it.
+    """``client`` has not been started: the app starts and closes it. ``state``: a file for what
+    is remembered between runs (muted conversations, the theme), None for nothing.
+    ``conversation``: the name of one to open at once.
 
     After ``run()``: ``sys.exit(app.return_code)``, or a crash leaves with status 0.
     """
@@ -34,7 +43,8 @@ class ChatApp(App[None]):
     TITLE = "pychat"
     # Textual loads a screen's own CSS_PATH when it is pushed, not for the default screen.
     CSS_PATH = Path(__file__).parent / "screens" / "chat.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS: ClassVar[set[type[Actions]]] = {Actions}  # type: ignore[assignment] # narrower
+    COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
     def __init__(
@@ -42,47 +52,92 @@ class ChatApp(App[None]):
         client: ChatClient,
         settings: Settings | None = None,
         *,
-        conversation: str | None = None,
         clock: Clock | None = None,
+        state: Path | None = None,
+        conversation: str | None = None,
     ) -> None:
-        """``conversation``: the name of one to open at once."""
         super().__init__()
-        self._first = conversation
         self.client = client
         self.settings = settings or Settings()
         self.clock = clock or Clock()
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
+        self.remembered = Remembered(state, self.settings.muted)
+        self.notifications = Notifications(
+            self.settings.notify, self._write_to_terminal, self.clock.now
+        )
+        self._first = conversation
+        self._problems: list[str] = []
+        self._register_themes()
         if self.settings.reduced_motion:
             self.animation_level = "none"
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-        self.chat = ChatScreen(client, self.clock, self.settings)
+            self._problems += [
+                f"[tui.keys] has no action {id!r}: see F1" for id in unknown_ids(self.settings.keys)
+            ]
+        self.chat = ChatScreen(client, self.clock, self.settings, self.remembered)
 
     def get_default_screen(self) -> ChatScreen:
         return self.chat
 
+    # --- colours --------------------------------------------------------------------------
+
+    def _register_themes(self) -> None:
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        own: list[str] = []
+        for name in self.settings.theme_files:
+            try:
+                theme = load_theme(Path(name).expanduser())
+            except ThemeError as error:
+                self._problems.append(str(error))
+            else:
+                self.register_theme(theme)
+                own.append(theme.name)
+        offered = {*CHOICE, *own}
+        for name in set(self.available_themes) - offered - {self.settings.theme, "textual-dark"}:
+            self.unregister_theme(name)
+
     def on_load(self) -> None:
-        theme = self.settings.theme
-        self.theme = theme if theme in self.available_themes else DARK.name
+        wanted = self.remembered.theme or self.settings.theme
+        if wanted in self.available_themes:
+            self.theme = wanted
+            return
+        if wanted != "auto":
+            self._problems.append(f"There is no theme {wanted!r}: /theme shows them")
+        light = None if self.is_headless else terminal_is_light()
+        self.theme = LIGHT.name if light else DARK.name
+
+    # --- life -----------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         # Subscribed before the client starts: nothing is missed.
-        self.run_worker(self._listen(self.client.events()), name="events")
+        events = self.client.events()
+        self._listen(events)
         self.client.start()
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
         self._status_changed()
         if self._first is not None:
             self.chat.call_after_refresh(self.chat.open, self._first)
+        for problem in self._problems:
+            self.notify(line(problem, 300), severity="warning", timeout=10, markup=False)
 
     async def on_unmount(self) -> None:
         await self.client.close()
 
+    def _theme_changed(self, theme: object) -> None:
+        self.remembered.theme = self.theme
+
+    # --- what the client tells ------------------------------------------------------------
+
+    @work(name="events")
     async def _listen(self, events: AsyncIterator[ClientEvent]) -> None:
         taken = 0
         async for event in events:
             self.chat.client_event(event)
             if isinstance(event, StatusChanged):
                 self._status_changed()
+            elif isinstance(event, MessageAdded):
+                self._notify(event.message)
             taken += 1
             if taken % EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -94,8 +149,29 @@ class ChatApp(App[None]):
         if status.state is ConnectionState.REFUSED and not isinstance(self.screen, Login):
             self.push_screen(Login(self.client, status.reason))
 
+    def _notify(self, message: Message) -> None:
+        if self.app_focus or message.own or message.conversation in self.remembered.muted:
+            return
+        if not self.settings.previews:
+            self.notifications.tell("pychat", "new message")
+            return
+        sender = self.chat.view.conversations.sender_name(message.sender)
+        place = "" if is_pair(message.conversation) else f" in {line(message.conversation)}"
+        self.notifications.tell(sender + place, line(message.text, 200))
+
+    # --- the terminal ---------------------------------------------------------------------
+
+    def watch_title(self, title: str) -> None:
+        if self._driver is not None:
+            self.notifications.window_title(title)
+
+    def _write_to_terminal(self, sequence: str) -> None:
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+            self._driver.flush()
+
     def on_app_focus(self) -> None:
-        self.chat.mark_read()
+        self.chat.view.mark_read()
 
     def action_help(self) -> None:
         from pychat.tui.screens.help import Help

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 DARK: Final = Theme(
@@ -68,3 +72,48 @@ LIGHT: Final = Theme(
         "block-cursor-text-style": "none",
     },
 )
+CHOICE: Final = (
+    DARK.name,
+    LIGHT.name,
+    *("nord", "gruvbox", "catppuccin-mocha", "catppuccin-latte", "rose-pine", "rose-pine-dawn"),
+    *("solarized-dark", "solarized-light", "textual-ansi"),
+)
+"""What is offered; the others that Textual has are known by name all the same."""
+
+
+class ThemeError(Exception):
+    """A theme file cannot be used: one line that names the file and what is wrong."""
+
+
+class _ThemeFile(Struct, forbid_unknown_fields=True):
+    name: str
+    primary: str
+    dark: bool = True
+    secondary: str | None = None
+    accent: str | None = None
+    foreground: str | None = None
+    background: str | None = None
+    surface: str | None = None
+    panel: str | None = None
+    success: str | None = None
+    warning: str | None = None
+    error: str | None = None
+    variables: dict[str, str] = {}
+
+
+def load_theme(path: Path) -> Theme:
+    """A theme from TOML: ``name``, ``dark``, and colours as ``"#rrggbb"`` or by name.
+
+    Raises ThemeError.
+    """
+    try:
+        given = msgspec.toml.decode(path.read_bytes(), type=_ThemeFile)
+        theme = Theme(**msgspec.structs.asdict(given))
+        for color in theme.to_color_system().generate().values():
+            if color.startswith("#"):
+                Color.parse(color)
+    except OSError as error:
+        raise ThemeError(f"{path}: {error.strerror}") from None
+    except (msgspec.DecodeError, ColorParseError) as error:
+        raise ThemeError(f"{path}: {error}") from None
+    return theme

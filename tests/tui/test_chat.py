@@ -63,7 +63,7 @@ async def test_own_messages_show_how_far_they_are(server: ChatServer, bob: ChatC
         await bob.mark_delivered("alice", 1)
         await wait_text(pilot, "✓✓")
         await bob.mark_read("alice", 1)
-        opened = app.chat.conversations.opened("bob")
+        opened = app.chat.view.conversations.opened("bob")
         assert opened is not None
         await wait_for(pilot, lambda: opened.reading.read_seq == 1, "never read")
 
@@ -80,7 +80,7 @@ async def test_read_is_told_only_while_somebody_looks(server: ChatServer, bob: C
         await asyncio.sleep(0.5)  # longer than it takes to tell
         assert _cursor(bob, "read") == 0
         app.app_focus = True
-        app.chat.mark_read()
+        app.chat.view.mark_read()
         await wait_for(pilot, lambda: _cursor(bob, "read") == 1, "never read")
 
 
@@ -185,7 +185,7 @@ async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: Cha
         await start_with(pilot, "bob")
         await write(pilot, "for bob")
         await start_with(pilot, "carol")
-        assert app.chat.composer.text == ""
+        assert app.chat.view.composer.text == ""
         await write(pilot, "for carol")
         await start_with(pilot, "bob")
-        assert app.chat.composer.text == "for bob"
+        assert app.chat.view.composer.text == "for bob"

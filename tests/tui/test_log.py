@@ -36,7 +36,7 @@ def rows(log: MessageLog) -> list[str]:
 async def opened(app: ChatApp, pilot: Pilot[None]) -> MessageLog:
     app.chat.open("bob")
     await pilot.pause()
-    return app.chat.log_view
+    return app.chat.view.log_view
 
 
 async def test_it_follows_the_end_until_one_scrolls_up() -> None:

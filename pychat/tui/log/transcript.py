@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from pychat.client.models import Message
@@ -157,6 +158,16 @@ class Transcript:
             dropped += 1
         del self.chunks[:dropped]
         self._count = count
+
+    def newest(self) -> Iterator[Message]:
+        """All of it, newest first."""
+        for chunk in reversed(self.chunks):
+            yield from reversed(chunk.messages)
+
+    def own_texts(self, limit: int = 100) -> list[str]:
+        """One's own last messages, oldest first."""
+        own = (message.text for message in islice(self.newest(), 2000) if message.own)
+        return list(reversed(list(islice(own, limit))))
 
     def find_pending(self, client_id: str) -> int | None:
         """Index in ``pending`` of one's own message."""

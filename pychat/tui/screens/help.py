@@ -1,4 +1,4 @@
-"""Help: every key, made from the key table."""
+"""Help: every key and command, made from their tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from pychat.tui.commands import COMMANDS
 from pychat.tui.keys import KEYS, keys_of, show
 
 
@@ -33,7 +34,7 @@ class Help(ModalScreen[None]):
 
 
 def help_text(rebound: Mapping[str, str]) -> Content:
-    """Groups of keys, with what they do."""
+    """Groups of keys with what they do, then the commands."""
     parts: list[str | tuple[str, str]] = []
     for group in dict.fromkeys(key.group for key in KEYS):
         parts.append((f"{group}\n", "bold $primary"))
@@ -42,4 +43,8 @@ def help_text(rebound: Mapping[str, str]) -> Content:
                 names = "  ".join(show(name) for name in keys_of(key, rebound)[:2])
                 parts += [(f"  {names:<22}", "$foreground"), (f"{key.does}\n", "$foreground 65%")]
         parts.append("\n")
-    return Content.assemble(*parts[:-1])
+    parts.append(("Commands\n", "bold $primary"))
+    for command in COMMANDS:
+        written = f"/{command.name} {command.arguments}".rstrip()
+        parts += [(f"  {written:<22}", "$foreground"), (f"{command.does}\n", "$foreground 65%")]
+    return Content.assemble(*parts)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -61,8 +60,9 @@ class Login(ModalScreen[None]):
         self._say("")
         self.query_one("#submit", Button).disabled = True
         self.query_one("#submit", Button).label = "Logging in…"
-        self.run_worker(partial(self._login, password), exclusive=True)
+        self._login(password)
 
+    @work(exclusive=True)
     async def _login(self, password: str) -> None:
         try:
             await self._client.login(password)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -55,7 +54,7 @@ class Switcher(ModalScreen[User | None]):
 
     def on_mount(self) -> None:
         self._offer()
-        self.run_worker(partial(self._ask, ""), exclusive=True)
+        self._ask("")
 
     @on(Input.Changed)
     def _query_changed(self, event: Input.Changed) -> None:
@@ -64,8 +63,9 @@ class Switcher(ModalScreen[User | None]):
 
     def _ask_if_still(self, query: str) -> None:
         if self.is_attached and query == self.query_one(Input).value:
-            self.run_worker(partial(self._ask, query.strip()), exclusive=True)
+            self._ask(query.strip())
 
+    @work(exclusive=True)
     async def _ask(self, query: str) -> None:
         if self._client.status.state is not ConnectionState.ONLINE:
             return
@@ -80,6 +80,7 @@ class Switcher(ModalScreen[User | None]):
     def on_key(self, event: events.Key) -> None:
         """Keys that come before the field has the focus: the typing of somebody in a hurry."""
         if event.key == "enter":
+            event.stop()  # or it goes on to the composer, and sends the draft there
             self._offer()
             self._submitted()
         elif event.is_printable and event.character:

@@ -1,4 +1,4 @@
-"""Composer: several lines, edited grapheme by grapheme, sent by a key."""
+"""Composer: several lines, edited grapheme by grapheme, completed, recalled, sent by a key."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from textual.document._document import Location
 from textual.widgets import TextArea
 
 from pychat.client.safetext import safe_text
+from pychat.tui.completion import Candidate, candidates, closed_emoji
 from pychat.tui.graphemes import boundary_after, boundary_before
 from pychat.tui.keys import bindings, editing_bindings
+from pychat.tui.widgets.completions import Completions
 
 
 class Composer(TextArea, inherit_bindings=False):
@@ -20,8 +22,15 @@ class Composer(TextArea, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [*editing_bindings(TextArea), *bindings("composer")]
 
-    def __init__(self, submit: Callable[[str], bool], *, id: str | None = None) -> None:
-        """``submit`` sends at once and tells whether it could: else the text stays."""
+    def __init__(
+        self,
+        submit: Callable[[str], bool],
+        recall: Callable[[], list[str]],
+        *,
+        id: str | None = None,
+    ) -> None:
+        """``submit`` sends at once and tells whether it could: else the text stays. ``recall``:
+        what one has sent before, oldest first."""
         super().__init__(
             id=id,
             compact=True,
@@ -31,9 +40,95 @@ class Composer(TextArea, inherit_bindings=False):
             soft_wrap=True,
         )
         self.match_cursor_bracket = False
-        self.submit = submit
+        self._submit = submit
+        self._recall_from = recall
+        self._recalled = 0
+        """So many messages back; 0 while one writes something of one's own."""
+
+    @property
+    def _completions(self) -> Completions:
+        return self.screen.query_one(Completions)
+
+    def load(self, text: str) -> None:
+        """Another conversation's draft, with the cursor at its end."""
+        self.load_text(safe_text(text))
+        self.move_cursor(self.document.end)
+        self._recalled = 0
+
+    # --- sending and recalling ------------------------------------------------------------
+
+    def action_send(self) -> None:
+        chosen = self._completions.chosen
+        if chosen is not None and chosen.insert.strip() != self._before_cursor()[chosen.start :]:
+            self.complete(chosen)
+            return
+        text = self.text.strip("\n")
+        if text.strip() and self._submit(text):
+            self.load("")
+
+    def action_newline(self) -> None:
+        start, end = self.selection
+        self._replace_via_keyboard("\n", start, end)
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        if self._completions.chosen is not None:
+            self._completions.move(-1)
+        elif self.cursor_at_first_line and (self._recalled or not self.text) and not select:
+            self._recall(self._recalled + 1)
+        else:
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        if self._completions.chosen is not None:
+            self._completions.move(1)
+        elif self.cursor_at_last_line and self._recalled and not select:
+            self._recall(self._recalled - 1)
+        else:
+            super().action_cursor_down(select)
+
+    def _recall(self, back: int) -> None:
+        texts = self._recall_from()
+        if back <= len(texts):
+            self.load(texts[-back] if back else "")
+            self._recalled = back
+
+    # --- completing -----------------------------------------------------------------------
+
+    def _before_cursor(self) -> str:
+        row, column = self.cursor_location
+        return self.document.get_line(row)[:column]
+
+    def update_suggestion(self) -> None:
+        """Textual calls this after every edit."""
+        if not self.is_mounted:
+            return
+        before, row = self._before_cursor(), self.cursor_location[0]
+        closed = closed_emoji(before)
+        if closed is not None:
+            start, emoji = closed
+            self.call_later(self._replace_before_cursor, start, len(before), emoji)
+            return
+        self._completions.offer(candidates(before, first_line=row == 0) if before else [])
+
+    def complete(self, candidate: Candidate) -> None:
+        """Puts a candidate in the place of what was typed."""
+        self._completions.offer([])
+        self._replace_before_cursor(candidate.start, len(self._before_cursor()), candidate.insert)
+
+    def _replace_before_cursor(self, start: int, end: int, text: str) -> None:
+        row = self.cursor_location[0]
+        self._replace_via_keyboard(text, (row, start), (row, end))
 
     async def _on_key(self, event: events.Key) -> None:
+        chosen = self._completions.chosen
+        if chosen is not None and event.key in ("tab", "escape"):
+            event.stop()
+            event.prevent_default()
+            if event.key == "tab":
+                self.complete(chosen)
+            else:
+                self._completions.offer([])
+            return
         # Run here, in the order of the keys: what bubbles up or has priority is overtaken by, or
         # overtakes, the text around it, and a message would go out cut short or to another person.
         bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
@@ -42,24 +137,11 @@ class Composer(TextArea, inherit_bindings=False):
             event.prevent_default()
             await self.app.run_action(bound.binding.action, bound.node)
 
-    def action_send(self) -> None:
-        text = self.text.strip("\n")
-        if text.strip() and self.submit(text):
-            self.load("")
-
-    def action_newline(self) -> None:
-        start, end = self.selection
-        self._replace_via_keyboard("\n", start, end)
-
-    def load(self, text: str) -> None:
-        """Another conversation's draft, with the cursor at its end."""
-        self.load_text(safe_text(text))
-        self.move_cursor(self.document.end)
-
     async def _on_paste(self, event: events.Paste) -> None:
         event.text = safe_text(event.text)  # what is pasted is somebody else's text
         await super()._on_paste(event)
 
+    # --- graphemes ------------------------------------------------------------------------
     # A family emoji is seven code points and one key press (UAX 29).
 
     def get_cursor_left_location(self) -> Location:
@@ -75,8 +157,9 @@ class Composer(TextArea, inherit_bindings=False):
             return super().get_cursor_right_location()
         return row, boundary_after(line, column)
 
-    # An input method draws what is being composed at the terminal's cursor: it must be where
-    # ours is, also after the composer grew, shrank or moved.
+    # --- input methods --------------------------------------------------------------------
+    # They draw what is being composed at the terminal's cursor: it must be where ours is, also
+    # after the composer grew, shrank or moved.
 
     def place_terminal_cursor(self) -> None:
         """Puts the terminal's own cursor where text will go in."""

@@ -1,0 +1,152 @@
+"""What each ``/`` command does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pychat.client.errors import ChatClientError
+from pychat.client.models import Delivery, User
+from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.tui.commands import Command
+from pychat.tui.conversations import is_pair
+from pychat.tui.names import line
+
+if TYPE_CHECKING:
+    from pychat.tui.screens.chat import ChatScreen
+
+
+class CommandRunner:
+    """Acts on one chat screen. What the server refuses is told, in one line."""
+
+    def __init__(self, screen: ChatScreen) -> None:
+        self._screen = screen
+        self._actions: dict[str, Callable[[str], Awaitable[None]]] = {
+            "msg": self._msg,
+            "me": self._me,
+            "search": self._search,
+            "links": self._links,
+            "copy": self._copy,
+            "mute": self._mute,
+            "join": self._join,
+            "leave": self._leave,
+            "retry": self._retry,
+            "discard": self._discard,
+            "block": self._block,
+            "unblock": self._unblock,
+            "theme": self._theme,
+            "logout": self._logout,
+            "help": self._help,
+            "quit": self._quit,
+        }
+
+    async def run(self, command: Command, arguments: str) -> None:
+        """Does it."""
+        try:
+            await self._actions[command.name](arguments)
+        except ChatClientError as error:
+            self._tell(str(error))
+
+    def _tell(self, text: str) -> None:
+        self._screen.app.notify(line(text, 300), markup=False)
+
+    async def _msg(self, arguments: str) -> None:
+        id, _, text = arguments.partition(" ")
+        if is_pair(id):
+            found = [user for user in await self._users(id) if user.id == id]
+            self._screen.start(found[0] if found else User(id, "", online=False))
+        elif id == EVERYONE or self._screen.view.conversations.get(id) is not None:
+            self._screen.open(id)
+        else:
+            self._tell(f"You are not in {id}: /join {id.removeprefix(ROOM_PREFIX)}")
+            return
+        if text.strip():
+            self._screen.view.send(text.strip())
+
+    async def _users(self, id: str) -> list[User]:
+        try:
+            return await self._screen.client.users(id)
+        except ChatClientError:
+            return []  # offline one may still write; the outbox keeps it
+
+    async def _me(self, arguments: str) -> None:
+        self._screen.view.send(f"_{arguments}_")
+
+    async def _search(self, arguments: str) -> None:
+        self._screen.search(arguments)
+
+    async def _links(self, arguments: str) -> None:
+        self._screen.action_links()
+
+    async def _copy(self, arguments: str) -> None:
+        number = int(arguments) if arguments.isdecimal() else 1
+        opened = self._screen.view.conversations.opened(self._screen.current)
+        newest = opened.transcript.newest() if opened is not None else iter(())
+        message = next(islice(newest, max(0, number - 1), None), None)
+        if message is None:
+            self._tell("There is no such message here.")
+        else:
+            self._screen.app.copy_to_clipboard(message.text)
+            self._tell(f"Copied {line(message.text, 40)}")
+
+    async def _mute(self, arguments: str) -> None:
+        self._screen.action_mute()
+
+    async def _join(self, arguments: str) -> None:
+        client, id = self._screen.client, arguments.removeprefix(ROOM_PREFIX)
+        rooms = {room.id for room in await client.rooms()}
+        if id in rooms:
+            await client.join_room(id)
+        else:
+            await client.create_room(id, id)
+        self._screen.open(ROOM_PREFIX + id)
+
+    async def _leave(self, arguments: str) -> None:
+        current = self._screen.current
+        if is_pair(current) or current == EVERYONE:
+            self._tell("Only rooms can be left.")
+        else:
+            await self._screen.client.leave_room(current.removeprefix(ROOM_PREFIX))
+            self._tell(f"You have left {current}.")
+
+    async def _retry(self, arguments: str) -> None:
+        if not self._screen.view.retry_failed():
+            self._tell("Nothing has failed here.")
+
+    async def _discard(self, arguments: str) -> None:
+        opened = self._screen.view.conversations.opened(self._screen.current)
+        for message in list(opened.transcript.pending) if opened is not None else []:
+            if message.delivery is Delivery.FAILED:
+                self._screen.client.discard(message.client_id)
+
+    async def _block(self, arguments: str) -> None:
+        id = arguments or self._screen.current
+        if not is_pair(id):
+            self._tell("Only people can be blocked: /block ID")
+            return
+        await self._screen.client.block(id)
+        self._tell(f"{id} is blocked. /unblock {id} takes it back.")
+
+    async def _unblock(self, arguments: str) -> None:
+        await self._screen.client.unblock(arguments)
+        self._tell(f"{arguments} is heard again.")
+
+    async def _theme(self, arguments: str) -> None:
+        app = self._screen.app
+        if not arguments:
+            app.action_change_theme()
+        elif arguments in app.available_themes:
+            app.theme = arguments
+            self._screen.remembered.theme = arguments
+        else:
+            self._tell(f"There is no theme {arguments}. /theme shows them.")
+
+    async def _logout(self, arguments: str) -> None:
+        await self._screen.client.logout()
+
+    async def _help(self, arguments: str) -> None:
+        await self._screen.run_action("app.help")
+
+    async def _quit(self, arguments: str) -> None:
+        await self._screen.app.action_quit()

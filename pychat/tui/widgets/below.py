@@ -1,0 +1,35 @@
+"""Below: one quiet row while one reads further up: how many messages have come below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from pychat.tui.keys import shortest
+
+
+class Below(Widget):
+    """Hidden while the log is at its end."""
+
+    shown = reactive(False)
+    arrived = reactive(0)
+
+    def __init__(self, rebound: Mapping[str, str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._key = shortest("scroll_end", rebound)
+
+    def watch_shown(self, shown: bool) -> None:
+        self.set_class(shown, "-shown")
+
+    def render(self) -> Content:
+        if self.arrived:
+            return Content.assemble(
+                (f"↓ {self.arrived} new", "$accent"), (f"  {self._key}", "$foreground 45%")
+            )
+        return Content.styled(f"↓ {self._key}", "$foreground 45%")
+
+    async def on_click(self) -> None:
+        await self.run_action("screen.log_end")

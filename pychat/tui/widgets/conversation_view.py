@@ -1,0 +1,271 @@
+"""ConversationView: one conversation at a time: header, log, completions and composer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message as TextualMessage
+from textual.widgets import TextArea
+
+from pychat.client.errors import ChatClientError
+from pychat.client.models import Conversation, Delivery, Message
+from pychat.protocol import EVERYONE
+from pychat.tui.clock import Clock
+from pychat.tui.commands import Command, CommandError, parse, plain
+from pychat.tui.conversations import Conversations, is_pair
+from pychat.tui.log.widget import MessageLog
+from pychat.tui.names import conversation_title, line, title, typing_line
+from pychat.tui.settings import Settings
+from pychat.tui.widgets.below import Below
+from pychat.tui.widgets.completions import Completions
+from pychat.tui.widgets.composer import Composer
+from pychat.tui.widgets.header import ConversationHeader
+from pychat.tui.widgets.search_bar import SearchBar
+from pychat.tui.widgets.welcome import Welcome
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+READ_SECONDS: Final = 0.3
+DRAFT_SECONDS: Final = 0.5
+
+
+class ConversationView(Vertical):
+    """Shows ``current``; the screen gives it what the client tells."""
+
+    class DraftChanged(TextualMessage):
+        """The list should show it."""
+
+    class Commanded(TextualMessage):
+        """A ``/`` command was typed."""
+
+        def __init__(self, command: Command, arguments: str) -> None:
+            super().__init__()
+            self.command = command
+            self.arguments = arguments
+
+    def __init__(self, client: ChatClient, clock: Clock, settings: Settings, *, id: str) -> None:
+        super().__init__(id=id)
+        self.conversations = Conversations(client, clock)
+        self.current = ""
+        self._client = client
+        self._clock = clock
+        self._settings = settings
+        self._arrived: list[Message] = []
+        self._draft_scheduled = False
+        self._seen_seq = 0
+
+    def compose(self) -> ComposeResult:
+        yield ConversationHeader(id="header")
+        yield SearchBar(self._client, self, id="search")
+        yield Welcome(line(self._client.user), self._settings.keys, id="welcome")
+        yield MessageLog(id="log")
+        yield Below(self._settings.keys, id="below")
+        yield Completions(id="completions")
+        composer = Composer(self._submit, self.own_texts, id="composer")
+        composer.cursor_blink = not self._settings.reduced_motion
+        yield composer
+
+    @property
+    def log_view(self) -> MessageLog:
+        return self.query_one(MessageLog)
+
+    @property
+    def composer(self) -> Composer:
+        return self.query_one(Composer)
+
+    # --- what is shown --------------------------------------------------------------------
+
+    def open(self, name: str) -> None:
+        """Shows a conversation where it was left, with its draft in the composer."""
+        self.flush()
+        self.save_draft()
+        self.current = name
+        self._seen_seq = 0
+        opened = self.conversations.open(name)
+        self.composer.load(self._client.draft(name))
+        self.composer.placeholder = f"Message {self.title_of(name)}"
+        self.log_view.open(opened)
+        self.query_one(Below).arrived = 0
+        self.show_header()
+        self.want_older()
+
+    def title_of(self, name: str) -> str:
+        """Safe text for a conversation's name."""
+        conversation = self.conversations.get(name)
+        return conversation_title(conversation) if conversation is not None else title(name)
+
+    def show_header(self) -> None:
+        """Presence and typing as they are now."""
+        header = self.query_one(ConversationHeader)
+        conversation = self.conversations.get(self.current)
+        header.title = self.title_of(self.current) if self.current else ""
+        if conversation is not None:
+            pair = is_pair(self.current)
+            header.online = conversation.online if pair else None
+            header.typing = typing_line(conversation.typing, in_pair=pair)
+            header.detail = self._detail(conversation, pair)
+
+    def _detail(self, conversation: Conversation, pair: bool) -> str:
+        if not pair:
+            return "all on this server" if self.current == EVERYONE else line(conversation.alias)
+        if conversation.online:
+            return "online"
+        if conversation.last_seen is not None:
+            return f"last seen {self._clock.since(conversation.last_seen)}"
+        return "offline"
+
+    # --- what the client tells ------------------------------------------------------------
+
+    def added(self, message: Message) -> None:
+        """A message arrived; shown at the next ``flush``."""
+        if self.conversations.opened(message.conversation) is not None:
+            self._arrived.append(message)
+
+    def flush(self) -> None:
+        """Shows what has arrived since the last time."""
+        arrived, self._arrived = self._arrived, []
+        shown: list[Message] = []
+        for message in arrived:
+            if message.conversation == self.current:
+                shown.append(message)
+            elif (opened := self.conversations.opened(message.conversation)) is not None:
+                opened.transcript.add(message)
+        if shown:
+            self.log_view.append(shown)
+            if not self.log_view.at_end:
+                self.query_one(Below).arrived += sum(not message.own for message in shown)
+
+    def changed(self, message: Message) -> None:
+        """A message has another state."""
+        self.flush()
+        if message.conversation == self.current:
+            self.log_view.change(message)
+        else:
+            self.conversations.forget(message.conversation)
+
+    def cursors_changed(self, conversation: Conversation) -> None:
+        """Somebody has received or read more."""
+        moved = self.conversations.follow_cursors(conversation.name)
+        if moved and conversation.name == self.current:
+            self.log_view.states_changed()
+
+    # --- reading --------------------------------------------------------------------------
+
+    @on(MessageLog.OlderWanted)
+    def want_older(self) -> None:
+        """Fetches the page before what is here, if there is one."""
+        name = self.current
+        if name:
+            self._fetch_in_background(name)
+
+    @work(group="older")
+    async def _fetch_in_background(self, name: str) -> None:
+        await self._fetch_older(name)
+
+    async def _fetch_older(self, name: str) -> bool:
+        messages = await self.conversations.older(name)
+        if messages and name == self.current:
+            self.log_view.prepend(messages)
+        elif messages and (opened := self.conversations.opened(name)) is not None:
+            opened.transcript.add_older(messages)
+        return bool(messages)
+
+    async def show_message(self, seq: int) -> bool:
+        """Brings a message of this conversation into view, fetching what lies between."""
+        name = self.current
+        while name == self.current and not self.log_view.scroll_to_seq(seq):
+            opened = self.conversations.opened(name)
+            if opened is None or 0 < opened.transcript.first_seq <= seq:
+                return False
+            if not await self._fetch_older(name):
+                return False
+        return name == self.current
+
+    @on(MessageLog.Viewed)
+    def _viewed(self, event: MessageLog.Viewed) -> None:
+        self._seen_seq = event.last_seq
+        below = self.query_one(Below)
+        below.shown = not event.at_end
+        if event.at_end:
+            below.arrived = 0
+        self.set_timer(READ_SECONDS, self.mark_read)
+
+    def mark_read(self) -> None:
+        """Tells the server what was in view of somebody who is looking."""
+        name, conversation = self.current, self.conversations.get(self.current)
+        if conversation is None or not self.app.app_focus or self.app.screen is not self.screen:
+            return
+        seq = min(self._seen_seq, conversation.last_seq)
+        if seq > conversation.read_seq:
+            self._mark_read(name, seq)
+
+    @work(group="read", exclusive=True)
+    async def _mark_read(self, name: str, seq: int) -> None:
+        try:
+            await self._client.mark_read(name, seq)
+        except ChatClientError:
+            return  # the next message in view, or the next connection, tries again
+
+    # --- writing --------------------------------------------------------------------------
+
+    def _submit(self, text: str) -> bool:
+        if not self.current:
+            return False
+        try:
+            command = parse(text)
+        except CommandError as error:
+            self.app.notify(str(error), severity="warning", markup=False)
+            return False
+        if command is None:
+            return self.send(plain(text))
+        self.post_message(self.Commanded(*command))
+        self._client.set_draft(self.current, "")
+        return True
+
+    def send(self, text: str) -> bool:
+        """Into the outbox; False, with the reason told, for what may not be sent."""
+        try:
+            self._client.post(self.current, text)
+        except ChatClientError as error:
+            self.app.notify(line(str(error), 300), severity="warning", markup=False)
+            return False
+        self._client.set_draft(self.current, "")
+        self._client.typing(self.current, False)
+        self.flush()
+        self.post_message(self.DraftChanged())
+        self.log_view.scroll_to_end()
+        return True
+
+    def own_texts(self) -> list[str]:
+        """One's own messages here, oldest first: what the composer recalls."""
+        opened = self.conversations.opened(self.current)
+        return [] if opened is None else opened.transcript.own_texts()
+
+    @on(TextArea.Changed, "#composer")
+    def _composer_changed(self) -> None:
+        text = self.composer.text
+        if self.current and self.composer.has_focus and text != self._client.draft(self.current):
+            self._client.typing(self.current, bool(text.strip()) and not text.startswith("/"))
+        if not self._draft_scheduled:
+            self._draft_scheduled = True
+            self.set_timer(DRAFT_SECONDS, self.save_draft)
+
+    def save_draft(self) -> None:
+        """Keeps what is in the composer."""
+        self._draft_scheduled = False
+        if self.current and self._client.draft(self.current) != self.composer.text:
+            self._client.set_draft(self.current, self.composer.text)
+            self.post_message(self.DraftChanged())
+
+    def retry_failed(self) -> int:
+        """Sends failed messages again; tells how many."""
+        opened = self.conversations.opened(self.current)
+        pending = list(opened.transcript.pending) if opened is not None else []
+        failed = [message for message in pending if message.delivery is Delivery.FAILED]
+        for message in failed:
+            self._client.retry(message.client_id)
+        return len(failed)

@@ -1,0 +1,129 @@
+"""SearchBar: finds messages of the open conversation and goes from one to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message as TextualMessage
+from textual.widgets import Input, Static
+
+from pychat.client.errors import ChatClientError
+from pychat.client.models import Message
+from pychat.protocol import MAX_QUERY_CHARACTERS
+from pychat.tui.names import line
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+    from pychat.tui.widgets.conversation_view import ConversationView
+
+
+class SearchBar(Horizontal):
+    """Enter and up go to older ones, down to newer ones, escape ends it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "step(1)", show=False, priority=True),
+        Binding("down", "step(-1)", show=False, priority=True),
+        Binding("escape", "close", show=False, priority=True),
+    ]
+
+    class Closed(TextualMessage):
+        """The user is done."""
+
+    def __init__(
+        self, client: ChatClient, view: ConversationView, *, id: str | None = None
+    ) -> None:
+        super().__init__(id=id)
+        self._client = client
+        self._view = view
+        self._text = ""
+        self._found: list[Message] = []
+        self._more = ""
+        self._at = -1
+
+    def compose(self) -> ComposeResult:
+        yield Input(
+            placeholder="Search this conversation",
+            max_length=MAX_QUERY_CHARACTERS,
+            id="search-query",
+        )
+        yield Static("", id="search-count", markup=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is shown."""
+        return self.has_class("-shown")
+
+    def open(self, text: str = "") -> None:
+        """To type what to look for; ``text`` is looked for at once."""
+        self.add_class("-shown")
+        query = self.query_one(Input)
+        query.focus()
+        if text:
+            query.value = text
+            self._search()
+
+    def close(self) -> None:
+        """Hidden, and nothing highlighted."""
+        if self.is_open:
+            self.remove_class("-shown")
+            self.query_one(Input).value = self._text = ""
+            self._found = []
+            self._say("")
+            self._highlight("")
+
+    def action_close(self) -> None:
+        self.post_message(self.Closed())
+
+    @on(Input.Submitted)
+    def _search(self) -> None:
+        text = self.query_one(Input).value.strip()
+        if text and text == self._text and self._found:
+            self.action_step(1)
+        elif text:
+            self._text = text
+            self._ask(text)
+
+    @work(exclusive=True)
+    async def _ask(self, text: str) -> None:
+        self._say("searching…")
+        try:
+            page = await self._client.search(text, conversation=self._view.current, limit=100)
+        except ChatClientError as error:
+            self._say(line(str(error), 80))
+            return
+        self._found, self._more, self._at = page.messages, page.next, -1
+        self._highlight(text)
+        if self._found:
+            await self._go(0)
+        else:
+            self._say("nothing found")
+
+    def action_step(self, by: int) -> None:
+        """Further into the past with 1, back with -1."""
+        at = self._at + by
+        if self._found and 0 <= at < len(self._found):
+            self._go_in_background(at)
+
+    @work(exclusive=True)
+    async def _go_in_background(self, at: int) -> None:
+        await self._go(at)
+
+    async def _go(self, at: int) -> None:
+        self._at = at
+        more = "+" if self._more else ""
+        self._say(f"{at + 1} of {len(self._found)}{more}")
+        if not await self._view.show_message(self._found[at].seq):
+            self._say("that message cannot be had now")
+
+    def _say(self, text: str) -> None:
+        self.query_one("#search-count", Static).update(text)
+
+    def _highlight(self, text: str) -> None:
+        log = self._view.log_view
+        if log.opened is not None:
+            log.opened.reading.highlight = text.casefold()
+            log.states_changed()
