@@ -122,10 +122,13 @@ class ChatClient(ServerRequests):
         self._core.session.start()
 
     async def login(self, password: str) -> None:
-        """Tries (again) with this password, which is not kept; returns once logged in.
+        """Tries (again) with this password, which is not kept; returns once logged in. Starts the
+        client if it was not started.
 
         Raises LoginRefused, ServerUnreachable (it goes on trying then, with this password).
         """
+        if not self._core.session.started:
+            self.start()
         self._core.session.offer(password)
         await self._core.session.outcome()
 
@@ -256,6 +259,7 @@ class ChatClient(ServerRequests):
         ``MessageChanged`` when it is sent or refused. Raises RequestRefused for what may not be
         sent at all (empty, too long, not a conversation's name).
         """
+        self._core.check_not_closed()
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         try:
             _check_conversation_name(to)

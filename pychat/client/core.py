@@ -17,7 +17,12 @@ from msgspec import structs
 from pychat import protocol
 from pychat.client.cache import Cache, MemoryCache
 from pychat.client.cursors import Cursors
-from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client.errors import (
+    ChatClientError,
+    LoginRefused,
+    RequestRefused,
+    ServerUnreachable,
+)
 from pychat.client.events import ClientEvent, MessageChanged, StatusChanged
 from pychat.client.logs import Logs
 from pychat.client.models import ConnectionState, Message, Status
@@ -57,6 +62,7 @@ class Core:
         cache: Path | str | None,
         on_token: Callable[[str], None],
     ) -> None:
+        self._on_token = on_token
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._settling: asyncio.TimerHandle | None = None
         self._opened = False
@@ -72,7 +78,7 @@ class Core:
             on_online=self._on_online,
             on_offline=self._on_offline,
             on_status=self._on_status,
-            on_token=on_token,
+            on_token=self._on_new_token,
         )
         self.outbox = Outbox(
             self.cache,
@@ -106,6 +112,7 @@ class Core:
 
     def open(self) -> None:
         """Loads what the cache kept. Raises CacheUnusable."""
+        self.check_not_closed()
         if self._opened:
             return
         self.cache.open(self.session.address, self.session.user)
@@ -133,6 +140,11 @@ class Core:
             self.cache.close()
         for subscription in self._subscriptions:
             subscription.close()
+
+    def check_not_closed(self) -> None:
+        """Raises ChatClientError after ``close``."""
+        if self.closed:
+            raise ChatClientError("this client was closed: make a new one")
 
     @property
     def status(self) -> Status:
@@ -249,6 +261,13 @@ class Core:
 
     def _on_status(self) -> None:
         self.publish(StatusChanged(self.status))
+
+    def _on_new_token(self, token: str) -> None:
+        try:
+            self._on_token(token)
+        except Exception:
+            # Whoever could not keep it has to log in again the next time; this login goes on.
+            logger.exception("on_token has failed")
 
     def _on_failed(self, message: Message) -> None:
         self.roster.failed(message)

@@ -194,15 +194,15 @@ class Outbox:
 
     def _on_answer(self, message: Message, answer: Any) -> None:
         queue = self._queues.get(message.conversation)
-        if not queue or queue[0] != message.client_id:
-            return  # it arrived by another way before, or was discarded
         try:
             check_refusal(answer)
             stored = parsed(answer, protocol.MessageAnswer)
         except RequestRefused as refusal:
-            self._answered(message.conversation)
-            self._refused(message, refusal)
+            if queue and queue[0] == message.client_id:
+                self._answered(message.conversation)
+                self._refused(message, refusal)
             return
+        # Told even if it was discarded meanwhile: the others have it.
         self._pauses = 0
         self._on_stored(
             structs.replace(

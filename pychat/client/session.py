@@ -75,6 +75,10 @@ class Session:
             self._task = asyncio.get_running_loop().create_task(self._run())
             self._task.add_done_callback(self._ended)
 
+    @property
+    def started(self) -> bool:
+        return self._task is not None
+
     async def outcome(self) -> None:
         """Returns at the next login; raises what stands in its way instead."""
         if self._outcome is None or self._outcome.done():

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pychat.client import ChatClient, LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client import (
+    ChatClient,
+    ChatClientError,
+    LoginRefused,
+    RequestRefused,
+    ServerUnreachable,
+)
 from pychat.client.events import StatusChanged
 from pychat.client.models import ConnectionState
 from pychat.server.app import ChatServer
@@ -288,3 +295,44 @@ async def test_cancelling_connect_leaves_nothing_behind(server: ChatServer) -> N
     with pytest.raises(asyncio.CancelledError):
         await connecting
     assert client.status.state is ConnectionState.CLOSED
+
+
+async def test_login_starts_a_client_that_was_not(server: ChatServer) -> None:
+    client = ChatClient(server.url, user="alice")
+    await client.login("secret")
+    assert client.status.state is ConnectionState.ONLINE
+    await client.close()
+
+
+async def test_a_closed_client_says_so(server: ChatServer) -> None:
+    async with ChatClient(server.url, user="alice", password="x") as client:
+        pass
+    for late in (client.start, lambda: client.post("bob", "late")):
+        with pytest.raises(ChatClientError, match="was closed"):
+            late()
+    with pytest.raises(ChatClientError, match="was closed"):
+        await client.connect()
+    with pytest.raises(ServerUnreachable):
+        await client.users()
+
+
+async def test_a_token_that_cannot_be_kept_does_not_end_the_login(server: ChatServer) -> None:
+    def fails(_token: str) -> None:
+        raise OSError("no keyring here")
+
+    async with ChatClient(server.url, user="alice", password="x", on_token=fails) as client:
+        assert client.token
+
+
+def test_nothing_heavy_is_imported_before_it_connects() -> None:
+    """A screen can be painted before the network libraries are there."""
+    program = """
+import sys
+from pychat.client import ChatClient
+ChatClient("127.0.0.1", user="alice")
+print([name for name in ("aiohttp", "socketio", "engineio", "sqlite3") if name in sys.modules])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "[]\n"

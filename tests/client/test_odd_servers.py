@@ -138,6 +138,26 @@ async def test_one_unanswered_message_per_conversation(
     await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
 
 
+async def test_a_message_discarded_too_late_is_shown_after_all(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def held(_sid: str, _payload: dict[str, Any]) -> dict[str, Any]:
+        asked.set()
+        await answer.wait()
+        return stored(1)
+
+    server.sio.on("message", held)
+    posted = alice.client.post("bob", "oh no")
+    await asked.wait()
+    alice.client.discard(posted.client_id)
+    await alice.changed(client_id=posted.client_id, removed=True)
+    assert alice.client.cached_messages("bob") == []
+    answer.set()
+    assert (await alice.added("oh no")).seq == 1
+
+
 async def test_delivered_goes_out_once_for_many_messages(
     server: ScriptedServer, alice: Watcher
 ) -> None:
