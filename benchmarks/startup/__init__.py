@@ -1,0 +1,1 @@
+"""How long the commands take to be there: ``python -m benchmarks.startup``."""
