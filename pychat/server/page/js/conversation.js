@@ -4,7 +4,8 @@ import { EVERYONE, ROOM_PREFIX } from "./protocol.js";
 /** @typedef {import("./protocol.js").Message} Message */
 /** @typedef {import("./protocol.js").Summary} Summary */
 
-/** How many messages stay in memory when a conversation is left. */
+/** With more messages than this in memory, those far above are let go. */
+const FULL = 300;
 const KEPT = 150;
 
 export class Conversation {
@@ -122,8 +123,7 @@ export class Conversation {
 
   /** Frees what is far above; scrolling up fetches it again. */
   trim() {
-    this.newAfter = 0;
-    if (this.messages.length <= KEPT || this.hasNewer) return;
+    if (this.messages.length <= FULL || this.hasNewer) return;
     this.messages = this.messages.slice(-KEPT);
     this.hasOlder = true;
   }

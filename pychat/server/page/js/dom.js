@@ -21,7 +21,7 @@ export function element(kind, attributes = {}, ...children) {
 }
 
 /**
- * An icon of the sprite; silent, its button or a hidden text names it.
+ * An icon of those in index.html; silent, its button or a hidden text names it.
  * @param {string} name
  */
 export function icon(name) {
@@ -29,7 +29,7 @@ export function icon(name) {
   svg.setAttribute("class", `icon icon-${name}`);
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `/page/icons.svg#${name}`);
+  use.setAttribute("href", `#icon-${name}`);
   svg.append(use);
   return svg;
 }

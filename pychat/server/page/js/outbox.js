@@ -127,7 +127,7 @@ export class Outbox extends Emitter {
       this.discard(clientId);
     } catch (error) {
       if (error instanceof Refusal && !error.passing) {
-        pending.error = error.message;
+        pending.error = error.message.replace(/^(recepient|data): /, "");
         local.set(this.#prefix + clientId, pending);
         this.emit("change", to);
       } else if (error instanceof Refusal) {

@@ -57,7 +57,10 @@ export class LogView {
    * @param {number} [found] the seq to show, of a search
    */
   async open(conversation, found = 0) {
-    this.#conversation?.trim();
+    if (this.#conversation) {
+      this.#conversation.newAfter = 0;
+      this.#conversation.trim();
+    }
     this.#conversation = conversation;
     this.#list.replaceChildren();
     this.#log.classList.remove("settled");
@@ -94,6 +97,7 @@ export class LogView {
     const conversation = this.#conversation;
     if (!conversation) return;
     const anchor = this.#atEnd ? null : this.#anchor();
+    if (this.#atEnd) conversation.trim();
     reconcile(this.#list, entries(this.#chat, conversation, this.#found));
     this.#log.setAttribute("aria-busy", String(!conversation.loaded));
     if (this.#goTo && (conversation.loaded || this.#list.children.length)) this.#go();

@@ -83,8 +83,12 @@ function failure(line) {
     "div.failure",
     {},
     element("span", {}, `Not sent: ${line.error}`),
-    element("button.link", { type: "button", "data-retry": line.key }, "Try again"),
-    element("button.link", { type: "button", "data-discard": line.key }, "Discard"),
+    element(
+      "span.choices",
+      {},
+      element("button.link", { type: "button", "data-retry": line.key }, "Try again"),
+      element("button.link", { type: "button", "data-discard": line.key }, "Discard"),
+    ),
   );
 }
 

@@ -21,7 +21,8 @@ export class StatusView {
     const title = () => {
       const { unread, active } = chat;
       const name = active ? `${active.title} · pychat` : "pychat";
-      document.title = unread ? `(${unread > 99 ? "99+" : unread}) ${name}` : name;
+      const text = unread ? `(${unread > 99 ? "99+" : unread}) ${name}` : name;
+      if (document.title !== text) document.title = text; // setting it is not cheap
     };
     chat.on("conversations", title);
     chat.on("opened", title);
