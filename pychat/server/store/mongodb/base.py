@@ -25,10 +25,10 @@ T = TypeVar("T")
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
 
 
-def explain(error: PyMongoError, location: str) -> str:
+def explain(error: PyMongoError | ValueError, location: str) -> str:
     """One line about why the database does not do what it is asked."""
     match error:
-        case InvalidURI() | ConfigurationError():
+        case InvalidURI() | ConfigurationError() | ValueError():
             return f"not a MongoDB address: {error}"
         case OperationFailure(code=code) if code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
             return f"{location} refuses this user name or password"
@@ -49,10 +49,9 @@ class MongoPart:
         after = await self._database["meta"].find_one_and_update(
             {"_id": counter},
             {"$inc": {"value": count}},
-            upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        assert after is not None  # upserted
+        assert after is not None  # prepared when the store was made
         return int(after["value"]) - count + 1
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
@@ -25,6 +26,7 @@ from pychat.server.store.records import ConversationKind
 
 VERSION = 1
 EVERYONE_KEY = 1
+COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE_KEY, "number": 0}
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
@@ -70,11 +72,20 @@ async def prepare(database: Database) -> None:
             f" knows {VERSION}): upgrade pychat"
         )
     for collection, indexes in INDEXES.items():
-        await database[collection].create_indexes(indexes)
-    everyone = new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)
+        existing = await database[collection].index_information()
+        missing = [index for index in indexes if index.document["name"] not in existing]
+        if missing:
+            await database[collection].create_indexes(missing)
+    await _ensure(
+        database["conversations"], new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)
+    )
+    for counter, value in COUNTERS.items():
+        await _ensure(meta, {"_id": counter, "value": value})
+
+
+async def _ensure(collection: AsyncCollection[Document], document: Document) -> None:
     try:
-        await database["conversations"].insert_one(everyone)
-        await meta.insert_one({"_id": "conversation", "value": EVERYONE_KEY})
+        await collection.insert_one(document)
     except DuplicateKeyError:
         # It was there already, as it nearly always is.
         return

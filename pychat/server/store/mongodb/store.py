@@ -54,8 +54,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         except BaseException as error:
             await self.close()
             if isinstance(error, PyMongoError | ValueError):
-                text = explain(error, self.location) if isinstance(error, PyMongoError) else error
-                raise StoreError(str(text)) from None
+                raise StoreError(explain(error, self.location)) from None
             raise
 
     async def close(self) -> None:

@@ -1,0 +1,272 @@
+"""The MongoDB store, on FerretDB: who may open it, several writers, its queries and indexes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient, monitoring
+
+from pychat.server.store import StoreError, StoreUnavailable, open_store
+from pychat.server.store.mongodb.schema import INDEXES
+from pychat.server.store.records import CursorMove, LoginSession
+from tests.server.store import ferretdb
+from tests.server.store.conftest import MONGODB, Populated
+
+pytestmark = MONGODB
+
+
+@pytest.fixture
+def address(mongodb: ferretdb.Server) -> str:
+    return f"{mongodb.url}test_{uuid4().hex}"
+
+
+@pytest.fixture
+async def chat(address: str) -> AsyncIterator[Populated]:
+    store = open_store(address)
+    await store.open()
+    yield Populated(store)
+    await store.close()
+
+
+async def refusal(address: str) -> str:
+    with pytest.raises(StoreError) as caught:
+        await open_store(address).open()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture
+def meta(address: str) -> Iterator[Any]:
+    with MongoClient[dict[str, Any]](address) as client:
+        yield client.get_default_database()["meta"]
+
+
+async def test_a_second_server_is_refused_and_the_first_goes_on(
+    chat: Populated, address: str
+) -> None:
+    text = await refusal(address)
+    assert "in use by another pychat server" in text
+    assert str(os.getpid()) in text
+    await chat.account("alice")
+
+
+async def test_a_killed_servers_hold_is_taken_over(address: str) -> None:
+    script = (
+        "import asyncio, os\nfrom pychat.server.store import open_store\n"
+        "async def main():\n"
+        f"    await open_store('{address}').open()\n"
+        "    os._exit(9)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    assert await process.wait() == 9
+    store = open_store(address)
+    await store.open()
+    await store.close()
+
+
+async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> None:
+    alice, _, pair = await chat.pair()
+    meta.update_one({"_id": "lock"}, {"$set": {"holder": "somebody else"}})
+
+    async def go_on() -> None:
+        while True:
+            await chat.say(pair, alice, "still here")
+            await asyncio.sleep(0.1)
+
+    with pytest.raises(StoreUnavailable, match="taken it over"):
+        await asyncio.wait_for(go_on(), 20)
+
+
+async def test_accounts_may_be_changed_beside_a_server(chat: Populated, address: str) -> None:
+    before = await chat.store.account_changes()
+    alice = await chat.account("alice")
+    beside = open_store(address, exclusive=False)
+    await beside.open()
+    await beside.create_account("bob", "", None, 1)
+    await beside.update_account(alice.key, disabled=True)
+    await beside.close()
+    assert await chat.store.account_changes() > before
+    assert await chat.store.account("bob") is not None
+
+
+async def test_two_writers_leave_no_gap_and_no_double(chat: Populated, address: str) -> None:
+    alice, bob, pair = await chat.pair()
+    other = open_store(address, exclusive=False)
+    await other.open()
+    shared = [chat.message(pair, alice, f"both {n}", uuid4().bytes) for n in range(6)]
+
+    async def write(store: Any, sender: Any) -> list[int]:
+        seqs = []
+        for message in shared:
+            own = [chat.message(pair, sender, "own", uuid4().bytes) for _ in range(2)]
+            answers = await store.append([own[0], message, own[1]])
+            seqs += [answer.seq for answer in answers if not answer.duplicate]
+        return seqs
+
+    one, two = await asyncio.gather(write(chat.store, alice), write(other, bob))
+    await other.close()
+    assert sorted(one + two) == list(range(1, 31))
+    assert one == sorted(one)
+    assert two == sorted(two)
+    messages, _ = await chat.store.history(
+        pair.key, first_seq=1, before=None, after=None, limit=100
+    )
+    assert [m.seq for m in messages] == list(range(1, 31))
+    assert len([m for m in messages if m.data.startswith("both")]) == 6
+
+
+async def test_a_database_of_somebody_else(address: str, meta: Any) -> None:
+    meta.database["recipes"].insert_one({"name": "soup"})
+    assert "not one of pychat's" in await refusal(address)
+
+
+async def test_a_newer_schema(address: str, meta: Any) -> None:
+    store = open_store(address)
+    await store.open()
+    await store.close()
+    meta.update_one({"_id": "schema"}, {"$set": {"version": 999}})
+    assert "newer pychat (schema 999" in await refusal(address)
+
+
+async def test_nobody_there() -> None:
+    assert "no answer from mongodb://127.0.0.1" in await refusal(
+        f"mongodb://me:hunter2@127.0.0.1:{ferretdb.free_port()}/chat"
+    )
+
+
+async def test_an_address_that_is_none() -> None:
+    text = await refusal("mongodb://localhost:notaport/chat")
+    assert "address" in text
+
+
+async def test_it_comes_back_when_the_database_does(tmp_path: Path) -> None:
+    port = ferretdb.free_port()
+    with ferretdb.running(tmp_path / "data", port) as server:
+        store = open_store(f"{server.url}chat")
+        await store.open()
+        chat = Populated(store)
+        alice, _, pair = await chat.pair()
+        await chat.say(pair, alice, "before")
+    with pytest.raises(StoreUnavailable):
+        await chat.say(pair, alice, "while away")
+    with pytest.raises(StoreUnavailable):
+        await store.check_ready()
+    with ferretdb.running(tmp_path / "data", port):
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    (after,) = await chat.say(pair, alice, "after")
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(0.1)
+        await store.check_ready()
+        assert after.seq == 2
+        messages, _ = await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+        assert [m.data for m in messages] == ["before", "after"]
+        await store.close()
+
+
+class Recorder(monitoring.CommandListener):
+    """Keeps what the driver asks the server for."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.commands.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+
+def conditions(command: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The collection, filter and sort of everything that a command looks for."""
+    name, collection = next(iter(command.items()))
+    match name:
+        case "find":
+            yield collection, command.get("filter", {}), dict(command.get("sort", {}))
+        case "aggregate":
+            yield collection, command["pipeline"][0]["$match"], {}
+        case "findAndModify":
+            yield collection, command["query"], {}
+        case "update" | "delete":
+            for one in command[f"{name}s"]:
+                yield collection, one["q"], {}
+
+
+def indexed_by(collection: str, condition: dict[str, Any]) -> list[list[str]]:
+    """The keys of each index whose first field the condition names."""
+    names = set(condition)
+    for part in condition.get("$and", []):
+        names |= set(part)
+    indexes = [["_id"]]
+    indexes += [list(index.document["key"]) for index in INDEXES.get(collection, [])]
+    return [keys for keys in indexes if keys[0] in names]
+
+
+async def test_every_query_is_covered_by_an_index(address: str) -> None:
+    recorder = Recorder()
+    monitoring.register(recorder)
+    store = open_store(address)
+    await store.open()
+    chat = Populated(store)
+    alice, bob, pair = await chat.pair()
+    session = LoginSession("s", alice.key, b"t" * 32, "", 1, 1, 1)
+    await store.account("alice")
+    await store.accounts([alice.key])
+    await store.find_accounts("", 5)
+    await store.find_accounts("al", 5)
+    _ = [account async for account in store.all_accounts()]
+    await store.update_account(alice.key, alias="A", disabled=False)
+    await store.account_changes()
+    await store.add_session(session)
+    await store.session(session.token_hash)
+    await store.sessions(alice.key)
+    await store.touch_session(session.token_hash, 2, 2)
+    await store.revoke_sessions(alice.key, ["s"])
+    await store.block(alice.key, bob.key)
+    await store.blocked(alice.key)
+    await store.unblock(alice.key, bob.key)
+    await store.partners(alice.key)
+    await store.membership(pair.key, alice.key)
+    await store.conversations_by_key([pair.key])
+    message = chat.message(pair, alice, "tea 한국", uuid4().bytes)
+    await store.append([message, message])
+    await store.conversations(bob.key, cursor=None, limit=5)
+    await store.move_cursors([CursorMove(pair.key, alice.key, 1)])
+    await store.last_seq(pair.key)
+    await store.history(pair.key, first_seq=1, before=5, after=None, limit=5)
+    await store.undelivered(bob.key, 5)
+    await store.search(alice.key, "te 한국", conversation=None, cursor=None, limit=5)
+    await store.remove_message(pair.key, 1)
+    room = await store.create_room("lounge", "", alice.key)
+    await store.room("lounge")
+    await store.rooms()
+    await store.rename_room(room.conversation, "x")
+    await store.join_room(room.conversation, bob.key)
+    await store.members(room.conversation)
+    await store.leave_room(room.conversation, bob.key)
+    await store.delete_room(room.conversation)
+    await store.close()
+
+    seen = 0
+    for command in recorder.commands:
+        for collection, condition, sort in conditions(command):
+            seen += 1
+            indexes = indexed_by(collection, condition)
+            assert indexes, f"{collection}: no index for {condition}"
+            # A page of messages is read in the order of an index, not sorted afterwards.
+            if collection == "messages" and sort:
+                (by,) = sort
+                assert any(by in keys for keys in indexes), f"{condition} sorted by {by}"
+    assert seen > 60
