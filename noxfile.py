@@ -20,6 +20,7 @@ DEBIAN_PROGRAMS = {
     "chromium": "chromium",
     "tmux": "tmux",
     "redis-server": "redis-server",
+    "openssl": "openssl",
     "fc-list": "fontconfig",
 }
 # A font family that a picture or a browser test needs, and its Debian package.
