@@ -102,8 +102,7 @@ async def test_all_arrives_once_and_in_order(
     lost = sent - len(set(shown_a)) - len(set(shown_b))
     with capsys.disabled():
         print(
-            f"
-seed {seed}; faults {dict(faults_a + faults_b)}; "
+            f"\nseed {seed}; faults {dict(faults_a + faults_b)}; "
             f"connections {first.accepted + second.accepted}; sent {sent}, stored {len(stored)}, "
             f"shown {shown}, lost {lost}, doubled {doubled}; "
             f"all there {settled:.1f} s after the last fault"
