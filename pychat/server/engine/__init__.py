@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pychat.server.engine.admission import Admission
 from pychat.server.engine.dispatcher import Connection, Handler, SocketServer
+from pychat.server.engine.origins import Proxies
 from pychat.server.engine.pace import Pace
 from pychat.server.engine.packet import Packet, encode_event
 
@@ -19,6 +20,7 @@ __all__ = [
     "Handler",
     "Pace",
     "Packet",
+    "Proxies",
     "SocketServer",
     "encode_event",
 ]

@@ -65,7 +65,7 @@ class Proxies:
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
         """The address of the client: the last one that no trusted proxy has added."""
-        if not self._networks or not self._trusts(peer):
+        if not self._networks or not self.trusts(peer):
             return peer
         client = peer
         for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
@@ -73,11 +73,12 @@ class Proxies:
             if not _is_address(address):
                 break
             client = address
-            if not self._trusts(address):
+            if not self.trusts(address):
                 break
         return client
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Whether it is one of them."""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
