@@ -17,13 +17,15 @@ from aiohttp import web
 from pychat.protocol import DEFAULT_PORT
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
-from pychat.server.engine import SocketServer, encode_event
+from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
+from pychat.server.gate import Gate, note_request
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
 
 log = logging.getLogger(__name__)
 
 SOCKET_PATH: Final = "/socket.io/"
+BACKLOG: Final = 512
 SHUTDOWN_SECONDS: Final = 0.5
 """How long an HTTP request that is under way may still take when the server stops."""
 
@@ -70,6 +72,7 @@ class ChatServer:
         self._open = False
         self._ready = False
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self._host = ""
         self._port = 0
 
@@ -105,8 +108,8 @@ class ChatServer:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
-        app = web.Application(middlewares=[web.middleware(site.plain_errors)])
-        app.on_response_prepare.append(site.name_nothing)
+        app = web.Application(middlewares=[note_request, web.middleware(site.plain_errors)])
+        app.on_response_prepare.append(site.protect)
         self.attach(app)
         site.add_page(app)
         site.add_health(app, self._healthy, lambda: self._ready)
@@ -115,7 +118,7 @@ class ChatServer:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         try:
             await runner.setup()
-            await web.TCPSite(runner, host, port, reuse_address=_REUSE_ADDRESS).start()
+            listener = await self._accept(runner, host, port)
         except OSError as error:
             await runner.cleanup()
             raise _serve_error(host, port, error) from error
@@ -123,8 +126,9 @@ class ChatServer:
             await runner.cleanup()
             raise
         self._runner = runner
+        self._listener = listener
         self._host = host
-        self._port = runner.addresses[0][1]
+        self._port = listener.sockets[0].getsockname()[1]
         self._ready = True
         log.info("listening on %s", self.url)
 
@@ -133,6 +137,8 @@ class ChatServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             self._ready = False
+            assert self._listener is not None
+            self._listener.close()
             await runner.cleanup()
             log.info("stopped")
 
@@ -151,16 +157,28 @@ class ChatServer:
 
     # --- how ---
     def _assemble(self) -> tuple[Chat, SocketServer]:
-        chat = Chat(
-            self.store, encode_event=encode_event, accounts=self._accounts, limits=self._limits
-        )
+        limits = self._limits
+        chat = Chat(self.store, encode_event=encode_event, accounts=self._accounts, limits=limits)
         engine = SocketServer(
             chat,
             path=SOCKET_PATH,
             allowed_origins=self._cors_origins,
             trusted_proxies=self._trusted_proxies,
+            pace=None if limits is None else _pace(limits),
+            admission=None if limits is None else _admission(limits),
         )
         return chat, engine
+
+    async def _accept(self, runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
+        assert runner.server is not None
+        gate = Gate(
+            runner.server,
+            per_address=None if self._limits is None else self._limits.connections_per_address,
+            is_exempt=Proxies(self._trusted_proxies).trusts,
+        )
+        return await asyncio.get_running_loop().create_server(
+            gate, host, port, backlog=BACKLOG, reuse_address=_REUSE_ADDRESS
+        )
 
     async def _listen(
         self, port: int, host: str, ready: Callable[[ChatServer], None] | None
@@ -223,6 +241,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Any = uvloop.new_event_loop
     return factory  # type: ignore[no-any-return]  # uvloop types it as its own Loop
+
+
+def _pace(limits: Limits) -> Pace:
+    return Pace(limits.packets.per_second, limits.packets.burst)
+
+
+def _admission(limits: Limits) -> Admission:
+    handshakes = limits.handshakes
+    return Admission(limits.connections_per_address, handshakes.per_second, handshakes.burst)
 
 
 def _folder(public: str | Path | None) -> Path | None:

@@ -12,6 +12,8 @@ from typing import Final
 
 from aiohttp import web
 
+from pychat.server import gate
+
 PAGE: Final = Path(__file__).parent / "page"
 CLIENT_FILES: Final = PAGE / "vendor"
 
@@ -152,10 +154,15 @@ def add_public(app: web.Application, root: Path) -> None:
     app.router.add_get("/public/{path:.*}", serve)
 
 
-async def name_nothing(request: web.Request, response: web.StreamResponse) -> None:
-    """Versions of what runs here are nobody's business; ``nosniff`` is on every answer."""
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
+    """No answer leaves without these headers, whoever made it.
+
+    What pages of the user's own folder may do, they say themselves.
+    """
     response.headers["Server"] = "pychat"
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    for name, value in gate.HEADERS.items():
+        if name != "Content-Security-Policy" or not request.path.startswith("/public/"):
+            response.headers.setdefault(name, value)
 
 
 def add_health(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import AsyncIterator
 
 import pytest
 from msgspec import inspect
 
+from pychat.server.app import ChatServer
 from tests.attack.hostile import REQUESTS
 from tests.attack.report import Tell
 from tests.attack.wire import Client
+from tests.serving import serving
 
 GIANT = "a" * 900_000
 # What a field needs beside the giant one, to be looked at at all.
@@ -28,6 +31,13 @@ REST = {
     "query": "",
     "password": "x",
 }
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    """Without the pace at which it would read so many megabytes."""
+    async with serving(limits=False) as server:
+        yield server
 
 
 def _text_fields() -> list[tuple[str, str]]:

@@ -36,6 +36,12 @@ class Limits(Struct, frozen=True):
     """With a password, by address."""
     resumptions: Rate = Rate(50, 1000)
     """With a token, by address."""
+    packets: Rate = Rate(500, 1000)
+    """By connection, whatever is in them, one more for each 512 bytes: read later, not refused."""
+    handshakes: Rate = Rate(20, 512)
+    """By address."""
+    connections_per_address: int = 256
+    connections_per_user: int = 32
     rooms_per_user: int = 100
     wrong_passwords: int = 5
     """By id and address; each one more doubles the wait."""
