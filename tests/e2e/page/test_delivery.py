@@ -181,3 +181,24 @@ async def test_works_by_polling_and_without_a_secure_context(browser: Browser) -
         await expect(alice.message("received")).to_be_visible()
         await alice.close()
         await bob.close()
+
+
+async def test_a_server_that_starts_over_is_believed(browser: Browser) -> None:
+    async with serving("memory:", accounts="open") as server:
+        url, port = server.url, server.port
+        alice = await ChatPage.logged_in(browser, url, "alice")
+        bob = await ChatPage.logged_in(browser, url, "bob")
+        await bob.begin("alice")
+        for text in ("old one", "old two", "old three"):
+            await bob.write(text)
+        await alice.row("bob").click()
+        await expect(alice.message("old three")).to_be_visible()
+    async with serving("memory:", accounts="open", port=port):
+        await expect(alice.message("old three")).to_have_count(0)
+        await expect(bob.message("old three")).to_have_count(0)
+        await bob.write("new")
+        await expect(alice.message("new")).to_be_visible()
+        assert await alice.texts() == await bob.texts() == ["new"]
+        await expect(alice.page).to_have_title("bob · pychat")
+    await alice.close()
+    await bob.close()

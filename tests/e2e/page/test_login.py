@@ -53,3 +53,24 @@ async def test_says_inline_why_a_login_was_refused(browser: Browser) -> None:
         await other.log_in("bob")
         await owner.close()
         await other.close()
+
+
+async def test_one_device_logs_out_the_others(browser: Browser) -> None:
+    async with serving() as server:
+        phone = await ChatPage.logged_in(browser, server.url, "alice")
+        desk = await ChatPage.logged_in(browser, server.url, "alice")
+        await desk.page.get_by_label("Your account").click()
+        await desk.page.get_by_role("button", name="Your devices…").click()
+        devices = desk.page.locator("#session-list li")
+        await expect(devices).to_have_count(2)
+        await expect(devices.filter(has_text="this one")).to_have_count(1)
+        await desk.page.get_by_role("button", name="Log out all the others").click()
+        await expect(devices).to_have_count(1)
+
+        await expect(phone.page.get_by_role("alert")).to_contain_text("log in again")
+        await expect(phone.page.get_by_label("Id", exact=True)).to_have_value("alice")
+        await phone.log_in("alice")
+        await expect(phone.row("Everyone")).to_be_visible()
+        assert phone.problems == desk.problems == []
+        await phone.close()
+        await desk.close()

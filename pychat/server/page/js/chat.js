@@ -47,8 +47,15 @@ export class Chat extends Emitter {
     connection.on("server:presence", (presence) => this.#notePresence(presence));
     connection.on("server:removed", (removed) => this.#noteRemoved(removed));
     connection.on("server:room", () => this.refresh());
-    connection.on("online", () => this.refresh());
+    connection.on("online", () => {
+      for (const conversation of this.conversations.values()) {
+        this.#lastSeqs.set(conversation.name, conversation.lastSeq);
+      }
+      this.refresh();
+    });
   }
+  /** How far each conversation had come at this login, until the server says how far it is. */
+  #lastSeqs = new Map();
 
   /** Everything unread, in all conversations. */
   get unread() {
@@ -95,6 +102,7 @@ export class Chat extends Emitter {
   /** @param {Summary} summary */
   noteSummary(summary) {
     const conversation = this.conversation(summary.with);
+    this.#compare(conversation, summary.lastSeq);
     conversation.merge(summary);
     if (conversation.kind === "person") this.people.note(summary.with, summary.alias);
     this.cursors.repair(conversation, summary);
@@ -107,11 +115,23 @@ export class Chat extends Emitter {
    */
   keepOnly(names) {
     for (const conversation of this.conversations.values()) {
-      if (conversation.kind !== "room" || names.has(conversation.name)) continue;
+      if (names.has(conversation.name)) continue;
+      this.#compare(conversation, 0);
+      if (conversation.kind !== "room") continue;
       this.conversations.delete(conversation.name);
       this.emit("gone", conversation);
     }
     this.emit("conversations");
+  }
+
+  /**
+   * A server that starts over (one that keeps its messages in memory) counts from 1 again.
+   * @param {Conversation} conversation
+   * @param {number} lastSeq as the server has it
+   */
+  #compare(conversation, lastSeq) {
+    if (lastSeq < (this.#lastSeqs.get(conversation.name) ?? 0)) conversation.forget();
+    this.#lastSeqs.delete(conversation.name);
   }
 
   /**
@@ -132,6 +152,7 @@ export class Chat extends Emitter {
     }
     if (isNew) this.refresh();
     if (outcome === "gap") this.sync.catchUp(conversation).catch(() => {});
+    else if (conversation === this.active && !conversation.loaded) this.sync.load(conversation).catch(() => {});
     if (live) this.cursors.received(conversation);
     this.#changed(conversation);
   }

@@ -121,6 +121,11 @@ export class Conversation {
     if (this.last?.seq === seq) this.last = { id: this.last.id, seq, removed: true };
   }
 
+  /** As if it had never been seen: the server does not have what was here. */
+  forget() {
+    Object.assign(this, new Conversation(this.name));
+  }
+
   /** Frees what is far above; scrolling up fetches it again. */
   trim() {
     if (this.messages.length <= FULL || this.hasNewer) return;
