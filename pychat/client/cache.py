@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from pychat.client.models import Conversation, Message
 
-KEPT_IN_MEMORY: Final = 1_000
+KEPT_IN_MEMORY: Final = 250
 
 
 class Cache(Protocol):
@@ -64,7 +64,7 @@ class Cache(Protocol):
 
 
 class MemoryCache:
-    """Ends with the process; keeps the newest 1,000 messages of a conversation."""
+    """Ends with the process; keeps the newest 250 messages of a conversation or somewhat more."""
 
     def __init__(self) -> None:
         self._conversations: dict[str, Conversation] = {}

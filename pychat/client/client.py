@@ -266,6 +266,7 @@ class ChatClient(ServerRequests):
             protocol.check_data(text)
         except protocol.ProtocolError as error:
             raise RequestRefused(error.code, str(error)) from None
+        to = self._core.roster.known_name(to)
         message = Message(
             conversation=to,
             sender=self.user,

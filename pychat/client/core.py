@@ -248,7 +248,7 @@ class Core:
         self.roster.user = self.logs.user = self.session.user
         self.logs.connected()
         self.sync.connected()
-        self.outbox.connected(connection)
+        self.outbox.connected(connection, self.session.user)
         self._cursors.send()
 
     def _on_offline(self) -> None:

@@ -47,6 +47,7 @@ class Outbox:
         self._unanswered: dict[str, asyncio.TimerHandle] = {}
         self._waiters: dict[str, asyncio.Future[Message]] = {}
         self._connection: Connection | None = None
+        self._user = ""
         self._pause: asyncio.TimerHandle | None = None
         self._pauses = 0
 
@@ -137,8 +138,10 @@ class Outbox:
 
     # --- sending ---
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: Connection, user: str) -> None:
+        """Logged in as ``user``: sends what waits."""
         self._connection = connection
+        self._user = user
         self._pauses = 0
         self._send_all()
 
@@ -176,7 +179,9 @@ class Outbox:
             if connection is self._connection:
                 self._on_answer(message, answer)
 
-        connection.send(protocol.Event.MESSAGE, msgspec.to_builtins(outgoing(message)), answered)
+        connection.send(
+            protocol.Event.MESSAGE, msgspec.to_builtins(outgoing(message, self._user)), answered
+        )
 
     def _overdue(self, name: str, connection: Connection, sent_at: float) -> None:
         del self._unanswered[name]
@@ -207,6 +212,7 @@ class Outbox:
         self._on_stored(
             structs.replace(
                 message,
+                sender=self._user,
                 id=stored.id,
                 seq=stored.seq,
                 sent_at=seconds(stored.sent_at),

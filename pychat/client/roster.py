@@ -43,6 +43,13 @@ class Roster:
     def get(self, name: str) -> Conversation | None:
         return self._known.get(name)
 
+    def known_name(self, typed: str) -> str:
+        """How the server writes the name of this conversation, if that is known."""
+        if typed in self._known:
+            return typed
+        wanted = protocol.canonical_id(typed)
+        return next((name for name in self._known if protocol.canonical_id(name) == wanted), typed)
+
     def newest_first(self) -> list[Conversation]:
         return sorted(
             self._known.values(),

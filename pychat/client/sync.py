@@ -111,9 +111,11 @@ class Sync:
             self._logs.forget(name)
             self._cache.clear_messages(name)
         known = {each.with_: self._roster.get(each.with_) for each in listed}
-        self._roster.listed(
-            listed, renewed=renewed, kept=self._logs.heard, outbox=self._outbox.entries()
-        )
+        # What was heard of while the list was made may be missing in it; a name that was typed
+        # otherwise than the server writes it is not.
+        ids = {protocol.canonical_id(each.with_) for each in listed}
+        kept = {name for name in self._logs.heard if protocol.canonical_id(name) not in ids}
+        self._roster.listed(listed, renewed=renewed, kept=kept, outbox=self._outbox.entries())
         for name in renewed:
             self._publish(MessagesReset(name))
         for each in listed:

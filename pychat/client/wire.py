@@ -60,11 +60,12 @@ def conversation_name(message: protocol.Message, user: str) -> str:
     return recepient if sender == user else sender
 
 
-def outgoing(message: Message) -> protocol.ClientMessage:
-    """One's own message, as it is sent."""
+def outgoing(message: Message, user: str) -> protocol.ClientMessage:
+    """One's own message, as it is sent. ``user``: as the server writes the id, which may not be how
+    it was typed when the message was written."""
     room = message.conversation.startswith(protocol.ROOM_PREFIX)
     return protocol.ClientMessage(
-        sender=message.sender,
+        sender=user,
         recepient=message.conversation[1:] if room else message.conversation,
         command="groupchat" if room else "chat",
         data=message.text,

@@ -62,7 +62,7 @@ class TestEveryCache:
     def test_the_oldest_messages_go_first(self, cache: Cache) -> None:
         cache.save_messages("bob", [message(seq) for seq in range(1, 12_001)])
         kept = cache.messages("bob", limit=20_000)
-        assert 1_000 <= len(kept) < 12_000
+        assert 250 <= len(kept) < 12_000
         assert [each.seq for each in kept] == list(range(12_001 - len(kept), 12_001))
 
     def test_the_outbox_keeps_its_order(self, cache: Cache) -> None:

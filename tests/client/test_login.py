@@ -304,6 +304,17 @@ async def test_login_starts_a_client_that_was_not(server: ChatServer) -> None:
     await client.close()
 
 
+async def test_an_id_typed_otherwise_is_the_same_user(server: ChatServer) -> None:
+    async with ChatClient(server.url, user="Alice", password="x"):
+        pass
+    client = ChatClient(server.url, user="ALICE", password="x")
+    async with started(client) as alice:
+        client.post("Alice", "written before the login")
+        sent = await alice.changed(text="written before the login")
+        assert (sent.sender, sent.own, sent.seq) == ("Alice", True, 1)
+        assert client.user == "Alice"
+
+
 async def test_a_closed_client_says_so(server: ChatServer) -> None:
     async with ChatClient(server.url, user="alice", password="x") as client:
         pass

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pychat.client import ChatClient, RequestRefused
-from pychat.client.events import ConversationChanged, RoomsChanged
+from pychat.client.events import ConversationChanged, ConversationsLoaded, RoomsChanged
 from pychat.client.models import ConnectionState, Delivery
 from pychat.server.app import ChatServer
 from tests.client.watching import Watcher, started
@@ -185,6 +185,22 @@ async def test_what_may_not_be_sent_at_all_is_refused_before_it_is_kept(
         alice.client.post(to, text)
     assert str(refused.value) == says
     assert alice.client.status.waiting == 0
+
+
+async def test_a_name_typed_otherwise_is_the_same_conversation(
+    alice: Watcher, bob: Watcher
+) -> None:
+    await alice.client.send("Bob", "first")
+    await alice.next(
+        ConversationsLoaded,
+        lambda event: [each.name for each in event.conversations] == ["bob", "ALL"],
+    )
+    assert alice.client.post("BOB", "second").conversation == "bob"
+    await bob.added("second")
+    assert bob.texts == ["first", "second"]
+    await alice.changed(text="second", delivery=Delivery.SENT)
+    cached = [each.text for each in alice.client.cached_messages("bob")]
+    assert cached == ["first", "second"]
 
 
 async def test_half_a_surrogate_pair_is_replaced_and_whole_ones_stay(
