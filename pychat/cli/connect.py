@@ -72,7 +72,8 @@ def open_screen(login: Login, name: str | None) -> None:
         )
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
-    app = ChatApp(client, settings(), conversation=name)
+    state = login_file(server, login.user, ".json")
+    app = ChatApp(client, settings(), conversation=name, state=state)
     app.run()
     sys.exit(app.return_code)
 

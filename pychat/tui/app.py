@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
 
+from pychat.client.errors import ChatClientError
 from pychat.client.events import ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import ConnectionState, Message
 from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
+from pychat.tui.crash import write_crash_log
 from pychat.tui.keys import bindings, unknown_ids
 from pychat.tui.names import line
 from pychat.tui.notifier import Notifications
@@ -113,7 +116,11 @@ class ChatApp(App[None]):
         # Subscribed before the client starts: nothing is missed.
         events = self.client.events()
         self._listen(events)
-        self.client.start()
+        try:
+            self.client.start()
+        except ChatClientError as error:
+            self.exit(return_code=1, message=Text(f"pychat: {error}"))
+            return
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self._status_changed()
         if self._first is not None:
@@ -172,6 +179,15 @@ class ChatApp(App[None]):
 
     def on_app_focus(self) -> None:
         self.chat.view.mark_read()
+
+    def on_app_blur(self) -> None:
+        self.chat.view.left()
+
+    def _fatal_error(self) -> None:
+        """Textual would print a traceback with local variables, passwords among them."""
+        path = write_crash_log()
+        where = f"; the details are in {path}" if path is not None else ""
+        self.panic(Text(f"pychat: an error in the program ended it{where}"))
 
     def action_help(self) -> None:
         from pychat.tui.screens.help import Help

@@ -23,7 +23,7 @@ COMMANDS: Final = (
     Command("search", "[TEXT]", "Search this conversation"),
     Command("links", "", "Links in this conversation"),
     Command("copy", "[N]", "Copy the last message, or the Nth from the end"),
-    Command("mute", "", "Mute this conversation, or let it be heard again"),
+    Command("mute", "", "Mute this conversation, or undo it"),
     Command("join", "ROOM", "Join a room, or make it", needs=True),
     Command("leave", "", "Leave this room"),
     Command("retry", "", "Send failed messages again"),

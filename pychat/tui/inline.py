@@ -13,6 +13,9 @@ from typing import Final
 MAX_SHOWN: Final = 16_384
 """Characters of one message that are drawn; what is beyond is counted and can be copied."""
 
+LINK: Final = "link:"
+"""A style's name that begins so is a link, and the rest of it is where it leads."""
+
 StyledSpan = tuple[int, int, str]
 """Start, end and the name of a style."""
 
@@ -81,7 +84,7 @@ def _shown(match: re.Match[str]) -> tuple[str, str, int]:
     """What is drawn of a match, in which style, and where the text goes on."""
     if match["link"] is not None:
         link = trim_link(match["link"])
-        return link, "link", match.start() + len(link)
+        return link, f"{LINK}{link}", match.start() + len(link)
     for group, style in _GROUP_STYLES.items():
         if match[group] is not None:
             return match[group], style, match.end()

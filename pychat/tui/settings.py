@@ -27,5 +27,3 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Conversations that never notify."""
     reduced_motion: bool = False
     """No animation and no blinking cursor."""
-    markdown: bool = True
-    """Whether ``code``, **bold**, *italic* and fences are drawn as such."""

@@ -12,6 +12,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from pychat.client.models import Delivery
+from pychat.tui.inline import LINK
 from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
 
 INDENT: Final = 2
@@ -66,10 +67,17 @@ def _fragments(row: Row, styles: Styles, selected: tuple[int, int] | None) -> li
         style = base
         for first, to, name in spans:
             if name and first <= start and end <= to:
-                style = style + styles[name]
+                style = style + _style(name, styles)
         if row.text[start:end]:
             segments.append(Segment(row.text[start:end], style))
     return segments
+
+
+def _style(name: str, styles: Styles) -> Style:
+    """Links also tell the terminal where they lead (OSC 8); safe text has no escape in it."""
+    if name.startswith(LINK):
+        return styles["link"] + Style(link=name.removeprefix(LINK))
+    return styles[name]
 
 
 def _centred(row: Row, width: int, column: int, styles: Styles) -> Strip:

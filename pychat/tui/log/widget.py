@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message as TextualMessage
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -83,7 +83,10 @@ class MessageLog(ScrollView, can_focus=True):
         self._strips: LRUCache[tuple[int, int, int], Strip] = LRUCache(2048)
         self._styles: dict[str, Style] = {}
         self._place = Place()
+        self._first_new = 0
         self._settling = False
+        self._pressed_at: tuple[int, int] | None = None
+        """The place under the mouse button: offset in the row, place as in ``KEY_SHIFT``."""
         self._viewed: tuple[int, bool] | None = None
 
     # --- what is shown --------------------------------------------------------------------
@@ -93,13 +96,15 @@ class MessageLog(ScrollView, can_focus=True):
         """What is shown now."""
         return self._opened
 
-    def open(self, opened: Opened | None) -> None:
-        """Shows another transcript where it was left; None shows nothing."""
+    def open(self, opened: Opened | None, first_new: int = 0) -> None:
+        """Shows another transcript where it was left; None shows nothing. ``first_new``: from this
+        seq on, if that is more than fits."""
         if self._opened is not None:
             self._opened.place = self._place
         self._opened = opened
         self._heights = None
         self._place = opened.place if opened is not None else Place()
+        self._first_new = first_new
         self._viewed = None
         self.screen.clear_selection()
         self._forget()
@@ -229,6 +234,9 @@ class MessageLog(ScrollView, can_focus=True):
             self.refresh()
             return
         height = self.scrollable_content_region.height
+        if self._first_new:
+            self._place = self._place_of_new(heights, height)
+            self._first_new = 0
         if self._place.at_end:
             self._measure_back(heights, height)
             row = heights.total
@@ -237,6 +245,14 @@ class MessageLog(ScrollView, can_focus=True):
             self._measure_around(heights, row, height)
             row = self._row_of_place(heights)
         self._show(heights, row)
+
+    def _place_of_new(self, heights: Heights, height: int) -> Place:
+        position = heights.transcript.position(self._first_new)
+        if position is None:
+            return Place()
+        self._measure_around(heights, heights.row_of(*position), height)
+        fits = heights.total - heights.row_of(*position) <= height - BOTTOM_ROWS
+        return Place() if fits else Place(heights.transcript.key(*position), at_end=False)
 
     def _show(self, heights: Heights, row: int) -> None:
         self._settling = True
@@ -400,6 +416,20 @@ class MessageLog(ScrollView, can_focus=True):
         return strip
 
     # --- selecting ------------------------------------------------------------------------
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._pressed_at = event.style.meta.get("offset")
+
+    def on_click(self, event: events.Click) -> None:
+        if event.style.link and event.chain == 1 and self.text_selection is None:
+            self.app.open_url(event.style.link)
+
+    def text_select_all(self) -> None:
+        """Textual calls this at a double click: the message, not all of them."""
+        if self._pressed_at is not None:
+            key = self._pressed_at[1] >> KEY_SHIFT
+            start, end = Offset(0, key << KEY_SHIFT), Offset(0, (key + 1) << KEY_SHIFT)
+            self.screen.selections = {self: Selection(start, end)}
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.message import Message as TextualMessage
 from textual.widgets import OptionList
@@ -36,11 +37,11 @@ class Completions(OptionList, can_focus=False):
             return
         self._candidates = candidates
         self.set_class(bool(candidates), "-shown")
-        width = max((len(candidate.shown) for candidate in candidates), default=0)
+        width = max((cell_len(candidate.shown) for candidate in candidates), default=0)
         self.set_options(
             Option(
                 Content.assemble(
-                    (f"{candidate.shown:<{width}}", "$foreground"),
+                    (set_cell_size(candidate.shown, width), "$foreground"),
                     (f"  {candidate.detail}", "$foreground 55%"),
                 )
             )

@@ -88,7 +88,8 @@ class ConversationView(Vertical):
         opened = self.conversations.open(name)
         self.composer.load(self._client.draft(name))
         self.composer.placeholder = f"Message {self.title_of(name)}"
-        self.log_view.open(opened)
+        new_after = opened.reading.new_after
+        self.log_view.open(opened, new_after + 1 if new_after and opened.place.at_end else 0)
         self.query_one(Below).arrived = 0
         self.show_header()
         self.want_older()
@@ -193,6 +194,14 @@ class ConversationView(Vertical):
         if event.at_end:
             below.arrived = 0
         self.set_timer(READ_SECONDS, self.mark_read)
+
+    def left(self) -> None:
+        """The terminal lost the focus: what comes from now on is new since then."""
+        opened = self.conversations.opened(self.current)
+        conversation = self.conversations.get(self.current)
+        if opened is not None and conversation is not None and not conversation.unread:
+            opened.reading.new_after = opened.transcript.last_seq
+            self.log_view.reading_changed()
 
     def mark_read(self) -> None:
         """Tells the server what was in view of somebody who is looking."""

@@ -1,0 +1,257 @@
+"""Search, links, notifications, keys, themes, help: what is around the conversation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pychat.client.models import ConnectionState, Conversation, Status, User
+from pychat.tui.background import is_light
+from pychat.tui.keys import KEYS
+from pychat.tui.notifier import Notifications
+from pychat.tui.remembered import Remembered
+from pychat.tui.settings import Settings
+from pychat.tui.themes import ThemeError, load_theme
+from tests.tui import scenes
+from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
+from tests.tui.scripted import NOW, ScriptedClient
+
+
+async def test_search_goes_from_hit_to_hit_into_what_was_not_loaded() -> None:
+    client = ScriptedClient()
+    for number in range(400):
+        client.say("bob", "needle here" if number in (5, 200, 390) else f"hay {number}")
+    app = scenes.app(client)
+    client.cached_messages = lambda name, limit=500: client.log[name][-50:]  # type: ignore[method-assign, misc]
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("ctrl+f")
+        await write(pilot, "needle")
+        await pilot.press("enter")
+        await wait_text(pilot, "1 of 3", "needle here", "hay 391")
+        await pilot.press("enter")
+        await wait_text(pilot, "2 of 3", "needle here", "hay 201")
+        await pilot.press("up")
+        await wait_text(pilot, "3 of 3", "needle here", "hay 6")
+        await pilot.press("down")
+        await wait_text(pilot, "2 of 3", "hay 201")
+        await pilot.press("escape")
+        await wait_gone(pilot, "2 of 3")
+        assert app.focused is app.chat.view.composer
+
+
+async def test_links_are_chosen_and_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = scenes.app(scenes.world())
+    opened: list[str] = []
+    monkeypatch.setattr(app, "open_url", lambda url, **_: opened.append(url))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("ctrl+o")
+        await wait_text(pilot, "Enter opens, c copies", "https://example.org/drafts/42")
+        await pilot.press("c")
+        assert app.clipboard == "https://example.org/drafts/42"
+        await pilot.press("ctrl+o")
+        await wait_text(pilot, "Enter opens")
+        await pilot.press("enter")
+        assert opened == ["https://example.org/drafts/42"]
+
+
+async def test_the_switcher_finds_people_and_says_when_nobody_is_called_so() -> None:
+    client = scenes.world()
+    client.people = [User("ruben", "Rubén", False)]
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+k")
+        await write(pilot, "rbn")
+        await wait_text(pilot, "Rubén  ruben")
+        await pilot.press("ctrl+u")
+        await write(pilot, "nobody")
+        await wait_text(pilot, "Nobody is called nobody")
+        await pilot.press("ctrl+u")
+        await write(pilot, "ruben")
+        await wait_text(pilot, "Rubén")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.chat.current == "ruben")
+
+
+async def test_unread_conversations_come_first_and_one_key_goes_there() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "· 2 unread")
+        assert app.title == "(2) pychat"
+        await pilot.press("ctrl+g")
+        await wait_for(pilot, lambda: app.chat.current == "mina")
+        await wait_gone(pilot, "unread")
+        await wait_for(pilot, lambda: app.title == "pychat")
+
+
+async def test_narrow_terminals_show_one_pane_at_a_time() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(40, 20)) as pilot:
+        assert "Everyone" in screen_text(app)
+        await pilot.press("down", "enter")
+        await wait_text(pilot, "Bob Marsh  online", "Message Bob Marsh")
+        assert "Everyone" not in screen_text(app)
+        await pilot.press("escape")
+        await wait_text(pilot, "Everyone")
+        await pilot.press("ctrl+b")
+        await wait_text(pilot, "Message Bob Marsh")
+
+
+async def test_help_and_palette_come_from_the_key_table() -> None:
+    app = scenes.app(scenes.world(), keys={"search": "f4"})
+    async with app.run_test(size=(100, 60)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("f1")
+        await wait_text(pilot, *(key.does for key in KEYS), "/msg ID [TEXT]")
+        assert re.search(r"F4 +Search this conversation", screen_text(app))
+        await pilot.press("escape", "f4")
+        assert app.focused is app.chat.query_one("#search-query")
+        await pilot.press("escape", "ctrl+p")
+        await write(pilot, "links")
+        await wait_text(pilot, "Links: open or copy")
+        await pilot.press("enter")
+        await wait_text(pilot, "Enter opens, c copies")
+
+
+async def test_an_unknown_key_id_and_theme_are_named() -> None:
+    app = scenes.app(scenes.world(), theme="nosuch", keys={"serch": "f4"})
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        await wait_text(pilot, "no action 'serch'", "no theme 'nosuch'")
+
+
+async def test_offline_says_since_when_what_waits_and_when_it_tries() -> None:
+    client = scenes.world()
+    client.status = Status(ConnectionState.OFFLINE, NOW - 600, retry_at=NOW + 4, waiting=2)
+    app = scenes.app(client)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await wait_text(pilot, "offline since 14:20 · tries again in 4 s · 2 waiting")
+
+
+async def test_messages_notify_only_while_nobody_looks() -> None:
+    client = scenes.world()
+    app = scenes.app(client, muted=["tove"])
+    told: list[tuple[str, str]] = []
+    app.notifications.tell = lambda title, text: told.append((title, text))  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        client.say("bob", "seen", tell=True)
+        await pilot.pause(0.1)
+        app.app_focus = False
+        client.say("bob", "un\x1b]2;x\x07seen", tell=True)
+        client.say("#release", "news", sender="tove", tell=True)
+        client.say("tove", "muted", tell=True)
+        client.say("bob", "mine", own=True, tell=True)
+        await wait_for(pilot, lambda: len(told) >= 2)
+        assert told == [("Bob Marsh", "un]2;xseen"), ("Tove in #release", "news")]
+
+
+async def test_previews_can_be_off() -> None:
+    client = scenes.world()
+    app = scenes.app(client, previews=False)
+    told: list[tuple[str, str]] = []
+    app.notifications.tell = lambda title, text: told.append((title, text))  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.app_focus = False
+        client.say("bob", "secret", tell=True)
+        await wait_for(pilot, lambda: told)
+        assert told == [("pychat", "new message")]
+
+
+def test_notifications_are_sequences_and_come_one_at_a_time() -> None:
+    written: list[str] = []
+    now = [100.0]
+    notifications = Notifications(
+        ["bell", "osc9", "osc777"], written.append, lambda: now[0], environment={}
+    )
+    notifications.tell("Bob", "hi; there")
+    assert written == ["\a", "\x1b]9;Bob: hi; there\a", "\x1b]777;notify;Bob;hi; there\a"]
+    notifications.tell("Bob", "again")
+    assert len(written) == 3
+    now[0] += 3
+    notifications.tell("Bob", "later")
+    assert len(written) == 6
+
+
+def test_tmux_gets_them_wrapped() -> None:
+    written: list[str] = []
+    notifications = Notifications(
+        ["osc9"], written.append, lambda: 0.0, environment={"TMUX": "/tmp/x"}
+    )
+    notifications.tell("Bob", "hi")
+    assert written == ["\x1bPtmux;\x1b\x1b]9;Bob: hi\a\x1b\\"]
+
+
+async def test_what_came_while_away_stands_below_a_line() -> None:
+    client = scenes.world()
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.pause()
+        app.chat.view.left()
+        client.say("bob", "while you were away", tell=True)
+        await wait_text(pilot, "─ new", "while you were away")
+
+
+async def test_long_unread_opens_where_it_begins() -> None:
+    client = ScriptedClient()
+    for number in range(100):
+        client.say("bob", f"line {number}")
+    known = client.conversation("bob")
+    assert isinstance(known, Conversation)
+    known.read_seq, known.unread = 40, 60
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await wait_text(pilot, "─ new", "line 40", "↓")
+        assert "line 99" not in screen_text(app).split("Message")[0].splitlines()[-3]
+        assert known.read_seq < 100
+
+
+def test_muted_and_theme_are_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "state.json"
+    remembered = Remembered(path)
+    assert remembered.toggle_muted("bob")
+    remembered.theme = "nord"
+    again = Remembered(path, muted=["carol"])
+    assert again.muted == {"bob", "carol"}
+    assert again.theme == "nord"
+    assert not again.toggle_muted("bob")
+    path.write_text("{broken")
+    assert Remembered(path).muted == frozenset()
+
+
+def test_a_theme_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nprimary = "#336699"\ndark = false\nbackground = "#ffffff"\n')
+    theme = load_theme(path)
+    assert (theme.name, theme.dark) == ("mine", False)
+    path.write_text('name = "mine"\nprimary = "notacolour"\n')
+    with pytest.raises(ThemeError, match=r"mine\.toml"):
+        load_theme(path)
+    path.write_text('name = "mine"\n')
+    with pytest.raises(ThemeError, match="primary"):
+        load_theme(path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "light"),
+    [
+        (b"\x1b]11;rgb:ffff/ffff/ffff\x07\x1b[?62;c", True),
+        (b"\x1b]11;rgb:1e/1e/2e\x1b\\\x1b[?1;2c", False),
+        (b"\x1b]11;rgba:fdfd/f6f6/e3e3/ffff\x07", True),
+        (b"\x1b[?62;c", None),
+        (b"", None),
+    ],
+)
+def test_light_or_dark_is_read_from_the_terminals_answer(answer: bytes, light: bool | None) -> None:
+    assert is_light(answer) is light
+
+
+def test_settings_name_the_key_that_is_wrong() -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.notify"):
+        msgspec.convert({"notify": ["smoke"]}, Settings)
+    with pytest.raises(msgspec.ValidationError, match="them"):
+        msgspec.convert({"them": "dark"}, Settings)

@@ -1,0 +1,195 @@
+"""The composer: editing, completing, recalling, commands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from pychat.client.models import Delivery, User
+from pychat.tui.app import ChatApp
+from pychat.tui.commands import CommandError, parse, plain
+from tests.tui import scenes
+from tests.tui.driving import screen_text, wait_for, wait_text, write
+from tests.tui.scripted import ScriptedClient
+
+FAMILY = "👨\u200d👩\u200d👧\u200d👦"
+
+
+@asynccontextmanager
+async def with_bob(
+    client: ScriptedClient | None = None, **settings: object
+) -> AsyncIterator[tuple[ChatApp, Pilot[None]]]:
+    app = scenes.app(client or scenes.world(), **settings)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        app.chat.open("bob")
+        await pilot.pause()
+        yield app, pilot
+
+
+def sent(app: ChatApp) -> list[str]:
+    log = app.client.log["bob"]  # type: ignore[attr-defined] # scripted
+    return [message.text for message in log if message.own]
+
+
+async def test_enter_sends_and_other_keys_make_new_lines() -> None:
+    async with with_bob() as (app, pilot):
+        await write(pilot, "one")
+        await pilot.press("ctrl+j")
+        await write(pilot, "two")
+        await pilot.press("shift+enter")
+        await write(pilot, "three")
+        await pilot.press("enter")
+        assert sent(app)[-1] == "one\ntwo\nthree"
+        assert app.chat.view.composer.text == ""
+
+
+async def test_nothing_is_sent_of_nothing() -> None:
+    async with with_bob() as (app, pilot):
+        before = sent(app)
+        await pilot.press("space", "ctrl+j", "enter")
+        assert sent(app) == before
+
+
+async def test_keys_act_on_what_a_person_calls_a_character() -> None:
+    async with with_bob() as (app, pilot):
+        composer = app.chat.view.composer
+        for one in (FAMILY, "🇰🇷", "e\u0301", "한"):
+            composer.load(f"a{one}b")
+            await pilot.press("left", "backspace")
+            assert composer.text == "ab", one
+            composer.load(f"a{one}b")
+            await pilot.press("home", "right", "delete")
+            assert composer.text == "ab", one
+
+
+async def test_a_large_paste_is_quick_and_harmless() -> None:
+    async with with_bob() as (app, pilot):
+        composer = app.chat.view.composer
+        start = time.process_time()
+        composer.post_message(events.Paste("\x1b]2;x\x07word " * 10_000))
+        await wait_for(pilot, lambda: len(composer.text) > 50_000)
+        assert time.process_time() - start < 3
+        assert "\x1b" not in composer.text
+
+
+async def test_the_terminals_cursor_is_where_text_goes_in() -> None:
+    async with with_bob() as (app, pilot):
+        composer = app.chat.view.composer
+        await write(pilot, "ab")
+        await pilot.press("ctrl+j")
+        await pilot.pause()
+        assert app.cursor_position == composer.cursor_screen_offset
+        region = composer.content_region
+        assert app.cursor_position == (region.x, region.y + 1)
+        await pilot.resize_terminal(60, 30)
+        await pilot.pause()
+        region = composer.content_region
+        assert app.cursor_position == (region.x, region.y + 1)
+
+
+async def test_up_recalls_what_was_sent() -> None:
+    async with with_bob() as (app, pilot):
+        composer = app.chat.view.composer
+        await pilot.press("up")
+        assert composer.text == "Ship it when you are ready"
+        await pilot.press("up", "up")
+        assert composer.text.startswith("Two things")
+        await pilot.press("ctrl+end")
+        await pilot.press("down", "down", "down", "down", "down", "down", "down")
+        assert composer.text == ""
+
+
+async def test_commands_are_completed() -> None:
+    async with with_bob() as (app, pilot):
+        await write(pilot, "/")
+        await wait_text(pilot, "/msg ID [TEXT]", "/search", "Write to somebody")
+        await write(pilot, "se")
+        await pilot.press("tab")
+        assert app.chat.view.composer.text == "/search "
+        await pilot.press("ctrl+u")
+        await write(pilot, "/mu")
+        await pilot.press("enter")
+        assert app.chat.view.composer.text == "/mute "
+        await pilot.press("enter")
+        await wait_text(pilot, "Bob Marsh is muted")
+        assert "bob" in app.remembered.muted
+
+
+async def test_emoji_by_name() -> None:
+    async with with_bob() as (app, pilot):
+        composer = app.chat.view.composer
+        await write(pilot, "hi :tad")
+        await wait_text(pilot, ":tada:")
+        await pilot.press("enter")
+        assert composer.text == "hi 🎉"
+        await write(pilot, " :+1:")
+        await wait_for(pilot, lambda: composer.text == "hi 🎉 👍")
+        composer.load("")
+        await write(pilot, "at 10:30:15")
+        assert composer.text == "at 10:30:15"
+
+
+async def test_me_and_what_only_looks_like_a_command() -> None:
+    async with with_bob() as (app, pilot):
+        await write(pilot, "/me waves")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: sent(app)[-1] == "_waves_")
+        app.chat.view.composer.load("/usr/bin is a folder")
+        await pilot.press("enter")
+        assert sent(app)[-1] == "/usr/bin is a folder"
+        app.chat.view.composer.load("//me")
+        await pilot.press("enter")
+        assert sent(app)[-1] == "/me"
+        app.chat.view.composer.load("/nonsense")
+        await pilot.press("enter")
+        await wait_text(pilot, "There is no command /nonsense")
+        assert app.chat.view.composer.text == "/nonsense"
+
+
+async def test_msg_opens_a_conversation_and_says_it() -> None:
+    client = scenes.world()
+    client.people = [User("zoe", "Zoë", True)]
+    async with with_bob(client) as (app, pilot):
+        app.chat.view.composer.load("/msg zoe hello there")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.chat.current == "zoe")
+        await wait_text(pilot, "Zoë  online", "hello there")
+        assert client.log["zoe"][-1].text == "hello there"
+
+
+async def test_copy_takes_the_message_as_it_was_written() -> None:
+    async with with_bob() as (app, pilot):
+        app.chat.view.composer.load("/copy 3")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.clipboard.startswith("Two things:\n- the *second*"))
+
+
+async def test_failed_messages_are_sent_again() -> None:
+    client = scenes.world()
+    scenes.failing(client)
+    async with with_bob(client) as (_, pilot):
+        await wait_text(pilot, "too fast: try again in 4 s", "✗")
+        await pilot.press("ctrl+r")
+        await wait_for(pilot, lambda: client.log["bob"][-1].delivery is Delivery.SENDING)
+        await wait_for(pilot, lambda: "✗" not in screen_text(pilot.app))
+
+
+@pytest.mark.parametrize("text", ["hello", "/", "/usr/bin", "//help", "a /help", "/Help"])
+def test_messages_are_no_commands(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_commands_say_what_they_need() -> None:
+    command = parse("/msg bob hi")
+    assert command is not None
+    assert (command[0].name, command[1]) == ("msg", "bob hi")
+    with pytest.raises(CommandError, match=r"Write /msg ID \[TEXT\]"):
+        parse("/msg")
+    with pytest.raises(CommandError, match="no command /nope"):
+        parse("/nope")
+    assert plain("//x") == "/x"
