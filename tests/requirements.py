@@ -9,6 +9,13 @@ from typing import NoReturn
 import pytest
 
 
+def unavailable(reason: str) -> NoReturn:
+    """Fails where CI=true, skips on a developer's machine."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def require_program(*names: str) -> str:
     """The path of the first of these programs that is there."""
     for name in names:
@@ -16,10 +23,3 @@ def require_program(*names: str) -> str:
         if path:
             return path
     unavailable(f"needs {' or '.join(names)} on PATH")
-
-
-def unavailable(reason: str) -> NoReturn:
-    """Fails where CI=true, skips on a developer's machine."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
