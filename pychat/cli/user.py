@@ -131,13 +131,13 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def opened(address: str) -> AsyncIterator[Store]:
+async def opened(address: str, *, create: bool = True) -> AsyncIterator[Store]:
     """The store, not held against a running server. Raises StoreError."""
     from pychat.server.store import open_store
 
     if address.startswith("memory:"):
-        raise click.UsageError("memory: is gone with its server, there are no accounts to manage.")
-    store = open_store(address, exclusive=False)
+        raise click.UsageError("memory: is gone with its server, there is nothing to work on.")
+    store = open_store(address, exclusive=False, create=create)
     await store.open()
     try:
         yield store

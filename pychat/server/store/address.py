@@ -13,11 +13,14 @@ Durability = Literal["full", "normal"]
 FORMS = "sqlite:///path/to/chat.db, mongodb://host:27017/database or memory:"
 
 
-def open_store(url: str, *, exclusive: bool = True, durability: Durability = "full") -> Store:
+def open_store(
+    url: str, *, exclusive: bool = True, create: bool = True, durability: Durability = "full"
+) -> Store:
     """The store at this address; ``await store.open()`` opens it.
 
     ``exclusive``: a server's hold on it; a second one is refused. Without it, only accounts may
-    be changed (``pychat user`` beside a running server). ``durability``: ``full`` survives a lost
+    be changed (``pychat user`` beside a running server). ``create``: a store that is not there is
+    made. ``durability``: ``full`` survives a lost
     power, ``normal`` a killed process. Raises StoreError for an address that is none.
     """
     scheme, colon, rest = url.partition(":")
@@ -30,11 +33,11 @@ def open_store(url: str, *, exclusive: bool = True, durability: Durability = "fu
             path = _sqlite_path(url)
             from pychat.server.store.sqlite import SQLiteStore
 
-            return SQLiteStore(path, exclusive=exclusive, durability=durability)
+            return SQLiteStore(path, exclusive=exclusive, create=create, durability=durability)
         case "mongodb" | "mongodb+srv":
             from pychat.server.store.mongodb import MongoStore
 
-            return MongoStore(url, exclusive=exclusive)
+            return MongoStore(url, exclusive=exclusive, create=create)
     raise StoreError(f"not a store's address: {_without_password(url)} (write {FORMS})")
 
 

@@ -51,6 +51,12 @@ class Store(Protocol):
     async def check_ready(self) -> None:
         """Returns if the store answers, else raises StoreUnavailable."""
 
+    async def index(self) -> None:
+        """Makes all messages quick to find; a server does it by and by."""
+
+    async def check(self) -> list[str]:
+        """What is wrong with the stored data themselves, a line each. Reads everything."""
+
     # --- accounts ---
     async def create_account(
         self, id: str, alias: str, password_hash: str | None, created_at: int
@@ -138,6 +144,9 @@ class Store(Protocol):
 
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
         """The memberships after the moves, one a move, in that order."""
+
+    async def put_memberships(self, memberships: Sequence[Membership]) -> None:
+        """Exactly these, made or changed: what an import restores."""
 
     # --- messages ---
     async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:

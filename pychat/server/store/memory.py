@@ -71,6 +71,11 @@ class MemoryStore(MemoryAccounts):
 
     async def check_ready(self) -> None: ...
 
+    async def index(self) -> None: ...
+
+    async def check(self) -> list[str]:
+        return []
+
     # --- conversations ---
 
     def _account_created(self, key: int) -> None:
@@ -178,6 +183,11 @@ class MemoryStore(MemoryAccounts):
         )
         log.members[move.account] = moved
         return moved
+
+    async def put_memberships(self, memberships: Sequence[Membership]) -> None:
+        for membership in memberships:
+            self._logs[membership.conversation].members[membership.account] = membership
+            self._of_account.setdefault(membership.account, set()).add(membership.conversation)
 
     # --- messages ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
@@ -197,6 +198,19 @@ class MongoConversations(MongoPart):
             last=stored_message(last) if last and last_seq >= membership.first_seq else None,
             unread=unread,
         )
+
+    @change
+    async def put_memberships(self, memberships: Sequence[Membership]) -> None:
+        for membership in memberships:
+            conversation = await self._database["conversations"].find_one(
+                {"_id": membership.conversation}
+            )
+            assert conversation is not None
+            await self._database["memberships"].update_one(
+                {"_id": f"{membership.conversation}-{membership.account}"},
+                {"$set": {**msgspec.structs.asdict(membership), "kind": conversation["kind"]}},
+                upsert=True,
+            )
 
     @change
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:

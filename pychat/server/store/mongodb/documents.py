@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bson import Int64
-
 from pychat.server.store.mongodb.schema import Document, message_id
 from pychat.server.store.records import NewMessage, StoredMessage
 from pychat.server.store.terms import terms
@@ -29,17 +27,17 @@ def new_document(message: NewMessage, number: int, scope: list[str]) -> Document
         "conversation": message.conversation,
         "sender": message.sender,
         "client_id": message.client_id,
-        "sent_at": Int64(message.sent_at),
+        "sent_at": message.sent_at,
         "data": message.data,
         "removed": False,
-        "number": Int64(number),
+        "number": number,
         "terms": scope + sorted(terms(message.data)),
     }
 
 
 def place(document: Document, seq: int) -> Document:
     """The document at this seq of its conversation."""
-    key = Int64(message_id(document["conversation"], seq))
+    key = message_id(document["conversation"], seq)
     sender, client_id = document["sender"], document["client_id"]
     unique = f"m{key}" if client_id is None else unique_key(sender, client_id)
     return {"_id": key, "seq": seq, "unique": unique, **document}

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from bson import Int64
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -113,7 +112,7 @@ class MongoMessages(MongoPart):
             kept = documents[: failure["index"]]
             duplicate = await self._duplicate(documents[failure["index"]])
         answers = [
-            Appended(document["conversation"], document["seq"], int(document["sent_at"]))
+            Appended(document["conversation"], document["seq"], document["sent_at"])
             for document in kept
         ]
         for answer in answers:
@@ -131,7 +130,7 @@ class MongoMessages(MongoPart):
                     Appended(
                         existing["conversation"],
                         existing["seq"],
-                        int(existing["sent_at"]),
+                        existing["sent_at"],
                         duplicate=True,
                     )
                 ]
@@ -192,7 +191,7 @@ class MongoMessages(MongoPart):
     @change
     async def remove_message(self, conversation: int, seq: int) -> bool:
         removed = await self._database["messages"].update_one(
-            {"_id": Int64(message_id(conversation, seq))},
+            {"_id": message_id(conversation, seq)},
             {"$set": {"data": "", "removed": True, "terms": []}},
         )
         return removed.matched_count > 0
@@ -224,7 +223,7 @@ class MongoMessages(MongoPart):
         documents = self._database["messages"].find(
             {
                 "$and": [{"terms": {"$in": scope}}, *[_condition(term) for term in query.terms]],
-                "number": {"$lt": Int64(end)},
+                "number": {"$lt": end},
             }
         )
         found: list[Document] = []

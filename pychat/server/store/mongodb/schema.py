@@ -52,10 +52,12 @@ INDEXES: dict[str, list[IndexModel]] = {
 """Beside those by _id. Every query of the store is by one of them."""
 
 
-async def prepare(database: Database) -> None:
+async def prepare(database: Database, *, create: bool) -> None:
     """Makes what is missing. Raises StoreError for a database that is not ours or is newer."""
     meta = database["meta"]
     schema = await meta.find_one({"_id": "schema"})
+    if schema is None and not create:
+        raise StoreError(f"there is no pychat store in the database {database.name}")
     if schema is None:
         if await database.list_collection_names():
             raise StoreError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bson import CodecOptions, Int64
+from bson.codec_options import TypeDecoder, TypeRegistry
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -19,6 +21,15 @@ DEFAULT_DATABASE = "pychat"
 ANSWER_WITHIN_MS = 5_000
 
 
+class _PlainInt(TypeDecoder):
+    """The driver's class for large numbers would go no further than the next JSON encoder."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: Int64) -> int:
+        return int(value)
+
+
 class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
     """See ``base.Store`` for what each method promises.
 
@@ -26,10 +37,11 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
     again by itself. ``exclusive``: holds the database as a server does.
     """
 
-    def __init__(self, url: str, *, exclusive: bool = True) -> None:
+    def __init__(self, url: str, *, exclusive: bool = True, create: bool = True) -> None:
         super().__init__()
         self._url = url
         self._exclusive = exclusive
+        self._create = create
         self._client: AsyncMongoClient[Document] | None = None
         self._lease = None
         self.location = url.rpartition("@")[2].removeprefix("mongodb://")
@@ -42,11 +54,12 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
             )
             self._database = self._client.get_database(
                 parts["database"] or DEFAULT_DATABASE,
+                codec_options=CodecOptions(type_registry=TypeRegistry([_PlainInt()])),
                 write_concern=WriteConcern("majority", j=True),
             )
             hosts = ",".join(f"{host}:{port}" for host, port in parts["nodelist"])
             self.location = f"mongodb://{hosts}/{self._database.name}"
-            await prepare(self._database)
+            await prepare(self._database, create=self._create)
             if self._exclusive:
                 lease = Lease(self._database)
                 await lease.acquire()
@@ -64,6 +77,17 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         if self._client:
             await self._client.close()
             self._client = None
+
+    async def index(self) -> None: ...
+
+    @query
+    async def check(self) -> list[str]:
+        found = []
+        async for document in self._database["conversations"].find({"_id": {"$gt": 0}}):
+            last_seq = await self.last_seq(document["_id"])
+            if last_seq > document["last_seq"]:
+                found.append(f"conversation {document['_id']} has messages after its last_seq")
+        return found
 
     @query
     async def check_ready(self) -> None:

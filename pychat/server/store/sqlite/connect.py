@@ -18,12 +18,14 @@ READER_CACHE_KIB = 16_384
 CHECKPOINT_PAGES = 4_000
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, *, create: bool) -> None:
     """Makes a missing file, for its owner's eyes only. Raises StoreError if it cannot be, or
     become, a database of ours."""
+    if not create and not path.exists():
+        raise StoreError(f"no such file: {path.absolute()}")
     folder = path.parent
     if not folder.is_dir():
-        if not path.is_relative_to(user_data_path("pychat")):
+        if not path.is_relative_to(user_data_path("pychat", appauthor=False)):
             raise StoreError(f"no such folder: {folder.absolute()} (make it first)")
         try:
             folder.mkdir(parents=True, exist_ok=True)

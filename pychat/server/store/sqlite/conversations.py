@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.records import (
     Conversation,
@@ -170,6 +172,15 @@ class SQLiteConversations(SQLitePart):
             return after
 
         return await self._write(write) if moves else []
+
+    async def put_memberships(self, memberships: Sequence[Membership]) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                f"INSERT OR REPLACE INTO membership ({_MEMBERSHIP}) VALUES (?, ?, ?, ?, ?)",
+                [msgspec.structs.astuple(membership) for membership in memberships],
+            )
+
+        await self._write(write)
 
 
 def _summary(connection: sqlite3.Connection, key: int, account: int) -> ConversationSummary:

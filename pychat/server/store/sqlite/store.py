@@ -10,6 +10,7 @@ from pychat.server.store.address import Durability
 from pychat.server.store.base import StoreError
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
+from pychat.server.store.sqlite.check import problems
 from pychat.server.store.sqlite.connect import check_file, connect_writer, explain
 from pychat.server.store.sqlite.conversations import SQLiteConversations
 from pychat.server.store.sqlite.lock import ServerLock
@@ -28,11 +29,17 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
     """
 
     def __init__(
-        self, path: Path, *, exclusive: bool = True, durability: Durability = "full"
+        self,
+        path: Path,
+        *,
+        exclusive: bool = True,
+        create: bool = True,
+        durability: Durability = "full",
     ) -> None:
         super().__init__()
         self.location = str(path.absolute())
         self._path = path
+        self._create = create
         self._durability = durability
         self._lock = ServerLock(path) if exclusive else None
         self._connection: sqlite3.Connection | None = None
@@ -48,7 +55,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         )
 
     def _open(self) -> sqlite3.Connection:
-        check_file(self._path)
+        check_file(self._path, create=self._create)
         if self._lock:
             self._lock.acquire()
         connection = None
@@ -81,6 +88,9 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         self._connection = None
         if self._lock:
             self._lock.release()
+
+    async def check(self) -> list[str]:
+        return await self._read(problems)
 
     async def check_ready(self) -> None:
         await self._read(lambda connection: connection.execute("SELECT 1 FROM counter").fetchone())

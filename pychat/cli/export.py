@@ -1,0 +1,88 @@
+"""``pychat export``: a whole store as lines of JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from pychat.cli.options import Command
+from pychat.cli.user import opened, run, store_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pychat.server.store.transfer.lines import Total
+
+
+@click.command(cls=Command)
+@store_option
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+def export(store: str, file: Path) -> None:
+    """Write a whole store to FILE, for 'pychat import'; - is standard output.
+
+    Accounts, conversations and messages, as lines of JSON. Password hashes and logins are in it:
+    keep it as safe as the store. The server may be running.
+    """
+    run(_export(store, file))
+
+
+async def _export(address: str, file: Path) -> None:
+    from pychat.cli.progress import counting
+    from pychat.server.store.transfer.exporting import export_lines
+
+    with _output(file) as output, counting("Exporting") as advance:
+        async with opened(address, create=False) as store:
+            last = b""
+            async for line in export_lines(store):
+                output.write(line)
+                advance(1)
+                last = line
+    click.echo(f"Exported {describe(total_of(last))}.", err=True)
+
+
+def total_of(line: bytes) -> Total:
+    """The last line of an export."""
+    import msgspec
+
+    from pychat.server.store.transfer.lines import Total
+
+    return msgspec.json.decode(line, type=Total)
+
+
+def describe(total: Total) -> str:
+    """What an export has, for people."""
+    return (
+        f"{total.accounts:,} accounts, {total.conversations:,} conversations and"
+        f" {total.messages:,} messages"
+    )
+
+
+@contextmanager
+def _output(file: Path) -> Iterator[IO[bytes]]:
+    """Written beside and renamed when it is whole; for its owner's eyes only."""
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if file.exists():
+        raise click.ClickException(f"{file} is there already: choose another name")
+    part = file.with_name(file.name + ".part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {part}: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            yield output
+            output.flush()
+            os.fsync(output.fileno())
+        part.replace(file)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {part}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""``pychat import``: what ``pychat export`` wrote, into a store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+
+from pychat.cli.options import Command
+from pychat.cli.user import run, store_option
+
+
+@click.command("import", cls=Command)
+@store_option
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
+def import_(store: str, file: Path) -> None:
+    """Put what 'pychat export' wrote to FILE into an empty store; - is standard input.
+
+    Cut short, it goes on when it is started again. At the end the store is read again and
+    compared with FILE. The server must not be running.
+    """
+    run(_import(store, file))
+
+
+async def _import(address: str, file: Path) -> None:
+    from pychat.cli.export import describe, total_of
+    from pychat.cli.progress import bar, counting
+    from pychat.server.store import open_store
+    from pychat.server.store.transfer.exporting import export_lines
+    from pychat.server.store.transfer.importing import Importer
+    from pychat.server.store.transfer.lines import Total, decode_lines
+
+    if address.startswith("memory:"):
+        raise click.UsageError("memory: is gone with this command: import into another store.")
+    store = open_store(address)
+    await store.open()
+    try:
+        importer = Importer(store)
+        with _input(file) as source, bar("Importing", source.size) as advance:
+            for line in decode_lines(source.lines(advance)):
+                await importer.put(line)
+        assert isinstance(line, Total)  # or decode_lines had refused it
+        with counting("Indexing for search"):
+            await store.index()
+        with counting("Comparing") as advance:
+            last = b""
+            async for written in export_lines(store):
+                advance(1)
+                last = written
+        if total_of(last) != line:
+            raise click.ClickException(
+                f"{store.location} has {describe(total_of(last))}, the file"
+                f" {describe(line)}: the store was not empty, or something changed it meanwhile"
+            )
+    finally:
+        await store.close()
+    click.echo(f"Imported {describe(line)} into {store.location}; compared, all there.", err=True)
+
+
+class _Source:
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self.size = size
+
+    def lines(self, advance: Callable[[int], None]) -> Iterator[bytes]:
+        for line in self._file:
+            advance(len(line))
+            yield line
+
+
+@contextmanager
+def _input(file: Path) -> Iterator[_Source]:
+    if str(file) == "-":
+        yield _Source(sys.stdin.buffer, 0)
+        return
+    try:
+        with file.open("rb") as source:
+            yield _Source(source, file.stat().st_size)
+    except OSError as error:
+        raise click.ClickException(f"cannot read {file}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""Whole stores as lines of JSON: export, import, check."""

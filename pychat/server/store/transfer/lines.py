@@ -1,0 +1,153 @@
+"""A whole store as lines of JSON, the same from every kind of store, and back again.
+
+The lines name accounts by id, never by key, and have one order: what is imported and exported
+again is the same file. First ``pychat``, then the accounts, then each conversation with its
+messages and an ``end`` that counts them, last the ``total``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.server.store.base import StoreError
+
+VERSION = 1
+
+
+class Session(Struct, rename="camel"):
+    """A login; ``token_hash`` in hexadecimal."""
+
+    id: str
+    token_hash: str
+    device: str
+    since: int
+    last_seen_at: int
+    expires_at: int
+
+
+class Member(Struct, rename="camel"):
+    """Who reads a conversation, from where, and how far that one has come."""
+
+    id: str
+    first_seq: int
+    delivered_seq: int
+    read_seq: int
+
+
+class Header(Struct, tag="pychat", tag_field="type"):
+    """The first line."""
+
+    version: int = VERSION
+
+
+class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
+    """An account with what only its owner sees; the password as a hash."""
+
+    id: str
+    alias: str
+    password_hash: str | None
+    disabled: bool
+    created_at: int
+    last_seen_at: int | None
+    sessions: list[Session]
+    blocked: list[str]
+
+
+class ConversationLine(Struct, tag="conversation", tag_field="type", rename="camel"):
+    """``between``: the two ids of a pair. ``room_*`` only for rooms."""
+
+    kind: Literal["everyone", "room", "pair"]
+    members: list[Member]
+    between: list[str] = []
+    room_id: str = ""
+    room_name: str = ""
+    room_owner: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        match self.kind:
+            case "everyone":
+                return EVERYONE
+            case "room":
+                return ROOM_PREFIX + self.room_id
+        return " and ".join(self.between)
+
+
+class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
+    """A message of the conversation before it; ``client_id`` in hexadecimal."""
+
+    seq: int
+    sender: str
+    client_id: str | None
+    sent_at: int
+    data: str
+    removed: bool = False
+
+
+class End(Struct, tag="end", tag_field="type", rename="camel"):
+    """After a conversation's messages: how many, and the SHA-256 of their lines."""
+
+    messages: int
+    sha256: str
+
+
+class Total(Struct, tag="total", tag_field="type", rename="camel"):
+    """The last line: what the file has, and the SHA-256 of all lines before."""
+
+    accounts: int
+    conversations: int
+    messages: int
+    sha256: str
+
+
+Line = Header | AccountLine | ConversationLine | MessageLine | End | Total
+
+encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Line)
+
+
+def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
+    """The lines of an export, checked against their counts and checksums.
+
+    Raises StoreError, naming the line, for a file that is not one, was cut or was changed.
+    """
+    digest, conversation = hashlib.sha256(), hashlib.sha256()
+    total, end = Total(0, 0, 0, ""), End(0, "")
+    finished = False
+    for number, encoded in enumerate(lines, 1):
+        try:
+            line = _decoder.decode(encoded)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"line {number} is not one of an export: {error}") from None
+        if number == 1 and not (isinstance(line, Header) and line.version == VERSION):
+            raise StoreError(f"this is not an export that this pychat reads (version {VERSION})")
+        match line:
+            case Total():
+                total.sha256 = digest.hexdigest()
+                if line != total:
+                    raise StoreError(f"line {number}: the file was changed since its export")
+                finished = True
+            case AccountLine():
+                total.accounts += 1
+            case ConversationLine():
+                total.conversations += 1
+                conversation, end = hashlib.sha256(), End(0, "")
+            case MessageLine():
+                total.messages += 1
+                end.messages += 1
+                conversation.update(encoder.encode(line))
+            case End():
+                end.sha256 = conversation.hexdigest()
+                if line != end:
+                    raise StoreError(f"line {number}: the file was changed since its export")
+        digest.update(encoded)
+        yield line
+    if not finished:
+        raise StoreError("the file ends too early: its export was not finished")

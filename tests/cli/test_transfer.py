@@ -1,0 +1,100 @@
+"""``pychat export``, ``import`` and ``store check``."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pychat.server.store import open_store
+from tests.cli.invoke import Result, invoke, refusal
+from tests.server.store.test_transfer import fill
+
+COUNTS = "4 accounts, 4 conversations and 9 messages"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """A server's store with something of everything in it."""
+    address = f"sqlite:///{tmp_path}/chat.db"
+
+    async def make() -> None:
+        store = open_store(address)
+        await store.open()
+        await fill(store)
+        await store.close()
+
+    asyncio.run(make())
+    return address
+
+
+def test_to_a_file_and_back(store: str, tmp_path: Path) -> None:
+    file, again = tmp_path / "chat.jsonl", tmp_path / "again.jsonl"
+    assert invoke("export", "--store", store, file) == Result(0, "", f"Exported {COUNTS}.\n")
+    assert file.stat().st_mode & 0o077 == 0
+    copy = f"sqlite:///{tmp_path}/copy.db"
+    result = invoke("import", "--store", copy, file)
+    assert (result.status, result.stdout) == (0, "")
+    assert result.stderr.startswith(f"Imported {COUNTS} into ")
+    assert invoke("export", "--store", copy, again).status == 0
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_through_pipes(store: str, tmp_path: Path) -> None:
+    lines = invoke("export", "--store", store, "-").stdout
+    copy = f"sqlite:///{tmp_path}/copy.db"
+    assert invoke("import", "--store", copy, "-", input=lines).status == 0
+    assert invoke("export", "--store", copy, "-").stdout == lines
+
+
+def test_an_import_that_was_cut_short_goes_on(store: str, tmp_path: Path) -> None:
+    lines = invoke("export", "--store", store, "-").stdout
+    copy = f"sqlite:///{tmp_path}/copy.db"
+    line = refusal("import", "--store", copy, "-", input=lines[: len(lines) // 2])
+    assert "line" in line or "ends too early" in line
+    assert invoke("import", "--store", copy, "-", input=lines).status == 0
+
+
+def test_an_import_into_a_store_in_use_is_compared(store: str, tmp_path: Path) -> None:
+    lines = invoke("export", "--store", store, "-").stdout
+    copy = f"sqlite:///{tmp_path}/copy.db"
+
+    async def somebody_else() -> None:
+        other = open_store(copy)
+        await other.open()
+        await other.create_account("zoe", "", None, 1)
+        await other.close()
+
+    asyncio.run(somebody_else())
+    line = refusal("import", "--store", copy, "-", input=lines)
+    assert "5 accounts" in line
+    assert "was not empty" in line
+
+
+def test_what_cannot_be(store: str, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("precious")
+    assert "is there already" in refusal("export", "--store", store, tmp_path / "there")
+    assert "cannot write" in refusal("export", "--store", store, tmp_path / "no" / "folder")
+    missing = f"sqlite:///{tmp_path}/missing.db"
+    assert "no such file" in refusal("export", "--store", missing, "-")
+    assert "no such file" in refusal("store", "check", "--store", missing)
+    assert not (tmp_path / "missing.db").exists()
+    assert "not one of an export" in refusal("import", "--store", missing, tmp_path / "there")
+    refusal("import", "--store", "memory:", tmp_path / "there", status=2)
+    assert (tmp_path / "there").read_text() == "precious"
+
+
+def test_check(store: str, tmp_path: Path) -> None:
+    result = invoke("store", "check", "--store", store)
+    assert (result.status, result.stdout) == (0, "")
+    assert result.stderr.endswith("9 messages, all right.\n")
+
+
+def test_check_finds_damage(store: str, tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    content = bytearray(path.read_bytes())
+    for page in range(8, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
+    path.write_bytes(content)
+    result = invoke("store", "check", "--store", store)
+    assert result.status == 1
+    assert "Error: " in result.stderr

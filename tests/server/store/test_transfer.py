@@ -1,0 +1,154 @@
+"""Export, import and check, between stores of every kind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from pychat.server.store import Store, StoreError, open_store
+from pychat.server.store.records import CursorMove, LoginSession
+from pychat.server.store.transfer.checking import check
+from pychat.server.store.transfer.exporting import export_lines
+from pychat.server.store.transfer.importing import Importer
+from pychat.server.store.transfer.lines import decode_lines
+from tests.server.store.conftest import Populated
+
+
+async def fill(store: Store) -> None:
+    """Something of everything that a store keeps."""
+    chat = Populated(store)
+    everyone = await store.everyone()
+    alice, bob, pair = await chat.pair("Alice", "bob")
+    await chat.say(everyone, alice, "to all")
+    carol = await chat.account("carol", "Carol C.")
+    await store.update_account(carol.key, disabled=True, last_seen_at=77)
+    await store.create_account("dave", "", None, 5)
+    await store.block(alice.key, carol.key)
+    await store.add_session(
+        LoginSession("s1", alice.key, b"\1" * 32, "Firefox", 1, 2, 4_000_000_000_000)
+    )
+    await chat.say(pair, alice, "한국어 \0 <b>", "two", "three")
+    await store.append([chat.message(pair, bob, "without a client id")])
+    await store.remove_message(pair.key, 2)
+    await store.move_cursors(
+        [CursorMove(pair.key, bob.key, 3, 1), CursorMove(everyone.key, alice.key, 1)]
+    )
+    await chat.say(await store.open_pair(alice.key, alice.key), alice, "note to self")
+    gone = await store.create_room("gone", "Gone", alice.key)
+    await chat.say(gone.conversation, alice, "forgotten")
+    await store.delete_room(gone.conversation)
+    room = await store.create_room("Lounge", "The lounge", bob.key)
+    await chat.say(room.conversation, bob, "hello", "lounge")
+    await store.join_room(room.conversation, carol.key)
+    await chat.say(room.conversation, bob, "welcome")
+
+
+async def exported(store: Store) -> list[bytes]:
+    return [line async for line in export_lines(store)]
+
+
+async def imported(store: Store, lines: list[bytes]) -> None:
+    importer = Importer(store)
+    for line in decode_lines(lines):
+        await importer.put(line)
+
+
+async def problems(store: Store) -> list[str]:
+    return [problem async for problem in check(store) if problem]
+
+
+@pytest.fixture
+async def lines(tmp_path: Path) -> list[bytes]:
+    store = open_store(f"sqlite:///{tmp_path}/source.db")
+    await store.open()
+    await fill(store)
+    found = await exported(store)
+    await store.close()
+    return found
+
+
+@pytest.fixture
+async def target(tmp_path: Path) -> AsyncIterator[Store]:
+    store = open_store(f"sqlite:///{tmp_path}/target.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_what_is_imported_exports_as_the_same_file(store: Store, lines: list[bytes]) -> None:
+    await imported(store, lines)
+    assert await exported(store) == lines
+    assert await problems(store) == []
+
+
+async def test_every_kind_of_store_exports_the_same(store: Store) -> None:
+    await fill(store)
+    first = await exported(store)
+    assert len([line for line in first if b'"type":"message"' in line]) == 9
+    assert await problems(store) == []
+    memory = open_store("memory:")
+    await imported(memory, first)
+    assert await exported(memory) == first
+
+
+async def test_an_import_cut_anywhere_goes_on(target: Store, lines: list[bytes]) -> None:
+    for count in range(0, len(lines), 3):
+        with pytest.raises(StoreError, match="ends too early"):
+            await imported(target, lines[:count])
+    await imported(target, lines)
+    await imported(target, lines)
+    assert await exported(target) == lines
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (b'"data":"two"', b'"data":"2"', None),  # removed: not in the file
+        (b"without a client id", b"with a client id", "was changed"),
+        (b'"alias":"bob"', b'"alias":"Bob"', "was changed"),
+        (b'"type":"account"', b'"type":"acount"', "line 2 is not one of an export"),
+        (b'"version":1', b'"version":9', "not an export that this pychat reads"),
+        (b'{"type":"pychat"', b'{"typ":"pychat"', "line 1 is not one of an export"),
+    ],
+)
+def test_a_changed_file_is_refused(
+    lines: list[bytes], old: bytes, new: bytes, complaint: str | None
+) -> None:
+    changed = b"".join(lines).replace(old, new, 1).splitlines(keepends=True)
+    if complaint is None:
+        assert list(decode_lines(changed))
+        return
+    with pytest.raises(StoreError, match=complaint):
+        list(decode_lines(changed))
+
+
+async def test_a_store_with_something_else_is_left_alone(target: Store, lines: list[bytes]) -> None:
+    other = await target.create_account("alice", "", None, 1)
+    with pytest.raises(StoreError, match="has another account alice"):
+        await imported(target, lines)
+    assert await target.account("alice") == other
+
+
+async def test_a_check_finds_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    store = open_store(f"sqlite:///{path}")
+    await store.open()
+    chat = Populated(store)
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, *(str(uuid4()) for _ in range(5)))
+    await store.move_cursors([CursorMove(pair.key, alice.key, 99)])
+    assert await problems(store) == [
+        "alice and bob: the cursors of alice are beyond the last message"
+    ]
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM message WHERE seq = 3")
+    connection.commit()
+    connection.close()
+    found = await problems(store)
+    assert "alice and bob: after seq 2 comes 4" in found
+    assert "1 entries of the log have no message" in found
+    await store.close()
