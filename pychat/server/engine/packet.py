@@ -183,6 +183,8 @@ _PACKET = re.compile(
 
 def read_packet(text: str) -> SocketPacket:
     """An Engine.IO message, its ``4`` included, as a Socket.IO packet. Raises MalformedPacket."""
+    if text.startswith("42["):
+        return SocketPacket(EVENT, 0, "/", "", None, text[2:])
     match = _PACKET.fullmatch(text)
     if match is None:
         raise MalformedPacket("not a Socket.IO packet")

@@ -15,28 +15,36 @@ class Tasks:
     """Runs coroutines, each from its start up to its first wait at once where Python can."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None] | None] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         """In the order of the calls; it may be done already when this returns."""
-        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        # With a name of its own, a task does without one made up for it.
         if sys.version_info >= (3, 12):
-            task = asyncio.Task(coroutine, loop=loop, eager_start=True)
+            task = asyncio.Task(
+                self._run(coroutine), loop=self._loop, name="event", eager_start=True
+            )
+            if task.done():
+                return task
         else:
-            task = loop.create_task(coroutine)
-        if task.done():
-            self._finished(task)
-        else:
-            self._running.add(task)
-            task.add_done_callback(self._finished)
+            task = asyncio.Task(self._run(coroutine), loop=self._loop, name="event")
+        self._running.add(task)
         return task
 
     async def done(self) -> None:
         """Waits for those that run now."""
-        if self._running:
-            await asyncio.wait(self._running)
+        running = [task for task in self._running if task is not None]
+        if running:
+            await asyncio.wait(running)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("an event's handler failed", exc_info=error)
+    async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        # Not a done callback: that would be one more turn of the loop for every event.
+        try:
+            await coroutine
+        except Exception:
+            logger.exception("an event's handler failed")
+        finally:
+            self._running.discard(asyncio.current_task())
