@@ -1,6 +1,6 @@
 """The SQLite store: its file, who may open it, what survives, what is said when it cannot be."""
 
-# ruff: noqa: ASYNC240 - a test may wait for the disk
+# ruff: noqa: ASYNC240, ASYNC110 - a test may wait for the disk, and idle work tells nobody
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from pychat.server.store import Store, StoreError, StoreUnavailable, open_store
+from pychat.server.store.sqlite import client_ids
 from tests.server.store.conftest import Populated
 
 
@@ -67,6 +69,50 @@ async def test_everything_is_there_after_a_restart(path: Path) -> None:
     found, _ = await store.search(alice.key, "t", conversation=None, cursor=None, limit=9)
     assert [m.data for m in found] == ["three", "two"]
     await store.close()
+
+
+async def test_a_client_id_stays_taken(path: Path) -> None:
+    store = await reopened(path)
+    chat = Populated(store)
+    alice, _, pair = await chat.pair()
+    batch = [chat.message(pair, alice, str(n), uuid4().bytes) for n in range(3)]
+    await store.append(batch)
+    await store.close()
+
+    store = await reopened(path)
+    expected = [(1, True), (2, True), (3, True)]
+    assert [(a.seq, a.duplicate) for a in await store.append(batch)] == expected
+    connection = sqlite3.connect(path)
+    async with asyncio.timeout(30):
+        # In idle time they are written to their table.
+        while connection.execute("SELECT count(*) FROM client_id").fetchone() != (3,):
+            await asyncio.sleep(0.02)
+    connection.close()
+    assert [(a.seq, a.duplicate) for a in await store.append(batch)] == expected
+    await store.close()
+
+
+async def test_client_ids_of_a_busy_server_are_written_at_once(
+    chat: Populated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_ids, "MAX_UNSETTLED", 10)
+    monkeypatch.setattr(client_ids, "SETTLE_AT_ONCE", 200)
+    alice, _, pair = await chat.pair()
+    batch = [chat.message(pair, alice, str(n), uuid4().bytes) for n in range(150)]
+    first = await chat.store.append(batch)
+    again = await chat.store.append(batch)
+    assert [a.seq for a in again] == [a.seq for a in first]
+    assert all(a.duplicate for a in again)
+
+
+async def test_a_failed_write_leaves_no_client_id_taken(chat: Populated) -> None:
+    alice, _, pair = await chat.pair()
+    message = chat.message(pair, alice, "kept", uuid4().bytes)
+    wrong = chat.message(pair, alice, "\ud800", uuid4().bytes)  # nothing that SQLite can keep
+    with pytest.raises(UnicodeEncodeError):
+        await chat.store.append([message, wrong])
+    (answer,) = await chat.store.append([message])
+    assert (answer.seq, answer.duplicate) == (1, False)
 
 
 async def test_the_file_is_readable_for_its_owner_only(chat: Populated, path: Path) -> None:

@@ -1,0 +1,46 @@
+"""A process that appends without end and says what was kept: tests kill it.
+
+Usage: python -m tests.server.store.appending ADDRESS. Each line it writes is one message that was
+kept: conversation, seq, client id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from itertools import pairwise
+from uuid import uuid4
+
+from pychat.server.store import open_store
+from pychat.server.store.records import NewMessage
+
+ACCOUNTS = 6
+
+
+async def main(address: str) -> None:
+    store = open_store(address)
+    await store.open()
+    keys = []
+    for n in range(ACCOUNTS):
+        account = await store.account(f"user{n}") or await store.create_account(
+            f"user{n}", "", None, 1
+        )
+        keys.append(account.key)
+    pairs = [(a, (await store.open_pair(a, b)).key) for a, b in pairwise(keys)]
+    sizes = (1, 3, 40, 7)
+    n = 0
+    while True:
+        batch = [
+            NewMessage(pairs[i % len(pairs)][1], pairs[i % len(pairs)][0], uuid4().bytes, n, f"{n}")
+            for i in range(sizes[n % len(sizes)])
+        ]
+        # Some are sent again, as clients do that had no answer.
+        answers = await store.append([*batch, batch[0]])
+        for message, answer in zip(batch, answers, strict=False):
+            assert message.client_id is not None
+            print(answer.conversation, answer.seq, message.client_id.hex())
+        sys.stdout.flush()
+        n += 1
+
+
+asyncio.run(main(sys.argv[1]))

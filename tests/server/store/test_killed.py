@@ -1,0 +1,96 @@
+"""What was answered is kept, whenever the process is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from pychat.server.store import open_store
+from pychat.server.store.sqlite import SQLiteStore
+from pychat.server.store.transfer.checking import check
+from tests.server.store import ferretdb
+
+Answered = dict[bytes, tuple[int, int]]
+
+
+async def append_until_killed(address: str, answered: Answered) -> None:
+    """Kills it at a random moment after its first answers."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.server.store.appending",
+        address,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    lines = random.randint(1, 300)
+    while line := await process.stdout.readline():
+        if not line.endswith(b"\n"):
+            break
+        conversation, seq, client_id = line.decode().split()
+        answered[bytes.fromhex(client_id)] = (int(conversation), int(seq))
+        lines -= 1
+        if lines == 0:
+            process.send_signal(signal.SIGKILL)
+    assert await process.wait() == -signal.SIGKILL
+
+
+async def compare(address: str, answered: Answered) -> dict[str, int]:
+    """Opens what is left and counts."""
+    store = open_store(address)
+    await store.open()
+    assert [problem async for problem in check(store) if problem] == []
+    stored: dict[bytes, tuple[int, int]] = {}
+    doubled = 0
+    for conversation in {conversation for conversation, _ in answered.values()}:
+        after, more = 0, True
+        while more:
+            page, more = await store.history(
+                conversation, first_seq=1, before=None, after=after, limit=1000
+            )
+            for message in page:
+                after = message.seq
+                assert message.client_id is not None
+                doubled += message.client_id in stored
+                stored[message.client_id] = (conversation, message.seq)
+    if isinstance(store, SQLiteStore):
+        await store.index()
+    await store.close()
+    lost = [key for key, place in answered.items() if stored.get(key) != place]
+    return {
+        "answered": len(answered),
+        "stored": len(stored),
+        "lost": len(lost),
+        "doubled": doubled,
+    }
+
+
+async def killed(address: str, rounds: int, capsys: pytest.CaptureFixture[str]) -> None:
+    answered: Answered = {}
+    for _ in range(rounds):
+        await append_until_killed(address, answered)
+    counts = await compare(address, answered)
+    with capsys.disabled():
+        print(f"\n{rounds} rounds of kill -9: {counts}")
+    assert counts["answered"] >= rounds
+    assert (counts["lost"], counts["doubled"]) == (0, 0)
+
+
+async def test_sqlite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await killed(f"sqlite:///{tmp_path}/chat.db", 2, capsys)
+
+
+@pytest.mark.e2e
+async def test_sqlite_often(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await killed(f"sqlite:///{tmp_path}/chat.db", 20, capsys)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(ferretdb.BUILD_SECONDS)
+async def test_mongodb(mongodb: ferretdb.Server, capsys: pytest.CaptureFixture[str]) -> None:
+    await killed(f"{mongodb.url}killed", 3, capsys)
