@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, logged_in, run
+from pychat.cli.login import Login, run
 from pychat.cli.options import Command, login_options, option
 
 if TYPE_CHECKING:
+    from pychat.client import ChatClient
     from pychat.tui.settings import Settings
 
 
@@ -34,19 +35,21 @@ def connect(login: Login, name: str | None, plain: bool) -> None:
     password is not.
     """
     if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        run(talk_in_lines(login, name))
+        talk_in_lines(login, name)
     else:
         open_screen(login, name)
 
 
-async def talk_in_lines(login: Login, name: str | None) -> None:
+def talk_in_lines(login: Login, name: str | None) -> None:
     from pychat.cli.plain import PlainChat, standard_input
 
-    async with logged_in(login) as client:
+    async def talk(client: ChatClient) -> None:
         chat = PlainChat(client, name)
         await chat.run(standard_input())
-    if chat.refused:
-        raise click.ClickException(f"{chat.refused} of the lines could not be sent")
+        if chat.refused:
+            raise click.ClickException(f"{chat.refused} of the lines could not be sent")
+
+    run(login, talk)
 
 
 def open_screen(login: Login, name: str | None) -> None:

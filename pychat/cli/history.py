@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, logged_in, run
+from pychat.cli.login import Login, run
 from pychat.cli.options import Command, login_options, option
 
 if TYPE_CHECKING:
@@ -35,13 +35,11 @@ def history(login: Login, name: str, limit: int, as_lines: bool) -> None:
     """Show what was said in a conversation, oldest first."""
     from pychat.cli.messages import as_json, as_text
 
-    async def print_history() -> None:
-        async with logged_in(login) as client:
-            messages = await newest(client, name, limit)
-        for message in messages:
+    async def print_history(client: ChatClient) -> None:
+        for message in await newest(client, name, limit):
             click.echo(as_json(message) if as_lines else as_text(message))
 
-    run(print_history())
+    run(login, print_history)
 
 
 async def newest(client: ChatClient, name: str, limit: int) -> list[Message]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from pychat.cli.login import Login, logged_in, run
+from pychat.cli.login import Login, run
 from pychat.cli.options import Command, login_options
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
 
 
 @click.command(cls=Command)
@@ -19,9 +24,8 @@ def listen(login: Login) -> None:
     """
     from pychat.cli.messages import as_json
 
-    async def print_messages() -> None:
-        async with logged_in(login) as client:
-            async for message in client.messages():
-                click.echo(as_json(message))
+    async def print_messages(client: ChatClient) -> None:
+        async for message in client.messages():
+            click.echo(as_json(message))
 
-    run(print_messages())
+    run(login, print_messages)

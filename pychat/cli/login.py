@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -21,49 +20,41 @@ class Login(NamedTuple):
     password: str | None
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs a client's command; what the client raises is the command's one line of failure."""
-    from pychat.client.errors import ChatClientError
+def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
+    """Runs the command with a client that is connected, and closes it.
+
+    What the client raises is the command's one line of failure: ClickException.
+    """
+    from pychat.cli.password import WAYS, can_ask
+    from pychat.cli.tokens import kept_token
+    from pychat.client.address import normalized_address
+    from pychat.client.errors import ChatClientError, LoginRefused
 
     try:
-        asyncio.run(main)
+        token = kept_token(normalized_address(login.server), login.user)
+        password = login.password
+        if token is None and password is None:
+            # Open accounts need none, so a script is not stopped before the server has said so.
+            password = _ask(login) if can_ask() else ""
+        try:
+            return asyncio.run(_run(login, token, password, command))
+        except LoginRefused as refusal:
+            if login.password is not None or (token is None and can_ask()):
+                raise
+            if not can_ask():
+                why = "needs a password" if token is None else f"must log in again ({refusal})"
+                raise click.ClickException(f"{login.user} {why}: {WAYS}") from None
+        return asyncio.run(_run(login, None, _ask(login), command))
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
 
 
-@asynccontextmanager
-async def logged_in(login: Login) -> AsyncIterator[ChatClient]:
-    """A client that is connected. Raises ChatClientError, or ClickException without a password."""
-    client = await _connected(login)
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-async def _connected(login: Login) -> ChatClient:
-    from pychat.cli.password import WAYS, can_ask
-    from pychat.cli.tokens import kept_token
-    from pychat.client.address import normalized_address
-    from pychat.client.errors import LoginRefused
-
-    token = kept_token(normalized_address(login.server), login.user)
-    password = login.password
-    if token is None and password is None:
-        # Open accounts need none, so a script is not stopped before the server has said so.
-        password = _ask(login) if can_ask() else ""
-    try:
-        return await _attempt(login, token, password)
-    except LoginRefused as refusal:
-        if login.password is not None or (token is None and can_ask()):
-            raise
-        if not can_ask():
-            why = "needs a password" if token is None else f"must log in again ({refusal})"
-            raise click.ClickException(f"{login.user} {why}: {WAYS}") from None
-    return await _attempt(login, None, _ask(login))
-
-
-async def _attempt(login: Login, token: str | None, password: str | None) -> ChatClient:
+async def _run(
+    login: Login,
+    token: str | None,
+    password: str | None,
+    command: Callable[[ChatClient], Awaitable[None]],
+) -> None:
     from pychat.cli.tokens import keep_token
     from pychat.client import ChatClient
 
@@ -73,11 +64,12 @@ async def _attempt(login: Login, token: str | None, password: str | None) -> Cha
     client = ChatClient(
         login.server, user=login.user, password=password, token=token, on_token=on_token
     )
-    await client.connect()
-    return client
+    async with client:
+        await command(client)
 
 
 def _ask(login: Login) -> str:
+    """Not while the event loop runs: it would keep Ctrl+C from the prompt."""
     from pychat.cli.password import ask_password
 
     return ask_password(f"Password of {login.user} (claims the id if it is new)")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, logged_in, run
+from pychat.cli.login import Login, run
 from pychat.cli.options import Command, login_options, option
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
 
 
 @click.command(cls=Command)
@@ -29,11 +33,10 @@ def send(login: Login, to: str, text: str) -> None:
     if not text:
         raise click.UsageError("The message is empty.")
 
-    async def deliver() -> None:
-        async with logged_in(login) as client:
-            await client.send(to, text)
+    async def deliver(client: ChatClient) -> None:
+        await client.send(to, text)
 
-    run(deliver())
+    run(login, deliver)
 
 
 def _standard_input() -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, logged_in, run
+from pychat.cli.login import Login, run
 from pychat.cli.options import Command, login_options, option
 
 if TYPE_CHECKING:
+    from pychat.client import ChatClient
     from pychat.client.models import User
 
 
@@ -32,9 +33,8 @@ def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
     else lines of id, alias and online or offline with tabs between.
     """
 
-    async def print_users() -> None:
-        async with logged_in(login) as client:
-            found = await client.users(query, limit)
+    async def print_users(client: ChatClient) -> None:
+        found = await client.users(query, limit)
         if as_lines:
             print_json(found)
         elif sys.stdout.isatty():
@@ -42,7 +42,7 @@ def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
         else:
             print_lines(found)
 
-    run(print_users())
+    run(login, print_users)
 
 
 def print_json(users: list[User]) -> None:
