@@ -118,7 +118,7 @@ async def test_a_flood_of_passwords_keeps_nobody_else_waiting(tell: Tell) -> Non
         await victim.login("victim")
         waited = asyncio.get_running_loop().time() - started
         left = sum(not task.done() for task in flood)
-        assert left > 50, "the flood was over before the victim logged in"
+        assert left > 10, "the flood was over before the victim logged in"
         await asyncio.gather(*flood)
         tell("logins that all must be hashed", len(flood), f"another's login took {waited:.2f} s")
 

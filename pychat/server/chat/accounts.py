@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from typing import Literal
@@ -9,12 +10,13 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pychat.protocol import Code, Login, ProtocolError, canonical_id
+from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.passwords import Passwords, Turns
 from pychat.server.household import household
+from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store
 from pychat.server.store.records import Account, LoginSession
 
@@ -58,7 +60,7 @@ class Accounts:
     async def enter(self, login: Login, *, address: str, device: str, wants_token: bool) -> Entered:
         """Raises ProtocolError 401, 403 or 429."""
         if self.mode == "open":
-            account = await self._open(login)
+            account = await self._open(login, address)
             entered = Entered(account)
         elif login.token:
             entered = await self._by_token(login)
@@ -75,11 +77,15 @@ class Accounts:
             entered.account = replace(entered.account, alias=alias)
         return entered
 
-    async def _open(self, login: Login) -> Account:
+    async def _open(self, login: Login, address: str) -> Account:
         account = await self._store.account(login.id)
-        return account or await self._create(login, None)
+        return account or await self._create(login, None, address)
 
-    async def _create(self, login: Login, password_hash: str | None) -> Account:
+    async def _create(self, login: Login, password_hash: str | None, address: str) -> Account:
+        self._limiter.login(address, "claims")
+        # In a thread: the first one beyond ASCII reads a table.
+        if await asyncio.to_thread(lookalike_form, login.id) == canonical_id(EVERYONE):
+            raise _taken()
         try:
             return await self._store.create_account(
                 login.id, login.alias.strip() or login.id, password_hash, now()
@@ -88,7 +94,7 @@ class Accounts:
             # Somebody else was as quick: from here on it is theirs.
             account = await self._store.account(login.id)
             if account is None or self.mode != "open":
-                raise ProtocolError(Code.UNAUTHORIZED, "this id is taken", field="id") from None
+                raise _taken() from None
             return account
 
     async def _by_password(self, login: Login, address: str) -> Account:
@@ -99,7 +105,8 @@ class Accounts:
         account = await self._store.account(login.id)
         if account is None:
             if self.mode == "claim":
-                return await self._create(login, await self._passwords.hash(login.password))
+                password_hash = await self._passwords.hash(login.password)
+                return await self._create(login, password_hash, address)
             await self._passwords.verify_nobody(login.password)
         elif account.password_hash is None:
             if self.mode == "claim":
@@ -156,6 +163,12 @@ class Accounts:
         await self._changes.revoke_sessions(account.key, oldest)
         await self._store.add_session(session)
         return Entered(account, token, session, oldest)
+
+
+def _taken() -> ProtocolError:
+    return ProtocolError(
+        Code.UNAUTHORIZED, "is taken, or looks like one that is: choose another", field="id"
+    )
 
 
 def token_hash(token: str) -> bytes:

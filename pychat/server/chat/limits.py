@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
 from pychat.server.chat.directory import User
+from pychat.server.chat.session import Session
 from pychat.server.household import household
 
 MAX_ENTRIES = 20_000
@@ -36,12 +37,19 @@ class Limits(Struct, frozen=True):
     """With a password, by address."""
     resumptions: Rate = Rate(50, 1000)
     """With a token, by address."""
+    claims: Rate = Rate(0.2, 200)
+    """New ids, by address."""
+    text: Rate = Rate(256 * 1024, 1024 * 1024)
+    """Characters of messages."""
+    conversations: Rate = Rate(0.5, 100)
+    """New one-to-one conversations."""
     packets: Rate = Rate(500, 1000)
     """By connection, whatever is in them, one more for each 512 bytes: read later, not refused."""
     handshakes: Rate = Rate(20, 512)
     """By address."""
     connections_per_address: int = 256
     connections_per_user: int = 32
+    rooms: int = 2000
     rooms_per_user: int = 100
     wrong_passwords: int = 5
     """By id and address; each one more doubles the wait."""
@@ -58,16 +66,17 @@ class TokenBucket:
         self.tokens = rate.burst
         self.at = time.monotonic()
 
-    def take(self, rate: Rate) -> float:
-        """0 if one more may pass, else the seconds until it may."""
+    def take(self, rate: Rate, amount: float = 1.0) -> float:
+        """0 if as much more may pass, else the seconds until it may."""
         now = time.monotonic()
         tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_second)
         self.at = now
-        if tokens >= 1:
-            self.tokens = tokens - 1
+        # What is larger than the burst passes when the bucket is full.
+        if tokens >= min(amount, rate.burst):
+            self.tokens = tokens - amount
             return 0.0
         self.tokens = tokens
-        return (1 - tokens) / rate.per_second
+        return (min(amount, rate.burst) - tokens) / rate.per_second
 
     def full(self, rate: Rate) -> bool:
         passed = time.monotonic() - self.at
@@ -79,7 +88,11 @@ class Limiter:
 
     def __init__(self, limits: Limits | None) -> None:
         self.limits = limits
-        self._addresses: dict[str, dict[str, TokenBucket]] = {"logins": {}, "resumptions": {}}
+        self._addresses: dict[str, dict[str, TokenBucket]] = {
+            "logins": {},
+            "resumptions": {},
+            "claims": {},
+        }
         self._failures: dict[Hashable, _Failures] = {}
         self._rates: dict[str, Rate] = (
             {}
@@ -91,8 +104,8 @@ class Limiter:
             }
         )
 
-    def take(self, user: User, kind: str) -> None:
-        """One more of a user's messages, queries … Raises ProtocolError 429."""
+    def take(self, user: User, kind: str, amount: float = 1.0) -> None:
+        """So much more of a user's messages, queries … Raises ProtocolError 429."""
         rate = self._rates.get(kind)
         if rate is None:
             return
@@ -101,12 +114,22 @@ class Limiter:
         bucket = user.buckets.get(kind)
         if bucket is None:
             bucket = user.buckets[kind] = TokenBucket(rate)
-        wait = bucket.take(rate)
+        wait = bucket.take(rate, amount)
         if wait:
             raise _too_fast(wait)
 
-    def login(self, address: str, kind: Literal["logins", "resumptions"]) -> None:
-        """One more login from there. Raises ProtocolError 429."""
+    def connection(self, user: User, session: Session) -> None:
+        """One more connection of a user. Raises ProtocolError 429."""
+        if self.limits is None or session in user.sessions:
+            return
+        most = self.limits.connections_per_user
+        if len(user.sessions) >= most:
+            raise ProtocolError(
+                Code.TOO_FAST, f"you are connected {most} times already", retry_after=10.0
+            )
+
+    def login(self, address: str, kind: Literal["logins", "resumptions", "claims"]) -> None:
+        """One more of these from there. Raises ProtocolError 429."""
         rate = self._rates.get(kind)
         if rate is None:
             return

@@ -93,8 +93,9 @@ class Logins:
         partners = await self._store.partners(key)
         # From here on nothing is awaited: the answer goes out before any message, and none is
         # missed after it.
-        self.part(session)
         user = self._directory.keep(entered.account)
+        self._limiter.connection(user, session)
+        self.part(session)
         if not user.sessions:
             user.blocked = blocked or NOBODY
             user.partners = frozenset(partners) or NOBODY

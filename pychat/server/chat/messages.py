@@ -53,6 +53,7 @@ class Messages:
         client_id = _client_id(message.client_id)
         if self._limited:
             self._limiter.take(user, "messages")
+            self._limiter.take(user, "text", len(message.data))
         recepient = message.recepient
         conversation: Conversation | None
         if recepient == EVERYONE:
@@ -92,6 +93,8 @@ class Messages:
                 if error.code is Code.NOT_FOUND:
                     raise UnknownRecepient(f"nobody is called {message.recepient}") from None
                 raise
+            if self._limited and await self._directory.pair(user, other) is None:
+                self._limiter.take(user, "conversations")
             conversation = await self._directory.open_pair(user, other)
         self._delivery.submit(session, user, conversation, message, client_id, ack_id)
 

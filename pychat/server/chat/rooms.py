@@ -110,6 +110,8 @@ class Rooms:
             raise _taken(request.room_id)
         limits = self._limiter.limits
         if limits is not None:
+            if len(self._directory.rooms) >= limits.rooms:
+                raise ProtocolError(Code.FORBIDDEN, f"there are {limits.rooms} rooms already")
             owned = sum(room.owner == user.key for room in self._directory.rooms.values())
             if owned >= limits.rooms_per_user:
                 raise ProtocolError(

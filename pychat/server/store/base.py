@@ -28,7 +28,8 @@ class StoreUnavailable(StoreError):
 
 
 class AlreadyExists(Exception):
-    """The id of an account or a room is taken (ids are unique by their canonical form)."""
+    """The id of an account or a room is taken: ids of rooms are unique by their canonical form,
+    those of accounts by ``lookalikes.lookalike_form``, too."""
 
 
 class Store(Protocol):

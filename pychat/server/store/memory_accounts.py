@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from pychat.protocol import canonical_id
+from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.records import Account, LoginSession
 from pychat.server.store.terms import Query
@@ -19,6 +20,7 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self._accounts: dict[int, Account] = {}
         self._account_keys: dict[str, int] = {}
+        self._lookalikes: set[str] = set()
         self._sessions: dict[bytes, LoginSession] = {}
         self._blocked: dict[int, set[int]] = {}
         self._account_changes = 0
@@ -27,7 +29,8 @@ class MemoryAccounts:
         self, id: str, alias: str, password_hash: str | None, created_at: int
     ) -> Account:
         canonical = canonical_id(id)
-        if canonical in self._account_keys:
+        lookalike = lookalike_form(id)
+        if lookalike in self._lookalikes:
             raise AlreadyExists(id)
         account = Account(
             key=len(self._accounts) + 1,
@@ -40,6 +43,7 @@ class MemoryAccounts:
         )
         self._accounts[account.key] = account
         self._account_keys[canonical] = account.key
+        self._lookalikes.add(lookalike)
         self._account_created(account.key)
         return account
 

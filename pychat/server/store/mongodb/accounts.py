@@ -11,6 +11,7 @@ from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from pychat.protocol import canonical_id
+from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, StoreUnavailable
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
@@ -50,6 +51,7 @@ class MongoAccounts(MongoPart):
         document: Document = msgspec.structs.asdict(account)
         document["_id"] = document.pop("key")
         document["canonical"] = canonical_id(id)
+        document["lookalike"] = lookalike_form(id)
         document["terms"] = sorted(terms(f"{id} {alias}"))
         try:
             await self._database["accounts"].insert_one(document)

@@ -1,7 +1,7 @@
 """The collections of the MongoDB store, their indexes, and how a database comes to have them.
 
 meta           "schema", "lock" or a counter's name: version; holder; value
-accounts       by key: as records.Account, canonical, terms
+accounts       by key: as records.Account, canonical, lookalike, terms
 sessions       by the hash of the token: as records.LoginSession
 blocks         by "account-other": account, other
 conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which no
@@ -34,6 +34,7 @@ Database = AsyncDatabase[Document]
 INDEXES: dict[str, list[IndexModel]] = {
     "accounts": [
         IndexModel([("canonical", ASCENDING)], name="canonical", unique=True),
+        IndexModel([("lookalike", ASCENDING)], name="lookalike", unique=True),
         IndexModel([("terms", ASCENDING)], name="terms"),
     ],
     "sessions": [IndexModel([("account", ASCENDING)], name="account")],

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from pychat.protocol import canonical_id
+from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.records import Account, LoginSession
 from pychat.server.store.sqlite.base import SQLitePart
@@ -32,12 +33,14 @@ class SQLiteAccounts(SQLitePart):
     async def create_account(
         self, id: str, alias: str, password_hash: str | None, created_at: int
     ) -> Account:
+        lookalike = lookalike_form(id)
+
         def write(connection: sqlite3.Connection) -> Account:
             try:
                 cursor = connection.execute(
-                    "INSERT INTO account (id, canonical, alias, password_hash, created_at)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (id, canonical_id(id), alias, password_hash, created_at),
+                    "INSERT INTO account (id, canonical, lookalike, alias, password_hash,"
+                    " created_at) VALUES (?, ?, ?, ?, ?, ?)",
+                    (id, canonical_id(id), lookalike, alias, password_hash, created_at),
                 )
             except sqlite3.IntegrityError:
                 raise AlreadyExists(id) from None

@@ -16,6 +16,7 @@ _VERSION_1 = (
         key INTEGER PRIMARY KEY,
         id TEXT NOT NULL,
         canonical TEXT NOT NULL UNIQUE,
+        lookalike TEXT NOT NULL UNIQUE,
         alias TEXT NOT NULL,
         password_hash TEXT,
         disabled INTEGER NOT NULL DEFAULT 0,
