@@ -60,12 +60,10 @@ async def measure(path: Path, messages: int, rounds: int, *, fill: bool) -> dict
     accounts = [account async for account in store.all_accounts()]
     random = corpus.random
 
-    async def some_conversation() -> int:
+    keys: list[int] = []
+    while len(keys) < rounds:
         page, _ = await store.conversations(random.choice(accounts).key, cursor=None, limit=50)
-        pairs = [s for s in page if s.conversation.kind is ConversationKind.PAIR]
-        return random.choice(pairs).conversation.key
-
-    keys = [await some_conversation() for _ in range(rounds)]
+        keys += [s.conversation.key for s in page if s.conversation.kind is ConversationKind.PAIR]
 
     async def history() -> None:
         key = random.choice(keys)
