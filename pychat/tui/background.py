@@ -47,7 +47,7 @@ def terminal_is_light() -> bool | None:
     except OSError:
         return None
     finally:
-        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
 def _answer(descriptor: int) -> bytes:

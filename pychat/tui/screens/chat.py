@@ -57,6 +57,7 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self.client = client
         self.remembered = remembered
+        self.view = ConversationView(client, clock, settings, id="main")
         self._clock = clock
         self._settings = settings
         self._dirty = False
@@ -67,7 +68,7 @@ class ChatScreen(Screen[None]):
         rebound = self._settings.keys
         with Horizontal(id="body"):
             yield ConversationList(id="list")
-            yield ConversationView(self.client, self._clock, self._settings, id="main")
+            yield self.view
         status = StatusLine(self._clock, id="status")
         status.user = line(self.client.user)
         status.hints = f"{shortest('switch', rebound)} find  {shortest('help', rebound)} help"
@@ -78,11 +79,6 @@ class ChatScreen(Screen[None]):
         self.add_class("-nothing-open")
         self.show_list()
         self.query_one(ConversationList).focus()
-
-    @property
-    def view(self) -> ConversationView:
-        """The conversation that is open."""
-        return self.query_one(ConversationView)
 
     @property
     def current(self) -> str:
