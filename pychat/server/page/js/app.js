@@ -9,7 +9,7 @@ import { LogView } from "./views/log.js";
 import { closeMenusLikeMenus } from "./views/menus.js";
 import { RoomsView } from "./views/rooms.js";
 import { SessionsView } from "./views/sessions.js";
-import { RoomActions } from "./room-actions.js";
+import { ConversationActions } from "./conversation-actions.js";
 
 export class App {
   /**
@@ -26,7 +26,7 @@ export class App {
     this.#list = new ListView(chat, open);
     const rooms = new RoomsView(chat, open);
     this.#finder = new FinderView(chat, open, (id) => rooms.join(id));
-    const actions = new RoomActions(chat, () => this.close());
+    const actions = new ConversationActions(chat, () => this.close());
     this.#header = new HeaderView(chat, (action) => actions.run(action));
     const sessions = new SessionsView(chat);
     chat.on("incoming", (conversation) => conversation === chat.active && this.#log.mark());

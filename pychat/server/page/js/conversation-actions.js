@@ -1,7 +1,7 @@
 /** What can be done with the open conversation: block; rename, leave or delete a room. */
 import { byId } from "./dom.js";
 
-export class RoomActions {
+export class ConversationActions {
   /**
    * @param {import("./chat.js").Chat} chat
    * @param {() => void} close closes the conversation
