@@ -10,8 +10,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 import uvloop
+from picows import WSMsgType
 
 from benchmarks.relay.client import Client, Stream, message
+from benchmarks.relay.polling import PollingClient
 from benchmarks.relay.processes import LOAD_CORE, Server, install_node
 
 Numbers = dict[str, float]
@@ -93,21 +95,16 @@ async def everyone(
 ) -> Numbers:
     """``ALL`` to so many clients."""
     clients = await connect_all(server.port, count, options.eio, options.login)
-    stream = Stream(clients[0], clients[0], message("u0", "ALL"))
-    stream.sender.on_response = None
+    sender, packet = clients[0].transport, message("u0", "ALL")
     running = True
 
     def again() -> None:
-        stream.delivered += 1
         if running:
-            stream.sender.transport.send(_TEXT, packet)
+            sender.send(WSMsgType.TEXT, packet)
 
-    from picows import WSMsgType
-
-    _TEXT, packet = WSMsgType.TEXT, message("u0", "ALL")
     clients[0].on_message = again
     for _ in range(in_flight):
-        clients[0].transport.send(_TEXT, packet)
+        again()
     await asyncio.sleep(1)
     delivered, cpu, began = sum(c.messages for c in clients), server.cpu(), time.perf_counter()
     await asyncio.sleep(options.seconds)
@@ -115,6 +112,39 @@ async def everyone(
     cpu, elapsed = server.cpu() - cpu, time.perf_counter() - began
     running = False
     return {"µs CPU/delivery": cpu / delivered * 1e6, "deliveries/s": delivered / elapsed}
+
+
+async def polling(server: Server, options: argparse.Namespace, protocol: int) -> Numbers:
+    """One-to-one between 50 pairs that poll, closed loop: each message takes three requests."""
+    clients = [
+        await PollingClient.connect(server.port, protocol, f"u{n}", options.login)
+        for n in range(100)
+    ]
+    delivered = 0
+    for n in range(0, 100, 2):
+        sender, receiver = clients[n], clients[n + 1]
+        packet = message(f"u{n}", f"u{n + 1}")
+        answers = [0]
+
+        def step(
+            sender: PollingClient = sender, packet: bytes = packet, answers: list[int] = answers
+        ) -> None:
+            nonlocal delivered
+            answers[0] += 1
+            if answers[0] % 2 == 0:
+                delivered += 1
+                sender.send(packet)
+
+        sender.on_response = receiver.on_message = step
+        sender.send(packet)
+    await asyncio.sleep(1)
+    before, cpu, began = delivered, server.cpu(), time.perf_counter()
+    await asyncio.sleep(options.seconds)
+    cpu, count = server.cpu() - cpu, delivered - before
+    return {
+        "µs CPU/message": cpu / count * 1e6,
+        "messages/s": count / (time.perf_counter() - began),
+    }
 
 
 async def connects(server: Server, options: argparse.Namespace) -> Numbers:
@@ -141,6 +171,8 @@ SCENARIOS: dict[str, Scenario] = {
     "pairs 50 x 10": lambda s, o: pairs(s, o, 50, 10),
     "all 1000 x 1": lambda s, o: everyone(s, o, 1000, 1),
     "all 1000 x 5": lambda s, o: everyone(s, o, 1000, 5),
+    "polling 50 x 1, EIO 4": lambda s, o: polling(s, o, 4),
+    "polling 50 x 1, EIO 3": lambda s, o: polling(s, o, 3),
     "connects": connects,
     "idle": idle,
 }

@@ -133,7 +133,6 @@ class Stream:
 
     def _step(self, way: int) -> None:
         # Whichever of the two comes later sends the next.
-        if self._tokens * way < 0:
-            if self._again:
-                self.send()
+        if self._tokens * way < 0 and self._again:
+            self.send()
         self._tokens += way
