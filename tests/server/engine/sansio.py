@@ -1,0 +1,111 @@
+"""The engine without sockets: a websocket on a transport that only writes down."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pychat.server.engine.dispatcher import Connection
+from pychat.server.engine.packet import AnyPacket
+from pychat.server.engine.session import Handshake, Session
+
+
+class Layer:
+    """Writes down what the session tells it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def opened(self, session: Session) -> None:
+        self.told.append(("opened", None))
+
+    def text(self, session: Session, text: str) -> None:
+        self.told.append(("text", text))
+
+    def binary(self, session: Session, data: bytes) -> None:
+        self.told.append(("binary", data))
+
+    def closed(self, session: Session, reason: str) -> None:
+        self.told.append(("closed", reason))
+
+
+class Heartbeat:
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.lingers: bool | None = None
+
+    def answered(self, session: Session) -> None:
+        self.answers += 1
+
+    def ended(self, session: Session, *, lingers: bool) -> None:
+        self.lingers = lingers
+
+
+class Carrier:
+    """A websocket that takes everything."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.end = ""
+
+    def send(self, packet: AnyPacket, written: Any = None) -> None:
+        self.send_frame(packet.frame_for(4), written)
+
+    def send_frame(self, frame: bytes, written: Any = None) -> None:
+        self.sent.append(frame)
+        if written is not None:
+            written()
+
+    def close(self) -> None:
+        self.end = "closed"
+
+    def abort(self) -> None:
+        self.end = "aborted"
+
+
+class Transport:
+    """asyncio's, writing to a list."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closing
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+    def get_protocol(self) -> None:
+        return None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        return None
+
+
+class Echo:
+    """A Handler that sends everything back."""
+
+    def connected(self, connection: Connection) -> None:
+        connection.context = 0
+
+    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+        connection.context += 1
+        connection.acknowledge(ack_id or 0, payload)
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        connection.context = None
+
+
+def session(protocol: int = 4) -> tuple[Session, Layer, Heartbeat]:
+    """Fresh, on no transport."""
+    layer, heartbeat = Layer(), Heartbeat()
+    return Session("sid", protocol, Handshake(b"", "", ""), layer, heartbeat), layer, heartbeat
