@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import msgspec
 
-from pychat.protocol import canonical_id
-from pychat.server.store.base import AlreadyExists
 from pychat.server.store.cursors import decode_cursor, encode_cursor
-from pychat.server.store.memory_accounts import MemoryAccounts
+from pychat.server.store.memory.log import Log
+from pychat.server.store.memory.rooms import MemoryRooms
 from pychat.server.store.records import (
     Appended,
     Conversation,
@@ -20,7 +18,6 @@ from pychat.server.store.records import (
     CursorMove,
     Membership,
     NewMessage,
-    Room,
     StoredMessage,
 )
 from pychat.server.store.terms import Query
@@ -29,40 +26,14 @@ KEPT_MESSAGES = 1000
 MAX_UNREAD = 1000
 
 
-class _Log:
-    """A conversation with its messages and members. ``number`` counts the store's messages."""
-
-    __slots__ = ("conversation", "deleted", "last_seq", "members", "messages", "number", "numbers")
-
-    def __init__(self, conversation: Conversation) -> None:
-        self.conversation = conversation
-        self.members: dict[int, Membership] = {}
-        self.messages: deque[StoredMessage] = deque()
-        self.numbers: deque[int] = deque()
-        self.last_seq = 0
-        self.number = 0
-        self.deleted = False
-
-    def after(self, seq: int) -> Iterable[StoredMessage]:
-        """The kept messages with a greater seq, oldest first."""
-        first = self.last_seq - len(self.messages) + 1
-        return islice(self.messages, max(0, seq + 1 - first), None)
-
-
-class MemoryStore(MemoryAccounts):
+class MemoryStore(MemoryRooms):
     """See ``base.Store`` for what each method promises."""
 
     location = "memory"
 
     def __init__(self) -> None:
         super().__init__()
-        self._everyone = Conversation(1, ConversationKind.EVERYONE, ())
-        self._logs: dict[int, _Log] = {1: _Log(self._everyone)}
-        self._next_conversation = 2
         self._pairs: dict[tuple[int, int], int] = {}
-        self._of_account: dict[int, set[int]] = {}
-        self._rooms: dict[str, Room] = {}
-        self._client_ids: dict[tuple[int, bytes], Appended] = {}
         self._number = 0
 
     async def open(self) -> None: ...
@@ -77,24 +48,6 @@ class MemoryStore(MemoryAccounts):
         return []
 
     # --- conversations ---
-
-    def _account_created(self, key: int) -> None:
-        self._join(self._logs[self._everyone.key], key, from_now=True)
-
-    def _join(self, log: _Log, account: int, *, from_now: bool) -> Membership:
-        before = log.last_seq if from_now else 0
-        membership = Membership(log.conversation.key, account, before + 1, before, before)
-        membership = log.members.setdefault(account, membership)
-        self._of_account.setdefault(account, set()).add(log.conversation.key)
-        return membership
-
-    def _new_log(
-        self, kind: ConversationKind, accounts: tuple[int, int] | tuple[()], room_id: str = ""
-    ) -> _Log:
-        key = self._next_conversation
-        self._next_conversation += 1
-        log = self._logs[key] = _Log(Conversation(key, kind, accounts, room_id))
-        return log
 
     async def everyone(self) -> Conversation:
         return self._everyone
@@ -150,7 +103,7 @@ class MemoryStore(MemoryAccounts):
         following = encode_cursor(*page[-1]) if len(mine) > limit else None
         return [self._summary(self._logs[key], account) for _, key in page], following
 
-    def _summary(self, log: _Log, account: int) -> ConversationSummary:
+    def _summary(self, log: Log, account: int) -> ConversationSummary:
         membership = log.members[account]
         peer = None
         if log.conversation.accounts:
@@ -278,58 +231,3 @@ class MemoryStore(MemoryAccounts):
             return False
         log.messages[index] = msgspec.structs.replace(log.messages[index], data="", removed=True)
         return True
-
-    # --- rooms ---
-
-    async def create_room(self, id: str, name: str, owner: int) -> Room:
-        canonical = canonical_id(id)
-        if canonical in self._rooms:
-            raise AlreadyExists(id)
-        log = self._new_log(ConversationKind.ROOM, (), id)
-        room = self._rooms[canonical] = Room(id, name, owner, log.conversation.key)
-        self._join(log, owner, from_now=False)
-        return room
-
-    async def room(self, id: str) -> Room | None:
-        return self._rooms.get(canonical_id(id))
-
-    async def rooms(self) -> list[Room]:
-        return [self._rooms[canonical] for canonical in sorted(self._rooms)]
-
-    def _room_of(self, conversation: int) -> str | None:
-        log = self._logs.get(conversation)
-        return canonical_id(log.conversation.room_id) if log else None
-
-    async def rename_room(self, conversation: int, name: str) -> None:
-        canonical = self._room_of(conversation)
-        if canonical in self._rooms:
-            self._rooms[canonical] = msgspec.structs.replace(self._rooms[canonical], name=name)
-
-    async def delete_room(self, conversation: int) -> None:
-        canonical = self._room_of(conversation)
-        if not canonical or canonical not in self._rooms:
-            return
-        del self._rooms[canonical]
-        log = self._logs[conversation]
-        for account in log.members:
-            self._of_account[account].discard(conversation)
-        for message in log.messages:
-            if message.client_id is not None:
-                del self._client_ids[message.sender, message.client_id]
-        # What was on its way to the room may still come: it goes where nobody reads.
-        log.deleted = True
-        log.members.clear()
-        log.messages.clear()
-        log.numbers.clear()
-
-    async def join_room(self, conversation: int, account: int) -> Membership:
-        return self._join(self._logs[conversation], account, from_now=True)
-
-    async def leave_room(self, conversation: int, account: int) -> None:
-        log = self._logs.get(conversation)
-        if log and log.members.pop(account, None):
-            self._of_account[account].discard(conversation)
-
-    async def members(self, conversation: int) -> list[int]:
-        log = self._logs.get(conversation)
-        return sorted(log.members) if log else []

@@ -1,0 +1,98 @@
+"""Conversations, their members and rooms of the store in memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pychat.protocol import canonical_id
+from pychat.server.store.base import AlreadyExists
+from pychat.server.store.memory.accounts import MemoryAccounts
+from pychat.server.store.memory.log import Log
+from pychat.server.store.records import Appended, Conversation, ConversationKind, Membership, Room
+
+
+class MemoryRooms(MemoryAccounts):
+    """See ``base.Store`` for what each method promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._everyone = Conversation(1, ConversationKind.EVERYONE, ())
+        self._logs: dict[int, Log] = {1: Log(self._everyone)}
+        self._next_conversation = 2
+        self._of_account: dict[int, set[int]] = {}
+        self._rooms: dict[str, Room] = {}
+        self._client_ids: dict[tuple[int, bytes], Appended] = {}
+
+    def _account_created(self, key: int) -> None:
+        self._join(self._logs[self._everyone.key], key, from_now=True)
+
+    def _join(self, log: Log, account: int, *, from_now: bool) -> Membership:
+        before = log.last_seq if from_now else 0
+        membership = Membership(log.conversation.key, account, before + 1, before, before)
+        membership = log.members.setdefault(account, membership)
+        self._of_account.setdefault(account, set()).add(log.conversation.key)
+        return membership
+
+    def _new_log(
+        self, kind: ConversationKind, accounts: tuple[int, int] | tuple[()], room_id: str = ""
+    ) -> Log:
+        key = self._next_conversation
+        self._next_conversation += 1
+        log = self._logs[key] = Log(Conversation(key, kind, accounts, room_id))
+        return log
+
+    async def create_room(self, id: str, name: str, owner: int) -> Room:
+        canonical = canonical_id(id)
+        if canonical in self._rooms:
+            raise AlreadyExists(id)
+        log = self._new_log(ConversationKind.ROOM, (), id)
+        room = self._rooms[canonical] = Room(id, name, owner, log.conversation.key)
+        self._join(log, owner, from_now=False)
+        return room
+
+    async def room(self, id: str) -> Room | None:
+        return self._rooms.get(canonical_id(id))
+
+    async def rooms(self) -> list[Room]:
+        return [self._rooms[canonical] for canonical in sorted(self._rooms)]
+
+    def _room_of(self, conversation: int) -> str | None:
+        """The canonical id of the room that is this conversation."""
+        log = self._logs.get(conversation)
+        if log is None or log.deleted or log.conversation.kind is not ConversationKind.ROOM:
+            return None
+        return canonical_id(log.conversation.room_id)
+
+    async def rename_room(self, conversation: int, name: str) -> None:
+        canonical = self._room_of(conversation)
+        if canonical is not None:
+            self._rooms[canonical] = msgspec.structs.replace(self._rooms[canonical], name=name)
+
+    async def delete_room(self, conversation: int) -> None:
+        canonical = self._room_of(conversation)
+        if canonical is None:
+            return
+        del self._rooms[canonical]
+        log = self._logs[conversation]
+        for account in log.members:
+            self._of_account[account].discard(conversation)
+        for message in log.messages:
+            if message.client_id is not None:
+                del self._client_ids[message.sender, message.client_id]
+        # What was on its way to the room may still come: it goes where nobody reads.
+        log.deleted = True
+        log.members.clear()
+        log.messages.clear()
+        log.numbers.clear()
+
+    async def join_room(self, conversation: int, account: int) -> Membership:
+        return self._join(self._logs[conversation], account, from_now=True)
+
+    async def leave_room(self, conversation: int, account: int) -> None:
+        log = self._logs.get(conversation)
+        if log and log.members.pop(account, None):
+            self._of_account[account].discard(conversation)
+
+    async def members(self, conversation: int) -> list[int]:
+        log = self._logs.get(conversation)
+        return sorted(log.members) if log else []
