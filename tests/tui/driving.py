@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from textual import events
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -33,7 +34,7 @@ async def wait_for(pilot: Pilot[None], condition: Callable[[], object], what: st
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"{what or 'never so'}; on screen:\n{screen_text(pilot.app)}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.03)
     await pilot.pause()
 
 
@@ -50,8 +51,12 @@ async def wait_gone(pilot: Pilot[None], text: str) -> None:
 
 
 async def write(pilot: Pilot[None], text: str) -> None:
-    """Types into whatever has the focus, key by key."""
-    await pilot.press(*(NAMES.get(character, character) for character in text))
+    """Types into whatever has the focus, as fast as a terminal hands keys on."""
+    for character in text:
+        key = NAMES.get(character, character)
+        printed = None if character == "\n" else character
+        pilot.app.post_message(events.Key(key, printed))
+    await pilot.pause()
 
 
 async def start_with(pilot: Pilot[None], id: str) -> None:

@@ -71,7 +71,7 @@ def test_inline_markdown_is_drawn_without_its_marks() -> None:
         ("d", "emphasis"),
         ("e", "code"),
         ("f", "struck"),
-        ("https://x.org/y(z)", "link"),
+        ("https://x.org/y(z)", "link:https://x.org/y(z)"),
     ]
 
 

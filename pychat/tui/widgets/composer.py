@@ -12,6 +12,7 @@ from textual.widgets import TextArea
 
 from pychat.client.safetext import safe_text
 from pychat.tui.completion import Candidate, candidates, closed_emoji
+from pychat.tui.folding import Folds
 from pychat.tui.graphemes import boundary_after, boundary_before
 from pychat.tui.keys import bindings, editing_bindings
 from pychat.tui.widgets.completions import Completions
@@ -41,9 +42,15 @@ class Composer(TextArea, inherit_bindings=False):
         )
         self.match_cursor_bracket = False
         self._submit = submit
+        self._folds = Folds()
         self._recall_from = recall
         self._recalled = 0
         """So many messages back; 0 while one writes something of one's own."""
+
+    @property
+    def written(self) -> str:
+        """The text, long pastes in full."""
+        return self._folds.expand(self.text)
 
     @property
     def _completions(self) -> Completions:
@@ -51,7 +58,8 @@ class Composer(TextArea, inherit_bindings=False):
 
     def load(self, text: str) -> None:
         """Another conversation's draft, with the cursor at its end."""
-        self.load_text(safe_text(text))
+        self._folds.clear()
+        self.load_text(self._folds.fold(safe_text(text)))
         self.move_cursor(self.document.end)
         self._recalled = 0
 
@@ -62,7 +70,7 @@ class Composer(TextArea, inherit_bindings=False):
         if chosen is not None and chosen.insert.strip() != self._before_cursor()[chosen.start :]:
             self.complete(chosen)
             return
-        text = self.text.strip("\n")
+        text = self.written.strip("\n")
         if text.strip() and self._submit(text):
             self.load("")
 
@@ -138,8 +146,8 @@ class Composer(TextArea, inherit_bindings=False):
             await self.app.run_action(bound.binding.action, bound.node)
 
     async def _on_paste(self, event: events.Paste) -> None:
-        event.text = safe_text(event.text)  # what is pasted is somebody else's text
-        await super()._on_paste(event)
+        # Somebody else's text; TextArea's own handler, which comes next, inserts it.
+        event.text = self._folds.fold(safe_text(event.text))
 
     # --- graphemes ------------------------------------------------------------------------
     # A family emoji is seven code points and one key press (UAX 29).
@@ -148,7 +156,10 @@ class Composer(TextArea, inherit_bindings=False):
         row, column = self.cursor_location
         if column == 0:
             return super().get_cursor_left_location()
-        return row, boundary_before(self.document.get_line(row), column)
+        line = self.document.get_line(row)
+        if mark := self._folds.mark_before(line[:column]):
+            return row, column - len(mark)
+        return row, boundary_before(line, column)
 
     def get_cursor_right_location(self) -> Location:
         row, column = self.cursor_location

@@ -256,7 +256,7 @@ class ConversationView(Vertical):
 
     @on(TextArea.Changed, "#composer")
     def _composer_changed(self) -> None:
-        text = self.composer.text
+        text = self.composer.written
         if self.current and self.composer.has_focus and text != self._client.draft(self.current):
             self._client.typing(self.current, bool(text.strip()) and not text.startswith("/"))
         if not self._draft_scheduled:
@@ -266,8 +266,8 @@ class ConversationView(Vertical):
     def save_draft(self) -> None:
         """Keeps what is in the composer."""
         self._draft_scheduled = False
-        if self.current and self._client.draft(self.current) != self.composer.text:
-            self._client.set_draft(self.current, self.composer.text)
+        if self.current and self._client.draft(self.current) != self.composer.written:
+            self._client.set_draft(self.current, self.composer.written)
             self.post_message(self.DraftChanged())
 
     def retry_failed(self) -> int:
