@@ -22,11 +22,16 @@ class ServerProcess:
         self._log = log
 
     def resident(self) -> float:
-        """Its memory, in MB."""
+        """Its memory, in MB; what it has mapped of files is not counted."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        match = re.search(r"RssAnon:\s+(\d+) kB", status)
         assert match
         return int(match[1]) / 1000
+
+    def processor_time(self) -> float:
+        """What it has used so far, in seconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def log(self) -> str:
         return self._log.read_text()

@@ -43,7 +43,7 @@ class Limits(Struct, frozen=True):
     """Characters of messages."""
     conversations: Rate = Rate(0.5, 100)
     """New one-to-one conversations."""
-    packets: Rate = Rate(500, 1000)
+    packets: Rate = Rate(500, 500)
     """By connection, whatever is in them, one more for each 512 bytes: read later, not refused."""
     handshakes: Rate = Rate(20, 512)
     """By address."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 BYTES_PER_CREDIT: Final = 512
+AT_ONCE: Final = 20
+"""Credits that one client may use before the others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,23 +16,26 @@ class Pace:
     """In credits: one for each packet, and one for each 512 bytes of it."""
 
     per_second: float = 500.0
-    burst: float = 1000.0
+    burst: float = 500.0
 
 
 class Allowance:
-    """What is left to one client. It may run into debt: a packet is taken whole."""
+    """What one client has left. It may run into debt: a packet is taken whole."""
 
-    __slots__ = ("_at", "_pace", "left")
+    __slots__ = ("_at", "_bucket", "_pace", "left")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
+        self._bucket = pace.burst
         self._at = time.monotonic()
-        self.left = pace.burst
+        self.left: float = AT_ONCE
+        """Until the client is to be paused: below 0."""
 
-    def debt(self) -> float:
-        """The seconds until the client may be read again; 0 if it may be now."""
+    def pause(self) -> float:
+        """The seconds until the client may be read again, 0 for the loop's next turn."""
         now = time.monotonic()
         earned = (now - self._at) * self._pace.per_second
         self._at = now
-        self.left = min(self._pace.burst, self.left + earned)
-        return max(0.0, -self.left / self._pace.per_second)
+        self._bucket = min(self._pace.burst, self._bucket + earned) - (AT_ONCE - self.left)
+        self.left = AT_ONCE
+        return max(0.0, -self._bucket / self._pace.per_second)

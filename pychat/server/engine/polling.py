@@ -150,8 +150,8 @@ class Polls:
             if allowance is not None:
                 allowance.left -= 1 + len(packet) // BYTES_PER_CREDIT
                 if allowance.left < 0:
-                    await asyncio.sleep(allowance.debt())
-            if number % _PACKETS_AT_ONCE == 0:
+                    await asyncio.sleep(allowance.pause())
+            elif number % _PACKETS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def _read(self, request: web.Request) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from picows import WSFrame, WSMsgType, WSTransport
 
 from pychat.server.engine.frame import close_frame, pong_frame
-from pychat.server.engine.pace import BYTES_PER_CREDIT, Allowance
+from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.packet import AnyPacket, BinaryPacket, text_packet
 from pychat.server.engine.session import (
     MAX_WAITING,
@@ -176,6 +176,11 @@ class WebSocket(Frames):
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.failed(_PROTOCOL_ERROR)
             return
+        allowance = self.session.allowance
+        if allowance is not None:
+            allowance.left -= 1 + frame.payload_size // BYTES_PER_CREDIT
+            if allowance.left < 0 and not self._paused:
+                self._pause(allowance.pause())
         if kind is _TEXT and frame.fin and self._fragments is None:
             try:
                 text = frame.get_payload_as_utf8_text()
@@ -191,11 +196,6 @@ class WebSocket(Frames):
             self._peer_closed(frame.get_payload_as_bytes()[:2])
         elif kind in (_TEXT, _BINARY, _CONTINUATION):
             self._part(kind, frame.get_payload_as_bytes(), last=bool(frame.fin))
-        allowance = self.session.allowance
-        if allowance is not None:
-            allowance.left -= 1 + frame.payload_size // BYTES_PER_CREDIT
-            if allowance.left < 0:
-                self._slow_down(allowance)
         if frame.payload_size > _LARGE_FRAME and not frame.tail_size and not self._closing:
             renew_parser(self, self._max_payload)
 
@@ -216,12 +216,11 @@ class WebSocket(Frames):
         """It has read."""
         self._stalled = False
 
-    def _slow_down(self, allowance: Allowance) -> None:
-        debt = allowance.debt()
-        if debt and not self._paused and not self.transport.is_closing():
+    def _pause(self, seconds: float) -> None:
+        if not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
-            asyncio.get_running_loop().call_later(debt, self._read_on)
+            asyncio.get_running_loop().call_later(seconds, self._read_on)
 
     def _read_on(self) -> None:
         self._paused = False

@@ -1,0 +1,106 @@
+"""A client that sends faster than its pace is read later; nothing of it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+from aiohttp import web
+
+from pychat.server.engine import Admission, Connection, Pace, SocketServer
+
+
+class Counting:
+    """A handler that counts events and answers each."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def connected(self, connection: Connection) -> None:
+        return None
+
+    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+        self.count += 1
+        if ack_id is not None:
+            connection.acknowledge(ack_id, payload)
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        return None
+
+
+async def _serve(server: SocketServer) -> tuple[web.AppRunner, str]:
+    app = web.Application()
+    server.attach(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/socket.io/?EIO=4"
+
+
+async def test_what_comes_too_fast_is_read_later() -> None:
+    handler = Counting()
+    runner, url = await _serve(SocketServer(handler, pace=Pace(per_second=200, burst=100)))
+    started = asyncio.get_running_loop().time()
+    async with aiohttp.ClientSession() as session:
+        socket = await session.ws_connect(url + "&transport=websocket")
+        await socket.send_str("40")
+        for number in range(200):
+            await socket.send_str(f'42{number}["x",{number}]')
+        answers: list[str] = []
+        while len(answers) < 200:
+            text = await socket.receive_str(timeout=10)
+            if text.startswith("43"):
+                answers.append(text)
+        assert answers == [f"43{number}[{number}]" for number in range(200)]
+        assert asyncio.get_running_loop().time() - started > 0.3
+        await socket.close()
+    await runner.cleanup()
+
+
+async def test_a_flood_by_polling_is_read_later_too() -> None:
+    handler = Counting()
+    runner, url = await _serve(SocketServer(handler, pace=Pace(per_second=200, burst=100)))
+    started = asyncio.get_running_loop().time()
+    async with aiohttp.ClientSession() as session:
+        opened = await session.get(url + "&transport=polling")
+        sid = (await opened.text()).partition('"sid":"')[2].partition('"')[0]
+        body = "40\x1e" + "\x1e".join(['42["x",1]'] * 200)
+        answer = await session.post(f"{url}&transport=polling&sid={sid}", data=body)
+        assert answer.status == 200
+        assert handler.count == 200
+        assert asyncio.get_running_loop().time() - started > 0.3
+    await runner.cleanup()
+
+
+async def test_an_address_has_only_so_many_sessions() -> None:
+    admission = Admission(sessions=3, handshakes_per_second=1000, handshakes_burst=1000)
+    runner, url = await _serve(SocketServer(Counting(), admission=admission))
+    async with aiohttp.ClientSession() as session:
+        url += "&transport=websocket"
+        sockets = [await session.ws_connect(url) for _ in range(3)]
+        refused = await session.get(url, headers=_UPGRADE)
+        assert refused.status == 429
+        assert "Retry-After" in refused.headers
+        await sockets[0].close()
+        await (await session.ws_connect(url)).close()
+        for socket in sockets:
+            await socket.close()
+    await runner.cleanup()
+
+
+async def test_an_address_opens_sessions_only_so_fast() -> None:
+    admission = Admission(sessions=1000, handshakes_per_second=0.001, handshakes_burst=2)
+    runner, url = await _serve(SocketServer(Counting(), admission=admission))
+    async with aiohttp.ClientSession() as session:
+        for status in (200, 200, 429):
+            answer = await session.get(url + "&transport=polling")
+            assert answer.status == status
+    await runner.cleanup()
+
+
+_UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
