@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 @store_option
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def export(store: str, file: Path) -> None:
-    """Write a whole store to FILE, for 'pychat import'; - is standard output.
+    """Write a whole store to a file.
 
-    Accounts, conversations and messages, as lines of JSON. Password hashes and logins are in it:
-    keep it as safe as the store. The server may be running.
+    FILE is for 'pychat import'; - is standard output. Accounts, conversations and messages are in
+    it as lines of JSON, password hashes and logins too: keep it as safe as the store. The server
+    may be running.
     """
     run(_export(store, file))
 

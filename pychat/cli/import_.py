@@ -20,10 +20,11 @@ from pychat.cli.user import run, store_option
     "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
 def import_(store: str, file: Path) -> None:
-    """Put what 'pychat export' wrote to FILE into an empty store; - is standard input.
+    """Put an exported file into a store.
 
-    Cut short, it goes on when it is started again. At the end the store is read again and
-    compared with FILE. The server must not be running.
+    FILE is what 'pychat export' wrote, - is standard input; the store must be empty, and no server
+    running on it. Cut short, it goes on when it is started again. At the end the store is read
+    again and compared with FILE.
     """
     run(_import(store, file))
 

@@ -12,7 +12,7 @@ MAX_PROBLEMS = 50
 
 @click.group()
 def store() -> None:
-    """Look after a server's store."""
+    """Check a server's store."""
 
 
 @store.command(cls=Command)
