@@ -67,5 +67,7 @@ class SQLitePart:
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         return self._readers.run(read)
 
-    def _write(self, write: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        return self._writer.submit(write)
+    def _write(
+        self, write: Callable[[sqlite3.Connection], T], amount: int = 1
+    ) -> asyncio.Future[T]:
+        return self._writer.submit(write, amount)

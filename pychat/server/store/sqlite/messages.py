@@ -23,7 +23,9 @@ class SQLiteMessages(SQLitePart):
         if not batch:
             return []
         appender = self._appender
-        answers = await self._write(lambda connection: appender.append(connection, batch))
+        answers = await self._write(
+            lambda connection: appender.append(connection, batch), len(batch)
+        )
         committed = self._committed_seqs
         if len(committed) > MAX_CACHED_SEQS:
             committed.clear()

@@ -20,13 +20,14 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.05
-BUSY_WINDOW_SECONDS = 0.25
-IDLE_SHARE = 0.75
+WINDOW_SECONDS = 0.1
+LIGHT_LOAD = 1_500  # a second, of messages and whatever else is written
 
 
 class _Work(NamedTuple):
     run: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
+    amount: int
 
 
 class _Outcome(NamedTuple):
@@ -59,19 +60,20 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._window_start = monotonic()
-        self._busy = 0.0
+        self._written = 0
         self._thread = threading.Thread(target=self._run, name="pychat-store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def submit(self, run: Callable[[sqlite3.Connection], T], amount: int) -> asyncio.Future[T]:
         """Runs it in the next transaction; raises what it raised, or StoreUnavailable.
 
-        Raising AlreadyExists, it must not have written anything yet.
+        Raising AlreadyExists, it must not have written anything yet. ``amount``: how much it
+        writes, to know the load.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             raise RuntimeError("the store is closed")
-        self._queue.put(_Work(run, future))
+        self._queue.put(_Work(run, future, amount))
         return future
 
     async def close(self) -> None:
@@ -111,9 +113,8 @@ class Writer:
                 return
 
     def _write(self, batch: list[_Work]) -> None:
-        started = monotonic()
         outcomes = self._commit(batch)
-        self._busy += monotonic() - started
+        self._written += sum(work.amount for work in batch)
         try:
             self._loop.call_soon_threadsafe(_answer, outcomes)
         except RuntimeError:
@@ -151,10 +152,10 @@ class Writer:
     def _load_is_light(self) -> bool:
         now = monotonic()
         passed = now - self._window_start
-        if passed < BUSY_WINDOW_SECONDS:
+        if passed < WINDOW_SECONDS:
             return False
-        light = self._busy < passed * (1 - IDLE_SHARE)
-        self._window_start, self._busy = now, 0.0
+        light = self._written < passed * LIGHT_LOAD
+        self._window_start, self._written = now, 0
         return light
 
     def _idle(self) -> bool:
