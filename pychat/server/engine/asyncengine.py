@@ -124,8 +124,12 @@ class AsyncEngine:
         """Its handlers of Engine.IO's events are not needed: the packets come decoded."""
 
     def attach(self, app: web.Application, path: str) -> None:
-        """Adds the route."""
+        """Adds the route; the clients get their close when the application shuts down."""
         self._server.attach(app, "/" + path.strip("/") + "/")
+        app.on_shutdown.append(self._on_shutdown)
+
+    async def _on_shutdown(self, app: web.Application) -> None:
+        await self.shutdown()
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """For those who add the route themselves."""

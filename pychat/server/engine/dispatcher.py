@@ -157,7 +157,7 @@ class SocketServer:
         return len(self._engine.sessions)
 
     def attach(self, app: web.Application) -> None:
-        """Adds only the route under the path."""
+        """Adds only the route under the path: the application's shutdown is to call ours."""
         self._engine.attach(app, self._path)
 
     async def shutdown(self) -> None:

@@ -89,13 +89,9 @@ class EngineServer:
         self._sweep = self.wheel.add(1.0, self._sweep_polls)
 
     def attach(self, app: web.Application, path: str) -> None:
-        """Adds the route and nothing else; the shutdown comes with the application's."""
+        """Adds the route and nothing else: whoever attaches it calls ``shutdown``."""
         self.path = path
         app.router.add_route("*", path, self.handle)
-        app.on_shutdown.append(self._on_shutdown)
-
-    async def _on_shutdown(self, app: web.Application) -> None:
-        await self.shutdown()
 
     # --- requests
 

@@ -116,6 +116,11 @@ async def start() -> AsyncIterator[Start]:
         server = SocketServer(handler, **options)
         app = web.Application()
         server.attach(app)
+
+        async def shut_down(app: web.Application) -> None:
+            await server.shutdown()
+
+        app.on_shutdown.append(shut_down)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl)
