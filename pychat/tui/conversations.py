@@ -10,7 +10,7 @@ from pychat.protocol import EVERYONE, ROOM_PREFIX
 from pychat.tui.clock import Clock
 from pychat.tui.log.rows import Reading
 from pychat.tui.log.transcript import Transcript
-from pychat.tui.log.widget import Opened
+from pychat.tui.log.viewport import Opened
 from pychat.tui.names import conversation_title, line
 
 if TYPE_CHECKING:

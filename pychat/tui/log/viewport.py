@@ -1,0 +1,147 @@
+"""Which rows of a transcript are in view, and that they stay there while heights change.
+
+No widget: a width and a height go in, rows come out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pychat.client.models import Message
+from pychat.tui.log.heights import Heights
+from pychat.tui.log.rows import Reading, rows_of
+from pychat.tui.log.transcript import Transcript
+
+BOTTOM_ROWS: Final = 1
+"""Blank rows below the newest message."""
+FAR: Final = 4
+"""Views. Whoever jumps further than this does not mind which message exactly comes into view."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a view of a transcript is: the message at its top, or its end."""
+
+    key: int = 0
+    row: int = 0
+    at_end: bool = True
+
+
+@dataclass(slots=True)
+class Opened:
+    """A transcript with its reading and the place where it was left."""
+
+    transcript: Transcript
+    reading: Reading
+    place: Place = field(default_factory=Place)
+
+
+class Viewport:
+    """A view of ``opened``, ``width`` by ``height`` cells, both at least 1. Moves its place."""
+
+    def __init__(self, opened: Opened, width: int, height: int) -> None:
+        self.opened = opened
+        self.width = width
+        self.height = height
+        self.heights = Heights(opened.transcript, self._measure, width)
+
+    def _measure(self, message: Message, previous: Message | None) -> int:
+        return len(rows_of(message, previous, self.width, self.opened.reading))
+
+    @property
+    def rows(self) -> int:
+        """All there are, measured or guessed."""
+        return self.heights.total + BOTTOM_ROWS
+
+    def resize(self, width: int, height: int) -> None:
+        """Another size; ``settle`` then."""
+        self.height = height
+        if width != self.width:
+            self.width = width
+            self.heights.set_width(width)
+
+    def settle(self) -> int:
+        """The row to be at the top, after anything that has changed heights."""
+        if self.opened.place.at_end:
+            self._measure_end()
+            return max(0, self.rows - self.height)
+        self._measure_from(self._row_of_place())
+        return self._row_of_place()
+
+    def show_new(self, seq: int) -> None:
+        """Makes this message the place, if what follows is more than fits; else the end."""
+        transcript = self.opened.transcript
+        position = transcript.position(seq)
+        self.opened.place = Place()
+        if position is not None:
+            self._measure_from(self.heights.row_of(*position))
+            below = self.heights.total - self.heights.row_of(*position)
+            if below > self.height - BOTTOM_ROWS:
+                self.opened.place = Place(transcript.key(*position), at_end=False)
+
+    def show(self, seq: int) -> bool:
+        """Makes the place so that this message is a third from the top; False if it is not here."""
+        transcript = self.opened.transcript
+        position = transcript.position(seq)
+        if position is None or transcript.key(*position) != seq:
+            return False
+        above = self.height // 3
+        self._measure_from(max(0, self.heights.row_of(*position) - above))
+        self.arrive(max(0, self.heights.row_of(*position) - above))
+        return True
+
+    def moved(self, old: int, new: int) -> int:
+        """The row to be at the top, when somebody scrolls from one to another.
+
+        They moved by so many rows from what was at the top: what was guessed about the rows in
+        between must not show.
+        """
+        before = self._row_of_place()
+        self._measure_from(new)
+        if abs(new - old) > FAR * self.height:
+            return new
+        return new + self._row_of_place() - before
+
+    def arrive(self, top: int) -> None:
+        """This row is at the top now."""
+        located = self.heights.locate(top)
+        if located is None:
+            self.opened.place = Place()
+        else:
+            chunk, index, row = located
+            at_end = top >= self.rows - self.height
+            self.opened.place = Place(self.opened.transcript.key(chunk, index), row, at_end)
+
+    def last_seq(self, top: int) -> int:
+        """The last stored message that is in view to its end."""
+        transcript = self.opened.transcript
+        located = self.heights.locate(top + self.height)
+        if located is None:
+            return transcript.last_seq
+        previous = transcript.before(*located[:2])
+        return previous.seq if previous is not None else 0
+
+    def _row_of_place(self) -> int:
+        place = self.opened.place
+        position = self.opened.transcript.position(place.key)
+        if position is None:
+            return self.heights.total
+        chunk, index = position
+        rows = self.heights.exact(chunk)[index]
+        return self.heights.row_of(chunk, index) + min(place.row, rows - 1)
+
+    def _measure_end(self) -> None:
+        """Measures whole chunks from the end until they fill the view."""
+        rows, chunk = self.height, len(self.opened.transcript.chunks) - 1
+        while chunk >= 0 and rows > 0:
+            rows -= sum(self.heights.exact(chunk))
+            chunk -= 1
+
+    def _measure_from(self, row: int) -> None:
+        """Measures every chunk that a view from this row on touches."""
+        chunk = self.heights.chunk_at(row)
+        left = self.height + (row - self.heights.top(chunk))
+        while chunk < len(self.opened.transcript.chunks) and left > 0:
+            left -= sum(self.heights.exact(chunk))
+            chunk += 1
