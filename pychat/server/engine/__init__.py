@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pychat.server.engine.admission import Admission
-from pychat.server.engine.dispatcher import Connection, Handler, SocketServer
+from pychat.server.engine.connection import Connection, Handler
 from pychat.server.engine.origins import Proxies
 from pychat.server.engine.pace import Pace
 from pychat.server.engine.packet import Packet, encode_event
+from pychat.server.engine.socketserver import SocketServer
 
 if TYPE_CHECKING:
     from pychat.server.engine.asyncserver import AsyncServer

@@ -1,18 +1,14 @@
-"""Socket.IO on the namespace ``/``: packets to a Handler, events and answers back."""
+"""Socket.IO on the namespace ``/``: the sessions' packets, to a Handler."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
-from urllib.parse import parse_qsl
+from typing import Final
 
 import msgspec
-from aiohttp import web
 
-from pychat.server.engine.admission import Admission
-from pychat.server.engine.pace import Pace
+from pychat.server.engine.connection import Connection, Handler
 from pychat.server.engine.packet import (
     ACK,
     BINARY_ACK,
@@ -21,9 +17,7 @@ from pychat.server.engine.packet import (
     DISCONNECT,
     EVENT,
     MalformedPacket,
-    Packet,
     SocketPacket,
-    encode_ack,
     read_event,
     read_packet,
     text_packet,
@@ -42,130 +36,7 @@ _DISCONNECT_PACKET: Final = text_packet(b"41")
 _JOINED: Final = text_packet(b"40")
 
 
-class Handler(Protocol):
-    """Who gets the clients' events: called straight from the frame, so it must not block."""
-
-    def connected(self, connection: Connection) -> None: ...
-
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
-        """``payload`` is the JSON text of the first argument, well-formed, ``null`` if none."""
-
-    def disconnected(self, connection: Connection, reason: str) -> None: ...
-
-
-class Connection:
-    """One client on the namespace ``/``. ``context`` belongs to the Handler."""
-
-    __slots__ = ("__weakref__", "_dispatcher", "_session", "context", "sid")
-
-    def __init__(self, session: Session, sid: str, dispatcher: _Dispatcher) -> None:
-        self.sid = sid
-        self.context: Any = None
-        self._session: Session = session
-        self._dispatcher = dispatcher
-
-    @property
-    def protocol(self) -> int:
-        """The client's Engine.IO protocol, 3 or 4."""
-        return self._session.protocol
-
-    @property
-    def remote_address(self) -> str:
-        """The client's address, also behind a proxy that is trusted."""
-        return self._session.handshake.remote_address
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Of the request that opened the session."""
-        return self._session.handshake.headers
-
-    @property
-    def user_agent(self) -> str:
-        """The ``User-Agent`` of that request, empty if it had none."""
-        return self.headers.get("User-Agent", "")
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """The query of that request."""
-        return dict(parse_qsl(self._session.handshake.query, keep_blank_values=True))
-
-    @property
-    def connected(self) -> bool:
-        """Whether what is sent has a chance to arrive."""
-        return self._session.open and self._session.context is self
-
-    def send(self, packet: Packet, written: Callable[[], None] | None = None) -> None:
-        """Queues the packet; ``written`` is called once the transport has taken it."""
-        session = self._session
-        if session.context is self:
-            # On the path of every message: straight to where its frame waits.
-            if session.carrier is not None:
-                session.carrier.send_frame(packet.frame, written)
-            else:
-                session.send(packet, written)
-
-    def acknowledge(self, ack_id: int, payload: bytes) -> None:
-        """Answers the event that came with this id with one JSON value."""
-        self.send(encode_ack(ack_id, payload))
-
-    def close(self) -> None:
-        """Disconnects the client after what waits has been written."""
-        if self.connected:
-            self._dispatcher.disconnect(self)
-
-
-class SocketServer:
-    """A Socket.IO server for every generation of clients, on one route of an aiohttp app.
-
-    Times are in seconds. ``allowed_origins`` are added to the server's own. ``pace`` bounds how
-    fast a client is read, ``admission`` how many sessions an address may have; None: not at all.
-    """
-
-    def __init__(
-        self,
-        handler: Handler,
-        *,
-        path: str = "/socket.io/",
-        ping_interval: float = 25.0,
-        ping_timeout: float = 20.0,
-        connect_timeout: float = 45.0,
-        upgrade_timeout: float = 10.0,
-        max_payload: int = 1_000_000,
-        allowed_origins: Sequence[str] | Literal["*"] = (),
-        trusted_proxies: Sequence[str] = (),
-        pace: Pace | None = None,
-        admission: Admission | None = None,
-    ) -> None:
-        self._path = path
-        dispatcher = _Dispatcher(handler)
-        self._engine = EngineServer(
-            dispatcher,
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            upgrade_timeout=upgrade_timeout,
-            max_payload=max_payload,
-            allowed_origins=allowed_origins,
-            trusted_proxies=trusted_proxies,
-            pace=pace,
-            admission=admission,
-        )
-        dispatcher.watch_connecting(self._engine, connect_timeout)
-
-    @property
-    def client_count(self) -> int:
-        """Sessions that are open."""
-        return len(self._engine.sessions)
-
-    def attach(self, app: web.Application) -> None:
-        """Adds only the route under the path: the application's shutdown is to call ours."""
-        self._engine.attach(app, self._path)
-
-    async def shutdown(self) -> None:
-        """Every client gets a close; returns when they have gone, after 2 s at most."""
-        await self._engine.shutdown()
-
-
-class _Dispatcher:
+class Dispatcher:
     """The layer on the sessions. A session's context is its Connection, None before CONNECT."""
 
     def __init__(self, handler: Handler) -> None:
@@ -294,7 +165,7 @@ class _Dispatcher:
             self._join(session, sid)
 
     def _join(self, session: Session, sid: str) -> None:
-        connection = session.context = Connection(session, sid, self)
+        connection = session.context = Connection(session, sid, self.disconnect)
         try:
             self._handler.connected(connection)
         except Exception:

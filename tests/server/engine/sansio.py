@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pychat.server.engine.dispatcher import Connection
+from pychat.server.engine.connection import Connection
 from pychat.server.engine.packet import AnyPacket
 from pychat.server.engine.session import Handshake, Session
 

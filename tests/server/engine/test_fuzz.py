@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from picows import WSMsgType
 from picows.picows import _make_test_ws_frame  # type: ignore[attr-defined]  # made for tests
 
-from pychat.server.engine.dispatcher import _Dispatcher
+from pychat.server.engine.dispatcher import Dispatcher
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.session import Handshake, Polling, Session
 from pychat.server.engine.websocket import Flusher, WebSocket
@@ -55,7 +55,7 @@ class Engine:
 def new_socket(protocol: int, *, probing: bool = False) -> tuple[WebSocket, Transport]:
     """Joined, or probing beside a session that polls."""
     engine = Engine()
-    dispatcher = _Dispatcher(Echo())
+    dispatcher = Dispatcher(Echo())
     dispatcher.watch_connecting(cast("Any", engine), 60)
     session = Session("sid", protocol, Handshake(b"", "", ""), dispatcher, Heartbeat())
     socket = WebSocket(session, Flusher(), 1000, Owner(), probing=probing)
