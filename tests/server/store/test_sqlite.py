@@ -180,6 +180,22 @@ async def test_works_that_wait_together_fail_apart(chat: Populated) -> None:
     assert [a.id async for a in chat.store.all_accounts()] == ["alice", "bob"]
 
 
+async def test_what_cannot_be_written_harms_nothing_else(chat: Populated) -> None:
+    alice, _, pair = await chat.pair()
+    wrong = chat.message(pair, alice, "\ud800", uuid4().bytes)
+    answers = await asyncio.gather(
+        chat.say(pair, alice, "one"),
+        chat.store.append([wrong]),
+        chat.account("carol"),
+        chat.say(pair, alice, "two"),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[1], UnicodeEncodeError)
+    assert not any(isinstance(answers[n], BaseException) for n in (0, 2, 3))
+    messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+    assert [(m.seq, m.data) for m in messages] == [(1, "one"), (2, "two")]
+
+
 async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
     store = await reopened(path)
     writes = [asyncio.ensure_future(store.create_account(f"u{n}", "", None, 1)) for n in range(50)]

@@ -130,11 +130,13 @@ class Writer:
             self._connection.execute("COMMIT")
         except Exception as error:
             self._undo()
-            if len(batch) > 1:
+            # These are of the file, not of what was written: a full disk, a lock, damage.
+            of_the_file = type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError)
+            if len(batch) > 1 and not of_the_file:
                 return [outcome for work in batch for outcome in self._commit([work])]
             if isinstance(error, sqlite3.Error):
                 error = unavailable(error, self._path)
-            return [_Outcome(batch[0].future, None, error)]
+            return [_Outcome(work.future, None, error) for work in batch]
         return outcomes
 
     def _attempt(self, work: _Work) -> _Outcome:
