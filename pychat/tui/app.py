@@ -68,6 +68,7 @@ class ChatApp(App[None]):
             self.settings.notify, self._write_to_terminal, self.clock.now
         )
         self._first = conversation
+        self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
         self._register_themes()
         if self.settings.reduced_motion:
@@ -101,6 +102,15 @@ class ChatApp(App[None]):
             self.unregister_theme(name)
 
     def on_load(self) -> None:
+        self._choose_theme()
+        # Subscribed before the client starts: nothing is missed.
+        self._events = self.client.events()
+        try:
+            self.client.start()
+        except ChatClientError as error:
+            self.exit(return_code=1, message=Text(f"pychat: {error}"))
+
+    def _choose_theme(self) -> None:
         wanted = self.remembered.theme or self.settings.theme
         if wanted in self.available_themes:
             self.theme = wanted
@@ -113,14 +123,8 @@ class ChatApp(App[None]):
     # --- life -----------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        # Subscribed before the client starts: nothing is missed.
-        events = self.client.events()
-        self._listen(events)
-        try:
-            self.client.start()
-        except ChatClientError as error:
-            self.exit(return_code=1, message=Text(f"pychat: {error}"))
-            return
+        if self._events is not None:
+            self._listen(self._events)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self._status_changed()
         if self._first is not None:

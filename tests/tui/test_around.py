@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pychat.client.errors import CacheUnusable
 from pychat.client.models import ConnectionState, Conversation, Status, User
 from pychat.tui.background import is_light
 from pychat.tui.keys import KEYS
@@ -255,3 +256,51 @@ def test_settings_name_the_key_that_is_wrong() -> None:
         msgspec.convert({"notify": ["smoke"]}, Settings)
     with pytest.raises(msgspec.ValidationError, match="them"):
         msgspec.convert({"them": "dark"}, Settings)
+
+
+async def crash() -> None:
+    password = "hunter2"
+    raise RuntimeError(f"the cause has {len(password)} letters")
+
+
+async def test_a_crash_leaves_a_line_a_log_and_a_status(
+    capsys: pytest.CaptureFixture[str], own_folders: Path
+) -> None:
+    app = scenes.app(scenes.world())
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await wait_text(pilot, "● alice")
+            app.call_later(crash)
+            await wait_for(pilot, lambda: app.return_code)
+
+    with pytest.raises(RuntimeError, match="the cause"):
+        await run()
+    assert app.return_code == 1
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "pychat: an error in the program ended it; the details are in" in shown
+    assert "hunter2" not in shown
+    check_crash_log(own_folders)
+
+
+def check_crash_log(home: Path) -> None:
+    log = next(home.rglob("terminal.log"))
+    assert "RuntimeError: the cause has 7 letters" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+async def test_a_cache_that_cannot_be_used_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = scenes.world()
+
+    def start() -> None:
+        raise CacheUnusable("the cache is in use by another pychat")
+
+    monkeypatch.setattr(client, "start", start)
+    app = scenes.app(client)
+    await app.run_async(headless=True, size=(80, 24))
+    assert app.return_code == 1
+    output = capsys.readouterr()
+    assert "pychat: the cache is in use by another pychat" in output.out + output.err
+    assert "Traceback" not in output.out + output.err

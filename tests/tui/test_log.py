@@ -219,3 +219,62 @@ async def test_the_line_above_what_is_new_stays() -> None:
         new = next(n for n, line in enumerate(lines) if line.rstrip().endswith("─ new"))
         assert "old 2" in "".join(lines[:new])
         assert "fresh 4" in "".join(lines[new:])
+
+
+async def test_a_double_click_selects_the_message() -> None:
+    client = client_with(1)
+    client.log["bob"] = [message(1, "not this"), message(2, "all of\nthis one"), message(3, "nor")]
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        y = next(n for n, row in enumerate(rows(log)) if row == "this one")
+        await pilot.double_click(log, offset=(5, y))
+        assert app.chat.get_selected_text() == "all of\nthis one"
+
+
+async def test_links_tell_the_terminal_where_they_lead_and_open_by_a_click(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = client_with(1)
+    url = "https://example.org/" + "path/" * 20
+    client.log["bob"] = [message(1, f"see {url}, please")]
+    app = scenes.app(client)
+    clicked: list[str] = []
+    monkeypatch.setattr(app, "open_url", lambda url, **_: clicked.append(url))
+    async with app.run_test(size=(60, 24)) as pilot:
+        log = await opened(app, pilot)
+        found = {
+            (segment.text, segment.style.link)
+            for y in range(log.size.height)
+            for segment in log.render_line(y)
+            if segment.style is not None and segment.style.link
+        }
+        assert {link for _, link in found} == {url}
+        assert len(found) > 1  # it is longer than a row, and whole on each
+        y = next(n for n, row in enumerate(rows(log)) if "path/path" in row)
+        await pilot.click(log, offset=(10, y))
+        assert clicked == [url]
+
+
+async def test_a_removed_message_says_so() -> None:
+    client = client_with(1, 2)
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        log.change(Message("bob", "bob", "", "c1", "bob-1", 1, NOW + 1, removed=True))
+        await pilot.pause()
+        assert "message removed" in rows(log)
+        assert "line 1 of the log" not in rows(log)
+
+
+async def test_a_discarded_message_goes() -> None:
+    client = client_with(1)
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        mine = client.post("bob", "never mind")
+        await pilot.pause(0.1)
+        assert any(row.startswith("never mind") for row in rows(log))
+        log.change(Message("bob", "alice", "", mine.client_id, own=True, removed=True))
+        await pilot.pause()
+        assert not any(row.startswith("never mind") for row in rows(log))
