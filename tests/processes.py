@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +66,16 @@ class Serving:
         match = _LISTENING.search(self.said)
         assert match, f"pychat serve did not start: {self.said}"
         self.url = match[1]
+        self.log: list[str] = []
+        """The lines it has printed there since."""
+        # Also, a server whose standard error nobody reads would wait for ever once a pipe is full.
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+
+    def _read_log(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log.append(line)
 
     @property
     def port(self) -> int:
@@ -82,6 +93,7 @@ class Serving:
             status = self._process.wait(timeout=10)
         finally:
             self._process.kill()
+            self._reader.join()
             assert self._process.stderr is not None
             self._process.stderr.close()
         return status
