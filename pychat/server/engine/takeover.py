@@ -40,6 +40,8 @@ class Frames(WSListener):
     """Gets the frames; ``failed`` when the bytes are no frames of a client (RFC 6455)."""
 
     transport: asyncio.Transport
+    paced = False
+    """Whether it is read a little at a time, so that it can be paused between its frames."""
 
     def failed(self, code: int) -> None:
         """The parser has given up; ``code`` is the close code that says why."""
@@ -136,8 +138,17 @@ class Taken(web.StreamResponse):
         return None
 
 
+class _PacedParser(WSProtocol):  # type: ignore[misc]  # picows has no types
+    """Reads a little at a time: picows doubles its buffer whenever a read has filled it."""
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        free: memoryview = WSProtocol.get_buffer(self, size_hint)
+        return free[: len(free) // 2 + 1]
+
+
 def _parser(frames: Frames, max_frame: int) -> Any:
-    protocol = WSProtocol(
+    kind = _PacedParser if frames.paced else WSProtocol
+    protocol = kind(
         None,  # host_port
         None,  # ws_path
         False,  # is_client_side
@@ -155,7 +166,7 @@ def _parser(frames: Frames, max_frame: int) -> Any:
         2048,  # read_buffer_init_size, the least it takes
     )
     protocol.connection_made(_SINK)
-    protocol.get_buffer(-1)[: len(_REQUEST)] = _REQUEST
+    WSProtocol.get_buffer(protocol, -1)[: len(_REQUEST)] = _REQUEST
     protocol.buffer_updated(len(_REQUEST))
     return protocol
 

@@ -104,6 +104,7 @@ class WebSocket(Frames):
         self._closing = False
         self._stalled = False
         self._paused = False
+        self.paced = session.allowance is not None
         self._fragments: bytearray | None = None
         self._fragments_are_text = False
 

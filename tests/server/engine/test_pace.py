@@ -39,19 +39,19 @@ async def _serve(server: SocketServer) -> tuple[web.AppRunner, str]:
 
 async def test_what_comes_too_fast_is_read_later() -> None:
     handler = Counting()
-    runner, url = await _serve(SocketServer(handler, pace=Pace(per_second=200, burst=100)))
+    runner, url = await _serve(SocketServer(handler, pace=Pace(per_second=1000, burst=200)))
     started = asyncio.get_running_loop().time()
     async with aiohttp.ClientSession() as session:
         socket = await session.ws_connect(url + "&transport=websocket")
         await socket.send_str("40")
-        for number in range(200):
+        for number in range(1000):
             await socket.send_str(f'42{number}["x",{number}]')
         answers: list[str] = []
-        while len(answers) < 200:
+        while len(answers) < 1000:
             text = await socket.receive_str(timeout=10)
             if text.startswith("43"):
                 answers.append(text)
-        assert answers == [f"43{number}[{number}]" for number in range(200)]
+        assert answers == [f"43{number}[{number}]" for number in range(1000)]
         assert asyncio.get_running_loop().time() - started > 0.3
         await socket.close()
     await runner.cleanup()
