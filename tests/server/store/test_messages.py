@@ -76,6 +76,9 @@ async def test_a_message_is_kept_unchanged(chat: Populated) -> None:
 async def test_history_goes_both_ways_by_pages(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, *(str(n) for n in range(1, 11)))
+    # Beside it, what must never show up in it.
+    carol = await chat.account("carol")
+    await chat.say(await chat.store.open_pair(carol.key, carol.key), carol, "hers")
 
     async def seqs(
         before: int | None = None, after: int | None = None, limit: int = 3, first_seq: int = 1
@@ -90,6 +93,8 @@ async def test_history_goes_both_ways_by_pages(chat: Populated) -> None:
     assert await seqs(before=4) == ([1, 2, 3], False)
     assert await seqs(before=1) == ([], False)
     assert await seqs(before=100) == ([8, 9, 10], True)
+    assert await seqs(before=2**53) == ([8, 9, 10], True)
+    assert await seqs(after=2**53) == ([], False)
     assert await seqs(after=0) == ([1, 2, 3], True)
     assert await seqs(after=7) == ([8, 9, 10], False)
     assert await seqs(after=10) == ([], False)
@@ -123,6 +128,7 @@ async def test_a_removed_message_leaves_its_seq(chat: Populated) -> None:
     await chat.say(pair, alice, "one", "two words", "three")
     assert await chat.store.remove_message(pair.key, 2)
     assert not await chat.store.remove_message(pair.key, 9)
+    assert not await chat.store.remove_message(pair.key, 2**40)
     assert not await chat.store.remove_message(999, 1)
     messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=10)
     assert [(m.seq, m.data, m.removed) for m in messages] == [

@@ -26,6 +26,7 @@ from pychat.server.store.records import ConversationKind
 
 VERSION = 1
 EVERYONE_KEY = 1
+MAX_SEQ = 2**32 - 1
 COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE_KEY, "number": 0}
 
 Document = dict[str, Any]
@@ -111,7 +112,7 @@ def new_conversation(
 
 def message_id(conversation: int, seq: int) -> int:
     """``_id`` of a message: a conversation's messages are one range of them, in order."""
-    return conversation << 32 | seq
+    return conversation << 32 | min(seq, MAX_SEQ)
 
 
 def of_conversation(conversation: int, after: int = 0, before: int | None = None) -> Document:
