@@ -49,7 +49,7 @@ def tests(session: nox.Session) -> None:
     """All tests; arguments go to pytest: ``nox -s tests -- -m "not e2e"``."""
     install_programs(session)
     session.install("-e", ".", *group("test"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--durations=15", *session.posargs)
 
 
 @nox.session(python=PYTHONS, default=False)
