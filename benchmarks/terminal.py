@@ -1,6 +1,8 @@
 """The terminal client's costs at 100 and at 100,000 messages: ``python -m benchmarks.terminal``.
 
-Prints medians in milliseconds from the call to the painted frame, and the process's memory.
+Prints medians from the call to the painted frame, in milliseconds of time and of CPU, and the
+process's memory: ``held`` keeps all the messages in the log, as after scrolling up through them;
+``lived`` lets go of what is far above, as the app does while one follows the end.
 """
 
 from __future__ import annotations
@@ -8,18 +10,24 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import msgspec
+from msgspec import Struct
 from textual import events
 from textual.geometry import Size
 
 from pychat.client.events import MessageAdded
 from pychat.client.models import Message
 from pychat.tui.app import ChatApp
+from pychat.tui.log.widget import MessageLog
 from pychat.tui.settings import Settings
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
 
@@ -29,25 +37,37 @@ WORDS = [
 ]
 SIZE = (100, 40)
 
+Cost = tuple[float, float]
+"""Milliseconds of time and of CPU."""
+
+
+class Result(Struct):
+    """Medians by name; megabytes."""
+
+    medians: dict[str, Cost]
+    memory: float
+
 
 class PaintedApp(ChatApp):
     """Tells when a frame has been painted."""
 
-    frame = asyncio.Event()
+    def __init__(self, client: ScriptedClient) -> None:
+        super().__init__(client, Settings(reduced_motion=True), clock=stopped_clock())  # type: ignore[arg-type] # the same face
+        self.frame = asyncio.Event()
 
     def _display(self, screen: Any, renderable: Any) -> None:
         super()._display(screen, renderable)
         self.frame.set()
 
-    async def painted(self, act: Callable[[], object]) -> float:
-        """Milliseconds until the frame after ``act`` is out."""
+    async def painted(self, act: Callable[[], object]) -> Cost:
+        """Until the frame after ``act`` is out."""
         # Keys do not come in step with the frames: the screen is updated at 60 Hz.
         await asyncio.sleep(random.uniform(0.02, 0.05))
         self.frame.clear()
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         act()
         await self.frame.wait()
-        return (time.perf_counter() - start) * 1000
+        return (time.perf_counter() - start) * 1000, (time.process_time() - cpu) * 1000
 
 
 def message(seq: int) -> Message:
@@ -65,12 +85,13 @@ def resident() -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line) / 1024
 
 
-async def measure(count: int) -> dict[str, float]:
+async def measure(count: int) -> Result:
     client = ScriptedClient()
     client.say("bob", "hello", at=NOW - 2e7)
     client.log["bob"] = [message(seq) for seq in range(1, 101)]
-    app = PaintedApp(client, Settings(reduced_motion=True), clock=stopped_clock())  # type: ignore[arg-type] # the same face
+    app = PaintedApp(client)
     async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
         app.chat.open("bob")
         await pilot.pause()
         log = app.chat.view.log_view
@@ -80,59 +101,73 @@ async def measure(count: int) -> dict[str, float]:
         await pilot.pause(0.3)
         gc.collect()
         memory = resident()
-        result: dict[str, list[float]] = {"append": [], "scroll": [], "resize": [], "key": []}
+        costs: dict[str, list[Cost]] = {"append": [], "scroll": [], "resize": [], "key": []}
         for number in range(100):
             added = message(count + number + 1)
-            result["append"].append(await app.painted(lambda added=added: log.append([added])))  # type: ignore[misc]
-        for number in range(100):
-            step = log.scroll_page_up if number % 8 < 4 else log.scroll_page_down
-            result["scroll"].append(await app.painted(lambda step=step: step(animate=False)))  # type: ignore[misc]
+            costs["append"].append(await app.painted(partial(log.append, [added])))
+        for number in range(96):
+            scroll = log.scroll_page_up if number % 8 < 4 else log.scroll_page_down
+            costs["scroll"].append(await app.painted(partial(scroll, animate=False)))
         log.scroll_to_end()
         await pilot.pause()
-        for number in range(20):
+        for number in range(30):
             size = Size(SIZE[0] - 1 - number % 2, SIZE[1])
-            result["resize"].append(
-                await app.painted(
-                    lambda size=size: app.post_message(events.Resize(size, size))  # type: ignore[misc]
-                )
-            )
+            resize = partial(app.post_message, events.Resize(size, size))
+            costs["resize"].append(await app.painted(resize))
             await pilot.pause()
         app.chat.view.composer.focus()
         await pilot.pause()
         for number in range(100):
-            key = "abcdefgh "[number % 9]
-            name = "space" if key == " " else key
-            result["key"].append(
-                await app.painted(
-                    lambda name=name, key=key: app.post_message(events.Key(name, key))  # type: ignore[misc]
-                )
-            )
-        burst = await flood(app, client, count)
-        medians = {name: statistics.median(values) for name, values in result.items()}
-        return {**medians, "burst key": burst, "memory": memory}
+            key = "abcdefgh"[number % 8]
+            costs["key"].append(await app.painted(partial(app.post_message, events.Key(key, key))))
+        costs["key in a flood"] = await flood(app, client, count)
+    medians = {
+        name: (median(wall for wall, _ in values), median(cpu for _, cpu in values))
+        for name, values in costs.items()
+    }
+    return Result(medians, memory)
 
 
-async def flood(app: PaintedApp, client: ScriptedClient, count: int) -> float:
-    """Median of key to paint while 1,000 messages a second come in, for three seconds."""
-    times: list[float] = []
+async def flood(app: PaintedApp, client: ScriptedClient, count: int) -> list[Cost]:
+    """Keys while 1,000 messages a second come in, for three seconds."""
+    costs: list[Cost] = []
     seq = count + 1000
     end = time.perf_counter() + 3
     while time.perf_counter() < end:
         for _ in range(50):
             seq += 1
             client.tell(MessageAdded(message(seq)))
-        await asyncio.sleep(0.05)
-        times.append(await app.painted(lambda: app.post_message(events.Key("x", "x"))))
-    return statistics.median(times)
+        await asyncio.sleep(0.02)
+        costs.append(await app.painted(partial(app.post_message, events.Key("x", "x"))))
+    return costs
+
+
+def in_process(count: int, held: bool) -> Result:
+    """Each on its own, so that none inherits another's memory."""
+    command = [sys.executable, "-m", "benchmarks.terminal", str(count), *(["held"] * held)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return msgspec.json.decode(output, type=Result)
 
 
 def main() -> None:
-    small, large = asyncio.run(measure(100)), asyncio.run(measure(100_000))
-    print(f"{'':10} {'100':>9} {'100,000':>9} {'ratio':>7}")
-    for name in small:
-        unit = "MB" if name == "memory" else "ms"
-        ratio = large[name] / small[name]
-        print(f"{name:10} {small[name]:6.2f} {unit} {large[name]:6.2f} {unit} {ratio:6.2f}")
+    if len(sys.argv) > 1:
+        if "held" in sys.argv:
+            MessageLog.MAX_HELD = 10**9
+        sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(measure(int(sys.argv[1])))))
+        return
+    small, held, lived = (
+        in_process(100, False),
+        in_process(100_000, True),
+        in_process(100_000, False),
+    )
+    print(f"{'':16}{'100':>16}{'100,000 held':>18}{'ratio of CPU':>14}")
+    for name, (wall, cpu) in small.medians.items():
+        large_wall, large_cpu = held.medians[name]
+        print(
+            f"{name:16}{wall:6.1f} ({cpu:4.1f}) ms"
+            f"{large_wall:8.1f} ({large_cpu:4.1f}) ms{large_cpu / cpu:12.2f}"
+        )
+    print(f"memory, MB: {small.memory:.0f}; held {held.memory:.0f}; lived {lived.memory:.0f}")
 
 
 if __name__ == "__main__":
