@@ -68,6 +68,8 @@ class ChatApp(App[None]):
             self.settings.notify, self._write_to_terminal, self.clock.now
         )
         self._first = conversation
+        self._own_theme = DARK.name
+        """By the settings and the terminal, whatever was chosen since."""
         self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
         self._register_themes()
@@ -111,14 +113,15 @@ class ChatApp(App[None]):
             self.exit(return_code=1, message=Text(f"pychat: {error}"))
 
     def _choose_theme(self) -> None:
-        wanted = self.remembered.theme or self.settings.theme
-        if wanted in self.available_themes:
-            self.theme = wanted
-            return
-        if wanted != "auto":
-            self._problems.append(f"There is no theme {wanted!r}: /theme shows them")
-        light = None if self.is_headless else terminal_is_light()
-        self.theme = LIGHT.name if light else DARK.name
+        wanted = self.settings.theme
+        if wanted not in self.available_themes:
+            if wanted != "auto":
+                self._problems.append(f"There is no theme {wanted!r}: /theme shows them")
+            light = None if self.is_headless else terminal_is_light()
+            wanted = LIGHT.name if light else DARK.name
+        self._own_theme = wanted
+        chosen = self.remembered.theme
+        self.theme = chosen if chosen in self.available_themes else wanted
 
     # --- life -----------------------------------------------------------------------------
 
@@ -136,7 +139,7 @@ class ChatApp(App[None]):
         await self.client.close()
 
     def _theme_changed(self, theme: object) -> None:
-        self.remembered.theme = self.theme
+        self.remembered.theme = "" if self.theme == self._own_theme else self.theme
 
     # --- what the client tells ------------------------------------------------------------
 

@@ -138,7 +138,6 @@ class CommandRunner:
             app.action_change_theme()
         elif arguments in app.available_themes:
             app.theme = arguments
-            self._screen.remembered.theme = arguments
         else:
             self._tell(f"There is no theme {arguments}. /theme shows them.")
 

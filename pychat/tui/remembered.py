@@ -48,8 +48,9 @@ class Remembered:
 
     @theme.setter
     def theme(self, name: str) -> None:
-        self._state.theme = name
-        self._save()
+        if name != self._state.theme:
+            self._state.theme = name
+            self._save()
 
     def _save(self) -> None:
         if self._path is None:

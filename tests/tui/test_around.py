@@ -10,6 +10,7 @@ import pytest
 
 from pychat.client.errors import CacheUnusable
 from pychat.client.models import ConnectionState, Conversation, Status, User
+from pychat.tui.app import ChatApp
 from pychat.tui.background import is_light
 from pychat.tui.keys import KEYS
 from pychat.tui.notifier import Notifications
@@ -18,7 +19,7 @@ from pychat.tui.settings import Settings
 from pychat.tui.themes import ThemeError, load_theme
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
-from tests.tui.scripted import NOW, ScriptedClient
+from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
 
 
 async def test_search_goes_from_hit_to_hit_into_what_was_not_loaded() -> None:
@@ -222,6 +223,29 @@ def test_muted_and_theme_are_remembered(tmp_path: Path) -> None:
     assert not again.toggle_muted("bob")
     path.write_text("{broken")
     assert Remembered(path).muted == frozenset()
+
+
+async def test_a_theme_that_was_chosen_is_taken_again_and_auto_is_no_choice(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+
+    def app() -> ChatApp:
+        client = scenes.world()
+        settings = Settings(reduced_motion=True)
+        return ChatApp(client, settings, clock=stopped_clock(), state=path)  # type: ignore[arg-type]
+
+    first = app()
+    async with first.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        assert first.theme == "pychat-dark"
+        assert Remembered(path).theme == ""
+        first.chat.open("bob")
+        first.chat.view.composer.load("/theme nord")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: Remembered(path).theme == "nord")
+    again = app()
+    async with again.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        assert again.theme == "nord"
 
 
 def test_a_theme_of_ones_own(tmp_path: Path) -> None:
