@@ -116,10 +116,10 @@ async def everyone(
 
 async def polling(server: Server, options: argparse.Namespace, protocol: int) -> Numbers:
     """One-to-one between 50 pairs that poll, closed loop: each message takes three requests."""
-    clients = [
-        await PollingClient.connect(server.port, protocol, f"u{n}", options.login)
-        for n in range(100)
-    ]
+    # All at once: Node closes a connection that was idle for 5 s.
+    clients = await asyncio.gather(
+        *(PollingClient.connect(server.port, protocol, f"u{n}", options.login) for n in range(100))
+    )
     delivered = 0
     for n in range(0, 100, 2):
         sender, receiver = clients[n], clients[n + 1]
