@@ -63,10 +63,9 @@ async def test_sqlite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.timeout(ferretdb.BUILD_SECONDS)
 async def test_mongodb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rounds = int(os.environ.get("SURVIVAL_ROUNDS") or 5)
     with ferretdb.running(tmp_path / "ferretdb") as database:
         counts = await killed(
-            f"{database.url}chat", rounds, 10, capsys, terminals=2, pause=0.2, slow=0.5
+            f"{database.url}chat", ROUNDS, 10, capsys, terminals=2, pause=0.2, slow=0.5
         )
-    assert counts.acknowledged > rounds
+    assert counts.acknowledged > ROUNDS
     counts.assert_nothing_wrong()
