@@ -79,6 +79,50 @@ def check_origins(
     metavar="FOLDER",
     help="A folder of your own to serve at /public/.",
 )
+@option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Serve https with this certificate (PEM, with its chain). SIGHUP reads it again.",
+)
+@option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The certificate's key, if it is in a file of its own.",
+)
+@option(
+    "--limit",
+    multiple=True,
+    metavar="NAME=VALUE",
+    show_default="docs/security.md",
+    help="Another limit than the default: messages=50/250 (50 a second, 250 at once), "
+    "connections_per_address=1000. May be given again.",
+)
+@option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Serve /metrics for Prometheus on this port of 127.0.0.1.",
+)
+@option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    help="What to log on standard error.",
+)
+@option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="Lines of text, or a JSON object a line.",
+)
+@option(
+    "--audit-log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep who did what in this file, a JSON object a line.",
+)
 @option("--no-limits", is_flag=True, help="No rate limits; sizes stay. For benchmarks.")
 def serve(
     host: str,
@@ -89,6 +133,13 @@ def serve(
     cors_origin: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
     public: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    limit: tuple[str, ...],
+    metrics_port: int | None,
+    log_level: str,
+    log_format: Literal["text", "json"],
+    audit_log: Path | None,
     no_limits: bool,
 ) -> None:
     """Run a chat server.
@@ -96,12 +147,18 @@ def serve(
     Serves the page at / and the Socket.IO endpoint at /socket.io/. Stops at Ctrl+C or SIGTERM,
     with all that was said being kept.
     """
-    import logging
-
+    from pychat.server import logs
     from pychat.server.app import ChatServer, ServeError
+    from pychat.server.chat import audit
+    from pychat.server.chat.limits import parse_limits
     from pychat.server.store import StoreError
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure(log_level, log_format)
+    if audit_log is not None:
+        try:
+            audit.to_file(audit_log, logs.JsonFormatter())
+        except OSError as error:
+            raise click.ClickException(f"{audit_log}: {error.strerror}") from None
     make_folder(store)
     try:
         server = ChatServer(
@@ -109,9 +166,12 @@ def serve(
             accounts=accounts,
             cors_origins="*" if "*" in cors_origin else cors_origin,
             public=public,
-            limits=not no_limits,
+            limits=False if no_limits else parse_limits(limit),
             durability=durability,
             trusted_proxies=trusted_proxy,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            metrics_port=metrics_port,
         )
     except StoreError as error:
         raise click.ClickException(str(error)) from None
@@ -138,6 +198,8 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
     say.row("Page", f"{url}/")
     say.row("Terminal", f"{connect_line(url)}")
     say.row("Data", server.store.location)
+    if server.metrics_url:
+        say.row("Metrics", server.metrics_url)
     if host in ("0.0.0.0", "::"):
         say.row("Network", f"every address of this machine, port {server.port}")
     if accounts == "open":

@@ -18,9 +18,10 @@ from pychat.protocol import DEFAULT_PORT
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
-from pychat.server.gate import Gate, note_request
+from pychat.server.gate import TLS_HANDSHAKE_SECONDS, Gate, note_request
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
+from pychat.server.tls import Certificate, CertificateError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class ChatServer:
     ``closed`` (only ids that were added). ``cors_origins``: origins beside the server's own, or
     ``"*"``. ``public``: a folder to serve at ``/public/``. ``limits``: False turns the rates off;
     sizes stay. ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
+    ``tls_cert`` and ``tls_key``: PEM files; ``listen`` reads them again at SIGHUP.
+    ``metrics_port``: where ``/metrics`` is served, for Prometheus.
 
     Raises StoreError for an address that is none, ValueError for any other wrong option.
     """
@@ -56,6 +59,10 @@ class ChatServer:
         limits: Limits | bool = True,
         durability: Durability = "full",
         trusted_proxies: Sequence[str] = (),
+        tls_cert: str | Path | None = None,
+        tls_key: str | Path | None = None,
+        metrics_port: int | None = None,
+        metrics_host: str = "127.0.0.1",
     ) -> None:
         if accounts not in get_args(AccountsMode):
             raise ValueError(f"accounts must be one of claim, open, closed: not {accounts!r}")
@@ -67,6 +74,11 @@ class ChatServer:
         self._limits = Limits() if limits is True else limits or None
         self._cors_origins: Sequence[str] | Literal["*"] = cors_origins
         self._trusted_proxies = trusted_proxies
+        if tls_key is not None and tls_cert is None:
+            raise ValueError("tls_key needs tls_cert")
+        self._certificate = None if tls_cert is None else Certificate(tls_cert, tls_key)
+        self._metrics_at = None if metrics_port is None else (metrics_host, metrics_port)
+        self._metrics: web.AppRunner | None = None
         self._chat, self._engine = self._assemble()
         self._attached = False
         self._open = False
@@ -118,12 +130,13 @@ class ChatServer:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         try:
             await runner.setup()
+            await self._start_metrics()
             listener = await self._accept(runner, host, port)
         except OSError as error:
-            await runner.cleanup()
+            await self._cleanup(runner)
             raise _serve_error(host, port, error) from error
         except BaseException:
-            await runner.cleanup()
+            await self._cleanup(runner)
             raise
         self._runner = runner
         self._listener = listener
@@ -139,7 +152,7 @@ class ChatServer:
             self._ready = False
             assert self._listener is not None
             self._listener.close()
-            await runner.cleanup()
+            await self._cleanup(runner)
             log.info("stopped")
 
     @property
@@ -153,7 +166,26 @@ class ChatServer:
         host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)
         if ":" in host and not host.startswith("["):
             host = f"[{host}]"
-        return f"http://{host}:{self._port}"
+        scheme = "http" if self._certificate is None else "https"
+        return f"{scheme}://{host}:{self._port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Empty if there are none."""
+        if self._metrics is None or not self._metrics.addresses:
+            return ""
+        return "http://{}:{}/metrics".format(*self._metrics.addresses[0])
+
+    def reload_certificate(self) -> None:
+        """The files again, for the connections that come from now on; a bad one changes nothing."""
+        if self._certificate is None:
+            return
+        try:
+            self._certificate.reload()
+        except CertificateError as error:
+            log.error("the certificate stays as it was: %s", error)
+        else:
+            log.info("the certificate was read again")
 
     # --- how ---
     def _assemble(self) -> tuple[Chat, SocketServer]:
@@ -176,9 +208,34 @@ class ChatServer:
             per_address=None if self._limits is None else self._limits.connections_per_address,
             is_exempt=Proxies(self._trusted_proxies).trusts,
         )
+        certificate = self._certificate
         return await asyncio.get_running_loop().create_server(
-            gate, host, port, backlog=BACKLOG, reuse_address=_REUSE_ADDRESS
+            gate,
+            host,
+            port,
+            backlog=BACKLOG,
+            reuse_address=_REUSE_ADDRESS,
+            ssl=None if certificate is None else certificate.context,
+            ssl_handshake_timeout=None if certificate is None else TLS_HANDSHAKE_SECONDS,
         )
+
+    async def _start_metrics(self) -> None:
+        if self._metrics_at is None:
+            return
+        # Here: most servers have none.
+        from pychat.server.metrics import serve_metrics
+
+        host, port = self._metrics_at
+        try:
+            self._metrics = await serve_metrics(lambda: self._chat.figures(), host, port)
+        except OSError as error:
+            raise _serve_error(host, port, error) from error
+
+    async def _cleanup(self, runner: web.AppRunner) -> None:
+        await runner.cleanup()
+        if self._metrics is not None:
+            await self._metrics.cleanup()
+            self._metrics = None
 
     async def _listen(
         self, port: int, host: str, ready: Callable[[ChatServer], None] | None
@@ -198,6 +255,7 @@ class ChatServer:
             if sys.platform != "win32":
                 for number in signals:
                     loop.add_signal_handler(number, stop_once)
+                loop.add_signal_handler(signal.SIGHUP, self.reload_certificate)
             if ready is not None:
                 ready(self)
             await stop.wait()

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id
+from pychat.server.chat import audit
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter
@@ -87,9 +88,11 @@ class Accounts:
         if await asyncio.to_thread(lookalike_form, login.id) == canonical_id(EVERYONE):
             raise _taken()
         try:
-            return await self._store.create_account(
+            made = await self._store.create_account(
                 login.id, login.alias.strip() or login.id, password_hash, now()
             )
+            audit.note("id claimed", id=made.id, address=address)
+            return made
         except AlreadyExists:
             # Somebody else was as quick: from here on it is theirs.
             account = await self._store.account(login.id)

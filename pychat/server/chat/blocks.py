@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pychat.protocol import BlockRequest, Code, Event, ProtocolError, decode
+from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.directory import Directory, User
 from pychat.server.chat.limits import Limiter
@@ -62,6 +63,7 @@ class Blocks:
         if other.key not in user.blocked:
             self._presence.hide(user, other)
             self._set(user, user.blocked | {other.key})
+        audit.note("block", id=user.id, other=other.id)
         self._answers.done(session, Event.BLOCK, ack_id, f"{other.id} is blocked")
 
     async def _unblock(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
@@ -70,6 +72,7 @@ class Blocks:
         if other.key in user.blocked:
             self._set(user, user.blocked - {other.key})
             self._presence.show(user, other)
+        audit.note("unblock", id=user.id, other=other.id)
         self._answers.done(session, Event.UNBLOCK, ack_id, f"{other.id} is not blocked")
 
     def _set(self, user: User, blocked: frozenset[int]) -> None:

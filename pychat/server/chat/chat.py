@@ -112,6 +112,8 @@ class Chat:
             Event.UNBLOCK.value: blocks.unblock,
         }
         self._stopping = False
+        self._too_fast = 0
+        self._failures = 0
         self._background: list[asyncio.Task[None]] = []
         self._working: set[asyncio.Task[None]] = set()
 
@@ -146,6 +148,20 @@ class Chat:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+    def figures(self) -> dict[str, float]:
+        """What there is now, and what has been counted since the start."""
+        return {
+            "connections": len(self._reach.sessions),
+            "users_online": len(self._reach.users),
+            "rooms": len(self._directory.rooms),
+            "messages_waiting": self._delivery.waiting,
+            "messages": self._delivery.stored,
+            "logins": self._logins.succeeded,
+            "logins_refused": self._logins.refused,
+            "too_fast": self._too_fast,
+            "failures": self._failures,
+        }
 
     # --- what the engine calls ---
     def connected(self, connection: Connection) -> None:
@@ -227,12 +243,14 @@ class Chat:
     def _refuse(self, session: Session, event: str, ack_id: int | None, error: Exception) -> None:
         if isinstance(error, ProtocolError):
             refusal = error
+            self._too_fast += error.code is Code.TOO_FAST
         elif isinstance(error, StoreError):
             log.error("%s could not be done: %s", event[:MAX_EVENT_NAME_SHOWN], error)
             refusal = ProtocolError(
                 Code.UNAVAILABLE, "the store cannot be reached: try again", retry_after=1.0
             )
         else:
+            self._failures += 1
             log.error("%s failed", event[:MAX_EVENT_NAME_SHOWN], exc_info=error)
             refusal = ProtocolError(Code.INTERNAL, "something went wrong on the server")
         self._answers.refuse(session, event, ack_id, refusal)

@@ -69,10 +69,17 @@ class Delivery:
         self._pending: list[_Pending] = []
         self._characters = 0
         self._writing = False
+        self.stored = 0
+        """Since the start."""
         self._wake: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
         """Those who wait for the batch that is gathered now."""
         self._waiters_of_written: list[asyncio.Future[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Those that the store has not been given yet."""
+        return len(self._new)
 
     def submit(
         self,
@@ -123,6 +130,7 @@ class Delivery:
                 log.exception("%d messages could not be stored", len(new))
                 self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
             else:
+                self.stored += len(appended)
                 self._deliver_all(pending, appended)
             self._writing = False
             for waiter in waiters:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
@@ -55,6 +56,32 @@ class Limits(Struct, frozen=True):
     """By id and address; each one more doubles the wait."""
     longest_lockout: float = 900.0
     """Seconds."""
+
+
+def parse_limits(settings: Iterable[str]) -> Limits:
+    """``messages=50/250`` or ``rooms=100`` each, beside the defaults. Raises ValueError."""
+    defaults = Limits()
+    changed: dict[str, Rate | int | float] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        name = name.replace("-", "_")
+        if name not in defaults.__struct_fields__:
+            names = ", ".join(defaults.__struct_fields__)
+            raise ValueError(f"there is no limit {name!r}: they are {names}")
+        form = "a second/at once, as in 50/250"
+        try:
+            if isinstance(getattr(defaults, name), Rate):
+                numbers = [float(part) for part in value.split("/")]
+                changed[name] = Rate(*numbers)
+            else:
+                form = "a number above 0"
+                numbers = [float(value)]
+                changed[name] = type(getattr(defaults, name))(value)
+            if min(numbers) <= 0:
+                raise ValueError
+        except (TypeError, ValueError):
+            raise ValueError(f"the limit {name} must be {form}: not {value!r}") from None
+    return msgspec.structs.replace(defaults, **changed)
 
 
 class TokenBucket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -22,6 +21,7 @@ from pychat.protocol import (
     check_id,
     decode,
 )
+from pychat.server.chat import audit
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.accounts import Accounts, Entered
 from pychat.server.chat.answers import Answers
@@ -33,8 +33,6 @@ from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
 from pychat.server.store.base import Store
-
-log = logging.getLogger(__name__)
 
 LOGIN = msgspec.json.Decoder(Login)
 LOGOUT = msgspec.json.Decoder(LogoutRequest)
@@ -65,6 +63,8 @@ class Logins:
         self._legacy = legacy
         self._limiter = limiter
         self._answers = answers
+        self.succeeded = 0
+        self.refused = 0
 
     def login(
         self, session: Session, payload: bytes, ack_id: int | None
@@ -86,7 +86,14 @@ class Logins:
                 wants_token=ack_id is not None,
             )
         except ProtocolError as error:
-            log.info("login as %r from %s refused: %s", login.id, connection.remote_address, error)
+            self.refused += 1
+            audit.note(
+                "login refused",
+                id=login.id,
+                address=connection.remote_address,
+                code=error.code,
+                reason=str(error),
+            )
             raise
         key = entered.account.key
         blocked = await self._store.blocked(key)
@@ -111,7 +118,8 @@ class Logins:
         if session.closed:
             return
         first = self._reach.join(session, user)
-        log.info("%r logged in from %s", user.id, connection.remote_address)
+        self.succeeded += 1
+        audit.note("login", id=user.id, address=connection.remote_address)
         if first:
             self._presence.came(user)
         if not session.modern:
@@ -167,6 +175,7 @@ class Logins:
             await self._changes.revoke_sessions(user.key, [session.login_session])
             self._end(user, {session.login_session}, but=session)
         self.part(session)
+        audit.note("logout", id=user.id)
         self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
 
     def sessions(
@@ -226,5 +235,7 @@ class Logins:
 
     def expel(self, session: Session) -> None:
         """Logged out and disconnected, after what waits has been written."""
+        if session.user is not None:
+            audit.note("logged out by revocation", id=session.user.id)
         self.part(session)
         session.connection.close()

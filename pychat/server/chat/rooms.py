@@ -20,6 +20,7 @@ from pychat.protocol import (
     check_id,
     decode,
 )
+from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
@@ -101,6 +102,7 @@ class Rooms:
                     done = await self._join(user, request)
                 case _:
                     done = await self._leave(user, request)
+        audit.note(f"room {request.command}", id=user.id, room=request.room_id)
         self._list_of_rooms.changed()
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)

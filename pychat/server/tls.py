@@ -1,0 +1,57 @@
+"""TLS from a certificate and its key in files, which may be renewed while the server runs."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+
+class CertificateError(ValueError):
+    """The certificate cannot be used: one clear line that says why."""
+
+
+class Certificate:
+    """``context`` is for ``create_server``. TLS 1.3 only: every browser has had it since 2019."""
+
+    def __init__(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """``key`` may be in the certificate's file. Raises CertificateError."""
+        self._certificate = Path(certificate).expanduser()
+        self._key = None if key is None else Path(key).expanduser()
+        self.context = self._load()
+
+    def reload(self) -> None:
+        """For the connections that come from now on; raises CertificateError, and keeps the old."""
+        self._load()
+        self.context.load_cert_chain(self._certificate, self._key, _no_password)
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self._certificate, self._key, _no_password)
+        except _Encrypted:
+            raise CertificateError(
+                f"the key in {self._key or self._certificate} has a password: give one without"
+            ) from None
+        except ssl.SSLError as error:
+            reason = {
+                "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+                "NO_START_LINE": "there is no certificate with its key in PEM form",
+            }.get(error.reason or "", error.reason or str(error))
+            raise CertificateError(f"{self._files()}: {reason}") from None
+        except OSError as error:
+            raise CertificateError(f"{self._files()}: {error.strerror or error}") from None
+        return context
+
+    def _files(self) -> str:
+        return f"{self._certificate}" + ("" if self._key is None else f", {self._key}")
+
+
+class _Encrypted(Exception):
+    pass
+
+
+def _no_password() -> str:
+    # Without this OpenSSL asks on the terminal.
+    raise _Encrypted

@@ -1,0 +1,193 @@
+"""What somebody who runs a server relies on: TLS, metrics, logs, the audit log, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+
+from pychat.server import logs
+from pychat.server.chat import audit
+from pychat.server.chat.limits import Limits, Rate, parse_limits
+from pychat.server.tls import Certificate, CertificateError
+from tests.attack.wire import connect
+from tests.serving import serving
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def _files(authority: trustme.CA, folder: Path) -> tuple[Path, Path]:
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    return certificate, key
+
+
+def _trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+async def test_page_and_chat_over_tls(authority: trustme.CA, tmp_path: Path) -> None:
+    certificate, key = _files(authority, tmp_path)
+    async with (
+        serving(tls_cert=certificate, tls_key=key) as server,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=_trusting(authority))) as web,
+    ):
+        assert server.url.startswith("https://")
+        assert (await web.get(server.url)).status == 200
+        client = await connect(web, server.url, origin=server.url)
+        await client.login("alice")
+        await client.close()
+
+
+async def test_old_tls_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
+    certificate, key = _files(authority, tmp_path)
+    old = _trusting(authority)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with serving(tls_cert=certificate, tls_key=key) as server:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("127.0.0.1", server.port, ssl=old)
+
+
+async def test_a_renewed_certificate_is_used_by_new_connections(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    certificate, key = _files(authority, tmp_path)
+    async with serving(tls_cert=certificate, tls_key=key) as server:
+
+        async def serial() -> str:
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", server.port, ssl=_trusting(authority)
+            )
+            writer.close()
+            number: str = writer.get_extra_info("peercert")["serialNumber"]
+            return number
+
+        first = await serial()
+        _files(authority, tmp_path)
+        server.reload_certificate()
+        second = await serial()
+        assert second != first
+        certificate.write_text("broken")
+        server.reload_certificate()
+        assert await serial() == second
+
+
+def test_a_bad_certificate_is_one_clear_line(authority: trustme.CA, tmp_path: Path) -> None:
+    certificate, _ = _files(authority, tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    _, key = _files(authority, other)
+    with pytest.raises(CertificateError, match="does not belong"):
+        Certificate(certificate, key)
+    with pytest.raises(CertificateError, match="PEM"):
+        Certificate(certificate)
+    with pytest.raises(CertificateError, match="No such file"):
+        Certificate(tmp_path / "none.pem")
+
+
+async def test_metrics_count_what_happens() -> None:
+    async with serving(metrics_port=0) as server, aiohttp.ClientSession() as web:
+        alice = await connect(web, server.url)
+        await alice.login("alice")
+        await alice.ask("message", {"sender": "alice", "recepient": "ALL", "data": "hi"})
+        text = await (await web.get(server.metrics_url)).text()
+        assert "pychat_users_online 1.0" in text
+        assert "pychat_messages_total 1.0" in text
+        assert "pychat_logins_total 1.0" in text
+        assert "process_cpu_seconds_total" in text
+        assert (await web.get(server.url + "/metrics")).status == 404
+
+
+async def test_every_answer_carries_the_headers() -> None:
+    async with serving() as server, aiohttp.ClientSession() as web:
+        for path in ("/", "/none", "/healthz", "/socket.io/", "/page/none", "/%00", "/socket.io/x"):
+            answer = await web.get(server.url + path)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+            assert answer.headers["Referrer-Policy"] == "no-referrer", path
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"], path
+            assert "Set-Cookie" not in answer.headers
+            assert "aiohttp" not in answer.headers["Server"]
+
+
+async def test_what_is_no_http_gets_one_plain_line(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        for request in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(request)
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+            assert b"nosniff" in answer
+            assert answer.endswith(b"400: Bad Request\n")
+            writer.close()
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+def _record(message: str, **fields: object) -> logging.LogRecord:
+    record = logging.LogRecord("pychat", logging.INFO, "", 0, message, None, None)
+    record.fields = fields
+    return record
+
+
+def test_what_a_peer_has_chosen_cannot_forge_a_line_of_the_log() -> None:
+    record = _record("hello\n2026 ERROR forged \x1b[31m\u202e", id="a\nb")
+    line = logs.TextFormatter().format(record)
+    assert line.isprintable()
+    assert r"\n2026" in line
+    entry = json.loads(logs.JsonFormatter().format(record))
+    assert entry["id"] == "a\nb"
+    assert entry["level"] == "info"
+
+
+async def test_logs_have_no_secret_and_no_text(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    audit.to_file(file, logs.JsonFormatter())
+    caplog.set_level(logging.DEBUG)
+    try:
+        async with serving() as server, aiohttp.ClientSession() as web:
+            alice = await connect(web, server.url)
+            token = await alice.login("alice", "the password")
+            await alice.ask("message", {"sender": "alice", "recepient": "ALL", "data": "the text"})
+            await alice.ask("login", {"id": "alice", "password": "another password"})
+            await alice.ask("login", {"id": "alice", "token": token})
+            await alice.ask("room", {"command": "create", "roomId": "den"})
+    finally:
+        handler = audit.log.handlers.pop()
+        handler.close()
+    said = caplog.text + file.read_text()
+    for secret in ("the password", "another password", "the text", token):
+        assert secret not in said
+    actions = [json.loads(line)["message"] for line in file.read_text().splitlines()]
+    assert actions[:3] == ["id claimed", "login", "login refused"]
+    assert "room create" in actions
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_limits_are_read_from_settings() -> None:
+    limits = parse_limits(["messages=10/20", "connections-per-user=3", "longest_lockout=60"])
+    assert limits.messages == Rate(10, 20)
+    assert limits.connections_per_user == 3
+    assert limits.longest_lockout == 60
+    assert limits.searches == Limits().searches
+
+
+@pytest.mark.parametrize(
+    "setting", ["nothing=1", "messages=1", "messages=a/b", "messages=0/1", "rooms=-1", "rooms="]
+)
+def test_a_wrong_limit_is_one_clear_line(setting: str) -> None:
+    with pytest.raises(ValueError, match="limit"):
+        parse_limits([setting])
