@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -134,6 +135,9 @@ class ChatApp(App[None]):
             self.chat.call_after_refresh(self.chat.open, self._first)
         for problem in self._problems:
             self.notify(line(problem, 300), severity="warning", timeout=10, markup=False)
+
+    def on_ready(self) -> None:
+        gc.enable()  # whoever starts the app may have turned it off to be quick
 
     async def on_unmount(self) -> None:
         await self.client.close()

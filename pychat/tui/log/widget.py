@@ -17,7 +17,7 @@ from pychat.client.models import Message
 from pychat.tui.component_styles import component_style
 from pychat.tui.log.paint import INDENT, paint
 from pychat.tui.log.rowcache import RowCache
-from pychat.tui.log.rows import SENDER_STYLES
+from pychat.tui.log.rows import SENDER_STYLES, Row
 from pychat.tui.log.transcript import PENDING_KEY
 from pychat.tui.log.viewport import BOTTOM_ROWS, Opened, Viewport
 
@@ -26,6 +26,8 @@ KEY_SHIFT: Final = 10
 MAX_ROW: Final = (1 << KEY_SHIFT) - 1
 OLDER_MARGIN: Final = 30
 """So many rows from the top, older messages are asked for."""
+
+EMPTY: Final = Row("No messages yet", kind="day")
 
 STYLE_NAMES: Final = (
     *(f"sender-{number}" for number in range(SENDER_STYLES)),
@@ -253,6 +255,8 @@ class MessageLog(ScrollView, can_focus=True):
             # A log that does not fill the view stands at its bottom, by the composer.
             lead = max(0, self.size.height - BOTTOM_ROWS - view.heights.total)
             located = view.heights.locate(round(self.scroll_y) + y - lead)
+        if view is not None and not view.heights.total and y == self.size.height // 2:
+            return paint(EMPTY, view.width, styles)
         if view is None or located is None:
             return Strip.blank(self.size.width, styles["base"])
         chunk, index, number = located

@@ -11,7 +11,7 @@ from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import Conversation, Delivery, Message
+from pychat.client.models import Conversation, Delivery, Message, User
 from pychat.protocol import EVERYONE
 from pychat.tui.clock import Clock
 from pychat.tui.commands import Command, CommandError, parse, plain
@@ -85,6 +85,8 @@ class ConversationView(Vertical):
         self.save_draft()
         self.current = name
         self._seen_seq = 0
+        if is_pair(name) and self.conversations.get(name) is None:
+            self.conversations.begin(User(name, "", online=False))
         opened = self.conversations.open(name)
         self.composer.load(self._client.draft(name))
         self.composer.placeholder = f"Message {self.title_of(name)}"
@@ -104,11 +106,13 @@ class ConversationView(Vertical):
         header = self.query_one(ConversationHeader)
         conversation = self.conversations.get(self.current)
         header.title = self.title_of(self.current) if self.current else ""
-        if conversation is not None:
-            pair = is_pair(self.current)
-            header.online = conversation.online if pair else None
-            header.typing = typing_line(conversation.typing, in_pair=pair)
-            header.detail = self._detail(conversation, pair)
+        if conversation is None:
+            header.online, header.typing, header.detail = None, "", ""
+            return
+        pair = is_pair(self.current)
+        header.online = conversation.online if pair else None
+        header.typing = typing_line(conversation.typing, in_pair=pair)
+        header.detail = self._detail(conversation, pair)
 
     def _detail(self, conversation: Conversation, pair: bool) -> str:
         if not pair:
