@@ -49,6 +49,7 @@ def tests(session: nox.Session) -> None:
     """All tests; arguments go to pytest: ``nox -s tests -- -m "not e2e"``."""
     install_programs(session)
     session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "tests.prepare")
     session.run("pytest", "--durations=15", *session.posargs)
 
 
@@ -65,6 +66,41 @@ def lowest(session: nox.Session) -> None:
     session.install("uv")
     session.run("uv", "pip", "install", "--resolution", "lowest-direct", "-e", ".", *group("test"))
     session.run("pytest", "-m", "not e2e", *session.posargs)
+
+
+@nox.session(default=False)
+def attack(session: nox.Session) -> None:
+    """The whole attack suite: 100,000 fuzzed cases; others served with a p99 under 50 ms.
+
+    The machine should have nothing else to do, and two cores at least.
+    """
+    install_programs(session)
+    session.install("-e", ".", *group("test"))
+    environment = {"ATTACK_CASES": "100000", "ATTACK_SECONDS": "10", "ATTACK_P99_MS": "50"}
+    session.run("pytest", "tests/attack", *session.posargs, env=environment)
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of what a user installs, where the advisory index can be reached."""
+    session.install(".", "pip-audit")
+    session.run("pip-audit", "--skip-editable", "--local", *session.posargs)
+
+
+@nox.session(default=False)
+def sbom(session: nox.Session) -> None:
+    """What the package consists of, as CycloneDX: dist/pychat.cdx.json, dist/jsclient.lock.json."""
+    session.install(".")
+    tool = session.create_tmp()
+    session.run("python", "-m", "venv", f"{tool}/cyclonedx", silent=True)
+    session.run(f"{tool}/cyclonedx/bin/pip", "install", "-q", "cyclonedx-bom", external=True)
+    os.makedirs("dist", exist_ok=True)
+    session.run(
+        *(f"{tool}/cyclonedx/bin/cyclonedx-py", "environment", session.virtualenv.location),
+        *("--pyproject", "pyproject.toml", "--output-reproducible", "-o", "dist/pychat.cdx.json"),
+        external=True,
+    )
+    shutil.copyfile("jsclient/package-lock.json", "dist/jsclient.lock.json")
 
 
 def install_programs(session: nox.Session) -> None:

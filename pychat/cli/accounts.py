@@ -1,4 +1,4 @@
-"""Accounts as ``pychat user list`` prints them."""
+"""Accounts and their logins as ``pychat user`` prints them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from pychat.client.safetext import safe_text
-from pychat.server.store.records import Account
+from pychat.server.store.records import Account, LoginSession
 
 
 def print_accounts(accounts: Sequence[Account], *, as_lines: bool, as_table: bool) -> None:
@@ -24,6 +24,25 @@ def print_accounts(accounts: Sequence[Account], *, as_lines: bool, as_table: boo
             click.echo("\t".join(cell.expandtabs(1) for cell in _cells(account)))
 
 
+def print_sessions(sessions: Sequence[LoginSession], *, as_lines: bool, as_table: bool) -> None:
+    """The same for logins: id, device, since when, when last seen, until when."""
+    names = ("id", "device", "since", "lastSeen", "expires")
+    rows = [
+        (s.id, s.device, _time(s.since), _time(s.last_seen_at), _time(s.expires_at))
+        for s in sessions
+    ]
+    if as_lines:
+        for row in rows:
+            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
+        return
+    shown = [tuple(safe_text(cell, multiline=False) for cell in row) for row in rows]
+    if as_table:
+        _print_rows(("id", "device", "since", "last seen", "expires"), shown)
+    else:
+        for cells in shown:
+            click.echo("\t".join(cell.expandtabs(1) for cell in cells))
+
+
 def _as_json(account: Account) -> str:
     fields = {
         "id": account.id,
@@ -36,13 +55,17 @@ def _as_json(account: Account) -> str:
 
 
 def _print_table(accounts: Sequence[Account]) -> None:
+    _print_rows(("id", "alias", "state", "last seen"), [_cells(account) for account in accounts])
+
+
+def _print_rows(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("id", "alias", "state", "last seen", box=None, pad_edge=False)
-    for account in accounts:
-        table.add_row(*(Text(cell) for cell in _cells(account)))
+    table = Table(*names, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
 
 

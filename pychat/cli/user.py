@@ -101,6 +101,32 @@ def enable(store: str, id: str) -> None:
     tell(f"Enabled {id}.")
 
 
+@user.command(cls=Command)
+@store_option
+@option("--revoke", metavar="SESSION", help="End this login, or 'all' of them, at once.")
+@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@click.argument("id")
+def sessions(store: str, revoke: str | None, as_lines: bool, id: str) -> None:
+    """List an account's logins, or end them."""
+
+    async def look() -> None:
+        from pychat.cli.accounts import print_sessions
+
+        async with opened(store) as opened_store:
+            account = await existing(opened_store, id)
+            found = await opened_store.sessions(account.key)
+            if revoke is not None:
+                ids = [s.id for s in found if revoke in ("all", s.id)]
+                if not ids and revoke != "all":
+                    raise click.ClickException(f"{id} has no login {revoke}")
+                await opened_store.revoke_sessions(account.key, ids)
+                tell(f"Ended {len(ids)} logins of {id}.")
+                return
+        print_sessions(found, as_lines=as_lines, as_table=sys.stdout.isatty())
+
+    run(look())
+
+
 @user.command("list", cls=Command)
 @store_option
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
