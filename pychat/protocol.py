@@ -44,6 +44,7 @@ class Event(StrEnum):
     USERS = "users"
     SEARCH = "search"
     REMOVED = "removed"
+    REMOVE = "remove"
     BLOCK = "block"
     UNBLOCK = "unblock"
     SESSIONS = "sessions"
@@ -168,6 +169,12 @@ class BlockRequest(Struct):
     """``block`` and ``unblock``."""
 
     id: Name
+
+
+class RemoveRequest(Struct):
+    """``remove``: the id of a message; for admins."""
+
+    id: Annotated[str, Meta(max_length=64)]
 
 
 class SessionsRequest(Struct, omit_defaults=True):

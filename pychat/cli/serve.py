@@ -74,6 +74,12 @@ def check_origins(
     "believed. May be given again.",
 )
 @option(
+    "--admin",
+    multiple=True,
+    metavar="ID",
+    help="An id that may remove messages. May be given again.",
+)
+@option(
     "--public",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
@@ -132,6 +138,7 @@ def serve(
     accounts: Literal["claim", "open", "closed"],
     cors_origin: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
+    admin: tuple[str, ...],
     public: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -169,6 +176,7 @@ def serve(
             limits=False if no_limits else parse_limits(limit),
             durability=durability,
             trusted_proxies=trusted_proxy,
+            admins=admin,
             tls_cert=tls_cert,
             tls_key=tls_key,
             metrics_port=metrics_port,

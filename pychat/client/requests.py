@@ -115,6 +115,10 @@ class ServerRequests(ABC):
         """What they write from now on arrives again."""
         await self._request(Event.UNBLOCK, protocol.BlockRequest(id), protocol.Answer)
 
+    async def remove(self, message_id: str) -> None:
+        """Takes a message away from everybody; for the server's admins."""
+        await self._request(Event.REMOVE, protocol.RemoveRequest(message_id), protocol.Answer)
+
     async def sessions(self) -> list[LoginSession]:
         """One's own logins, this one being ``current``."""
         return await self._sessions(protocol.SessionsRequest())

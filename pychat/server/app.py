@@ -43,6 +43,7 @@ class ChatServer:
     ``closed`` (only ids that were added). ``cors_origins``: origins beside the server's own, or
     ``"*"``. ``public``: a folder to serve at ``/public/``. ``limits``: False turns the rates off;
     sizes stay. ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
+    ``admins``: ids that may remove messages.
     ``tls_cert`` and ``tls_key``: PEM files; ``listen`` reads them again at SIGHUP.
     ``metrics_port``: where ``/metrics`` is served, for Prometheus.
 
@@ -59,6 +60,7 @@ class ChatServer:
         limits: Limits | bool = True,
         durability: Durability = "full",
         trusted_proxies: Sequence[str] = (),
+        admins: Sequence[str] = (),
         tls_cert: str | Path | None = None,
         tls_key: str | Path | None = None,
         metrics_port: int | None = None,
@@ -66,6 +68,8 @@ class ChatServer:
     ) -> None:
         if accounts not in get_args(AccountsMode):
             raise ValueError(f"accounts must be one of claim, open, closed: not {accounts!r}")
+        if admins and accounts == "open":
+            raise ValueError("with open accounts anybody would be an admin: choose claim or closed")
         self.store: Store = (
             open_store(store, durability=durability) if isinstance(store, str) else store
         )
@@ -74,6 +78,7 @@ class ChatServer:
         self._limits = Limits() if limits is True else limits or None
         self._cors_origins: Sequence[str] | Literal["*"] = cors_origins
         self._trusted_proxies = trusted_proxies
+        self._admins = tuple(admins)
         if tls_key is not None and tls_cert is None:
             raise ValueError("tls_key needs tls_cert")
         self._certificate = None if tls_cert is None else Certificate(tls_cert, tls_key)
@@ -190,7 +195,13 @@ class ChatServer:
     # --- how ---
     def _assemble(self) -> tuple[Chat, SocketServer]:
         limits = self._limits
-        chat = Chat(self.store, encode_event=encode_event, accounts=self._accounts, limits=limits)
+        chat = Chat(
+            self.store,
+            encode_event=encode_event,
+            accounts=self._accounts,
+            limits=limits,
+            admins=self._admins,
+        )
         engine = SocketServer(
             chat,
             path=SOCKET_PATH,

@@ -26,6 +26,7 @@ REQUESTS: dict[Event, type[msgspec.Struct]] = {
     Event.BLOCK: protocol.BlockRequest,
     Event.UNBLOCK: protocol.BlockRequest,
     Event.SESSIONS: protocol.SessionsRequest,
+    Event.REMOVE: protocol.RemoveRequest,
     Event.LOGOUT: protocol.LogoutRequest,
 }
 """Every event that a client may send."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from pychat.server.chat.messages import Messages
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.receipts import Receipts
+from pychat.server.chat.removal import Removal
 from pychat.server.chat.roomlist import RoomList
 from pychat.server.chat.rooms import Rooms
 from pychat.server.chat.session import Session
@@ -51,7 +52,7 @@ class Chat:
     """What the engine calls: ``connected``, ``event`` and ``disconnected``, all synchronous.
 
     The store must be open before ``start`` and stay so until ``stop`` has returned. ``limits``
-    None turns the rates off; sizes stay.
+    None turns the rates off; sizes stay. ``admins`` may remove messages.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Chat:
         encode_event: EncodeEvent,
         accounts: AccountsMode = "claim",
         limits: Limits | None = None,
+        admins: Iterable[str] = (),
     ) -> None:
         limiter = Limiter(limits)
         answers = self._answers = Answers(encode_event)
@@ -93,6 +95,7 @@ class Chat:
         blocks = Blocks(store, directory, reach, self._presence, limiter, answers)
         conversations = Conversations(store, directory, reach, cursors, limiter, answers)
         history = History(store, directory, limiter, answers)
+        removal = Removal(store, directory, reach, limiter, answers, encode_event, admins)
         typing = TypingNotice(directory, reach, limiter, answers, encode_event)
         self._watch = AccountWatch(store, changes, directory, reach, logins)
         self._handlers: dict[str, Handler] = {
@@ -110,6 +113,7 @@ class Chat:
             Event.USERS.value: Users(store, reach, limiter, answers).users,
             Event.BLOCK.value: blocks.block,
             Event.UNBLOCK.value: blocks.unblock,
+            Event.REMOVE.value: removal.remove,
         }
         self._stopping = False
         self._too_fast = 0
