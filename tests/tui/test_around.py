@@ -328,3 +328,32 @@ async def test_a_cache_that_cannot_be_used_is_one_line(
     output = capsys.readouterr()
     assert "pychat: the cache is in use by another pychat" in output.out + output.err
     assert "Traceback" not in output.out + output.err
+
+
+async def test_any_size_is_survived() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(300, 60)) as pilot:
+        await wait_text(pilot, "● alice")
+        app.chat.open("bob")
+        await wait_text(pilot, "Ship it when you are ready")
+        for size in [(1, 1), (12, 4), (40, 8), (300, 5), (20, 60), (80, 24)]:
+            await pilot.resize_terminal(*size)
+            await pilot.press("pageup", "ctrl+end", "ctrl+b", "ctrl+b")
+        await wait_text(pilot, "Ship it when you are ready")
+
+
+async def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        app.chat.open("bob")
+        await wait_text(pilot, "Ship it when you are ready")
+        colours = set(re.findall(r"#[0-9a-f]{6}\b", app.export_screenshot(simplify=True)))
+        window = {
+            "#ff5f57",
+            "#febc2e",
+            "#28c840",
+            "#c5c8c6",
+        }  # the frame that Rich draws around a picture
+        assert not {c for c in colours - window if not c[1:3] == c[3:5] == c[5:7]}

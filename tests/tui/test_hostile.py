@@ -67,8 +67,6 @@ async def test_it_is_shown_as_harmless_text_everywhere() -> None:
             client.say(name, text, tell=True)
             app.chat.open(f"#{name}")
             await pilot.pause()
-            app.chat.action_page_up()
-            await pilot.pause()
             harmless(screen_text(app))
         await pilot.press("ctrl+k")
         await pilot.pause(0.3)
