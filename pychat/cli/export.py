@@ -37,7 +37,7 @@ async def _export(address: str, file: Path) -> None:
     from pychat.server.store.transfer.exporting import export_lines
 
     with _output(file) as output, counting("Exporting") as advance:
-        async with opened(address, create=False) as store:
+        async with opened(address) as store:
             last = b""
             async for line in export_lines(store):
                 output.write(line)

@@ -11,7 +11,7 @@ from typing import IO
 import click
 
 from pychat.cli.options import Command
-from pychat.cli.user import run, store_option
+from pychat.cli.user import opened, run, store_option
 
 
 @click.command("import", cls=Command)
@@ -32,16 +32,13 @@ def import_(store: str, file: Path) -> None:
 async def _import(address: str, file: Path) -> None:
     from pychat.cli.export import describe, total_of
     from pychat.cli.progress import bar, counting
-    from pychat.server.store import open_store
     from pychat.server.store.transfer.exporting import export_lines
     from pychat.server.store.transfer.importing import Importer
     from pychat.server.store.transfer.lines import Total, decode_lines
 
     if address.startswith("memory:"):
         raise click.UsageError("memory: is gone with this command: import into another store.")
-    store = open_store(address)
-    await store.open()
-    try:
+    async with opened(address, create=True, exclusive=True) as store:
         importer = Importer(store)
         with _input(file) as source, bar("Importing", source.size) as advance:
             for line in decode_lines(source.lines(advance)):
@@ -59,8 +56,6 @@ async def _import(address: str, file: Path) -> None:
                 f"{store.location} has {describe(total_of(last))}, the file"
                 f" {describe(line)}: the store was not empty, or something changed it meanwhile"
             )
-    finally:
-        await store.close()
     click.echo(f"Imported {describe(line)} into {store.location}; compared, all there.", err=True)
 
 

@@ -31,7 +31,7 @@ async def _check(address: str) -> None:
 
     problems: list[str] = []
     messages = 0
-    async with opened(address, create=False) as store:
+    async with opened(address) as store:
         with counting("Checking") as advance:
             async for problem in check(store):
                 advance(1)

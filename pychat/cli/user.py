@@ -52,7 +52,7 @@ def add(
     async def make() -> None:
         from pychat.server.store import AlreadyExists
 
-        async with opened(store) as opened_store:
+        async with opened(store, create=True) as opened_store:
             try:
                 await opened_store.create_account(
                     id, alias or id, hashed(password), int(time.time() * 1000)
@@ -157,14 +157,26 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def opened(address: str, *, create: bool = True) -> AsyncIterator[Store]:
-    """The store, not held against a running server. Raises StoreError."""
-    from pychat.server.store import open_store
+async def opened(
+    address: str, *, create: bool = False, exclusive: bool = False
+) -> AsyncIterator[Store]:
+    """The store; ``exclusive``: held against a running server. Raises StoreError.
+
+    ``create``: makes one that is missing, and says so: the address may be mistyped.
+    """
+    from pychat.server.store import StoreMissing, open_store
 
     if address.startswith("memory:"):
         raise click.UsageError("memory: is gone with its server, there is nothing to work on.")
-    store = open_store(address, exclusive=False, create=create)
-    await store.open()
+    store = open_store(address, exclusive=exclusive, create=False)
+    try:
+        await store.open()
+    except StoreMissing:
+        if not create:
+            raise
+        store = open_store(address, exclusive=exclusive)
+        await store.open()
+        tell(f"Made the store {store.location}.")
     try:
         yield store
     finally:
@@ -185,9 +197,8 @@ def hashed(password: str) -> str:
 
 
 def tell(message: str) -> None:
-    """For people: nothing but data goes to an output that is not a terminal."""
-    if sys.stdout.isatty():
-        click.echo(message)
+    """What was done, for people: standard output is for data."""
+    click.echo(message, err=True)
 
 
 async def _set_disabled(address: str, id: str, disabled: bool) -> None:

@@ -34,7 +34,9 @@ def test_to_a_file_and_back(store: str, tmp_path: Path) -> None:
     copy = f"sqlite:///{tmp_path}/copy.db"
     result = invoke("import", "--store", copy, file)
     assert (result.status, result.stdout) == (0, "")
-    assert result.stderr.startswith(f"Imported {COUNTS} into ")
+    made, imported = result.stderr.splitlines()
+    assert made == f"Made the store {tmp_path}/copy.db."
+    assert imported.startswith(f"Imported {COUNTS} into ")
     assert invoke("export", "--store", copy, again).status == 0
     assert again.read_bytes() == file.read_bytes()
 
@@ -49,8 +51,11 @@ def test_through_pipes(store: str, tmp_path: Path) -> None:
 def test_an_import_that_was_cut_short_goes_on(store: str, tmp_path: Path) -> None:
     lines = invoke("export", "--store", store, "-").stdout
     copy = f"sqlite:///{tmp_path}/copy.db"
-    line = refusal("import", "--store", copy, "-", input=lines[: len(lines) // 2])
-    assert "line" in line or "ends too early" in line
+    cut = invoke("import", "--store", copy, "-", input=lines[: len(lines) // 2])
+    assert cut.status == 1
+    made, error = cut.stderr.splitlines()
+    assert made.startswith("Made the store ")
+    assert "line" in error or "ends too early" in error
     assert invoke("import", "--store", copy, "-", input=lines).status == 0
 
 
@@ -75,10 +80,12 @@ def test_what_cannot_be(store: str, tmp_path: Path) -> None:
     assert "is there already" in refusal("export", "--store", store, tmp_path / "there")
     assert "cannot write" in refusal("export", "--store", store, tmp_path / "no" / "folder")
     missing = f"sqlite:///{tmp_path}/missing.db"
-    assert "no such file" in refusal("export", "--store", missing, "-")
-    assert "no such file" in refusal("store", "check", "--store", missing)
+    assert "there is no store" in refusal("export", "--store", missing, "-")
+    assert "there is no store" in refusal("store", "check", "--store", missing)
     assert not (tmp_path / "missing.db").exists()
-    assert "not one of an export" in refusal("import", "--store", missing, tmp_path / "there")
+    no_export = invoke("import", "--store", missing, tmp_path / "there")
+    assert no_export.status == 1
+    assert "not one of an export" in no_export.stderr
     refusal("import", "--store", "memory:", tmp_path / "there", status=2)
     assert (tmp_path / "there").read_text() == "precious"
 

@@ -27,14 +27,18 @@ def listed(store: str) -> list[dict[str, str]]:
 
 
 def test_add_disable_enable(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert add("alice", store, monkeypatch) == Result(0, "", "")
-    assert add("bob", store, monkeypatch).status == 0
-    assert invoke("user", "disable", "bob", "--store", store) == Result(0, "", "")
+    made, added = add("alice", store, monkeypatch).stderr.splitlines()
+    assert made == f"Made the store {store.removeprefix('sqlite:///')}."
+    assert added == "Made the account alice."
+    assert add("bob", store, monkeypatch) == Result(0, "", "Made the account bob.\n")
+    disable = invoke("user", "disable", "bob", "--store", store)
+    assert disable == Result(0, "", "Disabled bob.\n")
     assert [(user["id"], user["state"]) for user in listed(store)] == [
         ("alice", "active"),
         ("bob", "disabled"),
     ]
-    assert invoke("user", "enable", "bob", "--store", store).status == 0
+    enable = invoke("user", "enable", "bob", "--store", store)
+    assert enable == Result(0, "", "Enabled bob.\n")
     assert {user["state"] for user in listed(store)} == {"active"}
 
 
@@ -85,8 +89,20 @@ def test_no_password(store: str, options: list[str], status: int, line: str) -> 
 
 @pytest.mark.parametrize("command", ["disable", "enable", "passwd"])
 def test_unknown_id(store: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    add("alice", store, monkeypatch)
     monkeypatch.setenv("PYCHAT_PASSWORD", "x")
     assert "there is no account nobody in" in refusal("user", command, "nobody", "--store", store)
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["passwd", "a"], ["disable", "a"], ["enable", "a"], ["sessions", "a"]]
+)
+def test_a_mistyped_store_is_not_made(
+    store: str, tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "x")
+    assert f"there is no store {tmp_path}/chat.db" in refusal("user", *command, "--store", store)
+    assert list(tmp_path.glob("chat.db*")) == []
 
 
 def test_memory_has_no_accounts_to_manage() -> None:

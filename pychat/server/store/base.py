@@ -23,6 +23,10 @@ class StoreError(Exception):
     """The store cannot be used: one clear line that says why and what would help."""
 
 
+class StoreMissing(StoreError):
+    """There is none at this address, and none was to be made."""
+
+
 class StoreUnavailable(StoreError):
     """For now: the disk is full, the database is away. Nothing of the call was kept."""
 

@@ -21,7 +21,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from pychat.server.store.base import StoreError
+from pychat.server.store.base import StoreError, StoreMissing
 from pychat.server.store.records import ConversationKind
 
 VERSION = 1
@@ -59,7 +59,7 @@ async def prepare(database: Database, *, create: bool) -> None:
     meta = database["meta"]
     schema = await meta.find_one({"_id": "schema"})
     if schema is None and not create:
-        raise StoreError(f"there is no pychat store in the database {database.name}")
+        raise StoreMissing(f"there is no pychat store in the database {database.name}")
     if schema is None:
         if await database.list_collection_names():
             raise StoreError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from pychat.server.store.address import Durability
-from pychat.server.store.base import StoreError, StoreUnavailable
+from pychat.server.store.base import StoreError, StoreMissing, StoreUnavailable
 
 _MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -22,7 +22,7 @@ def check_file(path: Path, *, create: bool) -> None:
     """Makes a missing file, for its owner's eyes only. Raises StoreError if it cannot be, or
     become, a database of ours."""
     if not create and not path.exists():
-        raise StoreError(f"no such file: {path.absolute()}")
+        raise StoreMissing(f"there is no store {path.absolute()}")
     folder = path.parent
     if not folder.is_dir():
         if not path.is_relative_to(user_data_path("pychat", appauthor=False)):
