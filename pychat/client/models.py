@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -107,6 +108,10 @@ class LoginSession(Struct):
     since: float
     last_seen: float
     current: bool
+
+
+NOT_LOGGED_IN: Final = "not logged in"
+"""``Status.reason`` where there is no password and no token yet: nobody did anything wrong."""
 
 
 class Status(Struct):

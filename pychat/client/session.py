@@ -15,7 +15,7 @@ import msgspec
 
 from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
-from pychat.client.models import ConnectionState, Status
+from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status
 from pychat.client.wire import check_refusal, parsed
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Session:
             error: Exception | None = None
             try:
                 if self.token is None and self.password is None and self._offered is None:
-                    raise LoginRefused(protocol.Code.UNAUTHORIZED, "not logged in")
+                    raise LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
                 reason = await self._connect_once()
                 failures = 0
             except LoginRefused as refusal:
@@ -196,7 +196,7 @@ class Session:
                 continue
             self._logged_in(parsed(answer, protocol.LoginAnswer))
             return
-        raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, "not logged in")
+        raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
 
     def _secrets(self) -> list[tuple[str, str]]:
         """What to log in with, in order: the field of ``login`` and its value."""

@@ -15,7 +15,7 @@ from textual.binding import BindingType
 
 from pychat.client.errors import ChatClientError
 from pychat.client.events import ClientEvent, MessageAdded, StatusChanged
-from pychat.client.models import ConnectionState, Message
+from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
 from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
@@ -165,7 +165,8 @@ class ChatApp(App[None]):
 
         status = self.client.status
         if status.state is ConnectionState.REFUSED and not isinstance(self.screen, Login):
-            self.push_screen(Login(self.client, status.reason))
+            wrong = "" if status.reason == NOT_LOGGED_IN else status.reason
+            self.push_screen(Login(self.client, wrong))
 
     def _notify(self, message: Message) -> None:
         if self.app_focus or message.own or message.conversation in self.remembered.muted:

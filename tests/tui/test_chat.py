@@ -163,6 +163,7 @@ async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() 
         app = ChatApp(client, Settings(reduced_motion=True))
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_text(pilot, "Log in", "alice", f":{server.port}")
+            assert "not logged in" not in screen_text(app)
             await write(pilot, "wrong")
             assert "wrong" not in screen_text(app)
             await pilot.press("enter")

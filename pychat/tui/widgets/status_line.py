@@ -50,7 +50,7 @@ class StatusLine(Widget):
         elif status.state is ConnectionState.CONNECTING:
             parts = [("◌ ", "$warning"), ("connecting…", faint)]
         elif status.state is ConnectionState.REFUSED:
-            parts = [("✗ ", "$error"), (line(status.reason, 200) or "login refused", faint)]
+            parts = [("○ ", "$warning"), (line(status.reason, 200) or "login refused", faint)]
         elif status.state is ConnectionState.OFFLINE:
             parts = [
                 ("○ ", "$warning"),
