@@ -127,6 +127,7 @@ class ChatApp(App[None]):
     # --- life -----------------------------------------------------------------------------
 
     def on_mount(self) -> None:
+        self.notifications.save_title()
         if self._events is not None:
             self._listen(self._events)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
@@ -140,6 +141,7 @@ class ChatApp(App[None]):
         gc.enable()  # whoever starts the app may have turned it off to be quick
 
     async def on_unmount(self) -> None:
+        self.notifications.restore_title()
         await self.client.close()
 
     def _theme_changed(self, theme: object) -> None:
