@@ -172,10 +172,10 @@ async def test_history_and_search_and_users(alice: Watcher, bob: Watcher) -> Non
 @pytest.mark.parametrize(
     ("to", "text", "says"),
     [
-        ("bob", "", "data: must not be empty"),
-        ("bob", "x" * 70_000, "data: must be at most 65536 bytes of UTF-8"),
-        ("", "hi", "recepient: must have 1 to 64 characters"),
-        ("#", "hi", "room: must have 1 to 64 characters"),
+        ("bob", "", "the message must not be empty"),
+        ("bob", "x" * 70_000, "the message must be at most 65536 bytes of UTF-8"),
+        ("", "hi", "the name must have 1 to 64 characters"),
+        ("#", "hi", "the room's id must have 1 to 64 characters"),
     ],
 )
 async def test_what_may_not_be_sent_at_all_is_refused_before_it_is_kept(
@@ -185,6 +185,15 @@ async def test_what_may_not_be_sent_at_all_is_refused_before_it_is_kept(
         alice.client.post(to, text)
     assert str(refused.value) == says
     assert alice.client.status.waiting == 0
+
+
+async def test_a_refusal_is_a_sentence_without_the_name_of_a_field(alice: Watcher) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        await alice.client.history("x")
+    assert (str(refused.value), refused.value.field) == ("nobody is called x", "with")
+    with pytest.raises(RequestRefused) as refused:
+        await alice.client.block("alice")
+    assert (str(refused.value), refused.value.field) == ("the id must not be yourself", "id")
 
 
 async def test_a_name_typed_otherwise_is_the_same_conversation(
