@@ -244,7 +244,9 @@ class MessageAnswer(Answer, kw_only=True):
 
 
 class Conversation(Struct, rename="camel"):
-    """One conversation as its reader sees it. ``online`` is of the peer."""
+    """One conversation as its reader sees it. ``online`` is of the peer, and so is ``last_seen``
+    (RFC 3339): there while it is offline and its presence is not hidden by a block. ``blocked``
+    is there, and true, while the reader blocks the peer."""
 
     with_: str = field(name="with")
     alias: str
@@ -257,6 +259,8 @@ class Conversation(Struct, rename="camel"):
     peer_read_seq: int
     unread: int
     last: Message | None
+    last_seen: str | UnsetType = UNSET
+    blocked: Literal[True] | UnsetType = UNSET
 
 
 class ConversationsAnswer(Answer, kw_only=True):

@@ -67,6 +67,8 @@ class Conversation(Struct):
     last: Message | None = None
     typing: tuple[str, ...] = ()
     """Who is typing in it now."""
+    blocked: bool = False
+    """Whether oneself has blocked the other one."""
 
 
 class User(Struct):

@@ -99,7 +99,7 @@ def conversation_record(
         name=name,
         alias=listed.alias,
         online=listed.online,
-        last_seen=known.last_seen if known and not listed.online else None,
+        last_seen=None if listed.last_seen is UNSET else seconds(listed.last_seen),
         first_seq=listed.first_seq,
         last_seq=listed.last_seq,
         delivered_seq=listed.delivered_seq,
@@ -109,6 +109,7 @@ def conversation_record(
         unread=listed.unread,
         last=message_record(listed.last, name, user) if listed.last else None,
         typing=known.typing if known else (),
+        blocked=listed.blocked is True,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pychat import protocol
 from pychat.protocol import (
@@ -16,6 +16,7 @@ from pychat.protocol import (
     decode,
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.clock import rfc3339
 from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.directory import Conversation, Directory, Pair, Room, User
 from pychat.server.chat.history import not_a_cursor
@@ -85,18 +86,21 @@ class Conversations:
         # One question for all the accounts of the page; the entries find them at hand.
         keys = {key for summary in summaries for key in summary.conversation.accounts}
         keys |= {summary.last.sender for summary in summaries if summary.last is not None}
-        await self._directory.users(keys)
-        page = [await self._entry(user, summary) for summary in summaries]
+        users = await self._directory.users(keys)
+        hidden = user.blocked | await self._store.blockers(user.key, list(users))
+        page = [await self._entry(user, summary, hidden) for summary in summaries]
         return [entry for entry in page if entry is not None], next
 
     async def _entry(
-        self, user: User, summary: ConversationSummary
+        self, user: User, summary: ConversationSummary, hidden: frozenset[int]
     ) -> protocol.Conversation | None:
+        """``hidden``: those whose presence a block hides from the user."""
         conversation = await self._directory.from_record(summary.conversation)
         if conversation is None:
             return None
         conversation.last_seq = max(conversation.last_seq, summary.last_seq)
-        alias, online, hidden = await self._face(user, conversation)
+        peer_key = conversation.other(user.key) if isinstance(conversation, Pair) else None
+        blocked = peer_key is not None and peer_key in user.blocked
         last = None
         if summary.last is not None:
             senders = await self._directory.users({summary.last.sender})
@@ -104,25 +108,33 @@ class Conversations:
         mine, peer = summary.membership, summary.peer
         return protocol.Conversation(
             with_=self._directory.name(conversation, user),
-            alias=alias,
-            online=online,
+            alias=await self._alias(user, conversation),
+            online=peer_key is not None and self._reach.sees_online(user, peer_key),
             first_seq=mine.first_seq,
             last_seq=summary.last_seq,
             delivered_seq=mine.delivered_seq,
             read_seq=mine.read_seq,
             peer_delivered_seq=0 if peer is None else peer.delivered_seq,
             peer_read_seq=0 if peer is None else peer.read_seq,
-            unread=0 if hidden else summary.unread,
+            unread=0 if blocked else summary.unread,
             last=last,
+            last_seen=UNSET if peer_key is None else await self._last_seen(user, peer_key, hidden),
+            blocked=True if blocked else UNSET,
         )
 
-    async def _face(self, user: User, conversation: Conversation) -> tuple[str, bool, bool]:
-        """Alias, online, and whether the user has blocked the other one."""
+    async def _alias(self, user: User, conversation: Conversation) -> str:
         if isinstance(conversation, Room):
-            return conversation.name, False, False
+            return conversation.name
         if not isinstance(conversation, Pair):
-            return protocol.EVERYONE, False, False
+            return protocol.EVERYONE
         key = conversation.other(user.key)
         others = await self._directory.users({key})
-        alias = others[key].alias if key in others else conversation.other_id(user.key)
-        return alias, self._reach.sees_online(user, key), key in user.blocked
+        return others[key].alias if key in others else conversation.other_id(user.key)
+
+    async def _last_seen(self, user: User, peer: int, hidden: frozenset[int]) -> str | UnsetType:
+        others = await self._directory.users({peer})
+        other = others.get(peer)
+        if other is None or other is user or peer in hidden or peer in self._reach.users:
+            return UNSET
+        seen = other.account.last_seen_at
+        return UNSET if seen is None else rfc3339(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from pychat.server.store.records import (
@@ -29,6 +30,14 @@ class StoreMissing(StoreError):
 
 class StoreUnavailable(StoreError):
     """For now: the disk is full, the database is away. Nothing of the call was kept."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """The file at ``path`` is not what was written to it."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class AlreadyExists(Exception):
@@ -118,6 +127,9 @@ class Store(Protocol):
 
     async def blocked(self, account: int) -> frozenset[int]:
         """Whom the account has blocked."""
+
+    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
+        """Those of the accounts who have blocked the account."""
 
     # --- conversations ---
     async def everyone(self) -> Conversation:

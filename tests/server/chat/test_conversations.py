@@ -171,3 +171,37 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         async with Peer(server, "bob") as bob:
             assert (await line(bob, "alice"))["unread"] == 1
             assert (await line(bob, "ALL"))["readSeq"] == 1
+
+
+async def test_when_somebody_was_last_seen_and_who_is_blocked(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice:
+        async with Peer(server, "bob") as bob:
+            await bob.send("alice", "hi")
+            mine = await line(alice, "bob")
+            assert "lastSeen" not in mine
+            assert "blocked" not in mine
+        while (gone := await alice.next("presence"))["online"]:
+            pass
+        assert (await line(alice, "bob"))["lastSeen"] == gone["lastSeen"]
+        everyone = await line(alice, "ALL")
+        assert "lastSeen" not in everyone
+        assert "blocked" not in everyone
+
+        await alice.ask("block", id="bob")
+        mine = await line(alice, "bob")
+        assert mine["blocked"] is True
+        assert "lastSeen" not in mine
+        await alice.ask("unblock", id="bob")
+        assert (await line(alice, "bob"))["lastSeen"] == gone["lastSeen"]
+        assert "blocked" not in await line(alice, "bob")
+
+
+async def test_a_blocker_is_never_seen_by_the_blocked(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice:
+        async with Peer(server, "bob") as bob:
+            await bob.send("alice", "hi")
+            await bob.ask("block", id="alice")
+            assert "lastSeen" not in await line(alice, "bob")
+        mine = await line(alice, "bob")
+        assert "lastSeen" not in mine
+        assert "blocked" not in mine

@@ -156,6 +156,9 @@ async def test_blocks_are_one_way_and_may_be_taken_back(chat: Populated) -> None
     await chat.store.block(alice.key, bob.key)
     assert await chat.store.blocked(alice.key) == {bob.key}
     assert await chat.store.blocked(bob.key) == frozenset()
+    assert await chat.store.blockers(bob.key, [bob.key, alice.key]) == {alice.key}
+    assert await chat.store.blockers(bob.key, [bob.key]) == frozenset()
+    assert await chat.store.blockers(alice.key, [bob.key]) == frozenset()
     await chat.store.unblock(alice.key, bob.key)
     await chat.store.unblock(alice.key, bob.key)
     assert await chat.store.blocked(alice.key) == frozenset()

@@ -130,3 +130,6 @@ class MemoryAccounts:
 
     async def blocked(self, account: int) -> frozenset[int]:
         return frozenset(self._blocked.get(account, ()))
+
+    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
+        return frozenset(key for key in among if account in self._blocked.get(key, ()))

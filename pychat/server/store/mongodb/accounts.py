@@ -187,3 +187,9 @@ class MongoAccounts(MongoPart):
     async def blocked(self, account: int) -> frozenset[int]:
         documents = self._database["blocks"].find({"account": account})
         return frozenset([document["other"] async for document in documents])
+
+    @query
+    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
+        ids = [f"{key}-{account}" for key in among]
+        documents = self._database["blocks"].find({"_id": {"$in": ids}})
+        return frozenset([document["account"] async for document in documents])

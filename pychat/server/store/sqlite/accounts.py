@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -230,6 +231,17 @@ class SQLiteAccounts(SQLitePart):
         def read(connection: sqlite3.Connection) -> frozenset[int]:
             rows = connection.execute("SELECT other FROM block WHERE account = ?", (account,))
             return frozenset(other for (other,) in rows)
+
+        return await self._read(read)
+
+    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
+        def read(connection: sqlite3.Connection) -> frozenset[int]:
+            rows = connection.execute(
+                "SELECT account FROM block WHERE other = ?"
+                " AND account IN (SELECT value FROM json_each(?))",
+                (account, json.dumps(list(among))),
+            )
+            return frozenset(blocker for (blocker,) in rows)
 
         return await self._read(read)
 
