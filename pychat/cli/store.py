@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pychat.cli.options import Command
 from pychat.cli.user import opened, run, store_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_PROBLEMS = 50
 
@@ -27,21 +32,49 @@ def check(store: str) -> None:
 
 async def _check(address: str) -> None:
     from pychat.cli.progress import counting
+    from pychat.server.store import StoreDamaged
     from pychat.server.store.transfer.checking import check
 
     problems: list[str] = []
     messages = 0
-    async with opened(address) as store:
-        with counting("Checking") as advance:
-            async for problem in check(store):
-                advance(1)
-                if problem:
-                    problems.append(problem)
-                else:
-                    messages += 1
-        location = store.location
+    try:
+        async with opened(address) as store:
+            with counting("Checking") as advance:
+                async for problem in check(store):
+                    advance(1)
+                    if problem:
+                        problems.append(problem)
+                    else:
+                        messages += 1
+            location = store.location
+    except StoreDamaged as damaged:
+        _report(damaged.path)
     for problem in problems[:MAX_PROBLEMS]:
         click.echo(problem)
     if problems:
-        raise click.ClickException(f"{location}: {len(problems)} problems")
+        raise click.ClickException(
+            f"{location}: {len(problems)} problems. All of it could be read: save it with "
+            "'pychat export', or restore a backup"
+        )
     click.echo(f"{location}: {messages:,} messages, all right.", err=True)
+
+
+def _report(path: Path) -> None:
+    """What SQLite says, what can be read, what to do. Raises ClickException."""
+    from pychat.server.store.sqlite.damage import survey
+
+    damage = survey(path)
+    click.echo("SQLite says:")
+    for problem in damage.problems:
+        click.echo(f"  {problem}")
+    click.echo("Can be read:")
+    for name, rows, whole in damage.readable:
+        click.echo(f"  {name}: {rows:,}{', all' if whole else ', the others are lost'}")
+    if not damage.readable:
+        click.echo("  nothing")
+    lost = any(not whole for _, _, whole in damage.readable) or not damage.readable
+    raise click.ClickException(
+        f"{path.absolute()} is damaged: stop the server, keep a copy of the file, and restore a "
+        "backup"
+        + ("" if lost else ". The accounts and messages are all there: try 'pychat export' first")
+    )

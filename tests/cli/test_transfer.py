@@ -1,12 +1,14 @@
 """``pychat export``, ``import`` and ``store check``."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
 from pychat.server.store import open_store
 from tests.cli.invoke import Result, invoke, refusal
+from tests.server.store.conftest import Populated
 from tests.server.store.test_transfer import fill
 
 COUNTS = "4 accounts, 4 conversations and 9 messages"
@@ -102,6 +104,39 @@ def test_check_finds_damage(store: str, tmp_path: Path) -> None:
     for page in range(8, len(content) // 4096):
         content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
     path.write_bytes(content)
+    before = path.read_bytes()
     result = invoke("store", "check", "--store", store)
     assert result.status == 1
-    assert "Error: " in result.stderr
+    said = result.stdout.splitlines()
+    assert said[0] == "SQLite says:"
+    assert "Can be read:" in said[2:]
+    assert "  accounts: " in result.stdout
+    assert result.stderr.startswith(f"Error: {path} is damaged: stop the server, keep a copy")
+    assert "restore a backup" in result.stderr
+    assert path.read_bytes() == before
+
+
+def test_check_says_how_much_of_a_damaged_store_can_be_read(tmp_path: Path) -> None:
+    """20 kB in the middle, as a disk loses them."""
+    path = tmp_path / "chat.db"
+
+    async def make() -> None:
+        store = open_store(f"sqlite:///{path}")
+        await store.open()
+        chat = Populated(store)
+        alice, _, pair = await chat.pair()
+        await chat.say(pair, alice, *("x" * 200 for _ in range(2_000)))
+        await store.close()
+
+    asyncio.run(make())
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20_000] = b"\xa5" * 20_000
+    path.write_bytes(content)
+    result = invoke("store", "check", "--store", f"sqlite:///{path}")
+    assert result.status == 1
+    assert "  accounts: 2, all\n" in result.stdout
+    found = re.search(r"  messages: ([0-9,]+), the others are lost\n", result.stdout)
+    assert found
+    assert 1_500 < int(found[1].replace(",", "")) < 2_000
+    assert len(result.stdout.splitlines()) < 20

@@ -9,7 +9,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from pychat.server.store.address import Durability
-from pychat.server.store.base import StoreError, StoreMissing, StoreUnavailable
+from pychat.server.store.base import StoreDamaged, StoreError, StoreMissing, StoreUnavailable
 
 _MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -68,10 +68,20 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file, not the moment, is to blame."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    # The low byte of an extended code is the primary one (sqlite.org/rescode.html).
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
 def explain(error: sqlite3.Error, path: Path) -> str:
     """One line about what is wrong with the file, and what would help."""
-    # The low byte of an extended code is the primary one (sqlite.org/rescode.html).
-    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
+    match _code(error):
         case sqlite3.SQLITE_FULL:
             return f"the disk is full: {path} cannot grow"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
@@ -89,4 +99,6 @@ def explain(error: sqlite3.Error, path: Path) -> str:
 
 def unavailable(error: sqlite3.Error, path: Path) -> StoreUnavailable:
     """The error that a method of the store raises for one of SQLite's."""
+    if is_damage(error):
+        return StoreDamaged(explain(error, path), path)
     return StoreUnavailable(explain(error, path))

@@ -7,11 +7,10 @@ import sqlite3
 from pathlib import Path
 
 from pychat.server.store.address import Durability
-from pychat.server.store.base import StoreError
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.check import problems
-from pychat.server.store.sqlite.connect import check_file, connect_writer, explain
+from pychat.server.store.sqlite.connect import check_file, connect_writer, unavailable
 from pychat.server.store.sqlite.conversations import SQLiteConversations
 from pychat.server.store.sqlite.lock import ServerLock
 from pychat.server.store.sqlite.messages import SQLiteMessages
@@ -68,7 +67,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
             if self._lock:
                 self._lock.release()
             if isinstance(error, sqlite3.Error):
-                raise StoreError(explain(error, self._path)) from None
+                raise unavailable(error, self._path) from None
             raise
         return connection
 
