@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 2_000
 MAX_MESSAGES_WAITING = 50_000
 MAX_CHARACTERS_WAITING = 64 * 1024 * 1024
+MAX_IN_DOUBT = 100_000
 
 DELIVERED = "delivered"
 STORED = "stored: the recepient is offline and gets it at the next login"
@@ -68,6 +69,9 @@ class Delivery:
         self._new: list[NewMessage] = []
         self._pending: list[_Pending] = []
         self._characters = 0
+        self._in_doubt: dict[tuple[int, str], None] = {}
+        """Sender and client id of what could not be stored: some of it may be there after all
+        (MongoDB keeps a batch one by one), and nobody has been given it."""
         self._writing = False
         self.stored = 0
         """Since the start."""
@@ -122,12 +126,14 @@ class Delivery:
                     raise RuntimeError(f"the store answered for {len(appended)}")
             except StoreError as error:
                 log.error("%d messages could not be stored: %s", len(new), error)
+                self._doubt(pending)
                 refusal = ProtocolError(
                     Code.UNAVAILABLE, "the message could not be stored: try again", retry_after=1.0
                 )
                 self._refuse_all(pending, refusal)
             except Exception:
                 log.exception("%d messages could not be stored", len(new))
+                self._doubt(pending)
                 self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
             else:
                 self.stored += len(appended)
@@ -163,6 +169,20 @@ class Delivery:
             session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
+    def _doubt(self, pending: list[_Pending]) -> None:
+        for _, user, _, message, _ in pending:
+            if message.client_id is not None:
+                self._in_doubt[user.key, message.client_id.lower()] = None
+        while len(self._in_doubt) > MAX_IN_DOUBT:
+            del self._in_doubt[next(iter(self._in_doubt))]
+
+    def _was_in_doubt(self, user: User, message: ClientMessage) -> bool:
+        key = (user.key, (message.client_id or "").lower())
+        if key not in self._in_doubt:
+            return False
+        del self._in_doubt[key]
+        return True
+
     def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
         for entry, where in zip(pending, appended, strict=False):
             try:
@@ -178,14 +198,17 @@ class Delivery:
         seq = where.seq
         id = f"{where.conversation}-{seq}"
         sent_at = rfc3339(where.sent_at)
+        new = not where.duplicate
+        if self._in_doubt and self._was_in_doubt(user, message):
+            new = True
         if type(conversation) is Pair:
             key = user.key
             recepient = self._reach.users.get(conversation.other(key))
             if recepient is None or key in recepient.blocked:
                 recepient = None
                 code, text = _STORED, STORED
-            if not where.duplicate:
-                conversation.last_seq = seq
+            if new:
+                conversation.last_seq = max(conversation.last_seq, seq)
                 name = conversation.other_id(key)
                 packet = self._packet(id, seq, user, name, message, sent_at)
                 if recepient is not None:
@@ -198,8 +221,8 @@ class Delivery:
                     self._to_own_devices(session, user, conversation, packet, seq)
                 if seq == 1:
                     self._pair_opened(conversation)
-        elif not where.duplicate:
-            conversation.last_seq = seq
+        elif new:
+            conversation.last_seq = max(conversation.last_seq, seq)
             if isinstance(conversation, Room):
                 packet = self._packet(id, seq, user, conversation.id, message, sent_at)
                 self._to_room(user, conversation, packet)

@@ -208,8 +208,12 @@ class FailingStore(MemoryStore):
 
     away = False
     broken = False
+    half = False
 
     async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
+        if self.half:
+            await super().append(batch)
+            raise StoreUnavailable("nobody knows what was written")
         if self.away:
             raise StoreUnavailable("the disk is full")
         if self.broken:
@@ -240,6 +244,28 @@ async def test_what_cannot_be_stored_is_neither_shown_nor_acknowledged(
         answer = await alice.send("bob", "one secret", clientId=client_id)
         assert (answer["code"], answer["seq"]) == ("200", 1)
         assert (await bob.next("message"))["seq"] == 1
+
+
+@pytest.mark.parametrize("to", ["bob", "ALL"])
+async def test_what_was_stored_though_it_was_refused_is_shown_once_it_is_sent_again(
+    to: str,
+) -> None:
+    store = FailingStore()
+    async with (
+        serving(store, accounts="open") as server,
+        Peer(server, "alice") as alice,
+        Peer(server, "bob") as bob,
+    ):
+        store.half = True
+        sent = alice.message(to, "in doubt")
+        assert (await alice.ask("message", sent))["code"] == "503"
+        store.half = False
+        for _ in range(2):
+            answer = await alice.ask("message", sent)
+            assert (answer["code"], answer["seq"]) == ("200", 1)
+        assert (await bob.next("message"))["seq"] == 1
+        await bob.settle()
+        assert bob.waiting("message") == []
 
 
 async def test_a_backlog_is_kept_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

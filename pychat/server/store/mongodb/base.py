@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -43,14 +44,17 @@ class MongoPart:
     location: str
     _database: Database
     _lease: Lease | None
+    _counting: asyncio.Lock
 
     async def _next(self, counter: str, count: int = 1) -> int:
         """The first of so many new numbers; they are never given again."""
-        after = await self._database["meta"].find_one_and_update(
-            {"_id": counter},
-            {"$inc": {"value": count}},
-            return_document=ReturnDocument.AFTER,
-        )
+        # MongoDB needs no lock for it; FerretDB gives one number to two who ask at once.
+        async with self._counting:
+            after = await self._database["meta"].find_one_and_update(
+                {"_id": counter},
+                {"$inc": {"value": count}},
+                return_document=ReturnDocument.AFTER,
+            )
         assert after is not None  # prepared when the store was made
         return int(after["value"]) - count + 1
 

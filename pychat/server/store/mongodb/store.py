@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bson import CodecOptions, Int64
 from bson.codec_options import TypeDecoder, TypeRegistry
 from pymongo import AsyncMongoClient, WriteConcern
@@ -44,6 +46,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         self._create = create
         self._client: AsyncMongoClient[Document] | None = None
         self._lease = None
+        self._counting = asyncio.Lock()
         self.location = url.rpartition("@")[2].removeprefix("mongodb://")
 
     async def open(self) -> None:
