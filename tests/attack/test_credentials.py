@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 
 import aiohttp
+from argon2 import PasswordHasher
 
 from pychat.server.app import ChatServer
+from pychat.server.chat import hash_password
 from pychat.server.chat.accounts import token_hash
 from tests.attack.report import Tell
 from tests.attack.wire import Client, browsing, connect
@@ -125,8 +128,6 @@ async def test_a_flood_of_passwords_keeps_nobody_else_waiting(tell: Tell) -> Non
 
 async def test_a_closed_server_does_not_say_which_ids_exist(tell: Tell) -> None:
     async with serving(accounts="closed") as server, browsing() as web:
-        from pychat.server.chat import hash_password
-
         await server.store.create_account("alice", "alice", hash_password("x"), 0)
         await server.store.create_account("nopassword", "nopassword", None, 0)
         key = (await server.store.create_account("gone", "gone", hash_password("x"), 0)).key
@@ -140,3 +141,40 @@ async def test_a_closed_server_does_not_say_which_ids_exist(tell: Tell) -> None:
                 answers.setdefault(id, []).append((answer["code"], answer["message"][:20]))
         assert all(given == answers["nobody"] for given in answers.values())
         tell("asking a closed server for ids, by wrong passwords", 32, "always the same answer")
+
+
+async def test_a_login_s_time_does_not_say_which_ids_exist(tell: Tell) -> None:
+    """Both hash: what differs is far less than a hash takes."""
+    async with serving(accounts="closed", limits=False) as server, browsing() as web:
+        await server.store.create_account("alice", "alice", hash_password("x"), 0)
+        client = await connect(web, server.url)
+        times: dict[str, list[float]] = {"alice": [], "nobody": []}
+        for number in range(30):
+            for id, taken in times.items():
+                started = time.perf_counter()
+                assert await _code(client, id=id, password=f"wrong {number}") == "401"
+                taken.append(time.perf_counter() - started)
+        known, unknown = (min(taken) for taken in times.values())
+        started = time.process_time()
+        hash_password("x")
+        hashing = time.process_time() - started
+        assert abs(known - unknown) < hashing / 2
+        tell(
+            "asking a closed server for ids, by its time",
+            60,
+            f"{known * 1000:.1f} and {unknown * 1000:.1f} ms at the quickest",
+        )
+
+
+async def test_hashes_of_old_parameters_are_made_anew(
+    server: ChatServer, web: aiohttp.ClientSession
+) -> None:
+    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("the password")
+    await server.store.create_account("alice", "alice", weak, 0)
+    client = await connect(web, server.url)
+    await client.login("alice", "the password")
+    account = await server.store.account("alice")
+    assert account is not None
+    assert account.password_hash != weak
+    assert str(account.password_hash).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    await client.login("alice", "the password")
