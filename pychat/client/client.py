@@ -57,6 +57,9 @@ class ChatClient(ServerRequests):
             cache=cache,
             on_token=on_token or (lambda _token: None),
         )
+        self.cache_in_use = False
+        """Another process has the cache file: this client keeps its drafts, outbox and messages in
+        memory, and they end with it."""
 
     @property
     def server(self) -> str:
@@ -113,11 +116,11 @@ class ChatClient(ServerRequests):
         """Returns at once and works in the background; all that happens is told by ``events``.
 
         What is in the cache is known when this returns. Messages are marked delivered as they
-        arrive. With neither password nor token the state is REFUSED until ``login``. Raises
-        CacheUnusable.
+        arrive. With neither password nor token the state is REFUSED until ``login``. A cache file
+        that another process has open is left to it, see ``cache_in_use``. Raises CacheUnusable.
         """
+        self.cache_in_use = self._core.open_beside()
         self._core.logs.whole = False
-        self._core.open()
         self._core.logs.tell()
         self._core.session.start()
 

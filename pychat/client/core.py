@@ -18,6 +18,7 @@ from pychat import protocol
 from pychat.client.cache import Cache, MemoryCache
 from pychat.client.cursors import Cursors
 from pychat.client.errors import (
+    CacheInUse,
     ChatClientError,
     LoginRefused,
     RequestRefused,
@@ -67,7 +68,6 @@ class Core:
         self._settling: asyncio.TimerHandle | None = None
         self._opened = False
         self.closed = False
-        self.cache = _cache_at(cache)
         self.session = Session(
             address,
             user=user,
@@ -80,6 +80,10 @@ class Core:
             on_status=self._on_status,
             on_token=self._on_new_token,
         )
+        self._put_together(_cache_at(cache))
+
+    def _put_together(self, cache: Cache) -> None:
+        self.cache = cache
         self.outbox = Outbox(
             self.cache,
             on_stored=self._on_stored,
@@ -120,6 +124,17 @@ class Core:
         self.outbox.load()
         self.roster.load(self.session.user, self.outbox.entries())
         self.logs.load(self.session.user)
+
+    def open_beside(self) -> bool:
+        """As ``open``, but where another process holds the cache file it is left to it, and this
+        client keeps all in memory: True then."""
+        try:
+            self.open()
+        except CacheInUse:
+            self._put_together(MemoryCache())
+            self.open()
+            return True
+        return False
 
     async def close(self) -> None:
         """Cursors that wait are sent, if that takes no longer than CLOSING_TIME."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pychat.client.errors import CacheUnusable
+from pychat.client.errors import CacheInUse, CacheUnusable
 from pychat.client.models import Conversation, Message
 
 KEPT_IN_FILE: Final = 5_000
@@ -67,7 +67,7 @@ class SQLiteCache:
         except sqlite3.OperationalError as error:
             self._abandon()
             if "locked" in str(error):
-                raise CacheUnusable(f"{self._path} is in use by another pychat") from None
+                raise CacheInUse(f"{self._path} is in use by another pychat") from None
             raise CacheUnusable(f"{self._path} cannot be opened: {error}") from None
         except sqlite3.DatabaseError:
             self._abandon()

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 EVENTS_PER_TURN = 50
 """So many events are taken in before keys and painting get their turn."""
 
+CACHE_IN_USE = "Another pychat has this login open: drafts and unsent messages end with this one."
+
 
 class ChatApp(App[None]):
     """``client`` has not been started: the app starts and closes it. ``state``: a file for what
@@ -112,6 +114,9 @@ class ChatApp(App[None]):
             self.client.start()
         except ChatClientError as error:
             self.exit(return_code=1, message=Text(f"pychat: {error}"))
+            return
+        if self.client.cache_in_use:
+            self._problems.append(CACHE_IN_USE)
 
     def _choose_theme(self) -> None:
         wanted = self.settings.theme
@@ -202,6 +207,12 @@ class ChatApp(App[None]):
         path = write_crash_log()
         where = f"; the details are in {path}" if path is not None else ""
         self.panic(Text(f"pychat: an error in the program ended it{where}"))
+
+    def _print_error_renderables(self) -> None:
+        """The first says why it ended; Textual would tell users how to debug the others."""
+        for message in self._exit_renderables[:1]:
+            self.error_console.print(message)
+        self._exit_renderables.clear()
 
     def action_help(self) -> None:
         from pychat.tui.screens.help import Help

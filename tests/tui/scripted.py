@@ -45,6 +45,7 @@ class ScriptedClient:
         self.alias = user.title()
         self.server = server
         self.token: str | None = "token"
+        self.cache_in_use = False
         self.status = Status(ConnectionState.ONLINE, NOW)
         self.known: list[Conversation] = []
         self.log: dict[str, list[Message]] = {}

@@ -197,6 +197,25 @@ async def test_what_came_while_away_stands_below_a_line() -> None:
         await wait_text(pilot, "─ new", "while you were away")
 
 
+async def test_a_hole_is_never_shown_as_if_nothing_were_missing() -> None:
+    client = ScriptedClient()
+    for number in range(1, 31):
+        client.say("bob", f"line {number}")
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await wait_text(pilot, "line 30")
+        for number in range(31, 600):
+            client.say("bob", f"line {number}")
+        client.cached_messages = lambda name, limit=500: client.log[name][-20:]  # type: ignore[method-assign, misc]
+        client.say("bob", "line 600", tell=True)
+        await wait_text(pilot, "line 599", "line 600")
+        opened = app.chat.view.conversations.opened("bob")
+        assert opened is not None
+        shown = [message.seq for message in opened.transcript]
+        assert shown == list(range(shown[0], 601))
+
+
 async def test_long_unread_opens_where_it_begins() -> None:
     client = ScriptedClient()
     for number in range(100):
@@ -326,6 +345,7 @@ async def test_a_cache_that_cannot_be_used_is_one_line(
     await app.run_async(headless=True, size=(80, 24))
     assert app.return_code == 1
     output = capsys.readouterr()
+    assert "textual" not in output.out + output.err
     assert "pychat: the cache is in use by another pychat" in output.out + output.err
     assert "Traceback" not in output.out + output.err
 

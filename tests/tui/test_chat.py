@@ -190,3 +190,20 @@ async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: Cha
         await write(pilot, "for carol")
         await start_with(pilot, "bob")
         assert app.chat.view.composer.text == "for bob"
+
+
+async def test_a_second_one_with_the_same_login_works_without_the_cache_file(
+    server: ChatServer, bob: ChatClient, tmp_path: Path
+) -> None:
+    first = ChatClient(server.url, user="alice", password=PASSWORD, cache=tmp_path / "alice.db")
+    first.start()
+    await first.send("bob", "from the first one")
+    app = app_for(server, cache=tmp_path / "alice.db")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "● alice", "Another pychat has this login open")
+        await start_with(pilot, "bob")
+        await wait_text(pilot, "from the first one")
+        await write(pilot, "from the second")
+        await pilot.press("enter")
+        await wait_text(pilot, "from the second", "✓")
+    await first.close()
