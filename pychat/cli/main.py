@@ -21,6 +21,7 @@ COMMANDS: Final = {
         "Show what was said in a conversation, oldest first.",
     ),
     "users": ("pychat.cli.users:users", "List whom one could write to."),
+    "room": ("pychat.cli.room:room", "List, make, join and leave rooms."),
     "remove": ("pychat.cli.remove:remove", "Remove a message, for everybody and for ever."),
     "user": ("pychat.cli.user:user", "Manage the accounts in a server's store."),
     "export": ("pychat.cli.export:export", "Write a whole store to a file."),

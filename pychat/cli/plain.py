@@ -18,11 +18,17 @@ from pychat.client import ChatClient, RequestRefused
 from pychat.client.events import StatusChanged
 from pychat.client.models import ConnectionState
 from pychat.client.safetext import safe_text
+from pychat.protocol import ROOM_PREFIX
 
 HELP = """/msg NAME [TEXT]  talk to NAME from here on: a login id, #room or ALL
+/join #ROOM       join a room and talk there; /create #ROOM makes it
+/leave #ROOM      leave a room
 /help             this
 /quit             leave (so does the end of the input)
 Every other line is sent to whom you talk to. A line may start with // for one /."""
+
+
+_ROOM_COMMANDS = ("/join", "/create", "/leave")
 
 
 class PlainChat:
@@ -67,7 +73,7 @@ class PlainChat:
                 await self._take(line)
             except RequestRefused as refusal:
                 self.refused += 1
-                self._note(f"Not sent: {refusal}")
+                self._note(f"Refused: {refusal}")
 
     async def _take(self, line: str) -> None:
         if line.startswith("//"):
@@ -76,6 +82,8 @@ class PlainChat:
             command, _, rest = line.partition(" ")
             if command == "/msg" and rest.strip():
                 self._conversation, _, line = rest.strip().partition(" ")
+            elif command in _ROOM_COMMANDS:
+                return await self._change_room(command, rest.strip())
             elif command == "/help":
                 return self._note(HELP)
             else:
@@ -88,6 +96,24 @@ class PlainChat:
             return self._note("To whom? Write /msg NAME first, or start with --with NAME.")
         await self._client.send(self._conversation, line)
         return None
+
+    async def _change_room(self, command: str, name: str) -> None:
+        id = name.removeprefix(ROOM_PREFIX)
+        if not id:
+            self.refused += 1
+            return self._note(f"Which room? Write {command} #ROOM.")
+        name = ROOM_PREFIX + id
+        if command == "/leave":
+            await self._client.leave_room(id)
+            if self._conversation == name:
+                self._conversation = None
+            return self._note(f"Left {safe_text(name)}.")
+        if command == "/create":
+            await self._client.create_room(id, id)
+        else:
+            await self._client.join_room(id)
+        self._conversation = name
+        return self._note(f"Talking in {safe_text(name)}.")
 
     async def _show_messages(self) -> None:
         async for message in self._client.messages():

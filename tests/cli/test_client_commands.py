@@ -121,9 +121,49 @@ def test_plain_lines_that_cannot_be_sent_fail(people: list[str]) -> None:
     notes = done.stderr.splitlines()
     assert notes[0].startswith("To whom?")
     assert notes[1].startswith("There is no command /nonsense")
-    assert notes[2].startswith("Not sent: ")
+    assert notes[2].startswith("Refused: ")
     assert notes[3] == "Error: 3 of the lines could not be sent"
     assert invoke("history", "--user", bob, "--with", alice).stdout == ""
+
+
+def test_rooms(people: list[str]) -> None:
+    alice, bob, carol = people
+    made = invoke("room", "create", "--user", alice, "--name", "The builds", "#builds")
+    assert made == Result(0, "", "Made the room #builds.\n")
+    assert "you are not in the room" in refusal("send", "--user", bob, "--to", "#builds", "x")
+    joined = invoke("room", "join", "--user", bob, "builds")
+    assert joined == Result(0, "", "Joined #builds.\n")
+    assert invoke("send", "--user", bob, "--to", "#builds", "green").status == 0
+    history = invoke("history", "--user", alice, "--with", "#builds").stdout
+    assert history.endswith(f"{bob}: green\n")
+    listed = invoke("room", "list", "--user", bob).stdout.splitlines()
+    assert f"builds\tThe builds\t{alice}\tmember" in listed
+    assert f"builds\tThe builds\t{alice}\t" in invoke("room", "list", "--user", carol).stdout
+    assert invoke("room", "leave", "--user", bob, "#builds").stderr == "Left #builds.\n"
+    as_json = invoke("room", "list", "--json", "--user", bob).stdout.splitlines()
+    assert {"id": "builds", "name": "The builds", "owner": alice, "member": False} in [
+        json.loads(line) for line in as_json
+    ]
+    assert "nowhere" in refusal("room", "join", "--user", bob, "nowhere")
+    assert "ROOM: must" in refusal("room", "join", "--user", bob, " ", status=2)
+
+
+def test_plain_rooms(people: list[str]) -> None:
+    alice, bob, _ = people
+    done = talk(alice, "/create #plain\none\n/leave plain\nto nobody\n/join #plain\ntwo\n/leave\n")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:4] == [
+        "Talking in #plain.",
+        "Left #plain.",
+        "To whom? Write /msg NAME first, or start with --with NAME.",
+        "Talking in #plain.",
+    ]
+    assert "Which room?" in done.stderr.splitlines()[4]
+    assert invoke("room", "join", "--user", bob, "plain").status == 0
+    lines = talk(alice, "three", with_="#plain")
+    assert lines.returncode == 0
+    said = invoke("history", "--user", bob, "--with", "#plain", "--json").stdout.splitlines()
+    assert [json.loads(line)["data"] for line in said] == ["three"]
 
 
 def test_plain_shows_what_arrives(people: list[str]) -> None:
