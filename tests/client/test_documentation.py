@@ -78,6 +78,12 @@ async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> Non
                 assert (front_end.returncode, errors) == (0, b"")
                 assert "echo You said: Written at once" in output.decode()
 
+            wrong = here("A front end").replace("4 frida", "5 frida")
+            async with running(wrong, tmp_path) as front_end:
+                output, errors = await asyncio.wait_for(front_end.communicate(), 20)
+                assert (front_end.returncode, errors) == (0, b"")
+                assert "refused wrong id or password" in output.decode()
+
 
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
