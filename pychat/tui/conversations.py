@@ -71,6 +71,18 @@ class Conversations:
             self._opened.pop(next(iter(self._opened)))
         return found
 
+    def continues(self, message: Message) -> bool:
+        """Whether it comes right after what is in memory; seqs have no gap."""
+        opened = self._opened.get(message.conversation)
+        last = opened.transcript.last_seq if opened is not None else 0
+        return not message.seq or not last or message.seq <= last + 1
+
+    def add(self, message: Message) -> None:
+        """Keeps a message of a conversation that is not in the log now."""
+        opened = self._opened.get(message.conversation)
+        if opened is not None:
+            opened.transcript.add(message)
+
     def forget(self, name: str) -> None:
         """Next time it is read from the client's cache again."""
         self._opened.pop(name, None)

@@ -137,9 +137,15 @@ class ConversationView(Vertical):
         for message in arrived:
             if message.conversation == self.current:
                 shown.append(message)
-            elif (opened := self.conversations.opened(message.conversation)) is not None:
-                opened.transcript.add(message)
-        if shown:
+            elif self.conversations.continues(message):
+                self.conversations.add(message)
+            else:
+                self.conversations.forget(message.conversation)
+        if shown and not self.conversations.continues(shown[0]):
+            # More came while away than the client has fetched: from here on, then.
+            self.conversations.forget(self.current)
+            self.log_view.open(self.conversations.open(self.current))
+        elif shown:
             self.log_view.append(shown)
             if not self.log_view.at_end:
                 self.query_one(Below).arrived += sum(not message.own for message in shown)
