@@ -346,6 +346,17 @@ class ChatClient(ServerRequests):
     async def _joined(self) -> None:
         await self._core.sync.refreshed()
 
+    async def _hidden_or_shown(self, id: str) -> None:
+        if self._core.logs.whole:
+            await self._core.sync.refreshed()  # nothing is told twice to ``messages``
+        else:
+            shared = (
+                each.name
+                for each in self.conversations
+                if each.name == protocol.EVERYONE or each.name.startswith(protocol.ROOM_PREFIX)
+            )
+            await self._core.sync.read_anew([self._core.roster.known_name(id), *shared])
+
     def _left(self, name: str) -> None:
         self._core.roster.left(name)
 

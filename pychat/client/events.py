@@ -40,8 +40,10 @@ class MessageChanged(Struct):
 
 
 class MessagesReset(Struct):
-    """Too much was missed to fetch it all: what ``cached_messages`` knew of this conversation is
-    gone but for the newest page, which follows as ``MessageAdded``. A view starts anew."""
+    """Too much was missed to fetch it all, or somebody was blocked or unblocked, or it is another
+    conversation by that name: what ``cached_messages`` knew of it is gone. What was not delivered
+    yet follows as ``MessageAdded``, from the newest page on; ``history`` has the rest. A view
+    starts anew."""
 
     conversation: str
 

@@ -42,6 +42,10 @@ class ServerRequests(ABC):
         """The list of conversations has become longer."""
 
     @abstractmethod
+    async def _hidden_or_shown(self, id: str) -> None:
+        """What one may see of that person's messages has changed."""
+
+    @abstractmethod
     def _left(self, name: str) -> None:
         """That conversation is no longer one's own."""
 
@@ -108,12 +112,15 @@ class ServerRequests(ABC):
         await self._request(Event.ROOM, request, protocol.Answer)
 
     async def block(self, id: str) -> None:
-        """Nothing that they write arrives any more; they do not learn of it."""
+        """Nothing that they write arrives any more, and what they wrote is hidden (``removed``) in
+        every conversation, until ``unblock``; they do not learn of it."""
         await self._request(Event.BLOCK, protocol.BlockRequest(id), protocol.Answer)
+        await self._hidden_or_shown(id)
 
     async def unblock(self, id: str) -> None:
-        """What they write from now on arrives again."""
+        """What they write arrives again; what they wrote meanwhile is fetched, and counted."""
         await self._request(Event.UNBLOCK, protocol.BlockRequest(id), protocol.Answer)
+        await self._hidden_or_shown(id)
 
     async def remove(self, message_id: str) -> None:
         """Takes a message away from everybody; for the server's admins."""

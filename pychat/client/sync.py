@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -46,6 +46,7 @@ class Sync:
         self._on_behind = on_behind
         self._online = False
         self._again = False
+        self._anew: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
         self.loaded = asyncio.Event()
         """Set once the conversations are what the server says."""
@@ -75,18 +76,26 @@ class Sync:
         if self._refreshing is not None:
             await asyncio.wait((self._refreshing,), timeout=ANSWER_TIMEOUT)
 
+    async def read_anew(self, names: Iterable[str]) -> None:
+        """What was told of these conversations is no longer what the server says: it is forgotten,
+        ``MessagesReset`` tells so, and history is asked again."""
+        self._anew.update(names)
+        await self.refreshed()
+
     async def _refresh(self) -> None:
         while True:
             self._again = False
             self._logs.heard.clear()
             told = self._logs.all_told()
+            anew, self._anew = self._anew, set()
             try:
                 listed = await self._list()
             except (RequestRefused, ServerUnreachable) as error:
                 logger.info("the conversations could not be listed: %s", error)
+                self._anew |= anew
                 await asyncio.sleep(getattr(error, "retry_after", None) or _RETRY_AFTER)
                 continue
-            self._listed(listed, told)
+            self._listed(listed, told, anew)
             if not self._again:
                 return
 
@@ -105,9 +114,12 @@ class Sync:
                 return list(listed.values())
             cursor = answer.next
 
-    def _listed(self, listed: list[protocol.Conversation], told: dict[str, int]) -> None:
+    def _listed(
+        self, listed: list[protocol.Conversation], told: dict[str, int], anew: set[str]
+    ) -> None:
         renewed = {each.with_ for each in listed if self._is_another(each, told)}
-        for name in renewed:
+        reset = renewed | {each.with_ for each in listed if each.with_ in anew}
+        for name in reset:
             self._logs.forget(name)
             self._cache.clear_messages(name)
         known = {each.with_: self._roster.get(each.with_) for each in listed}
@@ -116,7 +128,7 @@ class Sync:
         ids = {protocol.canonical_id(each.with_) for each in listed}
         kept = {name for name in self._logs.heard if protocol.canonical_id(name) not in ids}
         self._roster.listed(listed, renewed=renewed, kept=kept, outbox=self._outbox.entries())
-        for name in renewed:
+        for name in reset:
             self._publish(MessagesReset(name))
         for each in listed:
             self._logs.follow(each)

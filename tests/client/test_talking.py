@@ -8,7 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pychat.client import ChatClient, RequestRefused
-from pychat.client.events import ConversationChanged, ConversationsLoaded, RoomsChanged
+from pychat.client.events import (
+    ConversationChanged,
+    ConversationsLoaded,
+    MessagesReset,
+    RoomsChanged,
+)
 from pychat.client.models import ConnectionState, Delivery
 from pychat.server.app import ChatServer
 from tests.client.watching import Watcher, started
@@ -250,8 +255,29 @@ async def test_what_somebody_blocked_writes_is_not_shown(alice: Watcher, bob: Wa
         (2, "I do not hear you", False),
     ]
     await bob.client.unblock("alice")
+    await bob.added("unwanted")
     await alice.client.send("bob", "wanted")
     await bob.added("wanted")
+
+
+async def test_blocking_hides_what_was_shown_and_unblocking_brings_all_back_and_counts_it(
+    alice: Watcher, bob: Watcher
+) -> None:
+    await alice.client.send("bob", "before")
+    await bob.added("before")
+    await bob.client.block("alice")
+    await bob.next(MessagesReset, lambda event: event.conversation == "alice")
+    hidden = (await bob.client.history("alice")).messages
+    assert [(each.seq, each.text, each.removed) for each in hidden] == [(1, "", True)]
+    await alice.client.send("bob", "meanwhile")
+    await bob.client.unblock("alice")
+    await bob.next(MessagesReset, lambda event: event.conversation == "alice")
+    await bob.added("meanwhile")
+    await bob.client.history("alice")
+    assert [each.text for each in bob.client.cached_messages("alice")] == ["before", "meanwhile"]
+    listed = bob.client.conversation("alice")
+    assert listed is not None
+    assert listed.unread == 2
 
 
 async def test_iterators_end_when_the_client_is_closed(server: ChatServer) -> None:
