@@ -17,6 +17,7 @@ from aiohttp import web
 from pychat.protocol import DEFAULT_PORT
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
+from pychat.server.descriptors import raise_limit
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
 from pychat.server.gate import TLS_HANDSHAKE_SECONDS, Gate, note_request
 from pychat.server.store import Store, StoreError, open_store
@@ -120,6 +121,7 @@ class ChatServer:
 
         ``ready`` is called once it listens. Raises ServeError or StoreError.
         """
+        raise_limit()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(self._listen(port, host, ready))
 

@@ -35,10 +35,9 @@ class Certificate:
                 f"the key in {self._key or self._certificate} has a password: give one without"
             ) from None
         except ssl.SSLError as error:
-            reason = {
-                "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-                "NO_START_LINE": "there is no certificate with its key in PEM form",
-            }.get(error.reason or "", error.reason or str(error))
+            reason = "there is no certificate with its key in PEM form"
+            if error.reason == "KEY_VALUES_MISMATCH":
+                reason = "the key does not belong to the certificate"
             raise CertificateError(f"{self._files()}: {reason}") from None
         except OSError as error:
             raise CertificateError(f"{self._files()}: {error.strerror or error}") from None
