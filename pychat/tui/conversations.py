@@ -86,6 +86,7 @@ class Conversations:
     def forget(self, name: str) -> None:
         """Next time it is read from the client's cache again."""
         self._opened.pop(name, None)
+        self._oldest.pop(name, None)
 
     def follow_cursors(self, name: str) -> bool:
         """Takes the peer's cursors over; True if they have moved."""
@@ -123,6 +124,8 @@ class Conversations:
             return []  # the status line says so; scrolling asks again
         finally:
             self._fetching.discard(name)
+        if self._opened.get(name) is not opened:  # forgotten meanwhile: what came is out of date
+            return await self.older(name)
         if not page.has_more:
             self._oldest[name] = page.messages[0].seq if page.messages else first
         return page.messages

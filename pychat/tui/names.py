@@ -30,10 +30,10 @@ def conversation_title(conversation: Conversation) -> str:
 
 def last_line(message: Message, *, in_pair: bool) -> str:
     """A message as the list shows it: who, where that is not plain, and the first words."""
-    text = "message removed" if message.removed else line(message.text.lstrip(), 160)
+    text = "message hidden" if message.removed else line(message.text.lstrip(), 160)
     if message.own:
         return f"you: {text}"
-    return text if in_pair else f"{line(message.sender)}: {text}"
+    return text if in_pair or not message.sender else f"{line(message.sender)}: {text}"
 
 
 def typing_line(people: tuple[str, ...], *, in_pair: bool) -> str:

@@ -207,3 +207,23 @@ async def test_a_second_one_with_the_same_login_works_without_the_cache_file(
         await pilot.press("enter")
         await wait_text(pilot, "from the second", "✓")
     await first.close()
+
+
+async def test_what_a_blocked_one_wrote_is_hidden_and_comes_back(
+    server: ChatServer, bob: ChatClient
+) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await bob.send("alice", "before")
+        await bob.send("alice", "before that")
+        await start_with(pilot, "bob")
+        await wait_text(pilot, "before that")
+        await write(pilot, "/block bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "2 messages hidden")
+        await bob.send("alice", "meanwhile")
+        await write(pilot, "/unblock bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "before that", "meanwhile")
+        await wait_gone(pilot, "hidden")

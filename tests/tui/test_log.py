@@ -263,8 +263,29 @@ async def test_a_removed_message_says_so() -> None:
         log = await opened(app, pilot)
         log.change(Message("bob", "bob", "", "c1", "bob-1", 1, NOW + 1, removed=True))
         await pilot.pause()
-        assert "message removed" in rows(log)
+        assert "1 message hidden" in rows(log)
         assert "line 1 of the log" not in rows(log)
+
+
+async def test_hidden_messages_are_one_line_and_break_no_day() -> None:
+    client = client_with(*range(1, 200))
+    client.log["bob"][99:150] = [
+        Message("bob", "", "", "", f"bob-{seq}", seq, removed=True) for seq in range(100, 151)
+    ]
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 60)) as pilot:
+        log = await opened(app, pilot)
+        shown = [row for row in rows(log) if row]
+        at = shown.index("51 messages hidden")
+        assert shown[at - 1 : at + 2] == [
+            "line 99 of the log",
+            "51 messages hidden",
+            "line 151 of the log",
+        ]
+        log.append([Message("bob", "", "", "", "bob-200", 200, removed=True)])
+        log.append([Message("bob", "", "", "", "bob-201", 201, removed=True)])
+        await pilot.pause()
+        assert "2 messages hidden" in rows(log)
 
 
 async def test_a_discarded_message_goes() -> None:

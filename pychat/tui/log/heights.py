@@ -52,7 +52,7 @@ class Heights:
         if item.heights is None or index != len(item.heights):
             self.changed(chunk, 2)
             return
-        rows = self._measure(item.messages[index], self.transcript.before(chunk, index))
+        rows = self._measure(item.messages[index], self.transcript.above(chunk, index))
         item.heights.append(rows)
         item.height += rows
         item.length = None
@@ -62,12 +62,10 @@ class Heights:
         """Rows of each message of a chunk, measured now if they were not."""
         item = self.transcript.chunks[chunk]
         if item.heights is None:
-            previous = self.transcript.before(chunk, 0)
-            heights: list[int] = []
-            for message in item.messages:
-                heights.append(self._measure(message, previous))
-                previous = message
-            item.heights = heights
+            item.heights = heights = [
+                self._measure(message, self.transcript.above(chunk, index))
+                for index, message in enumerate(item.messages)
+            ]
             height = sum(heights)
             if height != item.height:
                 item.height = height

@@ -29,8 +29,9 @@ class RowCache:
         rows = self._rows.get((key, width), None)
         if rows is None:
             message = transcript.chunks[chunk].messages[index]
-            previous = transcript.before(chunk, index)
-            rows = rows_of(message, previous, width, view.opened.reading)
+            previous = transcript.above(chunk, index)
+            count = transcript.removed_from(chunk, index)
+            rows = rows_of(message, previous, width, view.opened.reading, count)
             self._rows[(key, width)] = rows
         return key, rows
 

@@ -81,13 +81,21 @@ def text_width(width: int) -> int:
     return max(1, min(width - 3 - STATE_WIDTH, MAX_TEXT_WIDTH))
 
 
-def rows_of(message: Message, previous: Message | None, width: int, reading: Reading) -> list[Row]:
-    """All rows of a message, with what stands above it because of the message before it."""
+def rows_of(
+    message: Message,
+    previous: Message | None,
+    width: int,
+    reading: Reading,
+    removed: int = 1,
+) -> list[Row]:
+    """All rows of a message, with what stands above it because of ``Transcript.above``.
+
+    The first of ``removed`` messages that follow each other has a row for all of them.
+    """
+    if message.removed:
+        return [] if previous is not None and previous.removed else _removed(removed)
     rows = _above(message, previous, reading)
     cells = text_width(width)
-    if message.removed:
-        rows.append(Row("message removed", [(0, 15, "faint")], kind="note"))
-        return rows
     rows += _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
     if len(message.text) > MAX_SHOWN:
         more = f"… {len(message.text) - MAX_SHOWN:,} characters more"
@@ -105,6 +113,12 @@ def rows_of(message: Message, previous: Message | None, width: int, reading: Rea
             if row.kind == "text":
                 _mark(row, reading.highlight)
     return rows
+
+
+def _removed(count: int) -> list[Row]:
+    """Nothing else is known of them: the server tells neither by whom nor when."""
+    text = "1 message hidden" if count == 1 else f"{count:,} messages hidden"
+    return [Row(kind="blank"), Row(text, [(0, len(text), "faint")], kind="note")]
 
 
 def _above(message: Message, previous: Message | None, reading: Reading) -> list[Row]:

@@ -87,6 +87,29 @@ class Transcript:
             return self.chunks[chunk].messages[index - 1]
         return self.chunks[chunk - 1].messages[-1] if chunk else None
 
+    def above(self, chunk: int, index: int) -> Message | None:
+        """The message that one looks like it comes after: what is removed stands for itself, the
+        others come after the last one that is not."""
+        previous = self.before(chunk, index)
+        if self.chunks[chunk].messages[index].removed:
+            return previous
+        while previous is not None and previous.removed:
+            if index == 0:
+                chunk -= 1
+                index = len(self.chunks[chunk].messages)
+            index -= 1
+            previous = self.before(chunk, index)
+        return previous
+
+    def removed_from(self, chunk: int, index: int) -> int:
+        """How many removed messages follow each other from a position on."""
+        count = 0
+        at: tuple[int, int] | None = (chunk, index)
+        while at is not None and self.chunks[at[0]].messages[at[1]].removed:
+            count += 1
+            at = self.after(*at)
+        return count
+
     def _normal(self, chunk: int, index: int) -> tuple[int, int] | None:
         while index >= len(self.chunks[chunk].messages):
             chunk, index = chunk + 1, 0

@@ -129,7 +129,7 @@ class Viewport:
             return self.heights.total
         chunk, index = position
         rows = self.heights.exact(chunk)[index]
-        return self.heights.row_of(chunk, index) + min(place.row, rows - 1)
+        return self.heights.row_of(chunk, index) + min(place.row, max(0, rows - 1))
 
     def _measure_end(self) -> None:
         """Measures whole chunks from the end until they fill the view."""

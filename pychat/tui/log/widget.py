@@ -99,6 +99,8 @@ class MessageLog(ScrollView, can_focus=True):
         for message in messages:
             count = len(transcript)
             chunk, index = transcript.add(message)
+            if message.removed:
+                self._cache.forget()  # how many there are stands above
             if self._view is None:
                 continue
             heights = self._view.heights

@@ -16,6 +16,7 @@ from pychat.client.events import (
     ConversationsLoaded,
     MessageAdded,
     MessageChanged,
+    MessagesReset,
     StatusChanged,
 )
 from pychat.client.models import ConnectionState, User
@@ -96,6 +97,8 @@ class ChatScreen(Screen[None]):
             view.added(event.message)
         elif isinstance(event, MessageChanged):
             view.changed(event.message)
+        elif isinstance(event, MessagesReset):
+            view.reset(event.conversation)
         elif isinstance(event, ConversationChanged):
             view.cursors_changed(event.conversation)
         elif isinstance(event, StatusChanged):

@@ -158,6 +158,14 @@ class ConversationView(Vertical):
         else:
             self.conversations.forget(message.conversation)
 
+    def reset(self, name: str) -> None:
+        """What was shown of a conversation is out of date: it is read anew."""
+        self._arrived = [each for each in self._arrived if each.conversation != name]
+        self.conversations.forget(name)
+        if name == self.current:
+            self.log_view.open(self.conversations.open(name))
+            self.want_older()
+
     def cursors_changed(self, conversation: Conversation) -> None:
         """Somebody has received or read more."""
         moved = self.conversations.follow_cursors(conversation.name)
