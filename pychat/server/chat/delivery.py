@@ -69,6 +69,9 @@ class Delivery:
         self._new: list[NewMessage] = []
         self._pending: list[_Pending] = []
         self._characters = 0
+        self._failing = ""
+        """What the log was told of the store, while it keeps no messages."""
+        self._refused = 0
         self._in_doubt: dict[tuple[int, str], None] = {}
         """Sender and client id of what could not be stored: some of it may be there after all
         (MongoDB keeps a batch one by one), and nobody has been given it."""
@@ -125,7 +128,8 @@ class Delivery:
                 if len(appended) != len(new):
                     raise RuntimeError(f"the store answered for {len(appended)}")
             except StoreError as error:
-                log.error("%d messages could not be stored: %s", len(new), error)
+                self._say_failing(str(error))
+                self._refused += len(new)
                 self._doubt(pending)
                 refusal = ProtocolError(
                     Code.UNAVAILABLE, "the message could not be stored: try again", retry_after=1.0
@@ -168,6 +172,17 @@ class Delivery:
         for session, _, _, _, ack_id in pending:
             session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
+
+    def _say_failing(self, why: str) -> None:
+        """Once, not with every message: a log must not fill what is left of the disk."""
+        if why == self._failing:
+            return
+        if why:
+            log.error("messages cannot be stored: %s", why)
+        else:
+            log.warning("messages are stored again; %d were refused", self._refused)
+            self._refused = 0
+        self._failing = why
 
     def _doubt(self, pending: list[_Pending]) -> None:
         for _, user, _, message, _ in pending:

@@ -38,14 +38,18 @@ class AccountWatch:
     async def run(self) -> None:
         """Until cancelled."""
         seen = None
+        failing = ""
         while True:
             try:
                 changes = await self._changes.by_others()
                 if changes != seen:
                     await self._review()
                     seen = changes
+                failing = ""
             except StoreError as error:
-                log.warning("account changes cannot be seen: %s", error)
+                if str(error) != failing:
+                    failing = str(error)
+                    log.warning("account changes cannot be seen: %s", failing)
             except Exception:
                 log.exception("account changes cannot be seen")
             await asyncio.sleep(POLL_SECONDS)

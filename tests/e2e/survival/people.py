@@ -60,6 +60,18 @@ class Ledger:
         self._news.clear()
         await self._news.wait()
 
+    def refuse(self, code: str) -> None:
+        """Only one refusal is right here: the store cannot keep it now."""
+        assert code == "503", code
+        self.refused += 1
+        self._news.set()
+
+    async def refused_more(self, messages: int) -> None:
+        """Returns when so many more were refused than now."""
+        wanted = self.refused + messages
+        while self.refused < wanted:
+            await self.news()
+
     async def acknowledged_more(self, messages: int) -> None:
         """Returns when so many more are acknowledged than now."""
         wanted = len(self.acknowledged) + messages
@@ -146,8 +158,7 @@ class Program:
             if answer["code"] in ("200", "202"):
                 self._ledger.acknowledge(text, answer["seq"])
             else:
-                assert answer["code"] == "503", answer
-                self._ledger.refused += 1
+                self._ledger.refuse(answer["code"])
             await asyncio.sleep(self._pause)
         await client.close()
 
@@ -203,8 +214,7 @@ class OriginalPage:
                     if code in ("200", "202"):
                         self._ledger.acknowledge(text, 0)
                     else:
-                        assert code == "503", code
-                        self._ledger.refused += 1
+                        self._ledger.refuse(code)
         if work is not None:
             work.cancel()
         await socket.close()

@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.requirements import require_program, unavailable
@@ -58,27 +57,34 @@ def free_port() -> int:
         return port
 
 
-@dataclass
 class Server:
-    """``url`` needs a database's name behind it."""
+    """One that has been killed may be started again, on its port and with its data. ``url`` needs
+    a database's name behind it."""
 
-    url: str
-    process: subprocess.Popen[bytes]
+    def __init__(self, folder: Path, port: int) -> None:
+        self.url = f"mongodb://127.0.0.1:{port}/"
+        self._command = [str(program()), f"127.0.0.1:{port}", str(folder)]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 @contextmanager
 def running(folder: Path, port: int = 0) -> Iterator[Server]:
     """The server, its data in the folder; ended, and not gently, on leaving."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = port or free_port()
-    process = subprocess.Popen(
-        [program(), f"127.0.0.1:{port}", folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    server = Server(folder, port or free_port())
     try:
-        yield Server(f"mongodb://127.0.0.1:{port}/", process)
+        yield server
     finally:
-        process.kill()
-        process.communicate()
+        server.kill()

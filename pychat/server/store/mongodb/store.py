@@ -20,7 +20,8 @@ from pychat.server.store.mongodb.rooms import MongoRooms
 from pychat.server.store.mongodb.schema import Document, prepare
 
 DEFAULT_DATABASE = "pychat"
-ANSWER_WITHIN_MS = 5_000
+ANSWER_WITHIN_MS = 3_000
+"""A message may wait for two of these before it is refused: clients ask again after 10 s."""
 
 
 class _PlainInt(TypeDecoder):
