@@ -12,6 +12,7 @@ from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
+from textual.screen import ModalScreen
 
 from pychat.client.errors import ChatClientError
 from pychat.client.events import ClientEvent, MessageAdded, StatusChanged
@@ -214,7 +215,19 @@ class ChatApp(App[None]):
             self.error_console.print(message)
         self._exit_renderables.clear()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing opens over a form or a chooser: whoever types on would not see where it goes."""
+        if action in ("help", "command_palette") and isinstance(self.screen, ModalScreen):
+            from pychat.tui.screens.help import Help
+
+            return action == "help" and isinstance(self.screen, Help)
+        return super().check_action(action, parameters)
+
     def action_help(self) -> None:
+        """Opens it, or closes it where it is open."""
         from pychat.tui.screens.help import Help
 
-        self.push_screen(Help(self.settings.keys))
+        if isinstance(self.screen, Help):
+            self.screen.dismiss()
+        else:
+            self.push_screen(Help(self.settings.keys))

@@ -94,7 +94,7 @@ async def test_narrow_terminals_show_one_pane_at_a_time() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(40, 20)) as pilot:
         assert "Everyone" in screen_text(app)
-        await pilot.press("down", "enter")
+        await pilot.press("down", "down", "enter")
         await wait_text(pilot, "Bob Marsh  online", "Message Bob Marsh")
         assert "Everyone" not in screen_text(app)
         await pilot.press("escape")
@@ -377,3 +377,59 @@ async def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
             "#c5c8c6",
         }  # the frame that Rich draws around a picture
         assert not {c for c in colours - window if not c[1:3] == c[3:5] == c[5:7]}
+
+
+async def test_the_help_key_closes_the_help_and_nothing_typed_in_it_goes_anywhere() -> None:
+    client = scenes.world()
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("f1")
+        await wait_text(pilot, "Find somebody")
+        await pilot.press("ctrl+k", "ctrl+p")
+        await write(pilot, "mina quits")
+        await pilot.press("enter")
+        assert len(app.screen_stack) == 2
+        await pilot.press("f1")
+        await wait_gone(pilot, "Find somebody")
+        assert (app.chat.current, app.chat.view.composer.text) == ("bob", "")
+        assert client.typed == []
+
+
+@pytest.mark.parametrize("opens", ["ctrl+k", "ctrl+o"])
+async def test_nothing_opens_over_a_chooser(opens: str) -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press(opens)
+        await wait_for(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("f1", "ctrl+p", "ctrl+k", "ctrl+o", "ctrl+f", "alt+down")
+        await pilot.pause()
+        assert (len(app.screen_stack), app.chat.current) == (2, "bob")
+        await pilot.press("escape")
+        assert app.focused is app.chat.view.composer
+
+
+async def test_typing_while_nothing_is_open_goes_nowhere_and_says_so() -> None:
+    client = scenes.world()
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "Nothing is open")
+        await write(pilot, "hello there")
+        await pilot.press("enter")
+        await wait_text(pilot, "Ctrl+K finds somebody")
+        assert app.chat.current == ""
+        assert client.typed == []
+        await pilot.press("down", "enter")
+        await wait_for(pilot, lambda: app.chat.current == "mina")
+
+
+async def test_what_is_told_does_not_cover_what_one_writes() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        app.chat.open("bob")
+        app.notify("Somebody is heard again, and this takes more than one line to say.")
+        await wait_text(pilot, "heard again")
+        shown = screen_text(app).splitlines()
+        assert any("heard again" in row for row in shown[:4])
+        assert "Message Bob Marsh" in screen_text(app)

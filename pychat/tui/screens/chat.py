@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 1 / 30
 """What arrives within a frame is shown together."""
 
+HINT_SECONDS: Final = 6.0
+
 
 class ChatScreen(Screen[None]):
     """Everything about one account."""
@@ -63,6 +65,7 @@ class ChatScreen(Screen[None]):
         self._settings = settings
         self._dirty = False
         self._flush_scheduled = False
+        self._told_where = False
         self._commands = CommandRunner(self)
 
     def compose(self) -> ComposeResult:
@@ -166,6 +169,23 @@ class ChatScreen(Screen[None]):
     @on(ConversationList.Opened)
     def _list_opened(self, event: ConversationList.Opened) -> None:
         self.open(event.name)
+
+    @on(ConversationList.Typed)
+    def _typed_nowhere(self) -> None:
+        if not self._told_where:
+            self._told_where = True
+            self.set_timer(HINT_SECONDS, self._tell_again)
+            key = shortest("back" if self.current else "switch", self._settings.keys)
+            self.app.notify(
+                f"{key} goes back to the message."
+                if self.current
+                else f"Nothing is open: {key} finds somebody, ↓ and Enter choose from the list.",
+                timeout=HINT_SECONDS,
+                markup=False,
+            )
+
+    def _tell_again(self) -> None:
+        self._told_where = False
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.view.composer.place_terminal_cursor)

@@ -17,11 +17,11 @@ from pychat.tui.keys import KEYS, keys_of, show
 
 
 class Help(ModalScreen[None]):
-    """Closed by any of its keys."""
+    """Closed by escape, or the key that opens it: by nothing that somebody may type."""
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,q,enter", "dismiss", show=False, priority=True),
+        Binding("escape", "dismiss", show=False, priority=True),
     ]
 
     def __init__(self, rebound: Mapping[str, str]) -> None:

@@ -61,6 +61,9 @@ class ConversationList(ScrollView, can_focus=True):
             super().__init__()
             self.name = name
 
+    class Typed(TextualMessage):
+        """Somebody types, or presses enter, where nothing is chosen: it goes nowhere."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._items: list[Item] = []
@@ -102,15 +105,23 @@ class ConversationList(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         if self._items:
-            index = self._index(self._cursor or self._current) + by
+            chosen = self._cursor or self._current
+            index = self._index(chosen) + by if chosen else 0
             index = max(0, min(index, len(self._items) - 1))
             self._cursor = self._items[index].name
             self._reveal(index)
             self.refresh()
 
     def action_open(self) -> None:
-        if self._items:
-            self.post_message(self.Opened(self._items[self._index(self._cursor)].name))
+        """Only what was gone to: enter may end a line typed before anything was open."""
+        if self._cursor in self.names:
+            self.post_message(self.Opened(self._cursor))
+        else:
+            self.post_message(self.Typed())
+
+    def on_key(self, event: events.Key) -> None:
+        if event.is_printable:
+            self.post_message(self.Typed())
 
     def on_click(self, event: events.Click) -> None:
         index = (event.y + round(self.scroll_y)) // ITEM_ROWS
