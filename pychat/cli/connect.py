@@ -62,6 +62,7 @@ def open_screen(login: Login, name: str | None) -> None:
     from pychat.cli.tokens import keep_token, kept_token
     from pychat.client import ChatClient, ChatClientError
     from pychat.client.address import normalized_address
+    from pychat.client.errors import InvalidAddress
     from pychat.tui.app import ChatApp
 
     def on_token(token: str) -> None:
@@ -77,6 +78,8 @@ def open_screen(login: Login, name: str | None) -> None:
             cache=login_file(server, login.user, ".db"),
             on_token=on_token,
         )
+    except InvalidAddress as error:
+        raise click.UsageError(f"--server: {error}.") from None
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
     state = login_file(server, login.user, ".json")

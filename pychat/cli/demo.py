@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.connect import settings
-from pychat.cli.options import Command, option
+from pychat.cli.options import Command, WholeNumber, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=0,
     metavar="PORT",
     help="The port of the page; 0 takes a free one.",

@@ -76,7 +76,7 @@ def _output(file: Path) -> Iterator[IO[bytes]]:
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError as error:
-        raise click.ClickException(f"cannot write {part}: {error.strerror}") from None
+        raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb") as output:
             yield output
@@ -84,6 +84,6 @@ def _output(file: Path) -> Iterator[IO[bytes]]:
             os.fsync(output.fileno())
         part.replace(file)
     except OSError as error:
-        raise click.ClickException(f"cannot write {part}: {error.strerror}") from None
+        raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)

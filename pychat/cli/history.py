@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options, option
+from pychat.cli.options import Command, WholeNumber, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=50,
     metavar="NUMBER",
     help="How many messages, counted from the newest.",

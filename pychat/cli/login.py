@@ -28,7 +28,8 @@ def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
     from pychat.cli.password import WAYS, can_ask
     from pychat.cli.tokens import kept_token
     from pychat.client.address import normalized_address
-    from pychat.client.errors import ChatClientError, LoginRefused
+    from pychat.client.errors import ChatClientError, InvalidAddress, LoginRefused
+    from pychat.protocol import Code
 
     try:
         token = kept_token(normalized_address(login.server), login.user)
@@ -39,12 +40,19 @@ def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
         try:
             return asyncio.run(_run(login, token, password, command))
         except LoginRefused as refusal:
+            if refusal.code == Code.FORBIDDEN:
+                raise click.ClickException(
+                    f"{login.user} may not log in ({refusal}): whoever runs the server can let it "
+                    f"in again, with 'pychat user enable'"
+                ) from None
             if login.password is not None or (token is None and can_ask()):
                 raise
             if not can_ask():
                 why = "needs a password" if token is None else f"must log in again ({refusal})"
                 raise click.ClickException(f"{login.user} {why}: {WAYS}") from None
         return asyncio.run(_run(login, None, _ask(login), command))
+    except InvalidAddress as error:
+        raise click.UsageError(f"--server: {error}.") from None
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
 

@@ -70,7 +70,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "pychat"
-        complain(f"{error.format_message()} See '{path} --help'.")
+        complain(f"{usage_text(error)} See '{path} --help'.")
         sys.exit(error.exit_code)
     except click.ClickException as error:
         complain(error.format_message())
@@ -89,6 +89,18 @@ def main() -> None:
         )
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def usage_text(error: click.UsageError) -> str:
+    """What was wrong, as a sentence that begins with the option or argument."""
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        name = error.param.human_readable_name
+        if isinstance(error, click.MissingParameter):
+            return f"{name} is needed."
+        text = f"{name}: {error.message}"
+    else:
+        text = error.format_message()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def complain(message: str) -> None:

@@ -44,8 +44,22 @@ class Option(click.Option):
         return f"--{self.key}"
 
 
+class WholeNumber(click.IntRange):
+    """click's own, in words for people."""
+
+    name = "whole number"
+
+
 class Command(click.Command):
     """A command whose options are looked up in pychat.toml too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Wrong usage that is found while it runs names this command's help too."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def make_context(
         self,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from pychat.cli.options import Command, option
+from pychat.cli.invocation import own_command
+from pychat.cli.options import Command, WholeNumber, option
 from pychat.cli.places import data_folder, default_store
 
 if TYPE_CHECKING:
@@ -27,11 +28,27 @@ def check_origins(
     return origins
 
 
+def check_proxies(
+    context: click.Context, parameter: click.Parameter, proxies: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Addresses or networks; a network's address may have bits beyond its prefix."""
+    from ipaddress import ip_network
+
+    for proxy in proxies:
+        try:
+            ip_network(proxy, strict=False)
+        except ValueError:
+            raise click.BadParameter(
+                f"{proxy!r} is no address and no network: write it as 10.0.0.1 or 10.0.0.0/8"
+            ) from None
+    return proxies
+
+
 @click.command(cls=Command)
 @option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on.")
 @option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=3000,
     metavar="PORT",
     help="The port to listen on; 0 takes a free one.",
@@ -69,6 +86,7 @@ def check_origins(
 @option(
     "--trusted-proxy",
     multiple=True,
+    callback=check_proxies,
     metavar="ADDRESS",
     help="An address or network (10.0.0.0/8) of reverse proxies whose X-Forwarded-For is "
     "believed. May be given again.",
@@ -107,7 +125,7 @@ def check_origins(
 )
 @option(
     "--metrics-port",
-    type=click.IntRange(1, 65535),
+    type=WholeNumber(1, 65535),
     metavar="PORT",
     help="Serve /metrics for Prometheus on this port of 127.0.0.1.",
 )
@@ -158,7 +176,7 @@ def serve(
     from pychat.server.app import ChatServer, ServeError
     from pychat.server.chat import audit
     from pychat.server.chat.limits import parse_limits
-    from pychat.server.store import StoreError
+    from pychat.server.store import InvalidStoreAddress, StoreError
 
     logs.configure(log_level, log_format)
     if audit_log is not None:
@@ -181,6 +199,8 @@ def serve(
             tls_key=tls_key,
             metrics_port=metrics_port,
         )
+    except InvalidStoreAddress as error:
+        raise click.UsageError(f"--store: {error}.") from None
     except StoreError as error:
         raise click.ClickException(str(error)) from None
     except ValueError as error:
@@ -189,6 +209,7 @@ def serve(
         server.listen(port, host, ready=lambda server: announce(server, host, accounts, no_limits))
     except (ServeError, StoreError) as error:
         raise click.ClickException(str(error)) from None
+    click.echo("Stopped.", err=True)
 
 
 def make_folder(store: str) -> None:
@@ -220,7 +241,9 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
 
 def connect_line(url: str) -> str:
     """The command that opens the chat on this server."""
-    return "pychat connect --user alice" + ("" if url == DEFAULT_URL else f" --server {url}")
+    return f"{own_command()} connect --user alice" + (
+        "" if url == DEFAULT_URL else f" --server {url}"
+    )
 
 
 class _Teller:

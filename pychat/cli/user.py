@@ -69,7 +69,10 @@ def add(
 @password_options
 @click.argument("id")
 def passwd(store: str, password_file: str | None, password_command: str | None, id: str) -> None:
-    """Set an account's password; everything logged in with the old one is logged out."""
+    """Set an account's password.
+
+    Everything logged in with the old one is logged out.
+    """
     password = _new_password(id, password_file, password_command)
 
     async def change() -> None:
@@ -148,10 +151,12 @@ def list_(store: str, as_lines: bool) -> None:
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Runs a command on the store; what the store raises is the one line of failure."""
-    from pychat.server.store import StoreError
+    from pychat.server.store import InvalidStoreAddress, StoreError
 
     try:
         asyncio.run(main)
+    except InvalidStoreAddress as error:
+        raise click.UsageError(f"--store: {error}.") from None
     except StoreError as error:
         raise click.ClickException(str(error)) from None
 

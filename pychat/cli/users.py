@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options, option
+from pychat.cli.options import Command, WholeNumber, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @login_options
 @option(
     "--limit",
-    type=click.IntRange(min=1, max=100),
+    type=WholeNumber(min=1, max=100),
     default=100,
     metavar="NUMBER",
     help="How many at most.",

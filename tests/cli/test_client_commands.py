@@ -206,6 +206,22 @@ def test_a_login_that_was_ended_asks_for_the_password_again(
     assert invoke("users", "--user", people[0]).status == 0
 
 
+def test_a_disabled_id_is_told_who_can_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    with Serving("--store", store) as server:
+        monkeypatch.setenv("PYCHAT_SERVER", server.url)
+        with monkeypatch.context() as patch:
+            patch.setenv("PYCHAT_PASSWORD", "a good password")
+            assert invoke("users", "--user", "carol").status == 0
+        assert invoke("user", "disable", "carol", "--store", store).status == 0
+        line = refusal("users", "--user", "carol")
+    assert "carol may not log in" in line
+    assert "whoever runs the server can let it in again" in line
+    assert "PYCHAT_PASSWORD" not in line
+
+
 def test_wrong_password(
     people: list[str], own_folders: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -226,7 +242,9 @@ def test_no_password(url: str) -> None:
     ("arguments", "status", "line"),
     [
         (["users", "--server", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
-        (["users", "--server", "gopher://x"], 1, "'gopher://x' is not a server's address"),
+        (["users", "--server", "ftp://x"], 2, "--server: 'ftp://x' is not a server's address"),
+        (["connect", "--server", "http://x:99999"], 2, "--server: 'http://x:99999' is not a"),
+        (["send", "--to", "bob"], 2, "TEXT is needed. See 'pychat send --help'."),
         (["send", "--to", "nobody", "hi"], 1, "nobody"),
         (["send", "--to", "bob", ""], 2, "The message is empty"),
         (["send", "hi"], 2, "--to (or PYCHAT_TO) is needed"),

@@ -3,6 +3,7 @@
 import signal
 import socket
 import sqlite3
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -22,10 +23,21 @@ def test_says_where_everything_is(own_folders: Path) -> None:
     assert (own_folders / "data" / "pychat").stat().st_mode & 0o777 == 0o700
 
 
+def test_names_the_command_that_works_here(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("pychat")
+    for path, command in ((tmp_path, script), (script.parent, "pychat")):
+        environment = {"PATH": str(path)}
+        with Serving(
+            "--store", "memory:", program=[str(script)], environment=environment
+        ) as server:
+            assert f"Terminal  {command} connect --user alice" in server.said
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stops_with_status_0(number: signal.Signals) -> None:
     with Serving("--store", "memory:") as server:
         assert server.stop(number) == 0
+    assert server.log[-1] == "Stopped.\n"
 
 
 def test_what_is_dangerous_is_said_loudly() -> None:
@@ -99,13 +111,16 @@ def test_store_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
-        (["--store", "postgres://db"], 1, "not a store's address: postgres://db"),
+        (["--store", "postgres://db"], 2, "not a store's address: postgres://db"),
         (["--port", "99999"], 2, "--port: 99999 is not in the range"),
         (["--host", "192.0.2.1", "--store", "memory:"], 1, "192.0.2.1 is not an address of this"),
         (["--accounts", "anyone"], 2, "--accounts: 'anyone' is not one of"),
         (["--public", "/nowhere"], 2, "--public: Directory '/nowhere' does not exist"),
         (["--cors-origin", "example.org"], 2, "--cors-origin: 'example.org' is no origin"),
-        (["--trusted-proxy", "nonsense", "--store", "memory:"], 2, "nonsense"),
+        (["--store", "/tmp/chat.db"], 2, "--store: not a store's address: /tmp/chat.db"),
+        (["--port", "abc"], 2, "--port: 'abc' is not a valid whole number."),
+        (["--cors-origin", "x"], 2, "as https://example.org. See 'pychat serve --help'."),
+        (["--trusted-proxy", "foo"], 2, "--trusted-proxy: 'foo' is no address and no network"),
         (["--prot", "1"], 2, "No such option"),
     ],
 )

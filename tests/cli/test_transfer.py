@@ -80,7 +80,11 @@ def test_an_import_into_a_store_in_use_is_compared(store: str, tmp_path: Path) -
 def test_what_cannot_be(store: str, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("precious")
     assert "is there already" in refusal("export", "--store", store, tmp_path / "there")
-    assert "cannot write" in refusal("export", "--store", store, tmp_path / "no" / "folder")
+    folder = tmp_path / "no" / "folder"
+    line = refusal("export", "--store", store, folder)
+    assert line == f"cannot write {folder}: No such file or directory"
+    line = refusal("import", "--store", store, folder, status=2)
+    assert line.startswith(f"FILE: File '{folder}' does not exist. See 'pychat import")
     missing = f"sqlite:///{tmp_path}/missing.db"
     assert "there is no store" in refusal("export", "--store", missing, "-")
     assert "there is no store" in refusal("store", "check", "--store", missing)

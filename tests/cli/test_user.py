@@ -105,6 +105,16 @@ def test_a_mistyped_store_is_not_made(
     assert list(tmp_path.glob("chat.db*")) == []
 
 
+def test_an_address_that_is_none_is_wrong_usage() -> None:
+    line = refusal("user", "list", "--store", "redis://x", status=2)
+    assert line.startswith("--store: not a store's address: redis://x (write sqlite:///")
+    assert line.endswith("See 'pychat user list --help'.")
+
+
+def test_the_commands_are_told_in_whole_sentences() -> None:
+    assert "  Set an account's password.\n" in invoke("user", "--help").stdout
+
+
 def test_memory_has_no_accounts_to_manage() -> None:
     line = refusal("user", "list", "--store", "memory:", status=2)
     assert "gone with its server" in line

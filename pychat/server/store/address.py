@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pychat.server.store.base import Store, StoreError
+from pychat.server.store.base import InvalidStoreAddress, Store
 
 Durability = Literal["full", "normal"]
 
@@ -20,8 +20,8 @@ def open_store(
 
     ``exclusive``: a server's hold on it; a second one is refused. Without it, only accounts may
     be changed (``pychat user`` beside a running server). ``create``: a store that is not there is
-    made. ``durability``: ``full`` survives a lost
-    power, ``normal`` a killed process. Raises StoreError for an address that is none.
+    made. ``durability``: ``full`` survives a lost power, ``normal`` a killed
+    process. Raises InvalidStoreAddress.
     """
     scheme, colon, rest = url.partition(":")
     match scheme.lower() if colon else "":
@@ -38,7 +38,7 @@ def open_store(
             from pychat.server.store.mongodb import MongoStore
 
             return MongoStore(url, exclusive=exclusive, create=create)
-    raise StoreError(f"not a store's address: {_without_password(url)} (write {FORMS})")
+    raise InvalidStoreAddress(f"not a store's address: {_without_password(url)} (write {FORMS})")
 
 
 def _sqlite_path(url: str) -> Path:
@@ -46,7 +46,9 @@ def _sqlite_path(url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path == "/" or parts.query or parts.fragment:
-        raise StoreError(f"not a SQLite file's address: {url} (write sqlite:///path/to/chat.db)")
+        raise InvalidStoreAddress(
+            f"not a SQLite file's address: {url} (write sqlite:///path/to/chat.db)"
+        )
     return Path(path[1:]).expanduser()
 
 

@@ -24,6 +24,10 @@ class StoreError(Exception):
     """The store cannot be used: one clear line that says why and what would help."""
 
 
+class InvalidStoreAddress(StoreError):
+    """What was given as a store's address is none."""
+
+
 class StoreMissing(StoreError):
     """There is none at this address, and none was to be made."""
 
