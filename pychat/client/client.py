@@ -124,9 +124,10 @@ class ChatClient(ServerRequests):
         self._core.logs.tell()
         self._core.session.start()
 
-    async def login(self, password: str) -> None:
-        """Tries (again) with this password, which is not kept; returns once logged in. Starts the
-        client if it was not started.
+    async def login(self, password: str) -> str:
+        """Tries (again) with this password, which is not kept; returns once logged in, with what
+        the server says: "logged in", or that the id was claimed. Starts the client if it was not
+        started.
 
         Raises LoginRefused, ServerUnreachable (it goes on trying then, with this password).
         """
@@ -134,6 +135,7 @@ class ChatClient(ServerRequests):
             self.start()
         self._core.session.offer(password)
         await self._core.session.outcome()
+        return self._core.session.said
 
     async def logout(self) -> None:
         """The token ends, here and on the server; the state is REFUSED then."""

@@ -16,6 +16,7 @@ _SUBJECTS: Final = {
     "data": "the message",
     "text": "what to search for",
     "password": "the password",
+    "token": "the login",
     "alias": "the alias",
     "seq": "the number of the message",
 }

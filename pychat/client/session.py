@@ -53,6 +53,8 @@ class Session:
         self.alias = alias
         self.token = token or None
         self.password = password
+        self.said = ""
+        """The server's words at the last login: whether it claimed the id."""
         self._offered: str | None = None
         self._on_event = on_event
         self._on_online = on_online
@@ -215,6 +217,7 @@ class Session:
 
     def _logged_in(self, answer: protocol.LoginAnswer) -> None:
         self._offered = None
+        self.said = answer.message
         self.user, self.alias = answer.id, answer.alias
         if answer.token:
             changed = answer.token != self.token

@@ -193,5 +193,6 @@ class ScriptedClient:
     def set_draft(self, name: str, text: str) -> None:
         self.drafts[name] = text
 
-    async def login(self, password: str) -> None:
+    async def login(self, password: str) -> str:
         self.set_status(Status(ConnectionState.ONLINE, NOW))
+        return "logged in"

@@ -169,11 +169,20 @@ async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() 
             await pilot.press("enter")
             await wait_text(pilot, "password")
             await wait_for(pilot, lambda: not app.screen.query_one("#submit").disabled)
-            await pilot.press("ctrl+u")
-            await write(pilot, PASSWORD)
+            await write(pilot, PASSWORD)  # what was wrong is selected: this replaces it
             await pilot.press("enter")
             await wait_text(pilot, "Welcome, alice")
             assert client.token
+
+
+async def test_claiming_an_id_in_the_form_is_told() -> None:
+    async with serving() as server:
+        app = ChatApp(ChatClient(server.url, user="alice"), Settings(reduced_motion=True))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await wait_text(pilot, "Log in")
+            await write(pilot, PASSWORD)
+            await pilot.press("enter")
+            await wait_text(pilot, "alice is yours now", "Welcome, alice")
 
 
 async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: ChatClient) -> None:

@@ -28,7 +28,7 @@ TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
 TOUCH_EVERY_MS = 60_000
 """A token that logs in again and again is prolonged no more often than that."""
 MAX_SESSIONS_PER_ACCOUNT = 100
-MAX_DEVICE_CHARACTERS = 120
+MAX_DEVICE_CHARACTERS = 256
 
 
 class Entered(Struct):
@@ -39,6 +39,8 @@ class Entered(Struct):
     session: LoginSession | None = None
     ended: list[str] = []
     """Logins of the account that had to end for it."""
+    claimed: bool = False
+    """The id was nobody's until now."""
 
 
 class Accounts:
@@ -67,11 +69,11 @@ class Accounts:
             entered = await self._by_token(login)
         else:
             async with self._turns.turn(household(address)):
-                entered = Entered(await self._by_password(login, address))
+                entered = await self._by_password(login, address)
         if entered.account.disabled:
             raise ProtocolError(Code.FORBIDDEN, "this id is disabled", field="id")
         if wants_token and not entered.token and self.mode != "open":
-            entered = await self._with_token(entered.account, device)
+            entered = await self._with_token(entered, device)
         alias = login.alias.strip()
         if alias and alias != entered.account.alias:
             await self._store.update_account(entered.account.key, alias=alias)
@@ -100,7 +102,7 @@ class Accounts:
                 raise _taken() from None
             return account
 
-    async def _by_password(self, login: Login, address: str) -> Account:
+    async def _by_password(self, login: Login, address: str) -> Entered:
         if not login.password:
             raise ProtocolError(Code.UNAUTHORIZED, "must not be empty", field="password")
         canonical = canonical_id(login.id)
@@ -109,7 +111,7 @@ class Accounts:
         if account is None:
             if self.mode == "claim":
                 password_hash = await self._passwords.hash(login.password)
-                return await self._create(login, password_hash, address)
+                return Entered(await self._create(login, password_hash, address), claimed=True)
             await self._passwords.verify_nobody(login.password)
         elif account.password_hash is None:
             if self.mode == "claim":
@@ -122,7 +124,7 @@ class Accounts:
             await self._passwords.verify_nobody(login.password)
         elif await self._passwords.verify(account.password_hash, login.password):
             self._limiter.password_was_right(canonical, address)
-            return await self._rehashed(account, login.password)
+            return Entered(await self._rehashed(account, login.password))
         self._limiter.password_was_wrong(canonical, address)
         raise ProtocolError(Code.UNAUTHORIZED, "wrong id or password")
 
@@ -149,7 +151,8 @@ class Accounts:
             await self._store.touch_session(session.token_hash, at, session.expires_at)
         return Entered(found[0], login.token, session)
 
-    async def _with_token(self, account: Account, device: str) -> Entered:
+    async def _with_token(self, entered: Entered, device: str) -> Entered:
+        account = entered.account
         token = secrets.token_urlsafe(TOKEN_BYTES)
         at = now()
         session = LoginSession(
@@ -165,7 +168,7 @@ class Accounts:
         oldest = [s.id for s in sessions[MAX_SESSIONS_PER_ACCOUNT - 1 :]]
         await self._changes.revoke_sessions(account.key, oldest)
         await self._store.add_session(session)
-        return Entered(account, token, session, oldest)
+        return Entered(account, token, session, oldest, entered.claimed)
 
 
 def _taken() -> ProtocolError:

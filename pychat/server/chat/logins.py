@@ -136,7 +136,11 @@ class Logins:
             ack_id,
             LoginAnswer(
                 Code.DONE,
-                "logged in",
+                (
+                    f"{user.id} is yours now: this password logs you in again"
+                    if entered.claimed
+                    else "logged in"
+                ),
                 id=user.id,
                 alias=user.alias,
                 token=entered.token,

@@ -65,18 +65,21 @@ class Login(ModalScreen[None]):
     @work(exclusive=True)
     async def _login(self, password: str) -> None:
         try:
-            await self._client.login(password)
+            told = await self._client.login(password)
         except LoginRefused as error:
             self._say(str(error))
         except ChatClientError as error:
             self._say(f"{error} (it goes on trying)")
         else:
+            self.app.notify(line(told, 300), markup=False)
             self.dismiss()
             return
         button = self.query_one("#submit", Button)
         button.disabled = False
         button.label = "Log in, or claim this id"
-        self.query_one("#password", Input).focus()
+        field = self.query_one("#password", Input)
+        field.focus()
+        field.select_all()  # typing replaces what was wrong
 
     def _say(self, text: str) -> None:
         self.query_one("#login-error", Static).update(line(text, 300))
