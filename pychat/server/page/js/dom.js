@@ -55,40 +55,58 @@ export function byId(id) {
  * @typedef {{key: string, signature: string, build: () => HTMLElement}} Entry
  */
 
-/** @type {WeakMap<Element, string>} */
-const signatures = new WeakMap();
+/** What reconcile last put into a container. @type {WeakMap<HTMLElement, {entries: Entry[], nodes: HTMLElement[]}>} */
+const contents = new WeakMap();
 
 /**
- * Makes the container's children these entries, in this order, touching as few as it can.
+ * Makes the container's children these entries, in this order, touching as few as it can: of a long
+ * list with one new entry, that one. Nobody else may put anything into the container.
  * @param {HTMLElement} container
  * @param {Entry[]} entries
  */
 export function reconcile(container, entries) {
-  /** @type {Map<string, HTMLElement>} */
-  const old = new Map();
-  for (const child of container.children) {
-    old.set(/** @type {HTMLElement} */ (child).dataset.key ?? "", /** @type {HTMLElement} */ (child));
-  }
-  let at = container.firstElementChild;
-  for (const { key, signature, build } of entries) {
-    let node = old.get(key);
-    old.delete(key);
-    if (!node || signatures.get(node) !== signature) {
-      const fresh = build();
-      fresh.dataset.key = key;
-      signatures.set(fresh, signature);
+  let old = contents.get(container);
+  if (!old || !container.firstElementChild) old = { entries: [], nodes: [] };
+  const [before, nodes] = [old.entries, old.nodes];
+  const least = Math.min(before.length, entries.length);
+  let head = 0;
+  while (head < least && same(before[head], entries[head])) head++;
+  let tail = 0;
+  while (tail < least - head && same(before[before.length - 1 - tail], entries[entries.length - 1 - tail])) tail++;
+  const end = before.length - tail;
+  /** @type {Map<string, number>} */
+  const known = new Map();
+  for (let at = head; at < end; at++) known.set(before[at].key, at);
+  let next = nodes[head] ?? null;
+  const fresh = [];
+  for (let at = head; at < entries.length - tail; at++) {
+    const entry = entries[at];
+    const index = known.get(entry.key);
+    known.delete(entry.key);
+    let node = index === undefined ? null : nodes[index];
+    if (index === undefined || !node || !same(before[index], entry)) {
+      const built = entry.build();
+      built.dataset.key = entry.key;
       if (node) {
         const focused = node.contains(document.activeElement);
-        if (node === at) at = fresh;
-        node.replaceWith(fresh);
-        if (focused) (fresh.querySelector("button") ?? fresh).focus();
+        if (node === next) next = built;
+        node.replaceWith(built);
+        if (focused) (built.querySelector("button") ?? built).focus();
       }
-      node = fresh;
+      node = built;
     }
-    if (node === at) at = at.nextElementSibling;
-    else container.insertBefore(node, at);
+    if (node === next) next = /** @type {HTMLElement | null} */ (next.nextElementSibling);
+    else container.insertBefore(node, next);
+    fresh.push(node);
   }
-  for (const node of old.values()) node.remove();
+  for (const index of known.values()) nodes[index].remove();
+  nodes.splice(head, end - head, ...fresh);
+  contents.set(container, { entries, nodes });
+}
+
+/** @param {Entry} a @param {Entry} b */
+function same(a, b) {
+  return a === b || (a.key === b.key && a.signature === b.signature);
 }
 
 /**

@@ -30,18 +30,23 @@ export class Outbox extends Emitter {
     /** @type {Pending[]} */
     this.#pending = local.keys(this.#prefix).map((key) => local.get(key)).filter(Boolean);
     this.#pending.sort((a, b) => a.at - b.at);
+    for (const pending of this.#pending) this.of(pending.to).push(pending);
   }
   #connection;
   #me;
   #prefix;
   /** @type {Pending[]} */
   #pending;
+  /** The same, by conversation. @type {Map<string, Pending[]>} */
+  #byName = new Map();
   /** Conversations with a message unanswered. @type {Set<string>} */
   #busy = new Set();
 
-  /** @param {string} name */
+  /** Oldest first; not to be changed. @param {string} name @returns {Pending[]} */
   of(name) {
-    return this.#pending.filter((pending) => pending.to === name);
+    let pending = this.#byName.get(name);
+    if (!pending) this.#byName.set(name, (pending = []));
+    return pending;
   }
 
   /** Names of conversations with something in it. */
@@ -61,6 +66,7 @@ export class Outbox extends Emitter {
     const at = Math.max(Date.now(), (this.#pending.at(-1)?.at ?? 0) + 1);
     const pending = { clientId: uuid(), to, data, at };
     this.#pending.push(pending);
+    this.of(to).push(pending);
     local.set(this.#prefix + pending.clientId, pending);
     this.emit("change", to);
     this.#flush(to);
@@ -88,7 +94,7 @@ export class Outbox extends Emitter {
   discard(clientId) {
     const pending = this.#find(clientId);
     if (!pending) return;
-    this.#pending.splice(this.#pending.indexOf(pending), 1);
+    for (const list of [this.#pending, this.of(pending.to)]) list.splice(list.indexOf(pending), 1);
     local.remove(this.#prefix + clientId);
     this.emit("change", pending.to);
   }
@@ -127,7 +133,7 @@ export class Outbox extends Emitter {
       this.discard(clientId);
     } catch (error) {
       if (error instanceof Refusal && !error.passing) {
-        pending.error = error.message.replace(/^(recepient|data): /, "");
+        pending.error = error.message;
         local.set(this.#prefix + clientId, pending);
         this.emit("change", to);
       } else if (error instanceof Refusal) {

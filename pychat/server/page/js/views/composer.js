@@ -4,6 +4,8 @@ import { MAX_DATA_BYTES } from "../protocol.js";
 
 /** The key code of keys that an input method handles itself. */
 const IN_COMPOSITION = 229;
+/** Measuring it lays out the whole page. */
+const GROWS_BY_ITSELF = CSS.supports("field-sizing", "content");
 
 export class Composer {
   /**
@@ -75,6 +77,7 @@ export class Composer {
 
   #grow() {
     this.#form.classList.toggle("empty", !this.#field.value.trim());
+    if (GROWS_BY_ITSELF) return;
     this.#field.style.height = "auto";
     this.#field.style.height = `${this.#field.scrollHeight}px`;
   }

@@ -84,7 +84,7 @@ export class LogView {
     this.#atEnd = true;
     this.#goTo = "end";
     if (conversation.hasNewer) await this.#fetch(this.#chat.sync.load(conversation));
-    this.#renderNow();
+    this.#render();
   }
 
   /** Somebody else's message has arrived: where nobody looks, the line "new messages" is drawn. */

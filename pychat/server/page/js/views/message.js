@@ -19,6 +19,7 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {string} text
  * @property {boolean} removed
  * @property {Date | null} date
+ * @property {string} day of the date, as `dayKey` gives it
  * @property {State} state
  * @property {string} error
  * @property {boolean} found by the search just now
@@ -34,13 +35,12 @@ const STATES = {
 
 /** @param {Line} line */
 export function messageRow(line) {
-  const big = !line.removed && isBigEmoji(line.text);
+  const big = isBigEmoji(line.text);
   const classes = ["message", line.own ? "own" : "other"];
   if (line.first) classes.push("first");
   if (line.last) classes.push("last");
   if (line.named) classes.push("named");
   if (big) classes.push("big");
-  if (line.removed) classes.push("removed");
   if (line.state === "failed") classes.push("failed");
   if (line.found) classes.push("found");
   return element(
@@ -62,7 +62,6 @@ export function messageRow(line) {
 
 /** @param {Line} line */
 function body(line) {
-  if (line.removed) return element("div.text", {}, "Message not available");
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
   return element(words, { dir: "auto", lang: "" }, ...linked(line.text));
 }
@@ -99,6 +98,11 @@ export function daySeparator(date) {
 
 export function newSeparator() {
   return element("li.new", {}, element("span", {}, "New messages"));
+}
+
+/** Messages that are gone, or that somebody blocked has written. @param {number} count */
+export function hiddenRow(count) {
+  return element("li.hidden-run", {}, count === 1 ? "1 message hidden" : `${count} messages hidden`);
 }
 
 /** The first of all: nothing came before. @param {string} text */
