@@ -63,7 +63,10 @@ async def test_one_device_logs_out_the_others(browser: Browser) -> None:
         await desk.page.get_by_role("button", name="Your devices…").click()
         devices = desk.page.locator("#session-list li")
         await expect(devices).to_have_count(2)
-        await expect(devices.filter(has_text="this one")).to_have_count(1)
+        await expect(devices.filter(has_text="Chrome on Linux")).to_have_count(2)
+        await expect(devices.filter(has_text="This one")).to_have_count(1)
+        await expect(devices.first).to_contain_text("This one")
+        await expect(devices.last).to_contain_text("Last used just now")
         await desk.page.get_by_role("button", name="Log out all the others").click()
         await expect(devices).to_have_count(1)
 

@@ -1,6 +1,8 @@
 /** Times and days as people say them, in the browser's language. */
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+/** 02:53, but 2:53 AM where the day has twice twelve hours. */
+const twelve = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions().hour12;
+const clock = new Intl.DateTimeFormat(undefined, { hour: twelve ? "numeric" : "2-digit", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short" });
 const shortDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const longDate = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
@@ -47,11 +49,19 @@ export function listTime(date) {
 
 /** last seen today at 14:05 @param {string | null} lastSeen RFC 3339 */
 export function seenText(lastSeen) {
-  if (!lastSeen) return "offline";
-  const date = new Date(lastSeen);
+  return lastSeen ? `last seen ${ago(new Date(lastSeen))}` : "offline";
+}
+
+/** Last used 5 min ago, logged in 3 Nov at 14:05 @param {string} lastSeen @param {string} since RFC 3339 */
+export function usedText(lastSeen, since) {
+  return `Last used ${ago(new Date(lastSeen))}, logged in ${ago(new Date(since))}`;
+}
+
+/** just now, 5 min ago, today at 14:05, 3 Nov at 14:05 @param {Date} date */
+function ago(date) {
   const minutes = Math.floor((Date.now() - date.getTime()) / 60_000);
-  if (minutes < 1) return "last seen just now";
-  if (minutes < 60) return `last seen ${minutes} min ago`;
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} min ago`;
   const day = daysAgo(date) === 0 ? "today" : daysAgo(date) === 1 ? "yesterday" : shortDate.format(date);
-  return `last seen ${day} at ${timeOf(date)}`;
+  return `${day} at ${timeOf(date)}`;
 }

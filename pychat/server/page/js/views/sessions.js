@@ -1,6 +1,7 @@
 /** The dialog of one's logins: which devices, since when, and how to end them. */
+import { deviceTitle } from "../devices.js";
 import { byId, element } from "../dom.js";
-import { exactTime, seenText } from "../format.js";
+import { exactTime, usedText } from "../format.js";
 
 export class SessionsView {
   /** @param {import("../chat.js").Chat} chat */
@@ -35,15 +36,19 @@ export class SessionsView {
   /** @param {import("../protocol.js").Session[]} sessions */
   #render(sessions) {
     byId("session-list").replaceChildren(
-      ...sessions.map((session) =>
+      ...inOrder(sessions).map((session) =>
         element(
           "li",
           {},
           element(
             "div",
             {},
-            element("span.name", {}, session.device || "unknown device"),
-            element("span.preview", { title: `since ${exactTime(new Date(session.since))}` }, session.current ? "this one" : seenText(session.lastSeen)),
+            element("span.name", { title: session.device }, deviceTitle(session.device)),
+            element(
+              session.current ? "span.preview.current" : "span.preview",
+              { title: `since ${exactTime(new Date(session.since))}` },
+              session.current ? "This one, in use now" : usedText(session.lastSeen, session.since),
+            ),
           ),
           !session.current && element("button.quiet", { type: "button", "data-revoke": session.id }, "Log out"),
         ),
@@ -51,4 +56,11 @@ export class SessionsView {
     );
     byId("revoke-others").hidden = sessions.length < 2;
   }
+}
+
+/** This one first, then the one that was used last. @param {import("../protocol.js").Session[]} sessions */
+function inOrder(sessions) {
+  return [...sessions].sort(
+    (a, b) => Number(b.current) - Number(a.current) || Date.parse(b.lastSeen) - Date.parse(a.lastSeen),
+  );
 }
