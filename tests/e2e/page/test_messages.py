@@ -91,6 +91,7 @@ async def test_a_message_to_nobody_says_so_and_can_be_dropped(browser: Browser) 
 async def choose_in_menu(chat: ChatPage, action: str) -> None:
     """In the menu of the open conversation, and again in the question that follows."""
     await chat.page.get_by_label("More").click()
+    await expect(chat.page.locator("#chat-actions button")).to_have_count(1)
     for place in (chat.page.locator("#chat-actions"), chat.page.get_by_role("dialog")):
         await place.get_by_role("button", name=action, exact=True).click()
     await expect(chat.page.get_by_role("dialog")).to_be_hidden()
@@ -105,17 +106,46 @@ async def test_what_a_blocked_person_writes_is_not_shown(browser: Browser) -> No
         await alice.row("bob").click()
         await expect(alice.message("hello")).to_be_visible()
 
+        await alice.write("hello yourself")
+        await bob.write("and more")
+        await bob.write("and more of it")
+        await bob.expect_state("and more of it", "read")
+        hidden = alice.page.locator(".hidden-run")
+        subtitle = alice.page.locator("#chat-subtitle")
+
         await choose_in_menu(alice, "Block")
-        await expect(alice.message("Message not available")).to_have_count(1)
+        await expect(hidden).to_have_text(["1 message hidden", "2 messages hidden"])
+        await expect(subtitle).to_contain_text("blocked")
+        await expect(alice.row("bob")).to_contain_text("Blocked")
         await bob.write("while blocked")
         await bob.expect_state("while blocked", "sent")
-        assert await alice.texts() == ["Message not available"]
+        assert await alice.texts() == ["hello yourself"]
+        await alice.page.reload()
+        await expect(hidden).to_have_text(["1 message hidden", "3 messages hidden"])
+        await expect(subtitle).to_contain_text("blocked")
+        await expect(alice.page.get_by_text("New messages")).to_have_count(0)
+
+        # What they said elsewhere is hidden and comes back, too.
+        await bob.row("Everyone").click()
+        await bob.write("to all")
+        await bob.expect_state("to all", "sent")
+        await alice.page.reload()
+        await alice.row("Everyone").click()
+        await expect(hidden).to_have_text(["1 message hidden"])
+        await expect(alice.page.get_by_text("New messages")).to_have_count(0)
+        await alice.row("bob").click()
+        await bob.row("alice").click()
 
         await choose_in_menu(alice, "Unblock")
-        await expect(alice.message("hello")).to_be_visible()
+        await expect(alice.message("while blocked")).to_be_visible()
+        await expect(hidden).to_have_count(0)
+        await expect(subtitle).to_have_text("online")
         await bob.write("again")
         await expect(alice.message("again")).to_be_visible()
-        assert await alice.texts() == ["hello", "while blocked", "again"]
+        said = ["hello", "hello yourself", "and more", "and more of it", "while blocked", "again"]
+        assert await alice.texts() == said
+        await alice.row("Everyone").click()
+        await expect(alice.message("to all")).to_be_visible()
         await alice.close()
         await bob.close()
 

@@ -182,6 +182,20 @@ export class Chat extends Emitter {
     this.#changed(conversation);
   }
 
+  /**
+   * The server has done it: other messages are shown now, there and wherever that person writes.
+   * @param {string} name
+   * @param {boolean} blocked
+   */
+  async setBlocked(name, blocked) {
+    this.conversation(name).blocked = blocked;
+    for (const conversation of this.conversations.values()) {
+      if (conversation !== this.active) conversation.unload();
+    }
+    if (this.active) await this.sync.load(this.active);
+    this.emit("conversations");
+  }
+
   /** @param {{with: string, seq: number}} removed */
   #noteRemoved({ with: name, seq }) {
     const conversation = this.conversations.get(name);

@@ -67,7 +67,7 @@ export class ConversationActions {
 
   /**
    * @param {string} event
-   * @param {object} payload
+   * @param {any} payload
    * @param {boolean} [closes]
    */
   async #request(event, payload, closes = false) {
@@ -75,8 +75,7 @@ export class ConversationActions {
       await this.#chat.connection.request(event, payload);
       this.#dialog.close();
       if (closes) this.#close();
-      const { active } = this.#chat;
-      if (active && event !== "room") await this.#chat.sync.load(active); // other messages are shown now
+      if (event !== "room") await this.#chat.setBlocked(payload.id, event === "block");
       await this.#chat.refresh();
     } catch (error) {
       byId("confirm-error").textContent = /** @type {Error} */ (error).message;

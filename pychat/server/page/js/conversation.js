@@ -14,6 +14,8 @@ export class Conversation {
     this.name = name;
     this.alias = "";
     this.online = false;
+    /** Whether the user has blocked the other one. */
+    this.blocked = false;
     /** @type {string | null} */
     this.lastSeen = null;
     this.firstSeq = 1;
@@ -62,7 +64,8 @@ export class Conversation {
     const current = summary.lastSeq >= this.lastSeq;
     this.alias = summary.alias;
     this.online = summary.online;
-    if (summary.online) this.lastSeen = null;
+    this.lastSeen = summary.lastSeen ?? null;
+    this.blocked = summary.blocked === true;
     this.firstSeq = summary.firstSeq;
     this.deliveredSeq = Math.max(this.deliveredSeq, summary.deliveredSeq);
     this.readSeq = Math.max(this.readSeq, summary.readSeq);
@@ -119,6 +122,19 @@ export class Conversation {
     const index = this.messages.findIndex((message) => message.seq === seq);
     if (index >= 0) this.messages[index] = { id: this.messages[index].id, seq, removed: true };
     if (this.last?.seq === seq) this.last = { id: this.last.id, seq, removed: true };
+  }
+
+  /** The last message that may be shown, of those that are here. */
+  get lastShown() {
+    if (!this.last?.removed) return this.last;
+    return this.messages.findLast((message) => !message.removed) ?? null;
+  }
+
+  /** The messages are to be fetched again: other ones may be shown now. */
+  unload() {
+    this.messages = [];
+    this.loaded = false;
+    this.hasOlder = true;
   }
 
   /** As if it had never been seen: the server does not have what was here. */

@@ -25,7 +25,7 @@ connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal
   const again = app !== null || remembered() !== null;
   byId("app").hidden = true;
   form.show(remembered()?.id);
-  form.error(again && refusal.code === "401" && !byId("login-password").value ? "Please log in again." : sentence(refusal.message));
+  form.error(again && refusal.code === "401" && !byId("login-password").value ? "Please log in again." : refusal.message);
 });
 connection.on("unreachable", () => {
   if (!app) form.waiting("The server cannot be reached. Trying again…");
@@ -75,10 +75,4 @@ function switchUser() {
 function leave() {
   connection.close();
   location.replace(location.pathname);
-}
-
-/** @param {string} text */
-function sentence(text) {
-  const [first, ...rest] = text;
-  return `${(first ?? "").toLocaleUpperCase()}${rest.join("")}${/[.!?]$/.test(text) ? "" : "."}`;
 }

@@ -35,6 +35,8 @@ export const MAX_LIMIT = 100;
  * @property {number} peerReadSeq
  * @property {number} unread
  * @property {Message | null} last
+ * @property {string} [lastSeen]
+ * @property {boolean} [blocked]
  */
 
 /** @typedef {{id: string, alias: string, online: boolean}} User */
@@ -45,7 +47,7 @@ export const MAX_LIMIT = 100;
 export class Refusal extends Error {
   /** @param {{code: string, message?: string, retryAfter?: number}} answer */
   constructor(answer) {
-    super(answer.message || `refused with code ${answer.code}`);
+    super(sentence(answer.message || `refused with code ${answer.code}`));
     this.code = answer.code;
     this.retryAfter = answer.retryAfter;
   }
@@ -55,6 +57,29 @@ export class Refusal extends Error {
     return ["401", "429", "500", "503"].includes(this.code);
   }
 }
+
+/**
+ * What a refusal says to people: not the name of the field that it begins with for programs.
+ * @param {string} message
+ */
+function sentence(message) {
+  const said = message.replace(/^[a-z][A-Za-z]*: /, "");
+  const field = said === message ? "" : message.slice(0, message.length - said.length - 2);
+  const text = /^(must|is|are|cannot|may|has|needs) /.test(said) && field ? `${FIELDS[field] ?? field} ${said}` : said;
+  return `${text.slice(0, 1).toLocaleUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}
+
+/** What the fields are called where a sentence needs a subject. @type {Record<string, string>} */
+const FIELDS = {
+  id: "the id",
+  recepient: "the recipient",
+  with: "the conversation",
+  data: "the message",
+  roomId: "the room’s id",
+  roomName: "the room’s name",
+  text: "the search",
+  query: "the search",
+};
 
 /** A request that got no answer: the connection broke, or the server took too long. */
 export class Unanswered extends Error {}

@@ -118,7 +118,7 @@ export class Sync {
 
   /** @param {Conversation} conversation */
   async #idle(conversation) {
-    await this.#running.get(conversation)?.catch(() => {});
+    while (this.#running.has(conversation)) await this.#running.get(conversation)?.catch(() => {});
   }
 
   /**

@@ -53,7 +53,8 @@ export class HeaderView {
   }
 
   /** @param {Conversation} conversation */
-  #subtitle({ name, kind, alias, online, lastSeen, loaded, lastSeq }) {
+  #subtitle({ name, kind, alias, online, blocked, lastSeen, loaded, lastSeq }) {
+    if (blocked) return "blocked: nothing of what they write reaches you";
     const typing = this.#chat.typing.in(name).map((id) => this.#chat.aliasOf(id));
     if (typing.length) {
       if (kind === "person") return "typing…";
@@ -79,8 +80,8 @@ export class HeaderView {
    * @param {Conversation} conversation
    * @returns {Array<[string, string]>}
    */
-  #actions({ name, kind }) {
-    if (kind === "person" && name !== this.#chat.me) return [["block", "Block"], ["unblock", "Unblock"]];
+  #actions({ name, kind, blocked }) {
+    if (kind === "person" && name !== this.#chat.me) return blocked ? [["unblock", "Unblock"]] : [["block", "Block"]];
     if (kind !== "room") return [];
     const own = this.#room(name)?.owner === this.#chat.me;
     return own ? [["rename", "Rename…"], ["leave", "Leave"], ["delete", "Delete for all…"]] : [["leave", "Leave"]];

@@ -46,7 +46,7 @@ export class ListView {
   /** @param {Conversation} conversation */
   #moment(conversation) {
     const pending = this.#chat.outbox.of(conversation.name).at(-1)?.at ?? 0;
-    return Math.max(pending, Date.parse(conversation.last?.sentAt ?? "") || 0);
+    return Math.max(pending, Date.parse(conversation.lastShown?.sentAt ?? "") || 0);
   }
 
   #render() {
@@ -72,15 +72,16 @@ export class ListView {
    * @returns {[string, string]} class and text
    */
   #preview(conversation) {
-    const { name, last } = conversation;
+    const { name, lastShown: last } = conversation;
     const typing = this.#chat.typing.in(name);
     if (typing.length) return ["typing", conversation.kind === "person" ? "typing…" : `${typing[0]} is typing…`];
     const draft = name === this.#active ? "" : this.#chat.drafts.get(name);
     if (draft) return ["draft", `Draft: ${firstLine(draft)}`];
     const pending = this.#chat.outbox.of(name).at(-1);
     if (pending) return [pending.error ? "failed" : "", `You: ${firstLine(pending.data)}`];
+    if (conversation.blocked) return ["empty", "Blocked"];
+    if (!last && conversation.lastSeq) return ["empty", "Message hidden"];
     if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];
-    if (last.removed) return ["empty", "Message not available"];
     const text = firstLine(last.data ?? "");
     if (last.sender === this.#chat.me) return ["", `You: ${text}`];
     return ["", conversation.kind === "person" ? text : `${this.#chat.aliasOf(last.sender ?? "")}: ${text}`];
