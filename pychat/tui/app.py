@@ -172,7 +172,8 @@ class ChatApp(App[None]):
         from pychat.tui.screens.login import Login
 
         status = self.client.status
-        if status.state is ConnectionState.REFUSED and not isinstance(self.screen, Login):
+        shown = any(isinstance(screen, Login) for screen in self.screen_stack)
+        if status.state is ConnectionState.REFUSED and not shown:
             wrong = "" if status.reason == NOT_LOGGED_IN else status.reason
             self.push_screen(Login(self.client, wrong))
 

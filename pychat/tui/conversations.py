@@ -11,7 +11,8 @@ from pychat.tui.clock import Clock
 from pychat.tui.log.rows import Reading
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.viewport import Opened
-from pychat.tui.names import conversation_title, line
+from pychat.tui.names import conversation_title
+from pychat.tui.people import People
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -24,9 +25,10 @@ PAGE: Final = 100
 class Conversations:
     """What the log may show, by name. Knows the client, not the screen."""
 
-    def __init__(self, client: ChatClient, clock: Clock) -> None:
+    def __init__(self, client: ChatClient, clock: Clock, people: People) -> None:
         self._client = client
         self._clock = clock
+        self._people = people
         self._opened: dict[str, Opened] = {}
         self._oldest: dict[str, int] = {}
         """Seq before which the server has nothing more."""
@@ -105,7 +107,9 @@ class Conversations:
         if sender == self._client.user:
             return "You"
         conversation = self.get(sender)
-        return conversation_title(conversation) if conversation is not None else line(sender)
+        if conversation is not None:
+            return conversation_title(conversation)
+        return self._people.name(sender)
 
     async def older(self, name: str) -> list[Message]:
         """The page before what is here; empty when there is none, or none can be had now."""

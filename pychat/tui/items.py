@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from pychat.client.models import Conversation
+from pychat.client.models import ConnectionState, Conversation
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
 from pychat.tui.names import conversation_title, last_line, line, typing_line
@@ -21,30 +21,39 @@ def items_of(
     clock: Clock,
     muted: Collection[str],
     current: str,
+    name_of: Callable[[str], str],
 ) -> list[Item]:
     """Unread ones first, otherwise as given (newest first). The open one does not move up by
-    being unread: what one is looking at must not jump."""
+    being unread: what one is looking at must not jump. ``name_of`` a person is safe text."""
     items = [
-        _item(conversation, client, clock, conversation.name in muted, current)
+        _item(conversation, client, clock, conversation.name in muted, current, name_of)
         for conversation in conversations
     ]
     return sorted(items, key=lambda item: not item.unread or item.muted or item.name == current)
 
 
 def _item(
-    conversation: Conversation, client: ChatClient, clock: Clock, muted: bool, current: str
+    conversation: Conversation,
+    client: ChatClient,
+    clock: Clock,
+    muted: bool,
+    current: str,
+    name_of: Callable[[str], str],
 ) -> Item:
     pair = is_pair(conversation.name)
     draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
     last = conversation.last
-    typing = typing_line(conversation.typing, in_pair=pair)
+    typing = typing_line(tuple(map(name_of, conversation.typing)), in_pair=pair)
+    sender = "" if pair or last is None or not last.sender else name_of(last.sender)
+    shown = "" if last is None else last_line(last, sender, in_pair=pair)
+    connected = client.status.state is ConnectionState.ONLINE
     return Item(
         name=conversation.name,
         title=conversation_title(conversation),
-        line=typing or draft or (last_line(last, in_pair=pair) if last is not None else ""),
+        line=typing or draft or shown,
         time=clock.short(last.sent_at) if last is not None else "",
         unread=conversation.unread,
-        online=conversation.online if pair else None,
+        online=conversation.online if pair and connected else None,
         typing=bool(typing),
         draft=bool(draft) and not typing,
         muted=muted,

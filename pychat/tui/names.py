@@ -28,21 +28,22 @@ def conversation_title(conversation: Conversation) -> str:
     return title(conversation.name, conversation.alias)
 
 
-def last_line(message: Message, *, in_pair: bool) -> str:
-    """A message as the list shows it: who, where that is not plain, and the first words."""
+def last_line(message: Message, sender: str, *, in_pair: bool) -> str:
+    """A message as the list shows it: who (safe text), where that is not plain, and the first
+    words."""
     text = "message hidden" if message.removed else line(message.text.lstrip(), 160)
     if message.own:
         return f"you: {text}"
-    return text if in_pair or not message.sender else f"{line(message.sender)}: {text}"
+    return text if in_pair or not message.sender else f"{sender}: {text}"
 
 
 def typing_line(people: tuple[str, ...], *, in_pair: bool) -> str:
-    """``typing…``, with names where several could be meant."""
+    """``typing…``, with names (safe text) where several could be meant."""
     if not people:
         return ""
     if in_pair:
         return "typing…"
     if len(people) > 2:
         return "several are typing…"
-    names = " and ".join(line(person) for person in people)
+    names = " and ".join(people)
     return f"{names} {'is' if len(people) == 1 else 'are'} typing…"

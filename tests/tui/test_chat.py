@@ -236,3 +236,35 @@ async def test_what_a_blocked_one_wrote_is_hidden_and_comes_back(
         await pilot.press("enter")
         await wait_text(pilot, "before that", "meanwhile")
         await wait_gone(pilot, "hidden")
+
+
+async def test_people_in_rooms_have_their_aliases_and_the_rooms_name_stands_once(
+    server: ChatServer, bob: ChatClient
+) -> None:
+    await bob.create_room("builds", "builds")
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await app.client.join_room("builds")
+        app.chat.open("#builds")
+        await bob.send("#builds", "green again")
+        await wait_text(pilot, "Bob Marsh: green", "green again")
+        shown = screen_text(app)
+        assert "#builds  builds" not in shown
+        assert shown.count("Bob Marsh") == 2
+        bob.typing("#builds", True)
+        await wait_text(pilot, "Bob Marsh is typing…")
+
+
+async def test_nobody_is_online_while_the_server_is_away(
+    server: ChatServer, bob: ChatClient
+) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await bob.send("alice", "hi")
+        await start_with(pilot, "bob")
+        await wait_text(pilot, "● Bob Marsh  online")
+        await server.stop()
+        await wait_text(pilot, "offline since", "Bob Marsh  not connected")
+        assert "●" not in screen_text(app)

@@ -112,6 +112,7 @@ class ChatScreen(Screen[None]):
             for conversation in event.conversations:
                 view.cursors_changed(conversation)
             view.want_older()
+            view.learn_names()
         self._dirty = True
         if not self._flush_scheduled:
             self._flush_scheduled = True
@@ -130,7 +131,8 @@ class ChatScreen(Screen[None]):
         """The list, and how much is unread in it, as it is now."""
         conversations = self.view.conversations.all()
         muted = self.remembered.muted
-        items = items_of(conversations, self.client, self._clock, muted, self.current)
+        name_of = self.view.conversations.sender_name
+        items = items_of(conversations, self.client, self._clock, muted, self.current, name_of)
         self.query_one(ConversationList).show(items, self.current)
         heard = [item for item in items if not item.muted]
         self.query_one(StatusLine).unread_elsewhere = sum(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from textual import on, work
@@ -11,13 +12,14 @@ from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import Conversation, Delivery, Message, User
+from pychat.client.models import ConnectionState, Conversation, Delivery, Message, User
 from pychat.protocol import EVERYONE
 from pychat.tui.clock import Clock
 from pychat.tui.commands import Command, CommandError, parse, plain
 from pychat.tui.conversations import Conversations, is_pair
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.names import conversation_title, line, title, typing_line
+from pychat.tui.people import People
 from pychat.tui.settings import Settings
 from pychat.tui.widgets.below import Below
 from pychat.tui.widgets.completions import Completions
@@ -49,7 +51,8 @@ class ConversationView(Vertical):
 
     def __init__(self, client: ChatClient, clock: Clock, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
-        self.conversations = Conversations(client, clock)
+        self._people = People(client, self._name_wanted)
+        self.conversations = Conversations(client, clock, self._people)
         self.current = ""
         self._client = client
         self._clock = clock
@@ -101,6 +104,9 @@ class ConversationView(Vertical):
         conversation = self.conversations.get(name)
         return conversation_title(conversation) if conversation is not None else title(name)
 
+    def _names(self, people: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self.conversations.sender_name(person) for person in people)
+
     def show_header(self) -> None:
         """Presence and typing as they are now."""
         header = self.query_one(ConversationHeader)
@@ -110,13 +116,23 @@ class ConversationView(Vertical):
             header.online, header.typing, header.detail = None, "", ""
             return
         pair = is_pair(self.current)
-        header.online = conversation.online if pair else None
-        header.typing = typing_line(conversation.typing, in_pair=pair)
+        header.online = conversation.online if pair and self._connected else None
+        header.typing = typing_line(self._names(conversation.typing), in_pair=pair)
         header.detail = self._detail(conversation, pair)
+
+    @property
+    def _connected(self) -> bool:
+        """While not, nobody knows who is there."""
+        return self._client.status.state is ConnectionState.ONLINE
 
     def _detail(self, conversation: Conversation, pair: bool) -> str:
         if not pair:
-            return "all on this server" if self.current == EVERYONE else line(conversation.alias)
+            if self.current == EVERYONE:
+                return "all on this server"
+            alias = line(conversation.alias)
+            return alias if alias != line(self.current[1:]) else ""
+        if not self._connected:
+            return "not connected"
         if conversation.online:
             return "online"
         if conversation.last_seen is not None:
@@ -171,6 +187,19 @@ class ConversationView(Vertical):
         moved = self.conversations.follow_cursors(conversation.name)
         if moved and conversation.name == self.current:
             self.log_view.states_changed()
+
+    # --- names ----------------------------------------------------------------------------
+
+    def _name_wanted(self) -> None:
+        self.call_later(self.learn_names)  # whoever asks may be painting
+
+    @work(group="names")
+    async def learn_names(self) -> None:
+        """Asks the server how those are called who write here."""
+        if await self._people.learn():
+            self.log_view.states_changed()
+            self.show_header()
+            self.post_message(self.DraftChanged())
 
     # --- reading --------------------------------------------------------------------------
 
