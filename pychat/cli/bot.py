@@ -36,7 +36,8 @@ LANGUAGES: Final = "안녕하세요 · こんにちは · 你好 · Привет
 
 GREETING: Final = """Hello! 👋 I am Pip, a bot. Write **help** to see what I can do.
 There is a page too: open {page} in a browser, log in under another name (any password will do \
-here) and write to **{user}**."""
+here) and write to **{user}**. Or in another terminal:
+`{command}`"""
 
 _DICE: Final = re.compile(r"(?P<count>\d{0,2})d(?P<sides>\d{1,3})")
 

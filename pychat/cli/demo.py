@@ -54,7 +54,7 @@ async def play(port: int, user: str) -> int:
             person = ChatClient(server.url, user=user, password="")
             tasks = [
                 asyncio.create_task(run_bot(bot)),
-                asyncio.create_task(greet(bot, person, f"{server.url}/")),
+                asyncio.create_task(greet(bot, person)),
             ]
             try:
                 return await show(person, f"{server.url}/")
@@ -66,16 +66,20 @@ async def play(port: int, user: str) -> int:
         await server.stop()
 
 
-async def greet(bot: ChatClient, person: ChatClient, page: str) -> None:
+async def greet(bot: ChatClient, person: ChatClient) -> None:
     """Says hello once the person is there: an account is made by its first login."""
     from pychat.cli.bot import GREETING
+    from pychat.cli.serve import connect_line
     from pychat.client.events import StatusChanged
     from pychat.client.models import ConnectionState
 
     async for event in person.events():
         if isinstance(event, StatusChanged) and event.status.state is ConnectionState.ONLINE:
             break
-    await bot.send(person.user, GREETING.format(page=page, user=person.user))
+    greeting = GREETING.format(
+        page=f"{person.server}/", user=person.user, command=connect_line(person.server)
+    )
+    await bot.send(person.user, greeting)
 
 
 async def show(client: ChatClient, page: str) -> int:
