@@ -69,6 +69,7 @@ class Conversations:
         conversation = self.get(name)
         if conversation is not None and conversation.unread:
             found.reading.new_after = conversation.read_seq
+            found.reading.skip_own(found.transcript.after_seq(conversation.read_seq))
         while len(self._opened) > KEPT:
             self._opened.pop(next(iter(self._opened)))
         return found
@@ -83,6 +84,7 @@ class Conversations:
         """Keeps a message of a conversation that is not in the log now."""
         opened = self._opened.get(message.conversation)
         if opened is not None:
+            opened.reading.skip_own([message])
             opened.transcript.add(message)
 
     def forget(self, name: str) -> None:
@@ -132,6 +134,7 @@ class Conversations:
             return await self.older(name)
         if not page.has_more:
             self._oldest[name] = page.messages[0].seq if page.messages else first
+        opened.reading.skip_own(page.messages)
         return page.messages
 
 

@@ -433,3 +433,26 @@ async def test_what_is_told_does_not_cover_what_one_writes() -> None:
         shown = screen_text(app).splitlines()
         assert any("heard again" in row for row in shown[:4])
         assert "Message Bob Marsh" in screen_text(app)
+
+
+async def test_ones_own_messages_from_another_device_are_not_new() -> None:
+    client = scenes.world()
+    bob = client.conversation("bob")
+    assert bob is not None
+    client.say("bob", "from my phone", own=True)
+    client.say("bob", "an answer to it")
+    bob.read_seq, bob.unread = 9, 1
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 40)) as pilot:
+        app.chat.open("bob")
+        await wait_text(pilot, "─ new", "an answer to it")
+        shown = screen_text(app)
+        assert shown.rindex("from my phone") < shown.rindex("─ new") < shown.rindex("an answer")
+        app.chat.view.left()
+        client.say("bob", "and once more", own=True, tell=True)
+        await wait_text(pilot, "and once more")
+        assert "─ new" not in screen_text(app)
+        client.say("bob", "heard", tell=True)
+        await wait_text(pilot, "heard", "─ new")
+        shown = screen_text(app)
+        assert shown.rindex("and once more") < shown.rindex("─ new") < shown.rindex("heard")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -54,6 +54,13 @@ class Reading:
     """The peer's cursors."""
     highlight: str = ""
     """Casefolded text that a search has found."""
+
+    def skip_own(self, messages: Iterable[Message]) -> None:
+        """What one wrote oneself, perhaps on another device, is not new: the line stands below it.
+        To be called with messages, ascending, before they are shown."""
+        for message in messages:
+            if self.new_after and message.own and message.seq == self.new_after + 1:
+                self.new_after = message.seq
 
 
 def delivery(message: Message, reading: Reading) -> Delivery | None:

@@ -182,6 +182,13 @@ class Transcript:
         del self.chunks[:dropped]
         self._count = count
 
+    def after_seq(self, seq: int) -> Iterator[Message]:
+        """Stored messages after this one, ascending."""
+        at = self.position(seq + 1)
+        while at is not None and at[0] < len(self.chunks) - 1:
+            yield self.chunks[at[0]].messages[at[1]]
+            at = self.after(*at)
+
     def newest(self) -> Iterator[Message]:
         """All of it, newest first."""
         for chunk in reversed(self.chunks):

@@ -162,6 +162,9 @@ class ConversationView(Vertical):
             self.conversations.forget(self.current)
             self.log_view.open(self.conversations.open(self.current))
         elif shown:
+            opened = self.conversations.opened(self.current)
+            if opened is not None:
+                opened.reading.skip_own(shown)
             self.log_view.append(shown)
             if not self.log_view.at_end:
                 self.query_one(Below).arrived += sum(not message.own for message in shown)
