@@ -113,7 +113,10 @@ async def open_socket(
 ) -> aiohttp.ClientWebSocketResponse:
     """A websocket on which the handshake of Engine.IO 4 is over."""
     socket = await session.ws_connect(
-        f"{url}/socket.io/?EIO=4&transport=websocket", max_msg_size=0, **options
+        f"{url}/socket.io/?EIO=4&transport=websocket",
+        max_msg_size=0,
+        timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+        **options,
     )
     await socket.receive_str()
     return socket
