@@ -1,10 +1,10 @@
-"""How long the page takes to send many messages posted at once, and what the browser worked for it.
+"""How long the page takes to send many messages posted at once, and its work.
 
     python -m benchmarks.page.posting [MESSAGES]
 
-One page in headless Chromium, a server in memory without limits, nobody else. ``script``, ``layout``
-and ``style`` are the processor time of the page as the browser accounts for it: unlike ``seconds``,
-they hardly depend on what else the machine does.
+One page in headless Chromium, a server in memory without limits, nobody else. ``script``,
+``layout`` and ``style`` are the processor time of the page as the browser accounts for it: unlike
+``seconds``, they hardly depend on what else the machine does.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ async def test_hostile_text_is_shown_and_harmless(browser: Browser) -> None:
         shown = await alice.page.locator(".message .text").evaluate_all(
             "nodes => nodes.map(node => node.textContent)"
         )
-        assert shown == HOSTILE
+        assert shown == [text.replace("`x`", "x") for text in HOSTILE]
         await expect(alice.page.locator("#chat-title")).to_have_text(EVIL_ID)
         for chat in (alice, mallory):
             assert await chat.page.evaluate("window.hacked") is None
@@ -54,6 +54,30 @@ async def test_hostile_text_is_shown_and_harmless(browser: Browser) -> None:
             assert chat.problems == []
         await alice.close()
         await mallory.close()
+
+
+MARKDOWN = """**bold** and *slanted*, _too_, ~~gone~~ and `a * b * c`; 2*3*4 snake_case_name
+```
+<b>**as it is**</b>
+```
+see *https://example.org/*"""
+
+
+async def test_the_same_small_markdown_as_in_the_terminal(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.begin("alice")
+        await alice.write(MARKDOWN)
+        text = alice.page.locator(".message .text")
+        await expect(text.locator("strong")).to_have_text(["bold"])
+        await expect(text.locator("em")).to_have_text(["slanted", "too", "https://example.org/"])
+        await expect(text.locator("s")).to_have_text(["gone"])
+        await expect(text.locator("code")).to_have_text(["a * b * c", "<b>**as it is**</b>"])
+        await expect(text).to_contain_text("2*3*4 snake_case_name")
+        assert await text.locator("b").count() == 0
+        await alice.write("now **really**")
+        await expect(alice.row("alice").locator(".preview")).to_have_text("You: now really")
+        await alice.close()
 
 
 async def test_links_only_for_the_web_and_without_a_way_back(browser: Browser) -> None:

@@ -17,9 +17,10 @@ const form = new LoginView((login, stays) => {
   connection.open(login);
 });
 
-connection.on("online", ({ id, token }) => {
+connection.on("online", ({ id, token, message }) => {
   remember({ id, token }, stay);
   start(id);
+  if (message.startsWith(`${id} is yours now`)) status.note(`${message}.`);
 });
 connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal) => {
   const again = app !== null || remembered() !== null;

@@ -1,6 +1,20 @@
-/** A message's text as nodes: text, line breaks by CSS, and links for http and https only. */
+/** A message's text as nodes: small Markdown, line breaks by CSS, links for http and https only. */
+import { element } from "./dom.js";
 
-const LINK = /\bhttps?:\/\/[^\s<>"'`\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gi;
+const FENCE = /^\s{0,3}```/;
+const INLINE = new RegExp(
+  [
+    /(?<link>\bhttps?:\/\/[^\s<>"'`\u200e\u200f\u202a-\u202e\u2066-\u2069]+)/u,
+    /(?<!`)`(?<code>[^`\n]+)`(?!`)/u,
+    /(?<![\p{L}\p{N}_*])\*\*(?<strong>(?=\S)[^\n*]*\S)\*\*(?![\p{L}\p{N}_*])/u,
+    /(?<![\p{L}\p{N}_*])\*(?<emphasis>(?=[^\s*])[^\n*]*[^\s*])\*(?![\p{L}\p{N}_*])/u,
+    /(?<![\p{L}\p{N}_])_(?<underscored>(?=[^\s_])[^\n_]*[^\s_])_(?![\p{L}\p{N}_])/u,
+    /(?<![\p{L}\p{N}_~])~~(?<struck>(?=\S)[^\n~]*\S)~~(?![\p{L}\p{N}_~])/u,
+  ].map((part) => part.source).join("|"),
+  "giu",
+);
+/** @type {Record<string, string>} */
+const TAGS = { code: "code", strong: "strong", emphasis: "em", underscored: "em", struck: "s" };
 const TRAILING = ".,;:!?…)]}»”’";
 const HANGUL = /\p{Script=Hangul}/u;
 const OTHER_CJK = /[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Han}]/u;
@@ -8,26 +22,73 @@ const ONE_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})/u;
 const MAX_BIG = 3;
 
 /**
+ * A message as nodes: the same small Markdown as in the terminal (pychat/tui/inline.py), and links.
  * @param {string} text
- * @returns {Array<string | HTMLAnchorElement>}
+ * @returns {Array<string | HTMLElement>}
  */
-export function linked(text) {
+export function formatted(text) {
+  /** @type {Array<string | HTMLElement>} */
   const nodes = [];
-  let end = 0;
-  for (const match of text.matchAll(LINK)) {
-    const address = withoutTrailing(match[0]);
-    if (!isWebAddress(address)) continue;
-    nodes.push(text.slice(end, match.index));
-    const anchor = document.createElement("a");
-    anchor.href = address;
-    anchor.target = "_blank";
-    anchor.rel = "noopener noreferrer nofollow";
-    anchor.textContent = address;
-    nodes.push(anchor);
-    end = match.index + address.length;
+  for (const { code, text: block } of blocks(text)) {
+    if (code) nodes.push(element("code.block", {}, block));
+    else nodes.push(...inline(block).map(({ kind, text }) => nodeOf(kind, text)));
   }
-  nodes.push(text.slice(end));
   return nodes;
+}
+
+/** The same without its marks, as one line for the list. @param {string} text */
+export function firstLine(text) {
+  const parts = blocks(text.slice(0, 200)).map(({ code, text: block }) =>
+    code ? block : inline(block).map((part) => part.text).join(""),
+  );
+  return parts.join(" ").replace(/\s+/g, " ").trim();
+}
+
+/**
+ * Code between fences, and what is around it. A fence that is not closed runs to the end.
+ * @param {string} text
+ */
+function blocks(text) {
+  if (!text.includes("```")) return [{ code: false, text }];
+  /** @type {Array<{code: boolean, text: string}>} */
+  const found = [];
+  let code = false;
+  /** @type {string[]} */
+  let lines = [];
+  const end = () => {
+    if (lines.length) found.push({ code, text: lines.join("\n") });
+    lines = [];
+  };
+  for (const line of text.split("\n")) {
+    if (FENCE.test(line)) {
+      end();
+      code = !code;
+    } else lines.push(line);
+  }
+  end();
+  return found.length ? found : [{ code: false, text }];
+}
+
+/** @param {string} text @returns {Array<{kind: string, text: string}>} kind: of TAGS, "link" or "" */
+function inline(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(INLINE)) {
+    const [[kind, found]] = Object.entries(match.groups ?? {}).filter(([, value]) => value !== undefined);
+    const shown = kind === "link" ? withoutTrailing(found) : found;
+    if (kind === "link" && !isWebAddress(shown)) continue;
+    parts.push({ kind: "", text: text.slice(end, match.index) }, { kind, text: shown });
+    end = match.index + (kind === "link" ? shown : match[0]).length;
+  }
+  parts.push({ kind: "", text: text.slice(end) });
+  return parts;
+}
+
+/** @param {string} kind @param {string} text */
+function nodeOf(kind, text) {
+  if (!kind) return text;
+  if (kind !== "link") return element(TAGS[kind], {}, text);
+  return element("a", { href: text, target: "_blank", rel: "noopener noreferrer nofollow" }, text);
 }
 
 /**
@@ -62,9 +123,4 @@ export function isBigEmoji(text) {
   return (
     graphemes.length > 0 && graphemes.length <= MAX_BIG && graphemes.every((one) => ONE_EMOJI.test(one))
   );
-}
-
-/** One line of it, for the list. @param {string} text */
-export function firstLine(text) {
-  return text.slice(0, 200).replace(/\s+/g, " ").trim();
 }

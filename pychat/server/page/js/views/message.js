@@ -1,7 +1,7 @@
 /** One message in the log, and the lines between messages. */
 import { element, icon, spoken } from "../dom.js";
 import { dayOf, exactTime, timeOf } from "../format.js";
-import { breaksAtWords, isBigEmoji, linked } from "../text.js";
+import { breaksAtWords, formatted, isBigEmoji } from "../text.js";
 import { avatar, colourOf } from "./avatar.js";
 
 /** @typedef {"sending" | "failed" | "sent" | "delivered" | "read" | ""} State */
@@ -63,7 +63,7 @@ export function messageRow(line) {
 /** @param {Line} line */
 function body(line) {
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
-  return element(words, { dir: "auto", lang: "" }, ...linked(line.text));
+  return element(words, { dir: "auto", lang: "" }, ...formatted(line.text));
 }
 
 /** @param {Line} line */

@@ -3,6 +3,7 @@ import { byId } from "../dom.js";
 import { firstLine } from "../text.js";
 
 const PATIENCE_MS = 1_000;
+const NOTE_MS = 8_000;
 
 export class StatusView {
   /**
@@ -44,6 +45,16 @@ export class StatusView {
     byId("announcer").textContent = this.#announced;
   }
 
+  /** Shows it for a while, where the banner is. @param {string} text */
+  note(text) {
+    clearTimeout(this.#timer);
+    const banner = byId("banner");
+    banner.classList.add("note");
+    byId("banner-text").textContent = text;
+    banner.hidden = false;
+    this.#timer = setTimeout(() => (banner.hidden = true), NOTE_MS);
+  }
+
   #statusChanged() {
     clearTimeout(this.#timer);
     const { status } = this.#connection;
@@ -56,6 +67,7 @@ export class StatusView {
     // A short break is nobody's business.
     this.#timer = setTimeout(() => {
       banner.hidden = false;
+      banner.classList.remove("note");
       byId("banner-text").textContent =
         status === "connecting" ? "Connecting…" : "No connection. What you write is sent when it is back.";
     }, PATIENCE_MS);
