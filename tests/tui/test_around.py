@@ -448,6 +448,7 @@ async def test_ones_own_messages_from_another_device_are_not_new() -> None:
         await wait_text(pilot, "─ new", "an answer to it")
         shown = screen_text(app)
         assert shown.rindex("from my phone") < shown.rindex("─ new") < shown.rindex("an answer")
+        await wait_for(pilot, lambda: not bob.unread)
         app.chat.view.left()
         client.say("bob", "and once more", own=True, tell=True)
         await wait_text(pilot, "and once more")
