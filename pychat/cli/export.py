@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,7 +28,8 @@ def export(store: str, file: Path) -> None:
 
     FILE is for 'pychat import'; - is standard output. Accounts, conversations and messages are in
     it as lines of JSON, password hashes and logins too: keep it as safe as the store. The server
-    may be running.
+    may be running. Messages that a damaged store has lost are in it as removed ones; the exit
+    status is 1 then.
     """
     run(_export(store, file))
 
@@ -36,14 +38,21 @@ async def _export(address: str, file: Path) -> None:
     from pychat.cli.progress import counting
     from pychat.server.store.transfer.exporting import export_lines
 
+    lost: Counter[str] = Counter()
     with _output(file) as output, counting("Exporting") as advance:
         async with opened(address) as store:
             last = b""
-            async for line in export_lines(store):
+            async for line in export_lines(store, lambda name, seq: lost.update([name])):
                 output.write(line)
                 advance(1)
                 last = line
     click.echo(f"Exported {describe(total_of(last))}.", err=True)
+    if lost:
+        where = ", ".join(f"{count:,} in {name}" for name, count in lost.items())
+        raise click.ClickException(
+            f"the store is damaged: messages that could not be read ({where}) stand in the export "
+            "as removed ones"
+        )
 
 
 def total_of(line: bytes) -> Total:

@@ -72,9 +72,7 @@ def _report(path: Path) -> None:
         click.echo(f"  {name}: {rows:,}{', all' if whole else ', the others are lost'}")
     if not damage.readable:
         click.echo("  nothing")
-    lost = any(not whole for _, _, whole in damage.readable) or not damage.readable
     raise click.ClickException(
         f"{path.absolute()} is damaged: stop the server, keep a copy of the file, and restore a "
-        "backup"
-        + ("" if lost else ". The accounts and messages are all there: try 'pychat export' first")
+        "backup; or 'pychat export' what can be read, and 'pychat import' it into a new store"
     )

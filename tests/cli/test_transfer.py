@@ -144,3 +144,16 @@ def test_check_says_how_much_of_a_damaged_store_can_be_read(tmp_path: Path) -> N
     assert found
     assert 1_500 < int(found[1].replace(",", "")) < 2_000
     assert len(result.stdout.splitlines()) < 20
+
+    file, copy = tmp_path / "rest.jsonl", f"sqlite:///{tmp_path}/copy.db"
+    result = invoke("export", "--store", f"sqlite:///{path}", file)
+    lost = 2_000 - int(found[1].replace(",", ""))
+    assert result.status == 1
+    assert f"messages that could not be read ({lost:,} in alice and bob) stand" in result.stderr
+    assert file.read_bytes().count(b'"removed":true') == lost
+    assert invoke("import", "--store", copy, file).status == 0
+    result = invoke("store", "check", "--store", copy)
+    assert (result.status, result.stderr) == (
+        0,
+        f"{tmp_path}/copy.db: 2,000 messages, all right.\n",
+    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from pychat.protocol import canonical_id
-from pychat.server.store.base import Store
+from pychat.server.store.base import Store, StoreDamaged
 from pychat.server.store.records import Account, StoredMessage
 from pychat.server.store.transfer.lines import (
     AccountLine,
@@ -24,11 +24,15 @@ from pychat.server.store.transfer.lines import (
 PAGE = 1_000
 
 
-async def export_lines(store: Store) -> AsyncIterator[bytes]:
-    """Every line, its newline included."""
+Lost = Callable[[str, int], None]
+"""Told the conversation's name and the seq of each message that cannot be read."""
+
+
+async def export_lines(store: Store, lost: Lost | None = None) -> AsyncIterator[bytes]:
+    """Every line, its newline included. ``lost``: see ``read_store``."""
     digest = hashlib.sha256()
     total = Total(0, 0, 0, "")
-    async for line in read_store(store):
+    async for line in read_store(store, lost):
         encoded = encoder.encode(line) + b"\n"
         digest.update(encoded)
         total.accounts += isinstance(line, AccountLine)
@@ -39,8 +43,12 @@ async def export_lines(store: Store) -> AsyncIterator[bytes]:
     yield encoder.encode(total) + b"\n"
 
 
-async def read_store(store: Store) -> AsyncIterator[Line]:
-    """Every line but the total."""
+async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Line]:
+    """Every line but the total.
+
+    With ``lost``, a message that cannot be read stands there as a removed one, so that no seq is
+    missing. Without, or where more than messages is damaged, raises StoreDamaged.
+    """
     yield Header()
     accounts = {account.key: account async for account in store.all_accounts()}
     ids = _Ids(store, accounts)
@@ -48,7 +56,7 @@ async def read_store(store: Store) -> AsyncIterator[Line]:
         yield await _account_line(store, account, ids)
     everyone = (await store.everyone()).key
     line = ConversationLine("everyone", await _members(store, everyone, accounts.values()))
-    async for part in _conversation(store, everyone, line, ids):
+    async for part in _conversation(store, everyone, line, ids, lost):
         yield part
     for room in await store.rooms():
         members = await store.accounts(await store.members(room.conversation))
@@ -60,7 +68,7 @@ async def read_store(store: Store) -> AsyncIterator[Line]:
             room_name=room.name,
             room_owner=await ids.of(room.owner),
         )
-        async for part in _conversation(store, room.conversation, line, ids):
+        async for part in _conversation(store, room.conversation, line, ids, lost):
             yield part
     for account in accounts.values():
         others = await store.accounts([account.key, *await store.partners(account.key)])
@@ -72,7 +80,7 @@ async def read_store(store: Store) -> AsyncIterator[Line]:
             line = ConversationLine(
                 "pair", await _members(store, pair.key, both), between=[account.id, other.id]
             )
-            async for part in _conversation(store, pair.key, line, ids):
+            async for part in _conversation(store, pair.key, line, ids, lost):
                 yield part
 
 
@@ -120,22 +128,68 @@ async def _members(store: Store, conversation: int, accounts: Iterable[Account])
 
 
 async def _conversation(
-    store: Store, key: int, line: ConversationLine, ids: _Ids
+    store: Store, key: int, line: ConversationLine, ids: _Ids, lost: Lost | None
 ) -> AsyncIterator[Line]:
     yield line
     end = End(0, "")
     digest = hashlib.sha256()
-    after, more = 0, True
+    last: MessageLine | None = None
+    more = True
     while more:
-        page, more = await store.history(key, first_seq=1, before=None, after=after, limit=PAGE)
-        for message in page:
-            after = message.seq
-            part = await _message_line(message, ids)
+        page, more = await _page(store, key, last.seq if last else 0, lost is not None)
+        if not page and more:
+            # Nothing but the damage comes next.
+            assert lost is not None
+            last = _removed(line, last)
+            if last.seq > await _last_seq(store, key, line):
+                break
+            lost(line.name, last.seq)
+            parts = [last]
+        else:
+            parts = [await _message_line(message, ids) for message in page]
+        for part in parts:
+            last = part
             digest.update(encoder.encode(part))
             end.messages += 1
             yield part
     end.sha256 = digest.hexdigest()
     yield end
+
+
+async def _page(
+    store: Store, key: int, after: int, tolerant: bool
+) -> tuple[list[StoredMessage], bool]:
+    """The next messages, as many as can be read at once, and whether there may be more."""
+    limit = PAGE
+    while True:
+        try:
+            return await store.history(key, first_seq=1, before=None, after=after, limit=limit)
+        except StoreDamaged:
+            if not tolerant:
+                raise
+        if limit == 1:
+            break
+        limit //= 10
+    # It looked one further than it was asked to; downwards it does not.
+    try:
+        page, _ = await store.history(key, first_seq=1, before=after + 2, after=None, limit=1)
+    except StoreDamaged:
+        return [], True
+    return [message for message in page if message.seq > after], True
+
+
+def _removed(line: ConversationLine, before: MessageLine | None) -> MessageLine:
+    """In the place of the message after that one, which is lost."""
+    sender = line.members[0].id if line.members else line.room_owner
+    seq, sent_at = (before.seq + 1, before.sent_at) if before else (1, 0)
+    return MessageLine(seq, sender, None, sent_at, "", removed=True)
+
+
+async def _last_seq(store: Store, key: int, line: ConversationLine) -> int:
+    try:
+        return await store.last_seq(key)
+    except StoreDamaged:
+        return max((max(m.delivered_seq, m.read_seq) for m in line.members), default=0)
 
 
 async def _message_line(message: StoredMessage, ids: _Ids) -> MessageLine:
