@@ -16,6 +16,7 @@ import msgspec
 from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status
+from pychat.client.sleepwatch import watch_for_sleep
 from pychat.client.wire import check_refusal, parsed
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Session:
         """Logged in; None in every other state than ONLINE."""
         self._opened: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._sleepwatch: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._outcome: asyncio.Future[None] | None = None
 
@@ -76,6 +78,7 @@ class Session:
             self._set(ConnectionState.CONNECTING)
             self._task = asyncio.get_running_loop().create_task(self._run())
             self._task.add_done_callback(self._ended)
+            self._sleepwatch = asyncio.get_running_loop().create_task(watch_for_sleep(self._woken))
 
     @property
     def started(self) -> bool:
@@ -102,7 +105,18 @@ class Session:
             self._opened.abort(reason)
         self._wake.set()
 
+    def _woken(self) -> None:
+        """The line is dead, and what was waited for is long due: connects anew at once."""
+        if self.status.state is ConnectionState.REFUSED:
+            return
+        if self._opened is not None:
+            self._opened.abort("this machine was asleep")
+        self._set(ConnectionState.CONNECTING)
+        self._wake.set()
+
     async def close(self) -> None:
+        if self._sleepwatch is not None:
+            self._sleepwatch.cancel()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -381,3 +381,26 @@ class TestTheCacheFile:
 
         port = await run(["one", "two", "three"])
         await run(["uno", "dos"], port)
+
+
+async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
+    monkeypatch: pytest.MonkeyPatch, line: Proxy
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr("pychat.client.sleepwatch.TICK", 0.02)
+    monkeypatch.setattr("pychat.client.sleepwatch.wall_clock", lambda: clock[0])
+    async with started(ChatClient(line.url, user="carol", password="")) as carol:
+        await carol.state(ConnectionState.ONLINE)
+        clock[0] += 30.0
+        await asyncio.sleep(0.1)  # longer than it takes to notice
+        assert carol.client.status.state is ConnectionState.ONLINE
+        clock[0] += 3600.0
+        await carol.next(
+            StatusChanged, lambda event: event.status.state is ConnectionState.CONNECTING
+        )
+        await carol.state(ConnectionState.ONLINE)
+        assert all(
+            event.status.state is not ConnectionState.OFFLINE
+            for event in carol.seen
+            if isinstance(event, StatusChanged)
+        )
