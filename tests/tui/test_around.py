@@ -457,3 +457,16 @@ async def test_ones_own_messages_from_another_device_are_not_new() -> None:
         await wait_text(pilot, "heard", "─ new")
         shown = screen_text(app)
         assert shown.rindex("and once more") < shown.rindex("─ new") < shown.rindex("heard")
+
+
+async def test_a_narrow_help_keeps_its_two_columns_apart() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(40, 20)) as pilot:
+        await wait_text(pilot, "F1 help")
+        await pilot.press("f1")
+        await wait_text(pilot, "Ctrl+K")
+        rows = screen_text(app).splitlines()
+        column = next(row.index("Find somebody") for row in rows if "Find somebody" in row)
+        after = rows[next(n for n, row in enumerate(rows) if "Find somebody" in row) + 1]
+        assert after[:column].strip(" ▌▐█") == ""
+        assert after[column:].strip()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from textwrap import wrap
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,6 +15,9 @@ from textual.widgets import Static
 
 from pychat.tui.commands import COMMANDS
 from pychat.tui.keys import KEYS, keys_of, show
+
+WIDE: Final = 56
+"""Cells from which on there is room for two keys of an action."""
 
 
 class Help(ModalScreen[None]):
@@ -30,21 +34,38 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
-            yield Static(help_text(self._rebound), markup=False)
+            yield Static(markup=False)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        text = self.query_one(Static)
+        text.update(help_text(self._rebound, text.size.width))
 
 
-def help_text(rebound: Mapping[str, str]) -> Content:
-    """Groups of keys with what they do, then the commands."""
+def help_text(rebound: Mapping[str, str], width: int) -> Content:
+    """Groups of keys with what they do, then the commands, in two columns of ``width`` cells
+    together."""
+    column = 22 if width >= WIDE else 12
+    shown = 2 if width >= WIDE else 1
+
+    def entry(name: str, does: str) -> list[tuple[str, str]]:
+        lines = wrap(does, max(10, width - column - 2))
+        indent = f"\n{'':{column + 2}}"
+        head = f"  {name:<{column}}" + (indent if len(name) >= column else "")
+        return [(head, "$foreground"), (f"{indent.join(lines)}\n", "$foreground 65%")]
+
     parts: list[str | tuple[str, str]] = []
     for group in dict.fromkeys(key.group for key in KEYS):
         parts.append((f"{group}\n", "bold $primary"))
         for key in KEYS:
             if key.group == group:
-                names = "  ".join(show(name) for name in keys_of(key, rebound)[:2])
-                parts += [(f"  {names:<22}", "$foreground"), (f"{key.does}\n", "$foreground 65%")]
+                names = "  ".join(show(name) for name in keys_of(key, rebound)[:shown])
+                parts += entry(names, key.does)
         parts.append("\n")
     parts.append(("Commands\n", "bold $primary"))
     for command in COMMANDS:
         written = f"/{command.name} {command.arguments}".rstrip()
-        parts += [(f"  {written:<22}", "$foreground"), (f"{command.does}\n", "$foreground 65%")]
+        parts += entry(written, command.does)
     return Content.assemble(*parts)

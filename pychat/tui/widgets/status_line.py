@@ -37,6 +37,10 @@ class StatusLine(Widget):
         hints = Content.styled(self.hints, "$foreground 45%")
         gap = self.size.width - left.cell_length - hints.cell_length
         if gap < 2:
+            # Whoever knows one key finds the others: help comes last.
+            hints = Content.styled(self.hints.rpartition("  ")[2], "$foreground 45%")
+            gap = self.size.width - left.cell_length - hints.cell_length
+        if gap < 1:
             return left
         return Content.assemble(left, " " * gap, hints)
 
