@@ -25,6 +25,9 @@ class Roster:
         self._cache = cache
         self._publish = publish
         self._known: dict[str, Conversation] = {}
+        # Who was last: not by the time of the last message, for a clock may be set back.
+        self._ranks: dict[str, int] = {}
+        self._top_rank = 0
         self._typing: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self.user = ""
 
@@ -32,6 +35,10 @@ class Roster:
         """What the cache kept from before."""
         self.user = user
         self._known = {each.name: each for each in self._cache.conversations()}
+        for each in sorted(
+            self._known.values(), key=lambda each: each.last.sent_at if each.last else 0
+        ):
+            self._raise(each.name)
         for message in outbox:
             self.posted(message)
 
@@ -53,9 +60,14 @@ class Roster:
     def newest_first(self) -> list[Conversation]:
         return sorted(
             self._known.values(),
-            key=lambda each: each.last.sent_at if each.last else 0.0,
+            key=lambda each: self._ranks.get(each.name, 0) if each.last else 0,
             reverse=True,
         )
+
+    def _raise(self, name: str) -> None:
+        """Something was said there: it is the newest now."""
+        self._top_rank += 1
+        self._ranks[name] = self._top_rank
 
     def _set(self, conversation: Conversation) -> bool:
         if self._known.get(conversation.name) == conversation:
@@ -85,19 +97,28 @@ class Roster:
         ``kept``: not to be dropped though the list does not have them."""
         unsent = {message.conversation: message for message in outbox}
         now: set[str] = set()
-        for each in conversations:
+        later: set[str] = set()
+        # The list is newest first.
+        for each in reversed(list(conversations)):
             known = None if each.with_ in renewed else self._known.get(each.with_)
             record = _merged(conversation_record(each, self.user, known), known)
             if record.name in unsent:
                 record.last = unsent[record.name]
+            if record.name in unsent or record.last_seq > each.last_seq:
+                later.add(record.name)
+            else:
+                self._raise(record.name)
             self._set(record)
             now.add(record.name)
+        for name in sorted(later | kept, key=lambda name: self._ranks.get(name, 0)):
+            self._raise(name)
         for name in self._known.keys() - now - unsent.keys() - kept:
             self._drop(name)
         self._publish(ConversationsLoaded(self.newest_first()))
 
     def _drop(self, name: str) -> None:
         del self._known[name]
+        self._ranks.pop(name, None)
         self._cache.drop_conversation(name)
 
     def left(self, name: str) -> None:
@@ -125,6 +146,7 @@ class Roster:
     def posted(self, message: Message) -> None:
         """One's own, not yet stored; the conversation may be a new one."""
         self.met(message.conversation)
+        self._raise(message.conversation)
         self._change(message.conversation, last=message)
 
     def met(self, name: str) -> None:
@@ -159,6 +181,7 @@ class Roster:
             changes["last"] = message
         if message.seq > known.last_seq:
             changes["last_seq"] = message.seq
+            self._raise(known.name)
             if known.last is None or known.last.seq > 0:
                 changes["last"] = message
             if not message.own and not message.removed and message.seq > known.read_seq:
