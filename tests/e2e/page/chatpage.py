@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,11 @@ class ChatPage:
         chat = await cls.open(where, url, **options)
         await chat.log_in(user)
         return chat
+
+    @classmethod
+    async def both(cls, browser: Browser, url: str, one: str, other: str) -> list[ChatPage]:
+        """Two users, logged in at the same time."""
+        return await asyncio.gather(*(cls.logged_in(browser, url, user) for user in (one, other)))
 
     async def log_in(self, user: str, password: str | None = None) -> None:
         await self.fill_login(user, password)

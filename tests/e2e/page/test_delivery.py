@@ -19,8 +19,7 @@ async def test_what_is_written_while_the_server_is_away_arrives_once(
     store = f"sqlite:///{tmp_path / 'chat.db'}"
     async with serving(store) as server:
         url, port = server.url, server.port
-        alice = await ChatPage.logged_in(browser, url, "alice")
-        bob = await ChatPage.logged_in(browser, url, "bob")
+        alice, bob = await ChatPage.both(browser, url, "alice", "bob")
         await alice.begin("bob")
         await alice.write("before")
         await bob.row("alice").click()
@@ -55,8 +54,7 @@ async def test_what_was_not_sent_when_the_page_was_closed_is_sent_later(
     store = f"sqlite:///{tmp_path / 'chat.db'}"
     async with serving(store) as server:
         url, port = server.url, server.port
-        bob = await ChatPage.logged_in(browser, url, "bob")
-        alice = await ChatPage.logged_in(browser, url, "alice")
+        bob, alice = await ChatPage.both(browser, url, "bob", "alice")
         await alice.begin("bob")
     await alice.write("a last word")
     await alice.composer.fill("a thought, unfinished")
@@ -142,8 +140,7 @@ async def test_a_hole_in_the_seqs_is_filled_from_the_history(browser: Browser) -
 
 async def test_two_tabs_of_one_user_agree(browser: Browser) -> None:
     async with serving() as server:
-        bob = await ChatPage.logged_in(browser, server.url, "bob")
-        first = await ChatPage.logged_in(browser, server.url, "alice")
+        bob, first = await ChatPage.both(browser, server.url, "bob", "alice")
         second = await ChatPage.open(first.page.context, server.url)
         await first.begin("bob")
         await first.write("from the first tab")
@@ -186,8 +183,7 @@ async def test_works_by_polling_and_without_a_secure_context(browser: Browser) -
 async def test_a_server_that_starts_over_is_believed(browser: Browser) -> None:
     async with serving("memory:", accounts="open") as server:
         url, port = server.url, server.port
-        alice = await ChatPage.logged_in(browser, url, "alice")
-        bob = await ChatPage.logged_in(browser, url, "bob")
+        alice, bob = await ChatPage.both(browser, url, "alice", "bob")
         await bob.begin("alice")
         for text in ("old one", "old two", "old three"):
             await bob.write(text)

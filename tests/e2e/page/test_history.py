@@ -22,8 +22,7 @@ TOP_OF = """text => {
 
 async def tell_a_lot(browser: Browser, server: ChatServer) -> ChatPage:
     """Alice, to whom bob has written `line 1` to `line 180`; she has not looked yet."""
-    alice = await ChatPage.logged_in(browser, server.url, "alice")
-    bob = await ChatPage.logged_in(browser, server.url, "bob")
+    alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
     await bob.begin("alice")
     await bob.page.evaluate(
         """async count => {

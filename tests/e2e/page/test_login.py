@@ -60,8 +60,7 @@ async def test_says_inline_why_a_login_was_refused(browser: Browser) -> None:
 
 async def test_one_device_logs_out_the_others(browser: Browser) -> None:
     async with serving() as server:
-        phone = await ChatPage.logged_in(browser, server.url, "alice")
-        desk = await ChatPage.logged_in(browser, server.url, "alice")
+        phone, desk = await ChatPage.both(browser, server.url, "alice", "alice")
         await desk.page.get_by_label("Your account").click()
         await desk.page.get_by_role("button", name="Your devices…").click()
         devices = desk.page.locator("#session-list li")

@@ -50,8 +50,7 @@ async def test_a_message_goes_from_sent_to_delivered_to_read(browser: Browser) -
 
 async def test_nothing_is_read_that_nobody_looks_at(browser: Browser) -> None:
     async with serving() as server:
-        bob = await ChatPage.logged_in(browser, server.url, "bob")
-        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        bob, alice = await ChatPage.both(browser, server.url, "bob", "alice")
         await alice.begin("bob")
         await alice.write("one")
         await bob.row("alice").click()
@@ -99,8 +98,7 @@ async def choose_in_menu(chat: ChatPage, action: str) -> None:
 
 async def test_what_a_blocked_person_writes_is_not_shown(browser: Browser) -> None:
     async with serving() as server:
-        alice = await ChatPage.logged_in(browser, server.url, "alice")
-        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
         await bob.begin("alice")
         await bob.write("hello")
         await alice.row("bob").click()
@@ -152,8 +150,7 @@ async def test_what_a_blocked_person_writes_is_not_shown(browser: Browser) -> No
 
 async def test_rooms_and_everyone(browser: Browser) -> None:
     async with serving() as server:
-        alice = await ChatPage.logged_in(browser, server.url, "alice")
-        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
         await alice.page.get_by_label("Rooms: make or join one").click()
         await alice.page.get_by_label("A new room").fill("Book club")
         await alice.page.get_by_role("button", name="Make it").click()

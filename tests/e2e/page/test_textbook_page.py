@@ -117,6 +117,8 @@ async def exchange(browser: Browser, address: str, server_url: str, port: int) -
     await expect(old.page.locator("#roomList")).to_contain_text("room01, The first room, test01")
     hits = await new.find("first room")
     await hits.filter(has_text="The first room").click()
+    # It is joined first: until then what is written goes to the conversation that is open.
+    await expect(new.page.locator("#chat-title")).to_have_text("The first room")
     await new.write("in the room")
     await old.sees("received: bob, room01, groupchat, text, in the room")
     await old.write("room01", "welcome", "groupchat")

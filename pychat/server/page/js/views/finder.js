@@ -19,6 +19,7 @@ export class FinderView {
   constructor(chat, open, join) {
     this.#chat = chat;
     this.#field.addEventListener("input", () => this.#changed());
+    chat.on("rooms", () => this.#field.value.trim() && !this.#results.contains(document.activeElement) && this.#show(...this.#shown));
     byId("finder-clear").addEventListener("click", () => {
       this.clear();
       this.#field.focus();
@@ -36,6 +37,8 @@ export class FinderView {
   #chat;
   /** @type {HTMLInputElement} */ #field = byId("finder");
   /** @type {HTMLElement} */ #results = byId("results");
+  /** What is shown: the query, users and messages. @type {[string, import("../protocol.js").User[], Message[]]} */
+  #shown = ["", [], []];
   #timer = 0;
   #asked = 0;
 
@@ -85,6 +88,7 @@ export class FinderView {
    * @param {Message[]} messages
    */
   #show(query, users, messages) {
+    this.#shown = [query, users, messages];
     const { me, conversations, rooms } = this.#chat;
     const wanted = query.toLocaleLowerCase();
     const matches = (/** @type {string[]} */ ...texts) => texts.some((text) => text.toLocaleLowerCase().includes(wanted));
