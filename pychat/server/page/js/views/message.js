@@ -81,7 +81,7 @@ function failure(line) {
   return element(
     "div.failure",
     {},
-    element("span", {}, `Not sent: ${line.error}`),
+    element("span", {}, `Not sent. ${line.error}`),
     element(
       "span.choices",
       {},
