@@ -26,6 +26,7 @@ class CommandRunner:
             "msg": self._msg,
             "me": self._me,
             "search": self._search,
+            "searchall": self._searchall,
             "links": self._links,
             "copy": self._copy,
             "mute": self._mute,
@@ -75,6 +76,9 @@ class CommandRunner:
 
     async def _search(self, arguments: str) -> None:
         self._screen.search(arguments)
+
+    async def _searchall(self, arguments: str) -> None:
+        self._screen.search(arguments, everywhere=True)
 
     async def _links(self, arguments: str) -> None:
         self._screen.action_links()

@@ -21,6 +21,7 @@ COMMANDS: Final = (
     Command("msg", "ID [TEXT]", "Write to somebody", needs=True),
     Command("me", "TEXT", "Say what you do", needs=True),
     Command("search", "[TEXT]", "Search this conversation"),
+    Command("searchall", "[TEXT]", "Search all conversations"),
     Command("links", "", "Links in this conversation"),
     Command("copy", "[N]", "Copy the last message, or the Nth from the end"),
     Command("mute", "", "Mute this conversation, or undo it"),

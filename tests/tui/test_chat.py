@@ -268,3 +268,29 @@ async def test_nobody_is_online_while_the_server_is_away(
         await server.stop()
         await wait_text(pilot, "offline since", "Bob Marsh  not connected")
         assert "●" not in screen_text(app)
+
+
+async def test_search_in_all_conversations_opens_the_one_it_finds(
+    server: ChatServer, bob: ChatClient
+) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await bob.send("ALL", "the needle for everyone")
+        await bob.send("alice", "a needle for alice")
+        await bob.create_room("hay", "Hay")
+        await app.client.join_room("hay")
+        app.chat.open("#hay")
+        await pilot.press("ctrl+f")
+        await write(pilot, "needle")
+        await pilot.press("enter")
+        await wait_text(pilot, "nothing found")
+        await pilot.press("tab")
+        await wait_text(pilot, "1 of 2 in all")
+        assert app.chat.current == "bob"
+        await pilot.press("enter")
+        await wait_text(pilot, "2 of 2 in all", "the needle for everyone")
+        assert app.chat.current == "ALL"
+        await pilot.press("escape")
+        await wait_gone(pilot, "of 2 in all")
+        assert app.focused is app.chat.view.composer

@@ -292,10 +292,14 @@ class ChatScreen(Screen[None]):
     def action_search(self) -> None:
         self.search("")
 
-    def search(self, text: str) -> None:
+    def search(self, text: str, *, everywhere: bool = False) -> None:
         """Opens the search over the log, or goes back to it."""
         if self.current:
-            self.query_one(SearchBar).open(text)
+            self.query_one(SearchBar).open(text, everywhere=everywhere)
+
+    @on(SearchBar.Moved)
+    def _search_moved(self) -> None:
+        self.show_list()
 
     @on(SearchBar.Closed)
     def close_search(self) -> None:

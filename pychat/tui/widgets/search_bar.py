@@ -1,8 +1,8 @@
-"""SearchBar: finds messages of the open conversation and goes from one to the next."""
+"""SearchBar: finds messages, here or in all conversations, and goes from one to the next."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -20,18 +20,28 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
     from pychat.tui.widgets.conversation_view import ConversationView
 
+PLACEHOLDERS: Final = {
+    False: "Search this conversation (Tab: all of them)",
+    True: "Search all conversations (Tab: this one)",
+}
+
 
 class SearchBar(Horizontal):
-    """Enter and up go to older ones, down to newer ones, escape ends it."""
+    """Enter and up go to older ones, down to newer ones, tab searches everywhere or here, escape
+    ends it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "step(1)", show=False, priority=True),
         Binding("down", "step(-1)", show=False, priority=True),
+        Binding("tab", "switch_scope", show=False, priority=True),
         Binding("escape", "close", show=False, priority=True),
     ]
 
     class Closed(TextualMessage):
         """The user is done."""
+
+    class Moved(TextualMessage):
+        """Another conversation is in the log, for what was found in it."""
 
     def __init__(
         self, client: ChatClient, view: ConversationView, *, id: str | None = None
@@ -43,10 +53,11 @@ class SearchBar(Horizontal):
         self._found: list[Message] = []
         self._more = ""
         self._at = -1
+        self._everywhere = False
 
     def compose(self) -> ComposeResult:
         yield Input(
-            placeholder="Search this conversation",
+            placeholder=PLACEHOLDERS[False],
             max_length=MAX_QUERY_CHARACTERS,
             id="search-query",
         )
@@ -57,9 +68,10 @@ class SearchBar(Horizontal):
         """Whether it is shown."""
         return self.has_class("-shown")
 
-    def open(self, text: str = "") -> None:
+    def open(self, text: str = "", *, everywhere: bool = False) -> None:
         """To type what to look for; ``text`` is looked for at once."""
         self.add_class("-shown")
+        self._set_scope(everywhere)
         query = self.query_one(Input)
         query.focus()
         if text:
@@ -74,6 +86,18 @@ class SearchBar(Horizontal):
             self._found = []
             self._say("")
             self._highlight("")
+
+    def _set_scope(self, everywhere: bool) -> None:
+        if everywhere != self._everywhere:
+            self._everywhere = everywhere
+            self._found = []
+            self._say("")
+        self.query_one(Input).placeholder = PLACEHOLDERS[everywhere]
+
+    def action_switch_scope(self) -> None:
+        """Here, or in all conversations; what was typed is looked for there at once."""
+        self._set_scope(not self._everywhere)
+        self._search()
 
     def action_close(self) -> None:
         self.post_message(self.Closed())
@@ -91,7 +115,8 @@ class SearchBar(Horizontal):
     async def _ask(self, text: str) -> None:
         self._say("searching…")
         try:
-            page = await self._client.search(text, conversation=self._view.current, limit=100)
+            where = None if self._everywhere else self._view.current
+            page = await self._client.search(text, conversation=where, limit=100)
         except ChatClientError as error:
             self._say(line(str(error), 80))
             return
@@ -115,8 +140,15 @@ class SearchBar(Horizontal):
     async def _go(self, at: int) -> None:
         self._at = at
         more = "+" if self._more else ""
-        self._say(f"{at + 1} of {len(self._found)}{more}")
-        if not await self._view.show_message(self._found[at].seq):
+        where = " in all" if self._everywhere else ""
+        self._say(f"{at + 1} of {len(self._found)}{more}{where}")
+        message = self._found[at]
+        if message.conversation != self._view.current:
+            self._highlight("")
+            self._view.open(message.conversation)
+            self._highlight(self._text)
+            self.post_message(self.Moved())
+        if not await self._view.show_message(message.seq):
             self._say("that message cannot be had now")
 
     def _say(self, text: str) -> None:
