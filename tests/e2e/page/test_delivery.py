@@ -138,8 +138,17 @@ async def test_a_hole_in_the_seqs_is_filled_from_the_history(browser: Browser) -
         await bob.close()
 
 
+POST_AT_ONCE = """count => {
+    const field = document.querySelector('#composer-text');
+    for (let number = 1; number <= count; number++) {
+        field.value = `line ${number}`;
+        document.querySelector('#composer').requestSubmit();
+    }
+}"""
+
+
 async def test_two_tabs_of_one_user_agree(browser: Browser) -> None:
-    async with serving() as server:
+    async with serving(limits=False) as server:
         bob, first = await ChatPage.both(browser, server.url, "bob", "alice")
         second = await ChatPage.open(first.page.context, server.url)
         await first.begin("bob")
@@ -154,6 +163,11 @@ async def test_two_tabs_of_one_user_agree(browser: Browser) -> None:
             await expect(tab.message("to both")).to_be_visible()
             await expect(tab.page).to_have_title("bob · pychat")
             assert await tab.texts() == ["from the first tab", "from the second tab", "to both"]
+        await first.page.evaluate(POST_AT_ONCE, 60)
+        await second.expect_state("line 60", "read")
+        await first.expect_state("line 60", "read")
+        for tab in (first, second, bob):
+            assert (await tab.texts())[3:] == [f"line {number}" for number in range(1, 61)]
         await first.close()
         await bob.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
+from pychat.client import ChatClient
 from pychat.server.app import ChatServer
 from tests.e2e.page.chatpage import ChatPage
 from tests.serving import serving
@@ -22,22 +23,13 @@ TOP_OF = """text => {
 
 async def tell_a_lot(browser: Browser, server: ChatServer) -> ChatPage:
     """Alice, to whom bob has written `line 1` to `line 180`; she has not looked yet."""
-    alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
-    await bob.begin("alice")
-    await bob.page.evaluate(
-        """async count => {
-            const field = document.querySelector('#composer-text');
-            for (let number = 1; number <= count; number++) {
-                field.value = `line ${number}`;
-                document.querySelector('#composer').requestSubmit();
-            }
-        }""",
-        MESSAGES,
-    )
-    await bob.expect_state(f"line {MESSAGES}", "delivered")
-    await bob.close()
-    await alice.page.reload()
-    return alice
+    async with (
+        ChatClient(server.url, user="alice", password="secret of alice"),
+        ChatClient(server.url, user="bob", password="secret of bob") as bob,
+    ):
+        for number in range(1, MESSAGES + 1):
+            await bob.send("alice", f"line {number}")
+    return await ChatPage.logged_in(browser, server.url, "alice")
 
 
 async def test_scrolling_up_fetches_all_and_keeps_the_view(browser: Browser) -> None:

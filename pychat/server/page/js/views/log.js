@@ -70,10 +70,11 @@ export class LogView {
     conversation.newAfter = conversation.unread ? conversation.readSeq : 0;
     this.#atEnd = !conversation.newAfter && !found;
     this.#goTo = found ? "found" : conversation.newAfter ? "new" : "end";
-    const here = found >= conversation.oldestSeq && found <= conversation.newestSeq;
     this.#renderNow();
-    if (found && !here) await this.#fetch(this.#chat.sync.loadAround(conversation, found));
-    else if (!conversation.loaded) await this.#fetch(this.#chat.sync.load(conversation));
+    if (!this.#foundIsHere) {
+      await this.#fetch(this.#chat.sync.loadAround(conversation, found));
+      if (this.#conversation === conversation && !this.#foundIsHere) this.#goTo = "end"; // no answer
+    } else if (!conversation.loaded) await this.#fetch(this.#chat.sync.load(conversation));
     if (this.#conversation === conversation) this.#renderNow();
   }
 
@@ -93,6 +94,12 @@ export class LogView {
     if (conversation && !this.looking && !conversation.newAfter) conversation.newAfter = conversation.readSeq;
   }
 
+  /** Whether what is to be pointed out has been fetched, if anything is. */
+  get #foundIsHere() {
+    const { oldestSeq = 0, newestSeq = 0 } = this.#conversation ?? {};
+    return !this.#found || (this.#found >= oldestSeq && this.#found <= newestSeq);
+  }
+
   #renderNow() {
     const conversation = this.#conversation;
     if (!conversation) return;
@@ -100,7 +107,8 @@ export class LogView {
     if (this.#atEnd) conversation.trim();
     reconcile(this.#list, entries(this.#chat, conversation, this.#found));
     this.#log.setAttribute("aria-busy", String(!conversation.loaded));
-    if (this.#goTo && (conversation.loaded || this.#list.children.length)) this.#go();
+    const possible = this.#goTo !== "found" || this.#foundIsHere;
+    if (this.#goTo && possible && (conversation.loaded || this.#list.children.length)) this.#go();
     else if (this.#atEnd) this.#scrollToEnd();
     else if (anchor) this.#restore(anchor);
     this.#scrolled();
