@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pychat import protocol
-from pychat.client import ChatClient, RequestRefused, ServerUnreachable
+from pychat.client import CacheUnusable, ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import (
     ConversationChanged,
     ConversationsLoaded,
@@ -335,11 +335,22 @@ class TestTheCacheFile:
             await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
         assert bob.texts == ["one", "two"]
 
-    async def test_a_second_client_on_it_is_refused(self, tmp_path: Path, line: Proxy) -> None:
+    async def test_a_second_client_does_without_it_or_is_refused(
+        self, tmp_path: Path, line: Proxy, bob: Watcher
+    ) -> None:
         path = tmp_path / "alice.db"
-        async with started(ChatClient(line.url, user="alice", password="", cache=path)):
-            with pytest.raises(Exception, match="in use by another pychat"):
-                ChatClient(line.url, user="alice", password="", cache=path).start()
+        async with started(ChatClient(line.url, user="alice", password="", cache=path)) as first:
+            assert not first.client.cache_in_use
+            with pytest.raises(CacheUnusable, match="in use by another pychat"):
+                await ChatClient(line.url, user="alice", password="", cache=path).connect()
+            second = ChatClient(line.url, user="alice", password="", cache=path)
+            async with started(second) as beside:
+                assert second.cache_in_use
+                second.post("bob", "from beside")
+                await bob.added("from beside")
+                await bob.client.send("alice", "for both")
+                await first.added("for both")
+                await beside.added("for both")
 
     async def test_a_long_absence_starts_the_view_anew(
         self, tmp_path: Path, server: ChatServer, bob: Watcher, monkeypatch: pytest.MonkeyPatch
