@@ -140,6 +140,7 @@ class Delivery:
                 self._doubt(pending)
                 self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
             else:
+                self._say_failing("")
                 self.stored += len(appended)
                 self._deliver_all(pending, appended)
             self._writing = False
