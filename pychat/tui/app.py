@@ -224,6 +224,11 @@ class ChatApp(App[None]):
             return action == "help" and isinstance(self.screen, Help)
         return super().check_action(action, parameters)
 
+    def action_command_palette(self) -> None:
+        from pychat.tui.screens.dialog import Palette
+
+        self.push_screen(Palette(id="--command-palette"))
+
     def action_help(self) -> None:
         """Opens it, or closes it where it is open."""
         from pychat.tui.screens.help import Help

@@ -10,17 +10,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pychat.tui.commands import COMMANDS
 from pychat.tui.keys import KEYS, keys_of, show
+from pychat.tui.screens.dialog import Dialog
 
 WIDE: Final = 56
 """Cells from which on there is room for two keys of an action."""
 
 
-class Help(ModalScreen[None]):
+class Help(Dialog[None]):
     """Closed by escape, or the key that opens it: by nothing that somebody may type."""
 
     CSS_PATH = "help.tcss"

@@ -10,19 +10,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from pychat.client.safetext import safe_text
 from pychat.tui.inline import MAX_SHOWN, links
 from pychat.tui.log.transcript import Transcript
+from pychat.tui.screens.dialog import Dialog
 
 LOOKED_AT = 1000
 SHOWN = 100
 
 
-class Links(ModalScreen[None]):
+class Links(Dialog[None]):
     """Enter opens, c copies."""
 
     CSS_PATH = "links.tcss"

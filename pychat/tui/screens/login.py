@@ -8,11 +8,11 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from pychat.client.errors import ChatClientError, LoginRefused
 from pychat.tui.names import line
+from pychat.tui.screens.dialog import Dialog
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HINT = "New here? The first password given for an id claims it."
 
 
-class Login(ModalScreen[None]):
+class Login(Dialog[None]):
     """Dismissed once logged in. What was typed stays when it was wrong."""
 
     CSS_PATH = "login.tcss"

@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
@@ -19,6 +18,7 @@ from pychat.protocol import MAX_ID_CHARACTERS
 from pychat.tui.conversations import is_pair
 from pychat.tui.fuzzy import fuzzy
 from pychat.tui.names import conversation_title, line
+from pychat.tui.screens.dialog import Dialog
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -27,7 +27,7 @@ SHOWN = 50
 ASK_SECONDS = 0.15
 
 
-class Switcher(ModalScreen[User | None]):
+class Switcher(Dialog[User | None]):
     """Dismissed with whom to write to, or None."""
 
     CSS_PATH = "switcher.tcss"
