@@ -89,7 +89,7 @@ async def test_nothing_escapes_into_the_terminal(tell: Tell, tmp_path: Path) -> 
             terminal.press("Enter")
             await terminal.expect("that was all")
             title = terminal._call("display-message", "-p", "#{pane_title}")
-            terminal.press("Enter")
+            terminal.press("M-Down")
             await terminal.expect("Message", "evil", "red")
             assert "HACKED" not in terminal._call("display-message", "-p", "#{pane_title}")
             assert terminal._call("display-message", "-p", "#{pane_title}") == title
