@@ -76,13 +76,14 @@ async def seed(address: str) -> None:
     for other, talk, unread in (("bob", BOB, 0), ("yeonwoo", YEONWOO, 1), ("omar", OMAR, 0)):
         pair = await store.open_pair(key["alice"], key[other])
         talks.append((pair.key, talk, unread))
+    said = [
+        NewMessage(conversation, key[sender], None, now - minutes * 60_000, text)
+        for conversation, talk, _ in talks
+        for minutes, sender, text in talk
+    ]
+    # A store keeps the order in which it was told, which is what lists go by.
+    await store.append(sorted(said, key=lambda message: message.sent_at))
     for conversation, talk, unread in talks:
-        await store.append(
-            [
-                NewMessage(conversation, key[sender], None, now - minutes * 60_000, text)
-                for minutes, sender, text in talk
-            ]
-        )
         await store.move_cursors(
             [
                 CursorMove(conversation, key[id], len(talk), len(talk) - unread * (id == "alice"))
