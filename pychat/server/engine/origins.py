@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
+
+from multidict import MultiMapping
 
 logger = logging.getLogger("pychat.engine")
 
@@ -29,11 +31,16 @@ class Origins:
         self._option = option
         self._refused: set[str] = set()
 
-    def allows(self, origin: str | None, scheme: str, host: str) -> bool:
-        """Whether a page of that origin may talk to the server reached as ``scheme://host``."""
+    def allows(self, origin: str | None, scheme: str, host: str, reached_at: str = "") -> bool:
+        """Whether a page of that origin may talk to the server reached as ``scheme://host``.
+
+        ``reached_at``: the server's own address, when no proxy is known to stand before it. On a
+        loopback address a name that is none of this machine's own may be a stranger's, whose
+        name server has sent the browser here: DNS rebinding.
+        """
         if origin is None or self._all or origin.lower().rstrip("/") in self._allowed:
             return True
-        if _same(origin, scheme, host):
+        if _same(origin, scheme, host) and not (_is_loopback(reached_at) and _is_name(host)):
             return True
         if origin not in self._refused and len(self._refused) < _MAX_REMEMBERED:
             self._refused.add(origin)
@@ -57,18 +64,36 @@ def _same(origin: str, scheme: str, host: str) -> bool:
     return None not in names and (len(names) == 1 or names <= _LOOPBACK)
 
 
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_name(host: str) -> bool:
+    """Whether a name server has a say in where it leads: not for addresses and ``localhost``."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return not (_is_address(name) or name == "localhost" or name.endswith(".localhost"))
+
+
 class Proxies:
     """The proxies whose ``X-Forwarded-For`` is believed: addresses or networks."""
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
-    def client(self, peer: str, headers: Mapping[str, str]) -> str:
-        """The address of the client: the last one that no trusted proxy has added."""
+    def client(self, peer: str, headers: MultiMapping[str]) -> str:
+        """The address of the client: the last one that no trusted proxy has added.
+
+        A proxy may add a line of its own below the client's: all lines are one list (RFC 9110,
+        5.3).
+        """
         if not self._networks or not self.trusts(peer):
             return peer
         client = peer
-        for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
+        hops = ",".join(headers.getall("X-Forwarded-For", [])).split(",")
+        for hop in reversed(hops):
             address = hop.strip()
             if not _is_address(address):
                 break

@@ -98,7 +98,9 @@ class EngineServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every request under the path."""
         origin = request.headers.get(hdrs.ORIGIN)
-        allowed = self._origins.allows(origin, request.scheme, request.host)
+        allowed = origin is None or self._origins.allows(
+            origin, request.scheme, request.host, self._reached_at(request)
+        )
         try:
             if not allowed:
                 raise Refused(4, "Forbidden", 403)
@@ -175,14 +177,20 @@ class EngineServer:
         self._start(session, upgrades=["websocket"] if self._allow_upgrades else [])
         return await self._polls.get(session, session.polling, request)
 
+    def _reached_at(self, request: web.Request) -> str:
+        """The address that the client has connected to; empty behind a trusted proxy."""
+        transport = request.transport
+        ours = transport.get_extra_info("sockname") if transport else None
+        if not isinstance(ours, tuple) or self._proxies.trusts(_peer_address(request)):
+            return ""
+        return str(ours[0])
+
     def new_sid(self) -> str:
         """Nobody guesses it."""
         return secrets.token_urlsafe(15)
 
     def _new_session(self, request: web.Request, protocol: int) -> Session:
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        peer_address = str(peer[0]) if isinstance(peer, tuple) else ""
-        address = self._proxies.client(peer_address, request.headers)
+        address = self._proxies.client(_peer_address(request), request.headers)
         if self._visitors is not None:
             refusal = self._visitors.refusal(address)
             if refusal:
@@ -338,6 +346,11 @@ class EngineServer:
                     socket.abort()
         self.wheel.stop()
         self.sessions.clear()
+
+
+def _peer_address(request: web.Request) -> str:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _abort(socket: WebSocket) -> None:

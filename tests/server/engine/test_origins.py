@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from multidict import CIMultiDict
 
 from pychat.server.engine.origins import Origins, Proxies
 
@@ -35,6 +36,30 @@ def test_own_origin_and_named_ones(origin: str | None, host: str, allowed: bool)
     assert origins.allows(origin, "http", host) is allowed
 
 
+@pytest.mark.parametrize(
+    ("host", "reached_at", "allowed"),
+    [
+        ("evil.example:3000", "127.0.0.1", False),
+        ("evil.example:3000", "::1", False),
+        ("localhost.evil.example:3000", "127.0.0.1", False),
+        ("friend.example:3000", "127.0.0.1", True),
+        ("localhost:3000", "127.0.0.1", True),
+        ("chat.localhost:3000", "127.0.0.1", True),
+        ("127.0.0.1:3000", "127.0.0.1", True),
+        ("[::1]:3000", "::1", True),
+        # Reached by others or through a proxy, the server may have any name.
+        ("chat.example:3000", "192.0.2.1", True),
+        ("chat.example:3000", "", True),
+    ],
+)
+def test_a_name_that_was_bent_to_this_machine_is_not_its_own(
+    host: str, reached_at: str, allowed: bool
+) -> None:
+    """DNS rebinding: a stranger's page makes its own name lead to the visitor's machine."""
+    origins = Origins(["http://friend.example:3000"], "--cors-origin {}")
+    assert origins.allows(f"http://{host}", "http", host, reached_at) is allowed
+
+
 def test_every_origin_only_when_asked_for() -> None:
     assert Origins("*", "").allows("http://evil.example", "http", "chat.example")
     assert Origins(["*"], "").allows("null", "http", "chat.example")
@@ -54,16 +79,21 @@ def test_a_refusal_is_logged_once_with_what_would_allow_it(
 @pytest.mark.parametrize(
     ("peer", "forwarded", "client"),
     [
-        ("9.9.9.9", "1.2.3.4", "9.9.9.9"),
-        ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
-        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
-        ("10.0.0.1", "", "10.0.0.1"),
-        ("10.0.0.1", "1.2.3.4, garbage", "10.0.0.1"),
-        ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("9.9.9.9", ["1.2.3.4"], "9.9.9.9"),
+        ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4, 10.0.0.2"], "1.2.3.4"),
+        # The client has sent a line of its own, the proxy has added another.
+        ("10.0.0.1", ["6.6.6.6", "1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6", "1.2.3.4, 10.0.0.2"], "1.2.3.4"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4, garbage"], "10.0.0.1"),
+        ("10.0.0.1", ["2001:db8::1"], "2001:db8::1"),
     ],
 )
 def test_forwarded_for_is_believed_of_trusted_proxies(
-    peer: str, forwarded: str, client: str
+    peer: str, forwarded: list[str], client: str
 ) -> None:
     proxies = Proxies(["10.0.0.0/8"])
-    assert proxies.client(peer, {"X-Forwarded-For": forwarded}) == client
+    headers = CIMultiDict([("X-Forwarded-For", line) for line in forwarded])
+    assert proxies.client(peer, headers) == client
