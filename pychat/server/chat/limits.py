@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from pychat.protocol import Code, ProtocolError
 from pychat.server.chat.directory import User
 from pychat.server.chat.session import Session
 from pychat.server.household import household
+from pychat.server.recent import Recent
 
 MAX_ENTRIES = 20_000
 
@@ -105,22 +106,16 @@ class TokenBucket:
         self.tokens = tokens
         return (min(amount, rate.burst) - tokens) / rate.per_second
 
-    def full(self, rate: Rate) -> bool:
-        passed = time.monotonic() - self.at
-        return self.tokens + passed * rate.per_second >= rate.burst
-
 
 class Limiter:
     """``limits`` None: no rates (``--no-limits``)."""
 
     def __init__(self, limits: Limits | None) -> None:
         self.limits = limits
-        self._addresses: dict[str, dict[str, TokenBucket]] = {
-            "logins": {},
-            "resumptions": {},
-            "claims": {},
+        self._addresses: dict[str, Recent[str, TokenBucket]] = {
+            kind: Recent(MAX_ENTRIES) for kind in ("logins", "resumptions", "claims")
         }
-        self._failures: dict[Hashable, _Failures] = {}
+        self._failures: Recent[tuple[str, str], _Failures] = Recent(MAX_ENTRIES)
         self._rates: dict[str, Rate] = (
             {}
             if limits is None
@@ -164,9 +159,6 @@ class Limiter:
         address = household(address)
         bucket = buckets.get(address)
         if bucket is None:
-            if len(buckets) >= MAX_ENTRIES:
-                buckets = {a: b for a, b in buckets.items() if not b.full(rate)}
-                self._addresses[kind] = buckets
             bucket = buckets[address] = TokenBucket(rate)
         wait = bucket.take(rate)
         if wait:
@@ -191,10 +183,6 @@ class Limiter:
         key = (canonical_id, household(address))
         failures = self._failures.get(key)
         if failures is None or failures.forgotten(now, self.limits):
-            if len(self._failures) >= MAX_ENTRIES:
-                self._failures = {
-                    k: f for k, f in self._failures.items() if not f.forgotten(now, self.limits)
-                }
             failures = self._failures[key] = _Failures()
         failures.count += 1
         failures.last = now
@@ -205,7 +193,7 @@ class Limiter:
             failures.locked_until = now + wait
 
     def password_was_right(self, canonical_id: str, address: str) -> None:
-        self._failures.pop((canonical_id, household(address)), None)
+        self._failures.forget((canonical_id, household(address)))
 
 
 class _Failures:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pychat.server.household import household
+from pychat.server.recent import Recent
 
 _MAX_REMEMBERED: Final = 20_000
 
@@ -26,7 +27,7 @@ class Visitors:
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._sessions: dict[str, int] = {}
-        self._handshakes: dict[str, tuple[float, float]] = {}
+        self._handshakes: Recent[str, tuple[float, float]] = Recent(_MAX_REMEMBERED)
 
     def refusal(self, address: str) -> str:
         """Why one more session from there may not be, empty if it may."""
@@ -54,14 +55,7 @@ class Visitors:
     def _take_handshake(self, address: str) -> bool:
         now = time.monotonic()
         admission = self._admission
-        if len(self._handshakes) >= _MAX_REMEMBERED:
-            full_after = admission.handshakes_burst / admission.handshakes_per_second
-            self._handshakes = {
-                address: (left, at)
-                for address, (left, at) in self._handshakes.items()
-                if now - at < full_after
-            }
-        left, at = self._handshakes.get(address, (admission.handshakes_burst, now))
+        left, at = self._handshakes.get(address) or (admission.handshakes_burst, now)
         left = min(admission.handshakes_burst, left + (now - at) * admission.handshakes_per_second)
         self._handshakes[address] = (left - 1 if left >= 1 else left, now)
         return left >= 1
