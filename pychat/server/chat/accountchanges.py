@@ -15,6 +15,10 @@ class AccountChanges:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._own = 0
+        self._seen = 0
+        self.noticed = 0
+        """Moves with every change that this process has made or noticed. A login during which it
+        moves may have looked at what was true before, and looks again."""
         # The counter and the count of one's own must be looked at together.
         self._changing = asyncio.Lock()
 
@@ -23,13 +27,19 @@ class AccountChanges:
             async with self._changing:
                 await self._store.revoke_sessions(account, ids)
                 self._own += 1
+                self.noticed += 1
 
     async def set_password_hash(self, account: int, password_hash: str) -> None:
         async with self._changing:
             await self._store.update_account(account, password_hash=password_hash)
             self._own += 1
+            self.noticed += 1
 
     async def by_others(self) -> int:
         """Moves with every change that another process makes."""
         async with self._changing:
-            return await self._store.account_changes() - self._own
+            by_others = await self._store.account_changes() - self._own
+            if by_others != self._seen:
+                self._seen = by_others
+                self.noticed += 1
+            return by_others

@@ -61,7 +61,7 @@ class Accounts:
         self._passwords.close()
 
     async def enter(self, login: Login, *, address: str, device: str, wants_token: bool) -> Entered:
-        """Raises ProtocolError 401, 403 or 429."""
+        """Raises ProtocolError 401, 403, 429 or 503."""
         if self.mode == "open":
             account = await self._open(login, address)
             entered = Entered(account)
@@ -70,8 +70,7 @@ class Accounts:
         else:
             async with self._turns.turn(household(address)):
                 entered = await self._by_password(login, address)
-        if entered.account.disabled:
-            raise ProtocolError(Code.FORBIDDEN, "this id is disabled", field="id")
+        _check_enabled(entered.account)
         if wants_token and not entered.token and self.mode != "open":
             entered = await self._with_token(entered, device)
         alias = login.alias.strip()
@@ -79,6 +78,23 @@ class Accounts:
             await self._store.update_account(entered.account.key, alias=alias)
             entered.account = replace(entered.account, alias=alias)
         return entered
+
+    async def check(self, entered: Entered) -> None:
+        """Whether what was right when it was looked at still is. Raises ProtocolError 403, 503."""
+        account = await self._account(entered.account.key)
+        _check_enabled(account)
+        if entered.session is None:
+            still_valid = account.password_hash == entered.account.password_hash
+        else:
+            still_valid = await self._store.session(entered.session.token_hash) is not None
+        if not still_valid:
+            raise _changed()
+
+    async def _account(self, key: int) -> Account:
+        found = await self._store.accounts([key])
+        if not found:
+            raise _changed()
+        return found[0]
 
     async def _open(self, login: Login, address: str) -> Account:
         account = await self._store.account(login.id)
@@ -168,7 +184,24 @@ class Accounts:
         oldest = [s.id for s in sessions[MAX_SESSIONS_PER_ACCOUNT - 1 :]]
         await self._changes.revoke_sessions(account.key, oldest)
         await self._store.add_session(session)
+        # Whoever has changed the password after it was looked at may have listed the logins to
+        # end before this one was there.
+        if (await self._account(account.key)).password_hash != account.password_hash:
+            await self._changes.revoke_sessions(account.key, [session.id])
+            raise _changed()
         return Entered(account, token, session, oldest, entered.claimed)
+
+
+def _check_enabled(account: Account) -> None:
+    if account.disabled:
+        raise ProtocolError(Code.FORBIDDEN, "this id is disabled", field="id")
+
+
+def _changed() -> ProtocolError:
+    # Clients try that again by themselves, and get the answer that is right now.
+    return ProtocolError(
+        Code.UNAVAILABLE, "the account was changed meanwhile: try again", retry_after=1.0
+    )
 
 
 def _taken() -> ProtocolError:

@@ -78,6 +78,7 @@ class Logins:
     async def _login(self, session: Session, login: Login, ack_id: int | None) -> None:
         connection = session.connection
         self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
+        noticed = self._changes.noticed
         try:
             entered = await self._accounts.enter(
                 login,
@@ -85,6 +86,12 @@ class Logins:
                 device=connection.user_agent,
                 wants_token=ack_id is not None,
             )
+            key = entered.account.key
+            blocked = await self._store.blocked(key)
+            partners = await self._store.partners(key)
+            while noticed != self._changes.noticed:
+                noticed = self._changes.noticed
+                await self._accounts.check(entered)
         except ProtocolError as error:
             self.refused += 1
             audit.note(
@@ -95,9 +102,6 @@ class Logins:
                 reason=str(error),
             )
             raise
-        key = entered.account.key
-        blocked = await self._store.blocked(key)
-        partners = await self._store.partners(key)
         # From here on nothing is awaited: the answer goes out before any message, and none is
         # missed after it.
         user = self._directory.keep(entered.account)

@@ -213,3 +213,78 @@ async def test_what_another_process_disables_is_gone_within_a_second(tmp_path: P
             assert (await again.login("alice", "wrong"))["code"] == "401"
             assert (await again.login("bob", "new"))["code"] == "200"
         assert (await carol.ask("users"))["code"] == "200"
+
+
+class Halting(MemoryStore):
+    """Stops in one method until it is let go on."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self._method = getattr(self, method)
+        self.armed = False
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        setattr(self, method, self._halt)
+
+    async def _halt(self, *arguments: Any) -> Any:
+        if self.armed:
+            self.reached.set()
+            await self.go_on.wait()
+        return await self._method(*arguments)
+
+    async def halt(self, login: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        await self.reached.wait()
+        self.armed = False
+        return login
+
+
+async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
+    store = Halting("partners")
+    async with (
+        serving(store, accounts="claim") as server,
+        Peer(server, "alice") as watched,
+        Peer(server) as late,
+    ):
+        store.armed = True
+        login = await store.halt(asyncio.create_task(late.login("alice")))
+        account = await store.account("alice")
+        assert account is not None
+        await store.update_account(account.key, disabled=True)
+        await watched.gone.wait()
+        store.go_on.set()
+        assert (await login)["code"] == "403"
+        assert (await late.ask("users", {"query": ""}))["code"] == "401"
+
+
+async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:
+    """Else a thief who logs in all the time would survive it."""
+    store = Halting("partners")
+    async with (
+        serving(store, accounts="claim") as server,
+        Peer(server) as thief,
+        Peer(server) as owner,
+    ):
+        token = (await owner.login("alice"))["token"]
+        await owner.login("alice")
+        store.armed = True
+        login = await store.halt(asyncio.create_task(thief.login("alice", "", token=token)))
+        assert (await owner.ask("sessions", {"revoke": "others"}))["code"] == "200"
+        store.go_on.set()
+        assert (await login)["code"] == "503"
+        assert (await thief.login("alice", "", token=token))["code"] == "401"
+
+
+async def test_a_password_that_is_changed_during_a_login_leaves_no_token() -> None:
+    store = Halting("add_session")
+    async with serving(store, accounts="claim") as server, Peer(server) as thief:
+        await thief.login("alice")
+        store.armed = True
+        login = await store.halt(asyncio.create_task(thief.login("alice")))
+        account = await store.account("alice")
+        assert account is not None
+        # What ``pychat user passwd`` does.
+        await store.update_account(account.key, password_hash=hash_password("a new one"))
+        ids = [session.id for session in await store.sessions(account.key)]
+        await store.revoke_sessions(account.key, ids)
+        store.go_on.set()
+        assert (await login)["code"] == "503"
+        assert await store.sessions(account.key) == []
