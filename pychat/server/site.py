@@ -69,7 +69,7 @@ class _Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._files: dict[str, tuple[int, int, _File]] = {}
+        self._files: dict[Path, tuple[int, int, _File]] = {}
 
     async def respond(
         self, request: web.Request, name: str, headers: dict[str, str]
@@ -98,11 +98,12 @@ class _Folder:
         if path is None or not path.is_file():
             return None
         status = path.stat()
-        known = self._files.get(name)
+        # By the path: there is no end of names for one file, with slashes doubled and the like.
+        known = self._files.get(path)
         if known is not None and known[:2] == (status.st_mtime_ns, status.st_size):
             return known[2]
         file = _File(path)
-        self._files[name] = (status.st_mtime_ns, status.st_size, file)
+        self._files[path] = (status.st_mtime_ns, status.st_size, file)
         return file
 
 
@@ -133,7 +134,10 @@ def add_page(app: web.Application) -> None:
 
 
 def add_public(app: web.Application, root: Path) -> None:
-    """A folder of the user's own at ``/public/``; it is theirs to say what its pages may do."""
+    """A folder of the user's own at ``/public/``; it is theirs to say what its pages may do.
+
+    What begins with a dot (``.git``, ``.env``) is not served, but ``.well-known`` is.
+    """
 
     async def serve(request: web.Request) -> web.FileResponse:
         path = await asyncio.to_thread(_public_file, root, request.match_info["path"])
@@ -155,11 +159,13 @@ def add_public(app: web.Application, root: Path) -> None:
 
 
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
-    """No answer leaves without these headers, whoever made it.
+    """No answer leaves without these headers, whoever made it. What says nothing of caches is in
+    none: a poll's answer may hold a token.
 
     What pages of the user's own folder may do, they say themselves.
     """
     response.headers["Server"] = "pychat"
+    response.headers.setdefault("Cache-Control", "no-store")
     for name, value in gate.HEADERS.items():
         if name != "Content-Security-Policy" or not request.path.startswith("/public/"):
             response.headers.setdefault(name, value)
@@ -217,9 +223,15 @@ def _plain_host(host: str) -> bool:
 
 def _public_file(root: Path, name: str) -> Path | None:
     path = inside(root, name)
+    if path is not None and _hidden(path.relative_to(root.resolve())):
+        return None
     if path is not None and path.is_dir():
         path = path / "index.html"
     return path if path is not None and path.is_file() else None
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != ".well-known" for part in path.parts)
 
 
 def _status(well: bool) -> web.Response:

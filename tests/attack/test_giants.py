@@ -6,8 +6,10 @@ import json
 import tracemalloc
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from msgspec import inspect
+from yarl import URL
 
 from pychat.server.app import ChatServer
 from tests.attack.hostile import REQUESTS
@@ -89,3 +91,22 @@ async def test_giant_ids_are_not_kept(
     tracemalloc.stop()
     assert kept < 8_000_000, f"{kept:,} bytes were kept"
     tell("ids of 900,000 characters", 3 * times, f"refused; {kept / 1e6:.1f} MB kept")
+
+
+async def test_one_file_under_many_names_is_kept_once(
+    server: ChatServer, web: aiohttp.ClientSession, tell: Tell
+) -> None:
+    """Slashes can be doubled without end; the page's files are kept in memory by what they are."""
+    times = 300
+    name = "js/views/log.js"
+    await (await web.get(f"{server.url}/page/{name}")).read()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(1, times):
+        path = f"/page{'/' * number}{name}"
+        async with web.get(URL(server.url + path, encoded=True)) as answer:
+            assert answer.status == 200
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert kept < 1_000_000, f"{kept:,} bytes were kept"
+    tell("one file under many names", times, f"{kept / 1e6:.1f} MB kept")

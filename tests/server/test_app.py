@@ -95,6 +95,9 @@ async def test_a_folder_of_ones_own(http: aiohttp.ClientSession, tmp_path: Path)
     (folder / "app/index.html").write_text("app")
     (tmp_path / "secret.txt").write_text("secret")
     (folder / "link").symlink_to(tmp_path / "secret.txt")
+    for name in (".env", ".git/config", "sub/.hidden", ".well-known/security.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
     async with serving(public=folder) as server:
         index = await http.get(server.url + "/public/")
         assert await index.text() == "<script>inline()</script>"
@@ -107,6 +110,14 @@ async def test_a_folder_of_ones_own(http: aiohttp.ClientSession, tmp_path: Path)
             assert page.url.path in ("/public/app/", "/public/app/index.html")
         for path in ("/public/link", "/public/%2e%2e/secret.txt", "/public/sub/", "/public/no"):
             assert (await http.get(server.url + path)).status == 404
+        for path in (
+            "/public/.env",
+            "/public/%2eenv",
+            "/public/.git/config",
+            "/public/sub/.hidden",
+        ):
+            assert (await http.get(server.url + path)).status == 404
+        assert (await http.get(server.url + "/public/.well-known/security.txt")).status == 200
     with pytest.raises(ValueError, match="must be a folder"):
         ChatServer("memory:", public=tmp_path / "nowhere")
 
