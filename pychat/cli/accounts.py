@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
-import msgspec
 
+from pychat.cli.jsonlines import json_line
 from pychat.client.safetext import safe_text
 from pychat.server.store.records import Account, LoginSession
 
@@ -33,7 +33,7 @@ def print_sessions(sessions: Sequence[LoginSession], *, as_lines: bool, as_table
     ]
     if as_lines:
         for row in rows:
-            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
+            click.echo(json_line(dict(zip(names, row, strict=True))))
         return
     shown = [tuple(safe_text(cell, multiline=False) for cell in row) for row in rows]
     if as_table:
@@ -51,7 +51,7 @@ def _as_json(account: Account) -> str:
         "createdAt": _time(account.created_at),
         "lastSeen": _time(account.last_seen_at) or None,
     }
-    return msgspec.json.encode(fields).decode()
+    return json_line(fields)
 
 
 def _print_table(accounts: Sequence[Account]) -> None:

@@ -104,5 +104,10 @@ def usage_text(error: click.UsageError) -> str:
 
 
 def complain(message: str) -> None:
-    """One line on standard error, whatever the message is made of."""
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    """One line on standard error, whatever the message is made of.
+
+    It may quote a server, which must not drive the terminal: what is not to be seen is escaped.
+    """
+    line = " ".join(message.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    click.echo(f"Error: {shown}", err=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import msgspec
-
+from pychat.cli.jsonlines import json_line
 from pychat.client.models import Message
 from pychat.client.safetext import safe_text
 
@@ -26,7 +25,7 @@ def as_json(message: Message) -> str:
             "sentAt": _utc(message.sent_at),
             "clientId": message.client_id,
         }
-    return msgspec.json.encode(fields).decode()
+    return json_line(fields)
 
 
 def as_text(message: Message, *, conversation: bool = False) -> str:

@@ -99,10 +99,10 @@ def room_id(name: str) -> str:
 
 
 def _print_json(rooms: Sequence[Room]) -> None:
-    import msgspec
+    from pychat.cli.jsonlines import json_line
 
     for room in rooms:
-        click.echo(msgspec.json.encode(room).decode())
+        click.echo(json_line(room))
 
 
 def _print_lines(rooms: Sequence[Room]) -> None:

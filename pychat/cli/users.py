@@ -46,10 +46,10 @@ def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
 
 
 def print_json(users: list[User]) -> None:
-    import msgspec
+    from pychat.cli.jsonlines import json_line
 
     for user in users:
-        click.echo(msgspec.json.encode(user).decode())
+        click.echo(json_line(user))
 
 
 def print_lines(users: list[User]) -> None:
