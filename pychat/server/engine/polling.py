@@ -18,6 +18,7 @@ from pychat.server.engine.payload import (
     encode_v3,
     encode_v4,
 )
+from pychat.server.engine.refusal import Refused, bad_request
 from pychat.server.engine.session import (
     NOOP_PACKET,
     PARSE_ERROR,
@@ -37,21 +38,6 @@ _DONE: Final = {hdrs.CONTENT_TYPE: "text/html"}
 _BODY_TIMEOUT: Final = 30.0
 _PACKETS_AT_ONCE: Final = 100
 """Of one POST; then others have their turn."""
-
-
-class Refused(Exception):
-    """The request is answered with an error of Engine.IO: its code, its message, the status."""
-
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
-
-
-def bad_request() -> Refused:
-    """Node's answer to what a session does not allow now."""
-    return Refused(3, "Bad request")
 
 
 class Polls:

@@ -1,8 +1,7 @@
-"""The Engine.IO server: the route, the handshake, the registry of sessions, the shutdown."""
+"""The Engine.IO server: the route, the handshake, the shutdown."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import Sequence
@@ -11,25 +10,18 @@ from typing import Final, Literal
 from aiohttp import hdrs, web
 
 from pychat.server.engine.admission import Admission, Visitors
+from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies
 from pychat.server.engine.pace import Allowance, Pace
 from pychat.server.engine.packet import OPEN, text_packet
-from pychat.server.engine.polling import Polls, Refused, bad_request
-from pychat.server.engine.session import (
-    PING_PACKET,
-    PING_TIMEOUT,
-    SERVER_SHUTDOWN,
-    Handshake,
-    Layer,
-    Polling,
-    Session,
-)
-from pychat.server.engine.takeover import NotAWebSocket, Taken, accept_key, take_over
-from pychat.server.engine.websocket import Flusher, WebSocket
+from pychat.server.engine.polling import Polls
+from pychat.server.engine.refusal import Refused, bad_request
+from pychat.server.engine.registry import Registry
+from pychat.server.engine.session import SERVER_SHUTDOWN, Handshake, Layer, Polling, Session
+from pychat.server.engine.sockets import Sockets, accepted_key
+from pychat.server.engine.takeover import Taken
 
-_SHUTDOWN_TIMEOUT: Final = 2.0
-_CLOSE_TIMEOUT: Final = 2.0
 _TRANSPORTS: Final = ("polling", "websocket")
 _TOO_MANY: Final = 429
 
@@ -59,7 +51,6 @@ class EngineServer:
         pace: Pace | None = None,
         admission: Admission | None = None,
     ) -> None:
-        self.sessions: dict[str, Session] = {}
         self._layer = layer
         self.path = "/socket.io/"
         self._ping_interval = ping_interval
@@ -71,21 +62,21 @@ class EngineServer:
         self._allow_upgrades = allow_upgrades and "websocket" in self._transports
         self._pace = pace
         self._visitors = None if admission is None else Visitors(admission)
-        self._flusher = Flusher()
-        self._polls = Polls(max_payload)
-        self._sockets: set[WebSocket] = set()
-        self._probes: dict[Session, WebSocket] = {}
         self._shut_down = False
-        self._sockets_gone: asyncio.Event | None = None
 
-        tick = min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20))
-        self.wheel = Wheel(tick)
-        self._pings = self.wheel.add(ping_interval, self._ping)
-        self._pongs = self.wheel.add(ping_timeout, self._timed_out)
-        self._client_pings = self.wheel.add(ping_interval + ping_timeout, self._timed_out)
-        self._upgrades = self.wheel.add(upgrade_timeout, self._end_probe)
-        self._lingering = self.wheel.add(ping_interval + ping_timeout, self._forget)
-        self._closes = self.wheel.add(_CLOSE_TIMEOUT, _abort)
+        self.wheel = Wheel(min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20)))
+        self._sockets = Sockets(
+            self.wheel, Flusher(), max_payload=max_payload, upgrade_timeout=upgrade_timeout
+        )
+        self._registry = Registry(
+            self.wheel,
+            self._sockets,
+            self._visitors,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+        )
+        self.sessions = self._registry.sessions
+        self._polls = Polls(max_payload)
         self._sweep = self.wheel.add(1.0, self._sweep_polls)
 
     def attach(self, app: web.Application, path: str) -> None:
@@ -106,8 +97,8 @@ class EngineServer:
                 raise Refused(4, "Forbidden", 403)
             response = await self._route(request)
         except Refused as refused:
-            response = web.json_response(
-                {"code": refused.code, "message": refused.message}, status=refused.status
+            response = web.Response(
+                body=refused.body, status=refused.status, content_type="application/json"
             )
             if refused.status == _TOO_MANY:
                 response.headers[hdrs.RETRY_AFTER] = "10"
@@ -136,7 +127,9 @@ class EngineServer:
         if session is None:
             raise Refused(1, "Session ID unknown")
         if transport == "websocket":
-            return self._probe(session, request)
+            if not upgrading or not self._allow_upgrades:
+                raise bad_request()
+            return self._sockets.probe(session, request)
         polling = session.polling
         if polling is None:
             raise bad_request()
@@ -146,7 +139,7 @@ class EngineServer:
             self._start_sweep(session)
             response = await self._polls.get(session, polling, request)
             if polling.ended:
-                self._forget(session)
+                self._registry.forget(session)
             return response
         if request.method == hdrs.METH_POST:
             if not session.open:
@@ -165,9 +158,9 @@ class EngineServer:
         if (transport == "websocket") != upgrading:
             raise bad_request()
         if transport == "websocket":
-            accept = _accept_key(request)
+            accept = accepted_key(request)
             session = self._new_session(request, protocol)
-            socket, taken = self._take(session, request, accept, probing=False)
+            socket, taken = self._sockets.take(session, request, accept, probing=False)
             session.carrier = socket
             self._start(session, upgrades=[])
             taken.feed_early()
@@ -201,15 +194,13 @@ class EngineServer:
             address,
             base64=request.query.get("b64") in ("1", "true"),
         )
-        session = Session(self.new_sid(), protocol, handshake, self._layer, self)
+        session = Session(self.new_sid(), protocol, handshake, self._layer, self._registry)
         if self._pace is not None:
             session.allowance = Allowance(self._pace)
         return session
 
     def _start(self, session: Session, upgrades: list[str]) -> None:
-        self.sessions[session.sid] = session
-        if self._visitors is not None:
-            self._visitors.came(session.handshake.remote_address)
+        self._registry.start(session)
         handshake = {
             "sid": session.sid,
             "upgrades": upgrades,
@@ -220,103 +211,7 @@ class EngineServer:
         session.send(
             text_packet(OPEN.encode() + json.dumps(handshake, separators=(",", ":")).encode())
         )
-        self.wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
         self._layer.opened(session)
-
-    # --- websockets
-
-    def _take(
-        self, session: Session, request: web.Request, accept: str, *, probing: bool
-    ) -> tuple[WebSocket, Taken]:
-        socket = WebSocket(session, self._flusher, self.max_payload, self, probing=probing)
-        self._sockets.add(socket)
-        try:
-            taken = take_over(request, accept, socket, self.max_payload)
-        except BaseException:
-            self._sockets.discard(socket)
-            raise
-        socket.start()
-        return socket, taken
-
-    def _probe(self, session: Session, request: web.Request) -> web.StreamResponse:
-        if (
-            hdrs.UPGRADE not in request.headers
-            or not self._allow_upgrades
-            or not session.open
-            or session.polling is None
-            or session in self._probes
-        ):
-            raise bad_request()
-        accept = _accept_key(request)
-        socket, taken = self._take(session, request, accept, probing=True)
-        self._probes[session] = socket
-        self.wheel.start(self._upgrades, session)
-        taken.feed_early()
-        return taken
-
-    def closing(self, socket: WebSocket) -> None:
-        """It has sent its close."""
-        self._stop_probing(socket)
-        self.wheel.start(self._closes, socket)
-
-    def gone(self, socket: WebSocket) -> None:
-        """Its connection has ended."""
-        self._stop_probing(socket)
-        self._closes.stop(socket)
-        self._sockets.discard(socket)
-        if not self._sockets and self._sockets_gone is not None:
-            self._sockets_gone.set()
-
-    def upgraded(self, socket: WebSocket) -> None:
-        """It is its session's transport now."""
-        self._stop_probing(socket)
-
-    def _stop_probing(self, socket: WebSocket) -> None:
-        if self._probes.get(socket.session) is socket:
-            del self._probes[socket.session]
-            self._upgrades.stop(socket.session)
-            polling = socket.session.polling
-            if polling is not None:
-                polling.upgrading = False
-
-    def _end_probe(self, session: Session) -> None:
-        socket = self._probes.get(session)
-        if socket is not None:
-            socket.close()
-
-    # --- heartbeat
-
-    def answered(self, session: Session) -> None:
-        """The client is there."""
-        if session.protocol == 4:
-            self._pongs.stop(session)
-            self.wheel.start(self._pings, session)
-        else:
-            self.wheel.start(self._client_pings, session)
-
-    def ended(self, session: Session, *, lingers: bool) -> None:
-        """Nothing is expected of it any more, but the poll that fetches its last packet."""
-        for queue in (self._pings, self._pongs, self._client_pings):
-            queue.stop(session)
-        if self._visitors is not None:
-            self._visitors.went(session.handshake.remote_address)
-        self._end_probe(session)
-        if lingers:
-            self.wheel.start(self._lingering, session)
-        else:
-            self.sessions.pop(session.sid, None)
-
-    def _ping(self, session: Session) -> None:
-        session.send(PING_PACKET)
-        if session.open:
-            self.wheel.start(self._pongs, session)
-
-    def _timed_out(self, session: Session) -> None:
-        session.end(PING_TIMEOUT)
-
-    def _forget(self, session: Session) -> None:
-        self._lingering.stop(session)
-        self.sessions.pop(session.sid, None)
 
     def _start_sweep(self, session: Session) -> None:
         # One entry stands for all of them.
@@ -334,16 +229,9 @@ class EngineServer:
     async def shutdown(self) -> None:
         """Every client gets a close; what has not gone after 2 s is cut."""
         self._shut_down = True
-        self._sockets_gone = asyncio.Event()
         for session in list(self.sessions.values()):
             session.close(SERVER_SHUTDOWN)
-        if self._sockets:
-            try:
-                async with asyncio.timeout(_SHUTDOWN_TIMEOUT):
-                    await self._sockets_gone.wait()
-            except TimeoutError:
-                for socket in list(self._sockets):
-                    socket.abort()
+        await self._sockets.close()
         self.wheel.stop()
         self.sessions.clear()
 
@@ -351,17 +239,6 @@ class EngineServer:
 def _peer_address(request: web.Request) -> str:
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return str(peer[0]) if isinstance(peer, tuple) else ""
-
-
-def _abort(socket: WebSocket) -> None:
-    socket.abort()
-
-
-def _accept_key(request: web.Request) -> str:
-    try:
-        return accept_key(request)
-    except NotAWebSocket as error:
-        raise Refused(3, f"Bad request: {error}") from None
 
 
 def _preflight(request: web.Request) -> web.Response:

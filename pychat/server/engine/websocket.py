@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from picows import WSFrame, WSMsgType, WSTransport
 
+from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.frame import close_frame, pong_frame
 from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.packet import AnyPacket, BinaryPacket, text_packet
@@ -21,8 +21,6 @@ from pychat.server.engine.session import (
     Session,
 )
 from pychat.server.engine.takeover import Frames, renew_parser
-
-logger = logging.getLogger("pychat.engine")
 
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
@@ -49,32 +47,6 @@ class Owner(Protocol):
 
     def upgraded(self, socket: WebSocket) -> None:
         """It probes no more: it is the session's transport."""
-
-
-class Flusher:
-    """Writes what the sockets have waiting, once a turn of the loop, each with one write."""
-
-    def __init__(self) -> None:
-        self._waiting: list[WebSocket] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def add(self, socket: WebSocket) -> None:
-        """The socket has its first waiting frame."""
-        if not self._waiting:
-            if self._loop is None:
-                self._loop = asyncio.get_running_loop()
-            self._loop.call_soon(self._flush)
-        self._waiting.append(socket)
-
-    def _flush(self) -> None:
-        # A callback of one socket may add others: they go into the next list.
-        sockets, self._waiting = self._waiting, []
-        for socket in sockets:
-            try:
-                # One that goes wrong must not keep the others from being written.
-                socket.flush()
-            except Exception:
-                logger.exception("a websocket was not written")
 
 
 class WebSocket(Frames):

@@ -11,9 +11,10 @@ from picows import WSMsgType
 from picows.picows import _make_test_ws_frame  # type: ignore[attr-defined]  # made for tests
 
 from pychat.server.engine.dispatcher import Dispatcher
+from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.session import Handshake, Polling, Session
-from pychat.server.engine.websocket import Flusher, WebSocket
+from pychat.server.engine.websocket import WebSocket
 from tests.server.engine.sansio import Echo, Heartbeat, Transport
 
 FRAGMENTS = [
