@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -125,7 +124,7 @@ def sessions(store: str, revoke: str | None, as_lines: bool, id: str) -> None:
                 await opened_store.revoke_sessions(account.key, ids)
                 tell(f"Ended {len(ids)} logins of {id}.")
                 return
-        print_sessions(found, as_lines=as_lines, as_table=sys.stdout.isatty())
+        print_sessions(found, as_json=as_lines)
 
     run(look())
 
@@ -144,7 +143,7 @@ def list_(store: str, as_lines: bool) -> None:
 
         async with opened(store) as opened_store:
             accounts = [account async for account in opened_store.all_accounts()]
-        print_accounts(accounts, as_lines=as_lines, as_table=sys.stdout.isatty())
+        print_accounts(accounts, as_json=as_lines)
 
     run(collect())
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @login_options
 @option(
     "--limit",
+    key="users-limit",
     type=WholeNumber(min=1, max=100),
     default=100,
     metavar="NUMBER",
@@ -32,36 +33,24 @@ def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
     QUERY: only those whose id or alias has a word that begins with it. A table in a terminal,
     else lines of id, alias and online or offline with tabs between.
     """
+    from pychat.cli.listing import print_json, print_lines
 
     async def print_users(client: ChatClient) -> None:
         found = await client.users(query, limit)
         if as_lines:
             print_json(found)
         elif sys.stdout.isatty():
-            print_table(found)
+            print_people(found)
         else:
-            print_lines(found)
+            print_lines(
+                (user.id, user.alias, "online" if user.online else "offline") for user in found
+            )
 
     run(login, print_users)
 
 
-def print_json(users: list[User]) -> None:
-    from pychat.cli.jsonlines import json_line
-
-    for user in users:
-        click.echo(json_line(user))
-
-
-def print_lines(users: list[User]) -> None:
-    from pychat.client.safetext import safe_text
-
-    for user in users:
-        # A tab is a separator here, so an alias may not hold one.
-        cells = (user.id, user.alias, "online" if user.online else "offline")
-        click.echo("\t".join(safe_text(cell, multiline=False).expandtabs(1) for cell in cells))
-
-
-def print_table(users: list[User]) -> None:
+def print_people(users: list[User]) -> None:
+    """Those who are online come first."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
