@@ -83,19 +83,19 @@ def open_screen(login: Login, name: str | None) -> None:
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
     state = login_file(server, login.user, ".json")
-    app = ChatApp(client, settings(), conversation=name, state=state)
+    app = ChatApp(client, terminal_settings(), conversation=name, state=state)
     app.run()
     sys.exit(app.return_code)
 
 
-def settings() -> Settings:
+def terminal_settings() -> Settings:
     """The table [tui] of pychat.toml. Raises UsageError, which names the key."""
     import msgspec
 
-    from pychat.cli import config
+    from pychat.cli import settings
     from pychat.tui.settings import Settings
 
     try:
-        return msgspec.convert(config.table("tui"), Settings)
+        return msgspec.convert(settings.table("tui"), Settings)
     except msgspec.ValidationError as error:
-        raise click.UsageError(f"{config.FILE_NAME}, [tui]: {error}.") from None
+        raise click.UsageError(f"{settings.FILE_NAME}, [tui]: {error}.") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.connect import settings
+from pychat.cli.connect import terminal_settings
 from pychat.cli.options import Command, WholeNumber, option
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     "--port",
     type=WholeNumber(0, 65535),
     default=0,
+    key="demo-port",
     metavar="PORT",
     help="The port of the page; 0 takes a free one.",
 )
-@option("--user", default="you", metavar="ID", help="Who you are.")
+@option("--user", key="demo-user", default="you", metavar="ID", help="Who you are.")
 def demo(port: int, user: str) -> None:
     """Try it alone: a server in memory and a bot to talk to.
 
@@ -97,6 +98,6 @@ async def show(client: ChatClient, page: str) -> int:
 
     from pychat.tui.app import ChatApp
 
-    app = ChatApp(client, settings(), conversation=BOT)
+    app = ChatApp(client, terminal_settings(), conversation=BOT)
     await app.run_async()
     return app.return_code or 0

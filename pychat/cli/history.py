@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 )
 @option(
     "--limit",
+    key="history-limit",
     type=WholeNumber(min=1),
     default=50,
     metavar="NUMBER",

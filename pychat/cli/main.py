@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "users": ("pychat.cli.users:users", "List whom one could write to."),
     "room": ("pychat.cli.room:room", "List, make, join and leave rooms."),
     "remove": ("pychat.cli.remove:remove", "Remove a message, for everybody and for ever."),
+    "config": ("pychat.cli.config:config", "Write the settings file, or look into it."),
     "user": ("pychat.cli.user:user", "Manage the accounts in a server's store."),
     "export": ("pychat.cli.export:export", "Write a whole store to a file."),
     "import": ("pychat.cli.import_:import_", "Put an exported file into a store."),

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from pychat.cli import config
+from pychat.cli import settings
 from pychat.cli.login import Login
 from pychat.cli.password import given_password
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PROFILE: Final = "pychat.profile"
+
 
 class Option(click.Option):
-    """By flag, by ``PYCHAT_<NAME>``, by the key ``<name>`` of pychat.toml, in that order."""
+    """By flag, by ``PYCHAT_<NAME>``, by the key ``<name>`` of pychat.toml, in that order.
 
-    def __init__(self, *args: Any, **attributes: Any) -> None:
+    ``key``: another name for variable and key than the flag's, where that means something else in
+    another command.
+    """
+
+    def __init__(self, *args: Any, key: str = "", **attributes: Any) -> None:
         attributes.setdefault("show_default", True)
         super().__init__(*args, **attributes)
-        self.key = max(self.opts, key=len).lstrip("-")
+        self.key = key or self.flag
         self.envvar = "PYCHAT_" + self.key.upper().replace("-", "_")
         self.show_envvar = True
+
+    @property
+    def flag(self) -> str:
+        """The long one, without its dashes."""
+        return max(self.opts, key=len).lstrip("-")
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         try:
             return super().process_value(ctx, value)
         except click.MissingParameter:
-            raise click.UsageError(f"--{self.key} (or {self.envvar}) is needed.", ctx) from None
+            raise click.UsageError(f"--{self.flag} (or {self.envvar}) is needed.", ctx) from None
         except click.BadParameter as error:
             where = self._where_it_came_from(ctx)
             raise click.UsageError(f"{where}: {error.message}", ctx) from None
@@ -40,8 +51,11 @@ class Option(click.Option):
         if source is ParameterSource.ENVIRONMENT:
             return f"The variable {self.envvar}"
         if source is ParameterSource.DEFAULT_MAP:
-            return f"{config.file_of(self.key)}, {self.key}"
-        return f"--{self.key}"
+            profile = ctx.meta.get(_PROFILE)
+            if profile is not None and self.key in settings.profile(profile):
+                return f"{settings.own_file()}, [profiles.{profile}], {self.key}"
+            return f"{settings.file_of(self.key)}, {self.key}"
+        return f"--{self.flag}"
 
 
 class WholeNumber(click.IntRange):
@@ -68,12 +82,30 @@ class Command(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        options = {option.key: option.name for option in self.params if isinstance(option, Option)}
-        settings = config.settings()
-        extra["default_map"] = {
-            name: settings[key] for key, name in options.items() if name and key in settings
-        }
+        extra["default_map"] = _by_name(self, settings.settings())
         return super().make_context(info_name, args, parent, **extra)
+
+
+def _by_name(command: click.Command, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says, by the names of the command's parameters."""
+    options = (option for option in command.params if isinstance(option, Option))
+    return {option.name: values[option.key] for option in options if option.key in values}
+
+
+def choose_profile(
+    context: click.Context, parameter: click.Parameter, name: str | None
+) -> str | None:
+    """What it says goes before the rest of pychat.toml, and no other account's password is used."""
+    if name is not None:
+        chosen = settings.profile(name)
+        context.meta[_PROFILE] = name
+        others = {
+            key: value
+            for key, value in (context.default_map or {}).items()
+            if key not in ("password_file", "password_command")
+        }
+        context.default_map = others | _by_name(context.command, chosen)
+    return name
 
 
 def option(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -91,7 +123,7 @@ def server_option(function: F) -> F:
 
 
 def login_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--user, --server and the password's options, handed to the command as one ``login``."""
+    """--profile, --user, --server and the password's, handed to the command as one ``login``."""
 
     @wraps(function)
     def with_login(
@@ -105,9 +137,17 @@ def login_options(function: Callable[..., Any]) -> Callable[..., Any]:
         password = given_password(password_file, password_command)
         return function(login=Login(server, user, password), **rest)
 
-    return option("--user", required=True, metavar="ID", help="Who you are.")(
+    with_login = option("--user", required=True, metavar="ID", help="Who you are.")(
         server_option(password_options(with_login))
     )
+    return option(
+        "--profile",
+        is_eager=True,
+        expose_value=False,
+        callback=choose_profile,
+        metavar="NAME",
+        help="A server and account by name: what [profiles.NAME] of pychat.toml says.",
+    )(with_login)
 
 
 def password_options(function: F) -> F:

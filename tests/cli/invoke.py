@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from pychat.cli import config
+from pychat.cli import settings
 from pychat.cli.main import main
 
 
@@ -51,8 +51,8 @@ def _process(arguments: tuple[str | Path, ...], input: str | bytes) -> Iterator[
     sys.argv = ["pychat", *map(str, arguments)]
     sys.stdin = io.TextIOWrapper(io.BytesIO(data), "utf-8")
     # A process reads pychat.toml once; this one plays many.
-    config._found.cache_clear()
-    config._read.cache_clear()
+    settings._found.cache_clear()
+    settings._read.cache_clear()
     try:
         yield
     finally:

@@ -1,91 +1,110 @@
-"""Options by flag, by variable, by pychat.toml, in that order; and what is wrong in the file."""
+"""``pychat config``: the file it writes changes nothing, names everything, and is not replaced."""
 
+from __future__ import annotations
+
+import json
+import re
+import tomllib
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
-from pychat.cli import config
-from pychat.cli.options import Command, option
-
-
-@click.command(cls=Command)
-@option("--port", type=int, default=3000)
-@option("--cors-origin", multiple=True)
-@option("--no-limits", is_flag=True)
-def show(port: int, cors_origin: tuple[str, ...], no_limits: bool) -> None:
-    click.echo(f"{port} {','.join(cors_origin)} {no_limits}")
+from pychat.cli import settings
+from pychat.tui.keys import KEYS
+from pychat.tui.settings import Settings
+from scripts.settings_page import PAGE, page
+from tests.cli.invoke import invoke, refusal
 
 
 @pytest.fixture
-def folders(
-    tmp_path: Path, own_folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, Path]:
-    """The working directory and the user's configuration folder."""
-    here, own = tmp_path / "here", own_folders / "config" / "pychat"
-    here.mkdir()
-    own.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    config._found.cache_clear()
-    config._read.cache_clear()
-    return here, own
+def file(own_folders: Path) -> Path:
+    """The user's own pychat.toml."""
+    return own_folders / "config" / "pychat" / "pychat.toml"
 
 
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(show, arguments)
+def uncommented(text: str) -> dict[str, object]:
+    """What the file says with every setting's # taken away."""
+    return tomllib.loads(re.sub(r"^#(?=[\w\[])", "", text, flags=re.MULTILINE))
 
 
-def test_flag_goes_before_variable_before_files(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, own = folders
-    (own / "pychat.toml").write_text('port = 1\ncors-origin = ["http://a", "http://b"]\n')
-    (here / "pychat.toml").write_text("port = 2\nno-limits = true\n")
-    assert invoke().output == "2 http://a,http://b True\n"
-    monkeypatch.setenv("PYCHAT_PORT", "3")
-    monkeypatch.setenv("PYCHAT_CORS_ORIGIN", "http://c http://d")
-    assert invoke().output == "3 http://c,http://d True\n"
-    assert invoke("--port", "4").output == "4 http://c,http://d True\n"
+def test_init_writes_a_file_that_changes_nothing(file: Path) -> None:
+    before = invoke("serve", "--help")
+    result = invoke("config", "init")
+    assert (result.status, result.stdout) == (0, "")
+    assert str(file) in result.stderr
+    assert invoke("config", "path").stdout == f"{file}\n"
+    assert tomllib.loads(file.read_text()) == {"tui": {"keys": {}}}
+    assert invoke("serve", "--help") == before
 
 
-def test_help_shows_variables_and_what_the_file_says(folders: tuple[Path, Path]) -> None:
-    (folders[0] / "pychat.toml").write_text("port = 2\n")
-    assert "[env var: PYCHAT_PORT; default: 2]" in invoke("--help").output
+def test_init_leaves_a_file_that_is_there(file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_text('user = "alice"\n')
+    assert "is there already" in refusal("config", "init")
+    assert file.read_text() == 'user = "alice"\n'
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("prot = 2", "pychat.toml: there is no option prot. Did you mean port?"),
-        ("port = 'x'", "pychat.toml, port: 'x' is not a valid integer."),
-        ("port = ", "pychat.toml is not valid TOML: "),
-        (
-            "password-command = 'rm -rf /'",
-            "pychat.toml: password-command is read only from ",
-        ),
-    ],
-)
-def test_what_is_wrong_in_the_file_is_named(
-    folders: tuple[Path, Path], text: str, line: str
-) -> None:
-    (folders[0] / "pychat.toml").write_text(text)
-    result = invoke()
-    assert result.exit_code == 2
-    assert f"Error: {line}" in result.output
+def test_init_says_where_it_cannot_write(file: Path) -> None:
+    file.parent.parent.mkdir(parents=True)
+    file.parent.write_text("a file where the folder would be")
+    assert "cannot be written" in refusal("config", "init")
 
 
-def test_a_wrong_variable_is_named(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYCHAT_PORT", "x")
-    result = invoke()
-    assert result.exit_code == 2
-    assert "Error: The variable PYCHAT_PORT: 'x' is not a valid integer." in result.output
+def test_every_setting_is_there_with_its_default(file: Path) -> None:
+    invoke("config", "init")
+    written = uncommented(file.read_text())
+    terminal = written.pop("tui")
+    assert isinstance(terminal, dict)
+    assert terminal.pop("keys") == {key.id: key.keys for key in KEYS}
+    assert msgspec.convert(terminal, Settings) == Settings()
+    assert written.pop("profiles") == {
+        "work": {
+            "user": "ID",
+            "server": "http://127.0.0.1:3000",
+            "password-file": "FILE",
+            "password-command": "COMMAND",
+        }
+    }
+    options = {option.key: option for _, option in settings.all_options()}
+    assert written.keys() == options.keys()
+    for key, option in options.items():
+        default = option.get_default(click.Context(click.Command("any")), call=False)
+        if isinstance(default, str | int) and not callable(default):
+            assert written[key] == default, key
 
 
-def test_a_command_for_the_password_is_taken_from_ones_own_folder(
-    folders: tuple[Path, Path],
-) -> None:
-    (folders[1] / "pychat.toml").write_text("password-command = 'pass chat'")
-    assert config.settings() == {"password-command": "pass chat"}
+def test_uncommented_settings_are_taken(file: Path) -> None:
+    invoke("config", "init")
+    file.write_text(file.read_text().replace("#port = 3000", "port = 4000"))
+    assert "default: 4000" in invoke("serve", "--help").stdout
+
+
+def test_a_key_means_one_thing() -> None:
+    """One that several commands have is of the same kind in all of them."""
+    kinds: dict[str, set[tuple[str, bool, bool]]] = {}
+    for _, option in settings.all_options():
+        kind = (option.type.name, option.multiple, option.is_flag)
+        kinds.setdefault(option.key, set()).add(kind)
+    assert {key: found for key, found in kinds.items() if len(found) > 1} == {}
+
+
+def test_the_page_shows_what_init_writes() -> None:
+    text = PAGE.read_text("utf-8")
+    assert page(text) == text, "run python -m scripts.settings_page"
+
+
+def test_profiles_are_listed(file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        '[profiles.home]\nuser = "alice"\n[profiles.work]\nserver = "https://chat.example.org"\n'
+    )
+    assert invoke("config", "profiles").stdout == (
+        "home\talice\t\nwork\t\thttps://chat.example.org\n"
+    )
+    lines = invoke("config", "profiles", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"name": "home", "user": "alice"},
+        {"name": "work", "server": "https://chat.example.org"},
+    ]

@@ -1,0 +1,149 @@
+"""pychat.toml: what is in the working directory goes before the user's configuration folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from pychat.cli.options import Option
+
+FILE_NAME: Final = "pychat.toml"
+
+# A folder may come from a stranger: what would run a program, or says where a password of one's
+# own goes, is taken only from one's own.
+OWN_FOLDER_ONLY: Final = frozenset({"password-command", "profiles"})
+
+# Tables beside the options; who reads one checks it.
+TABLES: Final = frozenset({"profiles", "tui"})
+
+PROFILE_KEYS: Final = ("user", "server", "password-file", "password-command")
+
+
+def settings() -> dict[str, Any]:
+    """The keys of both files. Raises UsageError: not TOML, or a key that is no option."""
+    return {key: value for key, (value, _) in _found().items() if key not in TABLES}
+
+
+def table(name: str) -> dict[str, Any]:
+    """The table of this name, its keys from both files."""
+    own, here = (_read(path).get(name, {}) for path in (own_file(), Path(FILE_NAME)))
+    if not isinstance(own, dict) or not isinstance(here, dict):
+        raise click.UsageError(f"{FILE_NAME}: {name} must be a table, [{name}].")
+    return own | here
+
+
+def profiles() -> dict[str, dict[str, str]]:
+    """The servers and accounts that have a name: each with some of PROFILE_KEYS.
+
+    Raises UsageError, which names what is wrong.
+    """
+    found = _read(own_file()).get("profiles", {})
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{own_file()}: write a profile as a table, [profiles.work].")
+    for name, keys in found.items():
+        where = f"{own_file()}, profiles.{name}"
+        if not isinstance(keys, dict):
+            raise click.UsageError(f"{where}: write it as a table, [profiles.{name}].")
+        for key, value in keys.items():
+            if key not in PROFILE_KEYS:
+                known = ", ".join(PROFILE_KEYS)
+                raise click.UsageError(f"{where}: {key} does not belong there; these do: {known}.")
+            if not isinstance(value, str):
+                raise click.UsageError(f"{where}: {key} must be a string.")
+    return found
+
+
+def profile(name: str) -> dict[str, str]:
+    """The keys of one profile. Raises UsageError."""
+    found = profiles()
+    if name not in found:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, found, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Write it as [profiles.{name}]."
+        raise click.UsageError(f"There is no profile {name} in {own_file()}. {hint}")
+    return found[name]
+
+
+def file_of(key: str) -> Path:
+    """The file that the key's value is from."""
+    return _found()[key][1]
+
+
+@cache
+def _found() -> dict[str, tuple[Any, Path]]:
+    here, own = Path(FILE_NAME), own_file()
+    found = {key: (value, own) for key, value in _read(own).items()}
+    for key, value in _read(here).items():
+        if key in OWN_FOLDER_ONLY:
+            raise click.UsageError(f"{here}: {key} is read only from {own}.")
+        found[key] = (value, here)
+    return found
+
+
+def own_file() -> Path:
+    """The one in the user's configuration folder."""
+    from platformdirs import user_config_path
+
+    return user_config_path("pychat", appauthor=False) / FILE_NAME
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}.") from None
+
+    import tomllib
+
+    try:
+        read = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise click.UsageError(f"{path} is not valid TOML: {error}.") from None
+    _refuse_unknown(read, path)
+    return read
+
+
+def _refuse_unknown(read: dict[str, Any], path: Path) -> None:
+    from difflib import get_close_matches
+
+    if not read:
+        return
+    known = known_keys() | TABLES
+    for key in read:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"{path}: there is no option {key}.{hint}")
+
+
+def known_keys() -> set[str]:
+    """Those of all options."""
+    return {option.key for _, option in all_options()}
+
+
+def all_options() -> Iterator[tuple[str, Option]]:
+    """Every command's, with the command's name: ``room create``."""
+    from pychat.cli.main import cli
+    from pychat.cli.options import Option
+
+    def of(command: click.Command, path: str) -> Iterator[tuple[str, Option]]:
+        for parameter in command.params:
+            if isinstance(parameter, Option):
+                yield path, parameter
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                if child is not None:
+                    yield from of(child, f"{path} {name}".strip())
+
+    yield from of(cli, "")
