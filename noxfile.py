@@ -14,6 +14,7 @@ nox.options.default_venv_backend = "virtualenv"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
+ON_EVERY_CORE = ["-n", "auto"]
 
 # Program that tells whether it is there, and the Debian package that brings it.
 DEBIAN_PROGRAMS = {
@@ -50,14 +51,19 @@ def tests(session: nox.Session) -> None:
     install_programs(session)
     session.install("-e", ".", *group("test"))
     session.run("python", "-m", "tests.prepare")
-    session.run("pytest", "--durations=15", *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE)
+    # These measure times, or fill a core each.
+    session.run("pytest", "-m", "e2e", "--durations=15")
 
 
 @nox.session(python=PYTHONS, default=False)
 def pythons(session: nox.Session) -> None:
     """The tests that need no browser and no terminal, on each Python that is there."""
     session.install("-e", ".", *group("test"))
-    session.run("pytest", "-m", "not e2e", *session.posargs)
+    session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -65,7 +71,7 @@ def lowest(session: nox.Session) -> None:
     """The same with the lowest direct dependencies that pyproject.toml allows."""
     session.install("uv")
     session.run("uv", "pip", "install", "--resolution", "lowest-direct", "-e", ".", *group("test"))
-    session.run("pytest", "-m", "not e2e", *session.posargs)
+    session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE, *session.posargs)
 
 
 @nox.session(default=False)

@@ -7,6 +7,7 @@ import secrets
 import time
 
 import aiohttp
+import pytest
 from argon2 import PasswordHasher
 
 from pychat.server.app import ChatServer
@@ -69,6 +70,7 @@ async def test_tokens_that_ended_open_nothing(
     tell("a revoked token", 1, "refused, 401, and its open connection was closed")
 
 
+@pytest.mark.e2e
 async def test_many_wrong_passwords_lock_the_attacker_out(tell: Tell) -> None:
     """Of all that one address tries on one id, only the first few are looked at."""
     async with serving() as server, browsing() as web:
@@ -104,6 +106,7 @@ async def test_many_wrong_passwords_lock_the_attacker_out(tell: Tell) -> None:
         tell("wrong passwords for one id", len(codes), f"{looked_at} looked at, then 429")
 
 
+@pytest.mark.e2e
 async def test_a_flood_of_passwords_keeps_nobody_else_waiting(tell: Tell) -> None:
     """Hashing is slow on purpose; one address must not fill the queue for all."""
     async with serving(trusted_proxies=["127.0.0.1"]) as server, browsing() as web:
@@ -126,6 +129,7 @@ async def test_a_flood_of_passwords_keeps_nobody_else_waiting(tell: Tell) -> Non
         tell("logins that all must be hashed", len(flood), f"another's login took {waited:.2f} s")
 
 
+@pytest.mark.e2e
 async def test_a_closed_server_does_not_say_which_ids_exist(tell: Tell) -> None:
     async with serving(accounts="closed") as server, browsing() as web:
         await server.store.create_account("alice", "alice", hash_password("x"), 0)
@@ -143,6 +147,7 @@ async def test_a_closed_server_does_not_say_which_ids_exist(tell: Tell) -> None:
         tell("asking a closed server for ids, by wrong passwords", 32, "always the same answer")
 
 
+@pytest.mark.e2e
 async def test_a_login_s_time_does_not_say_which_ids_exist(tell: Tell) -> None:
     """Both hash: what differs is far less than a hash takes."""
     async with serving(accounts="closed", limits=False) as server, browsing() as web:

@@ -15,6 +15,8 @@ from tests.cli.invoke import Result, invoke, refusal
 from tests.processes import PYCHAT, Serving, run_pychat
 from tests.requirements import require_program
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:

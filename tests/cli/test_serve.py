@@ -12,6 +12,8 @@ import pytest
 from tests.cli.invoke import refusal
 from tests.processes import Serving
 
+pytestmark = pytest.mark.e2e
+
 
 def test_says_where_everything_is(own_folders: Path) -> None:
     with Serving() as server:

@@ -14,6 +14,8 @@ from pychat.tui.settings import Settings
 from tests.serving import serving
 from tests.tui.driving import start_with, wait_text, write
 
+pytestmark = pytest.mark.e2e
+
 NAMES = [name for key in KEYS if key.id != "quit" for name in key.keys.split(",")]
 EDITING = ["enter", "enter", "escape", "up", "down", "tab", "shift+tab", "backspace", "pageup"]
 TEXTS = ["hi", "bob", "/", "/help", "/search x", ":smi", "#room", "**b**", "x.example.org"]
