@@ -23,6 +23,8 @@ DEBIAN_PROGRAMS = {
     "redis-server": "redis-server",
     "openssl": "openssl",
     "fc-list": "fontconfig",
+    "dbus-run-session": "dbus-daemon",
+    "gnome-keyring-daemon": "gnome-keyring",
 }
 # A font family that a picture or a browser test needs, and its Debian package.
 DEBIAN_FONTS = {

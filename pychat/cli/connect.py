@@ -59,7 +59,7 @@ def open_screen(login: Login, name: str | None) -> None:
     # The app turns it on again.
     gc.disable()
     from pychat.cli.places import login_file
-    from pychat.cli.tokens import keep_token, kept_token
+    from pychat.cli.tokens import find_token, keep_token
     from pychat.client import ChatClient, ChatClientError
     from pychat.client.address import normalized_address
     from pychat.client.errors import InvalidAddress
@@ -74,7 +74,7 @@ def open_screen(login: Login, name: str | None) -> None:
             server,
             user=login.user,
             password=login.password,
-            token=kept_token(server, login.user),
+            token=find_token(server, login.user),
             cache=login_file(server, login.user, ".db"),
             on_token=on_token,
         )

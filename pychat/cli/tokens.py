@@ -1,9 +1,10 @@
-"""The tokens of earlier logins: a file of mode 0600 for each server and user."""
+"""The tokens of earlier logins: in the system's keyring, or each in a file of mode 0600."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,7 +13,44 @@ from pychat.cli.places import login_file
 
 
 def kept_token(server: str, user: str) -> str | None:
-    """None if there is none. Refuses a file that others may read."""
+    """None if there is none. Refuses a file that others may read.
+
+    May wait for somebody to unlock the keyring.
+    """
+    found = find_token(server, user)
+    return found() if callable(found) else found
+
+
+def find_token(server: str, user: str) -> str | Callable[[], str | None] | None:
+    """The token, or where it is in the keyring, how to ask for it, which takes time."""
+    token = _in_file(server, user)
+    if token is None and _mark(server, user).exists():
+        from pychat.cli import systemkeyring
+
+        return lambda: systemkeyring.read(server, user)
+    return token
+
+
+def keep_token(server: str, user: str, token: str) -> None:
+    """Replaces the earlier one. With an empty one, none is kept any more."""
+    from pychat.cli import systemkeyring
+
+    path, mark = _path(server, user), _mark(server, user)
+    if token and systemkeyring.write(server, user, token):
+        # Without the mark nobody asks the keyring, which takes a while even where there is none.
+        mark.touch()
+        path.unlink(missing_ok=True)
+        return
+    if mark.exists():
+        systemkeyring.erase(server, user)
+        mark.unlink(missing_ok=True)
+    if token:
+        _to_file(path, token)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _in_file(server: str, user: str) -> str | None:
     path = _path(server, user)
     try:
         mode = path.stat().st_mode
@@ -28,12 +66,7 @@ def kept_token(server: str, user: str) -> str | None:
         raise click.ClickException(f"the login token in {path} cannot be read: {error}") from None
 
 
-def keep_token(server: str, user: str, token: str) -> None:
-    """Replaces the earlier one. An empty token (open accounts) is not kept."""
-    path = _path(server, user)
-    if not token:
-        path.unlink(missing_ok=True)
-        return
+def _to_file(path: Path, token: str) -> None:
     # mkstemp makes it with mode 0600; replaced whole, so that nobody reads half a token.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".token-")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -43,3 +76,8 @@ def keep_token(server: str, user: str, token: str) -> None:
 
 def _path(server: str, user: str) -> Path:
     return login_file(server, user, ".token")
+
+
+def _mark(server: str, user: str) -> Path:
+    """An empty file that says that the token is in the keyring."""
+    return login_file(server, user, ".keyring")

@@ -31,9 +31,10 @@ class ChatClient(ServerRequests):
     sends again what was not answered.
 
     ``server``: "127.0.0.1:3000", "http://…" or "https://…". ``password`` claims the id or logs in;
-    ``token`` (of an earlier login, see ``on_token``) comes first where both are given. ``cache``: a
-    file for conversations, messages, outbox and drafts (one process at a time); None keeps them in
-    memory. All methods belong to the event loop's thread.
+    ``token`` (of an earlier login, see ``on_token``) comes first where both are given; it may be a
+    function that finds it, which is called in a thread. ``cache``: a file for conversations,
+    messages, outbox and drafts (one process at a time); None keeps them in memory. All methods
+    belong to the event loop's thread.
     """
 
     def __init__(
@@ -42,12 +43,13 @@ class ChatClient(ServerRequests):
         *,
         user: str,
         password: str | None = None,
-        token: str | None = None,
+        token: str | Callable[[], str | None] | None = None,
         alias: str = "",
         cache: Path | str | None = None,
         on_token: Callable[[str], None] | None = None,
     ) -> None:
-        """Raises InvalidAddress. ``on_token`` is called with each new token: keep it secret."""
+        """Raises InvalidAddress. ``on_token`` is called with each new token: keep it secret; and
+        with an empty one when it has ended with ``logout``."""
         self._core = Core(
             normalized_address(server),
             user=user,
@@ -101,7 +103,7 @@ class ChatClient(ServerRequests):
         The delivered cursor is the caller's: ``messages`` moves it, or ``mark_delivered`` does.
         Raises LoginRefused, ServerUnreachable, CacheUnusable; the client is closed then.
         """
-        if self._core.session.token is None and self._core.session.password is None:
+        if not self._core.session.has_secret:
             self._core.session.password = ""  # enough where the accounts are open
         self._core.open()
         try:
@@ -141,6 +143,7 @@ class ChatClient(ServerRequests):
         """The token ends, here and on the server; the state is REFUSED then."""
         await self._request(Event.LOGOUT, protocol.LogoutRequest(), protocol.Answer)
         self._core.session.forget_credentials("logged out")
+        self._core.on_token("")
 
     async def close(self) -> None:
         """Ends the connection and all iterators. The outbox stays in the cache file."""

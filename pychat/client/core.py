@@ -59,7 +59,7 @@ class Core:
         user: str,
         alias: str,
         password: str | None,
-        token: str | None,
+        token: str | Callable[[], str | None] | None,
         cache: Path | str | None,
         on_token: Callable[[str], None],
     ) -> None:
@@ -78,7 +78,7 @@ class Core:
             on_online=self._on_online,
             on_offline=self._on_offline,
             on_status=self._on_status,
-            on_token=self._on_new_token,
+            on_token=self.on_token,
         )
         self._put_together(_cache_at(cache))
 
@@ -277,7 +277,8 @@ class Core:
     def _on_status(self) -> None:
         self.publish(StatusChanged(self.status))
 
-    def _on_new_token(self, token: str) -> None:
+    def on_token(self, token: str) -> None:
+        """A new one; empty: the last has ended."""
         try:
             self._on_token(token)
         except Exception:

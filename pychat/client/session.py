@@ -42,7 +42,7 @@ class Session:
         user: str,
         alias: str,
         password: str | None,
-        token: str | None,
+        token: str | Callable[[], str | None] | None,
         on_event: Callable[[str, Any], None],
         on_online: Callable[[], None],
         on_offline: Callable[[], None],
@@ -52,7 +52,8 @@ class Session:
         self.address = address
         self.user = user
         self.alias = alias
-        self.token = token or None
+        self._find_token = token if callable(token) else None
+        self.token = None if callable(token) else token or None
         self.password = password
         self.said = ""
         """The server's words at the last login: whether it claimed the id."""
@@ -79,6 +80,11 @@ class Session:
             self._task = asyncio.get_running_loop().create_task(self._run())
             self._task.add_done_callback(self._ended)
             self._sleepwatch = asyncio.get_running_loop().create_task(watch_for_sleep(self._woken))
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether there is something to log in with, as far as is known."""
+        return not (self.token is None and self.password is None and self._find_token is None)
 
     @property
     def started(self) -> bool:
@@ -128,6 +134,9 @@ class Session:
 
     async def _run(self) -> None:
         failures = 0
+        if self._find_token is not None:
+            self.token = await asyncio.to_thread(self._find_token) or None
+            self._find_token = None
         while True:
             self._wake.clear()
             wait = 0.0

@@ -347,3 +347,21 @@ print([name for name in ("aiohttp", "socketio", "engineio", "sqlite3") if name i
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout == "[]\n"
+
+
+async def test_a_token_may_be_looked_for_and_logout_ends_it(server: ChatServer) -> None:
+    tokens: list[str] = []
+    async with ChatClient(server.url, user="alice", password="s", on_token=tokens.append):
+        pass
+
+    def find() -> str:
+        asyncio.run(asyncio.sleep(0))  # not on the client's loop, which would refuse this
+        return tokens[0]
+
+    async with ChatClient(server.url, user="alice", token=find, on_token=tokens.append) as client:
+        assert client.token == tokens[0]
+        await client.logout()
+    assert tokens[1:] == [""]
+    nothing = ChatClient(server.url, user="alice", token=lambda: None)
+    async with started(nothing) as seen:
+        await seen.state(ConnectionState.REFUSED)
