@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import nox
 
@@ -15,6 +17,7 @@ nox.options.default_venv_backend = "virtualenv"
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
 ON_EVERY_CORE = ["-n", "auto"]
+LOCK = "tests/locked.txt"
 
 # Program that tells whether it is there, and the Debian package that brings it.
 DEBIAN_PROGRAMS = {
@@ -51,7 +54,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests; arguments go to pytest: ``nox -s tests -- -m "not e2e"``."""
     install_programs(session)
-    session.install("-e", ".", *group("test"))
+    install_locked(session)
     session.run("python", "-m", "tests.prepare")
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -77,38 +80,100 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Renews ``tests/locked.txt``, which the tests run with, by versions and hashes.
+
+    All of it, or what the arguments name: ``nox -s lock -- --upgrade-package aiohttp``.
+    """
+    session.install("uv")
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", PYTHONS[0]),
+        *("--generate-hashes", "--no-annotate", "--custom-compile-command", "nox -s lock"),
+        *("--group", "test", "pyproject.toml", "--output-file", LOCK),
+        *(session.posargs or ["--upgrade"]),
+    )
+
+
+@nox.session(default=False)
 def attack(session: nox.Session) -> None:
     """The whole attack suite: 100,000 fuzzed cases; others served with a p99 under 50 ms.
 
     The machine should have nothing else to do, and two cores at least.
     """
     install_programs(session)
-    session.install("-e", ".", *group("test"))
+    install_locked(session)
+    session.run("python", "-m", "tests.prepare")
     environment = {"ATTACK_CASES": "100000", "ATTACK_SECONDS": "10", "ATTACK_P99_MS": "50"}
-    session.run("pytest", "tests/attack", *session.posargs, env=environment)
+    # The floods one after the other, because they are timed; the fuzzer on all cores.
+    fuzz = "tests/attack/test_fuzz.py"
+    session.run("pytest", "tests/attack", f"--ignore={fuzz}", *session.posargs, env=environment)
+    session.run("pytest", fuzz, *ON_EVERY_CORE, *session.posargs, env=environment)
 
 
 @nox.session(default=False)
 def audit(session: nox.Session) -> None:
-    """Known vulnerabilities of what a user installs, where the advisory index can be reached."""
-    session.install(".", "pip-audit")
-    session.run("pip-audit", "--skip-editable", "--local", *session.posargs)
+    """Known vulnerabilities of what a user installs, where the advisory index can be reached.
+
+    A command of its own: it decides no other check.
+    """
+    session.install(".")
+    report = Path(session.create_tmp(), "audit.json").absolute()
+    session.run(
+        *(tool(session, "pip-audit"), "--path", site_packages(session), "--format", "json"),
+        *("--progress-spinner", "off", "--output", str(report)),
+        external=True,
+        silent=True,
+        success_codes=range(256),  # 1 if it has found something, and if it could not look
+    )
+    found = json.loads(report.read_text())["dependencies"] if report.exists() else []
+    looked_at = [package for package in found if "skip_reason" not in package]
+    vulnerable = [
+        f"{package['name']} {package['version']}: {vulnerability['id']}"
+        for package in looked_at
+        for vulnerability in package["vulns"]
+    ]
+    if not looked_at:
+        session.error("nothing was audited: the advisory index cannot be reached from here")
+    if vulnerable:
+        session.error(f"known vulnerabilities: {', '.join(vulnerable)}")
+    not_found = [package["name"] for package in found if "skip_reason" in package]
+    session.log(f"{len(looked_at)} packages without known vulnerabilities; not found: {not_found}")
 
 
 @nox.session(default=False)
 def sbom(session: nox.Session) -> None:
     """What the package consists of, as CycloneDX: dist/pychat.cdx.json, dist/jsclient.lock.json."""
     session.install(".")
-    tool = session.create_tmp()
-    session.run("python", "-m", "venv", f"{tool}/cyclonedx", silent=True)
-    session.run(f"{tool}/cyclonedx/bin/pip", "install", "-q", "cyclonedx-bom", external=True)
+    # They came with the environment, not with the package.
+    session.run("python", "-m", "pip", "uninstall", "-q", "-y", "pip", "setuptools")
     os.makedirs("dist", exist_ok=True)
     session.run(
-        *(f"{tool}/cyclonedx/bin/cyclonedx-py", "environment", session.virtualenv.location),
-        *("--pyproject", "pyproject.toml", "--output-reproducible", "-o", "dist/pychat.cdx.json"),
+        *(tool(session, "cyclonedx-bom", "cyclonedx-py"), "environment"),
+        *(session.virtualenv.location, "--pyproject", "pyproject.toml"),
+        *("--output-reproducible", "-o", "dist/pychat.cdx.json"),
         external=True,
     )
     shutil.copyfile("jsclient/package-lock.json", "dist/jsclient.lock.json")
+
+
+def tool(session: nox.Session, package: str, program: str = "") -> str:
+    """A program in an environment of its own: in the session's it would be looked at too."""
+    folder = f"{session.create_tmp()}/{package}"
+    session.run("python", "-m", "venv", folder, silent=True)
+    session.run(f"{folder}/bin/pip", "install", "-q", package, external=True)
+    return f"{folder}/bin/{program or package}"
+
+
+def site_packages(session: nox.Session) -> str:
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return str(session.run("python", "-c", code, silent=True)).strip()
+
+
+def install_locked(session: nox.Session) -> None:
+    """What the lock names and nothing else, then the package, whose needs must be met by it."""
+    session.install("--require-hashes", "-r", LOCK)
+    session.install("--no-deps", "-e", ".")
+    session.run("python", "-m", "pip", "check")
 
 
 def install_programs(session: nox.Session) -> None:
