@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command
 from pychat.cli.user import opened, run, store_option
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @store_option
+@audit_option
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
-def export(store: str, file: Path) -> None:
+def export(store: str, audit_log: Path | None, file: Path) -> None:
     """Write a whole store to a file.
 
     FILE is for 'pychat import'; - is standard output. Accounts, conversations and messages are in
@@ -31,7 +33,9 @@ def export(store: str, file: Path) -> None:
     may be running. Messages that a damaged store has lost are in it as removed ones; the exit
     status is 1 then.
     """
+    audit = Audit(audit_log, store)
     run(_export(store, file))
+    audit.note("store exported", file=str(file))
 
 
 async def _export(address: str, file: Path) -> None:

@@ -10,23 +10,27 @@ from typing import IO
 
 import click
 
+from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command
 from pychat.cli.user import opened, run, store_option
 
 
 @click.command("import", cls=Command)
 @store_option
+@audit_option
 @click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
-def import_(store: str, file: Path) -> None:
+def import_(store: str, audit_log: Path | None, file: Path) -> None:
     """Put an exported file into a store.
 
     FILE is what 'pychat export' wrote, - is standard input; the store must be empty, and no server
     running on it. Cut short, it goes on when it is started again. At the end the store is read
     again and compared with FILE.
     """
+    audit = Audit(audit_log, store)
     run(_import(store, file))
+    audit.note("store imported", file=str(file))
 
 
 async def _import(address: str, file: Path) -> None:

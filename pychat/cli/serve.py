@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
+from pychat.cli.auditing import audit_option
 from pychat.cli.invocation import own_command
 from pychat.cli.options import Command, WholeNumber, option
 from pychat.cli.places import data_folder, default_store
@@ -141,12 +142,7 @@ def check_proxies(
     default="text",
     help="Lines of text, or a JSON object a line.",
 )
-@option(
-    "--audit-log",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Keep who did what in this file, a JSON object a line.",
-)
+@audit_option
 @option("--no-limits", is_flag=True, help="No rate limits; sizes stay. For benchmarks.")
 def serve(
     host: str,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
+from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command
 from pychat.cli.user import opened, run, store_option
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_PROBLEMS = 50
 
@@ -22,12 +20,15 @@ def store() -> None:
 
 @store.command(cls=Command)
 @store_option
-def check(store: str) -> None:
+@audit_option
+def check(store: str, audit_log: Path | None) -> None:
     """Read a whole store and say what is wrong with it.
 
     The server may be running. Exit status 1 if anything is wrong.
     """
+    audit = Audit(audit_log, store)
     run(_check(store))
+    audit.note("store checked")
 
 
 async def _check(address: str) -> None:

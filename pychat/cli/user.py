@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command, option, password_options
 from pychat.cli.password import WAYS, ask_password, can_ask, given_password
 from pychat.cli.places import default_store
@@ -39,13 +41,20 @@ def user() -> None:
 @store_option
 @option("--alias", default="", metavar="NAME", help="The name shown beside the id.")
 @password_options
+@audit_option
 @click.argument("id")
 def add(
-    store: str, alias: str, password_file: str | None, password_command: str | None, id: str
+    store: str,
+    alias: str,
+    password_file: str | None,
+    password_command: str | None,
+    audit_log: Path | None,
+    id: str,
 ) -> None:
     """Make an account."""
     _check_id(id)
     _check_alias(alias)
+    audit = Audit(audit_log, store)
     password = _new_password(id, password_file, password_command)
 
     async def make() -> None:
@@ -60,18 +69,27 @@ def add(
                 raise click.ClickException(f"the id {id} is taken") from None
 
     run(make())
+    audit.note("account made", id=id)
     tell(f"Made the account {id}.")
 
 
 @user.command(cls=Command)
 @store_option
 @password_options
+@audit_option
 @click.argument("id")
-def passwd(store: str, password_file: str | None, password_command: str | None, id: str) -> None:
+def passwd(
+    store: str,
+    password_file: str | None,
+    password_command: str | None,
+    audit_log: Path | None,
+    id: str,
+) -> None:
     """Set an account's password.
 
     Everything logged in with the old one is logged out.
     """
+    audit = Audit(audit_log, store)
     password = _new_password(id, password_file, password_command)
 
     async def change() -> None:
@@ -82,24 +100,31 @@ def passwd(store: str, password_file: str | None, password_command: str | None, 
             await opened_store.revoke_sessions(account.key, [session.id for session in sessions])
 
     run(change())
+    audit.note("password changed", id=id)
     tell(f"Changed the password of {id}.")
 
 
 @user.command(cls=Command)
 @store_option
+@audit_option
 @click.argument("id")
-def disable(store: str, id: str) -> None:
+def disable(store: str, audit_log: Path | None, id: str) -> None:
     """Lock an account out; its messages stay."""
+    audit = Audit(audit_log, store)
     run(_set_disabled(store, id, True))
+    audit.note("id disabled", id=id)
     tell(f"Disabled {id}.")
 
 
 @user.command(cls=Command)
 @store_option
+@audit_option
 @click.argument("id")
-def enable(store: str, id: str) -> None:
+def enable(store: str, audit_log: Path | None, id: str) -> None:
     """Let a disabled account in again."""
+    audit = Audit(audit_log, store)
     run(_set_disabled(store, id, False))
+    audit.note("id enabled", id=id)
     tell(f"Enabled {id}.")
 
 
@@ -107,9 +132,13 @@ def enable(store: str, id: str) -> None:
 @store_option
 @option("--revoke", metavar="SESSION", help="End this login, or 'all' of them, at once.")
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@audit_option
 @click.argument("id")
-def sessions(store: str, revoke: str | None, as_lines: bool, id: str) -> None:
+def sessions(
+    store: str, revoke: str | None, as_lines: bool, audit_log: Path | None, id: str
+) -> None:
     """List an account's logins, or end them."""
+    audit = Audit(None if revoke is None else audit_log, store)
 
     async def look() -> None:
         from pychat.cli.accounts import print_sessions
@@ -122,6 +151,7 @@ def sessions(store: str, revoke: str | None, as_lines: bool, id: str) -> None:
                 if not ids and revoke != "all":
                     raise click.ClickException(f"{id} has no login {revoke}")
                 await opened_store.revoke_sessions(account.key, ids)
+                audit.note("logins ended", id=id, logins=len(ids))
                 tell(f"Ended {len(ids)} logins of {id}.")
                 return
         print_sessions(found, as_json=as_lines)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -175,6 +176,35 @@ async def test_logs_have_no_secret_and_no_text(
     assert actions[:3] == ["id claimed", "login", "login refused"]
     assert "room create" in actions
     assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def audit_file(tmp_path: Path) -> Iterator[Path]:
+    file = tmp_path / "audit.jsonl"
+    audit.to_file(file, logs.JsonFormatter())
+    yield file
+    audit.log.handlers.pop().close()
+
+
+def test_the_audit_log_stays_its_owner_s_when_it_is_moved(audit_file: Path) -> None:
+    audit.note("before")
+    audit_file.rename(audit_file.with_suffix(".1"))
+    audit.note("after")
+    assert json.loads(audit_file.read_text())["message"] == "after"
+    assert audit_file.stat().st_mode & 0o077 == 0
+
+
+def test_an_audit_log_that_cannot_be_written_is_told_once(
+    audit_file: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit_file.unlink()
+    audit_file.parent.rename(audit_file.parent.with_name("moved"))
+    audit.note("one")
+    audit.note("two")
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert len(said) == 1
+    assert said[0].startswith("the audit log cannot be written: ")
+    assert capsys.readouterr().err == ""
 
 
 def test_limits_are_read_from_settings() -> None:

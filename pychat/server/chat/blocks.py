@@ -63,7 +63,7 @@ class Blocks:
         if other.key not in user.blocked:
             self._presence.hide(user, other)
             self._set(user, user.blocked | {other.key})
-        audit.note("block", id=user.id, other=other.id)
+        audit.note("block", id=user.id, other=other.id, address=session.connection.remote_address)
         self._answers.done(session, Event.BLOCK, ack_id, f"{other.id} is blocked")
 
     async def _unblock(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
@@ -72,7 +72,8 @@ class Blocks:
         if other.key in user.blocked:
             self._set(user, user.blocked - {other.key})
             self._presence.show(user, other)
-        audit.note("unblock", id=user.id, other=other.id)
+        address = session.connection.remote_address
+        audit.note("unblock", id=user.id, other=other.id, address=address)
         self._answers.done(session, Event.UNBLOCK, ack_id, f"{other.id} is not blocked")
 
     def _set(self, user: User, blocked: frozenset[int]) -> None:

@@ -183,7 +183,7 @@ class Logins:
             await self._changes.revoke_sessions(user.key, [session.login_session])
             self._end(user, {session.login_session}, but=session)
         self.part(session)
-        audit.note("logout", id=user.id)
+        audit.note("logout", id=user.id, address=session.connection.remote_address)
         self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
 
     def sessions(
@@ -211,6 +211,8 @@ class Logins:
             else:
                 raise ProtocolError(Code.NOT_FOUND, "you have no such session", field="revoke")
             await self._changes.revoke_sessions(user.key, sorted(gone))
+            address = session.connection.remote_address
+            audit.note("logins ended", id=user.id, logins=len(gone), address=address)
         left = [
             protocol.Session(
                 id=s.id,

@@ -62,7 +62,8 @@ class Removal:
         conversation = (await self._directory.conversations({key})).get(key)
         if conversation is None or not await self._store.remove_message(key, seq):
             raise ProtocolError(Code.NOT_FOUND, "there is no such message", field="id")
-        audit.note("message removed", id=user.id, message=f"{key}-{seq}")
+        address = session.connection.remote_address
+        audit.note("message removed", id=user.id, removed=f"{key}-{seq}", address=address)
         for reader in self._readers(conversation):
             online = self._reach.users.get(reader)
             if online is not None:

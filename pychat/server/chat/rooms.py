@@ -102,7 +102,12 @@ class Rooms:
                     done = await self._join(user, request)
                 case _:
                     done = await self._leave(user, request)
-        audit.note(f"room {request.command}", id=user.id, room=request.room_id)
+        audit.note(
+            f"room {request.command}",
+            id=user.id,
+            room=request.room_id,
+            address=session.connection.remote_address,
+        )
         self._list_of_rooms.changed()
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
