@@ -1,6 +1,6 @@
 """A fuzzer on every event: whatever comes, the answer is one of the protocol's and nothing breaks.
 
-``ATTACK_CASES`` says how many cases (``nox -s attack``: 100,000).
+``ATTACK_CASES`` says how many cases, over all stores (``nox -s attack``: 100,000).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -22,6 +23,7 @@ from pychat.server.app import ChatServer
 from tests.attack import hostile
 from tests.attack.report import Tell
 from tests.attack.wire import Client, Closed, browsing, connect, open_socket
+from tests.server.store import ferretdb
 from tests.serving import serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
@@ -36,7 +38,8 @@ class Arena:
     """A server with two victims who share a secret, and an attacker who reconnects when thrown
     out. All in one event loop of its own, because hypothesis is synchronous."""
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, kind: str, store: str) -> None:
+        self.kind = kind
         self._store = store
         self.runner = asyncio.Runner()
         self._stack = AsyncExitStack()
@@ -122,6 +125,10 @@ class Arena:
             await socket.close()
         await self.still_served()
 
+    def became(self) -> str:
+        codes = "".join(f"{code}: {count}, " for code, count in sorted(self.codes.items()))
+        return f"{codes}thrown out: {self.thrown_out}"
+
     async def still_served(self) -> None:
         assert (await self.alice.ask("users", {"query": "alice"}))["code"] == "200"
 
@@ -140,9 +147,23 @@ class Arena:
             await (await connect(self.web, self.server.url)).login(id)
 
 
-@pytest.fixture(params=["memory:", "sqlite:///{}/chat.db"])
+@pytest.fixture(scope="module")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ferretdb.Server]:
+    with ferretdb.running(tmp_path_factory.mktemp("ferretdb")) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "sqlite", "mongodb"])
 def arena(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Arena]:
-    arena = Arena(request.param.format(tmp_path))
+    match request.param:
+        case "memory":
+            address = "memory:"
+        case "sqlite":
+            address = f"sqlite:///{tmp_path}/chat.db"
+        case _:
+            server: ferretdb.Server = request.getfixturevalue("mongodb")
+            address = f"{server.url}fuzz_{uuid4().hex}"
+    arena = Arena(request.param, address)
     with arena.runner:
         arena.runner.run(arena.open())
         yield arena
@@ -184,19 +205,16 @@ def fuzz(
 
 
 def test_events_that_are_almost_right(arena: Arena, tell: Tell) -> None:
-    fuzz(arena, hostile.typed_events(), arena.ask_all, CASES // 4)
-    codes = ", ".join(f"{code}: {count}" for code, count in sorted(arena.codes.items()))
-    tell(f"events that are almost right ({arena.server.store.location[-7:]})", arena.cases, codes)
+    fuzz(arena, hostile.typed_events(), arena.ask_all, CASES // 6)
+    tell(f"events that are almost right ({arena.kind})", arena.cases, arena.became())
 
 
 def test_events_with_anything_in_them(arena: Arena, tell: Tell) -> None:
-    fuzz(arena, hostile.raw_events(), arena.ask_all_one_by_one, CASES // 8)
-    codes = ", ".join(f"{code}: {count}" for code, count in sorted(arena.codes.items()))
-    became = f"{codes}, thrown out: {arena.thrown_out}"
-    tell(f"events of raw JSON ({arena.server.store.location[-7:]})", arena.cases, became)
+    fuzz(arena, hostile.raw_events(), arena.ask_all_one_by_one, CASES // 12)
+    tell(f"events of raw JSON ({arena.kind})", arena.cases, arena.became())
 
 
 def test_frames_with_anything_in_them(arena: Arena, tell: Tell) -> None:
-    fuzz(arena, hostile.frames(), arena.send_frames, CASES // 8)
+    fuzz(arena, hostile.frames(), arena.send_frames, CASES // 12)
     became = f"{arena.thrown_out} connections closed"
-    tell(f"websocket frames ({arena.server.store.location[-7:]})", arena.cases, became)
+    tell(f"websocket frames ({arena.kind})", arena.cases, became)
