@@ -19,7 +19,7 @@ from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.descriptors import raise_limit
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
-from pychat.server.gate import TLS_HANDSHAKE_SECONDS, Gate, note_request
+from pychat.server.gate import HEADERS, TLS_HANDSHAKE_SECONDS, Gate, note_request
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
 from pychat.server.tls import Certificate, CertificateError
@@ -211,6 +211,7 @@ class ChatServer:
             trusted_proxies=self._trusted_proxies,
             pace=None if limits is None else _pace(limits),
             admission=None if limits is None else _admission(limits),
+            headers=HEADERS,
         )
         return chat, engine
 

@@ -23,3 +23,8 @@ class Refused(Exception):
 def bad_request() -> Refused:
     """Node's answer to what a session does not allow now."""
     return Refused(3, "Bad request")
+
+
+def body_too_slow() -> Refused:
+    """For a body that has not come in time."""
+    return Refused(3, "The body took too long", 408)

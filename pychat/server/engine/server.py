@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
 from pychat.server.engine.admission import Admission, Visitors
+from pychat.server.engine.answer import cors, refusal
+from pychat.server.engine.borrow import Taken
 from pychat.server.engine.flusher import Flusher
+from pychat.server.engine.head import read_query
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies
 from pychat.server.engine.pace import Allowance, Pace
 from pychat.server.engine.packet import OPEN, text_packet
-from pychat.server.engine.polling import Polls
+from pychat.server.engine.pollrequest import PollRequests
+from pychat.server.engine.pollshared import Shared
 from pychat.server.engine.refusal import Refused, bad_request
 from pychat.server.engine.registry import Registry
 from pychat.server.engine.session import SERVER_SHUTDOWN, Handshake, Layer, Polling, Session
 from pychat.server.engine.sockets import Sockets, accepted_key
-from pychat.server.engine.takeover import Taken
 
 _TRANSPORTS: Final = ("polling", "websocket")
 _TOO_MANY: Final = 429
@@ -32,7 +36,8 @@ class EngineServer:
     Times are in seconds, ``max_payload`` in bytes; ``trusted_proxies`` are addresses or
     networks whose ``X-Forwarded-For`` is believed; ``origin_option`` is what the log proposes
     for an origin that was refused, with ``{}`` for the origin. ``pace`` bounds how fast a client
-    is read, ``admission`` how many sessions an address may have; None: not at all.
+    is read, ``admission`` how many sessions an address may have; None: not at all. ``headers``
+    are added to every answer.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class EngineServer:
         allow_upgrades: bool = True,
         pace: Pace | None = None,
         admission: Admission | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._layer = layer
         self.path = "/socket.io/"
@@ -65,8 +71,9 @@ class EngineServer:
         self._shut_down = False
 
         self.wheel = Wheel(min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20)))
+        flusher = Flusher()
         self._sockets = Sockets(
-            self.wheel, Flusher(), max_payload=max_payload, upgrade_timeout=upgrade_timeout
+            self.wheel, flusher, max_payload=max_payload, upgrade_timeout=upgrade_timeout
         )
         self._registry = Registry(
             self.wheel,
@@ -76,8 +83,11 @@ class EngineServer:
             ping_timeout=ping_timeout,
         )
         self.sessions = self._registry.sessions
-        self._polls = Polls(max_payload)
-        self._sweep = self.wheel.add(1.0, self._sweep_polls)
+        self._headers = headers or {}
+        shared = Shared(
+            self._registry, self.wheel, flusher, headers=self._headers, max_payload=max_payload
+        )
+        self._polls = PollRequests(shared, self._origins.allows, self._reached_at)
 
     def attach(self, app: web.Application, path: str) -> None:
         """Adds the route and nothing else: whoever attaches it calls ``shutdown``."""
@@ -97,17 +107,15 @@ class EngineServer:
                 raise Refused(4, "Forbidden", 403)
             response = await self._route(request)
         except Refused as refused:
-            response = web.Response(
-                body=refused.body, status=refused.status, content_type="application/json"
-            )
+            response = refusal(refused).response()
             if refused.status == _TOO_MANY:
                 response.headers[hdrs.RETRY_AFTER] = "10"
         except ConnectionResetError:
             response = web.Response(status=400)
-        if origin is not None and allowed and not isinstance(response, Taken):
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
-            response.headers[hdrs.VARY] = "Origin"
+        if not isinstance(response, Taken):
+            response.headers.update(self._headers)
+            if origin is not None and allowed:
+                response.headers.update(cors(origin))
         return response
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
@@ -115,14 +123,14 @@ class EngineServer:
             return _preflight(request)
         if self._shut_down:
             raise Refused(3, "Server shutting down", 503)
-        query = request.query
+        query = read_query(request.rel_url.raw_query_string)
         transport = query.get("transport")
         if transport not in self._transports:
             raise Refused(0, "Transport unknown")
         upgrading = hdrs.UPGRADE in request.headers
         sid = query.get("sid")
         if sid is None:
-            return await self._open(request, transport, upgrading)
+            return self._open(request, query, upgrading)
         session = self.sessions.get(sid)
         if session is None:
             raise Refused(1, "Session ID unknown")
@@ -134,23 +142,16 @@ class EngineServer:
         if polling is None:
             raise bad_request()
         if request.method == hdrs.METH_GET:
-            if polling.ended:
-                raise bad_request()
-            self._start_sweep(session)
-            response = await self._polls.get(session, polling, request)
-            if polling.ended:
-                self._registry.forget(session)
-            return response
+            return self._polls.get(session, polling, request)
         if request.method == hdrs.METH_POST:
-            if not session.open:
-                raise bad_request()
             return await self._polls.post(session, polling, request)
         raise bad_request()
 
-    async def _open(
-        self, request: web.Request, transport: str, upgrading: bool
+    def _open(
+        self, request: web.Request, query: dict[str, str], upgrading: bool
     ) -> web.StreamResponse:
-        protocol = {"3": 3, "4": 4, None: 3}.get(request.query.get("EIO"))
+        transport = query["transport"]
+        protocol = {"3": 3, "4": 4, None: 3}.get(query.get("EIO"))
         if protocol is None:
             raise Refused(5, "Unsupported protocol version")
         if request.method != hdrs.METH_GET:
@@ -159,16 +160,16 @@ class EngineServer:
             raise bad_request()
         if transport == "websocket":
             accept = accepted_key(request)
-            session = self._new_session(request, protocol)
+            session = self._new_session(request, query, protocol)
             socket, taken = self._sockets.take(session, request, accept, probing=False)
             session.carrier = socket
             self._start(session, upgrades=[])
             taken.feed_early()
             return taken
-        session = self._new_session(request, protocol)
+        session = self._new_session(request, query, protocol)
         session.polling = Polling(protocol)
         self._start(session, upgrades=["websocket"] if self._allow_upgrades else [])
-        return await self._polls.get(session, session.polling, request)
+        return self._polls.first(session, session.polling, request)
 
     def _reached_at(self, request: web.Request) -> str:
         """The address that the client has connected to; empty behind a trusted proxy."""
@@ -182,7 +183,7 @@ class EngineServer:
         """Nobody guesses it."""
         return secrets.token_urlsafe(15)
 
-    def _new_session(self, request: web.Request, protocol: int) -> Session:
+    def _new_session(self, request: web.Request, query: dict[str, str], protocol: int) -> Session:
         address = self._proxies.client(_peer_address(request), request.headers)
         if self._visitors is not None:
             refusal = self._visitors.refusal(address)
@@ -190,9 +191,9 @@ class EngineServer:
                 raise Refused(3, refusal, _TOO_MANY)
         handshake = Handshake(
             b"\r\n".join(b"%b: %b" % header for header in request.raw_headers),
-            request.query_string,
+            request.rel_url.raw_query_string,
             address,
-            base64=request.query.get("b64") in ("1", "true"),
+            base64=query.get("b64") in ("1", "true"),
         )
         session = Session(self.new_sid(), protocol, handshake, self._layer, self._registry)
         if self._pace is not None:
@@ -213,17 +214,6 @@ class EngineServer:
         )
         self._layer.opened(session)
 
-    def _start_sweep(self, session: Session) -> None:
-        # One entry stands for all of them.
-        if not len(self._sweep):
-            self.wheel.start(self._sweep, session)
-
-    def _sweep_polls(self, session: Session) -> None:
-        self._polls.end_abandoned()
-        for other in self._polls.open:
-            self._start_sweep(other)
-            break
-
     # --- shutdown
 
     async def shutdown(self) -> None:
@@ -231,6 +221,8 @@ class EngineServer:
         self._shut_down = True
         for session in list(self.sessions.values()):
             session.close(SERVER_SHUTDOWN)
+        # The polls are answered.
+        await asyncio.sleep(0)
         await self._sockets.close()
         self.wheel.stop()
         self.sessions.clear()

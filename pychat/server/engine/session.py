@@ -210,6 +210,8 @@ class Polling:
         "decoder",
         "on_ready",
         "packets",
+        "polled",
+        "posted",
         "upgrading",
         "waiting",
     )
@@ -218,6 +220,10 @@ class Polling:
         self.packets: list[AnyPacket] = []
         self.waiting = 0
         self.on_ready: Callable[[], None] | None = None
+        self.polled = False
+        """Whether a poll is open; it is until it has been answered."""
+        self.posted = False
+        """Whether a POST is open."""
         self.decoder = DecoderV3() if protocol == 3 else None
         self.closing = False
         self.upgrading = False
@@ -254,7 +260,7 @@ class Polling:
     def begin_upgrade(self) -> None:
         """The open poll, and each one that comes, is answered at once."""
         self.upgrading = True
-        if self.on_ready is not None and not self.packets:
+        if self.polled and not self.packets:
             self.send(NOOP_PACKET)
 
     def detach(self) -> list[tuple[AnyPacket, Callable[[], None] | None]]:
@@ -266,7 +272,7 @@ class Polling:
             if packet is not NOOP_PACKET
         ]
         self.packets, self._callbacks, self.waiting = [], [], 0
-        if self.on_ready is not None:
+        if self.polled:
             self.send(NOOP_PACKET)
         return waiting
 

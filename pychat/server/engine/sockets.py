@@ -11,7 +11,7 @@ from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.refusal import Refused, bad_request
 from pychat.server.engine.session import Session
-from pychat.server.engine.takeover import NotAWebSocket, Taken, accept_key, take_over
+from pychat.server.engine.takeover import NotAWebSocket, TakenSocket, accept_key, take_over
 from pychat.server.engine.websocket import WebSocket
 
 _SHUTDOWN_TIMEOUT: Final = 2.0
@@ -35,7 +35,7 @@ class Sockets:
 
     def take(
         self, session: Session, request: web.Request, accept: str, *, probing: bool
-    ) -> tuple[WebSocket, Taken]:
+    ) -> tuple[WebSocket, TakenSocket]:
         """The websocket that the request opens. Raises ConnectionResetError."""
         socket = WebSocket(session, self._flusher, self._max_payload, self, probing=probing)
         self._open.add(socket)
@@ -47,7 +47,7 @@ class Sockets:
         socket.start()
         return socket, taken
 
-    def probe(self, session: Session, request: web.Request) -> Taken:
+    def probe(self, session: Session, request: web.Request) -> TakenSocket:
         """A websocket beside a session that polls. Raises Refused, ConnectionResetError."""
         if not session.open or session.polling is None or session in self._probes:
             raise bad_request()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from aiohttp import web
@@ -19,6 +19,7 @@ class SocketServer:
 
     Times are in seconds. ``allowed_origins`` are added to the server's own. ``pace`` bounds how
     fast a client is read, ``admission`` how many sessions an address may have; None: not at all.
+    ``headers`` are added to every answer over HTTP.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SocketServer:
         trusted_proxies: Sequence[str] = (),
         pace: Pace | None = None,
         admission: Admission | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._path = path
         dispatcher = Dispatcher(handler)
@@ -48,6 +50,7 @@ class SocketServer:
             trusted_proxies=trusted_proxies,
             pace=pace,
             admission=admission,
+            headers=headers,
         )
         dispatcher.watch_connecting(self._engine, connect_timeout)
 

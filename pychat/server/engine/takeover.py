@@ -1,7 +1,7 @@
 """Takes an accepted websocket out of aiohttp and gives its transport to picows' frame parser.
 
-All use of what is not public in either library is here; pyproject.toml pins both to the minor
-versions that the tests run with.
+All use of what is not public in picows is here, and what this takes of aiohttp's; pyproject.toml
+pins both to the minor versions that the tests run with.
 
 picows only parses. Everything is written by us, straight to the transport: picows writes into
 a sink, because its own close (no waiting frames, code 0 for "none") is not what we want.
@@ -17,9 +17,10 @@ import logging
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from picows import WSListener, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
+
+from pychat.server.engine.borrow import Taken
 
 logger = logging.getLogger("pychat.engine")
 
@@ -69,7 +70,7 @@ def accept_key(request: web.BaseRequest) -> str:
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
 
 
-def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: int) -> Taken:
+def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: int) -> TakenSocket:
     """Answers 101 and feeds ``frames`` from now on. Raises ConnectionResetError.
 
     Nothing of aiohttp stays with the connection; its runner no longer knows it. What came in
@@ -94,7 +95,7 @@ def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: 
     old.connection_lost(None)
     if paused:
         transport.resume_reading()
-    return Taken(protocol, tail)
+    return TakenSocket(protocol, tail)
 
 
 def renew_parser(frames: Frames, max_frame: int) -> None:
@@ -113,7 +114,7 @@ def _drop(protocol: object) -> None:
     return None
 
 
-class Taken(web.StreamResponse):
+class TakenSocket(Taken):
     """What aiohttp gets as the response: nothing is left to write."""
 
     def __init__(self, protocol: Any, early: bytes) -> None:
@@ -130,12 +131,6 @@ class Taken(web.StreamResponse):
             part, early = early[: len(buffer)], early[len(buffer) :]
             buffer[: len(part)] = part
             protocol.buffer_updated(len(part))
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
 
 
 class _PacedParser(WSProtocol):  # type: ignore[misc]  # picows has no types

@@ -55,12 +55,20 @@ class Recorder:
 class Running:
     """One server, its handler, and an HTTP client."""
 
-    def __init__(self, server: SocketServer, handler: Recorder, port: int) -> None:
+    def __init__(
+        self, server: SocketServer, handler: Recorder, port: int, runner: web.AppRunner
+    ) -> None:
         self.server = server
         self.handler = handler
         self.port = port
+        self._runner = runner
         self.url = f"http://127.0.0.1:{port}/socket.io/"
         self.http = aiohttp.ClientSession()
+
+    async def stop(self) -> None:
+        """As the application stops it."""
+        await self.http.close()
+        await self._runner.cleanup()
 
     async def get(self, query: str, **kwargs: Any) -> tuple[int, str]:
         async with self.http.get(f"{self.url}?{query}", **kwargs) as response:
@@ -98,7 +106,7 @@ def pytest_asyncio_loop_factories(
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The transport that leans on the loop's own is tested on both loops."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if item.path.stem == "test_websocket":
+    if item.path.stem in ("test_websocket", "test_pollconnection"):
         loops["uvloop"] = uvloop.new_event_loop
     return loops
 
@@ -108,13 +116,15 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts servers; options are those of SocketServer, and ``ssl``."""
-    running: list[tuple[Running, web.AppRunner]] = []
+    """Starts servers; options are those of SocketServer, ``ssl``, and the ``app`` beside it."""
+    running: list[Running] = []
 
-    async def start(*, ssl: Any = None, **options: Any) -> Running:
+    async def start(
+        *, ssl: Any = None, app: web.Application | None = None, **options: Any
+    ) -> Running:
         handler = Recorder()
         server = SocketServer(handler, **options)
-        app = web.Application()
+        app = app or web.Application()
         server.attach(app)
 
         async def shut_down(app: web.Application) -> None:
@@ -126,10 +136,9 @@ async def start() -> AsyncIterator[Start]:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl)
         await site.start()
         port = runner.addresses[0][1]
-        running.append((Running(server, handler, port), runner))
-        return running[-1][0]
+        running.append(Running(server, handler, port, runner))
+        return running[-1]
 
     yield start
-    for server, runner in running:
-        await server.http.close()
-        await runner.cleanup()
+    for server in running:
+        await server.stop()

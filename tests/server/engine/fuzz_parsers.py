@@ -10,6 +10,7 @@ import sys
 import atheris  # type: ignore[import-not-found]  # wanted only by whoever runs this
 
 with atheris.instrument_imports():
+    from pychat.server.engine.head import Reader
     from pychat.server.engine.packet import (
         MalformedPacket,
         read_base64,
@@ -25,6 +26,7 @@ def attempt(data: bytes) -> None:
     for decode in (decode_v4, decoder.text, decoder.binary, decode_jsonp):
         with contextlib.suppress(MalformedPacket):
             list(decode(data))
+    Reader(lambda origin, host: b"").read(data, data.find(b"\r\n\r\n"))
     text = data.decode("utf-8", "ignore")
     for read in (read_packet, read_event):
         with contextlib.suppress(MalformedPacket):

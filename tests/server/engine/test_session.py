@@ -84,6 +84,7 @@ def test_polling_hands_over_what_waits() -> None:
 def test_an_open_poll_is_told_that_it_is_over() -> None:
     polling = Polling(4)
     woken: list[int] = []
+    polling.polled = True
     polling.on_ready = lambda: woken.append(1)
     assert polling.detach() == []
     assert woken
