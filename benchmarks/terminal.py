@@ -1,8 +1,9 @@
 """The terminal client's costs at 100 and at 100,000 messages: ``python -m benchmarks.terminal``.
 
 Prints medians from the call to the painted frame, in milliseconds of time and of CPU, and the
-process's memory: ``held`` keeps all the messages in the log, as after scrolling up through them;
-``lived`` lets go of what is far above, as the app does while one follows the end.
+process's memory. ``followed``: 100,000 messages have come in while the end was in view.
+``scrolled``: somebody has scrolled up through all of them; scrolling, resizing and keys are then
+measured at the oldest, appending at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from textual import events
 from textual.geometry import Size
 
 from pychat.client.events import MessageAdded
-from pychat.client.models import Message
+from pychat.client.models import HistoryPage, Message
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.settings import Settings
@@ -70,6 +71,28 @@ class PaintedApp(ChatApp):
         return (time.perf_counter() - start) * 1000, (time.process_time() - cpu) * 1000
 
 
+class EndlessClient(ScriptedClient):
+    """Has ``count`` messages with bob, each made when it is asked for: it takes no memory."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.say("bob", "hello", at=NOW - 2e7)
+        self.count = count
+
+    def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
+        return [message(seq) for seq in range(max(1, self.count + 1 - limit), self.count + 1)]
+
+    async def history(
+        self, name: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> HistoryPage:
+        if after is not None:
+            end = min(after + limit, self.count)
+            return HistoryPage(list(map(message, range(after + 1, end + 1))), end < self.count)
+        end = self.count + 1 if before is None else min(before, self.count + 1)
+        start = max(1, end - limit)
+        return HistoryPage(list(map(message, range(start, end))), start > 1)
+
+
 def message(seq: int) -> Message:
     own = seq % 7 < 3
     text = " ".join(WORDS[(seq + word) % len(WORDS)] for word in range(3 + seq % 23))
@@ -85,31 +108,28 @@ def resident() -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line) / 1024
 
 
-async def measure(count: int) -> Result:
-    client = ScriptedClient()
-    client.say("bob", "hello", at=NOW - 2e7)
-    client.log["bob"] = [message(seq) for seq in range(1, 101)]
+async def measure(count: int, *, scrolled: bool) -> Result:
+    client = EndlessClient(count if scrolled else 100)
     app = PaintedApp(client)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause()
         app.chat.open("bob")
         await pilot.pause()
         log = app.chat.view.log_view
-        for start in range(101, count + 1, 1000):
+        if scrolled:
+            await scroll_through(log)
+        for start in range(client.count + 1, count + 1, 1000):
             log.append(message(seq) for seq in range(start, min(start + 1000, count + 1)))
             await asyncio.sleep(0)
+        client.count = count
         await pilot.pause(0.3)
         gc.collect()
         memory = resident()
         costs: dict[str, list[Cost]] = {"append": [], "scroll": [], "resize": [], "key": []}
-        for number in range(100):
-            added = message(count + number + 1)
-            costs["append"].append(await app.painted(partial(log.append, [added])))
         for number in range(96):
-            scroll = log.scroll_page_up if number % 8 < 4 else log.scroll_page_down
+            up = (number % 8 < 4) != scrolled
+            scroll = log.scroll_page_up if up else log.scroll_page_down
             costs["scroll"].append(await app.painted(partial(scroll, animate=False)))
-        log.scroll_to_end()
-        await pilot.pause()
         for number in range(30):
             size = Size(SIZE[0] - 1 - number % 2, SIZE[1])
             resize = partial(app.post_message, events.Resize(size, size))
@@ -120,12 +140,24 @@ async def measure(count: int) -> Result:
         for number in range(100):
             key = "abcdefgh"[number % 8]
             costs["key"].append(await app.painted(partial(app.post_message, events.Key(key, key))))
+        app.chat.view.go_to_end()
+        await pilot.pause()
+        for number in range(100):
+            added = message(count + number + 1)
+            costs["append"].append(await app.painted(partial(log.append, [added])))
         costs["key in a flood"] = await flood(app, client, count)
     medians = {
         name: (median(wall for wall, _ in values), median(cpu for _, cpu in values))
         for name, values in costs.items()
     }
     return Result(medians, memory)
+
+
+async def scroll_through(log: MessageLog) -> None:
+    """Up to the oldest message, page by page, as fast as they come."""
+    while log.opened is None or log.opened.transcript.first_seq != 1:
+        log.scroll_home(animate=False)
+        await asyncio.sleep(0)
 
 
 async def flood(app: PaintedApp, client: ScriptedClient, count: int) -> list[Cost]:
@@ -142,32 +174,32 @@ async def flood(app: PaintedApp, client: ScriptedClient, count: int) -> list[Cos
     return costs
 
 
-def in_process(count: int, held: bool) -> Result:
+def in_process(count: int, how: str) -> Result:
     """Each on its own, so that none inherits another's memory."""
-    command = [sys.executable, "-m", "benchmarks.terminal", str(count), *(["held"] * held)]
+    command = [sys.executable, "-m", "benchmarks.terminal", str(count), how]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return msgspec.json.decode(output, type=Result)
 
 
 def main() -> None:
     if len(sys.argv) > 1:
-        if "held" in sys.argv:
-            MessageLog.MAX_HELD = 10**9
-        sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(measure(int(sys.argv[1])))))
+        result = asyncio.run(measure(int(sys.argv[1]), scrolled="scrolled" in sys.argv))
+        sys.stdout.buffer.write(msgspec.json.encode(result))
         return
-    small, held, lived = (
-        in_process(100, False),
-        in_process(100_000, True),
-        in_process(100_000, False),
-    )
-    print(f"{'':16}{'100':>16}{'100,000 held':>18}{'ratio of CPU':>14}")
+    small = in_process(100, "followed")
+    followed, scrolled = in_process(100_000, "followed"), in_process(100_000, "scrolled")
+    print(f"{'':16}{'100':>16}{'100,000 followed':>20}{'scrolled':>18}{'ratios of CPU':>16}")
     for name, (wall, cpu) in small.medians.items():
-        large_wall, large_cpu = held.medians[name]
-        print(
-            f"{name:16}{wall:6.1f} ({cpu:4.1f}) ms"
-            f"{large_wall:8.1f} ({large_cpu:4.1f}) ms{large_cpu / cpu:12.2f}"
-        )
-    print(f"memory, MB: {small.memory:.0f}; held {held.memory:.0f}; lived {lived.memory:.0f}")
+        print(f"{name:16}{wall:6.1f} ({cpu:4.1f}) ms", end="")
+        for large in (followed, scrolled):
+            print(f"{large.medians[name][0]:9.1f} ({large.medians[name][1]:4.1f}) ms", end="")
+        for large in (followed, scrolled):
+            print(f"{large.medians[name][1] / cpu:8.2f}", end="")
+        print()
+    print(
+        f"memory, MB: {small.memory:.0f}; "
+        f"followed {followed.memory:.0f}; scrolled {scrolled.memory:.0f}"
+    )
 
 
 if __name__ == "__main__":

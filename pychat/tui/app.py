@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.console import RenderableType
 from rich.text import Text
 from textual import work
 from textual.app import App
@@ -145,6 +146,14 @@ class ChatApp(App[None]):
 
     def on_ready(self) -> None:
         gc.enable()  # whoever starts the app may have turned it off to be quick
+
+    def exit(
+        self, result: None = None, return_code: int = 0, message: RenderableType | None = None
+    ) -> None:
+        """Keeps what was typed in the last moment."""
+        if self.chat.is_mounted:
+            self.chat.view.save_draft()
+        super().exit(result, return_code, message)
 
     async def on_unmount(self) -> None:
         self.notifications.restore_title()

@@ -85,8 +85,7 @@ class CommandRunner:
 
     async def _copy(self, arguments: str) -> None:
         number = int(arguments) if arguments.isdecimal() else 1
-        opened = self._screen.view.conversations.opened(self._screen.current)
-        newest = opened.transcript.newest() if opened is not None else iter(())
+        newest = self._screen.client.cached_messages(self._screen.current)[::-1]
         message = next(islice(newest, max(0, number - 1), None), None)
         if message is None:
             self._tell("There is no such message here.")

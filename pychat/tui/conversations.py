@@ -10,7 +10,7 @@ from pychat.protocol import EVERYONE, ROOM_PREFIX
 from pychat.tui.clock import Clock
 from pychat.tui.log.rows import Reading
 from pychat.tui.log.transcript import Transcript
-from pychat.tui.log.viewport import Opened
+from pychat.tui.log.viewport import Opened, Place
 from pychat.tui.names import conversation_title
 from pychat.tui.people import People
 
@@ -33,6 +33,7 @@ class Conversations:
         self._oldest: dict[str, int] = {}
         """Seq before which the server has nothing more."""
         self._fetching: set[str] = set()
+        self._fetching_newer: set[str] = set()
         self._started: dict[str, Conversation] = {}
         """Begun here, unknown to the server until the first message."""
 
@@ -60,10 +61,7 @@ class Conversations:
         """What the log shows of a conversation: from memory, or from the client's cache."""
         found = self._opened.pop(name, None)
         if found is None:
-            transcript = Transcript()
-            for message in self._client.cached_messages(name):
-                transcript.add(message)
-            found = Opened(transcript, Reading(self._clock, self.sender_name))
+            found = Opened(self._newest(name), Reading(self._clock, self.sender_name))
         self._opened[name] = found
         self.follow_cursors(name)
         conversation = self.get(name)
@@ -74,18 +72,54 @@ class Conversations:
             self._opened.pop(next(iter(self._opened)))
         return found
 
+    def _newest(self, name: str) -> Transcript:
+        transcript = Transcript()
+        for message in self._client.cached_messages(name):
+            transcript.add(message)
+        return transcript
+
+    def go_to_end(self, name: str) -> Opened | None:
+        """As ``opened``, with the newest messages in it and its place at the end."""
+        opened = self._opened.get(name)
+        if opened is not None:
+            opened.transcript, opened.place = self._newest(name), Place()
+        return opened
+
+    async def go_to(self, name: str, seq: int) -> Opened | None:
+        """As ``opened``, with this message and those around it, and its place there; None if it
+        cannot be had now."""
+        opened = self._opened.get(name)
+        if opened is None:
+            return None
+        try:
+            page = await self._client.history(name, before=seq + PAGE // 2, limit=PAGE)
+        except (ServerUnreachable, RequestRefused):
+            return None
+        if all(message.seq != seq for message in page.messages):
+            return None
+        opened.transcript = Transcript()
+        for message in page.messages:
+            opened.transcript.add(message)
+        # The rest comes on scrolling there, and tells where the end is.
+        opened.transcript.reaches_end = False
+        opened.place = Place(seq, at_end=False)
+        return opened
+
     def continues(self, message: Message) -> bool:
         """Whether it comes right after what is in memory; seqs have no gap."""
         opened = self._opened.get(message.conversation)
-        last = opened.transcript.last_seq if opened is not None else 0
-        return not message.seq or not last or message.seq <= last + 1
+        if opened is None or not message.seq or not opened.transcript.reaches_end:
+            return True
+        last = opened.transcript.last_seq
+        return not last or message.seq <= last + 1
 
     def add(self, message: Message) -> None:
         """Keeps a message of a conversation that is not in the log now."""
         opened = self._opened.get(message.conversation)
-        if opened is not None:
+        if opened is not None and opened.transcript.takes(message):
             opened.reading.skip_own([message])
             opened.transcript.add(message)
+            opened.let_go()
 
     def forget(self, name: str) -> None:
         """Next time it is read from the client's cache again."""
@@ -130,12 +164,41 @@ class Conversations:
             return []  # the status line says so; scrolling asks again
         finally:
             self._fetching.discard(name)
-        if self._opened.get(name) is not opened:  # forgotten meanwhile: what came is out of date
-            return await self.older(name)
+        if self._opened.get(name) is not opened or opened.transcript.first_seq != first:
+            return await self.older(name)  # another run is here now: what came is out of date
         if not page.has_more:
             self._oldest[name] = page.messages[0].seq if page.messages else first
         opened.reading.skip_own(page.messages)
         return page.messages
+
+    async def newer(self, name: str) -> list[Message]:
+        """The page after what is here, where what is newer was let go; then it is the end."""
+        opened = self._opened.get(name)
+        if opened is None or opened.transcript.reaches_end or name in self._fetching_newer:
+            return []
+        transcript = opened.transcript
+        last = transcript.last_seq
+        self._fetching_newer.add(name)
+        try:
+            page = await self._client.history(name, after=last, limit=PAGE)
+        except (ServerUnreachable, RequestRefused):
+            return []
+        finally:
+            self._fetching_newer.discard(name)
+        if self._opened.get(name) is not opened or transcript is not opened.transcript:
+            return []
+        if transcript.last_seq != last:
+            return await self.newer(name)  # more was let go meanwhile
+        newest = page.messages[-1].seq if page.messages else last
+        transcript.reaches_end = not page.has_more and self._is_newest(name, newest)
+        return [*page.messages, *(self._outbox(name) if transcript.reaches_end else ())]
+
+    def _is_newest(self, name: str, seq: int) -> bool:
+        """Whether the client has told of no later message."""
+        return all(message.seq <= seq for message in self._client.cached_messages(name, limit=1))
+
+    def _outbox(self, name: str) -> list[Message]:
+        return [each for each in self._client.cached_messages(name, limit=1) if not each.seq]
 
 
 def is_pair(name: str) -> bool:

@@ -138,7 +138,11 @@ class ScriptedClient:
     async def history(
         self, name: str, *, before: int | None = None, after: int | None = None, limit: int = 50
     ) -> HistoryPage:
-        older = [m for m in self.log.get(name, []) if before is None or 0 < m.seq < before]
+        log = [message for message in self.log.get(name, []) if message.seq]
+        if after is not None:
+            newer = [message for message in log if message.seq > after]
+            return HistoryPage(newer[:limit], len(newer) > limit)
+        older = [message for message in log if before is None or message.seq < before]
         return HistoryPage(older[-limit:], len(older) > limit)
 
     async def search(

@@ -201,6 +201,21 @@ async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: Cha
         assert app.chat.view.composer.text == "for bob"
 
 
+async def test_a_draft_typed_right_before_quitting_is_there_again(
+    server: ChatServer, bob: ChatClient, tmp_path: Path
+) -> None:
+    for number in range(2):
+        app = app_for(server, cache=tmp_path / "alice.db")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await wait_text(pilot, "● alice")
+            await start_with(pilot, "bob")
+            if number == 0:
+                await write(pilot, "half a sentence")
+                await pilot.press("ctrl+q")
+            else:
+                assert app.chat.view.composer.text == "half a sentence"
+
+
 async def test_a_second_one_with_the_same_login_works_without_the_cache_file(
     server: ChatServer, bob: ChatClient, tmp_path: Path
 ) -> None:

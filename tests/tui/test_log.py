@@ -9,9 +9,10 @@ from textual.selection import SELECT_ALL, Selection
 
 from pychat.client.models import Message
 from pychat.tui.app import ChatApp
+from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.widget import MessageLog
 from tests.tui import scenes
-from tests.tui.driving import screen_text
+from tests.tui.driving import screen_text, wait_text
 from tests.tui.scripted import NOW, ScriptedClient
 
 
@@ -176,10 +177,34 @@ async def test_the_mouse_selects_and_ctrl_c_copies() -> None:
         assert app.clipboard == "this"
 
 
+def long_log(count: int) -> ScriptedClient:
+    client = client_with(*range(1, count + 1))
+    known = client.conversation("bob")
+    assert known is not None
+    known.last_seq = known.read_seq = count
+    return client
+
+
+def held(log: MessageLog) -> int:
+    assert log.opened is not None
+    return len(log.opened.transcript)
+
+
+async def press_until(pilot: Pilot[None], key: str, log: MessageLog, text: str) -> int:
+    """Until a row of the log begins with the text; the most messages that were held meanwhile."""
+    most = held(log)
+    for _ in range(300):
+        if any(row.startswith(text) for row in rows(log)):
+            return most
+        await pilot.press(key)
+        most = max(most, held(log))
+    raise AssertionError(f"no {text!r}: {rows(log)}")
+
+
 async def test_long_logs_let_go_of_what_is_far_above_and_get_it_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(MessageLog, "MAX_HELD", 150)
+    monkeypatch.setattr(Transcript, "MAX_HELD", 150)
     client = client_with(*range(1, 301))
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -191,14 +216,77 @@ async def test_long_logs_let_go_of_what_is_far_above_and_get_it_back(
         assert known is not None
         known.last_seq = 450
         await pilot.pause()
-        transcript = log.opened.transcript if log.opened else None
-        assert transcript is not None
-        assert len(transcript) <= 150
-        for _ in range(200):
-            if "line 1 of the log" in rows(log):
+        assert held(log) <= 150
+        await press_until(pilot, "pageup", log, "line 1 of the log")
+
+
+async def test_scrolled_through_whole_only_what_is_near_is_held_and_nothing_is_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Transcript, "MAX_HELD", 200)
+    app = scenes.app(long_log(800))
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        assert await press_until(pilot, "pageup", log, "line 1 of the log") <= 600
+        seen = {row for row in rows(log) if row.startswith("line")}
+        most = 0
+        for _ in range(300):
+            await pilot.press("pagedown")
+            seen |= {row for row in rows(log) if row.startswith("line")}
+            most = max(most, held(log))
+            if log.at_end:
                 break
-            await pilot.press("pageup")
-        assert "line 1 of the log" in rows(log)
+        assert most <= 300
+        assert seen == {f"line {seq} of the log" for seq in range(1, 801)}
+        log.append([message(801)])
+        await pilot.pause()
+        assert "line 801 of the log" in rows(log)
+
+
+async def test_what_comes_while_one_reads_far_up_is_counted_and_found_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Transcript, "MAX_HELD", 200)
+    client = long_log(600)
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        await press_until(pilot, "pageup", log, "line 1 of the log")
+        before = rows(log)
+        client.say("bob", "while reading", tell=True)
+        await wait_text(pilot, "↓ 1 new")
+        assert rows(log)[: len(before) - 1] == before[:-1]
+        mine = client.post("bob", "mine")
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+end")
+        await wait_text(pilot, "while reading", "mine")
+        stored = Message("bob", "alice", "mine", mine.client_id, "b", 602, NOW + 4, own=True)
+        log.change(stored)
+        await pilot.pause()
+        assert sum("mine" in row for row in rows(log)) == 1
+
+
+async def test_one_writes_at_the_end_wherever_one_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transcript, "MAX_HELD", 200)
+    app = scenes.app(long_log(600))
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        await press_until(pilot, "pageup", log, "line 1 of the log")
+        await pilot.press("h", "i", "enter")
+        await wait_text(pilot, "line 600 of the log", "hi")
+        assert log.at_end
+
+
+async def test_a_hit_far_up_is_shown_without_all_that_lies_between() -> None:
+    client = long_log(5000)
+    client.log["bob"][99].text = "the needle"
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        await pilot.press("ctrl+f", *"needle", "enter")
+        await wait_text(pilot, "the needle", "line 99 of the log", "line 101 of the log")
+        assert held(log) < 1000
+        await press_until(pilot, "pagedown", log, "line 300 of the log")
 
 
 async def test_the_line_above_what_is_new_stays() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import ClassVar, Final
 
 from pychat.client.models import Message
 
@@ -31,13 +31,18 @@ class Chunk:
 
 
 class Transcript:
-    """Stored messages by seq, then the outbox in the order of writing.
+    """A run of stored messages by seq, without a gap, then the outbox in the order of writing.
 
     A position is (chunk, index in it). ``chunks[-1]`` is always the outbox's, maybe empty.
     """
 
+    MAX_HELD: ClassVar[int] = 2_000
+    """More messages than this are never kept: ``let_go``."""
+
     def __init__(self) -> None:
         self.chunks: list[Chunk] = [Chunk([])]
+        self.reaches_end = True
+        """False: what is newer was let go, and the outbox with it."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -123,8 +128,13 @@ class Transcript:
         found = bisect_right(self.chunks, seq, hi=stored, key=_first_seq) - 1
         return max(0, found)
 
+    def takes(self, message: Message) -> bool:
+        """Whether it has its place in this run; else it is met on scrolling there."""
+        return self.reaches_end or 0 < message.seq <= self.last_seq + 1
+
     def add(self, message: Message) -> tuple[int, int]:
-        """Puts a message where it belongs and tells where; the same seq again replaces it."""
+        """Puts a message that it ``takes`` where it belongs and tells where; the same seq again
+        replaces it."""
         if not message.seq:
             self.pending.append(message)
             self._count += 1
@@ -169,18 +179,30 @@ class Transcript:
         self._count += len(older)
         return len(new)
 
-    def drop_older(self, keep: int) -> None:
-        """Lets whole chunks of the oldest messages go while at least ``keep`` stay."""
-        dropped = 0
-        count = self._count
-        while dropped < len(self.chunks) - 2:
-            size = len(self.chunks[dropped].messages)
-            if count - size < keep:
-                break
-            count -= size
-            dropped += 1
-        del self.chunks[:dropped]
+    def let_go(self, chunk: int) -> bool:
+        """Where more than ``MAX_HELD`` messages are here, lets a quarter of them go: whole chunks,
+        at the end that is farther from ``chunk``, which stays with its neighbours. True if any."""
+        if self._count <= self.MAX_HELD:
+            return False
+        keep = self.MAX_HELD * 3 // 4
+        before = self._count
+        stored = len(self.chunks) - 1
+        if chunk * 2 >= stored:
+            first, count = 0, self._count
+            while first < min(chunk - 1, stored - 1) and count > keep:
+                count -= len(self.chunks[first].messages)
+                first += 1
+            del self.chunks[:first]
+        else:
+            self.pending.clear()
+            self.reaches_end = False
+            last, count = stored, sum(len(each.messages) for each in self.chunks)
+            while last > chunk + 2 and count > keep:
+                last -= 1
+                count -= len(self.chunks[last].messages)
+            del self.chunks[last:-1]
         self._count = count
+        return count < before
 
     def after_seq(self, seq: int) -> Iterator[Message]:
         """Stored messages after this one, ascending."""

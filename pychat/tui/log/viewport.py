@@ -36,6 +36,17 @@ class Opened:
     reading: Reading
     place: Place = field(default_factory=Place)
 
+    @property
+    def follows(self) -> bool:
+        """Whether new messages come into view by themselves."""
+        return self.place.at_end and self.transcript.reaches_end
+
+    def let_go(self) -> bool:
+        """Keeps no more than is near the place, see ``Transcript.let_go``."""
+        position = None if self.place.at_end else self.transcript.position(self.place.key)
+        end = len(self.transcript.chunks) - 1
+        return self.transcript.let_go(end if position is None else position[0])
+
 
 class Viewport:
     """A view of ``opened``, ``width`` by ``height`` cells, both at least 1. Moves its place."""
@@ -110,7 +121,7 @@ class Viewport:
             self.opened.place = Place()
         else:
             chunk, index, row = located
-            at_end = top >= self.rows - self.height
+            at_end = self.opened.transcript.reaches_end and top >= self.rows - self.height
             self.opened.place = Place(self.opened.transcript.key(chunk, index), row, at_end)
 
     def last_seq(self, top: int) -> int:

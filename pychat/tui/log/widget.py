@@ -24,8 +24,8 @@ from pychat.tui.log.viewport import BOTTOM_ROWS, Opened, Viewport
 KEY_SHIFT: Final = 10
 """A place in the log that outlives insertions is (message key << 10) + row within the message."""
 MAX_ROW: Final = (1 << KEY_SHIFT) - 1
-OLDER_MARGIN: Final = 30
-"""So many rows from the top, older messages are asked for."""
+MARGIN: Final = 30
+"""So many rows from the top or the bottom of what is here, more messages are asked for."""
 
 EMPTY: Final = Row("No messages yet", kind="day")
 
@@ -41,12 +41,13 @@ class MessageLog(ScrollView, can_focus=True):
     """A line-API widget over one ``Opened`` at a time. Follows the end while it is at the end."""
 
     ALLOW_SELECT = True
-    MAX_HELD: ClassVar[int] = 10_000
-    """So many messages, nobody has scrolled up: the older half is let go."""
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"message-log--{name}" for name in STYLE_NAMES}
 
     class OlderWanted(TextualMessage):
         """The top is near: older messages would be shown if there were any."""
+
+    class NewerWanted(TextualMessage):
+        """The bottom of what is here is near, and it is not the end."""
 
     class Viewed(TextualMessage):
         """Other messages are in view; ``last_seq`` is the last stored one seen to its end."""
@@ -78,7 +79,7 @@ class MessageLog(ScrollView, can_focus=True):
     @property
     def at_end(self) -> bool:
         """Whether new messages come into view by themselves."""
-        return self._opened is None or self._opened.place.at_end
+        return self._opened is None or self._opened.follows
 
     def open(self, opened: Opened | None, first_new: int = 0) -> None:
         """Shows another transcript where it was left; None shows nothing. ``first_new``: from this
@@ -97,6 +98,8 @@ class MessageLog(ScrollView, can_focus=True):
             return
         transcript = self._opened.transcript
         for message in messages:
+            if not transcript.takes(message):
+                continue
             count = len(transcript)
             chunk, index = transcript.add(message)
             if message.removed:
@@ -111,12 +114,13 @@ class MessageLog(ScrollView, can_focus=True):
                 self._cache.forget_from(transcript.key(chunk, index))
             if message.seq and transcript.pending:
                 self._pending_changed()
-        if self.at_end and len(transcript) > self.MAX_HELD:
-            # They come back from the client when somebody scrolls up to them.
-            transcript.drop_older(self.MAX_HELD // 2)
-            if self._view is not None:
-                self._view.heights.changed(0, len(transcript.chunks))
+        self._let_go()
         self._settle()
+
+    def _let_go(self) -> None:
+        """What is far from the view comes back from the client on scrolling there."""
+        if self._opened is not None and self._opened.let_go() and self._view is not None:
+            self._view.heights.changed(0, len(self._opened.transcript.chunks))
 
     def change(self, message: Message) -> None:
         """The same message has another state: sent, failed, removed, discarded."""
@@ -144,6 +148,7 @@ class MessageLog(ScrollView, can_focus=True):
             # The first one that was here may no longer need its day line or its sender's name.
             self._view.heights.changed(0, chunks + 1)
         self._cache.forget()
+        self._let_go()
         self._settle()
 
     def reading_changed(self) -> None:
@@ -198,8 +203,10 @@ class MessageLog(ScrollView, can_focus=True):
         self.vertical_scrollbar.position = self.scroll_y
         top = round(self.scroll_y)
         view.arrive(top)
-        if top < OLDER_MARGIN:
+        if top < MARGIN:
             self.post_message(self.OlderWanted())
+        if top + view.height > view.rows - MARGIN and not view.opened.transcript.reaches_end:
+            self.post_message(self.NewerWanted())
         viewed = (view.last_seq(top), self.at_end)
         if viewed != self._viewed:
             self._viewed = viewed

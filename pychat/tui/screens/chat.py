@@ -93,8 +93,8 @@ class ChatScreen(Screen[None]):
 
     def client_event(self, event: ClientEvent) -> None:
         """Takes in one event; what it changes on the screen is shown within a frame."""
-        if not self.is_mounted:
-            return  # mounting shows what the client knows by then
+        if not self.is_mounted or not self.app.is_running:
+            return  # mounting shows what the client knows by then; at the end nobody looks
         view = self.view
         if isinstance(event, MessageAdded):
             view.added(event.message)
@@ -120,6 +120,8 @@ class ChatScreen(Screen[None]):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
+        if not self.app.is_running:
+            return  # the widgets are being taken down
         self.view.flush()
         if self._dirty:
             self._dirty = False
@@ -249,7 +251,7 @@ class ChatScreen(Screen[None]):
         self.view.log_view.scroll_home(animate=False)
 
     def action_log_end(self) -> None:
-        self.view.log_view.scroll_to_end()
+        self.view.go_to_end()
 
     def action_first_new(self) -> None:
         opened = self.view.conversations.opened(self.current)

@@ -211,30 +211,46 @@ class ConversationView(Vertical):
         """Fetches the page before what is here, if there is one."""
         name = self.current
         if name:
-            self._fetch_in_background(name)
+            self._fetch_older(name)
 
     @work(group="older")
-    async def _fetch_in_background(self, name: str) -> None:
-        await self._fetch_older(name)
-
-    async def _fetch_older(self, name: str) -> bool:
+    async def _fetch_older(self, name: str) -> None:
         messages = await self.conversations.older(name)
         if messages and name == self.current:
             self.log_view.prepend(messages)
         elif messages and (opened := self.conversations.opened(name)) is not None:
             opened.transcript.add_older(messages)
-        return bool(messages)
+            opened.let_go()
+
+    @on(MessageLog.NewerWanted)
+    @work(group="newer")
+    async def _fetch_newer(self) -> None:
+        name = self.current
+        messages = await self.conversations.newer(name)
+        if name == self.current:
+            self.log_view.append(messages)
+        else:
+            for message in messages:
+                self.conversations.add(message)
 
     async def show_message(self, seq: int) -> bool:
-        """Brings a message of this conversation into view, fetching what lies between."""
+        """Brings a message of this conversation into view, however far away it is."""
         name = self.current
-        while name == self.current and not self.log_view.scroll_to_seq(seq):
-            opened = self.conversations.opened(name)
-            if opened is None or 0 < opened.transcript.first_seq <= seq:
-                return False
-            if not await self._fetch_older(name):
-                return False
-        return name == self.current
+        if self.log_view.scroll_to_seq(seq):
+            return True
+        opened = await self.conversations.go_to(name, seq)
+        if opened is None or name != self.current:
+            return False
+        self.log_view.open(opened)
+        return self.log_view.scroll_to_seq(seq)
+
+    def go_to_end(self) -> None:
+        """Shows the newest message and follows."""
+        opened = self.conversations.opened(self.current)
+        if opened is not None and opened.transcript.reaches_end:
+            self.log_view.scroll_to_end()
+        else:
+            self.log_view.open(self.conversations.go_to_end(self.current))
 
     @on(MessageLog.Viewed)
     def _viewed(self, event: MessageLog.Viewed) -> None:
@@ -250,7 +266,7 @@ class ConversationView(Vertical):
         opened = self.conversations.opened(self.current)
         conversation = self.conversations.get(self.current)
         if opened is not None and conversation is not None and not conversation.unread:
-            opened.reading.new_after = opened.transcript.last_seq
+            opened.reading.new_after = conversation.last_seq
             self.log_view.reading_changed()
 
     def mark_read(self) -> None:
@@ -296,7 +312,7 @@ class ConversationView(Vertical):
         self._client.typing(self.current, False)
         self.flush()
         self.post_message(self.DraftChanged())
-        self.log_view.scroll_to_end()
+        self.go_to_end()
         return True
 
     def own_texts(self) -> list[str]:
@@ -316,6 +332,8 @@ class ConversationView(Vertical):
     def save_draft(self) -> None:
         """Keeps what is in the composer."""
         self._draft_scheduled = False
+        if not self.app.is_running:
+            return  # kept already, see ``ChatApp.exit``
         if self.current and self._client.draft(self.current) != self.composer.written:
             self._client.set_draft(self.current, self.composer.written)
             self.post_message(self.DraftChanged())
