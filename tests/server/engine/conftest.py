@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from pychat.server.engine import Connection, SocketServer, encode_event
+from tests.server.engine.asyncsite import Serve, Site
 
 
 class Recorder:
@@ -142,3 +143,24 @@ async def start() -> AsyncIterator[Start]:
     yield start
     for server in running:
         await server.stop()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts an AsyncServer; its clients and it end with the test."""
+    sites: list[Site] = []
+
+    async def serve(server: Any) -> Site:
+        app = web.Application()
+        server.attach(app)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        sites.append(Site(server, runner))
+        return sites[-1]
+
+    yield serve
+    for site in sites:
+        for client in site.clients:
+            await client.disconnect()
+        await site.runner.cleanup()

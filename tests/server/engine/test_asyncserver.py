@@ -3,75 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 import socketio
-from aiohttp import web
 
 from pychat.server.engine import AsyncServer
+from tests.server.engine.asyncsite import Serve, soon
 from tests.server.engine.rawsocket import RawSocket, frame, text
-
-
-class Site:
-    """An AsyncServer on a free port, and clients of it."""
-
-    def __init__(self, server: Any, runner: web.AppRunner) -> None:
-        self.server = server
-        self.runner = runner
-        self.clients: list[socketio.AsyncClient] = []
-
-    @property
-    def port(self) -> int:
-        return int(self.runner.addresses[0][1])
-
-    async def client(
-        self, *, namespaces: list[str] | None = None, **options: Any
-    ) -> tuple[socketio.AsyncClient, asyncio.Queue[Any]]:
-        """Connected; the queue gets ``(event, *arguments)`` of the first namespace."""
-        client = socketio.AsyncClient(reconnection=False)
-        queue: asyncio.Queue[Any] = asyncio.Queue()
-        namespaces = namespaces or ["/"]
-
-        async def anything(event: str, *arguments: Any) -> None:
-            queue.put_nowait((event, *arguments))
-
-        client.on("*", anything, namespace=namespaces[0])
-        client.on("disconnect", lambda *a: queue.put_nowait(("disconnect",)), namespaces[0])
-        self.clients.append(client)
-        await client.connect(
-            f"http://127.0.0.1:{self.port}", namespaces=namespaces, wait_timeout=5, **options
-        )
-        return client, queue
-
-
-Serve = Callable[..., Awaitable[Site]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    sites: list[Site] = []
-
-    async def serve(server: Any) -> Site:
-        app = web.Application()
-        server.attach(app)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        sites.append(Site(server, runner))
-        return sites[-1]
-
-    yield serve
-    for site in sites:
-        for client in site.clients:
-            await client.disconnect()
-        await site.runner.cleanup()
-
-
-async def soon(awaitable: Awaitable[Any]) -> Any:
-    return await asyncio.wait_for(awaitable, 5)
 
 
 @pytest.fixture
