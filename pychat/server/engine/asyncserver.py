@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -12,8 +12,11 @@ import socketio
 from socketio import exceptions
 from socketio import packet as upstream
 
-from pychat.server.engine.asyncengine import AsyncEngine, Client
-from pychat.server.engine.packet import AnyPacket, BinaryPacket, text_packet
+from pychat.server.engine.asyncengine import AsyncEngine
+from pychat.server.engine.asynclayer import Client
+from pychat.server.engine.asyncmanager import Manager
+from pychat.server.engine.attachments import has_binary, without_binary
+from pychat.server.engine.packet import AnyPacket, text_packet
 from pychat.server.engine.session import (
     FORCED_CLOSE,
     PARSE_ERROR,
@@ -47,9 +50,9 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             raise ValueError("serializer is not supported: packets are JSON")
         custom_json = options.get("json")
         super().__init__(client_manager=client_manager or Manager(), **options)
-        self.eio.socketio = self
+        self.eio.layer.socketio = self
         if custom_json is not None:
-            self.eio.decode = custom_json.loads
+            self.eio.layer.decode = custom_json.loads
         self._custom_json = custom_json
 
     def _engineio_server_class(self) -> type[AsyncEngine]:
@@ -171,7 +174,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             answer = list(result)
         else:
             answer = [result]
-        self._send(self.eio.session(eio_sid), b"3", namespace, ack_id, answer)
+        self.send_to_session(self.eio.session(eio_sid), b"3", namespace, ack_id, answer)
 
     def client_ack(self, client: Client, namespace: str, ack_id: int, data: list[Any]) -> None:
         """Calls the callback of an emit."""
@@ -194,9 +197,9 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
                 data = None
             elif kind == upstream.CONNECT_ERROR:
                 data = data.get("data") or data.get("message")
-        self._send(session, b"%d" % kind, namespace, pkt.id, data)
+        self.send_to_session(session, b"%d" % kind, namespace, pkt.id, data)
 
-    def _send(
+    def send_to_session(
         self, session: Session | None, kind: bytes, namespace: str, ack_id: int | None, data: Any
     ) -> None:
         if session is not None:
@@ -206,8 +209,8 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
     def encode(self, kind: bytes, namespace: str, ack_id: int | None, data: Any) -> list[AnyPacket]:
         """A Socket.IO packet and its attachments. Raises TypeError for what is no JSON."""
         attachments: list[AnyPacket] = []
-        if _has_binary(data):
-            data = _without_binary(data, attachments)
+        if has_binary(data):
+            data = without_binary(data, attachments)
             kind = {b"2": b"5", b"3": b"6"}.get(kind, kind) + b"%d-" % len(attachments)
         head = b"4" + kind
         if namespace != "/":
@@ -224,84 +227,3 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             text: str = self._custom_json.dumps(data, separators=(",", ":"))
             return text.encode()
         return msgspec.json.encode(data)
-
-
-class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """python-socketio's rooms, with an emit that encodes once and starts no tasks."""
-
-    async def emit(
-        self,
-        event: str,
-        data: Any,
-        namespace: str,
-        room: Any = None,
-        skip_sid: str | Sequence[str] | None = None,
-        callback: Callable[..., Any] | None = None,
-        to: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """To the room, or to everyone in the namespace."""
-        arguments = [event]
-        if isinstance(data, tuple):
-            arguments += data
-        elif data is not None:
-            arguments.append(data)
-        room = to or room
-        rooms = self.rooms.get(namespace)
-        if rooms is None:
-            return
-        if room is None or isinstance(room, str):
-            members = rooms.get(room)
-            if members is None:
-                return
-            participants = list(members._fwdm.items())  # as python-socketio itself reads it
-        else:
-            participants = list(self.get_participants(namespace, room))
-        skipped = skip_sid if isinstance(skip_sid, list | tuple | set) else (skip_sid,)
-        if not participants:
-            return
-        server: AsyncServer = self.server
-        session_of = server.eio.session
-        packets = None if callback else server.encode(b"2", namespace, None, arguments)
-        for sid, eio_sid in participants:
-            session = session_of(eio_sid)
-            if session is None or sid in skipped:
-                continue
-            if callback is not None:
-                ack_id = self._generate_ack_id(sid, callback)
-                server._send(session, b"2", namespace, ack_id, arguments)
-            else:
-                assert packets is not None
-                for packet in packets:
-                    session.send(packet)
-
-
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-
-
-def _has_binary(data: Any) -> bool:
-    if type(data) in _PLAIN:
-        return False
-    if isinstance(data, bytes | bytearray | memoryview):
-        return True
-    if isinstance(data, dict):
-        items: Iterable[Any] = data.values()
-    elif isinstance(data, list | tuple):
-        items = data
-    else:
-        return False
-    for item in items:  # noqa: SIM110  # any() with a generator takes twice the time
-        if type(item) not in _PLAIN and _has_binary(item):
-            return True
-    return False
-
-
-def _without_binary(data: Any, attachments: list[AnyPacket]) -> Any:
-    if isinstance(data, bytes | bytearray | memoryview):
-        attachments.append(BinaryPacket(bytes(data)))
-        return {"_placeholder": True, "num": len(attachments) - 1}
-    if isinstance(data, dict):
-        return {key: _without_binary(item, attachments) for key, item in data.items()}
-    if isinstance(data, list | tuple):
-        return [_without_binary(item, attachments) for item in data]
-    return data

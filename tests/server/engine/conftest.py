@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from pychat.server.engine import Connection, SocketServer, encode_event
+from pychat.server.engine import AsyncServer, Connection, SocketServer, encode_event
 from tests.server.engine.asyncsite import Serve, Site
 
 
@@ -164,3 +164,8 @@ async def serve() -> AsyncIterator[Serve]:
         for client in site.clients:
             await client.disconnect()
         await site.runner.cleanup()
+
+
+@pytest.fixture
+async def sio() -> AsyncServer:
+    return AsyncServer(async_mode="aiohttp", ping_interval=5)

@@ -14,11 +14,6 @@ from tests.server.engine.asyncsite import Serve, soon
 from tests.server.engine.rawsocket import RawSocket, frame, text
 
 
-@pytest.fixture
-async def sio() -> Any:
-    return AsyncServer(async_mode="aiohttp", ping_interval=5)
-
-
 async def test_events_with_arguments_and_acknowledgements(serve: Serve, sio: Any) -> None:
     @sio.event
     async def one(sid: str, data: Any) -> Any:
