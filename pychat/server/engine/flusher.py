@@ -19,21 +19,29 @@ class Writer(Protocol):
 class Flusher:
     """Writes what the connections have waiting, once a turn of the loop."""
 
+    __slots__ = ("_loop", "waiting")
+
     def __init__(self) -> None:
-        self._waiting: list[Writer] = []
+        self.waiting: list[Writer] = []
+        """Always this list: see ``add``."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, writer: Writer) -> None:
         """It has something waiting now, and had nothing before."""
-        if not self._waiting:
-            if self._loop is None:
-                self._loop = asyncio.get_running_loop()
-            self._loop.call_soon(self._flush)
-        self._waiting.append(writer)
+        if not self.waiting:
+            self.wake()
+        self.waiting.append(writer)
+
+    def wake(self) -> None:
+        """They are written in the loop's next turn."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        # A callback of one writer may add others: they go into the next list.
-        writers, self._waiting = self._waiting, []
+        # A callback of one writer may add others: they are for the next turn.
+        writers = self.waiting.copy()
+        self.waiting.clear()
         for writer in writers:
             try:
                 # One that goes wrong must not keep the others from being written.

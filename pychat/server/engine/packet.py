@@ -50,7 +50,7 @@ class MalformedPacket(ValueError):
     """What the peer sent is not a packet; its session is closed."""
 
 
-class Packet(msgspec.Struct):
+class Packet(msgspec.Struct, gc=False):
     """An Engine.IO packet of text, encoded once for every way it may travel.
 
     Most travel as a websocket frame, so that is what it is made of.

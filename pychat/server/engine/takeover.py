@@ -40,8 +40,10 @@ class NotAWebSocket(ValueError):
 class Frames(WSListener):
     """Gets the frames; ``failed`` when the bytes are no frames of a client (RFC 6455)."""
 
+    __slots__ = ("paced", "transport")
+
     transport: asyncio.Transport
-    paced = False
+    paced: bool
     """Whether it is read a little at a time, so that it can be paused between its frames."""
 
     def failed(self, code: int) -> None:
