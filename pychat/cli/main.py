@@ -81,6 +81,11 @@ def main() -> None:
             complain("the input ended before an answer was given")
             sys.exit(1)
         sys.exit(INTERRUPTED)
+    except ImportError as error:
+        if os.environ.get("PYCHAT_TRACEBACK"):
+            raise
+        complain(f"pychat is not installed as it should be: {error}")
+        sys.exit(1)
     except Exception as error:  # no traceback reaches a user
         if os.environ.get("PYCHAT_TRACEBACK"):
             raise

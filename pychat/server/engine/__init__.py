@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+# First: it says clearly what the imports below would not.
+from pychat.server.engine.tested import UntestedVersion  # isort: skip
+
 from pychat.server.engine.admission import Admission
 from pychat.server.engine.connection import Connection, Handler
 from pychat.server.engine.origins import Proxies
@@ -23,6 +26,7 @@ __all__ = [
     "Packet",
     "Proxies",
     "SocketServer",
+    "UntestedVersion",
     "encode_event",
 ]
 
