@@ -152,3 +152,36 @@ async def test_a_check_finds_a_hole(tmp_path: Path) -> None:
     assert "alice and bob: after seq 2 comes 4" in found
     assert "1 entries of the log have no message" in found
     await store.close()
+
+
+NUMBER_TOO_LARGE = 2**63
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"id":"carol"', '"id":"car\\u001bol"', "control"),
+        ('"id":"carol"', '"id":"ALL"', "reserved"),
+        ('"sender":"bob"', '"sender":"nobody"', "no account before it has the id 'nobody'"),
+        ('"blocked":["carol"]', '"blocked":["nobody"]', "no account before it has the id"),
+        ('"between":["Alice","bob"]', '"between":["Alice"]', "a pair is between two"),
+        ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "no account before it"),
+        ('"roomOwner":"bob"', '"roomOwner":"eve"', "no account before it has the id 'eve'"),
+        ('"roomId":"Lounge"', '"roomId":"#\\u202e"', "must not start with #"),
+        ('"createdAt":5', f'"createdAt":{NUMBER_TOO_LARGE}', "<= 9223372036854775807"),
+        ('"createdAt":5', '"createdAt":-1', ">= 0"),
+        ('"tokenHash":"01', '"tokenHash":"zz', "matching regex"),
+    ],
+)
+async def test_a_hostile_file_is_refused_with_the_line(old: str, new: str, reason: str) -> None:
+    """Checksums do not help: whoever makes up a file makes them up too."""
+    source, target = open_store("memory:"), open_store("memory:")
+    await source.open()
+    await target.open()
+    await fill(source)
+    lines = [line.decode() for line in await exported(source)]
+    hostile = [line.replace(old, new).encode() for line in lines]
+    assert hostile != [line.encode() for line in lines]
+    with pytest.raises(StoreError, match=r"^line [0-9]+ is not one of an export: ") as refused:
+        await imported(target, hostile)
+    assert reason in str(refused.value)

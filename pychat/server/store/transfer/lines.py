@@ -9,35 +9,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.protocol import EVERYONE, ROOM_PREFIX, ProtocolError, check_id
 from pychat.server.store.base import StoreError
 
 VERSION = 1
+
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""What every store can keep."""
 
 
 class Session(Struct, rename="camel"):
     """A login; ``token_hash`` in hexadecimal."""
 
     id: str
-    token_hash: str
+    token_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     device: str
-    since: int
-    last_seen_at: int
-    expires_at: int
+    since: Number
+    last_seen_at: Number
+    expires_at: Number
 
 
 class Member(Struct, rename="camel"):
     """Who reads a conversation, from where, and how far that one has come."""
 
     id: str
-    first_seq: int
-    delivered_seq: int
-    read_seq: int
+    first_seq: Number
+    delivered_seq: Number
+    read_seq: Number
 
 
 class Header(Struct, tag="pychat", tag_field="type"):
@@ -53,8 +56,8 @@ class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
     alias: str
     password_hash: str | None
     disabled: bool
-    created_at: int
-    last_seen_at: int | None
+    created_at: Number
+    last_seen_at: Number | None
     sessions: list[Session]
     blocked: list[str]
 
@@ -83,10 +86,10 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
 class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     """A message of the conversation before it; ``client_id`` in hexadecimal."""
 
-    seq: int
+    seq: Number
     sender: str
-    client_id: str | None
-    sent_at: int
+    client_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None
+    sent_at: Number
     data: str
     removed: bool = False
 
@@ -114,13 +117,15 @@ _decoder = msgspec.json.Decoder(Line)
 
 
 def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """The lines of an export, checked against their counts and checksums.
+    """The lines of an export, checked against their counts and checksums, and each by itself: the
+    file may be a stranger's.
 
     Raises StoreError, naming the line, for a file that is not one, was cut or was changed.
     """
     digest, conversation = hashlib.sha256(), hashlib.sha256()
     total, end = Total(0, 0, 0, ""), End(0, "")
     finished = False
+    names = _Names()
     for number, encoded in enumerate(lines, 1):
         try:
             line = _decoder.decode(encoded)
@@ -128,6 +133,10 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
             raise StoreError(f"line {number} is not one of an export: {error}") from None
         if number == 1 and not (isinstance(line, Header) and line.version == VERSION):
             raise StoreError(f"this is not an export that this pychat reads (version {VERSION})")
+        try:
+            names.check(line)
+        except (ProtocolError, ValueError) as error:
+            raise StoreError(f"line {number} is not one of an export: {error}") from None
         match line:
             case Total():
                 total.sha256 = digest.hexdigest()
@@ -151,3 +160,35 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
         yield line
     if not finished:
         raise StoreError("the file ends too early: its export was not finished")
+
+
+class _Names:
+    """The ids that the accounts before a line have: others may not be named."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._blocked: set[str] = set()
+
+    def check(self, line: Line) -> None:
+        """Raises ProtocolError for what is no id, ValueError for an id that nobody has."""
+        match line:
+            case AccountLine():
+                self._known.add(check_id(line.id, "id"))
+                self._blocked.update(line.blocked)
+            case ConversationLine():
+                self._require(self._blocked)
+                self._require(member.id for member in line.members)
+                if line.kind == "pair":
+                    if len(line.between) != 2:
+                        raise ValueError("a pair is between two")
+                    self._require(line.between)
+                elif line.kind == "room":
+                    check_id(line.room_id, "roomId")
+                    self._require([line.room_owner])
+            case MessageLine():
+                self._require([line.sender])
+
+    def _require(self, ids: Iterable[str]) -> None:
+        for id in ids:
+            if id not in self._known:
+                raise ValueError(f"no account before it has the id {id!r}")
