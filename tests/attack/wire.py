@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 ANSWER_SECONDS = 10.0
+PASSWORD = "correct horse"
 
 
 class Closed(Exception):
@@ -57,7 +58,7 @@ class Client:
         finally:
             self._answers.pop(number, None)
 
-    async def login(self, id: str, password: str = "correct horse", **more: object) -> str:
+    async def login(self, id: str, password: str = PASSWORD, **more: object) -> str:
         """The token. The login must succeed."""
         answer = await self.ask("login", {"id": id, "password": password, "protocol": 1, **more})
         assert answer["code"] == "200", answer

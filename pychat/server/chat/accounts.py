@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -45,15 +46,26 @@ class Entered(Struct):
 
 class Accounts:
     """``claim``: the first login with a password claims the id. ``open``: any id, no password is
-    looked at. ``closed``: only ids that are there."""
+    looked at. ``closed``: only ids that are there.
+
+    ``reserved``: ids that no login claims, nor one that looks like them: an admin's is made by
+    the server's keeper.
+    """
 
     def __init__(
-        self, store: Store, changes: AccountChanges, mode: AccountsMode, limiter: Limiter
+        self,
+        store: Store,
+        changes: AccountChanges,
+        mode: AccountsMode,
+        limiter: Limiter,
+        *,
+        reserved: Iterable[str] = (),
     ) -> None:
         self._store = store
         self._changes = changes
         self.mode: AccountsMode = mode
         self._limiter = limiter
+        self._reserved = [EVERYONE, *reserved]
         self._passwords = Passwords()
         self._turns = Turns()
 
@@ -103,7 +115,7 @@ class Accounts:
     async def _create(self, login: Login, password_hash: str | None, address: str) -> Account:
         self._limiter.login(address, "claims")
         # In a thread: the first one beyond ASCII reads a table.
-        if await asyncio.to_thread(lookalike_form, login.id) == canonical_id(EVERYONE):
+        if await asyncio.to_thread(self._is_reserved, login.id):
             raise _taken()
         try:
             made = await self._store.create_account(
@@ -117,6 +129,10 @@ class Accounts:
             if account is None or self.mode != "open":
                 raise _taken() from None
             return account
+
+    def _is_reserved(self, id: str) -> bool:
+        form = lookalike_form(id)
+        return any(form == lookalike_form(reserved) for reserved in self._reserved)
 
     async def _by_password(self, login: Login, address: str) -> Entered:
         if not login.password:

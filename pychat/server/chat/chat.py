@@ -76,7 +76,8 @@ class Chat:
             store, reach, legacy, answers, encode_event, self._presence.pair_opened
         )
         changes = AccountChanges(store)
-        self._accounts = Accounts(store, changes, accounts, limiter)
+        admins = tuple(admins)
+        self._accounts = Accounts(store, changes, accounts, limiter, reserved=admins)
         logins = self._logins = Logins(
             store,
             changes,

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import aiohttp
 import pytest
 
 from pychat.server.app import ChatServer
-from tests.attack.wire import connect
+from pychat.server.chat.passwords import hash_password
+from tests.attack.wire import PASSWORD, connect
 from tests.serving import serving
 
 
+@asynccontextmanager
+async def administered() -> AsyncIterator[ChatServer]:
+    """Its admin is root, whose account was made by the server's keeper."""
+    async with serving(admins=["Root"]) as server:
+        await server.store.create_account("root", "root", hash_password(PASSWORD), 0)
+        yield server
+
+
 async def test_an_admin_removes_what_others_said_to_each_other() -> None:
-    async with serving(admins=["Root"]) as server, aiohttp.ClientSession() as web:
+    async with administered() as server, aiohttp.ClientSession() as web:
         alice, bob, root, eve = [await connect(web, server.url) for _ in range(4)]
         for client, id in ((alice, "alice"), (bob, "bob"), (root, "root"), (eve, "eve")):
             await client.login(id)
@@ -29,20 +41,29 @@ async def test_an_admin_removes_what_others_said_to_each_other() -> None:
 
 @pytest.mark.parametrize(("id", "code"), [("99-1", "404"), ("1-99", "404"), ("x", "400")])
 async def test_what_is_not_there_cannot_be_removed(id: str, code: str) -> None:
-    async with serving(admins=["root"]) as server, aiohttp.ClientSession() as web:
+    async with administered() as server, aiohttp.ClientSession() as web:
         root = await connect(web, server.url)
         await root.login("root")
         assert (await root.ask("remove", {"id": id}))["code"] == code
 
 
 async def test_everybody_learns_of_what_is_removed_from_all() -> None:
-    async with serving(admins=["root"]) as server, aiohttp.ClientSession() as web:
+    async with administered() as server, aiohttp.ClientSession() as web:
         root, alice = [await connect(web, server.url) for _ in range(2)]
         await root.login("root")
         await alice.login("alice")
         sent = await alice.ask("message", {"sender": "alice", "recepient": "ALL", "data": "bad"})
         await root.ask("remove", {"id": sent["id"]})
         assert await alice.event("removed") == {"with": "ALL", "seq": 1}
+
+
+@pytest.mark.parametrize("id", ["root", "ROOT", "r\u043e\u043et"])
+async def test_nobody_claims_an_admin_s_id(id: str) -> None:
+    """Else whoever came first would be the admin."""
+    async with serving(admins=["Root"]) as server, aiohttp.ClientSession() as web:
+        eve = await connect(web, server.url)
+        answer = await eve.ask("login", {"id": id, "password": "a good password", "protocol": 1})
+        assert answer["code"] == "401"
 
 
 def test_open_accounts_have_no_admins() -> None:
