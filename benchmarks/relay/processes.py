@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.requirements import require_program
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+DURABLE = ROOT / "benchmarks" / "durable"
+NODE = {"node": ROOT / "benchmarks" / "relay" / "node", "node-sqlite": DURABLE / "node"}
 SERVER_CORE, LOAD_CORE = 0, 1
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -18,14 +21,17 @@ class Server:
     """A fresh process of that kind on its core."""
 
     def __init__(self, kind: str) -> None:
-        if kind == "node":
-            command = [require_program("node", "nodejs"), str(HERE / "node" / "server.js")]
+        if kind in NODE:
+            command = [require_program("node", "nodejs"), str(NODE[kind] / "server.js")]
         else:
             command = [sys.executable, "-m", "benchmarks.relay.serve", kind]
+        self._files = tempfile.TemporaryDirectory(prefix=".stores-", dir=DURABLE)
+        if kind.endswith("sqlite"):
+            command.append(str(Path(self._files.name) / "chat.db"))
         self.kind = kind
         self._process = subprocess.Popen(
             command,
-            cwd=HERE.parents[1],
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "NODE_ENV": "production"},
@@ -42,6 +48,7 @@ class Server:
     def __exit__(self, *exc: object) -> None:
         self._process.kill()
         self._process.wait()
+        self._files.cleanup()
 
     @property
     def pid(self) -> int:
@@ -59,8 +66,8 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def install_node() -> None:
+def install_node(kind: str) -> None:
     """Node's server, from its lock file."""
-    if not (HERE / "node" / "node_modules").exists():
-        npm = require_program("npm")
-        subprocess.run([npm, "ci", "--ignore-scripts"], cwd=HERE / "node", check=True)
+    folder = NODE[kind]
+    if not (folder / "node_modules").exists():
+        subprocess.run([require_program("npm"), "ci"], cwd=folder, check=True)

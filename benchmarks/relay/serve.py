@@ -13,13 +13,18 @@ from aiohttp import web
 from pychat.server.engine import Connection, SocketServer, encode_event
 
 
-async def chat() -> int:
+async def chat(store: str = "memory:") -> int:
     """The whole chat, its messages kept in memory."""
     from pychat.server.app import ChatServer
 
-    server = ChatServer("memory:", accounts="open", limits=False)
+    server = ChatServer(store, accounts="open", limits=False)
     await server.start(port=0)
     return server.port
+
+
+async def chat_sqlite() -> int:
+    """The whole chat, every message fsynced before it is delivered or answered."""
+    return await chat(f"sqlite:///{sys.argv[2]}")
 
 
 async def _serve(attach: Any) -> int:
@@ -102,7 +107,13 @@ async def upstream() -> int:
     return await _serve(_original(socketio.AsyncServer(async_mode="aiohttp")).attach)
 
 
-SERVERS = {"chat": chat, "engine": engine, "asyncserver": asyncserver, "upstream": upstream}
+SERVERS = {
+    "chat": chat,
+    "chat-sqlite": chat_sqlite,
+    "engine": engine,
+    "asyncserver": asyncserver,
+    "upstream": upstream,
+}
 
 
 async def main() -> None:

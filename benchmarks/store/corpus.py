@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from uuid import UUID
+from typing import TypeVar
 
 from pychat.server.store import Store
 from pychat.server.store.records import Account, NewMessage
@@ -38,7 +39,15 @@ SYLLABLES = [
     ]
     for v in "aeiou"
 ]
-BATCH = 2_000
+BATCH = 10_000
+MAX_BURST = 9
+
+
+T = TypeVar("T")
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 class Corpus:
@@ -75,8 +84,10 @@ class Corpus:
 
     async def fill(self, store: Store) -> None:
         users = max(20, min(20_000, self.messages // 500))
-        for n in range(users):
-            self.accounts.append(await store.create_account(f"user{n}", f"User {n}", None, 0))
+        for numbers in _chunks(range(users), 1_000):
+            self.accounts += await asyncio.gather(
+                *(store.create_account(f"user{n}", f"User {n}", None, 0) for n in numbers)
+            )
         wanted: dict[tuple[int, int], None] = {}
         # The first user takes part in a tenth of all conversations.
         while len(wanted) < max(30, self.messages // 100):
@@ -87,25 +98,31 @@ class Corpus:
                 break
             if a != b:
                 wanted[min(a, b), max(a, b)] = None
-        for a, b in wanted:
-            one, other = self.accounts[a].key, self.accounts[b].key
-            self.pairs.append(((await store.open_pair(one, other)).key, one, other))
+        for chunk in _chunks(list(wanted), 1_000):
+            keys = [(self.accounts[a].key, self.accounts[b].key) for a, b in chunk]
+            opened = await asyncio.gather(*(store.open_pair(*pair) for pair in keys))
+            self.pairs += [(pair.key, *keys) for pair, keys in zip(opened, keys, strict=True)]
         for batch in self._batches((await store.everyone()).key):
             await store.append(batch)
 
     def _batches(self, everyone: int) -> Iterator[list[NewMessage]]:
-        batch = []
-        for n in range(self.messages):
-            if n % 10 == 0:
-                conversation, sender = everyone, self.random.choice(self.accounts).key
+        batch: list[NewMessage] = []
+        count = 0
+        while count < self.messages:
+            # People talk in bursts: several messages of a conversation in a row.
+            burst = self.random.randint(1, MAX_BURST)
+            if self.random.random() < 0.1:
+                conversation = everyone
+                senders = [self.random.choice(self.accounts).key for _ in range(2)]
             else:
-                conversation, *pair = self.random.choice(self.pairs)
-                sender = self.random.choice(pair)
-            client_id = UUID(int=self.random.getrandbits(128)).bytes
-            batch.append(
-                NewMessage(conversation, sender, client_id, 1_700_000_000_000 + n, self.text())
-            )
-            if len(batch) == BATCH:
+                conversation, *senders = self.random.choice(self.pairs)
+            for _ in range(min(burst, self.messages - count)):
+                client_id = self.random.randbytes(16)
+                sender = self.random.choice(senders)
+                sent_at = 1_700_000_000_000 + count
+                batch.append(NewMessage(conversation, sender, client_id, sent_at, self.text()))
+                count += 1
+            if len(batch) >= BATCH:
                 yield batch
                 batch = []
         if batch:
