@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
+from pychat.client import ChatClient
+from tests.clock import HOUR, Clock
 from tests.e2e.page.chatpage import ChatPage
 from tests.serving import serving
 
@@ -177,3 +179,32 @@ async def test_rooms_and_everyone(browser: Browser) -> None:
         assert alice.problems == bob.problems == []
         await alice.close()
         await bob.close()
+
+
+async def test_the_list_has_the_order_in_which_things_were_said(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the server's clock says meanwhile."""
+    clock = Clock(monkeypatch)
+    others = ["bob", "carol", "dave"]
+    async with serving("memory:", limits=False) as server:
+        clients = [ChatClient(server.url, user=id, password=f"secret of {id}") for id in others]
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        titles = alice.page.locator("#conversations .name")
+        for client in clients:
+            async with client:
+                await client.send("alice", f"from {client.user}")
+            clock.ahead -= HOUR
+        await expect(titles).to_have_text(["dave", "carol", "bob", "Everyone"])
+        await alice.page.reload()
+        await expect(titles).to_have_text(["dave", "carol", "bob", "Everyone"])
+
+        await alice.row("bob").click()
+        await alice.write("to bob, still earlier")
+        await expect(titles).to_have_text(["bob", "dave", "carol", "Everyone"])
+        await alice.expect_state("to bob, still earlier", "sent")
+        await expect(titles).to_have_text(["bob", "dave", "carol", "Everyone"])
+        await alice.page.reload()
+        await expect(titles).to_have_text(["bob", "dave", "carol", "Everyone"])
+        assert alice.problems == []
+    await alice.close()

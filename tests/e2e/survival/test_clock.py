@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pychat.client import ChatClient
+from tests.clock import HOUR, Clock
 from tests.serving import serving
 
 pytestmark = pytest.mark.e2e
 
-HOUR = 3600.0
 PASSWORD = "correct horse"
-
-
-class Clock:
-    """The wall clock of this process: of the server and of its clients."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ahead = 0.0
-        time_, time_ns = time.time, time.time_ns
-        monkeypatch.setattr(time, "time", lambda: time_() + self.ahead)
-        monkeypatch.setattr(time, "time_ns", lambda: time_ns() + int(self.ahead * 1e9))
 
 
 @pytest.fixture

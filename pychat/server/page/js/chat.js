@@ -6,6 +6,7 @@ import { Emitter } from "./emitter.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { conversationOf, EVERYONE } from "./protocol.js";
+import { Recency } from "./recency.js";
 import { Sync } from "./sync.js";
 import { Typing } from "./typing.js";
 
@@ -36,10 +37,15 @@ export class Chat extends Emitter {
     this.drafts = new Drafts(me);
     this.people = new People(this);
     this.outbox = new Outbox(connection, me);
+    this.recency = new Recency();
     this.sync = new Sync(this);
     this.typing = new Typing(this);
     this.conversation(EVERYONE);
-    for (const name of this.outbox.names) this.conversation(name);
+    for (const name of this.outbox.names) {
+      this.conversation(name);
+      this.recency.raise(name);
+    }
+    this.outbox.on("posted", (name) => this.recency.raise(name));
     this.outbox.on("sent", (_pending, message) => this.#note(message, false));
     this.outbox.on("change", (name) => this.#changed(this.conversation(name)));
     connection.on("server:message", (message) => this.#note(message, true));
@@ -111,9 +117,13 @@ export class Chat extends Emitter {
 
   /**
    * Rooms that are not in the server's list any more are gone; people stay.
-   * @param {Set<string>} names
+   * @param {Set<string>} names newest first
+   * @param {number} asked `recency.top` when the list was asked for
    */
-  keepOnly(names) {
+  keepOnly(names, asked) {
+    const known = [...this.conversations.keys()];
+    const later = known.filter((name) => this.recency.of(name) > asked || this.outbox.of(name).length);
+    this.recency.list(names, later);
     for (const conversation of this.conversations.values()) {
       if (names.has(conversation.name)) continue;
       this.#compare(conversation, 0);
@@ -145,6 +155,7 @@ export class Chat extends Emitter {
     const before = conversation.lastSeq;
     const outcome = conversation.add(message);
     if (message.sender === this.me && message.clientId && live) this.outbox.discard(message.clientId);
+    if (conversation.lastSeq > before) this.recency.raise(name);
     if (conversation.lastSeq > before && message.sender !== this.me) {
       conversation.unread += isNew ? 1 : conversation.lastSeq - before;
       this.typing.wrote(name, /** @type {string} */ (message.sender));

@@ -15,7 +15,7 @@ const RETRY_MS = 3_000;
  * @property {string} [error] why the server does not take it; absent while on its way
  */
 
-/** Emits `sent` (Pending, answer) and `change` (the name of a conversation). */
+/** Emits `sent` (Pending, answer), `posted` and `change` (the name of a conversation). */
 export class Outbox extends Emitter {
   /**
    * @param {import("./connection.js").Connection} connection
@@ -68,6 +68,7 @@ export class Outbox extends Emitter {
     this.#pending.push(pending);
     this.of(to).push(pending);
     local.set(this.#prefix + pending.clientId, pending);
+    this.emit("posted", to);
     this.emit("change", to);
     this.#flush(to);
   }

@@ -37,6 +37,7 @@ export class Sync {
   async #refresh() {
     const chat = this.#chat;
     const seen = new Set();
+    const asked = chat.recency.top;
     let cursor;
     do {
       const request = cursor ? { limit: MAX_LIMIT, cursor } : { limit: MAX_LIMIT };
@@ -47,7 +48,7 @@ export class Sync {
       }
       cursor = answer.next;
     } while (cursor);
-    chat.keepOnly(seen);
+    chat.keepOnly(seen, asked);
     for (const conversation of [...chat.conversations.values()]) {
       if (conversation !== chat.active && !seen.has(conversation.name)) continue; // nothing said yet
       await this.#bringUp(conversation);

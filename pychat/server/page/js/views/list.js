@@ -39,7 +39,7 @@ export class ListView {
 
   #sorted() {
     return [...this.#chat.conversations.values()].sort(
-      (a, b) => this.#moment(b) - this.#moment(a) || a.title.localeCompare(b.title),
+      (a, b) => this.#chat.recency.of(b.name) - this.#chat.recency.of(a.name) || a.title.localeCompare(b.title),
     );
   }
 
