@@ -24,7 +24,7 @@ from pychat.client.errors import (
     RequestRefused,
     ServerUnreachable,
 )
-from pychat.client.events import ClientEvent, MessageChanged, StatusChanged
+from pychat.client.events import CacheLost, ClientEvent, MessageChanged, StatusChanged
 from pychat.client.logs import Logs
 from pychat.client.models import ConnectionState, Message, Status
 from pychat.client.outbox import Outbox
@@ -80,7 +80,7 @@ class Core:
             on_status=self._on_status,
             on_token=self.on_token,
         )
-        self._put_together(_cache_at(cache))
+        self._put_together(self._cache_at(cache))
 
     def _put_together(self, cache: Cache) -> None:
         self.cache = cache
@@ -111,6 +111,17 @@ class Core:
             on_behind=self._cursors.move,
         )
         self.typing_notice = TypingNotice(self._send_typing)
+
+    def _cache_at(self, path: Path | str | None) -> Cache:
+        if path is None:
+            return MemoryCache()
+        from pychat.client.sqlitecache import SQLiteCache  # with the database, only where used
+
+        return SQLiteCache(path, self._on_cache_lost)
+
+    def _on_cache_lost(self, why: str) -> None:
+        logger.warning("%s: going on in memory", why)
+        self.publish(CacheLost(why))
 
     # --- life ---
 
@@ -298,11 +309,3 @@ class Core:
     def _on_told(self, message: Message) -> None:
         if not self.logs.whole and not message.own:
             self.move(Event.DELIVERED, message.conversation, message.seq)
-
-
-def _cache_at(path: Path | str | None) -> Cache:
-    if path is None:
-        return MemoryCache()
-    from pychat.client.sqlitecache import SQLiteCache  # with the database, only where it is used
-
-    return SQLiteCache(path)

@@ -54,6 +54,13 @@ class RoomsChanged(Struct):
     rooms: list[Room]
 
 
+class CacheLost(Struct):
+    """The cache file cannot be read or written any more: all goes on in memory, and drafts and
+    unsent messages end with this client."""
+
+    reason: str
+
+
 ClientEvent = (
     StatusChanged
     | ConversationsLoaded
@@ -62,4 +69,5 @@ ClientEvent = (
     | MessageChanged
     | MessagesReset
     | RoomsChanged
+    | CacheLost
 )

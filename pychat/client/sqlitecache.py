@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -30,9 +31,17 @@ CREATE TABLE outgoing (
 CREATE TABLE draft (conversation TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 """
 
+_CONVERSATIONS: Final = "SELECT record FROM conversation"
+_OUTBOX: Final = "SELECT record FROM outgoing ORDER BY position"
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _message: Final = msgspec.msgpack.Decoder(Message).decode
 _conversation: Final = msgspec.msgpack.Decoder(Conversation).decode
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
 
 
 class SQLiteCache:
@@ -40,10 +49,15 @@ class SQLiteCache:
 
     It survives a killed process whole; a lost power may take the last moments, which the server
     still has, and the newest lines of the outbox, which it has not.
+
+    Once open it never fails: a file that can no longer be read or written (a full disk, damage) is
+    left as it is, ``on_lost`` is told why, and all goes on in memory. What the file still has in
+    its outbox is sent again when it is opened next, by the same client ids.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, on_lost: Callable[[str], None] = lambda why: None) -> None:
         self._path = Path(path).expanduser()
+        self._on_lost = on_lost
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -69,7 +83,7 @@ class SQLiteCache:
             if "locked" in str(error):
                 raise CacheInUse(f"{self._path} is in use by another pychat") from None
             raise CacheUnusable(f"{self._path} cannot be opened: {error}") from None
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, msgspec.DecodeError):
             self._abandon()
             raise CacheUnusable(
                 f"{self._path} is damaged or not a pychat cache; move it away to start a new one"
@@ -88,8 +102,7 @@ class SQLiteCache:
         (schema,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if tables == 0:
-            for statement in _TABLES.split(";"):
-                db.execute(statement)
+            _make_tables(db)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {_SCHEMA}")
             db.execute("INSERT INTO identity VALUES (?, ?)", (server, user))
@@ -101,6 +114,11 @@ class SQLiteCache:
         if owner != (server, user):
             raise CacheUnusable(f"{self._path} belongs to {owner[1]} on {owner[0]}")
         db.execute("COMMIT")
+        # Damage in what nobody else has is told at once, not when it is asked for.
+        for query, decode in ((_OUTBOX, _message), (_CONVERSATIONS, _conversation)):
+            for (record,) in db.execute(query):
+                decode(record)
+        db.execute("SELECT * FROM draft").fetchall()
 
     def _abandon(self) -> None:
         if self._connection is not None:
@@ -114,17 +132,38 @@ class SQLiteCache:
 
     def flush(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+            self._run("COMMIT")
 
     def _write(self, statement: str, *values: object) -> None:
         if not self._db.in_transaction:
-            self._db.execute("BEGIN")
-        self._db.execute(statement, values)
+            self._run("BEGIN")
+        self._run(statement, *values)
+
+    def _run(self, statement: str, *values: object) -> list[Any]:
+        db = self._db
+        try:
+            return db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            self._go_on_in_memory(db, error)
+        return [] if statement == "COMMIT" else self._db.execute(statement, values).fetchall()
+
+    def _go_on_in_memory(self, lost: sqlite3.Connection, error: sqlite3.Error) -> None:
+        # Without the messages: some were not committed, and what is kept must have no gap.
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        _make_tables(memory)
+        for table, columns in (("conversation", 2), ("outgoing", 3), ("draft", 2)):
+            with suppress(sqlite3.Error):  # the server has the conversations, Outbox its entries
+                rows = lost.execute(f"SELECT * FROM {table}").fetchall()
+                marks = ", ".join("?" * columns)
+                memory.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        self._abandon()
+        self._connection = memory
+        self._on_lost(f"{self._path} cannot be used any more ({error})")
 
     # --- conversations ---
 
     def conversations(self) -> list[Conversation]:
-        rows = self._db.execute("SELECT record FROM conversation")
+        rows = self._run(_CONVERSATIONS)
         # Nobody is known to be online, or typing, before the server says so.
         return [
             msgspec.structs.replace(_conversation(record), online=False, typing=())
@@ -151,15 +190,15 @@ class SQLiteCache:
         return self._seq("min", name)
 
     def _seq(self, which: str, name: str) -> int | None:
-        row = self._db.execute(f"SELECT {which}(seq) FROM message WHERE conversation = ?", (name,))
-        seq: int | None = row.fetchone()[0]
-        return seq
+        ((seq,),) = self._run(f"SELECT {which}(seq) FROM message WHERE conversation = ?", name)
+        found: int | None = seq
+        return found
 
     def messages(self, name: str, *, before: int | None = None, limit: int) -> list[Message]:
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT record FROM message WHERE conversation = ? AND seq < ? "
             "ORDER BY seq DESC LIMIT ?",
-            (name, 2**62 if before is None else before, limit),
+            *(name, 2**62 if before is None else before, limit),
         )
         return [_message(record) for (record,) in rows][::-1]
 
@@ -167,9 +206,9 @@ class SQLiteCache:
         oldest = self.oldest_seq(name)
         if oldest is None or oldest > seq + 1:
             return None
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT record FROM message WHERE conversation = ? AND seq > ? ORDER BY seq",
-            (name, seq),
+            *(name, seq),
         )
         return [_message(record) for (record,) in rows]
 
@@ -196,7 +235,7 @@ class SQLiteCache:
     # --- the outbox ---
 
     def outbox(self) -> list[Message]:
-        rows = self._db.execute("SELECT record FROM outgoing ORDER BY position")
+        rows = self._run(_OUTBOX)
         return [_message(record) for (record,) in rows]
 
     def save_outgoing(self, message: Message) -> None:
@@ -215,8 +254,8 @@ class SQLiteCache:
     # --- drafts ---
 
     def draft(self, name: str) -> str:
-        row = self._db.execute("SELECT text FROM draft WHERE conversation = ?", (name,)).fetchone()
-        return row[0] if row else ""
+        rows = self._run("SELECT text FROM draft WHERE conversation = ?", name)
+        return rows[0][0] if rows else ""
 
     def save_draft(self, name: str, text: str) -> None:
         if text:

@@ -16,7 +16,7 @@ from textual.binding import BindingType
 from textual.screen import ModalScreen
 
 from pychat.client.errors import ChatClientError
-from pychat.client.events import ClientEvent, MessageAdded, StatusChanged
+from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
 from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 EVENTS_PER_TURN = 50
 """So many events are taken in before keys and painting get their turn."""
 
-CACHE_IN_USE = "Another pychat has this login open: drafts and unsent messages end with this one."
+CACHE_LOST = "drafts and unsent messages end with this one."
+CACHE_IN_USE = f"Another pychat has this login open: {CACHE_LOST}"
 
 
 class ChatApp(App[None]):
@@ -142,7 +143,7 @@ class ChatApp(App[None]):
         if self._first is not None:
             self.chat.call_after_refresh(self.chat.open, self._first)
         for problem in self._problems:
-            self.notify(line(problem, 300), severity="warning", timeout=10, markup=False)
+            self._warn(problem)
 
     def on_ready(self) -> None:
         gc.enable()  # whoever starts the app may have turned it off to be quick
@@ -173,9 +174,14 @@ class ChatApp(App[None]):
                 self._status_changed()
             elif isinstance(event, MessageAdded):
                 self._notify(event.message)
+            elif isinstance(event, CacheLost):
+                self._warn(f"{event.reason}: {CACHE_LOST}")
             taken += 1
             if taken % EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
+
+    def _warn(self, problem: str) -> None:
+        self.notify(line(problem, 300), severity="warning", timeout=10, markup=False)
 
     def _status_changed(self) -> None:
         from pychat.tui.screens.login import Login

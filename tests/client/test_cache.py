@@ -179,3 +179,70 @@ os.kill(os.getpid(), signal.SIGKILL)
         with pytest.raises(CacheUnusable, match="cannot be opened"):
             SQLiteCache(tmp_path).open(SERVER, USER)
         assert os.listdir(tmp_path) == ["file"]
+
+    def test_damage_in_what_only_it_has_is_told_when_it_is_opened(self, tmp_path: Path) -> None:
+        path = tmp_path / "cache.db"
+        cache = SQLiteCache(path)
+        cache.open(SERVER, USER)
+        cache.save_outgoing(message(0, "unsent " * 3_000, own=True))
+        cache.close()
+        damage(path)
+        with pytest.raises(CacheUnusable, match="is damaged"):
+            SQLiteCache(path).open(SERVER, USER)
+
+    def test_damage_found_later_leaves_all_else_working(self, tmp_path: Path) -> None:
+        path = tmp_path / "cache.db"
+        cache = SQLiteCache(path)
+        cache.open(SERVER, USER)
+        cache.save_conversation(Conversation("bob", "Bob"))
+        cache.save_outgoing(message(0, "unsent", own=True))
+        cache.save_messages("bob", [message(seq, "long " * 200) for seq in range(1, 200)])
+        cache.close()
+        damage(path)
+        lost: list[str] = []
+        again = SQLiteCache(path, lost.append)
+        again.open(SERVER, USER)
+        assert again.messages("bob", limit=250) == []
+        assert lost == [f"{path} cannot be used any more (database disk image is malformed)"]
+        again.save_messages("bob", [message(200)])
+        again.save_draft("bob", "half")
+        again.flush()
+        assert again.messages("bob", limit=9) == [message(200)]
+        assert again.conversations() == [Conversation("bob", "Bob")]
+        assert [each.text for each in again.outbox()] == ["unsent"]
+        assert again.draft("bob") == "half"
+        assert len(lost) == 1
+        again.close()
+
+    def test_a_file_that_cannot_grow_leaves_all_else_working(self, tmp_path: Path) -> None:
+        path = tmp_path / "cache.db"
+        program = f"""
+import resource
+from tests.client.test_cache import *
+lost = []
+cache = SQLiteCache({str(path)!r}, lost.append)
+cache.open(SERVER, USER)
+cache.save_draft("bob", "half")
+cache.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+for number in range(300):
+    cache.save_outgoing(message(number, "long " * 200, own=True))
+    cache.drop_outgoing(f"id-{{'long ' * 200}}-{{number}}")
+    cache.save_messages("bob", [message(number)])
+assert cache.draft("bob") == "half"
+assert [each.seq for each in cache.messages("bob", limit=2)] == [298, 299]
+cache.close()
+print(len(lost))
+"""
+        run = subprocess.run(
+            [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True
+        )
+        assert (run.stdout, run.stderr) == (b"1\n", b"")
+
+
+def damage(path: Path) -> None:
+    """All pages but those of the schema and of tables that are still one page long."""
+    content = bytearray(path.read_bytes())
+    for page in range(9, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
+    path.write_bytes(content)
