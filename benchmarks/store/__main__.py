@@ -8,20 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.store.corpus import Corpus
-from pychat.server.store.records import Account, ConversationKind
+from benchmarks.store.searches import Ask, searches
+from pychat.server.store.records import ConversationKind
 from pychat.server.store.sqlite import SQLiteStore
 
-Ask = Callable[[], Awaitable[Any]]
 console = Console()
 
 
@@ -58,11 +56,12 @@ async def measure(path: Path, messages: int, rounds: int, *, fill: bool) -> dict
     result["start-up ms"] = f"{(perf_counter() - started) * 1000:.1f}"
     await store.index()
     accounts = [account async for account in store.all_accounts()]
+    busiest, others = accounts[0], accounts[1:]
     random = corpus.random
 
     keys: list[int] = []
     while len(keys) < rounds:
-        page, _ = await store.conversations(random.choice(accounts).key, cursor=None, limit=50)
+        page, _ = await store.conversations(random.choice(others).key, cursor=None, limit=50)
         keys += [s.conversation.key for s in page if s.conversation.kind is ConversationKind.PAIR]
 
     async def history() -> None:
@@ -72,51 +71,19 @@ async def measure(path: Path, messages: int, rounds: int, *, fill: bool) -> dict
         await store.history(key, first_seq=1, before=before, after=None, limit=50)
 
     async def conversations() -> None:
-        await store.conversations(random.choice(accounts).key, cursor=None, limit=50)
+        await store.conversations(random.choice(others).key, cursor=None, limit=50)
 
-    for name, ask in (("history", history), ("conversations", conversations)):
+    async def conversations_of_the_busiest() -> None:
+        await store.conversations(busiest.key, cursor=None, limit=50)
+
+    for ask in (history, conversations, conversations_of_the_busiest):
         values = await times(ask, rounds)
+        name = ask.__name__.replace("_", " ")
         result[f"{name} p50/p99 ms"] = f"{p(values, 50):.2f} / {p(values, 99):.2f}"
 
-    async def search(account: Account, text: str) -> None:
-        await store.search(account.key, text, conversation=None, cursor=None, limit=50)
-
-    async def searches(text: Callable[[], str]) -> None:
-        values = await times(lambda: search(accounts[0], text()), rounds // 2)
-        values += await times(lambda: search(random.choice(accounts), text()), rounds // 2)
-        values.sort()
-        result[f"search {text.__doc__} p50/p95 ms"] = f"{p(values, 50):.2f} / {p(values, 95):.2f}"
-
-    def common() -> str:
-        """common word"""
-        return corpus.word(corpus.words)
-
-    def rare() -> str:
-        """any word"""
-        return random.choice(corpus.words)
-
-    def beginning() -> str:
-        """beginning of 1 to 4"""
-        return random.choice(corpus.words)[: random.randint(1, 4)]
-
-    def two() -> str:
-        """two words"""
-        return f"{corpus.word(corpus.words)} {corpus.word(corpus.words)}"
-
-    def one_syllable() -> str:
-        """one Korean character"""
-        return random.choice(random.choice(corpus.korean))
-
-    def korean() -> str:
-        """Korean word"""
-        return corpus.word(corpus.korean)
-
-    def nothing() -> str:
-        """what is not there"""
-        return "qqqzzz"
-
-    for text in (common, rare, beginning, two, one_syllable, korean, nothing):
-        await searches(text)
+    for name, ask in searches(store, corpus, busiest, others, keys).items():
+        values = await times(ask, rounds)
+        result[f"search: {name} p50/p95 ms"] = f"{p(values, 50):.2f} / {p(values, 95):.2f}"
     await store.close()
     return result
 
