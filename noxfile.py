@@ -26,6 +26,7 @@ DEBIAN_PROGRAMS = {
     "redis-server": "redis-server",
     "openssl": "openssl",
     "fc-list": "fontconfig",
+    "strace": "strace",
     "dbus-run-session": "dbus-daemon",
     "gnome-keyring-daemon": "gnome-keyring",
 }

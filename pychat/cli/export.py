@@ -80,8 +80,15 @@ def describe(total: Total) -> str:
 def _output(file: Path) -> Iterator[IO[bytes]]:
     """Written beside and renamed when it is whole; for its owner's eyes only."""
     if str(file) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            # What is still to be flushed would fail once more when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.ClickException(
+                f"cannot write to standard output: {error.strerror}"
+            ) from None
         return
     if file.exists():
         raise click.ClickException(f"{file} is there already: choose another name")

@@ -36,25 +36,27 @@ async def _check(address: str) -> None:
     from pychat.server.store import StoreDamaged
     from pychat.server.store.transfer.checking import check
 
-    problems: list[str] = []
-    messages = 0
+    found: list[str] = []
+    problems = messages = 0
     try:
         async with opened(address) as store:
             with counting("Checking") as advance:
                 async for problem in check(store):
                     advance(1)
-                    if problem:
-                        problems.append(problem)
-                    else:
+                    if not problem:
                         messages += 1
+                        continue
+                    problems += 1
+                    if problems <= MAX_PROBLEMS:
+                        found.append(problem)
             location = store.location
     except StoreDamaged as damaged:
         _report(damaged.path)
-    for problem in problems[:MAX_PROBLEMS]:
+    for problem in found:
         click.echo(problem)
     if problems:
         raise click.ClickException(
-            f"{location}: {len(problems)} problems. All of it could be read: save it with "
+            f"{location}: {problems:,} problems. All of it could be read: save it with "
             "'pychat export', or restore a backup"
         )
     click.echo(f"{location}: {messages:,} messages, all right.", err=True)

@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pychat.server.store import open_store
 from tests.cli.invoke import Result, invoke, refusal
+from tests.processes import PYCHAT
 from tests.server.store.conftest import Populated
 from tests.server.store.test_transfer import fill
 
@@ -75,6 +77,15 @@ def test_an_import_into_a_store_in_use_is_compared(store: str, tmp_path: Path) -
     line = refusal("import", "--store", copy, "-", input=lines)
     assert "5 accounts" in line
     assert "was not empty" in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_to_a_full_disk(store: str, tmp_path: Path) -> None:
+    command = [*PYCHAT, "export", "--store", store, "-"]
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert run.returncode == 1
+    assert run.stderr == "Error: cannot write to standard output: No space left on device\n"
 
 
 def test_what_cannot_be(store: str, tmp_path: Path) -> None:

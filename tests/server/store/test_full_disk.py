@@ -17,20 +17,52 @@ mount -t tmpfs -o size=6m tmpfs "$1" || exit 77
 head -c 2000000 /dev/zero > "$1/ballast"
 exec "$2" -m tests.server.store.filling "sqlite:///$1/chat.db" "$1/ballast"
 """
+FULL_AT_START = """
+mount -t tmpfs -o size=1m tmpfs "$1" || exit 77
+"$2" -m pychat user add alice --password-file "$1.password" --store "sqlite:///$1/chat.db"
+eval "$3"
+cat /dev/zero > "$1/ballast"
+exec "$2" -m pychat serve --port 0 --store "sqlite:///$1/chat.db"
+"""
+
+
+def run(script: str, disk: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """``$1`` is the folder, ``$2`` is Python."""
+    require_program("unshare")
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"]
+    run = subprocess.run(
+        [*command, str(disk), sys.executable, *more], capture_output=True, text=True, timeout=100
+    )
+    if run.returncode == 77 or "unshare failed" in run.stderr:
+        pytest.skip(f"this machine lets nobody mount a tmpfs: {run.stderr.strip()}")
+    return run
 
 
 @pytest.mark.e2e
 def test_senders_are_told_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", SCRIPT, "sh", str(tmp_path)]
-    require_program("unshare")
-    run = subprocess.run(
-        [*command, sys.executable], capture_output=True, text=True, timeout=100, check=False
-    )
-    if run.returncode == 77 or "unshare failed" in run.stderr:
-        pytest.skip(f"this machine lets nobody mount a tmpfs: {run.stderr.strip()}")
-    assert run.returncode == 0, run.stderr
-    seen = json.loads(run.stdout)
+    done = run(SCRIPT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
     assert all("the disk is full" in refusal for refusal in seen["refusals"])
     assert seen["answered"] > 100
     assert seen["stored"] == seen["answered"]
     assert seen["problems"] == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("served_before", "complaint"),
+    [
+        (True, "the disk is full: {store} cannot be opened"),
+        (False, "cannot write {store}-lock: No space left on device"),
+    ],
+)
+def test_full_when_the_server_starts(tmp_path: Path, served_before: bool, complaint: str) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "disk.password").write_text("a password of some length")
+    done = run(FULL_AT_START, disk, f"echo 1 > {disk}/chat.db-lock" if served_before else ":")
+    assert done.returncode == 1
+    expected = complaint.format(store=f"{disk}/chat.db")
+    assert done.stderr.splitlines()[-1] == f"Error: {expected}"
+    assert "Traceback" not in done.stderr

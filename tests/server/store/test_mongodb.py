@@ -189,6 +189,27 @@ class Recorder(monitoring.CommandListener):
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
+async def test_every_write_waits_for_a_majority_and_its_journal(address: str) -> None:
+    recorder = Recorder()
+    monitoring.register(recorder)
+    store = open_store(address)
+    await store.open()
+    chat = Populated(store)
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, "one", "two")
+    await store.move_cursors([CursorMove(pair.key, alice.key, 1)])
+    await store.remove_message(pair.key, 1)
+    await store.close()
+    writes = {"insert", "update", "delete", "findAndModify"}
+    written = [each for each in recorder.commands if next(iter(each)) in writes]
+    assert {each.get(next(iter(each))) for each in written} >= {"messages", "memberships"}
+    for each in written:
+        assert each["writeConcern"] == {"w": "majority", "j": True}, each
+    (kept,) = [each for each in written if each.get("insert") == "messages"]
+    # In order, so that the seqs of what is kept have no gap.
+    assert kept["ordered"] is True
+
+
 def conditions(command: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """The collection, filter and sort of everything that a command looks for."""
     name, collection = next(iter(command.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -16,6 +17,7 @@ BUSY_TIMEOUT_SECONDS = 10.0
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 16_384
 CHECKPOINT_PAGES = 4_000
+SHARED_MEMORY_BYTES = 32_768
 
 
 def check_file(path: Path, *, create: bool) -> None:
@@ -91,10 +93,20 @@ def explain(error: sqlite3.Error, path: Path) -> str:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return f"cannot write {path}: {error}"
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN:
+            # SQLite says no more where it cannot make the file that its processes share.
+            if _is_full(path):
+                return f"the disk is full: {path} cannot be opened"
             return f"cannot read or write {path}: {error}"
     if "no such module: fts5" in str(error):
         return "this Python's SQLite has no full-text search (FTS5): use another Python"
     return f"{path}: {error}"
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < SHARED_MEMORY_BYTES
+    except OSError:
+        return False
 
 
 def unavailable(error: sqlite3.Error, path: Path) -> StoreUnavailable:

@@ -48,8 +48,12 @@ class ServerLock:
             os.close(descriptor)
             who = f"another pychat server (process {holder})" if holder else "another pychat server"
             raise StoreError(f"{self._database} is in use by {who}: stop it first") from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        try:
+            # In this order it needs no new block of a disk that is full.
+            os.truncate(descriptor, os.write(descriptor, f"{os.getpid()}\n".encode()))
+        except OSError as error:
+            os.close(descriptor)
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from None
         self._descriptor = descriptor
 
     def release(self) -> None:
