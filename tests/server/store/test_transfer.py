@@ -95,13 +95,13 @@ async def test_every_kind_of_store_exports_the_same(store: Store) -> None:
     assert await exported(memory) == first
 
 
-async def test_an_import_cut_anywhere_goes_on(target: Store, lines: list[bytes]) -> None:
+async def test_an_import_cut_anywhere_goes_on(store: Store, lines: list[bytes]) -> None:
     for count in range(0, len(lines), 3):
         with pytest.raises(StoreError, match="ends too early"):
-            await imported(target, lines[:count])
-    await imported(target, lines)
-    await imported(target, lines)
-    assert await exported(target) == lines
+            await imported(store, lines[:count])
+    await imported(store, lines)
+    await imported(store, lines)
+    assert await exported(store) == lines
 
 
 @pytest.mark.parametrize(
