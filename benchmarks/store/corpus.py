@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
 from pychat.server.store import Store
-from pychat.server.store.records import Account, NewMessage
+from pychat.server.store.records import Account, CursorMove, NewMessage
 
 VOCABULARY = 50_000
 SYLLABLES = [
@@ -41,6 +42,7 @@ SYLLABLES = [
 ]
 BATCH = 10_000
 MAX_BURST = 9
+UNREAD = (0, 0, 0, 1, 3, 10)
 
 
 T = TypeVar("T")
@@ -102,8 +104,20 @@ class Corpus:
             keys = [(self.accounts[a].key, self.accounts[b].key) for a, b in chunk]
             opened = await asyncio.gather(*(store.open_pair(*pair) for pair in keys))
             self.pairs += [(pair.key, *keys) for pair, keys in zip(opened, keys, strict=True)]
-        for batch in self._batches((await store.everyone()).key):
+        everyone = (await store.everyone()).key
+        last_seqs = Counter[int]()
+        for batch in self._batches(everyone):
             await store.append(batch)
+            last_seqs.update(message.conversation for message in batch)
+        members = [(key, account) for key, *pair in self.pairs for account in pair]
+        members += [(everyone, account.key) for account in self.accounts]
+        moves = [
+            CursorMove(key, account, seq, max(0, seq - self.random.choice(UNREAD)))
+            for key, account in members
+            if (seq := last_seqs[key])
+        ]
+        for chunk in _chunks(moves, 1_000):
+            await store.move_cursors(chunk)
 
     def _batches(self, everyone: int) -> Iterator[list[NewMessage]]:
         batch: list[NewMessage] = []
