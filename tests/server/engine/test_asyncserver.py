@@ -319,28 +319,6 @@ async def test_a_client_that_leaves_while_connecting_leaves_nothing(serve: Serve
     assert not sio.environ
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        text('42["connect"]'),
-        text('42["disconnect"]'),
-        text("42{}"),
-        text("43[]"),
-        text("40[]"),
-        text('451-["a",{"_placeholder":true,"num":7}]') + frame(0x82, b"x"),
-        text('451-["a",{"_placeholder":true,"num":0}]') + text('42["a"]'),
-        text('42/other,["a"]'),
-        frame(0x82, b"unannounced"),
-    ],
-)
-async def test_malformed_packets_end_the_session(serve: Serve, sio: Any, sent: bytes) -> None:
-    site = await serve(sio)
-    raw = await (await RawSocket.open(site.port)).joined()
-    raw.send(sent)
-    assert await raw.close_code() == 1000
-    raw.close()
-
-
 async def test_a_value_error_of_an_app_is_no_malformed_packet(serve: Serve, sio: Any) -> None:
     @sio.event
     def bad(sid: str) -> None:
