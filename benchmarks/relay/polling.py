@@ -9,6 +9,18 @@ from collections.abc import Callable
 from typing import cast
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+# What Chromium sends with a request of a page's, and something of its own for each client.
+_HEADERS = (
+    "Host: 127.0.0.1:3000\r\nConnection: keep-alive\r\n"
+    'sec-ch-ua-platform: "Linux"\r\n'
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/140.0.0.0 Safari/537.36\r\n"
+    'Accept: */*\r\nsec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24"\r\n'
+    "sec-ch-ua-mobile: ?0\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n"
+    "Sec-Fetch-Dest: empty\r\nReferer: http://127.0.0.1:3000/\r\n"
+    "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n"
+    "Cookie: name={}\r\n"
+)
 _SID = re.compile(rb'"sid":"([^"]+)"')
 
 
@@ -41,8 +53,10 @@ class Http(asyncio.Protocol):
 class PollingClient:
     """Joined ``/`` and polling; sends with POST."""
 
-    def __init__(self, protocol: int) -> None:
+    def __init__(self, protocol: int, name: str) -> None:
         self._protocol = protocol
+        self._headers = _HEADERS.format(name).encode()
+        self._requests = 0
         self._target = f"/socket.io/?EIO={protocol}&transport=polling".encode()
         self._joined = asyncio.get_running_loop().create_future()
         self._logged_in = asyncio.get_running_loop().create_future()
@@ -54,7 +68,7 @@ class PollingClient:
     @classmethod
     async def connect(cls, port: int, protocol: int, name: str, version: int) -> PollingClient:
         """Logged in as ``name``."""
-        client = cls(protocol)
+        client = cls(protocol, name)
         loop = asyncio.get_running_loop()
         _, client._polls = await loop.create_connection(Http, "127.0.0.1", port)
         _, client._posts = await loop.create_connection(Http, "127.0.0.1", port)
@@ -72,15 +86,20 @@ class PollingClient:
         """One packet in one POST."""
         body = b"%d:%b" % (len(packet), packet) if self._protocol == 3 else packet
         self._posts.transport.write(
-            b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain;charset=UTF-8\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (self._target, len(body), body)
+            b"POST %b HTTP/1.1\r\n%bContent-Type: text/plain;charset=UTF-8\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (self._next(), self._headers, len(body), body)
         )
 
     def _poll(self) -> None:
-        self._polls.transport.write(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % self._target)
+        self._polls.transport.write(b"GET %b HTTP/1.1\r\n%b\r\n" % (self._next(), self._headers))
+
+    def _next(self) -> bytes:
+        # Clients make every request another, so that nobody keeps the answer.
+        self._requests += 1
+        return b"%b&t=%x" % (self._target, self._requests)
 
     def _polled(self, body: bytes) -> None:
-        if (sid := _SID.search(body)) and b"&sid" not in self._target:
+        if b"&sid" not in self._target and (sid := _SID.search(body)):
             self._target += b"&sid=" + sid[1]
             if self._protocol == 4:
                 self.send(b"40")

@@ -46,9 +46,14 @@ class Loan:
 
     def give_back(self, data: bytes) -> None:
         """With what has been received and is aiohttp's to read."""
-        self._transport.set_protocol(self._handler)
-        self._handler._keepalive_handle = None
-        self._handler.data_received(data)
+        handler, loop = self._handler, asyncio.get_running_loop()
+        self._transport.set_protocol(handler)
+        # As after an answer of its own: what was received need not be a whole request.
+        handler._next_keepalive_close_time = loop.time() + handler.keepalive_timeout
+        handler._keepalive_handle = loop.call_at(
+            handler._next_keepalive_close_time, handler._process_keepalive
+        )
+        handler.data_received(data)
 
     def lost(self, exc: Exception | None) -> None:
         """The connection has gone."""

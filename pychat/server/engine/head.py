@@ -20,8 +20,8 @@ MAX_HEAD: Final = 16 * 1024
 """Bytes of a request before its body."""
 
 _LINE: Final = re.compile(rb"(GET|POST) (/[!-\"$->@-~]*)\?([!-\"$-~]{1,4096}) HTTP/1\.1(?=\r\n)")
-_KNOWN: Final = 512
-_MAX_KNOWN: Final = 4 * 1024
+_KNOWN: Final = 2048
+_MAX_KNOWN: Final = 2 * 1024
 _NOT_PLAIN: Final = (hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from pychat.server.engine.answer import Answer, refusal
 from pychat.server.engine.borrow import Loan
@@ -63,7 +63,7 @@ class PollConnection(asyncio.Protocol):
         # aiohttp's router has found us by these.
         self._path = request.rel_url.raw_path.encode()
         self._host = request.host
-        self._last = not request.keep_alive
+        self._last = not request.keep_alive or request.version < HttpVersion11
         self._cors = cors
         self._received = b""
         self._busy = True

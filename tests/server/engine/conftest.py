@@ -117,11 +117,15 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts servers; options are those of SocketServer, ``ssl``, and the ``app`` beside it."""
+    """Starts servers; options are those of SocketServer, ``ssl``, and aiohttp's."""
     running: list[Running] = []
 
     async def start(
-        *, ssl: Any = None, app: web.Application | None = None, **options: Any
+        *,
+        ssl: Any = None,
+        app: web.Application | None = None,
+        keep_alive: float = 75,
+        **options: Any,
     ) -> Running:
         handler = Recorder()
         server = SocketServer(handler, **options)
@@ -132,7 +136,9 @@ async def start() -> AsyncIterator[Start]:
             await server.shutdown()
 
         app.on_shutdown.append(shut_down)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, keepalive_timeout=keep_alive
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl)
         await site.start()

@@ -191,9 +191,12 @@ async def test_other_methods(start: Start, method: str) -> None:
 
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("fresh", [True, False])
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    ("version", "more"),
+    [("1.0", ""), ("1.0", "Connection: keep-alive\r\n"), ("1.1", "Connection: close\r\n")],
+)
 async def test_a_client_that_wants_the_connection_closed(
-    start: Start, waits: bool, fresh: bool, version: str
+    start: Start, waits: bool, fresh: bool, version: str, more: str
 ) -> None:
     server = await start()
     http = await RawHttp.joined(server.port)
@@ -202,7 +205,6 @@ async def test_a_client_that_wants_the_connection_closed(
     packet = encode_event("a", b"1")
     if not waits:
         server.handler.connections[0].send(packet)
-    more = "Connection: close\r\n" if version == "1.1" else ""
     last.send(last.request(more=more).replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
     if waits:
         await asyncio.sleep(0.05)
@@ -309,6 +311,13 @@ async def test_a_connection_that_nobody_uses_is_closed(
     assert await idle.at_end()
     server.handler.connections[1].send(encode_event("a", b"1"))
     assert (await waiting.receive()).body == b'42["a",1]'
+
+
+async def test_one_that_aiohttp_has_back_is_not_kept_for_ever(start: Start) -> None:
+    server = await start(keep_alive=0.3)
+    http = await RawHttp.joined(server.port)
+    http.send(b"\r\n\r\n" + http.request()[:-2])
+    assert await http.at_end()
 
 
 async def test_one_that_sends_behind_an_open_poll_is_not_read(start: Start) -> None:
