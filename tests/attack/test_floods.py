@@ -67,6 +67,13 @@ async def raw(server: ServerProcess) -> AsyncIterator[tuple[Any, Any]]:
             await writer.wait_closed()
 
 
+async def polling_request(server: ServerProcess, web: aiohttp.ClientSession) -> bytes:
+    """The head of a POST of a new session's, up to its length."""
+    async with web.get(f"{server.url}/socket.io/?EIO=4&transport=polling") as response:
+        sid = json.loads((await response.text())[1:])["sid"]
+    return f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n".encode()
+
+
 async def attacker(
     web: aiohttp.ClientSession, server: ServerProcess, name: str = "mallory"
 ) -> aiohttp.ClientWebSocketResponse:
@@ -147,6 +154,53 @@ async def idle_connections(server: ServerProcess, web: aiohttp.ClientSession) ->
         writer.close()
     assert cut > 500, f"only {cut} were refused"
     return 1000, f"{cut} refused with 429"
+
+
+@attack("a thousand connections that poll one session")
+async def many_polls(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    post, pairs, served = await polling_request(server, web), [], 0
+    for _ in range(1000):
+        with suppress(ConnectionError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            pairs.append((reader, writer))
+            # A second request, so that the server has taken it for a connection that polls.
+            for _ in range(2):
+                writer.write(post + b"Content-Length: 1\r\n\r\n6")
+                answer = await reader.read(1000)
+                if not answer.startswith(b"HTTP/1.1 200 "):
+                    break
+            else:
+                served += 1
+    for _, writer in pairs:
+        writer.close()
+    assert 0 < served < 500, f"{served} were served at a time"
+    return 1000, f"{served} served at a time"
+
+
+@attack("headers that come a byte at a time on a connection that polls")
+async def slow_polls(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    post = await polling_request(server, web)
+
+    async def trickle() -> float:
+        async with raw(server) as (reader, writer):
+            for _ in range(2):
+                writer.write(post + b"Content-Length: 1\r\n\r\n6")
+                answer = await reader.readuntil(b"\r\n\r\nok")
+                assert answer.startswith(b"HTTP/1.1 200 ")
+            started = time.monotonic()
+            with suppress(ConnectionError):
+                writer.write(post)
+                while not reader.at_eof() and time.monotonic() - started < 60:
+                    writer.write(b"X")
+                    await writer.drain()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0.5):
+                            await reader.read(1)
+        return time.monotonic() - started
+
+    lasted = [await trickle()]
+    assert max(lasted) < 30, f"it was kept for {max(lasted):.0f} s"
+    return len(lasted), f"closed after {max(lasted):.0f} s"
 
 
 @attack("headers that come a byte at a time")
