@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -265,6 +266,9 @@ class ChatServer:
 
         signals = (signal.SIGINT, signal.SIGTERM)
         await self.start(port, host)
+        # What is here now lives as long as the process: no collection need hold up everyone for it.
+        gc.collect()
+        gc.freeze()
         try:
             if sys.platform != "win32":
                 for number in signals:
