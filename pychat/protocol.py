@@ -197,7 +197,7 @@ class Message(Struct, rename="camel", omit_defaults=True):
     """
 
     id: str
-    seq: int
+    seq: Seq
     sender: str | UnsetType = UNSET
     recepient: str | UnsetType = UNSET
     command: str | UnsetType = UNSET
@@ -239,7 +239,7 @@ class MessageAnswer(Answer, kw_only=True):
     """The message is stored: 200, or 202 where the recepient is offline."""
 
     id: str
-    seq: int
+    seq: Seq
     sent_at: str
 
 
@@ -251,13 +251,13 @@ class Conversation(Struct, rename="camel"):
     with_: str = field(name="with")
     alias: str
     online: bool
-    first_seq: int
-    last_seq: int
-    delivered_seq: int
-    read_seq: int
-    peer_delivered_seq: int
-    peer_read_seq: int
-    unread: int
+    first_seq: Seq
+    last_seq: Seq
+    delivered_seq: Seq
+    read_seq: Seq
+    peer_delivered_seq: Seq
+    peer_read_seq: Seq
+    unread: Seq
     last: Message | None
     last_seen: str | UnsetType = UNSET
     blocked: Literal[True] | UnsetType = UNSET
@@ -342,7 +342,7 @@ class Receipt(Struct):
     with_: str = field(name="with")
     by: str
     kind: Literal["delivered", "read"]
-    seq: int
+    seq: Seq
 
 
 class Typing(Struct):
@@ -366,7 +366,7 @@ class Removed(Struct):
     """``removed``: that message is gone."""
 
     with_: str = field(name="with")
-    seq: int
+    seq: Seq
 
 
 # --- rules -------------------------------------------------------------------------------

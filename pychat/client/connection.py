@@ -20,6 +20,7 @@ import aiohttp
 import engineio
 import socketio
 
+from pychat.client import serverjson
 from pychat.client.errors import ServerUnreachable
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -84,6 +85,7 @@ class Connection:
             logger=logger,
             engineio_logger=logger,
             http_session=self._http,
+            json=serverjson,
         )
         self._socket.on("*", self._received)
         self._socket.on("disconnect", self._disconnected)

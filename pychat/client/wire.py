@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +21,11 @@ from pychat.client.models import (
 
 T = TypeVar("T")
 
+LONGEST_WAIT: Final = 3600.0
+"""Seconds: a server that asks for more patience is asked again after this."""
+_YEAR_9999: Final = 253_370_764_800.0
+"""Later times cannot be told in every timezone."""
+
 
 def parsed(payload: Any, kind: type[T]) -> T:
     """What the server sent, as its type. Raises RequestRefused 500 if it is not that."""
@@ -36,18 +41,21 @@ def check_refusal(payload: Any) -> None:
     """Raises RequestRefused unless the answer's code is 200 or 202."""
     answer = parsed(payload, protocol.Answer)
     if answer.code not in (protocol.Code.DONE, protocol.Code.STORED):
-        after = answer.retry_after
+        after = answer.retry_after or 0.0
         raise RequestRefused(
-            answer.code, answer.message or f"refused with {answer.code}", after or None
+            answer.code,
+            answer.message or f"refused with {answer.code}",
+            min(after, LONGEST_WAIT) if after > 0 else None,
         )
 
 
 def seconds(stamp: str) -> float:
-    """RFC 3339 as seconds since the epoch; 0 for what is not."""
+    """RFC 3339 as seconds since the epoch; 0 for what is not, or is no time of a chat."""
     try:
-        return datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
+        moment = datetime.fromisoformat(stamp).timestamp()
+    except (ValueError, OverflowError):
         return 0.0
+    return moment if 0 <= moment < _YEAR_9999 else 0.0
 
 
 def conversation_name(message: protocol.Message, user: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -111,6 +112,7 @@ class ChatApp(App[None]):
 
     def on_load(self) -> None:
         self._choose_theme()
+        asyncio.get_running_loop().set_exception_handler(self._background_error)
         # Subscribed before the client starts: nothing is missed.
         self._events = self.client.events()
         try:
@@ -221,9 +223,15 @@ class ChatApp(App[None]):
 
     def _fatal_error(self) -> None:
         """Textual would print a traceback with local variables, passwords among them."""
-        path = write_crash_log()
-        where = f"; the details are in {path}" if path is not None else ""
-        self.panic(Text(f"pychat: an error in the program ended it{where}"))
+        error = sys.exception()
+        assert error is not None  # Textual calls this where it has caught one
+        self.panic(Text(f"pychat: an error in the program ended it{_kept(error)}"))
+
+    def _background_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """In a task that nobody waits for: asyncio would write it over the screen."""
+        error = context.get("exception") or RuntimeError(context["message"])
+        told = f"An error in the program{_kept(error)}"
+        self.notify(told, severity="error", timeout=10, markup=False)
 
     def _print_error_renderables(self) -> None:
         """The first says why it ended; Textual would tell users how to debug the others."""
@@ -252,3 +260,8 @@ class ChatApp(App[None]):
             self.screen.dismiss()
         else:
             self.push_screen(Help(self.settings.keys))
+
+
+def _kept(error: BaseException) -> str:
+    path = write_crash_log(error)
+    return f"; the details are in {path}" if path is not None else ""

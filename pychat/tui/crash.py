@@ -10,11 +10,12 @@ from pathlib import Path
 from platformdirs import user_log_path
 
 
-def write_crash_log() -> Path | None:
-    """Appends the exception being handled to the log file, without local variables: they may
-    hold passwords. None if it cannot be written."""
+def write_crash_log(error: BaseException) -> Path | None:
+    """Appends an exception to the log file, without local variables: they may hold passwords.
+    None if it cannot be written."""
     path = user_log_path("pychat") / "terminal.log"
-    text = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{traceback.format_exc()}\n"
+    trace = "".join(traceback.format_exception(error))
+    text = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{trace}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

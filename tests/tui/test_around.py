@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -323,6 +324,19 @@ async def test_a_crash_leaves_a_line_a_log_and_a_status(
     shown = " ".join(capsys.readouterr().err.split())
     assert "pychat: an error in the program ended it; the details are in" in shown
     assert "hunter2" not in shown
+    check_crash_log(own_folders)
+
+
+async def test_an_error_in_the_background_is_told_and_kept_and_the_app_goes_on(
+    own_folders: Path,
+) -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "● alice")
+        asyncio.get_running_loop().call_soon(crash().send, None)
+        await wait_text(pilot, "An error in the program; the details are in")
+        app.chat.open("bob")
+        await wait_text(pilot, "Message Bob Marsh")
     check_crash_log(own_folders)
 
 

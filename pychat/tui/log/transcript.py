@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from pychat.client.models import Message
 
 CHUNK_SIZE: Final = 64
-PENDING_KEY: Final = 1 << 53
+PENDING_KEY: Final = 1 << 54
 """Above every seq (``protocol.Seq``): one's own messages that have none yet come last."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
@@ -92,7 +93,8 @@ class ConversationView(Vertical):
             self.conversations.begin(User(name, "", online=False))
         opened = self.conversations.open(name)
         self.composer.load(self._client.draft(name))
-        self.composer.placeholder = f"Message {self.title_of(name)}"
+        # A string would be read as markup.
+        self.composer.placeholder = Content(f"Message {self.title_of(name)}")
         new_after = opened.reading.new_after
         self.log_view.open(opened, new_after + 1 if new_after and opened.place.at_end else 0)
         self.query_one(Below).arrived = 0
