@@ -7,6 +7,8 @@ import json
 import ssl
 from typing import NamedTuple
 
+from tests.server.engine.rawsocket import RawConnection
+
 
 class Response(NamedTuple):
     status: int
@@ -15,12 +17,11 @@ class Response(NamedTuple):
     body: bytes
 
 
-class RawHttp:
+class RawHttp(RawConnection):
     """One connection; ``target`` is that of its session, once it has one."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
+        super().__init__(reader, writer)
         self.target = "/socket.io/?EIO=4&transport=polling"
 
     @classmethod
@@ -43,9 +44,6 @@ class RawHttp:
         head = f"{method} {self.target} HTTP/1.1\r\nHost: localhost\r\n{length}{more}\r\n"
         return head.encode() + body.encode()
 
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
     async def get(self, more: str = "") -> Response:
         self.send(self.request(more=more))
         return await self.receive()
@@ -65,14 +63,3 @@ class RawHttp:
                 headers[name.lower()] = value
             body = await self.reader.readexactly(int(headers.get("content-length", 0)))
             return Response(int(line.split()[1]), headers, body)
-
-    async def at_end(self) -> bool:
-        """Waits until the server has ended the connection, with nothing more on it."""
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read(1) == b""
-            except ConnectionError:
-                return True
-
-    def close(self) -> None:
-        self.writer.transport.abort()

@@ -26,12 +26,30 @@ def text(payload: str) -> bytes:
     return frame(0x81, payload.encode())
 
 
-class RawSocket:
-    """Connected, and past the handshake."""
+class RawConnection:
+    """A connection that sends any bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def at_end(self) -> bool:
+        """Waits until the server has ended the connection, with nothing more on it."""
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.read(1) == b""
+            except ConnectionError:
+                return True
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+class RawSocket(RawConnection):
+    """Connected, and past the handshake."""
 
     @classmethod
     async def open(
@@ -62,9 +80,6 @@ class RawSocket:
         assert (await self.receive())[1].startswith(b"40")
         return self
 
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
     async def receive(self) -> tuple[int, bytes]:
         """The next frame: its first byte and payload. Raises IncompleteReadError at the end."""
         async with asyncio.timeout(5):
@@ -80,14 +95,3 @@ class RawSocket:
         first, payload = await self.receive()
         assert first == 0x88, (first, payload)
         return int.from_bytes(payload, "big")
-
-    async def at_end(self) -> bool:
-        """Waits until the server has ended the connection."""
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read(1) == b""
-            except ConnectionError:
-                return True
-
-    def close(self) -> None:
-        self.writer.transport.abort()
