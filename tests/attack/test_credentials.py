@@ -116,7 +116,7 @@ async def test_a_flood_of_passwords_keeps_nobody_else_waiting(tell: Tell) -> Non
         await victim.login("victim")
         attackers = [await connect(web, server.url, headers=attacker_address) for _ in range(100)]
         flood = [
-            asyncio.create_task(_code(a, id=f"claim{n}", password="x"))
+            asyncio.create_task(_code(a, id=f"claim{n}", password="x password"))
             for n, a in enumerate(attackers)
         ]
         await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)

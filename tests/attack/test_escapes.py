@@ -79,7 +79,7 @@ async def test_nothing_runs_in_the_browser(tell: Tell) -> None:
 async def test_nothing_escapes_into_the_terminal(tell: Tell, tmp_path: Path) -> None:
     async with serving(limits=False) as server, aiohttp.ClientSession() as web:
         victim = await connect(web, server.url)
-        await victim.login("victim", "secret")
+        await victim.login("victim")
         await _spread(await connect(web, server.url), "mallory", TERMINAL)
         command = [*PYCHAT, "connect", "--user", "victim", "--server", server.url]
         with Terminal(command, tmp_path, columns=110, rows=40) as terminal:

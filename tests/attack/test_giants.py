@@ -31,7 +31,7 @@ REST = {
     "typing": True,
     "text": "x",
     "query": "",
-    "password": "x",
+    "password": "x password",
 }
 
 

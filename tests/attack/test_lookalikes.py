@@ -46,7 +46,7 @@ async def test_what_is_reserved_cannot_be_claimed(
     server: ChatServer, web: aiohttp.ClientSession, tell: Tell
 ) -> None:
     for id in RESERVED:
-        assert await _claim(web, server.url, id, "x") in ("400", "401"), id
+        assert await _claim(web, server.url, id, "the attacker's") in ("400", "401"), id
     tell("claiming what looks like ALL", len(RESERVED), "refused")
 
 
@@ -54,5 +54,5 @@ async def test_what_is_reserved_cannot_be_claimed(
 async def test_what_only_resembles_may_be(
     server: ChatServer, web: aiohttp.ClientSession, first: str, second: str
 ) -> None:
-    assert await _claim(web, server.url, first, "x") == "200"
-    assert await _claim(web, server.url, second, "y") == "200"
+    assert await _claim(web, server.url, first, "the first one") == "200"
+    assert await _claim(web, server.url, second, "the second one") == "200"

@@ -69,7 +69,10 @@ def test_password_from_a_file_or_a_command(store: str, tmp_path: Path) -> None:
     file.write_text("a good password\nand a note\n")
     common = ("--store", store)
     assert invoke("user", "add", "a", "--password-file", file, *common).status == 0
-    assert invoke("user", "add", "b", "--password-command", "echo secret", *common).status == 0
+    assert (
+        invoke("user", "add", "b", "--password-command", "echo a good password", *common).status
+        == 0
+    )
     assert len(listed(store)) == 2
 
 
@@ -87,10 +90,19 @@ def test_no_password(store: str, options: list[str], status: int, line: str) -> 
     assert line in refusal("user", "add", "alice", "--store", store, *options, status=status)
 
 
+@pytest.mark.parametrize("password", ["seven 7", "x" * 1025])
+def test_a_password_of_a_wrong_length(
+    store: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", password)
+    line = refusal("user", "add", "alice", "--store", store)
+    assert line == "a password must have 8 to 1024 characters"
+
+
 @pytest.mark.parametrize("command", ["disable", "enable", "passwd"])
 def test_unknown_id(store: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     add("alice", store, monkeypatch)
-    monkeypatch.setenv("PYCHAT_PASSWORD", "x")
+    monkeypatch.setenv("PYCHAT_PASSWORD", "x password")
     assert "there is no account nobody in" in refusal("user", command, "nobody", "--store", store)
 
 
@@ -100,7 +112,7 @@ def test_unknown_id(store: str, command: str, monkeypatch: pytest.MonkeyPatch) -
 def test_a_mistyped_store_is_not_made(
     store: str, tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYCHAT_PASSWORD", "x")
+    monkeypatch.setenv("PYCHAT_PASSWORD", "x password")
     assert f"there is no store {tmp_path}/chat.db" in refusal("user", *command, "--store", store)
     assert list(tmp_path.glob("chat.db*")) == []
 

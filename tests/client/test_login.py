@@ -40,7 +40,7 @@ async def server() -> AsyncIterator[ChatServer]:
 async def test_a_password_claims_the_id_and_the_token_comes_back(server: ChatServer) -> None:
     tokens: list[str] = []
     async with ChatClient(
-        server.url, user="alice", password="secret", alias="Alice", on_token=tokens.append
+        server.url, user="alice", password="secret password", alias="Alice", on_token=tokens.append
     ) as client:
         assert (client.user, client.alias) == ("alice", "Alice")
         assert client.status.state is ConnectionState.ONLINE
@@ -53,10 +53,10 @@ async def test_a_password_claims_the_id_and_the_token_comes_back(server: ChatSer
 
 
 async def test_a_wrong_password_is_one_clear_line(server: ChatServer) -> None:
-    async with ChatClient(server.url, user="alice", password="secret"):
+    async with ChatClient(server.url, user="alice", password="secret password"):
         pass
     with pytest.raises(LoginRefused) as refused:
-        async with ChatClient(server.url, user="alice", password="wrong"):
+        async with ChatClient(server.url, user="alice", password="wrong password"):
             pass
     assert refused.value.code == "401"
     assert "\n" not in str(refused.value)
@@ -76,25 +76,25 @@ async def test_connect_without_credentials_is_enough_where_accounts_are_open() -
 async def test_a_started_client_waits_for_a_password_and_for_the_right_one(
     server: ChatServer,
 ) -> None:
-    async with ChatClient(server.url, user="alice", password="secret"):
+    async with ChatClient(server.url, user="alice", password="secret password"):
         pass
     async with started(ChatClient(server.url, user="alice")) as alice:
         await alice.state(ConnectionState.REFUSED)
         with pytest.raises(LoginRefused):
-            await alice.client.login("wrong")
+            await alice.client.login("wrong password")
         assert alice.client.status.state is ConnectionState.REFUSED
         assert alice.client.status.reason
-        await alice.client.login("secret")
+        await alice.client.login("secret password")
         assert alice.client.status.state is ConnectionState.ONLINE
         assert alice.client.token
 
 
 async def test_a_revoked_token_logs_out_and_what_was_typed_is_kept(server: ChatServer) -> None:
-    async with ChatClient(server.url, user="bob", password="b"):
+    async with ChatClient(server.url, user="bob", password="b password"):
         pass
     async with started(ChatClient(server.url, user="alice")) as alice:
-        await alice.client.login("secret")
-        async with ChatClient(server.url, user="alice", password="secret") as other:
+        await alice.client.login("secret password")
+        async with ChatClient(server.url, user="alice", password="secret password") as other:
             await other.revoke("others")
         refused = await alice.state(ConnectionState.REFUSED)
         assert refused.status.reason
@@ -102,17 +102,17 @@ async def test_a_revoked_token_logs_out_and_what_was_typed_is_kept(server: ChatS
         assert alice.client.status.waiting == 1
         with pytest.raises(LoginRefused):
             await alice.client.users()
-        await alice.client.login("secret")
+        await alice.client.login("secret password")
         await alice.changed(text="kept", seq=1)
 
 
 async def test_a_refused_token_gives_way_to_the_password_it_came_with(server: ChatServer) -> None:
-    async with ChatClient(server.url, user="bot", token="stale", password="p") as client:
+    async with ChatClient(server.url, user="bot", token="stale", password="p password") as client:
         assert client.token not in ("stale", None)
 
 
 async def test_logout_ends_the_token(server: ChatServer) -> None:
-    async with started(ChatClient(server.url, user="alice", password="secret")) as alice:
+    async with started(ChatClient(server.url, user="alice", password="secret password")) as alice:
         await alice.state(ConnectionState.ONLINE)
         token = alice.client.token
         await alice.client.logout()
@@ -132,17 +132,19 @@ def free_port() -> int:
 async def test_nobody_there_is_one_clear_line() -> None:
     port = free_port()
     with pytest.raises(ServerUnreachable) as unreachable:
-        await ChatClient(f"127.0.0.1:{port}", user="alice", password="x").connect()
+        await ChatClient(f"127.0.0.1:{port}", user="alice", password="x password").connect()
     assert str(unreachable.value) == f"http://127.0.0.1:{port} does not answer: connection refused"
 
 
 async def test_no_such_host_is_one_clear_line() -> None:
     with pytest.raises(ServerUnreachable, match=r"^there is no host named nowhere\.invalid$"):
-        await ChatClient("https://nowhere.invalid", user="alice", password="x").connect()
+        await ChatClient("https://nowhere.invalid", user="alice", password="x password").connect()
 
 
 async def test_a_started_client_says_why_it_is_offline_and_when_it_tries_again() -> None:
-    async with started(ChatClient(f"127.0.0.1:{free_port()}", user="a", password="x")) as alice:
+    async with started(
+        ChatClient(f"127.0.0.1:{free_port()}", user="a", password="x password")
+    ) as alice:
         event = await alice.next(StatusChanged, lambda e: e.status.retry_at is not None)
         assert event.status.state is ConnectionState.OFFLINE
         assert "connection refused" in event.status.reason
@@ -159,7 +161,7 @@ async def test_another_kind_of_server_is_told_as_that() -> None:
     address = f"127.0.0.1:{runner.addresses[0][1]}"
     try:
         with pytest.raises(ServerUnreachable, match=r"not as a chat server \(HTTP 404\)"):
-            await ChatClient(address, user="alice", password="x").connect()
+            await ChatClient(address, user="alice", password="x password").connect()
     finally:
         await runner.cleanup()
 
@@ -232,7 +234,7 @@ async def test_a_certificate_that_is_not_trusted_is_refused(
 ) -> None:
     async with proxying(server.port, tls) as proxy:
         with pytest.raises(ServerUnreachable) as refused:
-            await ChatClient(proxy.url, user="alice", password="x").connect()
+            await ChatClient(proxy.url, user="alice", password="x password").connect()
     assert str(refused.value).startswith("the certificate of 127.0.0.1 is not trusted: self-signed")
     assert "\n" not in str(refused.value)
 
@@ -246,7 +248,7 @@ async def test_a_trusted_certificate_connects(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
     async with proxying(server.port, tls) as proxy:
         assert proxy.url.startswith("https://")
-        async with ChatClient(proxy.url, user="alice", password="x") as client:
+        async with ChatClient(proxy.url, user="alice", password="x password") as client:
             await client.send("alice", "safe")
 
 
@@ -254,10 +256,14 @@ async def test_plain_http_where_tls_is_meant_says_so(
     server: ChatServer, tls: ssl.SSLContext
 ) -> None:
     with pytest.raises(ServerUnreachable, match="does not speak TLS: is it http://"):
-        await ChatClient(f"https://127.0.0.1:{server.port}", user="a", password="x").connect()
+        await ChatClient(
+            f"https://127.0.0.1:{server.port}", user="a", password="x password"
+        ).connect()
     async with proxying(server.port, tls) as proxy:
         with pytest.raises(ServerUnreachable):
-            await ChatClient(f"http://127.0.0.1:{proxy.port}", user="a", password="x").connect()
+            await ChatClient(
+                f"http://127.0.0.1:{proxy.port}", user="a", password="x password"
+            ).connect()
 
 
 async def test_a_line_that_goes_dead_in_the_login_is_given_up(
@@ -267,28 +273,28 @@ async def test_a_line_that_goes_dead_in_the_login_is_given_up(
     async with proxying(server.port) as proxy:
         proxy.line = Line.SILENT
         with pytest.raises(ServerUnreachable, match="did not answer within"):
-            await ChatClient(proxy.url, user="alice", password="x").connect()
+            await ChatClient(proxy.url, user="alice", password="x password").connect()
 
 
 async def test_too_many_logins_are_tried_again_later(server: ChatServer) -> None:
     """A wrong password too often locks the id for a while: 429, which is no refusal for ever."""
-    async with ChatClient(server.url, user="alice", password="secret"):
+    async with ChatClient(server.url, user="alice", password="secret password"):
         pass
     refusals = []
     for _ in range(7):
         with pytest.raises(RequestRefused) as refused:
-            await ChatClient(server.url, user="alice", password="wrong").connect()
+            await ChatClient(server.url, user="alice", password="wrong password").connect()
         refusals.append(refused.value)
         if refused.value.code == "429":
             break
     assert refusals[-1].retry_after is not None
-    async with started(ChatClient(server.url, user="alice", password="secret")) as alice:
+    async with started(ChatClient(server.url, user="alice", password="secret password")) as alice:
         event = await alice.next(StatusChanged, lambda e: e.status.retry_at is not None)
         assert event.status.state is ConnectionState.OFFLINE
 
 
 async def test_cancelling_connect_leaves_nothing_behind(server: ChatServer) -> None:
-    client = ChatClient(server.url, user="alice", password="x")
+    client = ChatClient(server.url, user="alice", password="x password")
     connecting = asyncio.ensure_future(client.connect())
     await asyncio.sleep(0)
     connecting.cancel()
@@ -299,15 +305,15 @@ async def test_cancelling_connect_leaves_nothing_behind(server: ChatServer) -> N
 
 async def test_login_starts_a_client_that_was_not(server: ChatServer) -> None:
     client = ChatClient(server.url, user="alice")
-    await client.login("secret")
+    await client.login("secret password")
     assert client.status.state is ConnectionState.ONLINE
     await client.close()
 
 
 async def test_an_id_typed_otherwise_is_the_same_user(server: ChatServer) -> None:
-    async with ChatClient(server.url, user="Alice", password="x"):
+    async with ChatClient(server.url, user="Alice", password="x password"):
         pass
-    client = ChatClient(server.url, user="ALICE", password="x")
+    client = ChatClient(server.url, user="ALICE", password="x password")
     async with started(client) as alice:
         client.post("Alice", "written before the login")
         sent = await alice.changed(text="written before the login")
@@ -316,7 +322,7 @@ async def test_an_id_typed_otherwise_is_the_same_user(server: ChatServer) -> Non
 
 
 async def test_a_closed_client_says_so(server: ChatServer) -> None:
-    async with ChatClient(server.url, user="alice", password="x") as client:
+    async with ChatClient(server.url, user="alice", password="x password") as client:
         pass
     for late in (client.start, lambda: client.post("bob", "late")):
         with pytest.raises(ChatClientError, match="was closed"):
@@ -331,7 +337,9 @@ async def test_a_token_that_cannot_be_kept_does_not_end_the_login(server: ChatSe
     def fails(_token: str) -> None:
         raise OSError("no keyring here")
 
-    async with ChatClient(server.url, user="alice", password="x", on_token=fails) as client:
+    async with ChatClient(
+        server.url, user="alice", password="x password", on_token=fails
+    ) as client:
         assert client.token
 
 
@@ -351,7 +359,7 @@ print([name for name in ("aiohttp", "socketio", "engineio", "sqlite3") if name i
 
 async def test_a_token_may_be_looked_for_and_logout_ends_it(server: ChatServer) -> None:
     tokens: list[str] = []
-    async with ChatClient(server.url, user="alice", password="s", on_token=tokens.append):
+    async with ChatClient(server.url, user="alice", password="s password", on_token=tokens.append):
         pass
 
     def find() -> str:

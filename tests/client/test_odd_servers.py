@@ -23,7 +23,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def alice(server: ScriptedServer) -> AsyncIterator[Watcher]:
-    async with started(ChatClient(server.url, user="alice", password="x")) as alice:
+    async with started(ChatClient(server.url, user="alice", password="x password")) as alice:
         await alice.next(ConversationsLoaded)
         yield alice
 
@@ -213,7 +213,7 @@ async def test_a_list_in_pages_is_read_to_its_end(server: ScriptedServer) -> Non
         return {**DONE, "conversations": listed, **({"next": str(end)} if end < 250 else {})}
 
     server.answers["conversations"] = page
-    async with ChatClient(server.url, user="alice", password="x") as alice:
+    async with ChatClient(server.url, user="alice", password="x password") as alice:
         assert sorted(each.name for each in alice.conversations) == sorted(names)
 
 
@@ -221,7 +221,7 @@ async def test_a_login_while_the_store_is_away_is_tried_again(server: ScriptedSe
     login = server.answers["login"]
     refusals = [{"code": "503", "message": "the store is away", "retryAfter": 0.05}]
     server.answers["login"] = lambda p: refusals.pop() if refusals else login(p)
-    async with started(ChatClient(server.url, user="alice", password="x")) as alice:
+    async with started(ChatClient(server.url, user="alice", password="x password")) as alice:
         offline = await alice.next(StatusChanged, lambda event: event.status.retry_at is not None)
         assert offline.status.reason == "the store is away"
         await alice.state(ConnectionState.ONLINE)

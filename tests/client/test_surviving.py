@@ -67,8 +67,8 @@ async def test_a_restart_of_the_server_loses_nothing(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'chat.db'}"
     async with serving(store) as server:
         address, port = server.url, server.port
-        alice = ChatClient(address, user="alice", password="a")
-        bob = ChatClient(address, user="bob", password="b")
+        alice = ChatClient(address, user="alice", password="a password")
+        bob = ChatClient(address, user="bob", password="b password")
         await alice.connect()
         await bob.connect()
         a, b = Watcher(alice), Watcher(bob)

@@ -27,7 +27,7 @@ async def test_it_goes_on_whatever_is_pressed(seed: int) -> None:
     async with serving(accounts="open", limits=False) as server:
         async with ChatClient(server.url, user="bob") as bob:
             await bob.send("ALL", "https://example.org")
-        app = ChatApp(ChatClient(server.url, user="alice", password="x"), Settings())
+        app = ChatApp(ChatClient(server.url, user="alice", password="x password"), Settings())
         async with app.run_test(size=(rng.choice([40, 80, 110]), 24)) as pilot:
             await wait_text(pilot, "● alice")
             for _ in range(40):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterable
 from typing import Literal
@@ -11,7 +12,14 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id
+from pychat.protocol import (
+    EVERYONE,
+    MIN_PASSWORD_CHARACTERS,
+    Code,
+    Login,
+    ProtocolError,
+    canonical_id,
+)
 from pychat.server.chat import audit
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
@@ -21,6 +29,8 @@ from pychat.server.household import household
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store
 from pychat.server.store.records import Account, LoginSession
+
+log = logging.getLogger(__name__)
 
 AccountsMode = Literal["claim", "open", "closed"]
 
@@ -130,6 +140,22 @@ class Accounts:
                 raise _taken() from None
             return account
 
+    def _check_new_password(self, login: Login) -> None:
+        if len(login.password) >= MIN_PASSWORD_CHARACTERS:
+            return
+        if login.protocol >= 1:
+            raise ProtocolError(
+                Code.MALFORMED,
+                f"must have at least {MIN_PASSWORD_CHARACTERS} characters, to claim a new id",
+                field="password",
+            )
+        # The original has no rule for passwords, and its pages know of no such refusal.
+        log.warning(
+            "%r is claimed with a short password, which is soon guessed: 'pychat user passwd' sets "
+            "another",
+            login.id,
+        )
+
     def _is_reserved(self, id: str) -> bool:
         form = lookalike_form(id)
         return any(form == lookalike_form(reserved) for reserved in self._reserved)
@@ -142,6 +168,7 @@ class Accounts:
         account = await self._store.account(login.id)
         if account is None:
             if self.mode == "claim":
+                self._check_new_password(login)
                 password_hash = await self._passwords.hash(login.password)
                 return Entered(await self._create(login, password_hash, address), claimed=True)
             await self._passwords.verify_nobody(login.password)

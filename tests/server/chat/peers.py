@@ -68,7 +68,7 @@ class Peer(Inbox):
     ) -> None:
         await self.sio.disconnect()
 
-    async def login(self, id: str = "", password: str = "secret", **fields: Any) -> Any:
+    async def login(self, id: str = "", password: str = "secret password", **fields: Any) -> Any:
         login = {"id": id or self.id, "password": password, "alias": "", "today": "", "protocol": 1}
         return await self.ask("login", login | fields)
 
@@ -130,7 +130,7 @@ class OriginalPage(Inbox):
     async def tell(self, event: str, payload: Any) -> None:
         await self._socket.send_str("42" + json.dumps([event, payload]))
 
-    async def login(self, id: str = "", password: str = "secret") -> None:
+    async def login(self, id: str = "", password: str = "secret password") -> None:
         login = {"id": id or self.id, "password": password, "alias": "page", "today": "now"}
         await self.tell("login", login)
 

@@ -25,7 +25,7 @@ async def claiming() -> AsyncIterator[ChatServer]:
 
 async def test_the_first_login_claims_the_id(claiming: ChatServer) -> None:
     async with Peer(claiming) as alice, Peer(claiming) as thief:
-        answer = await alice.login("alice", "right", alias=" Alice A. ")
+        answer = await alice.login("alice", "the right one", alias=" Alice A. ")
         assert answer["code"] == "200"
         assert (answer["id"], answer["alias"], answer["protocol"]) == ("alice", "Alice A.", 1)
         assert len(answer["token"]) >= 43
@@ -34,8 +34,24 @@ async def test_the_first_login_claims_the_id(claiming: ChatServer) -> None:
             assert (await thief.login(id, "wrong"))["code"] == "401"
         assert (await thief.login("alice", ""))["code"] == "401"
         assert (await thief.login("new", ""))["code"] == "401"
-        again = await thief.login("Alice", "right")
+        again = await thief.login("Alice", "the right one")
         assert (again["code"], again["id"], again["alias"]) == ("200", "alice", "Alice A.")
+
+
+async def test_a_short_password_claims_nothing_but_by_an_original_page(
+    claiming: ChatServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Peer(claiming) as alice, OriginalPage(claiming) as page:
+        answer = await alice.login("alice", "seven 7")
+        assert (answer["code"], answer["message"]) == (
+            "400",
+            "password: must have at least 8 characters, to claim a new id",
+        )
+        await page.login("alice", "7")
+        assert (await page.next("response"))["code"] == "200"
+        assert "'alice' is claimed with a short password" in caplog.text
+        # What is claimed is claimed: pychat's clients log in with it too.
+        assert (await alice.login("alice", "7"))["code"] == "200"
 
 
 async def test_a_token_logs_in_again_and_stays_the_same(tmp_path: Path) -> None:
@@ -77,7 +93,7 @@ async def test_a_malformed_login_is_refused(
     server: ChatServer, fields: dict[str, Any], field: str
 ) -> None:
     async with Peer(server) as guest:
-        answer = await guest.ask("login", {"id": "alice", "password": "x"} | fields)
+        answer = await guest.ask("login", {"id": "alice", "password": "x password"} | fields)
         assert (answer["code"], answer["message"].split(":")[0]) == ("400", field)
 
 
@@ -175,13 +191,13 @@ async def test_logout_ends_the_token_and_not_the_connection(claiming: ChatServer
 
 async def test_wrong_passwords_slow_down_whoever_guesses(claiming: ChatServer) -> None:
     async with Peer(claiming) as alice, Peer(claiming) as thief:
-        await alice.login("alice", "right")
+        await alice.login("alice", "the right one")
         codes = [(await thief.login("alice", "wrong"))["code"] for _ in range(6)]
         assert codes == ["401"] * 5 + ["429"]
-        answer = await thief.login("alice", "right")
+        answer = await thief.login("alice", "the right one")
         assert answer["code"] == "429"
         assert 0 < answer["retryAfter"] <= 1
-        assert (await thief.login("bob", "other"))["code"] == "200"
+        assert (await thief.login("bob", "another one"))["code"] == "200"
 
 
 async def test_what_another_process_disables_is_gone_within_a_second(tmp_path: Path) -> None:
