@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.attack.report import Tell
-from tests.attack.wire import Client, connect
+from tests.attack.wire import PASSWORD, Client, connect
 from tests.e2e.browser import chromium
 from tests.e2e.page.chatpage import ChatPage
 from tests.e2e.tmux import Terminal
@@ -85,7 +85,7 @@ async def test_nothing_escapes_into_the_terminal(tell: Tell, tmp_path: Path) -> 
         with Terminal(command, tmp_path, columns=110, rows=40) as terminal:
             terminal._call("set-option", "-g", "set-clipboard", "on")
             await terminal.expect("Password")
-            terminal.write("secret")
+            terminal.write(PASSWORD)
             terminal.press("Enter")
             await terminal.expect("that was all")
             title = terminal._call("display-message", "-p", "#{pane_title}")

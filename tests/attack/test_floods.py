@@ -134,7 +134,8 @@ async def pour_and_drain(
     cut = sum(socket.closed for socket in sockets)
     for socket in sockets:
         # The server reads a flood at its pace: a close would come after all of it.
-        socket._response.close()
+        if socket._response.connection is not None:
+            socket._response.connection.transport.abort()  # type: ignore[union-attr]  # it is open
     refused = sum(await asyncio.gather(*readers))
     return sent, f"{refused:,} refused with 429, {cut} of {connections} connections closed"
 
