@@ -217,6 +217,36 @@ async def test_a_hole_is_never_shown_as_if_nothing_were_missing() -> None:
         assert shown == list(range(shown[0], 601))
 
 
+async def test_a_first_conversation_that_is_unread_whole_opens_at_its_first_message() -> None:
+    client = ScriptedClient()
+    for number in range(100):
+        client.say("bob", f"line {number}")
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await wait_text(pilot, "line 0", "line 9", "↓")
+        known = client.conversation("bob")
+        assert known is not None
+        await wait_for(pilot, lambda: 0 < known.read_seq < 100)
+
+
+async def test_what_comes_below_a_dialog_is_read_when_it_closes() -> None:
+    client = scenes.world()
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await wait_text(pilot, "Message Bob Marsh")
+        await pilot.press("f1")
+        await wait_text(pilot, "Ctrl+K")
+        client.say("bob", "below the help", tell=True)
+        await pilot.pause(0.6)
+        bob = client.conversation("bob")
+        assert bob is not None
+        assert bob.unread == 1
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: not bob.unread)
+
+
 async def test_long_unread_opens_where_it_begins() -> None:
     client = ScriptedClient()
     for number in range(100):

@@ -67,6 +67,20 @@ async def test_keys_act_on_what_a_person_calls_a_character() -> None:
             assert composer.text == "ab", one
 
 
+async def test_what_joins_and_parts_characters_can_be_typed() -> None:
+    async with with_bob() as (app, pilot):
+        composer = app.chat.view.composer
+        persian = "می\u200cخواهم"
+        await write(pilot, FAMILY + persian)
+        assert composer.text == FAMILY + persian
+        composer.load("")
+        await write(pilot, "a" + FAMILY)
+        await pilot.press("backspace")
+        assert composer.text == "a"
+        await write(pilot, "\u202e\u200f")  # turns text round: not even one's own
+        assert composer.text == "a"
+
+
 async def test_pasted_text_goes_in_once_and_harmless() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer

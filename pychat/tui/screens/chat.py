@@ -191,6 +191,10 @@ class ChatScreen(Screen[None]):
     def _tell_again(self) -> None:
         self._told_where = False
 
+    def on_screen_resume(self) -> None:
+        """A dialog was closed: what came into view below it is read now."""
+        self.view.mark_read()
+
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.view.composer.place_terminal_cursor)
 

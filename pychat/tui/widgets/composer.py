@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -136,6 +137,12 @@ class Composer(TextArea, inherit_bindings=False):
                 self.complete(chosen)
             else:
                 self._completions.offer([])
+            return
+        if event.character and unicodedata.category(event.character[0]) == "Cf":
+            # What joins a family emoji, or parts letters in Persian: TextArea takes it for a key.
+            event.stop()
+            event.prevent_default()
+            self._replace_via_keyboard(safe_text(event.character), *self.selection)
             return
         # Run here, in the order of the keys: what bubbles up or has priority is overtaken by, or
         # overtakes, the text around it, and a message would go out cut short or to another person.

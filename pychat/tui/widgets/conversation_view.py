@@ -18,6 +18,7 @@ from pychat.protocol import EVERYONE
 from pychat.tui.clock import Clock
 from pychat.tui.commands import Command, CommandError, parse, plain
 from pychat.tui.conversations import Conversations, is_pair
+from pychat.tui.log.viewport import Opened
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.names import conversation_title, line, title, typing_line
 from pychat.tui.people import People
@@ -95,11 +96,17 @@ class ConversationView(Vertical):
         self.composer.load(self._client.draft(name))
         # A string would be read as markup.
         self.composer.placeholder = Content(f"Message {self.title_of(name)}")
-        new_after = opened.reading.new_after
-        self.log_view.open(opened, new_after + 1 if new_after and opened.place.at_end else 0)
+        self.log_view.open(opened, self._first_new(opened))
         self.query_one(Below).arrived = 0
         self.show_header()
         self.want_older()
+
+    def _first_new(self, opened: Opened) -> int:
+        """The seq where what is new begins; 0 where nothing is, or one was further up."""
+        conversation = self.conversations.get(self.current)
+        new_after = opened.reading.new_after
+        unread = conversation is not None and conversation.unread > 0
+        return new_after + 1 if (new_after or unread) and opened.place.at_end else 0
 
     def title_of(self, name: str) -> str:
         """Safe text for a conversation's name."""
