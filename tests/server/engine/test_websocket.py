@@ -319,6 +319,23 @@ async def test_the_upgrade_keeps_order(start: Start) -> None:
     raw.close()
 
 
+async def test_what_a_client_sends_keeps_its_order_across_the_upgrade(start: Start) -> None:
+    server = await start()
+    query = await server.open_polling()
+    raw = await RawSocket.open(server.port, query.replace("polling", "websocket"))
+    raw.send(text("2probe"))
+    assert (await raw.receive())[1] == b"3probe"
+    # A client may still post while it probes; what it then sends on the websocket comes behind.
+    sent = "\x1e".join(f'42["n",{n}]' for n in range(16))
+    assert await server.post(query, sent) == (200, "ok")
+    raw.send(text("5") + b"".join(text(f'42["n",{n}]') for n in range(16, 40)))
+    await server.handler.until(lambda handler: len(handler.events) == 40)
+    assert server.handler.events == [("n", n) for n in range(40)]
+    answers = [(await raw.receive())[1] for _ in range(40)]
+    assert answers == [b'42["n",%d]' % n for n in range(40)]
+    raw.close()
+
+
 async def test_a_second_websocket_on_a_session_is_refused(start: Start) -> None:
     server = await start()
     query = (await server.open_polling()).replace("polling", "websocket")
