@@ -16,6 +16,7 @@ import msgspec
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
+from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status
 from pychat.tui.app import ChatApp
 from pychat.tui.commands import COMMANDS
 from pychat.tui.keys import KEYS, show
@@ -23,6 +24,7 @@ from pychat.tui.settings import Settings
 from pychat.tui.themes import CHOICE
 from tests.tui import scenes
 from tests.tui.driving import wait_text
+from tests.tui.scripted import NOW
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "terminal.md"
@@ -104,13 +106,23 @@ async def first_screen(pilot: Pilot[None]) -> None:
     await wait_text(pilot, "● alice")
 
 
+async def logging_in(pilot: Pilot[None]) -> None:
+    await first_screen(pilot)
+    pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
+        Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN)
+    )
+    await wait_text(pilot, "Log in")
+
+
 PICTURES: dict[str, tuple[Steps, tuple[int, int], str]] = {
     "welcome": (first_screen, (80, 24), "pychat-dark"),
+    "login": (logging_in, (80, 24), "pychat-light"),
     "conversation": (open_bob, (100, 30), "pychat-light"),
     "narrow": (open_bob, (40, 20), "pychat-dark"),
     "switcher": (then("ctrl+k", "b"), (80, 24), "pychat-dark"),
     "search": (then("ctrl+f", "o", "n", "c", "e", "enter"), (80, 24), "pychat-light"),
     "commands": (then("slash", "m"), (80, 24), "pychat-dark"),
+    "palette": (then("ctrl+p", "m"), (80, 24), "pychat-dark"),
     "help": (then("f1"), (80, 24), "pychat-light"),
 }
 

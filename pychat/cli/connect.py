@@ -58,32 +58,25 @@ def open_screen(login: Login, name: str | None) -> None:
     # Importing makes no garbage, and looking for it takes a tenth of the time to the first paint.
     # The app turns it on again.
     gc.disable()
-    from pychat.cli.places import login_file
-    from pychat.cli.tokens import find_token, keep_token
-    from pychat.client import ChatClient, ChatClientError
-    from pychat.client.address import normalized_address
+    from pychat.cli.terminalaccounts import TerminalAccounts
+    from pychat.client import ChatClientError
     from pychat.client.errors import InvalidAddress
     from pychat.tui.app import ChatApp
 
-    def on_token(token: str) -> None:
-        keep_token(server, login.user, token)
-
+    accounts = TerminalAccounts()
     try:
-        server = normalized_address(login.server)
-        client = ChatClient(
-            server,
-            user=login.user,
-            password=login.password,
-            token=find_token(server, login.user),
-            cache=login_file(server, login.user, ".db"),
-            on_token=on_token,
-        )
+        account = accounts.open(login.server, login.user, login.password)
     except InvalidAddress as error:
         raise click.UsageError(f"--server: {error}.") from None
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
-    state = login_file(server, login.user, ".json")
-    app = ChatApp(client, terminal_settings(), conversation=name, state=state)
+    app = ChatApp(
+        account.client,
+        terminal_settings(),
+        conversation=name,
+        state=account.state,
+        accounts=accounts,
+    )
     app.run()
     sys.exit(app.return_code)
 

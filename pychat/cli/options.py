@@ -15,6 +15,8 @@ from pychat.cli.password import given_password
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DEFAULT_SERVER: Final = "http://127.0.0.1:3000"
+
 _PROFILE: Final = "pychat.profile"
 
 
@@ -116,7 +118,7 @@ def option(*names: str, **attributes: Any) -> Callable[[F], F]:
 def server_option(function: F) -> F:
     return option(
         "--server",
-        default="http://127.0.0.1:3000",
+        default=DEFAULT_SERVER,
         metavar="URL",
         help="The chat server.",
     )(function)

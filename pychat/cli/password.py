@@ -28,7 +28,7 @@ def given_password(file: str | None, command: str | None) -> str | None:
         if source is ParameterSource.ENVIRONMENT and VARIABLE in os.environ:
             return os.environ[VARIABLE]
         if file and context.get_parameter_source("password_file") is source:
-            return _from_file(file)
+            return password_from_file(file)
         if command and context.get_parameter_source("password_command") is source:
             return _from_command(command)
     return None
@@ -52,7 +52,8 @@ def ask_password(prompt: str, *, twice: bool = False) -> str:
     return password
 
 
-def _from_file(name: str) -> str:
+def password_from_file(name: str) -> str:
+    """Its first line. Raises ClickException."""
     try:
         text = Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pychat.cli.auditing import audit_option
 from pychat.cli.invocation import own_command
-from pychat.cli.options import Command, WholeNumber, option
+from pychat.cli.options import DEFAULT_SERVER, Command, WholeNumber, option
 from pychat.cli.places import data_folder, default_store
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer
-
-DEFAULT_URL: Final = "http://127.0.0.1:3000"
 
 
 def check_origins(
@@ -238,7 +236,7 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
 def connect_line(url: str) -> str:
     """The command that opens the chat on this server."""
     return f"{own_command()} connect --user alice" + (
-        "" if url == DEFAULT_URL else f" --server {url}"
+        "" if url == DEFAULT_SERVER else f" --server {url}"
     )
 
 

@@ -19,6 +19,7 @@ from textual.screen import ModalScreen
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
+from pychat.tui.accounts import Account, Accounts
 from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
@@ -26,7 +27,8 @@ from pychat.tui.crash import write_crash_log
 from pychat.tui.keys import bindings, unknown_ids
 from pychat.tui.names import line
 from pychat.tui.notifier import Notifications
-from pychat.tui.palette import Actions
+from pychat.tui.palette import HINT as PALETTE_HINT
+from pychat.tui.palette import Everything
 from pychat.tui.remembered import Remembered
 from pychat.tui.screens.chat import ChatScreen
 from pychat.tui.settings import Settings
@@ -45,7 +47,8 @@ CACHE_IN_USE = f"Another pychat has this login open: {CACHE_LOST}"
 class ChatApp(App[None]):
     """``client`` has not been started: the app starts and closes it. ``state``: a file for what
     is remembered between runs (muted conversations, the theme), None for nothing.
-    ``conversation``: the name of one to open at once.
+    ``conversation``: the name of one to open at once. ``accounts``: where others are to be had;
+    None where this client is the only one.
 
     After ``run()``: ``sys.exit(app.return_code)``, or a crash leaves with status 0.
     """
@@ -53,7 +56,7 @@ class ChatApp(App[None]):
     TITLE = "pychat"
     # Textual loads a screen's own CSS_PATH when it is pushed, not for the default screen.
     CSS_PATH = Path(__file__).parent / "screens" / "chat.tcss"
-    COMMANDS: ClassVar[set[type[Actions]]] = {Actions}  # type: ignore[assignment] # narrower
+    COMMANDS: ClassVar[set[type[Everything]]] = {Everything}  # type: ignore[assignment] # narrower
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
@@ -65,9 +68,11 @@ class ChatApp(App[None]):
         clock: Clock | None = None,
         state: Path | None = None,
         conversation: str | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         super().__init__()
         self.client = client
+        self.accounts = accounts
         self.settings = settings or Settings()
         self.clock = clock or Clock()
         self.remembered = Remembered(state, self.settings.muted)
@@ -122,6 +127,8 @@ class ChatApp(App[None]):
             return
         if self.client.cache_in_use:
             self._problems.append(CACHE_IN_USE)
+        if self.accounts is not None:
+            self.accounts.tell = self._tell_from_thread
 
     def _choose_theme(self) -> None:
         wanted = self.settings.theme
@@ -131,15 +138,18 @@ class ChatApp(App[None]):
             light = None if self.is_headless else terminal_is_light()
             wanted = LIGHT.name if light else DARK.name
         self._own_theme = wanted
+        self._take_remembered_theme()
+
+    def _take_remembered_theme(self) -> None:
         chosen = self.remembered.theme
-        self.theme = chosen if chosen in self.available_themes else wanted
+        self.theme = chosen if chosen in self.available_themes else self._own_theme
 
     # --- life -----------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         self.notifications.save_title()
         if self._events is not None:
-            self._listen(self._events)
+            self._listen(self.client, self._events)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self._status_changed()
         if self._first is not None:
@@ -168,9 +178,11 @@ class ChatApp(App[None]):
     # --- what the client tells ------------------------------------------------------------
 
     @work(name="events")
-    async def _listen(self, events: AsyncIterator[ClientEvent]) -> None:
+    async def _listen(self, client: ChatClient, events: AsyncIterator[ClientEvent]) -> None:
         taken = 0
         async for event in events:
+            if client is not self.client:
+                return  # it is being closed
             self.chat.client_event(event)
             if isinstance(event, StatusChanged):
                 self._status_changed()
@@ -189,10 +201,56 @@ class ChatApp(App[None]):
         from pychat.tui.screens.login import Login
 
         status = self.client.status
-        shown = any(isinstance(screen, Login) for screen in self.screen_stack)
-        if status.state is ConnectionState.REFUSED and not shown:
+        shown = next((screen for screen in self.screen_stack if isinstance(screen, Login)), None)
+        if shown is not None:
+            shown.status_changed(status)
+        elif status.state is ConnectionState.REFUSED:
             wrong = "" if status.reason == NOT_LOGGED_IN else status.reason
-            self.push_screen(Login(self.client, wrong))
+            self.push_screen(Login(self.client, self.accounts, wrong))
+
+    # --- other accounts -------------------------------------------------------------------
+
+    def open_profile(self, name: str) -> None:
+        """Goes to another account; what goes wrong is told, and this one stays."""
+        assert self.accounts is not None
+        try:
+            account = self.accounts.open_profile(name)
+        except ChatClientError as error:
+            self.notify(line(str(error), 300), severity="warning", markup=False)
+            return
+        if (account.client.server, account.client.user) == (self.client.server, self.client.user):
+            self.notify(f"This is {line(name)}.", markup=False)
+        else:
+            self.change_account(account)
+
+    @work(group="account", exclusive=True)
+    async def change_account(self, account: Account) -> None:
+        """All that is shown is of this account from here on; the client before it is closed."""
+        before, client = self.client, account.client
+        events = client.events()
+        try:
+            client.start()  # nothing, where it has been
+        except ChatClientError as error:
+            await client.close()
+            self.notify(line(str(error), 300), severity="warning", markup=False)
+            return
+        self.client = client
+        self.remembered = Remembered(account.state, self.settings.muted)
+        self._take_remembered_theme()
+        await self.chat.change_account(client, self.remembered)
+        while self.screen is not self.chat:  # the form, which has hidden it until now
+            await self.pop_screen()
+        self._listen(client, events)
+        self._status_changed()
+        await before.close()
+        if client.cache_in_use:
+            self.notify(CACHE_IN_USE, severity="warning", timeout=10, markup=False)
+
+    def _tell_from_thread(self, text: str) -> None:
+        if not self.is_running:
+            print(text, file=sys.stderr)
+            return
+        self.call_from_thread(self.notify, line(text, 300), severity="warning", markup=False)
 
     def _notify(self, message: Message) -> None:
         if self.app_focus or message.own or message.conversation in self.remembered.muted:
@@ -250,7 +308,7 @@ class ChatApp(App[None]):
     def action_command_palette(self) -> None:
         from pychat.tui.screens.dialog import Palette
 
-        self.push_screen(Palette(id="--command-palette"))
+        self.push_screen(Palette(placeholder=PALETTE_HINT, id="--command-palette"))
 
     def action_help(self) -> None:
         """Opens it, or closes it where it is open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import Delivery, User
@@ -14,6 +14,7 @@ from pychat.tui.conversations import is_pair
 from pychat.tui.names import line
 
 if TYPE_CHECKING:
+    from pychat.tui.app import ChatApp
     from pychat.tui.screens.chat import ChatScreen
 
 
@@ -37,6 +38,7 @@ class CommandRunner:
             "block": self._block,
             "unblock": self._unblock,
             "theme": self._theme,
+            "profile": self._profile,
             "logout": self._logout,
             "help": self._help,
             "quit": self._quit,
@@ -143,6 +145,16 @@ class CommandRunner:
             app.theme = arguments
         else:
             self._tell(f"There is no theme {arguments}. /theme shows them.")
+
+    async def _profile(self, arguments: str) -> None:
+        app = cast("ChatApp", self._screen.app)
+        names = list(app.accounts.profiles) if app.accounts is not None else []
+        if arguments in names:
+            app.open_profile(arguments)
+        elif names:
+            self._tell(f"/profile NAME goes to one of: {', '.join(names)}")
+        else:
+            self._tell("There are no profiles: write them into pychat.toml, as [profiles.NAME].")
 
     async def _logout(self, arguments: str) -> None:
         await self._screen.client.logout()

@@ -32,6 +32,7 @@ COMMANDS: Final = (
     Command("block", "[ID]", "See nothing more of somebody"),
     Command("unblock", "ID", "See them again", needs=True),
     Command("theme", "[NAME]", "Change the colours"),
+    Command("profile", "[NAME]", "Go to another server and account"),
     Command("logout", "", "End this login, here and on the server"),
     Command("help", "", "Keys and commands"),
     Command("quit", "", "Leave pychat"),

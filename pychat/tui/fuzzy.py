@@ -6,6 +6,11 @@ markup, which peer text must never reach.)
 
 from __future__ import annotations
 
+from typing import Final
+
+BEST: Final = 4.0
+"""The score of what was asked for, letter by letter."""
+
 Match = tuple[float, list[int]]
 """Score, higher is better, and the indices of the matched characters."""
 
@@ -21,7 +26,7 @@ def fuzzy(query: str, candidate: str) -> Match | None:
     at = lowered.find(query)
     if at != -1:
         word_start = at == 0 or not lowered[at - 1].isalnum()
-        score = 4.0 if lowered == query else 3.0 if at == 0 else 2.5 if word_start else 2.0
+        score = BEST if lowered == query else 3.0 if at == 0 else 2.5 if word_start else 2.0
         return score - len(candidate) / 1000, list(range(at, at + len(query)))
     positions: list[int] = []
     for character in query:

@@ -35,7 +35,8 @@ def in_session(
 ) -> subprocess.CompletedProcess[str]:
     """Runs pychat in a D-Bus session of its own."""
     require_program("gnome-keyring-daemon")
-    names = ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS")
+    screens = {"DISPLAY", "WAYLAND_DISPLAY"}
+    names = screens | {"DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND"}
     inherited = {name: value for name, value in os.environ.items() if name not in names}
     # Not in the test's own folder: a socket's path must be short.
     with tempfile.TemporaryDirectory() as runtime:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pychat.client.models import Delivery, Message
+from pychat.tui.accounts import Account
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
@@ -93,7 +96,22 @@ def failing(client: ScriptedClient) -> None:
         )
 
 
+class OneAccount:
+    """Accounts where no other one is ever opened: server and id can be changed in the form."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[str, str] = {}
+        self.tell: Callable[[str], None] = print
+
+    def open(self, server: str, user: str) -> Account:
+        raise NotImplementedError
+
+    def open_profile(self, name: str) -> Account:
+        raise NotImplementedError
+
+
 def app(client: ScriptedClient, theme: str = "pychat-dark", **settings: object) -> ChatApp:
     """The app over a scripted client, at a standing clock, without motion."""
     chosen = Settings(theme=theme, reduced_motion=True, **settings)  # type: ignore[arg-type]
-    return ChatApp(client, chosen, clock=stopped_clock())  # type: ignore[arg-type] # same face
+    accounts = OneAccount()
+    return ChatApp(client, chosen, clock=stopped_clock(), accounts=accounts)  # type: ignore[arg-type] # same face

@@ -23,6 +23,7 @@ from pychat.client.models import (
     Delivery,
     HistoryPage,
     Message,
+    Room,
     SearchPage,
     Status,
     User,
@@ -53,6 +54,7 @@ class ScriptedClient:
         self.read: list[tuple[str, int]] = []
         self.typed: list[tuple[str, bool]] = []
         self.people: list[User] = []
+        self.all_rooms: list[Room] = []
         self.closed = False
         self._queues: list[asyncio.Queue[ClientEvent | None]] = []
 
@@ -158,6 +160,13 @@ class ScriptedClient:
 
     async def users(self, query: str = "", limit: int = 50) -> list[User]:
         return [user for user in self.people if query.casefold() in user.id.casefold()][:limit]
+
+    async def rooms(self) -> list[Room]:
+        return self.all_rooms
+
+    async def join_room(self, id: str) -> None:
+        self.known.append(Conversation(f"#{id}", ""))
+        self.tell(ConversationsLoaded(self.conversations))
 
     def post(self, to: str, text: str) -> Message:
         number = len(self.log.setdefault(to, []))

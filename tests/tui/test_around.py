@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pychat.client.errors import CacheUnusable
-from pychat.client.models import ConnectionState, Conversation, Status, User
+from pychat.client.models import ConnectionState, Conversation, Room, Status, User
 from pychat.tui.app import ChatApp
 from pychat.tui.background import is_light
 from pychat.tui.keys import KEYS
@@ -514,3 +514,26 @@ async def test_a_narrow_help_keeps_its_two_columns_apart() -> None:
         after = rows[next(n for n, row in enumerate(rows) if "Find somebody" in row) + 1]
         assert after[:column].strip(" ▌▐█") == ""
         assert after[column:].strip()
+
+
+async def test_the_palette_goes_to_people_rooms_and_themes_whatever_they_are_called() -> None:
+    client = scenes.world()
+    client.people = [User("zoe", "Zoë [b]x[/] \x1b]2;owned\x07", online=True)]
+    client.all_rooms = [Room("zoo", "All [/x] animals", "bob")]
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for typed, shown, opened in (
+            ("marsh", "Bob Marsh  bob", "bob"),
+            ("zo", "Zoë [b]x[/] ]2;owned  zoe", "zoe"),
+            ("animals", "#zoo  All [/x] animals", "#zoo"),
+        ):
+            await pilot.press("ctrl+p")
+            await write(pilot, typed)
+            await wait_text(pilot, shown)
+            await pilot.press("enter")
+            await wait_for(pilot, lambda opened=opened: app.chat.current == opened)  # type: ignore[misc] # bound now
+        await pilot.press("ctrl+p")
+        await write(pilot, "nord")
+        await wait_text(pilot, "theme")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.theme == "nord")

@@ -58,15 +58,29 @@ class ChatScreen(Screen[None]):
         self, client: ChatClient, clock: Clock, settings: Settings, remembered: Remembered
     ) -> None:
         super().__init__()
-        self.client = client
-        self.remembered = remembered
-        self.view = ConversationView(client, clock, settings, id="main")
         self._clock = clock
         self._settings = settings
         self._dirty = False
         self._flush_scheduled = False
         self._told_where = False
+        self._changing = False
         self._commands = CommandRunner(self)
+        self._take(client, remembered)
+
+    def _take(self, client: ChatClient, remembered: Remembered) -> None:
+        self.client = client
+        self.remembered = remembered
+        self.view = ConversationView(client, self._clock, self._settings, id="main")
+
+    async def change_account(self, client: ChatClient, remembered: Remembered) -> None:
+        """Made anew, for another account: nothing of the one before is left."""
+        self.view.save_draft()
+        self._changing = True
+        self._take(client, remembered)
+        self.remove_class("-list-shown", "-list-hidden")
+        await self.recompose()
+        self._changing = False
+        self._begin()
 
     def compose(self) -> ComposeResult:
         rebound = self._settings.keys
@@ -79,6 +93,9 @@ class ChatScreen(Screen[None]):
         yield status
 
     def on_mount(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.query_one(StatusLine).status = self.client.status
         self.add_class("-nothing-open")
         self.show_list()
@@ -91,9 +108,14 @@ class ChatScreen(Screen[None]):
 
     # --- what the client tells ------------------------------------------------------------
 
+    @property
+    def _stands(self) -> bool:
+        """Whether its widgets are there: not while it is made anew, nor when the app ends."""
+        return not self._changing and self.app.is_running
+
     def client_event(self, event: ClientEvent) -> None:
         """Takes in one event; what it changes on the screen is shown within a frame."""
-        if not self.is_mounted or not self.app.is_running:
+        if not self.is_mounted or not self._stands:
             return  # mounting shows what the client knows by then; at the end nobody looks
         view = self.view
         if isinstance(event, MessageAdded):
@@ -120,8 +142,8 @@ class ChatScreen(Screen[None]):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if not self.app.is_running:
-            return  # the widgets are being taken down
+        if not self._stands:
+            return
         self.view.flush()
         if self._dirty:
             self._dirty = False
@@ -131,6 +153,8 @@ class ChatScreen(Screen[None]):
     @on(ConversationView.DraftChanged)
     def show_list(self) -> None:
         """The list, and how much is unread in it, as it is now."""
+        if not self._stands:
+            return
         conversations = self.view.conversations.all()
         muted = self.remembered.muted
         name_of = self.view.conversations.sender_name

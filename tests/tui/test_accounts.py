@@ -1,0 +1,227 @@
+"""Logging in as somebody else or somewhere else, and profiles: nothing of two accounts mixes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from pychat.cli import settings
+from pychat.cli.terminalaccounts import TerminalAccounts
+from pychat.client import ChatClient
+from pychat.client.models import ConnectionState
+from pychat.server.app import ChatServer
+from pychat.tui.app import ChatApp
+from pychat.tui.settings import Settings
+from tests.serving import serving
+from tests.tui.driving import screen_text, start_with, wait_for, wait_gone, wait_text, write
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    async with serving(limits=False) as running:
+        yield running
+
+
+@pytest.fixture
+async def elsewhere() -> AsyncIterator[ChatServer]:
+    async with serving(limits=False) as running:
+        yield running
+
+
+async def claim(server: ChatServer, *ids: str) -> None:
+    for id in ids:
+        async with ChatClient(server.url, user=id, password=f"of {id}"):
+            pass
+
+
+def app_for(url: str, user: str = "alice") -> ChatApp:
+    accounts = TerminalAccounts()
+    account = accounts.open(url, user)
+    chosen = Settings(reduced_motion=True, theme="pychat-dark")
+    return ChatApp(account.client, chosen, state=account.state, accounts=accounts)
+
+
+def profiles(home: Path, text: str, *, secret: str = "") -> None:
+    """The user's pychat.toml; ``secret`` lies beside it in a file of this name."""
+    folder = home / "config" / "pychat"
+    folder.mkdir(parents=True)
+    (folder / "pychat.toml").write_text(text)
+    (home / "secret").write_text(secret)
+    settings._found.cache_clear()
+    settings._read.cache_clear()
+
+
+async def fill(pilot: Pilot[None], **fields: str) -> None:
+    """What is in a field goes, as somebody does it who types over it."""
+    for id, text in fields.items():
+        field = pilot.app.screen.query_one(f"#{id}", Input)
+        field.focus()
+        field.select_all()
+        await write(pilot, text)
+
+
+def values(app: ChatApp) -> dict[str | None, str]:
+    return {field.id: field.value for field in app.screen.query(Input)}
+
+
+async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer) -> None:
+    await claim(server, "bob")
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in", server.url, "alice")
+        await fill(pilot, user="bob", password="wrong")
+        await pilot.press("enter")
+        await wait_text(pilot, "wrong id or password")
+        assert values(app) == {"server": server.url, "user": "bob", "password": "wrong"}
+        await write(pilot, "of bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, bob", "● bob")
+        assert app.client.user == "bob"
+    again = app_for(server.url, "bob")
+    async with again.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, bob")
+        await wait_for(pilot, lambda: again.client.status.state is ConnectionState.ONLINE)
+
+
+async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServer) -> None:
+    await claim(elsewhere, "alice", "dana")
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in")
+        for typed, said in (
+            ("chat example", "is not a server's address"),
+            ("127.0.0.1:1", "http://127.0.0.1:1 does not answer"),
+        ):
+            await fill(pilot, server=typed, password="of alice")
+            await pilot.press("enter")
+            await wait_text(pilot, said)
+            assert values(app) == {"server": typed, "user": "alice", "password": "of alice"}
+        assert app.client.server == server.url
+        await fill(pilot, server=elsewhere.url.removeprefix("http://"))
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice")
+        assert app.client.server == elsewhere.url
+        await start_with(pilot, "dana")
+
+
+async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in")
+        await pilot.press("enter")
+        await wait_text(pilot, "Type a password.")
+        await fill(pilot, user=" ")
+        await pilot.press("enter")
+        await wait_text(pilot, "Type your id.")
+        assert app.focused is app.screen.query_one("#user")
+
+
+async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None:
+    await claim(server, "bob", "carol")
+    first = app_for(server.url)
+    async with first.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in")
+        await fill(pilot, password="of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice")
+        await start_with(pilot, "bob")
+        await write(pilot, "between alice and bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "✓")
+        await write(pilot, "a draft of hers")
+        await wait_for(pilot, lambda: first.client.draft("bob"))
+        await first.client.logout()
+        await wait_text(pilot, "Log in")
+        await fill(pilot, user="carol", password="of carol")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, carol", "● carol")
+        assert "bob" not in screen_text(first)
+        assert first.client.conversation("bob") is None
+        assert first.chat.current == ""
+        await start_with(pilot, "bob")
+        assert "hers" not in screen_text(first)
+    again = app_for(server.url)
+    async with again.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in")
+        await fill(pilot, password="of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "bob", "draft")
+
+
+async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) -> None:
+    await claim(server, "alice")
+    port, store = server.port, server
+    await store.stop()
+    app = app_for(f"http://127.0.0.1:{port}")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in")
+        await fill(pilot, password="of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "does not answer", "goes on trying")
+        async with serving(port=port):
+            await wait_text(pilot, "Welcome, alice")
+
+
+async def test_profiles_are_gone_to_and_come_back_from(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path
+) -> None:
+    await claim(server, "bob")
+    await claim(elsewhere, "boss")
+    profiles(
+        own_folders,
+        f'[profiles.home]\nuser = "alice"\nserver = "{server.url}"\n'
+        f'[profiles.work]\nuser = "asmith"\nserver = "{elsewhere.url}"\n'
+        f'password-file = "{own_folders}/secret"\n',
+        secret="of asmith",
+    )
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in")
+        await fill(pilot, password="of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice")
+        await start_with(pilot, "bob")
+        await write(pilot, "/profile nowhere")
+        await pilot.press("enter")
+        await write(pilot, "/profile work")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, asmith", "● asmith")
+        assert "bob" not in screen_text(app)
+        await start_with(pilot, "boss")
+        await write(pilot, "half a word")
+        await pilot.press("ctrl+p")
+        await write(pilot, "home")
+        await wait_text(pilot, f"profile: alice on {server.url}")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice")
+        await wait_gone(pilot, "boss")
+        await pilot.press("ctrl+p")
+        await write(pilot, "work")
+        await wait_text(pilot, "profile: asmith on")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, asmith")
+        await start_with(pilot, "boss")
+        await wait_text(pilot, "half a word")
+
+
+async def test_a_profile_that_cannot_be_opened_leaves_this_one(
+    server: ChatServer, own_folders: Path
+) -> None:
+    profiles(
+        own_folders,
+        '[profiles.bad]\nuser = "asmith"\nserver = "no server"\n',
+    )
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "Log in")
+        await fill(pilot, password="of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice")
+        app.open_profile("bad")
+        await wait_text(pilot, "is not a server's address")
+        assert app.client.user == "alice"
+        assert app.client.status.state is ConnectionState.ONLINE
