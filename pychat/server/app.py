@@ -267,7 +267,6 @@ class ChatServer:
         signals = (signal.SIGINT, signal.SIGTERM)
         await self.start(port, host)
         # What is here now lives as long as the process: no collection need hold up everyone for it.
-        gc.collect()
         gc.freeze()
         try:
             if sys.platform != "win32":
