@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from pychat.protocol import DEFAULT_PORT
 from pychat.server import site
@@ -23,6 +24,7 @@ from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_
 from pychat.server.gate import HEADERS, TLS_HANDSHAKE_SECONDS, Gate, note_request
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
+from pychat.server.throttle import throttle
 from pychat.server.tls import Certificate, CertificateError
 
 log = logging.getLogger(__name__)
@@ -128,7 +130,7 @@ class ChatServer:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
-        app = web.Application(middlewares=[note_request, web.middleware(site.plain_errors)])
+        app = web.Application(middlewares=self._middlewares())
         app.on_response_prepare.append(site.protect)
         self.attach(app)
         site.add_page(app)
@@ -215,6 +217,12 @@ class ChatServer:
             headers=HEADERS,
         )
         return chat, engine
+
+    def _middlewares(self) -> list[Middleware]:
+        around: list[Middleware] = [note_request, web.middleware(site.plain_errors)]
+        if self._limits is not None:
+            around.insert(1, throttle(self._limits.requests, Proxies(self._trusted_proxies)))
+        return around
 
     async def _accept(self, runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
         assert runner.server is not None

@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -347,6 +348,38 @@ async def many_packets(server: ServerProcess, web: aiohttp.ClientSession) -> tup
     return len(bodies), f"answered {dict(Counter(became))}"
 
 
+async def ask_again_and_again(server: ServerProcess, paths: list[str]) -> tuple[int, str]:
+    """On 50 connections that are kept open, eight requests under way on each."""
+    statuses: Counter[str] = Counter()
+
+    async def ask() -> None:
+        requests = "".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in paths * 4)
+        async with raw(server) as (reader, writer):
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while going():
+                    writer.write(requests.encode())
+                    for _ in range(len(paths) * 4):
+                        head = await reader.readuntil(b"\r\n\r\n")
+                        length = re.search(rb"(?i)content-length: (\d+)", head)
+                        await reader.readexactly(int(length[1]) if length else 0)
+                        statuses[head.split(b" ", 2)[1].decode()] += 1
+
+    going = until_it_is_over()
+    await asyncio.gather(*(ask() for _ in range(50)))
+    return statuses.total(), f"answered {dict(statuses)}"
+
+
+@attack("a flood of requests for pages and health")
+async def page_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    return await ask_again_and_again(server, ["/healthz", "/"])
+
+
+@attack("a flood of handshakes")
+async def handshake_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
+    path = "/socket.io/?EIO=4&transport=polling"
+    return await ask_again_and_again(server, [path, path + "&sid=unknown"])
+
+
 @attack("a flood of frames that mean nothing")
 async def noop_flood(server: ServerProcess, web: aiohttp.ClientSession) -> tuple[int, str]:
     return await pour_and_drain(web, server, 10, ["6"] * 500)
@@ -423,6 +456,7 @@ OF_EACH_KIND = {
     "compressed bombs, a gigabyte each",
     "a flood of messages",
     "a flood of the largest frames",
+    "a flood of requests for pages and health",
 }
 CHOSEN = [
     (what, run) for what, run in ATTACKS if "ATTACK_SECONDS" in os.environ or what in OF_EACH_KIND

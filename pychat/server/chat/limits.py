@@ -49,6 +49,8 @@ class Limits(Struct, frozen=True):
     """By connection, whatever is in them, one more for each 512 bytes: read later, not refused."""
     handshakes: Rate = Rate(20, 512)
     """By address."""
+    requests: Rate = Rate(200, 300)
+    """Over HTTP, by address, but not the polls of a session: answered later, not refused."""
     connections_per_address: int = 256
     connections_per_user: int = 32
     rooms: int = 2000
