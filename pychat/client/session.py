@@ -209,8 +209,11 @@ class Session:
                 )
             except TimeoutError:
                 raise ServerUnreachable(
-                    f"{self.address} did not answer the login within {ANSWER_TIMEOUT:.0f} seconds"
+                    f"{self.address} did not answer the login within {ANSWER_TIMEOUT:.0f} seconds: "
+                    "is it an older chat server?"
                 ) from None
+            if not isinstance(answer, dict):
+                raise ServerUnreachable(self._too_old)
             try:
                 check_refusal(answer)
             except RequestRefused as error:
@@ -219,9 +222,18 @@ class Session:
                 refusal = LoginRefused(error.code, str(error))
                 self._refused(field)
                 continue
+            if "protocol" not in answer:  # as the original protocol has it
+                raise ServerUnreachable(self._too_old)
             self._logged_in(parsed(answer, protocol.LoginAnswer))
             return
         raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
+
+    @property
+    def _too_old(self) -> str:
+        return (
+            f"{self.address} is a chat server, but does not speak pychat's protocol "
+            f"{protocol.PROTOCOL_VERSION}: it is older, or another kind"
+        )
 
     def _secrets(self) -> list[tuple[str, str]]:
         """What to log in with, in order: the field of ``login`` and its value."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pychat.client import ChatClient, RequestRefused
+from pychat.client import ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import ConversationChanged, ConversationsLoaded, StatusChanged
 from pychat.client.models import ConnectionState, Delivery
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
@@ -225,3 +225,13 @@ async def test_a_login_while_the_store_is_away_is_tried_again(server: ScriptedSe
         offline = await alice.next(StatusChanged, lambda event: event.status.retry_at is not None)
         assert offline.status.reason == "the store is away"
         await alice.state(ConnectionState.ONLINE)
+
+
+@pytest.mark.parametrize("answer", [None, {**DONE, "message": "OK"}])
+async def test_a_server_of_the_original_protocol_is_told_apart(
+    server: ScriptedServer, answer: Any
+) -> None:
+    server.answers["login"] = lambda _: answer
+    with pytest.raises(ServerUnreachable, match="does not speak pychat's protocol 1: it is older"):
+        async with ChatClient(server.url, user="alice", password="x password"):
+            pass
