@@ -26,6 +26,9 @@ from pychat.server.engine.session import (
     Session,
 )
 
+_REQUESTS_AT_ONCE: Final = 20
+"""Of one connection; then others have their turn."""
+
 _HEAD_TOO_LARGE: Final = refusal(Refused(3, "Request header fields too large", 431))
 _HEAD_TOO_SLOW: Final = refusal(Refused(3, "The request took too long", 408))
 _BODY_TOO_SLOW: Final = refusal(body_too_slow())
@@ -159,9 +162,13 @@ class PollConnection(asyncio.Protocol):
 
     def _serve(self) -> None:
         self._serving = True
-        while self._received and not (self._busy or self._stalled):
-            if not self._next():
+        for _ in range(_REQUESTS_AT_ONCE):
+            if not self._received or self._busy or self._stalled or not self._next():
                 break
+        else:
+            if not (self._busy or self._stalled):
+                self._busy = True
+                asyncio.get_running_loop().call_soon(self._go_on)
         self._serving = False
 
     def _next(self) -> bool:
