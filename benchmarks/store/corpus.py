@@ -54,7 +54,8 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 class Corpus:
     """Every tenth message goes to ALL, the others to pairs; every fifth is Korean. Words follow
-    Zipf's law. ``users`` and pairs grow with the messages: 100 messages a pair."""
+    Zipf's law. ``users`` and pairs grow with the messages: 100 messages a pair, 10 pairs a user,
+    but the first user has a tenth of all. Nearly all of it is read."""
 
     def __init__(self, messages: int) -> None:
         self.messages = messages
