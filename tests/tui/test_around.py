@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pychat.client.errors import CacheUnusable
+from pychat.client.events import CacheLost
 from pychat.client.models import ConnectionState, Conversation, Room, Status, User
 from pychat.tui.app import ChatApp
 from pychat.tui.background import is_light
@@ -374,6 +375,15 @@ def check_crash_log(home: Path) -> None:
     log = next(home.rglob("terminal.log"))
     assert "RuntimeError: the cause has 7 letters" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
+
+
+async def test_a_cache_that_fails_later_is_told_and_the_app_goes_on() -> None:
+    client = scenes.world()
+    app = scenes.app(client)
+    async with app.run_test(size=(100, 24), notifications=True) as pilot:
+        await wait_text(pilot, "● alice")
+        client.tell(CacheLost("cache.db cannot be used any more (database or disk is full)"))
+        await wait_text(pilot, "cache.db cannot be used any more", "unsent")
 
 
 async def test_a_cache_that_cannot_be_used_is_one_line(
