@@ -20,8 +20,6 @@ MAX_DATA_BYTES: Final = 64 * 1024
 MAX_QUERY_CHARACTERS: Final = 256
 MAX_ID_CHARACTERS: Final = 64
 MAX_ALIAS_CHARACTERS: Final = 64
-MIN_PASSWORD_CHARACTERS: Final = 8
-"""Of one that claims an id or is set by a command; the original protocol has no rule."""
 MAX_PASSWORD_CHARACTERS: Final = 1024
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100

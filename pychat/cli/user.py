@@ -242,16 +242,17 @@ async def _set_disabled(address: str, id: str, disabled: bool) -> None:
 
 
 def _new_password(id: str, file: str | None, command: str | None) -> str:
-    from pychat.protocol import MAX_PASSWORD_CHARACTERS as MOST
-    from pychat.protocol import MIN_PASSWORD_CHARACTERS as LEAST
+    from pychat.protocol import MAX_PASSWORD_CHARACTERS
 
     password = given_password(file, command)
     if password is None:
         if not can_ask():
             raise click.UsageError(f"There is no terminal to ask for the password: {WAYS}.")
         password = ask_password(f"New password of {id}", twice=True)
-    if not LEAST <= len(password) <= MOST:
-        raise click.ClickException(f"a password must have {LEAST} to {MOST} characters")
+    if not 1 <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        raise click.ClickException(
+            f"a password must have 1 to {MAX_PASSWORD_CHARACTERS} characters"
+        )
     return password
 
 

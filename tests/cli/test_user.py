@@ -90,13 +90,10 @@ def test_no_password(store: str, options: list[str], status: int, line: str) -> 
     assert line in refusal("user", "add", "alice", "--store", store, *options, status=status)
 
 
-@pytest.mark.parametrize("password", ["seven 7", "x" * 1025])
-def test_a_password_of_a_wrong_length(
-    store: str, password: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYCHAT_PASSWORD", password)
+def test_a_password_that_is_too_long(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "x" * 1025)
     line = refusal("user", "add", "alice", "--store", store)
-    assert line == "a password must have 8 to 1024 characters"
+    assert line == "a password must have 1 to 1024 characters"
 
 
 @pytest.mark.parametrize("command", ["disable", "enable", "passwd"])

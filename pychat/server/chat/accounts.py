@@ -12,14 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pychat.protocol import (
-    EVERYONE,
-    MIN_PASSWORD_CHARACTERS,
-    Code,
-    Login,
-    ProtocolError,
-    canonical_id,
-)
+from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id
 from pychat.server.chat import audit
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
@@ -33,6 +26,9 @@ from pychat.server.store.records import Account, LoginSession
 log = logging.getLogger(__name__)
 
 AccountsMode = Literal["claim", "open", "closed"]
+
+SHORT_PASSWORD = 8
+"""Characters; what has fewer is soon guessed (OWASP, NIST SP 800-63B)."""
 
 TOKEN_BYTES = 32
 TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
@@ -140,22 +136,6 @@ class Accounts:
                 raise _taken() from None
             return account
 
-    def _check_new_password(self, login: Login) -> None:
-        if len(login.password) >= MIN_PASSWORD_CHARACTERS:
-            return
-        if login.protocol >= 1:
-            raise ProtocolError(
-                Code.MALFORMED,
-                f"must have at least {MIN_PASSWORD_CHARACTERS} characters, to claim a new id",
-                field="password",
-            )
-        # The original has no rule for passwords, and its pages know of no such refusal.
-        log.warning(
-            "%r is claimed with a short password, which is soon guessed: 'pychat user passwd' sets "
-            "another",
-            login.id,
-        )
-
     def _is_reserved(self, id: str) -> bool:
         form = lookalike_form(id)
         return any(form == lookalike_form(reserved) for reserved in self._reserved)
@@ -168,7 +148,13 @@ class Accounts:
         account = await self._store.account(login.id)
         if account is None:
             if self.mode == "claim":
-                self._check_new_password(login)
+                if len(login.password) < SHORT_PASSWORD:
+                    # The protocol has no rule for passwords: a refusal would lock its clients out.
+                    log.warning(
+                        "%r is claimed with a short password, which is soon guessed: "
+                        "'pychat user passwd' sets another",
+                        login.id,
+                    )
                 password_hash = await self._passwords.hash(login.password)
                 return Entered(await self._create(login, password_hash, address), claimed=True)
             await self._passwords.verify_nobody(login.password)
