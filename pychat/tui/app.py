@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.app import App
 from textual.binding import BindingType
 from textual.screen import ModalScreen
@@ -33,6 +33,7 @@ from pychat.tui.remembered import Remembered
 from pychat.tui.screens.chat import ChatScreen
 from pychat.tui.settings import Settings
 from pychat.tui.themes import CHOICE, DARK, LIGHT, ThemeError, load_theme
+from pychat.tui.typeahead import TypeAhead
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -84,6 +85,7 @@ class ChatApp(App[None]):
         """By the settings and the terminal, whatever was chosen since."""
         self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
+        self._type_ahead = TypeAhead(self)
         self._register_themes()
         if self.settings.reduced_motion:
             self.animation_level = "none"
@@ -296,6 +298,13 @@ class ChatApp(App[None]):
         for message in self._exit_renderables[:1]:
             self.error_console.print(message)
         self._exit_renderables.clear()
+
+    async def on_event(self, event: events.Event) -> None:
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
+        elif self._type_ahead.admits(event):
+            await super().on_event(event)
+            self._type_ahead.handed_on(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing opens over a form or a chooser: whoever types on would not see where it goes."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from pychat.client.models import Delivery, User
 from pychat.tui.app import ChatApp
@@ -225,3 +226,32 @@ def test_commands_say_what_they_need() -> None:
     with pytest.raises(CommandError, match="no command /nope"):
         parse("/nope")
     assert plain("//x") == "/x"
+
+
+@pytest.mark.parametrize(
+    ("keys", "composer", "query", "current"),
+    [
+        (["ctrl+f", *"line"], "", "line", "bob"),
+        (["ctrl+o", "c", "ctrl+f", *"line"], "", "line", "bob"),
+        (["f1", "escape", *"text"], "text", "", "bob"),
+        (["ctrl+k", "escape", "ctrl+f", *"line", "escape", *"text"], "text", "", "bob"),
+        (["ctrl+k", *"jan", "enter", *"hello"], "hello", "", "jan"),
+        (["alt+down", *"to the next"], "to the next", "", "#release"),
+    ],
+)
+async def test_keys_that_come_all_at_once_go_where_they_would_one_by_one(
+    keys: list[str], composer: str, query: str, current: str
+) -> None:
+    async with with_bob() as (app, pilot):
+        for key in keys:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        chat = app.chat
+        search = chat.query_one("#search-query", Input)
+        await wait_for(
+            pilot,
+            lambda: (
+                (chat.view.composer.text, search.value, chat.current) == (composer, query, current)
+            ),
+            f"{chat.view.composer.text!r} {search.value!r} {chat.current!r}",
+        )
+        assert app.screen is chat
