@@ -97,15 +97,18 @@ def _by_name(command: click.Command, values: Mapping[str, Any]) -> dict[str, Any
 def choose_profile(
     context: click.Context, parameter: click.Parameter, name: str | None
 ) -> str | None:
-    """What it says goes before the rest of pychat.toml, and no other account's password is used."""
+    """What it says goes before the rest of pychat.toml.
+
+    No other account's password is used, and a server that the working directory names is not given
+    this one's.
+    """
     if name is not None:
         chosen = settings.profile(name)
         context.meta[_PROFILE] = name
-        others = {
-            key: value
-            for key, value in (context.default_map or {}).items()
-            if key not in ("password_file", "password_command")
-        }
+        foreign = {"password_file", "password_command"}
+        if not settings.is_own("server"):
+            foreign.add("server")
+        others = {k: v for k, v in (context.default_map or {}).items() if k not in foreign}
         context.default_map = others | _by_name(context.command, chosen)
     return name
 

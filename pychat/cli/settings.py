@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "pychat.toml"
 
-# A folder may come from a stranger: what would run a program, or says where a password of one's
-# own goes, is taken only from one's own.
-OWN_FOLDER_ONLY: Final = frozenset({"password-command", "profiles"})
+# A folder may come from a stranger: what runs a program, reads a file to send it, or says where a
+# password of one's own goes is taken only from one's own.
+PASSWORDS: Final = frozenset({"password-command", "password-file"})
+OWN_FOLDER_ONLY: Final = PASSWORDS | {"profiles"}
 
 # Tables beside the options; who reads one checks it.
 TABLES: Final = frozenset({"profiles", "tui"})
@@ -75,6 +76,11 @@ def file_of(key: str) -> Path:
     return _found()[key][1]
 
 
+def is_own(key: str) -> bool:
+    """Whether the working directory has nothing to say about it."""
+    return key not in _read(Path(FILE_NAME))
+
+
 @cache
 def _found() -> dict[str, tuple[Any, Path]]:
     here, own = Path(FILE_NAME), own_file()
@@ -83,6 +89,9 @@ def _found() -> dict[str, tuple[Any, Path]]:
         if key in OWN_FOLDER_ONLY:
             raise click.UsageError(f"{here}: {key} is read only from {own}.")
         found[key] = (value, here)
+    if not is_own("server"):
+        for key in PASSWORDS & found.keys():
+            del found[key]  # it is for the server that is named beside it
     return found
 
 

@@ -61,6 +61,7 @@ def test_help_shows_variables_and_what_the_file_says(folders: tuple[Path, Path])
         ("prot = 2", "pychat.toml: there is no option prot. Did you mean port?"),
         ("port = 'x'", "pychat.toml, port: 'x' is not a valid integer."),
         ("port = ", "pychat.toml is not valid TOML: "),
+        ("password-file = '/home/me/.netrc'", "pychat.toml: password-file is read only from "),
         (
             "password-command = 'rm -rf /'",
             "pychat.toml: password-command is read only from ",
@@ -154,3 +155,20 @@ def test_profiles_are_read_from_ones_own_folder(folders: tuple[Path, Path]) -> N
     result = profile("--user", "alice")
     assert result.exit_code == 2
     assert "Error: pychat.toml: profiles is read only from " in result.output
+
+
+def test_a_password_of_ones_own_goes_to_no_server_that_a_folder_names(
+    folders: tuple[Path, Path],
+) -> None:
+    here, own = folders
+    (own / "pychat.toml").write_text('user = "alice"\npassword-command = "echo secret"\n')
+    assert profile().output == "alice http://127.0.0.1:3000 secret\n"
+    (here / "pychat.toml").write_text('server = "http://elsewhere"\n')
+    settings._found.cache_clear()
+    settings._read.cache_clear()
+    assert profile().output == "alice http://elsewhere None\n"
+    with (own / "pychat.toml").open("a") as file:
+        file.write('[profiles.work]\npassword-command = "echo of work"\n')
+    settings._found.cache_clear()
+    settings._read.cache_clear()
+    assert profile("--profile", "work").output == "alice http://127.0.0.1:3000 of work\n"
