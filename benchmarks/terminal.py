@@ -76,7 +76,7 @@ class EndlessClient(ScriptedClient):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.say("bob", "hello", at=NOW - 2e7)
+        self.say("bob", "hello", at=NOW - 2e7, own=True)
         self.count = count
 
     def cached_messages(self, name: str, limit: int = 500) -> list[Message]:

@@ -24,7 +24,7 @@ def message(seq: int, text: str = "") -> Message:
 
 def client_with(*seqs: int) -> ScriptedClient:
     client = ScriptedClient()
-    client.say("bob", "hello")
+    client.say("bob", "hello", own=True)  # nothing of what follows is unread
     client.log["bob"] = [message(seq) for seq in seqs]
     return client
 

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS: Final = 1 / 30
 """What arrives within a frame is shown together."""
+CROWD: Final = 20
+CROWDED_SECONDS: Final = 1 / 8
+"""When more than a crowd comes in one go nobody reads it: keys are more urgent than painting it."""
 
 HINT_SECONDS: Final = 6.0
 
@@ -62,6 +65,7 @@ class ChatScreen(Screen[None]):
         self._settings = settings
         self._dirty = False
         self._flush_scheduled = False
+        self._crowded = False
         self._told_where = False
         self._changing = False
         self._commands = CommandRunner(self)
@@ -138,13 +142,13 @@ class ChatScreen(Screen[None]):
         self._dirty = True
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            self.set_timer(FLUSH_SECONDS, self._flush)
+            self.set_timer(CROWDED_SECONDS if self._crowded else FLUSH_SECONDS, self._flush)
 
     def _flush(self) -> None:
         self._flush_scheduled = False
         if not self._stands:
             return
-        self.view.flush()
+        self._crowded = self.view.flush() > CROWD
         if self._dirty:
             self._dirty = False
             self.show_list()

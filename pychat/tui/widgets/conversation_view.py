@@ -155,8 +155,8 @@ class ConversationView(Vertical):
         if self.conversations.opened(message.conversation) is not None:
             self._arrived.append(message)
 
-    def flush(self) -> None:
-        """Shows what has arrived since the last time."""
+    def flush(self) -> int:
+        """Shows what has arrived since the last time; tells how many messages that were."""
         arrived, self._arrived = self._arrived, []
         shown: list[Message] = []
         for message in arrived:
@@ -177,6 +177,7 @@ class ConversationView(Vertical):
             self.log_view.append(shown)
             if not self.log_view.at_end:
                 self.query_one(Below).arrived += sum(not message.own for message in shown)
+        return len(arrived)
 
     def changed(self, message: Message) -> None:
         """A message has another state."""
