@@ -23,69 +23,91 @@ from pychat.server.store.sqlite import SQLiteStore
 console = Console()
 
 
-async def times(ask: Ask, rounds: int) -> list[float]:
-    """Milliseconds, sorted."""
-    found = []
-    for _ in range(rounds):
-        started = perf_counter()
-        await ask()
-        found.append((perf_counter() - started) * 1000)
-    return sorted(found)
+class Sized:
+    """A store of so many messages, and what is asked of it, by name."""
 
+    def __init__(self, path: Path, messages: int) -> None:
+        self.path = path
+        self.messages = messages
+        self.result: dict[str, str] = {}
+        self.asks: dict[str, Ask] = {}
+        self._corpus = Corpus(messages)
 
-def p(values: list[float], percent: float) -> float:
-    return values[min(len(values) - 1, int(len(values) * percent / 100))]
-
-
-async def measure(path: Path, messages: int, rounds: int, *, fill: bool) -> dict[str, str]:
-    corpus = Corpus(messages)
-    result: dict[str, str] = {}
-    if fill:
-        store = SQLiteStore(path, durability="normal")
+    async def fill(self) -> None:
+        store = SQLiteStore(self.path, durability="normal")
         await store.open()
         started = perf_counter()
-        await corpus.fill(store)
-        result["append µs/message"] = f"{(perf_counter() - started) / messages * 1e6:.1f}"
+        await self._corpus.fill(store)
+        self.result["append µs/message"] = f"{self._per_message(started):.1f}"
         started = perf_counter()
         await store.index()
-        result["index µs/message"] = f"{(perf_counter() - started) / messages * 1e6:.1f}"
+        self.result["index µs/message"] = f"{self._per_message(started):.1f}"
         await store.close()
-    store = SQLiteStore(path)
-    started = perf_counter()
-    await store.open()
-    result["start-up ms"] = f"{(perf_counter() - started) * 1000:.1f}"
-    await store.index()
-    accounts = [account async for account in store.all_accounts()]
-    busiest, others = accounts[0], accounts[1:]
-    random = corpus.random
 
-    keys: list[int] = []
-    while len(keys) < rounds:
-        page, _ = await store.conversations(random.choice(others).key, cursor=None, limit=50)
-        keys += [s.conversation.key for s in page if s.conversation.kind is ConversationKind.PAIR]
+    def _per_message(self, started: float) -> float:
+        return (perf_counter() - started) / self.messages * 1e6
 
-    async def history() -> None:
-        key = random.choice(keys)
-        last = await store.last_seq(key)
-        before = random.choice([None, random.randint(1, last)])
-        await store.history(key, first_seq=1, before=before, after=None, limit=50)
+    async def open(self, rounds: int) -> SQLiteStore:
+        self.result["bytes/message"] = f"{self.path.stat().st_size / self.messages:.0f}"
+        store = SQLiteStore(self.path)
+        started = perf_counter()
+        await store.open()
+        self.result["start-up ms"] = f"{(perf_counter() - started) * 1000:.1f}"
+        await store.index()
+        busiest, *others = [account async for account in store.all_accounts()]
+        random = self._corpus.random
+        pairs: list[int] = []
+        while len(pairs) < rounds:
+            page, _ = await store.conversations(random.choice(others).key, cursor=None, limit=50)
+            found = [summary.conversation for summary in page]
+            pairs += [each.key for each in found if each.kind is ConversationKind.PAIR]
 
-    async def conversations() -> None:
-        await store.conversations(random.choice(others).key, cursor=None, limit=50)
+        async def history() -> None:
+            key = random.choice(pairs)
+            last = await store.last_seq(key)
+            before = random.choice([None, random.randint(1, last)])
+            await store.history(key, first_seq=1, before=before, after=None, limit=50)
 
-    async def conversations_of_the_busiest() -> None:
-        await store.conversations(busiest.key, cursor=None, limit=50)
+        async def conversations() -> None:
+            await store.conversations(random.choice(others).key, cursor=None, limit=50)
 
-    for ask in (history, conversations, conversations_of_the_busiest):
-        values = await times(ask, rounds)
-        name = ask.__name__.replace("_", " ")
-        result[f"{name} p50/p99 ms"] = f"{p(values, 50):.2f} / {p(values, 99):.2f}"
+        async def conversations_of_the_busiest() -> None:
+            await store.conversations(busiest.key, cursor=None, limit=50)
 
-    for name, ask in searches(store, corpus, busiest, others, keys).items():
-        values = await times(ask, rounds)
-        result[f"search: {name} p50/p95 ms"] = f"{p(values, 50):.2f} / {p(values, 95):.2f}"
-    await store.close()
-    return result
+        self.asks = {
+            "history": history,
+            "conversations": conversations,
+            "conversations of the busiest": conversations_of_the_busiest,
+            **{
+                f"search: {name}": ask
+                for name, ask in searches(store, self._corpus, busiest, others, pairs).items()
+            },
+        }
+        return store
+
+    def tell(self, name: str, times: list[float]) -> None:
+        """Of seconds."""
+        times.sort()
+        p50, p95, p99 = (times[int(len(times) * at)] * 1000 for at in (0.5, 0.95, 0.99))
+        self.result[name] = f"{p50:.2f} / {p95:.2f} / {p99:.2f}"
+
+
+async def measure(stores: list[Sized], rounds: int) -> None:
+    """All of them in turns, so that they see the same noise."""
+    opened = [await store.open(rounds) for store in stores]
+    for name in stores[0].asks:
+        times: list[list[float]] = [[] for _ in stores]
+        # The first half is to warm up.
+        for n in range(2 * rounds):
+            for store, values in zip(stores, times, strict=True):
+                started = perf_counter()
+                await store.asks[name]()
+                if n >= rounds:
+                    values.append(perf_counter() - started)
+        for store, values in zip(stores, times, strict=True):
+            store.tell(name, values)
+    for each in opened:
+        await each.close()
 
 
 @click.command()
@@ -101,16 +123,15 @@ def main(messages: tuple[int, ...], rounds: int, keep: Path | None) -> None:
     with contextlib.ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        results = []
-        for count in messages:
-            console.print(f"{count:,} messages …", style="dim")
-            path = folder / f"{count}.db"
-            result = asyncio.run(measure(path, count, rounds, fill=not path.exists()))
-            result["bytes/message"] = f"{path.stat().st_size / count:.0f}"
-            results.append(result)
-    table = Table("", *[f"{count:,}" for count in messages])
-    for name in {name: None for result in results for name in result}:
-        table.add_row(name, *[result.get(name, "") for result in results])
+        stores = [Sized(folder / f"{count}.db", count) for count in messages]
+        for store in stores:
+            if not store.path.exists():
+                console.print(f"filling {store.messages:,} messages …", style="dim")
+                asyncio.run(store.fill())
+        asyncio.run(measure(stores, rounds))
+    table = Table("times: p50 / p95 / p99 ms", *[f"{count:,}" for count in messages])
+    for name in {name: None for store in stores for name in store.result}:
+        table.add_row(name, *[store.result.get(name, "") for store in stores])
     console.print(table)
 
 
