@@ -14,7 +14,9 @@ from rich.text import Text
 from textual import events, work
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import DescendantFocus
 from textual.screen import ModalScreen
+from textual.widgets import Input
 
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
@@ -274,6 +276,10 @@ class ChatApp(App[None]):
         if self._driver is not None and not self.is_headless:
             self._driver.write(sequence)
             self._driver.flush()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        if self.settings.reduced_motion and isinstance(event.widget, Input):
+            event.widget.cursor_blink = False
 
     def on_app_focus(self) -> None:
         self.chat.view.mark_read()

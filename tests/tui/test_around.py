@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual.widgets import Input, TextArea
 
 from pychat.client.errors import CacheUnusable
 from pychat.client.events import CacheLost
@@ -547,3 +548,22 @@ async def test_the_palette_goes_to_people_rooms_and_themes_whatever_they_are_cal
         await wait_text(pilot, "theme")
         await pilot.press("enter")
         await wait_for(pilot, lambda: app.theme == "nord")
+
+
+@pytest.mark.parametrize("still", [True, False])
+async def test_no_cursor_blinks_with_reduced_motion(still: bool) -> None:
+    settings = Settings(theme="pychat-dark", reduced_motion=still)
+    app = ChatApp(scenes.world(), settings, clock=stopped_clock())  # type: ignore[arg-type] # same face
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        app.chat.open("bob")
+        await wait_for(pilot, lambda: isinstance(app.focused, TextArea))
+        assert isinstance(app.focused, TextArea)
+        assert app.focused.cursor_blink is not still
+        for key in ("ctrl+f", "ctrl+k", "ctrl+p"):
+            await pilot.press(key)
+            await wait_for(pilot, lambda: isinstance(app.focused, Input))
+            assert isinstance(app.focused, Input)
+            assert app.focused.cursor_blink is not still, key
+            await pilot.press("escape")
+            await wait_for(pilot, lambda: isinstance(app.focused, TextArea))
