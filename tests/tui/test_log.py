@@ -387,3 +387,19 @@ async def test_a_discarded_message_goes() -> None:
         log.change(Message("bob", "alice", "", mine.client_id, own=True, removed=True))
         await pilot.pause()
         assert not any(row.startswith("never mind") for row in rows(log))
+
+
+async def test_it_follows_the_end_through_every_size() -> None:
+    client = client_with(*range(1, 8))
+    for item in client.log["bob"]:
+        item.text = f"line {item.seq}: " + "words " * (item.seq * 13 % 60)
+    app = scenes.app(client)
+    async with app.run_test(size=(60, 10)) as pilot:
+        log = await opened(app, pilot)
+        for number, size in enumerate([(50, 15), (60, 10), (40, 20), (100, 12), (70, 40), (60, 9)]):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            assert log.at_end, size
+            log.append([message(8 + number, f"newest {number}")])
+            await pilot.pause()
+            assert f"newest {number}" in rows(log), size

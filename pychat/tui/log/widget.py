@@ -216,9 +216,11 @@ class MessageLog(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         old, new = round(old_value), round(new_value)
-        view = None if self._settling or old == new else self._current_view()
-        if view is not None:
-            self._show(view, view.moved(old, new))
+        if self._settling or old == new or self._view is None:
+            return
+        if (self._view.width, self._view.height) != self.scrollable_content_region.size:
+            return  # Textual has moved it into another size: nobody has scrolled
+        self._show(self._view, self._view.moved(old, new))
 
     def scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> None:
         """Never animated: rows that are only guessed would dance."""
