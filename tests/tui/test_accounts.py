@@ -34,7 +34,7 @@ async def elsewhere() -> AsyncIterator[ChatServer]:
 
 async def claim(server: ChatServer, *ids: str) -> None:
     for id in ids:
-        async with ChatClient(server.url, user=id, password=f"of {id}"):
+        async with ChatClient(server.url, user=id, password=f"that of {id}"):
             pass
 
 
@@ -77,7 +77,7 @@ async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer
         await pilot.press("enter")
         await wait_text(pilot, "wrong id or password")
         assert values(app) == {"server": server.url, "user": "bob", "password": "wrong"}
-        await write(pilot, "of bob")
+        await write(pilot, "that of bob")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, bob", "● bob")
         assert app.client.user == "bob"
@@ -96,10 +96,10 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
             ("chat example", "is not a server's address"),
             ("127.0.0.1:1", "http://127.0.0.1:1 does not answer"),
         ):
-            await fill(pilot, server=typed, password="of alice")
+            await fill(pilot, server=typed, password="that of alice")
             await pilot.press("enter")
             await wait_text(pilot, said)
-            assert values(app) == {"server": typed, "user": "alice", "password": "of alice"}
+            assert values(app) == {"server": typed, "user": "alice", "password": "that of alice"}
         assert app.client.server == server.url
         await fill(pilot, server=elsewhere.url.removeprefix("http://"))
         await pilot.press("enter")
@@ -125,7 +125,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
     first = app_for(server.url)
     async with first.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Log in")
-        await fill(pilot, password="of alice")
+        await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
         await start_with(pilot, "bob")
@@ -136,7 +136,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         await wait_for(pilot, lambda: first.client.draft("bob"))
         await first.client.logout()
         await wait_text(pilot, "Log in")
-        await fill(pilot, user="carol", password="of carol")
+        await fill(pilot, user="carol", password="that of carol")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, carol", "● carol")
         assert "bob" not in screen_text(first)
@@ -147,7 +147,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
     again = app_for(server.url)
     async with again.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Log in")
-        await fill(pilot, password="of alice")
+        await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "bob", "draft")
 
@@ -159,7 +159,7 @@ async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) ->
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Log in")
-        await fill(pilot, password="of alice")
+        await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "does not answer", "goes on trying")
         async with serving(port=port):
@@ -181,7 +181,7 @@ async def test_profiles_are_gone_to_and_come_back_from(
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Log in")
-        await fill(pilot, password="of alice")
+        await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
         await start_with(pilot, "bob")
@@ -218,7 +218,7 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await wait_text(pilot, "Log in")
-        await fill(pilot, password="of alice")
+        await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
         app.open_profile("bad")
