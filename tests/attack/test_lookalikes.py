@@ -21,7 +21,17 @@ ALIKE = [
     ("李力", "李カ"),
     ("all-seeing", "\u0430ll-seeing"),
 ]
-RESERVED = ["ALL", "all", "\u0430ll", "ＡＬＬ"]
+RESERVED = [
+    "ALL",
+    "all",
+    "\u0430ll",
+    "ＡＬＬ",
+    "Everyone",
+    "everyone",
+    "\u0435veryone",
+    "You",
+    "y\u043eu",
+]
 DIFFERENT = [("modern", "modem"), ("bot1", "botl"), ("앨리스", "엘리스"), ("café", "cafe")]
 
 
@@ -47,7 +57,7 @@ async def test_what_is_reserved_cannot_be_claimed(
 ) -> None:
     for id in RESERVED:
         assert await _claim(web, server.url, id, "the attacker's") in ("400", "401"), id
-    tell("claiming what looks like ALL", len(RESERVED), "refused")
+    tell("claiming what looks like ALL, Everyone or You", len(RESERVED), "refused")
 
 
 @pytest.mark.parametrize(("first", "second"), DIFFERENT)

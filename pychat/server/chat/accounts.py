@@ -7,7 +7,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +29,9 @@ AccountsMode = Literal["claim", "open", "closed"]
 
 SHORT_PASSWORD = 8
 """Characters; what has fewer is soon guessed (OWASP, NIST SP 800-63B)."""
+
+CALLED: Final = ("Everyone", "You")
+"""What screens call the conversation ALL and its reader: nobody else may be called that."""
 
 TOKEN_BYTES = 32
 TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
@@ -55,7 +58,7 @@ class Accounts:
     looked at. ``closed``: only ids that are there.
 
     ``reserved``: ids that no login claims, nor one that looks like them: an admin's is made by
-    the server's keeper.
+    the server's keeper. So are ``ALL`` and what screens call it and its reader.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Accounts:
         self._changes = changes
         self.mode: AccountsMode = mode
         self._limiter = limiter
-        self._reserved = [EVERYONE, *reserved]
+        self._reserved = [EVERYONE, *CALLED, *reserved]
         self._passwords = Passwords()
         self._turns = Turns()
 
