@@ -31,7 +31,7 @@ def demo(port: int, user: str) -> None:
     Nothing is kept. The page's address is shown: join from the browser as somebody else.
     """
     from pychat.protocol import ProtocolError, check_id
-    from pychat.server.app import ServeError
+    from pychat.server import ServeError
 
     try:
         check_id(user, "--user")

@@ -166,8 +166,7 @@ def serve(
     Serves the page at / and the Socket.IO endpoint at /socket.io/. Stops at Ctrl+C or SIGTERM,
     with all that was said being kept.
     """
-    from pychat.server import logs
-    from pychat.server.app import ChatServer, ServeError
+    from pychat.server import ChatServer, ServeError, logs
     from pychat.server.chat import audit
     from pychat.server.chat.limits import parse_limits
     from pychat.server.store import InvalidStoreAddress, StoreError

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer as ChatServer
-    from pychat.server.app import ServeError as ServeError
+    from pychat.server.serveerror import ServeError as ServeError
 
 __all__ = ["ChatServer", "ServeError"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: whoever wants the store alone needs no aiohttp.
-    if name in __all__:
-        from pychat.server import app
+    if name == "ChatServer":
+        from pychat.server.app import ChatServer
 
-        return getattr(app, name)
+        return ChatServer
+    if name == "ServeError":
+        from pychat.server.serveerror import ServeError
+
+        return ServeError
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

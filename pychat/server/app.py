@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import gc
 import logging
-import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -19,9 +15,10 @@ from aiohttp.typedefs import Middleware
 from pychat.protocol import DEFAULT_PORT
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
-from pychat.server.descriptors import raise_limit
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
 from pychat.server.gate import HEADERS, TLS_HANDSHAKE_SECONDS, Gate, note_request
+from pychat.server.running import run
+from pychat.server.serveerror import serve_error
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
 from pychat.server.throttle import throttle
@@ -33,10 +30,6 @@ SOCKET_PATH: Final = "/socket.io/"
 BACKLOG: Final = 512
 SHUTDOWN_SECONDS: Final = 0.5
 """How long an HTTP request that is under way may still take when the server stops."""
-
-
-class ServeError(Exception):
-    """The server cannot start: one clear line that says why and what would help."""
 
 
 class ChatServer:
@@ -124,9 +117,7 @@ class ChatServer:
 
         ``ready`` is called once it listens. Raises ServeError or StoreError.
         """
-        raise_limit()
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._listen(port, host, ready))
+        run(self, port, host, ready)
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
@@ -144,7 +135,7 @@ class ChatServer:
             listener = await self._accept(runner, host, port)
         except OSError as error:
             await self._cleanup(runner)
-            raise _serve_error(host, port, error) from error
+            raise serve_error(host, port, error) from error
         except BaseException:
             await self._cleanup(runner)
             raise
@@ -252,40 +243,13 @@ class ChatServer:
         try:
             self._metrics = await serve_metrics(lambda: self._chat.figures(), host, port)
         except OSError as error:
-            raise _serve_error(host, port, error) from error
+            raise serve_error(host, port, error) from error
 
     async def _cleanup(self, runner: web.AppRunner) -> None:
         await runner.cleanup()
         if self._metrics is not None:
             await self._metrics.cleanup()
             self._metrics = None
-
-    async def _listen(
-        self, port: int, host: str, ready: Callable[[ChatServer], None] | None
-    ) -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def stop_once() -> None:
-            stop.set()
-            for number in signals:
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL)
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        await self.start(port, host)
-        # What is here now lives as long as the process: no collection need hold up everyone for it.
-        gc.freeze()
-        try:
-            if sys.platform != "win32":
-                for number in signals:
-                    loop.add_signal_handler(number, stop_once)
-                loop.add_signal_handler(signal.SIGHUP, self.reload_certificate)
-            if ready is not None:
-                ready(self)
-            await stop.wait()
-        finally:
-            await self.stop()
 
     async def _on_startup(self, app: web.Application) -> None:
         await self.store.open()
@@ -317,15 +281,6 @@ class ChatServer:
 _REUSE_ADDRESS: Final = sys.platform != "win32"
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Any = uvloop.new_event_loop
-    return factory  # type: ignore[no-any-return]  # uvloop types it as its own Loop
-
-
 def _pace(limits: Limits) -> Pace:
     return Pace(limits.packets.per_second, limits.packets.burst)
 
@@ -342,16 +297,3 @@ def _folder(public: str | Path | None) -> Path | None:
     if not path.is_dir():
         raise ValueError(f"public must be a folder: {path} is none")
     return path
-
-
-def _serve_error(host: str, port: int, error: OSError) -> ServeError:
-    where = f"{host}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        return ServeError(f"{where} is taken: choose another port, or stop what listens there")
-    if error.errno == errno.EACCES:
-        return ServeError(f"{where} may not be used by you: choose a port from 1024 on")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ServeError(f"{host} is not an address of this machine")
-    if isinstance(error, socket.gaierror):
-        return ServeError(f"{host} is not a host that can be found")
-    return ServeError(f"cannot listen on {where}: {error.strerror or error}")

@@ -26,8 +26,9 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
 }
-"""Of the answers that no page is in."""
+"""Of the answers that no page is in. They are in no cache: a poll's answer may hold a token."""
 
 _TOO_MANY: Final = (
     b"HTTP/1.1 429 Too Many Requests\r\nServer: pychat\r\nContent-Type: text/plain\r\n"

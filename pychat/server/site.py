@@ -159,13 +159,11 @@ def add_public(app: web.Application, root: Path) -> None:
 
 
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
-    """No answer leaves without these headers, whoever made it. What says nothing of caches is in
-    none: a poll's answer may hold a token.
+    """No answer leaves without these headers, whoever made it.
 
     What pages of the user's own folder may do, they say themselves.
     """
     response.headers["Server"] = "pychat"
-    response.headers.setdefault("Cache-Control", "no-store")
     for name, value in gate.HEADERS.items():
         if name != "Content-Security-Policy" or not request.path.startswith("/public/"):
             response.headers.setdefault(name, value)

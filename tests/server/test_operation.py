@@ -123,6 +123,18 @@ async def test_every_answer_carries_the_headers() -> None:
             assert "aiohttp" not in answer.headers["Server"]
 
 
+async def test_polls_are_in_no_cache() -> None:
+    async with serving() as server, aiohttp.ClientSession() as web:
+        url = f"{server.url}/socket.io/?EIO=4&transport=polling"
+        opened = await web.get(url)
+        url += "&sid=" + json.loads((await opened.text())[1:])["sid"]
+        # The first request of a connection is answered elsewhere than the ones after it.
+        for answer in (opened, await web.post(url, data="40"), await web.get(url)):
+            await answer.read()
+            assert answer.status == 200
+            assert answer.headers["Cache-Control"] == "no-store"
+
+
 async def test_what_is_no_http_gets_one_plain_line(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as server:
         for request in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"):

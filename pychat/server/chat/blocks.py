@@ -10,7 +10,8 @@ import msgspec
 from pychat.protocol import BlockRequest, Code, Event, ProtocolError, decode
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers
-from pychat.server.chat.directory import Directory, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery

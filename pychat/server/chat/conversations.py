@@ -18,7 +18,8 @@ from pychat.protocol import (
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.clock import rfc3339
 from pychat.server.chat.cursors import Cursors
-from pychat.server.chat.directory import Conversation, Directory, Pair, Room, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Conversation, Pair, Room, User
 from pychat.server.chat.history import not_a_cursor
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery

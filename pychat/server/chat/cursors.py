@@ -11,7 +11,8 @@ import msgspec
 
 from pychat.protocol import Code, CursorRequest, ProtocolError, decode
 from pychat.server.chat.answers import Answers
-from pychat.server.chat.directory import Conversation, Directory, Member, Pair, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Conversation, Member, Pair, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.receipts import Kind, Receipts
 from pychat.server.chat.session import Session

@@ -21,7 +21,7 @@ from pychat.protocol import (
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.directory import Conversation, Pair, Room, User
+from pychat.server.chat.entities import Conversation, Pair, Room, User
 from pychat.server.chat.legacy import Legacy
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from pychat.protocol import (
@@ -14,115 +13,13 @@ from pychat.protocol import (
     canonical_id,
     check_id,
 )
+from pychat.server.chat.entities import Conversation, Everyone, Member, Pair, Room, User
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind
 from pychat.server.store.records import Conversation as ConversationRecord
 from pychat.server.store.records import Room as RoomRecord
 
-if TYPE_CHECKING:
-    from pychat.server.chat.limits import TokenBucket
-    from pychat.server.chat.session import Session
-
 MAX_USERS_AT_HAND = 50_000
-
-
-NOBODY: Final[frozenset[int]] = frozenset()
-"""One for all users who have nobody to name: an empty set takes 216 bytes."""
-
-
-class User:
-    """An account, with the connections it is logged in on. An online user is never forgotten,
-    so whoever finds a user here finds all its connections."""
-
-    __slots__ = (
-        "__weakref__",
-        "account",
-        "blocked",
-        "buckets",
-        "id",
-        "key",
-        "pairs",
-        "partners",
-        "sessions",
-    )
-
-    def __init__(self, account: Account) -> None:
-        self.account = account
-        self.key = account.key
-        self.id = account.id
-        self.sessions: list[Session] = []
-        self.pairs: dict[str, Pair] = {}
-        """One-to-one conversations at hand, by the id of the other one."""
-        self.partners = NOBODY
-        """Those it shares a one-to-one conversation with; kept while online."""
-        self.blocked = NOBODY
-        """Whom it has blocked; kept while online."""
-        self.buckets: dict[str, TokenBucket] | None = None
-
-    @property
-    def alias(self) -> str:
-        return self.account.alias or self.account.id
-
-
-class Member:
-    """How far one account has come in a conversation."""
-
-    __slots__ = ("delivered_seq", "first_seq", "read_seq")
-
-    def __init__(self, first_seq: int, delivered_seq: int, read_seq: int) -> None:
-        self.first_seq = first_seq
-        self.delivered_seq = delivered_seq
-        self.read_seq = read_seq
-
-
-class Conversation:
-    """What all conversations have. ``last_seq`` is -1 until it is known. ``cursors`` holds the
-    memberships at hand, by account."""
-
-    __slots__ = ("__weakref__", "cursors", "key", "last_seq")
-
-    def __init__(self, key: int) -> None:
-        self.key = key
-        self.last_seq = -1
-        self.cursors: dict[int, Member] = {}
-
-
-class Everyone(Conversation):
-    """``ALL``."""
-
-    __slots__ = ()
-
-
-class Pair(Conversation):
-    """Two accounts, or one with itself. Ids and keys never change, so they are kept here."""
-
-    __slots__ = ("a", "a_id", "b", "b_id")
-
-    def __init__(self, key: int, a: int, a_id: str, b: int, b_id: str) -> None:
-        super().__init__(key)
-        self.a, self.a_id = a, a_id
-        self.b, self.b_id = b, b_id
-
-    def other(self, account: int) -> int:
-        return self.b if account == self.a else self.a
-
-    def other_id(self, account: int) -> str:
-        return self.b_id if account == self.a else self.a_id
-
-
-class Room(Conversation):
-    """``members`` is None until it is known."""
-
-    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id")
-
-    def __init__(self, record: RoomRecord, owner_id: str) -> None:
-        super().__init__(record.conversation)
-        self.id = record.id
-        self.name = record.name
-        self.owner = record.owner
-        self.owner_id = owner_id
-        self.members: set[int] | None = None
-        self.deleted = False
 
 
 class Directory:

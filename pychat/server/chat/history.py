@@ -19,7 +19,8 @@ from pychat.protocol import (
     decode,
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
-from pychat.server.chat.directory import Conversation, Directory, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Conversation, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.session import Session
 from pychat.server.chat.views import fitting, to_wire

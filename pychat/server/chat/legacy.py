@@ -11,7 +11,8 @@ from pychat.protocol import Event, Message
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.cursors import Cursors
-from pychat.server.chat.directory import Directory, Pair, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Pair, User
 from pychat.server.chat.session import Session
 from pychat.server.chat.views import to_wire
 from pychat.server.store.base import Store, StoreError

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
-from pychat.server.chat.directory import User
+from pychat.server.chat.entities import User
 from pychat.server.chat.session import Session
 from pychat.server.household import household
 from pychat.server.recent import Recent

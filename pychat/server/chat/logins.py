@@ -26,7 +26,8 @@ from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.accounts import Accounts, Entered
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
-from pychat.server.chat.directory import NOBODY, Directory, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import NOBODY, User
 from pychat.server.chat.legacy import Legacy
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence

@@ -19,7 +19,8 @@ from pychat.protocol import (
 )
 from pychat.server.chat.answers import UnknownRecepient
 from pychat.server.chat.delivery import Delivery
-from pychat.server.chat.directory import Conversation, Directory, Room, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Conversation, Room, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.session import Session
 

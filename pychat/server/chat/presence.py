@@ -12,7 +12,8 @@ from pychat.protocol import Presence as PresenceEvent
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.directory import Directory, Pair, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Pair, User
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.store.base import Store, StoreError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pychat.server.chat.directory import User
+from pychat.server.chat.entities import User
 from pychat.server.chat.session import Session
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 from pychat.protocol import Event, Receipt
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.directory import Conversation, Directory, Pair, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Conversation, Pair, User
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
 

@@ -12,7 +12,8 @@ from pychat.protocol import Code, Event, ProtocolError, Removed, RemoveRequest, 
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.directory import Conversation, Directory, Pair, Room, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Conversation, Pair, Room, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session

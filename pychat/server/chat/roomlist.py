@@ -10,7 +10,8 @@ from pychat import protocol
 from pychat.protocol import Event
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.directory import Directory, Room
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Room
 from pychat.server.chat.reach import LocalDelivery
 
 BYTES_PER_SECOND = 20_000_000

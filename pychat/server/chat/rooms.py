@@ -24,7 +24,8 @@ from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
-from pychat.server.chat.directory import Directory, Room, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Room, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.roomlist import RoomList, shown
 from pychat.server.chat.session import Session

@@ -9,7 +9,7 @@ from pychat.protocol import MAX_EVENTS_PENDING_LOGIN, Code, ProtocolError
 
 if TYPE_CHECKING:
     from pychat.server.chat.connection import Connection
-    from pychat.server.chat.directory import User
+    from pychat.server.chat.entities import User
     from pychat.server.chat.legacy import CatchUp
 
 MAX_EVENTS_WAITING = 1024

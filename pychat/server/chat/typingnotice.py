@@ -10,7 +10,8 @@ import msgspec
 from pychat.protocol import EVERYONE, ROOM_PREFIX, Event, Typing, TypingRequest, decode
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.directory import Directory, Room, User
+from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import Room, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session

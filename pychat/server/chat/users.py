@@ -10,7 +10,7 @@ import msgspec
 from pychat import protocol
 from pychat.protocol import Code, UsersAnswer, UsersRequest, decode
 from pychat.server.chat.answers import Answers, require_acknowledgement
-from pychat.server.chat.directory import User
+from pychat.server.chat.entities import User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from pychat.protocol import EVERYONE, MAX_PAGE_BYTES, Message
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import rfc3339
-from pychat.server.chat.directory import Conversation, Pair, Room, User
+from pychat.server.chat.entities import Conversation, Pair, Room, User
 from pychat.server.store.records import StoredMessage
 
 ENVELOPE_BYTES = 1024

@@ -1,0 +1,61 @@
+"""A server that has the process to itself: its event loop, and the signals that end it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pychat.server.descriptors import raise_limit
+
+if TYPE_CHECKING:
+    from pychat.server.app import ChatServer
+
+
+def run(
+    server: ChatServer, port: int, host: str, ready: Callable[[ChatServer], None] | None
+) -> None:
+    """Until SIGINT or SIGTERM; what ``ChatServer.listen`` does. Raises ServeError or StoreError."""
+    raise_limit()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(server, port, host, ready))
+
+
+async def _serve(
+    server: ChatServer, port: int, host: str, ready: Callable[[ChatServer], None] | None
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_once() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    await server.start(port, host)
+    # What is here now lives as long as the process: no collection need hold up everyone for it.
+    gc.freeze()
+    try:
+        if sys.platform != "win32":
+            for number in signals:
+                loop.add_signal_handler(number, stop_once)
+            loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
+        if ready is not None:
+            ready(server)
+        await stop.wait()
+    finally:
+        await server.stop()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Any = uvloop.new_event_loop
+    return factory  # type: ignore[no-any-return]  # uvloop types it as its own Loop
