@@ -83,11 +83,6 @@ export class Chat extends Emitter {
     return conversation;
   }
 
-  /** What an id is called. @param {string} id */
-  aliasOf(id) {
-    return this.people.aliasOf(id);
-  }
-
   /** Asks for everything that may have changed, and sends what waits. */
   async refresh() {
     this.outbox.flush();

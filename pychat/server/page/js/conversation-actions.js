@@ -24,7 +24,7 @@ export class ConversationActions {
   run(action) {
     const conversation = this.#chat.active;
     if (!conversation) return;
-    const { name, title } = conversation;
+    const { name, fullTitle: title } = conversation;
     const roomId = name.slice(1);
     if (action === "block") {
       const text = `${title} can still write, but nothing of it reaches you. They are not told.`;

@@ -1,5 +1,7 @@
 /** One conversation: what the server says about it, and an unbroken run of its messages. */
+import { fullName, idBeside } from "./names.js";
 import { EVERYONE, ROOM_PREFIX } from "./protocol.js";
+import { safeText } from "./safe-text.js";
 
 /** @typedef {import("./protocol.js").Message} Message */
 /** @typedef {import("./protocol.js").Summary} Summary */
@@ -42,8 +44,18 @@ export class Conversation {
 
   get title() {
     if (this.kind === "everyone") return "Everyone";
-    if (this.alias) return this.alias;
+    if (this.alias) return safeText(this.alias);
     return this.kind === "room" ? this.name.slice(ROOM_PREFIX.length) : this.name;
+  }
+
+  /** The other one's id, where the title is another word. */
+  get id() {
+    return this.kind === "person" ? idBeside(this.name, this.alias) : "";
+  }
+
+  /** The title, and the id where that is another word. */
+  get fullTitle() {
+    return this.kind === "person" ? fullName(this.name, this.alias) : this.title;
   }
 
   get oldestSeq() {

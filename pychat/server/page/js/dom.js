@@ -1,4 +1,5 @@
 /** Building and keeping DOM nodes. Text becomes text nodes, never markup. */
+import { safeText } from "./safe-text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,7 +17,7 @@ export function element(kind, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  for (const child of children) if (child) node.append(child);
+  for (const child of children) if (child) node.append(typeof child === "string" ? safeText(child) : child);
   return node;
 }
 

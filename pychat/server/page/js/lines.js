@@ -1,5 +1,6 @@
 /** A conversation as the lines of its log: messages in groups, days, the "new messages" line. */
 import { dayKey } from "./format.js";
+import { idBeside } from "./names.js";
 import { beginning, daySeparator, hiddenRow, messageRow, newSeparator } from "./views/message.js";
 
 /** @typedef {import("./views/message.js").Line} Line */
@@ -66,7 +67,9 @@ function linesOf(chat, conversation, found) {
   const items = conversation.messages.map((message) => {
     const line = { ...lineOfMessage(message, chat.me) };
     shown.add(line.key);
-    line.senderTitle = chat.aliasOf(line.sender);
+    const alias = chat.people.aliasOf(line.sender);
+    line.senderTitle = alias || line.sender;
+    line.senderId = idBeside(line.sender, alias);
     line.named = !line.own && !person;
     line.state = line.own ? stateOf(conversation, message.seq, person) : "";
     line.found = message.seq === found;
@@ -118,7 +121,7 @@ function kept(item, facts) {
   let line = fixed.get(item);
   if (!line) {
     line = {
-      key: "", seq: 0, sender: "", senderTitle: "", own: false, named: false, first: true, last: true,
+      key: "", seq: 0, sender: "", senderTitle: "", senderId: "", own: false, named: false, first: true, last: true,
       text: "", removed: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
     };
     if (line.date) line.day = dayKey(line.date);
@@ -156,7 +159,7 @@ function entryOf(item, line) {
 function same(a, b) {
   return (
     a.state === b.state && a.first === b.first && a.last === b.last && a.senderTitle === b.senderTitle &&
-    a.named === b.named && a.found === b.found && a.error === b.error
+    a.senderId === b.senderId &&    a.named === b.named && a.found === b.found && a.error === b.error
   );
 }
 
@@ -175,7 +178,7 @@ function beginningOf(conversation) {
   const text = {
     everyone: "Everybody on this server reads what is said here.",
     room: `This is the beginning of ${conversation.title}.`,
-    person: `This is the beginning of your conversation with ${conversation.title}.`,
+    person: `This is the beginning of your conversation with ${conversation.fullTitle}.`,
   }[conversation.kind];
   return { key: "beginning", signature: text, build: () => beginning(text) };
 }

@@ -1,4 +1,5 @@
 /** What people are called: aliases by id, asked for when somebody unknown writes. */
+import { fullName } from "./names.js";
 
 export class People {
   /** @param {import("./chat.js").Chat} chat */
@@ -16,11 +17,16 @@ export class People {
     this.#aliases.set(id, alias);
   }
 
-  /** The alias; the id itself while it is not known, or there is none. @param {string} id */
+  /** The alias; empty while it is not known, or there is none. @param {string} id */
   aliasOf(id) {
     const alias = this.#aliases.get(id);
     if (alias === undefined && id && !this.#asked.has(id)) this.lookUp(id);
-    return alias || id;
+    return alias ?? "";
+  }
+
+  /** The alias, with the id where that is another word. @param {string} id */
+  nameOf(id) {
+    return fullName(id, this.aliasOf(id));
   }
 
   /**

@@ -1,10 +1,11 @@
 /** A message's text as nodes: small Markdown, line breaks by CSS, links for http and https only. */
 import { element } from "./dom.js";
+import { safeText } from "./safe-text.js";
 
 const FENCE = /^\s{0,3}```/;
 const INLINE = new RegExp(
   [
-    /(?<link>\bhttps?:\/\/[^\s<>"'`\u200e\u200f\u202a-\u202e\u2066-\u2069]+)/u,
+    /(?<link>\bhttps?:\/\/[^\s<>"'`]+)/u,
     /(?<!`)`(?<code>[^`\n]+)`(?!`)/u,
     /(?<![\p{L}\p{N}_*])\*\*(?<strong>(?=\S)[^\n*]*\S)\*\*(?![\p{L}\p{N}_*])/u,
     /(?<![\p{L}\p{N}_*])\*(?<emphasis>(?=[^\s*])[^\n*]*[^\s*])\*(?![\p{L}\p{N}_*])/u,
@@ -29,7 +30,7 @@ const MAX_BIG = 3;
 export function formatted(text) {
   /** @type {Array<string | HTMLElement>} */
   const nodes = [];
-  for (const { code, text: block } of blocks(text)) {
+  for (const { code, text: block } of blocks(safeText(text))) {
     if (code) nodes.push(element("code.block", {}, block));
     else nodes.push(...inline(block).map(({ kind, text }) => nodeOf(kind, text)));
   }
@@ -38,7 +39,7 @@ export function formatted(text) {
 
 /** The same without its marks, as one line for the list. @param {string} text */
 export function firstLine(text) {
-  const parts = blocks(text.slice(0, 200)).map(({ code, text: block }) =>
+  const parts = blocks(safeText(text.slice(0, 200))).map(({ code, text: block }) =>
     code ? block : inline(block).map((part) => part.text).join(""),
   );
   return parts.join(" ").replace(/\s+/g, " ").trim();

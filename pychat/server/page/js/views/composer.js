@@ -39,7 +39,7 @@ export class Composer {
     this.#chat.typing.stopped();
     this.#name = conversation?.name ?? "";
     this.#field.value = conversation ? this.#chat.drafts.get(conversation.name) : "";
-    if (conversation) this.#field.setAttribute("aria-label", `Message to ${conversation.title}`);
+    if (conversation) this.#field.setAttribute("aria-label", `Message to ${conversation.fullTitle}`);
     this.#error.hidden = true;
     this.#grow();
   }

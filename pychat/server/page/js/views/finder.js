@@ -1,6 +1,7 @@
 /** One field to find everything: people, rooms, conversations and messages; and to begin a new one. */
 import { byId, element } from "../dom.js";
 import { listTime } from "../format.js";
+import { idBeside } from "../names.js";
 import { conversationOf } from "../protocol.js";
 import { firstLine } from "../text.js";
 import { avatar } from "./avatar.js";
@@ -92,18 +93,21 @@ export class FinderView {
     const { me, conversations, rooms } = this.#chat;
     const wanted = query.toLocaleLowerCase();
     const matches = (/** @type {string[]} */ ...texts) => texts.some((text) => text.toLocaleLowerCase().includes(wanted));
-    const known = [...conversations.values()].filter((one) => matches(one.name, one.title));
+    const isWanted = (/** @type {string} */ name) => name.toLocaleLowerCase() === wanted;
+    const known = [...conversations.values()]
+      .filter((one) => matches(one.name, one.title))
+      .sort((a, b) => Number(isWanted(b.name)) - Number(isWanted(a.name))); // an alias may be anybody's
     const names = new Set(known.map((one) => one.name));
     const people = users.filter((user) => !names.has(user.id));
     for (const user of people) names.add(user.id);
     const open = rooms.filter((room) => !room.member && matches(room.id, room.name));
-    const exact = [...names].some((name) => name.toLocaleLowerCase() === wanted);
+    const exact = [...names].some(isWanted);
     const parts = [
       ...section("Conversations", [
-        ...known.map((one) => hit(one.name, one.title, one.kind === "person" && one.title !== one.name ? one.name : "", one.kind === "person" ? one.online : null)),
+        ...known.map((one) => hit(one.name, one.title, one.id, one.kind === "person" ? one.online : null)),
       ]),
       ...section("People", people.map((user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online))),
-      ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.aliasOf(room.owner)}`, null, { "data-join": room.id }))),
+      ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.people.nameOf(room.owner)}`, null, { "data-join": room.id }))),
       ...section("Messages", messages.filter((one) => !one.removed).map((message) => this.#found(message))),
       ...(exact || query.startsWith("#") ? [] : section("New", [hit(query, query, "Write to this id", null)])),
     ];
@@ -113,8 +117,8 @@ export class FinderView {
   /** @param {Message} message */
   #found(message) {
     const name = conversationOf(message, this.#chat.me);
-    const title = this.#chat.conversations.get(name)?.title ?? name;
-    const sender = message.sender === this.#chat.me ? "You" : this.#chat.aliasOf(message.sender ?? "");
+    const title = this.#chat.conversations.get(name)?.fullTitle ?? name;
+    const sender = message.sender === this.#chat.me ? "You" : this.#chat.people.nameOf(message.sender ?? "");
     const row = hit(name, title, `${sender}: ${firstLine(message.data ?? "")}`, null, { "data-seq": String(message.seq) });
     if (message.sentAt) row.querySelector("button")?.append(element("span.time", {}, listTime(new Date(message.sentAt))));
     return row;
@@ -145,7 +149,7 @@ export class FinderView {
 /** @param {import("../protocol.js").User} user @param {string} me */
 function detailOf(user, me) {
   if (user.id === me) return "you: notes to yourself";
-  return user.alias && user.alias !== user.id ? user.id : "";
+  return idBeside(user.id, user.alias);
 }
 
 /** @param {string} title @param {HTMLElement[]} hits */

@@ -1,6 +1,7 @@
 /** The line above the log: with whom, are they there, and what can be done with it. */
 import { byId, element, oncePerFrame } from "../dom.js";
 import { seenText } from "../format.js";
+import { nameNodes } from "../names.js";
 import { avatar } from "./avatar.js";
 
 const REFRESH_MS = 60_000;
@@ -38,9 +39,9 @@ export class HeaderView {
   #render() {
     const conversation = this.#conversation;
     if (!conversation) return;
-    const { name, title, online, kind } = conversation;
+    const { name, title, id, online, kind } = conversation;
     byId("chat-avatar").replaceChildren(avatar(name, title, kind === "person" ? online : null));
-    byId("chat-title").replaceChildren(element("bdi", {}, title));
+    byId("chat-title").replaceChildren(...nameNodes(title, id));
     const subtitle = byId("chat-subtitle");
     const text = this.#subtitle(conversation);
     if (subtitle.textContent !== text) subtitle.textContent = text;
@@ -55,7 +56,7 @@ export class HeaderView {
   /** @param {Conversation} conversation */
   #subtitle({ name, kind, alias, online, blocked, lastSeen, loaded, lastSeq }) {
     if (blocked) return "blocked: nothing of what they write reaches you";
-    const typing = this.#chat.typing.in(name).map((id) => this.#chat.aliasOf(id));
+    const typing = this.#chat.typing.in(name).map((id) => this.#chat.people.nameOf(id));
     if (typing.length) {
       if (kind === "person") return "typing…";
       return typing.length > 2 ? "several people are typing…" : `${typing.join(" and ")} ${typing.length > 1 ? "are" : "is"} typing…`;
@@ -63,12 +64,11 @@ export class HeaderView {
     if (kind === "everyone") return "everybody on this server";
     if (kind === "room") {
       const room = this.#room(name);
-      return room ? `room #${room.id}, of ${room.owner === this.#chat.me ? "yours" : this.#chat.aliasOf(room.owner)}` : "room";
+      return room ? `room #${room.id}, of ${room.owner === this.#chat.me ? "yours" : this.#chat.people.nameOf(room.owner)}` : "room";
     }
     if (name === this.#chat.me) return "notes to yourself";
-    const id = alias && alias !== name ? `${name} · ` : "";
     if (loaded && !lastSeq && !alias) return online ? "online" : "";
-    return id + (online ? "online" : seenText(lastSeen));
+    return online ? "online" : seenText(lastSeen);
   }
 
   /** @param {string} name */

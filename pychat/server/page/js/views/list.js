@@ -1,6 +1,7 @@
 /** The list of conversations: newest first, with presence, last line, time and unread count. */
 import { byId, element, oncePerFrame, reconcile, spoken } from "../dom.js";
 import { listTime } from "../format.js";
+import { nameNodes } from "../names.js";
 import { firstLine } from "../text.js";
 import { avatar } from "./avatar.js";
 
@@ -57,10 +58,10 @@ export class ListView {
         const moment = this.#moment(conversation);
         const time = moment ? listTime(new Date(moment)) : "";
         const [kind, preview] = this.#preview(conversation);
-        const { name, title, online, unread } = conversation;
+        const { name, title, id, online, unread } = conversation;
         return {
           key: name,
-          signature: JSON.stringify([title, online, unread, kind, preview, time, active]),
+          signature: JSON.stringify([title, id, online, unread, kind, preview, time, active]),
           build: () => row({ conversation, active, time, kind, preview }),
         };
       }),
@@ -74,7 +75,7 @@ export class ListView {
   #preview(conversation) {
     const { name, lastShown: last } = conversation;
     const typing = this.#chat.typing.in(name);
-    if (typing.length) return ["typing", conversation.kind === "person" ? "typing…" : `${typing[0]} is typing…`];
+    if (typing.length) return ["typing", conversation.kind === "person" ? "typing…" : `${this.#chat.people.nameOf(typing[0])} is typing…`];
     const draft = name === this.#active ? "" : this.#chat.drafts.get(name);
     if (draft) return ["draft", `Draft: ${firstLine(draft)}`];
     const pending = this.#chat.outbox.of(name).at(-1);
@@ -84,13 +85,13 @@ export class ListView {
     if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];
     const text = firstLine(last.data ?? "");
     if (last.sender === this.#chat.me) return ["", `You: ${text}`];
-    return ["", conversation.kind === "person" ? text : `${this.#chat.aliasOf(last.sender ?? "")}: ${text}`];
+    return ["", conversation.kind === "person" ? text : `${this.#chat.people.nameOf(last.sender ?? "")}: ${text}`];
   }
 }
 
 /** @param {{conversation: Conversation, active: boolean, time: string, kind: string, preview: string}} shown */
 function row({ conversation, active, time, kind, preview }) {
-  const { name, title, online, unread } = conversation;
+  const { name, title, id, online, unread } = conversation;
   const person = conversation.kind === "person";
   const count = unread > 99 ? "99+" : String(unread);
   return element(
@@ -100,7 +101,7 @@ function row({ conversation, active, time, kind, preview }) {
       "button.conversation",
       { type: "button", "aria-current": active ? "true" : false },
       avatar(name, title, person ? online : null),
-      element("bdi.name", {}, title),
+      element("span.name", {}, ...nameNodes(title, id)),
       person && online && spoken(", online"),
       element("span.time", {}, time),
       element(kind ? `span.preview.${kind}` : "span.preview", { dir: "auto" }, preview),

@@ -1,6 +1,7 @@
 /** One message in the log, and the lines between messages. */
 import { element, icon, spoken } from "../dom.js";
 import { dayOf, exactTime, timeOf } from "../format.js";
+import { nameNodes } from "../names.js";
 import { breaksAtWords, formatted, isBigEmoji } from "../text.js";
 import { avatar, colourOf } from "./avatar.js";
 
@@ -12,6 +13,7 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {number} seq 0 while it is on its way
  * @property {string} sender
  * @property {string} senderTitle
+ * @property {string} senderId where the title is another word
  * @property {boolean} own
  * @property {boolean} named whether the sender's name and picture stand beside it
  * @property {boolean} first of a group by one sender
@@ -51,8 +53,8 @@ export function messageRow(line) {
       "div.bubble",
       {},
       line.named && line.first
-        ? element("bdi.sender", { "data-colour": colourOf(line.sender) }, line.senderTitle)
-        : spoken(`${line.own ? "You" : line.senderTitle}: `),
+        ? element("span.sender", { "data-colour": colourOf(line.sender) }, ...nameNodes(line.senderTitle, line.senderId))
+        : spoken(`${line.own ? "You" : [line.senderTitle, line.senderId].filter(Boolean).join(" ")}: `),
       body(line),
       meta(line),
     ),

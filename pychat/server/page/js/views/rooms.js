@@ -79,7 +79,7 @@ export class RoomsView {
           "li",
           {},
           avatar(`#${room.id}`, room.name),
-          element("div", {}, element("bdi.name", {}, room.name || room.id), element("span.preview", {}, room.owner === me ? "yours" : `of ${this.#chat.aliasOf(room.owner)}`)),
+          element("div", {}, element("bdi.name", {}, room.name || room.id), element("span.preview", {}, room.owner === me ? "yours" : `of ${this.#chat.people.nameOf(room.owner)}`)),
           element("button.quiet", { type: "button", "data-room": room.id }, room.member ? "Open" : "Join"),
         ),
       ),

@@ -21,14 +21,14 @@ export class StatusView {
   follow(chat) {
     const title = () => {
       const { unread, active } = chat;
-      const name = active ? `${active.title} · pychat` : "pychat";
+      const name = active ? `${active.fullTitle} · pychat` : "pychat";
       const text = unread ? `(${unread > 99 ? "99+" : unread}) ${name}` : name;
       if (document.title !== text) document.title = text; // setting it is not cheap
     };
     chat.on("conversations", title);
     chat.on("opened", title);
     chat.on("incoming", (conversation, message) => {
-      const sender = chat.aliasOf(message.sender);
+      const sender = chat.people.nameOf(message.sender);
       const where = conversation.kind === "person" ? "" : ` in ${conversation.title}`;
       this.say(
         conversation === chat.active
