@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import BindingType
 from textual.document._document import Location
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from pychat.client.safetext import safe_text
@@ -63,6 +64,12 @@ class Composer(TextArea, inherit_bindings=False):
         self.load_text(self._folds.fold(safe_text(text)))
         self.move_cursor(self.document.end)
         self._recalled = 0
+
+    def render_line(self, y: int) -> Strip:
+        # While a terminal shrinks there may be no room: Textual cannot wrap its placeholder in it.
+        if self.content_size.width == 0:
+            return Strip.blank(self.size.width)
+        return super().render_line(y)
 
     # --- sending and recalling ------------------------------------------------------------
 
