@@ -208,3 +208,22 @@ async def test_the_list_has_the_order_in_which_things_were_said(
         await expect(titles).to_have_text(["bob", "dave", "carol", "Everyone"])
         assert alice.problems == []
     await alice.close()
+
+
+async def test_everyone_begins_when_one_comes(browser: Browser) -> None:
+    """What was said before is not there, and is not spoken of as hidden."""
+    async with serving() as server:
+        async with ChatClient(server.url, user="bob", password="secret of bob") as bob:
+            await bob.send("ALL", "before")
+            alice = await ChatPage.logged_in(browser, server.url, "alice")
+            everyone = alice.row("Everyone")
+            await expect(everyone.locator(".preview")).to_have_text("Everybody on this server")
+            await everyone.click()
+            await expect(alice.page.locator(".beginning")).to_be_visible()
+            await expect(alice.page.locator("#log")).to_have_attribute("aria-busy", "false")
+            await expect(alice.page.locator("#jump")).to_be_hidden()
+            await bob.send("ALL", "after")
+            await expect(alice.message("after")).to_be_visible()
+            assert await alice.texts() == ["after"]
+        assert alice.problems == []
+        await alice.close()

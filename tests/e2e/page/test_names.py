@@ -39,7 +39,7 @@ async def test_an_alias_that_is_another_word_stands_beside_the_id(browser: Brows
 
             await alice.row("bob eve2").click()
             await expect(alice.page.locator("#chat-title")).to_have_text("bob eve2")
-            await expect(alice.page).to_have_title("bob (eve2) · pychat")
+            await expect(alice.page).to_have_title("(2) bob (eve2) · pychat")
             await alice.row("Everyone").click()
             await expect(alice.message("true to all").locator(".sender")).to_have_text("Bob")
             await expect(alice.message("false to all").locator(".sender")).to_have_text("bob eve2")

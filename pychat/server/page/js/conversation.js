@@ -62,8 +62,9 @@ export class Conversation {
     return this.messages[0]?.seq ?? 0;
   }
 
+  /** With no message here: as if the one before the first were. */
   get newestSeq() {
-    return this.messages.at(-1)?.seq ?? 0;
+    return this.messages.at(-1)?.seq ?? this.firstSeq - 1;
   }
 
   /** Whether there are messages after those in memory. */
@@ -102,7 +103,7 @@ export class Conversation {
       this.last = message;
     }
     if (!this.loaded) return "added";
-    if (message.seq === this.newestSeq + 1 || (!this.messages.length && message.seq <= this.firstSeq)) {
+    if (message.seq === this.newestSeq + 1) {
       this.messages.push(message);
       return "added";
     }
@@ -134,6 +135,11 @@ export class Conversation {
     const index = this.messages.findIndex((message) => message.seq === seq);
     if (index >= 0) this.messages[index] = { id: this.messages[index].id, seq, removed: true };
     if (this.last?.seq === seq) this.last = { id: this.last.id, seq, removed: true };
+  }
+
+  /** Whether anything was said that this reader may read. */
+  get hasMessages() {
+    return this.lastSeq >= this.firstSeq;
   }
 
   /** The last message that may be shown, of those that are here. */

@@ -81,7 +81,7 @@ export class ListView {
     const pending = this.#chat.outbox.of(name).at(-1);
     if (pending) return [pending.error ? "failed" : "", `You: ${firstLine(pending.data)}`];
     if (conversation.blocked) return ["empty", "Blocked"];
-    if (!last && conversation.lastSeq) return ["empty", "Message hidden"];
+    if (!last && conversation.hasMessages) return ["empty", "Message hidden"];
     if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];
     const text = firstLine(last.data ?? "");
     if (last.sender === this.#chat.me) return ["", `You: ${text}`];
