@@ -35,6 +35,11 @@ class Taken(web.StreamResponse):
         return None
 
 
+def has_gone(request: web.BaseRequest) -> bool:
+    """Whether nobody is there any more to read the answer."""
+    return request.transport is None or request.transport.is_closing()
+
+
 class Loan:
     """A connection whose transport talks to somebody else's protocol for a while."""
 

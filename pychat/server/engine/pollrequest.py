@@ -14,13 +14,19 @@ from functools import lru_cache
 from aiohttp import hdrs, web
 
 from pychat.server.engine.answer import Answer, cors, header_lines
-from pychat.server.engine.borrow import Taken, borrow
+from pychat.server.engine.borrow import Taken, borrow, has_gone
 from pychat.server.engine.head import Reader, is_binary, read_query
 from pychat.server.engine.pollconnection import PollConnection
 from pychat.server.engine.polling import BODY_TIMEOUT, packets_in, receive, take
 from pychat.server.engine.pollshared import Shared
 from pychat.server.engine.refusal import Refused, bad_request, body_too_slow
-from pychat.server.engine.session import NOOP_PACKET, TRANSPORT_ERROR, Polling, Session
+from pychat.server.engine.session import (
+    NOOP_PACKET,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    Polling,
+    Session,
+)
 
 Allows = Callable[[str | None, str, str, str], bool]
 """Whether a page of that origin may talk to that scheme, host and address."""
@@ -46,12 +52,19 @@ class PollRequests:
         return self._take(session, polling, request)
 
     def get(self, session: Session, polling: Polling, request: web.Request) -> web.StreamResponse:
-        """A poll. Raises Refused for a second one on a session, or after its end."""
+        """A poll. Raises Refused for a second one on a session, or after its end.
+
+        Who has gone meanwhile takes nothing along: the session ends (ConnectionResetError), as if
+        the poll had been waiting.
+        """
         if polling.polled:
             session.end(TRANSPORT_ERROR)
             raise bad_request()
         if polling.ended:
             raise bad_request()
+        if has_gone(request):
+            session.end(TRANSPORT_CLOSE)
+            raise ConnectionResetError("the client has gone")
         connection = self._borrow(request)
         if connection is not None:
             connection.poll(session, polling, read_query(_query(request)).get("j"))

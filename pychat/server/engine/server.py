@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from pychat.server.engine.admission import Admission, Visitors
 from pychat.server.engine.answer import cors, refusal
-from pychat.server.engine.borrow import Taken
+from pychat.server.engine.borrow import Taken, has_gone
 from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.head import read_query
 from pychat.server.engine.heartbeat import Wheel
@@ -150,6 +150,8 @@ class EngineServer:
     def _open(
         self, request: web.Request, query: dict[str, str], upgrading: bool
     ) -> web.StreamResponse:
+        if has_gone(request):
+            raise ConnectionResetError("the client has gone")
         transport = query["transport"]
         protocol = {"3": 3, "4": 4, None: 3}.get(query.get("EIO"))
         if protocol is None:
