@@ -264,7 +264,7 @@ class ChatApp(App[None]):
             return
         sender = self.chat.view.conversations.sender_name(message.sender)
         place = "" if is_pair(message.conversation) else f" in {line(message.conversation)}"
-        self.notifications.tell(sender + place, line(message.text, 200))
+        self.notifications.tell(f"{sender}{place}", line(message.text, 200))
 
     # --- the terminal ---------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from pychat.tui.clock import Clock
 from pychat.tui.log.rows import Reading
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.viewport import Opened, Place
-from pychat.tui.names import conversation_title
+from pychat.tui.names import YOU, Name, conversation_name
 from pychat.tui.people import People
 
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ class Conversations:
         reading.delivered_seq, reading.read_seq = new
         return True
 
-    def sender_name(self, sender: str) -> str:
-        """What a sender is called in the log; safe text."""
+    def sender_name(self, sender: str) -> Name:
+        """What a sender is called in the log."""
         if sender == self._client.user:
-            return "You"
+            return Name(YOU)
         conversation = self.get(sender)
         if conversation is not None:
-            return conversation_title(conversation)
+            return conversation_name(conversation)
         return self._people.name(sender)
 
     async def older(self, name: str) -> list[Message]:

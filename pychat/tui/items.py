@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pychat.client.models import ConnectionState, Conversation
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
-from pychat.tui.names import conversation_title, last_line, line, typing_line
+from pychat.tui.names import Name, conversation_name, last_line, line, typing_line
 from pychat.tui.widgets.conversation_list import Item
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ def items_of(
     clock: Clock,
     muted: Collection[str],
     current: str,
-    name_of: Callable[[str], str],
+    name_of: Callable[[str], Name],
 ) -> list[Item]:
     """Unread ones first, otherwise as given (newest first). The open one does not move up by
-    being unread: what one is looking at must not jump. ``name_of`` a person is safe text."""
+    being unread: what one is looking at must not jump."""
     items = [
         _item(conversation, client, clock, conversation.name in muted, current, name_of)
         for conversation in conversations
@@ -38,18 +38,18 @@ def _item(
     clock: Clock,
     muted: bool,
     current: str,
-    name_of: Callable[[str], str],
+    name_of: Callable[[str], Name],
 ) -> Item:
     pair = is_pair(conversation.name)
     draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
     last = conversation.last
     typing = typing_line(tuple(map(name_of, conversation.typing)), in_pair=pair)
-    sender = "" if pair or last is None or not last.sender else name_of(last.sender)
+    sender = None if pair or last is None or not last.sender else name_of(last.sender)
     shown = "" if last is None else last_line(last, sender, in_pair=pair)
     connected = client.status.state is ConnectionState.ONLINE
     return Item(
         name=conversation.name,
-        title=conversation_title(conversation),
+        title=conversation_name(conversation),
         line=typing or draft or shown,
         time=clock.short(last.sent_at) if last is not None else "",
         unread=conversation.unread,

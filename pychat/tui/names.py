@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+
 from pychat.client.models import Conversation, Message
 from pychat.client.safetext import safe_text
-from pychat.protocol import EVERYONE
+from pychat.protocol import EVERYONE, canonical_id
 
-MAX_NAME = 64
+MAX_NAME: Final = 64
+YOU: Final = "You"
+ALL_PEOPLE: Final = "Everyone"
+_IN_A_LINE: Final = 24
+"""Cells for a name before other text of one line: an alias must not push the id out of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a person or a conversation is called; all of it safe text.
+
+    ``id`` is to be shown wherever ``called`` is: empty where ``called`` is the id, in whatever
+    letters. Aliases are not unique; without it anybody could be taken for anybody.
+    """
+
+    called: str
+    id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.called} ({self.id})" if self.id else self.called
+
+    def fitted(self, cells: int) -> Name:
+        """As much of it as has room with a space between: half of that is the id's if it must."""
+        if not self.id:
+            return Name(fitted(self.called, cells))
+        id_cells = min(cell_len(self.id), max(cells // 2, cells - 1 - cell_len(self.called)))
+        return Name(fitted(self.called, cells - 1 - id_cells), fitted(self.id, id_cells))
+
+
+def fitted(text: str, cells: int) -> str:
+    """The beginning of a text, with an ellipsis where it is longer."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""
 
 
 def line(text: str, limit: int = MAX_NAME) -> str:
@@ -14,36 +52,39 @@ def line(text: str, limit: int = MAX_NAME) -> str:
     return safe_text(text[:limit], multiline=False).strip()
 
 
-def title(name: str, alias: str = "") -> str:
+def name_of(name: str, alias: str = "") -> Name:
     """What a conversation is called: the alias of a person, ``#room``, or Everyone."""
     if name == EVERYONE:
-        return "Everyone"
+        return Name(ALL_PEOPLE)
+    id = line(name)
     if name.startswith("#"):
-        return line(name)
-    return line(alias) or line(name)
+        return Name(id)
+    called = line(alias) or id
+    folded = canonical_id(called)
+    plain = folded == canonical_id(id) and folded not in (YOU.casefold(), ALL_PEOPLE.casefold())
+    return Name(called, "" if plain else id)
 
 
-def conversation_title(conversation: Conversation) -> str:
-    """``title`` of a conversation that is known."""
-    return title(conversation.name, conversation.alias)
+def conversation_name(conversation: Conversation) -> Name:
+    """``name_of`` a conversation that is known."""
+    return name_of(conversation.name, conversation.alias)
 
 
-def last_line(message: Message, sender: str, *, in_pair: bool) -> str:
-    """A message as the list shows it: who (safe text), where that is not plain, and the first
-    words."""
+def last_line(message: Message, sender: Name | None, *, in_pair: bool) -> str:
+    """A message as the list shows it: who, where that is not plain, and the first words."""
     text = "message hidden" if message.removed else line(message.text.lstrip(), 160)
     if message.own:
         return f"you: {text}"
-    return text if in_pair or not message.sender else f"{sender}: {text}"
+    return text if in_pair or sender is None else f"{sender.fitted(_IN_A_LINE)}: {text}"
 
 
-def typing_line(people: tuple[str, ...], *, in_pair: bool) -> str:
-    """``typing…``, with names (safe text) where several could be meant."""
+def typing_line(people: tuple[Name, ...], *, in_pair: bool) -> str:
+    """``typing…``, with names where several could be meant."""
     if not people:
         return ""
     if in_pair:
         return "typing…"
     if len(people) > 2:
         return "several are typing…"
-    names = " and ".join(people)
+    names = " and ".join(str(person.fitted(_IN_A_LINE)) for person in people)
     return f"{names} {'is' if len(people) == 1 else 'are'} typing…"

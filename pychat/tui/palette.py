@@ -17,7 +17,7 @@ from pychat.protocol import ROOM_PREFIX
 from pychat.tui.commands import COMMANDS
 from pychat.tui.fuzzy import BEST, fuzzy
 from pychat.tui.keys import KEYS, Key, keys_of, show
-from pychat.tui.names import conversation_title, line
+from pychat.tui.names import conversation_name, line
 from pychat.tui.widgets.conversation_view import ConversationView
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Everything(Provider):
 def _conversations(app: ChatApp) -> Iterator[Entry]:
     for each in app.chat.view.conversations.all():
         go = partial(app.chat.open, each.name)
-        yield Entry(conversation_title(each), "conversation", go, line(each.name))
+        yield Entry(conversation_name(each).called, "conversation", go, line(each.name))
 
 
 def _profiles(app: ChatApp) -> Iterator[Entry]:

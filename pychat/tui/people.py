@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from pychat.client.errors import ChatClientError, LoginRefused, RequestRefused
-from pychat.tui.names import line
+from pychat.tui.names import Name, name_of
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -27,13 +27,13 @@ class People:
         self._wanted: list[str] = []
         self._learning = False
 
-    def name(self, id: str) -> str:
-        """What somebody is called, the id until that is known; safe text."""
+    def name(self, id: str) -> Name:
+        """What somebody is called, the id until that is known."""
         if id not in self._aliases:
             self._aliases[id] = ""
             self._wanted.append(id)
             self._on_unknown()
-        return line(self._aliases[id]) or line(id)
+        return name_of(id, self._aliases[id])
 
     async def learn(self) -> bool:
         """Asks for all that are wanted; True if a name is another one now."""

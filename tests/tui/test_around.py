@@ -98,7 +98,7 @@ async def test_narrow_terminals_show_one_pane_at_a_time() -> None:
     async with app.run_test(size=(40, 20)) as pilot:
         assert "Everyone" in screen_text(app)
         await pilot.press("down", "down", "enter")
-        await wait_text(pilot, "Bob Marsh  online", "Message Bob Marsh")
+        await wait_text(pilot, "Bob Marsh bob  online", "Message Bob Marsh")
         assert "Everyone" not in screen_text(app)
         await pilot.press("escape")
         await wait_text(pilot, "Everyone")
@@ -150,7 +150,7 @@ async def test_messages_notify_only_while_nobody_looks() -> None:
         client.say("tove", "muted", tell=True)
         client.say("bob", "mine", own=True, tell=True)
         await wait_for(pilot, lambda: len(told) >= 2)
-        assert told == [("Bob Marsh", "un]2;xseen"), ("Tove in #release", "news")]
+        assert told == [("Bob Marsh (bob)", "un]2;xseen"), ("Tove in #release", "news")]
 
 
 async def test_previews_can_be_off() -> None:

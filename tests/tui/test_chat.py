@@ -49,7 +49,7 @@ async def test_two_people_talk(server: ChatServer, bob: ChatClient) -> None:
         assert (message.sender, message.text) == ("alice", "hello bob")
         await bob.send("alice", "hello alice")
         await wait_text(pilot, "hello alice")
-        await wait_for(pilot, lambda: "Bob Marsh  " in screen_text(app))
+        await wait_for(pilot, lambda: "Bob Marsh bob  " in screen_text(app))
 
 
 async def test_own_messages_show_how_far_they_are(server: ChatServer, bob: ChatClient) -> None:
@@ -97,15 +97,15 @@ async def test_presence_and_typing_come_and_go(server: ChatServer, bob: ChatClie
         await bob.send("alice", "hi")
         await wait_text(pilot, "Bob Marsh")
         await start_with(pilot, "bob")
-        await wait_text(pilot, "● Bob Marsh  online")
+        await wait_text(pilot, "● Bob Marsh bob  online")
         bob.typing("alice", True)
-        await wait_text(pilot, "Bob Marsh  typing…")
+        await wait_text(pilot, "Bob Marsh bob  typing…")
         bob.typing("alice", False)
         await wait_gone(pilot, "typing…")
         await write(pilot, "h")
         await wait_for(pilot, lambda: "alice" in _typing(bob), "typing was not told")
         await bob.close()
-        await wait_text(pilot, "○ Bob Marsh  last seen")
+        await wait_text(pilot, "○ Bob Marsh bob  last seen")
 
 
 def _typing(client: ChatClient) -> tuple[str, ...]:
@@ -263,12 +263,12 @@ async def test_people_in_rooms_have_their_aliases_and_the_rooms_name_stands_once
         await app.client.join_room("builds")
         app.chat.open("#builds")
         await bob.send("#builds", "green again")
-        await wait_text(pilot, "Bob Marsh: green", "green again")
+        await wait_text(pilot, "Bob Marsh (bob): green", "green again")
         shown = screen_text(app)
         assert "#builds  builds" not in shown
         assert shown.count("Bob Marsh") == 2
         bob.typing("#builds", True)
-        await wait_text(pilot, "Bob Marsh is typing…")
+        await wait_text(pilot, "Bob Marsh (bob) is typing…")
 
 
 async def test_nobody_is_online_while_the_server_is_away(
@@ -279,9 +279,9 @@ async def test_nobody_is_online_while_the_server_is_away(
         await wait_text(pilot, "● alice")
         await bob.send("alice", "hi")
         await start_with(pilot, "bob")
-        await wait_text(pilot, "● Bob Marsh  online")
+        await wait_text(pilot, "● Bob Marsh bob  online")
         await server.stop()
-        await wait_text(pilot, "offline since", "Bob Marsh  not connected")
+        await wait_text(pilot, "offline since", "Bob Marsh bob  not connected")
         assert "●" not in screen_text(app)
 
 

@@ -10,6 +10,7 @@ import pytest
 from pychat.client.models import ConnectionState, Message, Status, User
 from pychat.tui.fuzzy import fuzzy
 from pychat.tui.log.rows import Reading, rows_of
+from pychat.tui.names import Name
 from tests.tui import scenes
 from tests.tui.driving import screen_text
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
@@ -86,7 +87,7 @@ async def test_it_is_shown_as_harmless_text_everywhere() -> None:
 
 @pytest.mark.parametrize("name", ["megabyte", "wide megabyte", "lines", "spaces", "stars"])
 def test_one_message_cannot_hold_the_log_up(name: str) -> None:
-    reading = Reading(stopped_clock(), str)
+    reading = Reading(stopped_clock(), Name)
     message = Message("bob", "bob", CORPUS[name], "c", "bob-1", 1, NOW)
     start = time.process_time()
     rows = rows_of(message, None, 80, reading)

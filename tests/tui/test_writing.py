@@ -149,7 +149,7 @@ async def test_commands_are_completed() -> None:
         await pilot.press("enter")
         assert app.chat.view.composer.text == "/mute "
         await pilot.press("enter")
-        await wait_text(pilot, "Bob Marsh is muted")
+        await wait_text(pilot, "Bob Marsh (bob) is muted")
         assert "bob" in app.remembered.muted
 
 
@@ -191,7 +191,7 @@ async def test_msg_opens_a_conversation_and_says_it() -> None:
         app.chat.view.composer.load("/msg zoe hello there")
         await pilot.press("enter")
         await wait_for(pilot, lambda: app.chat.current == "zoe")
-        await wait_text(pilot, "Zoë  online", "hello there")
+        await wait_text(pilot, "Zoë zoe  online", "hello there")
         assert client.log["zoe"][-1].text == "hello there"
 
 

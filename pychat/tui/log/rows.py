@@ -11,6 +11,7 @@ from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
 from pychat.tui.inline import MAX_SHOWN, Line, StyledSpan, format_message
 from pychat.tui.log.wrap import fold, wrap
+from pychat.tui.names import Name
 
 GROUP_SECONDS: Final = 300
 """A sender's messages stand under one name while no pause is longer."""
@@ -46,7 +47,7 @@ class Reading:
     """What the same messages look like depends on their reader."""
 
     clock: Clock
-    sender_name: Callable[[str], str]
+    sender_name: Callable[[str], Name]
     new_after: int = 0
     """Seq of the last message one has read before opening the conversation; 0 for no line."""
     delivered_seq: int = 0
@@ -101,8 +102,8 @@ def rows_of(
     """
     if message.removed:
         return [] if previous is not None and previous.removed else _removed(removed)
-    rows = _above(message, previous, reading)
     cells = text_width(width)
+    rows = _above(message, previous, cells, reading)
     rows += _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
     if len(message.text) > MAX_SHOWN:
         more = f"… {len(message.text) - MAX_SHOWN:,} characters more"
@@ -128,7 +129,7 @@ def _removed(count: int) -> list[Row]:
     return [Row(kind="blank"), Row(text, [(0, len(text), "faint")], kind="note")]
 
 
-def _above(message: Message, previous: Message | None, reading: Reading) -> list[Row]:
+def _above(message: Message, previous: Message | None, cells: int, reading: Reading) -> list[Row]:
     clock = reading.clock
     rows: list[Row] = []
     new_day = previous is None or clock.day(previous.sent_at) != clock.day(message.sent_at)
@@ -145,17 +146,20 @@ def _above(message: Message, previous: Message | None, reading: Reading) -> list
         or previous.sender != message.sender
         or message.sent_at - previous.sent_at > GROUP_SECONDS
     ):
-        rows += [Row(kind="blank"), _head(message, reading)]
+        rows += [Row(kind="blank"), _head(message, cells, reading)]
     return rows
 
 
-def _head(message: Message, reading: Reading) -> Row:
-    name = reading.sender_name(message.sender)
+def _head(message: Message, cells: int, reading: Reading) -> Row:
     time = reading.clock.time(message.sent_at)
+    name = reading.sender_name(message.sender).fitted(max(8, cells - len(time) - 2))
     style = "own" if message.own else sender_style(message.sender)
-    start = len(name) + 2
-    spans = [(0, len(name), style), (start, start + len(time), "faint")]
-    return Row(f"{name}  {time}", spans, kind="head")
+    # The id in a style of its own, which no alias can imitate.
+    beside = f" {name.id}" if name.id else ""
+    text = f"{name.called}{beside}  {time}"
+    return Row(
+        text, [(0, len(name.called), style), (len(name.called), len(text), "faint")], kind="head"
+    )
 
 
 def _wrapped(lines: list[Line], width: int) -> list[Row]:

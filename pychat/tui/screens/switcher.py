@@ -14,10 +14,10 @@ from textual.widgets.option_list import Option
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import ConnectionState, Conversation, User
-from pychat.protocol import MAX_ID_CHARACTERS
+from pychat.protocol import MAX_ID_CHARACTERS, canonical_id
 from pychat.tui.conversations import is_pair
 from pychat.tui.fuzzy import fuzzy
-from pychat.tui.names import conversation_title, line
+from pychat.tui.names import Name, conversation_name, line, name_of
 from pychat.tui.screens.dialog import Dialog
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Switcher(Dialog[User | None]):
     def __init__(self, client: ChatClient, conversations: list[Conversation]) -> None:
         super().__init__()
         self._client = client
-        self._known = {c.name: User(c.name, conversation_title(c), c.online) for c in conversations}
+        self._known = {
+            c.name: User(c.name, conversation_name(c).called, c.online) for c in conversations
+        }
         self._found: dict[str, User] = {}
         self._offered: list[User] = []
         self._offered_for = ""
@@ -75,7 +77,8 @@ class Switcher(Dialog[User | None]):
             return  # what is known here is still offered
         self._found.update({user.id: user for user in users if user.id not in self._known})
         self._answered = query
-        self._offer()
+        if self.is_current:  # else it was closed meanwhile, and its field is gone
+            self._offer()
 
     def on_key(self, event: events.Key) -> None:
         """Keys that come before the field has the focus: the typing of somebody in a hurry."""
@@ -91,12 +94,13 @@ class Switcher(Dialog[User | None]):
         people = [*self._known.values(), *self._found.values()]
         options: list[tuple[float, User, Content]] = []
         for user in people:
-            name = line(user.alias) or line(user.id)
-            best = (1.0, []) if not query else _best(query, name, line(user.id))
+            name = _name(user)
+            best = (1.0, []) if not query else _best(query, name.called, line(user.id))
             if best is not None:
                 options.append((best[0], user, self._prompt(user, name, best[1])))
         if query:
-            options.sort(key=lambda option: -option[0])
+            wanted = canonical_id(query)
+            options.sort(key=lambda option: _rank(wanted, option[1], option[0]))
         del options[SHOWN:]
         offered = [user for _, user, _ in options]
         prompts = [Option(prompt) for _, _, prompt in options]
@@ -121,7 +125,7 @@ class Switcher(Dialog[User | None]):
             return False
         return self._answered != query
 
-    def _prompt(self, user: User, name: str, positions: list[int]) -> Content:
+    def _prompt(self, user: User, name: Name, positions: list[int]) -> Content:
         dot = Content("  ")
         if is_pair(user.id):
             dot = (
@@ -129,10 +133,10 @@ class Switcher(Dialog[User | None]):
                 if user.online
                 else Content.styled("○ ", "$foreground 40%")
             )
-        shown = Content(name)
+        shown = Content(name.called)
         for position in positions:
             shown = shown.stylize("bold $primary", position, position + 1)
-        also = "" if name == line(user.id) or not is_pair(user.id) else f"  {line(user.id)}"
+        also = f"  {name.id}" if name.id else ""
         return Content.assemble(dot, shown, (also, "$foreground 50%"))
 
     def action_move(self, by: int) -> None:
@@ -155,6 +159,18 @@ class Switcher(Dialog[User | None]):
     def _selected(self, event: OptionList.OptionSelected) -> None:
         if event.option_index < len(self._offered):
             self.dismiss(self._offered[event.option_index])
+
+
+def _name(user: User) -> Name:
+    return name_of(user.id, user.alias)
+
+
+def _rank(wanted: str, user: User, score: float) -> tuple[bool, float, bool]:
+    """Who has exactly this id comes first, whatever others are called; nobody before Everyone."""
+    pair = is_pair(user.id)
+    ids = (user.id,) if pair else (user.id, _name(user).called)
+    exact = wanted in map(canonical_id, ids)
+    return not exact, -score, pair
 
 
 def _best(query: str, name: str, id: str) -> tuple[float, list[int]] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from msgspec import Struct
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pychat.tui.component_styles import component_style
+from pychat.tui.names import Name, fitted
 
 ITEM_ROWS: Final = 2
 _STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft")
@@ -26,7 +27,7 @@ class Item(Struct, frozen=True):
     """One conversation, all text safe and of one line."""
 
     name: str
-    title: str
+    title: Name
     line: str
     time: str = ""
     unread: int = 0
@@ -180,17 +181,20 @@ class ConversationList(ScrollView, can_focus=True):
 
 
 def _first_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Segment]:
-    """A dot for presence, the name, the time."""
+    """A dot for presence, the name with the id, the time."""
     dot, dot_style = ("○" if item.online is False else " "), "faint"
     if item.online:
         dot, dot_style = "●", "online"
     room = max(1, width - 5 - cell_len(item.time))
-    name = _fit(item.title, room)
+    name = item.title.fitted(room)
+    beside = f" {name.id}" if name.id else ""
+    used = cell_len(name.called) + cell_len(beside)
     return [
         Segment(" ", style("name")),
         Segment(f"{dot} ", style(dot_style)),
-        Segment(name, style("unread-name" if item.unread else "name")),
-        Segment(" " * (room - cell_len(name) + 1), style("name")),
+        Segment(name.called, style("unread-name" if item.unread else "name")),
+        Segment(beside, style("faint")),
+        Segment(" " * max(1, room - used + 1), style("name")),
         Segment(item.time, style("faint")),
         Segment(" ", style("name")),
     ]
@@ -201,7 +205,7 @@ def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[S
     count = "muted" if item.muted and not item.unread else _count(item.unread)
     room = max(1, width - 5 - cell_len(count))
     mark, mark_style = ("draft ", "draft") if item.draft else ("", "faint")
-    text = _fit(item.line, max(0, room - cell_len(mark)))
+    text = fitted(item.line, max(0, room - cell_len(mark)))
     return [
         Segment("   ", style("name")),
         Segment(mark, style(mark_style)),
@@ -214,9 +218,3 @@ def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[S
 
 def _count(unread: int) -> str:
     return "" if not unread else str(unread) if unread < 1000 else "999+"
-
-
-def _fit(text: str, cells: int) -> str:
-    if cell_len(text) <= cells:
-        return text
-    return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells else ""

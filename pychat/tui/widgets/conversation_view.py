@@ -20,7 +20,7 @@ from pychat.tui.commands import Command, CommandError, parse, plain
 from pychat.tui.conversations import Conversations, is_pair
 from pychat.tui.log.viewport import Opened
 from pychat.tui.log.widget import MessageLog
-from pychat.tui.names import conversation_title, line, title, typing_line
+from pychat.tui.names import Name, conversation_name, line, name_of, typing_line
 from pychat.tui.people import People
 from pychat.tui.settings import Settings
 from pychat.tui.widgets.below import Below
@@ -108,19 +108,19 @@ class ConversationView(Vertical):
         unread = conversation is not None and conversation.unread > 0
         return new_after + 1 if (new_after or unread) and opened.place.at_end else 0
 
-    def title_of(self, name: str) -> str:
-        """Safe text for a conversation's name."""
+    def title_of(self, name: str) -> Name:
+        """What a conversation is called."""
         conversation = self.conversations.get(name)
-        return conversation_title(conversation) if conversation is not None else title(name)
+        return conversation_name(conversation) if conversation is not None else name_of(name)
 
-    def _names(self, people: Iterable[str]) -> tuple[str, ...]:
+    def _names(self, people: Iterable[str]) -> tuple[Name, ...]:
         return tuple(self.conversations.sender_name(person) for person in people)
 
     def show_header(self) -> None:
         """Presence and typing as they are now."""
         header = self.query_one(ConversationHeader)
         conversation = self.conversations.get(self.current)
-        header.title = self.title_of(self.current) if self.current else ""
+        header.title = self.title_of(self.current) if self.current else None
         if conversation is None:
             header.online, header.typing, header.detail = None, "", ""
             return

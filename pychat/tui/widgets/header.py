@@ -6,22 +6,27 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from pychat.tui.names import Name
+
 
 class ConversationHeader(Widget):
     """One row; all text comes safe from above."""
 
-    title = reactive("", layout=False)
+    title: reactive[Name | None] = reactive(None)
     detail = reactive("")
     online: reactive[bool | None] = reactive(None)
     typing = reactive("")
 
     def render(self) -> Content:
-        if not self.title:
+        if self.title is None:
             return Content("")
         parts: list[Content | tuple[str, str]] = []
         if self.online is not None:
             parts.append(("● ", "$success") if self.online else ("○ ", "$foreground 50%"))
-        parts.append((self.title, "bold"))
+        name = self.title.fitted(max(8, self.content_size.width - 2))
+        parts.append((name.called, "bold"))
+        if name.id:
+            parts.append((f" {name.id}", "$foreground 55%"))
         if self.typing:
             parts.append((f"  {self.typing}", "italic $accent"))
         elif self.detail:
