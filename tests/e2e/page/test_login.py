@@ -42,13 +42,19 @@ async def test_says_inline_why_a_login_was_refused(browser: Browser) -> None:
         owner = await ChatPage.logged_in(browser, server.url, "alice")
         other = await ChatPage.open(browser, server.url)
         error = other.page.get_by_role("alert")
+        await expect(other.page.get_by_role("button", name="claim this id")).to_be_visible()
 
         await other.page.get_by_role("button", name="Log in").click()
         await expect(error).to_contain_text("Enter an id")
 
         await other.fill_login("alice", "a guess")
         await expect(error).to_contain_text("password")
-        await expect(other.page.get_by_label("Password", exact=True)).to_be_focused()
+        password = other.page.get_by_label("Password", exact=True)
+        await expect(password).to_be_focused()
+        ring, border = await password.evaluate(
+            "field => [getComputedStyle(field).outlineColor, getComputedStyle(field).borderColor]"
+        )
+        assert ring == border
 
         await other.fill_login("ALL")
         await expect(error).to_contain_text("reserved")
@@ -72,7 +78,9 @@ async def test_one_device_logs_out_the_others(browser: Browser) -> None:
         await desk.page.get_by_role("button", name="Log out all the others").click()
         await expect(devices).to_have_count(1)
 
-        await expect(phone.page.get_by_role("alert")).to_contain_text("log in again")
+        ended = phone.page.get_by_role("alert")
+        await expect(ended).to_contain_text("has ended: it was logged out elsewhere")
+        await expect(ended).to_contain_text("log in again")
         await expect(phone.page.get_by_label("Id", exact=True)).to_have_value("alice")
         await phone.log_in("alice")
         await expect(phone.row("Everyone")).to_be_visible()

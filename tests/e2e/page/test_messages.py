@@ -227,3 +227,31 @@ async def test_everyone_begins_when_one_comes(browser: Browser) -> None:
             assert await alice.texts() == ["after"]
         assert alice.problems == []
         await alice.close()
+
+
+async def test_without_a_connection_nobody_is_said_to_be_online(browser: Browser) -> None:
+    async with serving() as server:
+        alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
+        await alice.begin("bob")
+        await alice.write("hello")
+        subtitle = alice.page.locator("#chat-subtitle")
+        online = alice.page.locator(".dot.online")
+        await expect(subtitle).to_have_text("online")
+        await expect(online).to_have_count(2)
+    await expect(subtitle).to_have_text("no connection")
+    await expect(online).to_have_count(0)
+    await alice.close()
+    await bob.close()
+
+
+async def test_a_phone_with_nothing_to_show_says_what_to_do(browser: Browser) -> None:
+    async with serving() as server:
+        phone = {"width": 390, "height": 844}
+        alice = await ChatPage.logged_in(browser, server.url, "alice", viewport=phone)
+        hint = alice.page.get_by_text("Find somebody above to write to")
+        await expect(hint).to_be_visible()
+        await alice.begin("alice")
+        await alice.page.get_by_label("Back to the conversations").click()
+        await expect(alice.row("alice")).to_be_visible()
+        await expect(hint).to_be_hidden()
+        await alice.close()

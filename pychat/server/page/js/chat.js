@@ -63,6 +63,21 @@ export class Chat extends Emitter {
   /** How far each conversation had come at this login, until the server says how far it is. */
   #lastSeqs = new Map();
 
+  /** Whether it is known who is online: not without a connection. */
+  presenceKnown = true;
+
+  /** @param {boolean} known */
+  notePresenceKnown(known) {
+    if (known === this.presenceKnown) return;
+    this.presenceKnown = known;
+    this.emit("conversations");
+  }
+
+  /** @param {Conversation} conversation */
+  isOnline(conversation) {
+    return this.presenceKnown && conversation.online;
+  }
+
   /** Everything unread, in all conversations. */
   get unread() {
     let sum = 0;

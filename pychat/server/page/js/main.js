@@ -6,6 +6,10 @@ import { byId } from "./dom.js";
 import { LoginView } from "./views/login.js";
 import { StatusView } from "./views/status.js";
 
+const ENDED =
+  "Your login here has ended: it was logged out elsewhere, the password was changed, or it was not used for 90 days. " +
+  "Please log in again.";
+
 const connection = new Connection();
 const status = new StatusView(connection);
 let stay = true;
@@ -26,7 +30,7 @@ connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal
   const again = app !== null || remembered() !== null;
   byId("app").hidden = true;
   form.show(remembered()?.id);
-  form.error(again && refusal.code === "401" && !byId("login-password").value ? "Please log in again." : refusal.message);
+  form.error(again && refusal.code === "401" && !byId("login-password").value ? ENDED : refusal.message);
 });
 connection.on("unreachable", () => {
   if (!app) form.waiting("The server cannot be reached. Trying again…");

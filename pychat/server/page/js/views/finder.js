@@ -104,7 +104,7 @@ export class FinderView {
     const exact = [...names].some(isWanted);
     const parts = [
       ...section("Conversations", [
-        ...known.map((one) => hit(one.name, one.title, one.id, one.kind === "person" ? one.online : null)),
+        ...known.map((one) => hit(one.name, one.title, one.id, one.kind === "person" ? this.#chat.isOnline(one) : null)),
       ]),
       ...section("People", people.map((user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online))),
       ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.people.nameOf(room.owner)}`, null, { "data-join": room.id }))),

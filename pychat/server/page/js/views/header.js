@@ -16,7 +16,7 @@ export class HeaderView {
   constructor(chat, act) {
     this.#chat = chat;
     const render = oncePerFrame(() => this.#render());
-    for (const event of ["log", "typing", "rooms"]) chat.on(event, render);
+    for (const event of ["log", "conversations", "typing", "rooms"]) chat.on(event, render);
     setInterval(render, REFRESH_MS); // "last seen … ago" goes on
     this.#menu.addEventListener("click", (event) => {
       const action = /** @type {HTMLElement} */ (event.target).dataset.action;
@@ -39,7 +39,8 @@ export class HeaderView {
   #render() {
     const conversation = this.#conversation;
     if (!conversation) return;
-    const { name, title, id, online, kind } = conversation;
+    const { name, title, id, kind } = conversation;
+    const online = this.#chat.isOnline(conversation);
     byId("chat-avatar").replaceChildren(avatar(name, title, kind === "person" ? online : null));
     byId("chat-title").replaceChildren(...nameNodes(title, id));
     const subtitle = byId("chat-subtitle");
@@ -67,6 +68,7 @@ export class HeaderView {
       return room ? `room #${room.id}, of ${room.owner === this.#chat.me ? "yours" : this.#chat.people.nameOf(room.owner)}` : "room";
     }
     if (name === this.#chat.me) return "notes to yourself";
+    if (!this.#chat.presenceKnown) return "no connection";
     if (loaded && !lastSeq && !alias) return online ? "online" : "";
     return online ? "online" : seenText(lastSeen);
   }

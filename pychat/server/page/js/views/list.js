@@ -51,6 +51,7 @@ export class ListView {
   }
 
   #render() {
+    byId("nobody-yet").hidden = this.#chat.conversations.size > 1;
     reconcile(
       this.#list,
       this.#sorted().map((conversation) => {
@@ -58,11 +59,12 @@ export class ListView {
         const moment = this.#moment(conversation);
         const time = moment ? listTime(new Date(moment)) : "";
         const [kind, preview] = this.#preview(conversation);
-        const { name, title, id, online, unread } = conversation;
+        const { name, title, id, unread } = conversation;
+        const online = this.#chat.isOnline(conversation);
         return {
           key: name,
           signature: JSON.stringify([title, id, online, unread, kind, preview, time, active]),
-          build: () => row({ conversation, active, time, kind, preview }),
+          build: () => row({ conversation, online, active, time, kind, preview }),
         };
       }),
     );
@@ -89,9 +91,9 @@ export class ListView {
   }
 }
 
-/** @param {{conversation: Conversation, active: boolean, time: string, kind: string, preview: string}} shown */
-function row({ conversation, active, time, kind, preview }) {
-  const { name, title, id, online, unread } = conversation;
+/** @param {{conversation: Conversation, online: boolean, active: boolean, time: string, kind: string, preview: string}} shown */
+function row({ conversation, online, active, time, kind, preview }) {
+  const { name, title, id, unread } = conversation;
   const person = conversation.kind === "person";
   const count = unread > 99 ? "99+" : String(unread);
   return element(

@@ -62,7 +62,7 @@ export class LoginView {
   /** @param {boolean} busy */
   #busy(busy) {
     this.#button.disabled = busy;
-    this.#button.textContent = busy ? "Logging in…" : "Log in";
+    this.#button.textContent = busy ? "Logging in…" : "Log in, or claim this id";
   }
 
   #togglePassword() {

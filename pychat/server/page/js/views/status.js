@@ -16,9 +16,12 @@ export class StatusView {
   #connection;
   #timer = 0;
   #announced = "";
+  /** @type {import("../chat.js").Chat | null} */
+  #chat = null;
 
   /** @param {import("../chat.js").Chat} chat */
   follow(chat) {
+    this.#chat = chat;
     const title = () => {
       const { unread, active } = chat;
       const name = active ? `${active.fullTitle} · pychat` : "pychat";
@@ -60,12 +63,14 @@ export class StatusView {
     const { status } = this.#connection;
     const banner = byId("banner");
     if (status === "online" || status === "idle") {
+      this.#chat?.notePresenceKnown(true);
       if (!banner.hidden && status === "online") this.say("Connected again");
       banner.hidden = true;
       return;
     }
     // A short break is nobody's business.
     this.#timer = setTimeout(() => {
+      this.#chat?.notePresenceKnown(false);
       banner.hidden = false;
       banner.classList.remove("note");
       byId("banner-text").textContent =
