@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options, option
+from pychat.cli.options import Command, ConversationName, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @option(
     "--with",
     "name",
+    type=ConversationName(),
     metavar="NAME",
-    help="The conversation to open: a login id, '#room' (quote it) or ALL.",
+    help="The conversation to open: a login id, '#room' (quote it) or ALL, which is everyone.",
 )
 @option(
     "--plain",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, WholeNumber, login_options, option
+from pychat.cli.options import Command, ConversationName, WholeNumber, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     "--with",
     "name",
     required=True,
+    type=ConversationName(),
     metavar="NAME",
-    help="The conversation: a login id, '#room' (quote it) or ALL.",
+    help="The conversation: a login id, '#room' (quote it) or ALL, which is everyone.",
 )
 @option(
     "--limit",

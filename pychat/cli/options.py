@@ -66,6 +66,20 @@ class WholeNumber(click.IntRange):
     name = "whole number"
 
 
+class ConversationName(click.ParamType[str]):
+    """A login id, ``#room`` or ``ALL``, which screens call Everyone."""
+
+    name = "conversation"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return conversation_name(value)
+
+
+def conversation_name(text: str) -> str:
+    """As the server knows it. No id can be claimed that is like Everyone."""
+    return "ALL" if text.casefold() in ("all", "everyone") else text
+
+
 class Command(click.Command):
     """A command whose options are looked up in pychat.toml too."""
 

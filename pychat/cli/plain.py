@@ -14,6 +14,7 @@ from contextlib import suppress
 import click
 
 from pychat.cli.messages import as_text
+from pychat.cli.options import conversation_name
 from pychat.client import ChatClient, RequestRefused
 from pychat.client.events import StatusChanged
 from pychat.client.models import ConnectionState
@@ -81,7 +82,8 @@ class PlainChat:
         elif line.startswith("/"):
             command, _, rest = line.partition(" ")
             if command == "/msg" and rest.strip():
-                self._conversation, _, line = rest.strip().partition(" ")
+                name, _, line = rest.strip().partition(" ")
+                self._conversation = conversation_name(name)
             elif command in _ROOM_COMMANDS:
                 return await self._change_room(command, rest.strip())
             elif command == "/help":

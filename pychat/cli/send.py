@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options, option
+from pychat.cli.options import Command, ConversationName, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @option(
     "--to",
     required=True,
+    type=ConversationName(),
     metavar="NAME",
-    help="Whom: a login id, '#room' (quote it) or ALL.",
+    help="Whom: a login id, '#room' (quote it) or ALL, which is everyone.",
 )
 @click.argument("text")
 def send(login: Login, to: str, text: str) -> None:

@@ -152,7 +152,7 @@ def sessions(
                     raise click.ClickException(f"{id} has no login {revoke}")
                 await opened_store.revoke_sessions(account.key, ids)
                 audit.note("logins ended", id=id, logins=len(ids))
-                tell(f"Ended {len(ids)} logins of {id}.")
+                tell(f"Ended {len(ids)} {'login' if len(ids) == 1 else 'logins'} of {id}.")
                 return
         print_sessions(found, as_json=as_lines)
 

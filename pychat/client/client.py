@@ -83,6 +83,11 @@ class ChatClient(ServerRequests):
         """Logs in again without the password; None before the first login, and when refused."""
         return self._core.session.token
 
+    @property
+    def said(self) -> str:
+        """The server's words at the last login: "logged in", or that the id was claimed."""
+        return self._core.session.said
+
     # --- life ---
 
     async def __aenter__(self) -> Self:

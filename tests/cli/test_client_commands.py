@@ -53,6 +53,29 @@ def test_a_message_is_sent_and_found(people: list[str]) -> None:
     assert text[2] == "    lines"
 
 
+@pytest.mark.parametrize("name", ["ALL", "Everyone", "everyone", "all"])
+def test_everyone_is_all(people: list[str], name: str) -> None:
+    alice, bob, _ = people
+    assert invoke("send", "--user", alice, "--to", name, "hello all").status == 0
+    assert talk(alice, f"/msg {name} and in lines").returncode == 0
+    said = invoke("history", "--user", bob, "--with", name, "--limit", "2", "--json").stdout
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [(line["with"], line["data"]) for line in lines] == [
+        ("ALL", "hello all"),
+        ("ALL", "and in lines"),
+    ]
+    assert "room #nope" in refusal("send", "--user", alice, "--to", "#nope", "hi")
+
+
+def test_a_claimed_id_is_told(people: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    new = f"new {people[0]}"
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    result = invoke("send", "--user", new, "--to", people[0], "hello")
+    told = f"{new} is yours now: this password logs you in again.\n"
+    assert result == Result(0, "", told)
+    assert invoke("send", "--user", new, "--to", people[0], "hello") == Result(0, "", "")
+
+
 def test_history_is_as_long_as_asked_for(people: list[str]) -> None:
     alice, bob, _ = people
     talk(alice, "".join(f"{number}\n" for number in range(1, 131)), with_=bob)

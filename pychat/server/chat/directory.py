@@ -119,11 +119,13 @@ class Directory:
         """With its members. Raises ProtocolError 400 or 404."""
         room = self.rooms.get(canonical_id(check_id(id, field)))
         if room is None:
-            raise ProtocolError(Code.NOT_FOUND, f"there is no room {id}", field=field)
+            raise ProtocolError(Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field)
         if room.members is None:
             members = await self._store.members(room.key)
             if room.deleted:
-                raise ProtocolError(Code.NOT_FOUND, f"there is no room {id}", field=field)
+                raise ProtocolError(
+                    Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field
+                )
             if room.members is None:
                 room.members = set(members)
         return room
