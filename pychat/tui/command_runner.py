@@ -120,8 +120,7 @@ class CommandRunner:
             self._tell("Nothing has failed here.")
 
     async def _discard(self, arguments: str) -> None:
-        opened = self._screen.view.conversations.opened(self._screen.current)
-        for message in list(opened.transcript.pending) if opened is not None else []:
+        for message in self._screen.view.conversations.outbox(self._screen.current):
             if message.delivery is Delivery.FAILED:
                 self._screen.client.discard(message.client_id)
 

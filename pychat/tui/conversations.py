@@ -88,14 +88,12 @@ class Conversations:
     async def go_to(self, name: str, seq: int) -> Opened | None:
         """As ``opened``, with this message and those around it, and its place there; None if it
         cannot be had now."""
-        opened = self._opened.get(name)
-        if opened is None:
-            return None
         try:
             page = await self._client.history(name, before=seq + PAGE // 2, limit=PAGE)
         except (ServerUnreachable, RequestRefused):
             return None
-        if all(message.seq != seq for message in page.messages):
+        opened = self._opened.get(name)  # by now: it may have been read anew meanwhile
+        if opened is None or all(message.seq != seq for message in page.messages):
             return None
         opened.transcript = Transcript()
         for message in page.messages:
@@ -191,13 +189,14 @@ class Conversations:
             return await self.newer(name)  # more was let go meanwhile
         newest = page.messages[-1].seq if page.messages else last
         transcript.reaches_end = not page.has_more and self._is_newest(name, newest)
-        return [*page.messages, *(self._outbox(name) if transcript.reaches_end else ())]
+        return [*page.messages, *(self.outbox(name) if transcript.reaches_end else ())]
 
     def _is_newest(self, name: str, seq: int) -> bool:
         """Whether the client has told of no later message."""
         return all(message.seq <= seq for message in self._client.cached_messages(name, limit=1))
 
-    def _outbox(self, name: str) -> list[Message]:
+    def outbox(self, name: str) -> list[Message]:
+        """One's own messages that the server has not stored, in memory or not."""
         return [each for each in self._client.cached_messages(name, limit=1) if not each.seq]
 
 

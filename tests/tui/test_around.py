@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,14 @@ from textual.widgets import Input, TextArea
 
 from pychat.client.errors import CacheUnusable
 from pychat.client.events import CacheLost
-from pychat.client.models import ConnectionState, Conversation, Room, Status, User
+from pychat.client.models import (
+    ConnectionState,
+    Conversation,
+    Room,
+    SearchPage,
+    Status,
+    User,
+)
 from pychat.tui.app import ChatApp
 from pychat.tui.background import is_light
 from pychat.tui.keys import KEYS
@@ -46,6 +54,38 @@ async def test_search_goes_from_hit_to_hit_into_what_was_not_loaded() -> None:
         await pilot.press("escape")
         await wait_gone(pilot, "2 of 3")
         assert app.focused is app.chat.view.composer
+
+
+async def test_what_is_found_too_late_moves_nobody_from_where_they_went() -> None:
+    client = ScriptedClient()
+    client.say("bob", "a needle")
+    client.say("carol", "hello")
+    asked, answer = asyncio.Event(), asyncio.Event()
+    search, ended = client.search, asyncio.Event()
+
+    async def slow(text: str, **where: Any) -> SearchPage:
+        asked.set()
+        try:
+            await answer.wait()
+            return await search(text, **where)
+        finally:
+            ended.set()
+
+    client.search = slow  # type: ignore[method-assign] # as on a slow line
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("ctrl+f")
+        await write(pilot, "needle")
+        await pilot.press("enter")
+        await asked.wait()
+        app.chat.open("carol")
+        await write(pilot, "for carol")
+        answer.set()
+        await ended.wait()
+        await pilot.pause()
+        assert app.chat.current == "carol"
+        assert app.chat.view.composer.text == "for carol"
 
 
 async def test_links_are_chosen_and_opened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.selection import SELECT_ALL, Selection
 
-from pychat.client.models import Message
+from pychat.client.events import MessagesReset
+from pychat.client.models import Delivery, HistoryPage, Message
 from pychat.tui.app import ChatApp
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.widget import MessageLog
 from tests.tui import scenes
-from tests.tui.driving import screen_text, wait_text
+from tests.tui.driving import screen_text, wait_for, wait_text
 from tests.tui.scripted import NOW, ScriptedClient
 
 
@@ -268,12 +272,60 @@ async def test_what_comes_while_one_reads_far_up_is_counted_and_found_at_the_end
 
 async def test_one_writes_at_the_end_wherever_one_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Transcript, "MAX_HELD", 200)
-    app = scenes.app(long_log(600))
+    client = long_log(600)
+    app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         log = await opened(app, pilot)
         await press_until(pilot, "pageup", log, "line 1 of the log")
         await pilot.press("h", "i", "enter")
         await wait_text(pilot, "line 600 of the log", "hi")
+        assert log.at_end
+        client.say("bob", "what comes next", tell=True)
+        await wait_text(pilot, "what comes next")
+        assert sum(row.startswith("hi") for row in rows(log)) == 1
+
+
+async def test_what_has_failed_is_sent_again_wherever_one_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Transcript, "MAX_HELD", 200)
+    client = long_log(600)
+    failed = client.post("bob", "refused")
+    failed.delivery = Delivery.FAILED
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        await wait_text(pilot, "refused")
+        await press_until(pilot, "pageup", log, "line 1 of the log")
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        assert failed.delivery is Delivery.SENDING
+
+
+async def test_a_log_read_anew_while_a_hit_is_fetched_still_reaches_its_end() -> None:
+    client = long_log(3000)
+    asked, answer = asyncio.Event(), asyncio.Event()
+    history = client.history
+
+    async def slow(name: str, **page: Any) -> HistoryPage:
+        asked.set()
+        await answer.wait()
+        return await history(name, **page)
+
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = await opened(app, pilot)
+        client.history = slow  # type: ignore[method-assign] # as on a slow line
+        showing = asyncio.create_task(app.chat.view.show_message(100))
+        await asked.wait()
+        before = log.opened
+        client.tell(MessagesReset("bob"))
+        await wait_for(pilot, lambda: log.opened is not before)
+        answer.set()
+        assert await showing
+        await wait_text(pilot, "line 100 of the log")
+        await pilot.press("ctrl+end")
+        await wait_text(pilot, "line 3000 of the log")
         assert log.at_end
 
 

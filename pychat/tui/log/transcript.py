@@ -134,8 +134,12 @@ class Transcript:
 
     def add(self, message: Message) -> tuple[int, int]:
         """Puts a message that it ``takes`` where it belongs and tells where; the same seq again
-        replaces it."""
+        replaces it, or, in the outbox, the same client id."""
         if not message.seq:
+            index = self.find_pending(message.client_id)
+            if index is not None:
+                self.pending[index] = message
+                return len(self.chunks) - 1, index
             self.pending.append(message)
             self._count += 1
             return len(self.chunks) - 1, len(self.pending) - 1

@@ -350,9 +350,8 @@ class ConversationView(Vertical):
 
     def retry_failed(self) -> int:
         """Sends failed messages again; tells how many."""
-        opened = self.conversations.opened(self.current)
-        pending = list(opened.transcript.pending) if opened is not None else []
-        failed = [message for message in pending if message.delivery is Delivery.FAILED]
+        outbox = self.conversations.outbox(self.current)
+        failed = [message for message in outbox if message.delivery is Delivery.FAILED]
         for message in failed:
             self._client.retry(message.client_id)
         return len(failed)

@@ -79,8 +79,9 @@ class SearchBar(Horizontal):
             self._search()
 
     def close(self) -> None:
-        """Hidden, and nothing highlighted."""
+        """Hidden, and nothing highlighted; an answer that comes later moves nothing."""
         if self.is_open:
+            self.workers.cancel_node(self)
             self.remove_class("-shown")
             self.query_one(Input).value = self._text = ""
             self._found = []
