@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient as ChatClient
     from pychat.server import ChatServer as ChatServer
 
-__all__ = ["ChatClient", "ChatServer"]
+    __version__: str
+
+__all__ = ["ChatClient", "ChatServer", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +23,8 @@ def __getattr__(name: str) -> Any:
         from pychat.server import ChatServer
 
         return ChatServer
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pychat-socketio")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
+import inspect
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import pytest
 import socketio
 from aiohttp import web
 
-from pychat.client import ChatClient
+import pychat.client
+import pychat.server
+from pychat.client import ChatClient, events, models
 from tests.client.watching import started
 from tests.serving import serving
 
@@ -62,7 +66,7 @@ async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> Non
         async with ChatClient(server.url, user="echo", password="4 echoes"):
             pass  # claimed, so that it can be written to before the bot runs
         await dora.client.send("echo", "hello")
-        async with running(here("A bot in ten lines"), tmp_path):
+        async with running(here("A bot"), tmp_path) as bot:
             await dora.added("You said: hello")
 
             async with running(here("Ask and send"), tmp_path) as asking:
@@ -83,6 +87,14 @@ async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> Non
                 output, errors = await asyncio.wait_for(front_end.communicate(), 20)
                 assert (front_end.returncode, errors) == (0, b"")
                 assert "refused wrong id or password" in output.decode()
+
+            bot.send_signal(signal.SIGINT)
+            assert await bot.communicate() == (b"", b"")
+            assert bot.returncode == 130
+
+        async with running(here("A bot").replace("4 echoes", "5 echoes"), tmp_path) as bot:
+            assert await bot.communicate() == (b"", b"wrong id or password\n")
+            assert bot.returncode == 1
 
 
 @asynccontextmanager
@@ -120,6 +132,36 @@ async def test_socketio_without_the_chat() -> None:
         await client.disconnect()
 
 
-@pytest.mark.parametrize("heading", ["A bot in ten lines"])
-def test_the_bot_has_ten_lines(heading: str) -> None:
-    assert len([line for line in program(heading).splitlines() if line.strip()]) <= 10
+RECORDS = [
+    models.Message,
+    models.Conversation,
+    models.User,
+    models.Room,
+    models.HistoryPage,
+    models.SearchPage,
+    models.LoginSession,
+    models.Status,
+]
+
+
+def names_of_the_api() -> set[str]:
+    """Classes, arguments, methods, properties, fields and states."""
+    names = {"cache_in_use", *pychat.__all__, *pychat.client.__all__, *pychat.server.__all__}
+    for each in (ChatClient, pychat.ChatServer):
+        names |= {name for name in dir(each) if not name.startswith("_")}
+        names |= set(inspect.signature(each).parameters)
+    for record in (*RECORDS, *get_args(events.ClientEvent)):
+        names |= {record.__name__, *record.__struct_fields__}
+    for state in (models.ConnectionState, models.Delivery):
+        names |= {state.__name__, *state.__members__}
+    return names
+
+
+def test_the_page_names_the_whole_api() -> None:
+    quoted = " ".join(re.findall(r"`([^`\n]+)`", PAGE.read_text()))
+    words = set(re.findall(r"\w+", quoted))
+    assert names_of_the_api() - words == set()
+
+
+def test_the_version() -> None:
+    assert pychat.__version__ == importlib.metadata.version("pychat-socketio")

@@ -113,7 +113,7 @@ async def test_bot(checkout: Path, server: Serving) -> None:
 
 async def test_attached_to_an_application(checkout: Path, tmp_path: Path) -> None:
     port = free_port()
-    program = block("python", "attach(").replace("3000", str(port))
+    program = block("python", "attach(").replace("3001", str(port))
     with running(checkout / ".venv/bin/python", "-u", "-c", program, folder=tmp_path) as process:
         assert process.stdout is not None
         assert "Running on" in process.stdout.readline()
