@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, StoreError, open_store
-from pychat.server.store.records import CursorMove, LoginSession
+from pychat.server.store.records import CursorMove, LoginSession, NewMessage
 from pychat.server.store.transfer.checking import check
 from pychat.server.store.transfer.exporting import export_lines
 from pychat.server.store.transfer.importing import Importer
@@ -93,6 +93,32 @@ async def test_every_kind_of_store_exports_the_same(store: Store) -> None:
     memory = open_store("memory:")
     await imported(memory, first)
     assert await exported(memory) == first
+
+
+async def test_what_comes_while_a_store_is_exported_spoils_nothing(store: Store) -> None:
+    """A running server's store: new accounts, and what they say, come after the export's begin."""
+    await fill(store)
+    everyone = (await store.everyone()).key
+    (lounge,) = await store.rooms()
+    bob = await store.account("bob")
+    assert bob
+    lines: list[bytes] = []
+    async for line in export_lines(store):
+        lines.append(line)
+        if b'"type":"account","id":"Alice"' in line:
+            zoe = await store.create_account("zoe", "", None, 6)
+            await store.block(bob.key, zoe.key)
+            await store.join_room(lounge.conversation, zoe.key)
+            pair = await store.open_pair(bob.key, zoe.key)
+            for key in (everyone, lounge.conversation, pair.key):
+                await store.append([NewMessage(key, zoe.key, None, 7, "too late")])
+                await store.move_cursors([CursorMove(key, bob.key, await store.last_seq(key))])
+    assert len([line for line in lines if b'"type":"message"' in line]) == 9
+    assert not [line for line in lines if b"zoe" in line or b"too late" in line]
+    target = open_store("memory:")
+    await imported(target, lines)
+    assert await exported(target) == lines
+    assert await problems(target) == []
 
 
 async def test_an_import_cut_anywhere_goes_on(store: Store, lines: list[bytes]) -> None:

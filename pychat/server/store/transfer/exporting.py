@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final
 
 from pychat.protocol import canonical_id
 from pychat.server.store.base import Store, StoreDamaged
@@ -22,7 +23,8 @@ from pychat.server.store.transfer.lines import (
 )
 
 PAGE = 1_000
-
+NO_END: Final = 2**63 - 2
+"""No seq is as high."""
 
 Lost = Callable[[str, int], None]
 """Told the conversation's name and the seq of each message that cannot be read."""
@@ -50,29 +52,34 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
     missing. Without, or where more than messages is damaged, raises StoreDamaged.
     """
     yield Header()
-    accounts = {account.key: account async for account in store.all_accounts()}
-    ids = _Ids(store, accounts)
-    for account in accounts.values():
-        yield await _account_line(store, account, ids)
+    # Before the accounts: who has said something up to there is among them. What comes while a
+    # running server's store is read is left out, with those who are new.
     everyone = (await store.everyone()).key
-    line = ConversationLine("everyone", await _members(store, everyone, accounts.values()))
-    async for part in _conversation(store, everyone, line, ids, lost):
+    rooms = await store.rooms()
+    ends = {
+        key: await _end(store, key, lost) for key in (everyone, *(r.conversation for r in rooms))
+    }
+    accounts = {account.key: account async for account in store.all_accounts()}
+    for account in accounts.values():
+        yield await _account_line(store, account, accounts)
+    members = await _members(store, everyone, accounts.values(), ends[everyone])
+    line = ConversationLine("everyone", members)
+    async for part in _conversation(store, everyone, line, accounts, lost, ends[everyone]):
         yield part
-    for room in await store.rooms():
-        members = await store.accounts(await store.members(room.conversation))
-        members.sort(key=_order)
+    for room in rooms:
+        end = ends[room.conversation]
+        inside = _known(accounts, await store.members(room.conversation))
         line = ConversationLine(
             "room",
-            await _members(store, room.conversation, members),
+            await _members(store, room.conversation, inside, end),
             room_id=room.id,
             room_name=room.name,
-            room_owner=await ids.of(room.owner),
+            room_owner=accounts[room.owner].id,
         )
-        async for part in _conversation(store, room.conversation, line, ids, lost):
+        async for part in _conversation(store, room.conversation, line, accounts, lost, end):
             yield part
     for account in accounts.values():
-        others = await store.accounts([account.key, *await store.partners(account.key)])
-        for other in sorted(others, key=_order):
+        for other in _known(accounts, [account.key, *await store.partners(account.key)]):
             pair = await store.pair(account.key, other.key)
             if pair is None or _order(other) < _order(account):
                 continue
@@ -80,7 +87,7 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
             line = ConversationLine(
                 "pair", await _members(store, pair.key, both), between=[account.id, other.id]
             )
-            async for part in _conversation(store, pair.key, line, ids, lost):
+            async for part in _conversation(store, pair.key, line, accounts, lost):
                 yield part
 
 
@@ -88,20 +95,15 @@ def _order(account: Account) -> str:
     return canonical_id(account.id)
 
 
-class _Ids:
-    """Ids by key, also of accounts made while a running server's store is exported."""
-
-    def __init__(self, store: Store, accounts: dict[int, Account]) -> None:
-        self._store = store
-        self._accounts = accounts
-
-    async def of(self, key: int) -> str:
-        if key not in self._accounts:
-            (self._accounts[key],) = await self._store.accounts([key])
-        return self._accounts[key].id
+Accounts = dict[int, Account]
+"""By key."""
 
 
-async def _account_line(store: Store, account: Account, ids: _Ids) -> AccountLine:
+def _known(accounts: Accounts, keys: Iterable[int]) -> list[Account]:
+    return sorted((accounts[key] for key in keys if key in accounts), key=_order)
+
+
+async def _account_line(store: Store, account: Account, accounts: Accounts) -> AccountLine:
     sessions = [
         Session(s.id, s.token_hash.hex(), s.device, s.since, s.last_seen_at, s.expires_at)
         for s in await store.sessions(account.key)
@@ -114,21 +116,44 @@ async def _account_line(store: Store, account: Account, ids: _Ids) -> AccountLin
         created_at=account.created_at,
         last_seen_at=account.last_seen_at,
         sessions=sorted(sessions, key=lambda session: session.token_hash),
-        blocked=sorted([await ids.of(key) for key in await store.blocked(account.key)]),
+        blocked=sorted(a.id for a in _known(accounts, await store.blocked(account.key))),
     )
 
 
-async def _members(store: Store, conversation: int, accounts: Iterable[Account]) -> list[Member]:
-    members = []
-    for account in accounts:
-        found = await store.membership(conversation, account.key)
-        if found:
-            members.append(Member(account.id, found.first_seq, found.delivered_seq, found.read_seq))
-    return members
+async def _end(store: Store, conversation: int, lost: Lost | None) -> int:
+    """The last seq that is exported; where the damage hides it, there is none beyond."""
+    try:
+        return await store.last_seq(conversation)
+    except StoreDamaged:
+        if lost is None:
+            raise
+        return NO_END
+
+
+async def _members(
+    store: Store, conversation: int, accounts: Iterable[Account], end: int = NO_END
+) -> list[Member]:
+    found = [(a.id, await store.membership(conversation, a.key)) for a in accounts]
+    now = end if end == NO_END else await store.last_seq(conversation)
+
+    def until(cursor: int) -> int:
+        # One that has come further meanwhile; what is beyond the last message is for a check.
+        return min(cursor, end) if cursor <= now else cursor
+
+    return [
+        Member(id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq))
+        for id, m in found
+        if m
+    ]
 
 
 async def _conversation(
-    store: Store, key: int, line: ConversationLine, ids: _Ids, lost: Lost | None
+    store: Store,
+    key: int,
+    line: ConversationLine,
+    accounts: Accounts,
+    lost: Lost | None,
+    last_seq: int = NO_END,
 ) -> AsyncIterator[Line]:
     yield line
     end = End(0, "")
@@ -141,12 +166,15 @@ async def _conversation(
             # Nothing but the damage comes next.
             assert lost is not None
             last = _removed(line, last)
-            if last.seq > await _last_seq(store, key, line):
+            if last.seq > min(last_seq, await _last_seq(store, key, line)):
                 break
             lost(line.name, last.seq)
             parts = [last]
         else:
-            parts = [await _message_line(message, ids) for message in page]
+            parts = [
+                _message_line(message, accounts) for message in page if message.seq <= last_seq
+            ]
+            more = more and len(parts) == len(page)
         for part in parts:
             last = part
             digest.update(encoder.encode(part))
@@ -192,10 +220,10 @@ async def _last_seq(store: Store, key: int, line: ConversationLine) -> int:
         return max((max(m.delivered_seq, m.read_seq) for m in line.members), default=0)
 
 
-async def _message_line(message: StoredMessage, ids: _Ids) -> MessageLine:
+def _message_line(message: StoredMessage, accounts: Accounts) -> MessageLine:
     return MessageLine(
         seq=message.seq,
-        sender=await ids.of(message.sender),
+        sender=accounts[message.sender].id,
         client_id=message.client_id.hex() if message.client_id is not None else None,
         sent_at=message.sent_at,
         data=message.data,

@@ -177,6 +177,7 @@ class _Names:
                 self._blocked.update(line.blocked)
             case ConversationLine():
                 self._require(self._blocked)
+                self._blocked.clear()
                 self._require(member.id for member in line.members)
                 if line.kind == "pair":
                     if len(line.between) != 2:
