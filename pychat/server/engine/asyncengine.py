@@ -57,6 +57,7 @@ class AsyncEngine:
             allowed_origins=_origins(cors_allowed_origins),
             trusted_proxies=trusted_proxies,
             origin_option="cors_allowed_origins=['{}']",
+            proxy_option="trusted_proxies=['{}']",
             transports=[transports] if isinstance(transports, str) else transports,
             allow_upgrades=allow_upgrades,
         )

@@ -20,15 +20,19 @@ _MAX_REMEMBERED: Final = 256
 class Origins:
     """The server's own origin is allowed, and those that were named.
 
-    Without an ``Origin`` header it is no browser, and its user could send any.
+    Without an ``Origin`` header it is no browser, and its user could send any. ``option`` and
+    ``proxy_option`` are what the log proposes, with ``{}`` for the origin and the proxy's address.
     """
 
-    def __init__(self, allowed: Sequence[str] | Literal["*"], option: str) -> None:
+    def __init__(
+        self, allowed: Sequence[str] | Literal["*"], option: str, proxy_option: str = ""
+    ) -> None:
         self._all = allowed == "*" or "*" in allowed
         self._allowed = frozenset(
             origin.lower().rstrip("/") for origin in ([] if self._all else allowed)
         )
         self._option = option
+        self._proxy_option = proxy_option
         self._refused: set[str] = set()
 
     def allows(self, origin: str | None, scheme: str, host: str, reached_at: str = "") -> bool:
@@ -40,13 +44,16 @@ class Origins:
         """
         if origin is None or self._all or origin.lower().rstrip("/") in self._allowed:
             return True
-        if _same(origin, scheme, host) and not (_is_loopback(reached_at) and _is_name(host)):
-            return True
+        hint = ""
+        if _same(origin, scheme, host):
+            if not (_is_loopback(reached_at) and _is_name(host)):
+                return True
+            proxy = self._proxy_option.format(reached_at)
+            hint = f"; where a proxy on this machine serves it, {proxy} says so"
         if origin not in self._refused and len(self._refused) < _MAX_REMEMBERED:
             self._refused.add(origin)
-            logger.warning(
-                "refused a page from %.200r; %s would allow it", origin, self._option.format(origin)
-            )
+            option = self._option.format(origin)
+            logger.warning("refused a page from %.200r; %s would allow it%s", origin, option, hint)
         return False
 
 

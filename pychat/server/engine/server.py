@@ -34,10 +34,10 @@ class EngineServer:
     """Engine.IO 3 and 4 on one route of an aiohttp application, for one Layer above it.
 
     Times are in seconds, ``max_payload`` in bytes; ``trusted_proxies`` are addresses or
-    networks whose ``X-Forwarded-For`` is believed; ``origin_option`` is what the log proposes
-    for an origin that was refused, with ``{}`` for the origin. ``pace`` bounds how fast a client
-    is read, ``admission`` how many sessions an address may have; None: not at all. ``headers``
-    are added to every answer.
+    networks whose ``X-Forwarded-For`` is believed. ``origin_option`` and ``proxy_option`` are what
+    the log proposes for an origin that was refused, with ``{}`` for the origin and for the address
+    of the proxy that it may come through. ``pace`` bounds how fast a client is read, ``admission``
+    how many sessions an address may have; None: not at all. ``headers`` are added to every answer.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class EngineServer:
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
         origin_option: str = "--cors-origin {}",
+        proxy_option: str = "--trusted-proxy {}",
         transports: Sequence[str] | None = None,
         allow_upgrades: bool = True,
         pace: Pace | None = None,
@@ -62,7 +63,7 @@ class EngineServer:
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self.max_payload = max_payload
-        self._origins = Origins(allowed_origins, origin_option)
+        self._origins = Origins(allowed_origins, origin_option, proxy_option)
         self._proxies = Proxies(trusted_proxies)
         self._transports = tuple(transports or _TRANSPORTS)
         self._allow_upgrades = allow_upgrades and "websocket" in self._transports

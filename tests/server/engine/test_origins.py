@@ -76,6 +76,15 @@ def test_a_refusal_is_logged_once_with_what_would_allow_it(
     assert "--cors-origin http://other.example:8000" in caplog.text
 
 
+def test_a_proxy_that_nobody_has_named_is_told_how(caplog: pytest.LogCaptureFixture) -> None:
+    """Its pages are refused like those of a bent name, as it passes a name on to this machine."""
+    origins = Origins([], "--cors-origin {}", "--trusted-proxy {}")
+    assert not origins.allows("https://other.example", "http", "chat.example", "127.0.0.1")
+    assert "--trusted-proxy" not in caplog.text
+    assert not origins.allows("https://chat.example", "http", "chat.example", "127.0.0.1")
+    assert "--trusted-proxy 127.0.0.1 says so" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("peer", "forwarded", "client"),
     [
