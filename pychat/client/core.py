@@ -98,6 +98,7 @@ class Core:
             request=self.request,
             publish=self.publish,
             on_stranger=self._on_stranger,
+            on_another=self._on_another,
             on_told=self._on_told,
         )
         self._cursors = Cursors(self.request)
@@ -305,6 +306,9 @@ class Core:
 
     def _on_stranger(self) -> None:
         self.sync.refresh()
+
+    def _on_another(self, name: str) -> None:
+        self.sync.renew(name)
 
     def _on_told(self, message: Message) -> None:
         if not self.logs.whole and not message.own:

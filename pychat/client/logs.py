@@ -34,6 +34,8 @@ class _Log(Struct):
     target: int = 0
     held: dict[int, Message] = field(default_factory=dict)
     fetching: asyncio.Task[None] | None = None
+    same: bool = False
+    """Whether the server has the last one told, as it was told: known once a page was fetched."""
 
 
 class Logs:
@@ -41,8 +43,9 @@ class Logs:
 
     ``whole``: told from the delivered cursor on, however much that is (for ``messages``); else from
     what is in the cache, and anew from the newest page where more than CATCH_UP_LIMIT was missed.
-    ``on_stranger`` is called for a conversation that the server has not listed yet, ``on_told``
-    with every message told.
+    ``on_stranger`` is called for a conversation that the server has not listed yet, ``on_another``
+    with the name of one in which it has other messages than those told, ``on_told`` with every
+    message told.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Logs:
         request: Callable[..., Awaitable[Any]],
         publish: Callable[[ClientEvent], None],
         on_stranger: Callable[[], None],
+        on_another: Callable[[str], None],
         on_told: Callable[[Message], None],
     ) -> None:
         self._cache = cache
@@ -62,6 +66,7 @@ class Logs:
         self._request = request
         self._publish = publish
         self._on_stranger = on_stranger
+        self._on_another = on_another
         self._on_told = on_told
         self._logs: dict[str, _Log] = {}
         self._strangers: dict[str, dict[int, Message]] = {}
@@ -98,6 +103,7 @@ class Logs:
     def disconnected(self) -> None:
         self._online = False
         for log in self._logs.values():
+            log.same = False
             if log.fetching is not None:
                 log.fetching.cancel()
                 log.fetching = None
@@ -231,7 +237,9 @@ class Logs:
         async with self._slots:
             while log.told < log.target:
                 try:
-                    await self._fetch_page(name, log)
+                    if not await self._fetch_page(name, log):
+                        self._on_another(name)
+                        return
                 except RequestRefused as refusal:
                     if refusal.code in (protocol.Code.FORBIDDEN, protocol.Code.NOT_FOUND):
                         log.target = log.told  # no longer one's own to read
@@ -243,13 +251,15 @@ class Logs:
                     logger.info("%s could not be fetched: %s", name, error)
                     await asyncio.sleep(_RETRY_AFTER)
 
-    async def _fetch_page(self, name: str, log: _Log) -> None:
+    async def _fetch_page(self, name: str, log: _Log) -> bool:
+        """False if the server has another message where the last one told was."""
         anew = not self.whole and log.target - log.told > CATCH_UP_LIMIT
+        last = [] if log.same or anew else self._cache.messages(name, limit=1)
+        overlaps = bool(last) and last[0].seq == log.told
+        after = log.told - 1 if overlaps else log.told
         answer: protocol.HistoryAnswer = await self._request(
             protocol.Event.HISTORY,
-            protocol.HistoryRequest(
-                name, after=None if anew else log.told, limit=protocol.MAX_LIMIT
-            ),
+            protocol.HistoryRequest(name, after=None if anew else after, limit=protocol.MAX_LIMIT),
             protocol.HistoryAnswer,
         )
         page = [message_record(each, name, self.user) for each in answer.messages]
@@ -257,6 +267,9 @@ class Logs:
             self._cache.clear_messages(name)
             log.told = page[0].seq - 1
             self._publish(MessagesReset(name))
+        if overlaps and not (page and is_same(page[0], last[0])):
+            return False
+        log.same = True
         before = log.told
         for message in page:
             if message.own and message.client_id:
@@ -268,3 +281,12 @@ class Logs:
         if log.told == before:
             log.target = log.told  # there is nothing after it, whatever was said before
         self._tell_held(log)
+        return True
+
+
+def is_same(one: Message, other: Message) -> bool:
+    """Whether two messages with the same seq are the same: the seqs of another server, or of one
+    with an older store, are given again. A removed one tells nothing but its seq."""
+    if one.seq != other.seq or one.removed or other.removed:
+        return one.seq == other.seq
+    return (one.sender, one.text) == (other.sender, other.text) and one.sent_at == other.sent_at

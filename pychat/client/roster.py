@@ -91,10 +91,12 @@ class Roster:
         *,
         renewed: set[str],
         kept: set[str],
+        gone: set[str],
         outbox: list[Message],
     ) -> None:
         """The whole list anew. ``renewed``: another conversation than the one known by that name.
-        ``kept``: not to be dropped though the list does not have them."""
+        ``kept``: not to be dropped though the list does not have them. ``gone``: the server has
+        none of their messages any more; only those stay in which something is not sent."""
         unsent = {message.conversation: message for message in outbox}
         now: set[str] = set()
         later: set[str] = set()
@@ -114,6 +116,9 @@ class Roster:
             self._raise(name)
         for name in self._known.keys() - now - unsent.keys() - kept:
             self._drop(name)
+        for name in gone & self._known.keys():
+            alias = self._known[name].alias
+            self._set(Conversation(name=name, alias=alias, last=unsent.get(name)))
         self._publish(ConversationsLoaded(self.newest_first()))
 
     def _drop(self, name: str) -> None:

@@ -13,10 +13,11 @@ from pychat import protocol
 from pychat.client.cache import Cache
 from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import ClientEvent, MessagesReset
-from pychat.client.logs import Logs
+from pychat.client.logs import Logs, is_same
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
 from pychat.client.session import ANSWER_TIMEOUT
+from pychat.client.wire import message_record
 
 logger = logging.getLogger("pychat.client")
 
@@ -47,6 +48,7 @@ class Sync:
         self._online = False
         self._again = False
         self._anew: set[str] = set()
+        self._others: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
         self.loaded = asyncio.Event()
         """Set once the conversations are what the server says."""
@@ -82,20 +84,27 @@ class Sync:
         self._anew.update(names)
         await self.refreshed()
 
+    def renew(self, name: str) -> None:
+        """The server has another conversation by this name than the one that was told."""
+        self._others.add(name)
+        self.refresh()
+
     async def _refresh(self) -> None:
         while True:
             self._again = False
             self._logs.heard.clear()
             told = self._logs.all_told()
             anew, self._anew = self._anew, set()
+            others, self._others = self._others, set()
             try:
                 listed = await self._list()
             except (RequestRefused, ServerUnreachable) as error:
                 logger.info("the conversations could not be listed: %s", error)
                 self._anew |= anew
+                self._others |= others
                 await asyncio.sleep(getattr(error, "retry_after", None) or _RETRY_AFTER)
                 continue
-            self._listed(listed, told, anew)
+            self._listed(listed, told, anew, others)
             if not self._again:
                 return
 
@@ -115,19 +124,32 @@ class Sync:
             cursor = answer.next
 
     def _listed(
-        self, listed: list[protocol.Conversation], told: dict[str, int], anew: set[str]
+        self,
+        listed: list[protocol.Conversation],
+        told: dict[str, int],
+        anew: set[str],
+        others: set[str],
     ) -> None:
-        renewed = {each.with_ for each in listed if self._is_another(each, told)}
+        renewed = {
+            each.with_ for each in listed if each.with_ in others or self._is_another(each, told)
+        }
         reset = renewed | {each.with_ for each in listed if each.with_ in anew}
-        for name in reset:
-            self._logs.forget(name)
-            self._cache.clear_messages(name)
-        known = {each.with_: self._roster.get(each.with_) for each in listed}
         # What was heard of while the list was made may be missing in it; a name that was typed
         # otherwise than the server writes it is not.
         ids = {protocol.canonical_id(each.with_) for each in listed}
         kept = {name for name in self._logs.heard if protocol.canonical_id(name) not in ids}
-        self._roster.listed(listed, renewed=renewed, kept=kept, outbox=self._outbox.entries())
+        gone = {
+            name
+            for name, seq in told.items()
+            if seq and name not in kept and protocol.canonical_id(name) not in ids
+        }
+        reset |= gone
+        for name in reset:
+            self._logs.forget(name)
+            self._cache.clear_messages(name)
+        known = {each.with_: self._roster.get(each.with_) for each in listed}
+        outbox = self._outbox.entries()
+        self._roster.listed(listed, renewed=renewed, kept=kept, gone=gone, outbox=outbox)
         for name in reset:
             self._publish(MessagesReset(name))
         for each in listed:
@@ -155,4 +177,8 @@ class Sync:
         newest = self._cache.messages(listed.with_, limit=1)
         if not newest or listed.last is None:
             return False
-        return newest[0].id.rpartition("-")[0] != listed.last.id.rpartition("-")[0]
+        if newest[0].id.rpartition("-")[0] != listed.last.id.rpartition("-")[0]:
+            return True
+        last = message_record(listed.last, listed.with_, self._roster.user)
+        # If it has more, the first page of them tells.
+        return last.seq == newest[0].seq and not is_same(last, newest[0])

@@ -415,3 +415,66 @@ async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
             for event in carol.seen
             if isinstance(event, StatusChanged)
         )
+
+
+@pytest.mark.parametrize("there", [2, 5, 7])
+async def test_what_another_store_at_the_same_address_does_not_have_is_forgotten(
+    tmp_path: Path, there: int
+) -> None:
+    """It has fewer messages than were told, as many, or more: alice knew five."""
+    cache = tmp_path / "cache.db"
+    async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
+        port = server.port
+        async with started(ChatClient(server.url, user="alice", password="", cache=cache)) as alice:
+            await alice.state(ConnectionState.ONLINE)
+            for number in range(5):
+                await bob.send("alice", f"old {number}")
+            await alice.added("old 4")
+            alice.client.set_draft("bob", "half a sentence")
+    async with serving(accounts="open", port=port) as server, signed_in(server, "bob") as bob:
+        async with signed_in(server, "alice"):
+            pass
+        for number in range(there):
+            await bob.send("alice", f"new {number}")
+        async with started(ChatClient(server.url, user="alice", password="", cache=cache)) as alice:
+            await alice.next(MessagesReset, lambda event: event.conversation == "bob")
+            await alice.added(f"new {there - 1}")
+            kept = alice.client.cached_messages("bob")
+            assert [each.text for each in kept] == [f"new {number}" for number in range(there)]
+            known = alice.client.conversation("bob")
+            assert known is not None
+            assert (known.last_seq, known.unread) == (there, there)
+            assert alice.client.draft("bob") == "half a sentence"
+
+
+async def test_a_server_that_comes_back_empty_leaves_only_the_outbox_and_drafts() -> None:
+    async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
+        port = server.port
+        alice = Watcher(ChatClient(server.url, user="alice", password=""))
+        alice.client.start()
+        await alice.state(ConnectionState.ONLINE)
+        await bob.send("alice", "old")
+        await alice.added("old")
+        await bob.send("ALL", "old to all")
+        await alice.added("old to all")
+    await alice.state(ConnectionState.OFFLINE)
+    alice.client.set_draft("bob", "half a sentence")
+    alice.client.post("bob", "written offline")
+    async with serving(accounts="open", port=port) as server:
+        try:
+            async with signed_in(server, "bob") as bob:
+                await alice.client.login("")
+                reset = {(await alice.next(MessagesReset)).conversation for _ in range(2)}
+                assert reset == {"bob", "ALL"}
+                await bob.send("alice", "new")
+                await alice.added("new")
+                kept = [each.text for each in alice.client.cached_messages("bob")]
+                assert sorted(kept) == ["new", "written offline"]
+                assert alice.client.cached_messages("ALL") == []
+                assert alice.client.draft("bob") == "half a sentence"
+        finally:
+            await alice.client.close()
+
+
+def signed_in(server: ChatServer, user: str) -> ChatClient:
+    return ChatClient(server.url, user=user, password="")
