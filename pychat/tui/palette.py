@@ -130,5 +130,5 @@ def _shown(entry: Entry, matched: Sequence[int] = ()) -> Content:
     for position in matched:
         name = name.stylize("bold $primary", position, position + 1)
     also = f"  {entry.also}" if entry.also not in ("", entry.name) else ""
-    quiet = "$foreground 50%"
+    quiet = "$foreground 72%"
     return Content.assemble(name, (also, quiet), "\n", (entry.kind, quiet))

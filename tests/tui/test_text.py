@@ -7,9 +7,13 @@ import random
 import pytest
 from rich.cells import cell_len
 
+from pychat.client.models import Message
 from pychat.tui.graphemes import boundary_after, boundary_before, graphemes
 from pychat.tui.inline import format_message, links
+from pychat.tui.log.rows import Reading, rows_of
 from pychat.tui.log.wrap import fold, wrap
+from pychat.tui.names import Name
+from tests.tui.scripted import NOW, stopped_clock
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 
@@ -94,3 +98,17 @@ def test_a_fence_shows_its_lines_as_they_are() -> None:
 def test_links_come_without_the_sentence_around_them() -> None:
     text = "See https://a.example/x, (https://b.example/y) and https://a.example/x again."
     assert links(text) == ["https://a.example/x", "https://b.example/y"]
+
+
+def test_the_time_above_a_message_is_never_off_by_more_than_five_minutes() -> None:
+    reading = Reading(stopped_clock(), Name)
+    shown, previous = 0.0, None
+    for minute in range(30):
+        message = Message(
+            "bob", "bob", "hi", f"c{minute}", seq=minute + 1, sent_at=NOW + 60 * minute
+        )
+        if any(row.kind == "head" for row in rows_of(message, previous, 80, reading)):
+            shown = message.sent_at
+        assert message.sent_at - shown < 300
+        previous = message
+    assert shown == NOW + 25 * 60

@@ -14,7 +14,8 @@ from pychat.tui.log.wrap import fold, wrap
 from pychat.tui.names import Name
 
 GROUP_SECONDS: Final = 300
-"""A sender's messages stand under one name while no pause is longer."""
+"""A sender's messages stand under one name and time while the clock has not come to another such
+stretch: the time that is shown is never farther off."""
 MAX_TEXT_WIDTH: Final = 100
 """Longer rows are hard to read, however wide the terminal is."""
 STATE_WIDTH: Final = 3
@@ -144,7 +145,7 @@ def _above(message: Message, previous: Message | None, cells: int, reading: Read
         or is_new
         or previous is None
         or previous.sender != message.sender
-        or message.sent_at - previous.sent_at > GROUP_SECONDS
+        or message.sent_at // GROUP_SECONDS != previous.sent_at // GROUP_SECONDS
     ):
         rows += [Row(kind="blank"), _head(message, cells, reading)]
     return rows

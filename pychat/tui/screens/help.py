@@ -54,7 +54,7 @@ def help_text(rebound: Mapping[str, str], width: int) -> Content:
         lines = wrap(does, max(10, width - column - 2))
         indent = f"\n{'':{column + 2}}"
         head = f"  {name:<{column}}" + (indent if len(name) >= column else "")
-        return [(head, "$foreground"), (f"{indent.join(lines)}\n", "$foreground 65%")]
+        return [(head, "$foreground"), (f"{indent.join(lines)}\n", "$foreground 72%")]
 
     parts: list[str | tuple[str, str]] = []
     for group in dict.fromkeys(key.group for key in KEYS):

@@ -131,13 +131,13 @@ class Switcher(Dialog[User | None]):
             dot = (
                 Content.styled("● ", "$success")
                 if user.online
-                else Content.styled("○ ", "$foreground 40%")
+                else Content.styled("○ ", "$foreground 72%")
             )
         shown = Content(name.called)
         for position in positions:
             shown = shown.stylize("bold $primary", position, position + 1)
         also = f"  {name.id}" if name.id else ""
-        return Content.assemble(dot, shown, (also, "$foreground 50%"))
+        return Content.assemble(dot, shown, (also, "$foreground 72%"))
 
     def action_move(self, by: int) -> None:
         matches = self.query_one(OptionList)

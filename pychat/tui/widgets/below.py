@@ -27,9 +27,9 @@ class Below(Widget):
     def render(self) -> Content:
         if self.arrived:
             return Content.assemble(
-                (f"↓ {self.arrived} new", "$accent"), (f"  {self._key}", "$foreground 45%")
+                (f"↓ {self.arrived} new", "$accent"), (f"  {self._key}", "$foreground 72%")
             )
-        return Content.styled(f"↓ {self._key}", "$foreground 45%")
+        return Content.styled(f"↓ {self._key}", "$foreground 72%")
 
     async def on_click(self) -> None:
         await self.run_action("screen.log_end")

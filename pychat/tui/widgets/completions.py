@@ -42,7 +42,7 @@ class Completions(OptionList, can_focus=False):
             Option(
                 Content.assemble(
                     (set_cell_size(candidate.shown, width), "$foreground"),
-                    (f"  {candidate.detail}", "$foreground 55%"),
+                    (f"  {candidate.detail}", "$foreground 72%"),
                 )
             )
             for candidate in candidates

@@ -22,13 +22,13 @@ class ConversationHeader(Widget):
             return Content("")
         parts: list[Content | tuple[str, str]] = []
         if self.online is not None:
-            parts.append(("● ", "$success") if self.online else ("○ ", "$foreground 50%"))
+            parts.append(("● ", "$success") if self.online else ("○ ", "$foreground 72%"))
         name = self.title.fitted(max(8, self.content_size.width - 2))
         parts.append((name.called, "bold"))
         if name.id:
-            parts.append((f" {name.id}", "$foreground 55%"))
+            parts.append((f" {name.id}", "$foreground 72%"))
         if self.typing:
             parts.append((f"  {self.typing}", "italic $accent"))
         elif self.detail:
-            parts.append((f"  {self.detail}", "$foreground 55%"))
+            parts.append((f"  {self.detail}", "$foreground 72%"))
         return Content.assemble(*parts)

@@ -34,18 +34,18 @@ class StatusLine(Widget):
 
     def render(self) -> Content:
         left = Content.assemble(*self._state())
-        hints = Content.styled(self.hints, "$foreground 45%")
+        hints = Content.styled(self.hints, "$foreground 72%")
         gap = self.size.width - left.cell_length - hints.cell_length
         if gap < 2:
             # Whoever knows one key finds the others: help comes last.
-            hints = Content.styled(self.hints.rpartition("  ")[2], "$foreground 45%")
+            hints = Content.styled(self.hints.rpartition("  ")[2], "$foreground 72%")
             gap = self.size.width - left.cell_length - hints.cell_length
         if gap < 1:
             return left
         return Content.assemble(left, " " * gap, hints)
 
     def _state(self) -> list[tuple[str, str]]:
-        status, faint = self.status, "$foreground 60%"
+        status, faint = self.status, "$foreground 72%"
         if status is None:
             return []
         parts: list[tuple[str, str]]
@@ -74,4 +74,4 @@ class StatusLine(Widget):
             return []
         seconds = ceil(status.retry_at - self._clock.now())
         when = "now" if seconds <= 0 else f"in {seconds} s"
-        return [(f" · tries again {when}", "$foreground 60%")]
+        return [(f" · tries again {when}", "$foreground 72%")]

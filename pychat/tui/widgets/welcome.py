@@ -24,15 +24,15 @@ def welcome(user: str, rebound: Mapping[str, str]) -> Content:
         ("Welcome, ", "bold"),
         (user, "bold $primary"),
         "\n\n",
-        ("Nothing is open. Press ", "$foreground 70%"),
+        ("Nothing is open. Press ", "$foreground 72%"),
         (shortest("switch", rebound), "$primary"),
-        (" and type a name to begin.", "$foreground 70%"),
+        (" and type a name to begin.", "$foreground 72%"),
         "\n",
     ]
     for id in WELCOME:
         rows += [
             "\n",
             (f"{shortest(id, rebound):>8}", "$primary"),
-            (f"   {table[id].does}", "$foreground 70%"),
+            (f"   {table[id].does}", "$foreground 72%"),
         ]
     return Content.assemble(*rows)
