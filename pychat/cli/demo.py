@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.connect import terminal_settings
 from pychat.cli.options import Command, WholeNumber, option
+from pychat.cli.connect import terminal_settings
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     metavar="PORT",
     help="The port of the page; 0 takes a free one.",
 )
-@option("--user", key="demo-user", default="you", metavar="ID", help="Who you are.")
+@option("--user", key="demo-user", default="guest", metavar="ID", help="Who you are.")
 def demo(port: int, user: str) -> None:
     """Try it alone: a server in memory and a bot to talk to.
 
