@@ -13,7 +13,6 @@ from pychat.cli.options import Command, ConversationName, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-    from pychat.tui.settings import Settings
 
 
 @click.command(cls=Command)
@@ -49,9 +48,16 @@ def talk_in_lines(login: Login, name: str | None) -> None:
         chat = PlainChat(client, name)
         await chat.run(standard_input())
         if chat.refused:
-            raise click.ClickException(f"{chat.refused} of the lines could not be sent")
+            raise click.ClickException(_not_done(chat.refused))
 
     run(login, talk)
+
+
+def _not_done(lines: list[int]) -> str:
+    shown = ", ".join(map(str, lines[:10])) + (", …" if len(lines) > 10 else "")
+    if len(lines) == 1:
+        return f"line {shown} could not be carried out"
+    return f"{len(lines)} lines could not be carried out: {shown}"
 
 
 def open_screen(login: Login, name: str | None) -> None:
@@ -60,6 +66,7 @@ def open_screen(login: Login, name: str | None) -> None:
     # The app turns it on again.
     gc.disable()
     from pychat.cli.terminalaccounts import TerminalAccounts
+    from pychat.cli.terminalsettings import terminal_settings
     from pychat.client import ChatClientError
     from pychat.client.errors import InvalidAddress
     from pychat.tui.app import ChatApp
@@ -80,16 +87,3 @@ def open_screen(login: Login, name: str | None) -> None:
     )
     app.run()
     sys.exit(app.return_code)
-
-
-def terminal_settings() -> Settings:
-    """The table [tui] of pychat.toml. Raises UsageError, which names the key."""
-    import msgspec
-
-    from pychat.cli import settings
-    from pychat.tui.settings import Settings
-
-    try:
-        return msgspec.convert(settings.table("tui"), Settings)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{settings.FILE_NAME}, [tui]: {error}.") from None

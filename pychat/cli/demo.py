@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.options import Command, WholeNumber, option
-from pychat.cli.connect import terminal_settings
+from pychat.cli.terminalsettings import terminal_settings
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

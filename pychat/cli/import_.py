@@ -42,45 +42,62 @@ async def _import(address: str, file: Path) -> None:
 
     if address.startswith("memory:"):
         raise click.UsageError("memory: is gone with this command: import into another store.")
-    async with opened(address, create=True, exclusive=True) as store:
-        importer = Importer(store)
-        with _input(file) as source, bar("Importing", source.size) as advance:
-            for line in decode_lines(source.lines(advance)):
-                await importer.put(line)
-        assert isinstance(line, Total)  # or decode_lines had refused it
-        with counting("Indexing for search"):
-            await store.index()
-        with counting("Comparing") as advance:
-            last = b""
-            async for written in export_lines(store):
-                advance(1)
-                last = written
-        if total_of(last) != line:
-            raise click.ClickException(
-                f"{store.location} has {describe(total_of(last))}, the file"
-                f" {describe(line)}: the store was not empty, or something changed it meanwhile"
-            )
+    with _input(file) as source:
+        lines = decode_lines(source.lines())
+        line = next(lines)  # before a store is made for what is no export
+        async with opened(address, create=True, exclusive=True) as store:
+            importer = Importer(store)
+            await importer.put(line)
+            with bar("Importing", source.size) as source.advance:
+                for line in lines:
+                    await importer.put(line)
+            assert isinstance(line, Total)  # or decode_lines had refused it
+            with counting("Indexing for search"):
+                await store.index()
+            with counting("Comparing") as advance:
+                last = b""
+                async for written in export_lines(store):
+                    advance(1)
+                    last = written
+            if total_of(last) != line:
+                raise click.ClickException(
+                    f"{store.location} has {describe(total_of(last))}, the file"
+                    f" {describe(line)}: the store was not empty, or something changed it meanwhile"
+                )
     click.echo(f"Imported {describe(line)} into {store.location}; compared, all there.", err=True)
 
 
 class _Source:
-    def __init__(self, file: IO[bytes], size: int) -> None:
+    """``advance`` is called with the bytes that each line has."""
+
+    def __init__(self, name: str, file: IO[bytes], size: int) -> None:
+        self._name = name
         self._file = file
         self.size = size
+        self.advance: Callable[[int], None] = lambda _bytes: None
 
-    def lines(self, advance: Callable[[int], None]) -> Iterator[bytes]:
-        for line in self._file:
-            advance(len(line))
-            yield line
+    def lines(self) -> Iterator[bytes]:
+        """Raises ClickException if it cannot be read."""
+        try:
+            for line in self._file:
+                self.advance(len(line))
+                yield line
+        except OSError as error:
+            raise _unreadable(self._name, error) from None
 
 
 @contextmanager
 def _input(file: Path) -> Iterator[_Source]:
     if str(file) == "-":
-        yield _Source(sys.stdin.buffer, 0)
+        yield _Source("standard input", sys.stdin.buffer, 0)
         return
     try:
-        with file.open("rb") as source:
-            yield _Source(source, file.stat().st_size)
+        source = file.open("rb")
     except OSError as error:
-        raise click.ClickException(f"cannot read {file}: {error.strerror}") from None
+        raise _unreadable(str(file), error) from None
+    with source:
+        yield _Source(str(file), source, file.stat().st_size)
+
+
+def _unreadable(name: str, error: OSError) -> click.ClickException:
+    return click.ClickException(f"cannot read {name}: {error.strerror}")

@@ -104,6 +104,10 @@ def usage_text(error: click.UsageError) -> str:
         if isinstance(error, click.MissingParameter):
             return f"{name} is needed."
         text = f"{name}: {error.message}"
+    elif isinstance(error, click.NoSuchOption):
+        near = " or ".join(sorted(error.possibilities or ()))
+        text = f"There is no option {error.option_name}."
+        return f"{text} Did you mean {near}?" if near else text
     else:
         text = error.format_message()
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -83,6 +83,14 @@ def conversation_name(text: str) -> str:
 class Command(click.Command):
     """A command whose options are looked up in pychat.toml too."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """So does wrong usage that is found before it runs."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Wrong usage that is found while it runs names this command's help too."""
         try:

@@ -42,8 +42,9 @@ class PlainChat:
         self._client = client
         self._conversation = conversation
         self._interactive = sys.stdin.isatty()
-        self.refused = 0
-        """How many lines could not be sent."""
+        self.refused: list[int] = []
+        """The lines, counted from 1, that could not be carried out."""
+        self._number = 0
 
     async def run(self, lines: AsyncIterator[str]) -> None:
         """Returns when the lines end, all of them being sent, or at ``/quit``.
@@ -68,12 +69,13 @@ class PlainChat:
 
     async def _send_all(self, lines: AsyncIterator[str]) -> None:
         async for line in lines:
+            self._number += 1
             if line == "/quit":
                 return
             try:
                 await self._take(line)
             except RequestRefused as refusal:
-                self.refused += 1
+                self.refused.append(self._number)
                 self._note(f"Refused: {refusal}")
 
     async def _take(self, line: str) -> None:
@@ -89,12 +91,12 @@ class PlainChat:
             elif command == "/help":
                 return self._note(HELP)
             else:
-                self.refused += 1
+                self.refused.append(self._number)
                 return self._note(f"There is no command {safe_text(command)}. /help helps.")
         if not line.strip():
             return None
         if self._conversation is None:
-            self.refused += 1
+            self.refused.append(self._number)
             return self._note("To whom? Write /msg NAME first, or start with --with NAME.")
         await self._client.send(self._conversation, line)
         return None
@@ -102,7 +104,7 @@ class PlainChat:
     async def _change_room(self, command: str, name: str) -> None:
         id = name.removeprefix(ROOM_PREFIX)
         if not id:
-            self.refused += 1
+            self.refused.append(self._number)
             return self._note(f"Which room? Write {command} #ROOM.")
         name = ROOM_PREFIX + id
         if command == "/leave":

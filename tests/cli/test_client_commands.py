@@ -141,13 +141,13 @@ def test_plain_lines_are_sent_in_order(people: list[str]) -> None:
 
 def test_plain_lines_that_cannot_be_sent_fail(people: list[str]) -> None:
     alice, bob, _ = people
-    done = talk(alice, "to nobody\n/nonsense\n/msg nobody hi\n/quit\nnever read\n")
+    done = talk(alice, "\nto nobody\n/nonsense\n/msg nobody hi\n/quit\nnever read\n")
     assert done.returncode == 1
     notes = done.stderr.splitlines()
     assert notes[0].startswith("To whom?")
     assert notes[1].startswith("There is no command /nonsense")
     assert notes[2].startswith("Refused: ")
-    assert notes[3] == "Error: 3 of the lines could not be sent"
+    assert notes[3] == "Error: 3 lines could not be carried out: 2, 3, 4"
     assert invoke("history", "--user", bob, "--with", alice).stdout == ""
 
 

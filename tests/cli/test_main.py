@@ -72,6 +72,10 @@ def test_a_misspelt_command() -> None:
     )
 
 
+def test_an_option_without_its_value_names_the_commands_own_help() -> None:
+    assert refusal("send", "--to", status=2).endswith("See 'pychat send --help'.")
+
+
 def test_an_option_that_is_needed() -> None:
     assert refusal("send", "hello", status=2).startswith("--user (or PYCHAT_USER) is needed.")
 

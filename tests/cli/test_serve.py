@@ -123,7 +123,7 @@ def test_store_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
         (["--port", "abc"], 2, "--port: 'abc' is not a valid whole number."),
         (["--cors-origin", "x"], 2, "as https://example.org. See 'pychat serve --help'."),
         (["--trusted-proxy", "foo"], 2, "--trusted-proxy: 'foo' is no address and no network"),
-        (["--prot", "1"], 2, "No such option"),
+        (["--prot", "1"], 2, "There is no option --prot. Did you mean"),
     ],
 )
 def test_one_line_for_what_is_wrong(arguments: list[str], status: int, line: str) -> None:

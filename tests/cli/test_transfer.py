@@ -52,6 +52,13 @@ def test_through_pipes(store: str, tmp_path: Path) -> None:
     assert invoke("export", "--store", copy, "-").stdout == lines
 
 
+def test_what_is_no_export_makes_no_store(tmp_path: Path) -> None:
+    copy = f"sqlite:///{tmp_path}/copy.db"
+    for garbage in ("garbage\n", "", '{"kind": "account"}\n'):
+        refusal("import", "--store", copy, "-", input=garbage)
+    assert not (tmp_path / "copy.db").exists()
+
+
 def test_an_import_that_was_cut_short_goes_on(store: str, tmp_path: Path) -> None:
     lines = invoke("export", "--store", store, "-").stdout
     copy = f"sqlite:///{tmp_path}/copy.db"

@@ -83,7 +83,7 @@ def test_password_from_a_file_or_a_command(store: str, tmp_path: Path) -> None:
         (["--password-command", "false"], 1, "the password command failed"),
         (["--password-command", "true"], 1, "the password command printed nothing"),
         (["--password-file", "/nowhere"], 2, "--password-file: File '/nowhere' does not exist"),
-        (["--password", "x"], 2, "No such option"),
+        (["--password", "x"], 2, "There is no option --password."),
     ],
 )
 def test_no_password(store: str, options: list[str], status: int, line: str) -> None:
