@@ -219,6 +219,19 @@ def test_an_audit_log_that_cannot_be_written_is_told_once(
     assert capsys.readouterr().err == ""
 
 
+def test_an_audit_log_that_fails_again_is_told_again(
+    audit_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, moved = audit_file.parent, audit_file.parent.with_name("moved")
+    for _ in range(2):
+        audit.note("written")
+        audit_file.unlink()
+        folder.rename(moved)
+        audit.note("lost")
+        moved.rename(folder)
+    assert [r.levelno for r in caplog.records].count(logging.ERROR) == 2
+
+
 def test_limits_are_read_from_settings() -> None:
     limits = parse_limits(["messages=10/20", "connections-per-user=3", "longest_lockout=60"])
     assert limits.messages == Rate(10, 20)

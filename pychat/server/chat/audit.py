@@ -50,13 +50,15 @@ class Entry:
 
 class _File(logging.handlers.WatchedFileHandler):
     def __init__(self, path: Path) -> None:
-        self._failing = ""
+        self._failing = self._failed_before = ""
         super().__init__(path, encoding="utf-8")
 
     def _open(self) -> io.TextIOWrapper:
         return _open(Path(self.baseFilename))
 
     def emit(self, record: logging.LogRecord) -> None:
+        # What has been written since is no reason to keep quiet when it fails again.
+        self._failed_before, self._failing = self._failing, ""
         try:
             super().emit(record)
         except OSError as error:  # the folder of a file that was moved is gone
@@ -69,8 +71,8 @@ class _File(logging.handlers.WatchedFileHandler):
 
     def _failed(self, error: BaseException) -> None:
         # Once for each reason: a full disk fails with every line.
-        if str(error) != self._failing:
-            self._failing = str(error)
+        self._failing = str(error)
+        if self._failing != self._failed_before:
             faults.error("the audit log cannot be written: %s", error)
 
 
