@@ -11,6 +11,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pychat.server.engine.borrow import has_gone
 from pychat.server.household import household
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,8 @@ class _Connection(web.RequestHandler):
         """One plain line; what a client has sent wrong is no error of the server's."""
         if isinstance(exc, HttpProcessingError):
             log.info("%s sent what is no HTTP request", self._address)
+        elif isinstance(exc, ConnectionError) and has_gone(request):
+            raise exc
         else:
             log.error("a request failed", exc_info=exc)
         if request.writer.output_size > 0:

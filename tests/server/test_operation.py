@@ -190,6 +190,19 @@ async def test_logs_have_no_secret_and_no_text(
     assert file.stat().st_mode & 0o077 == 0
 
 
+async def test_who_goes_before_it_is_told_to_go_on_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as server, aiohttp.ClientSession() as web:
+        for _ in range(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            head = "POST /socket.io/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+            writer.write(f"{head}Content-Length: 1\r\n\r\n".encode())
+            writer.transport.abort()
+            assert (await web.get(server.url + "/readyz")).status == 200
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
 @pytest.fixture
 def audit_file(tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "audit.jsonl"

@@ -247,6 +247,10 @@ class PollConnection(asyncio.Protocol):
         self.answer(answer)
 
     def _give_back(self) -> None:
+        if self._transport.is_closing():
+            # Whom aiohttp would answer has gone: it is told that at once.
+            self._busy = True
+            return
         self._leave()
         data, self._received = self._received, b""
         self._busy = True

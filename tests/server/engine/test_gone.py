@@ -1,9 +1,12 @@
-"""Requests whose client has gone before they are handled, because they had to wait."""
+"""Requests whose client has gone before they are handled."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 
+import pytest
 from aiohttp import web
 
 from pychat.server.engine import encode_event
@@ -64,3 +67,19 @@ async def test_nobody_opens_a_session_and_is_gone(start: Start) -> None:
     http = await RawHttp.open(server.port)
     await queue.handle_after_its_end(http, http.request())
     assert server.server.client_count == 0
+
+
+async def test_requests_of_somebody_who_has_gone_are_no_error(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answers to the first ones cannot be written; the last one is for aiohttp."""
+    server = await start()
+    for number in range(10):
+        http = await RawHttp.joined(server.port)
+        page = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n"
+        http.send(http.request("POST", f'42["a",{number}]') * 30 + page)
+        http.writer.transport.abort()
+        await server.handler.until(lambda it: ("a", number) in it.events)  # noqa: B023  # at once
+    await server.stop()
+    gc.collect()
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
