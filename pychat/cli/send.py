@@ -35,7 +35,17 @@ def send(login: Login, to: str, text: str) -> None:
         raise click.UsageError("The message is empty.")
 
     async def deliver(client: ChatClient) -> None:
-        await client.send(to, text)
+        from pychat.client import RequestRefused
+        from pychat.protocol import ROOM_PREFIX, Code
+
+        try:
+            await client.send(to, text)
+        except RequestRefused as refusal:
+            if refusal.code == Code.NOT_FOUND and to in [room.id for room in await client.rooms()]:
+                raise click.ClickException(
+                    f"{refusal}: did you mean the room '{ROOM_PREFIX}{to}'?"
+                ) from None
+            raise
 
     run(login, deliver)
 

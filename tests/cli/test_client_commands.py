@@ -155,7 +155,11 @@ def test_rooms(people: list[str]) -> None:
     alice, bob, carol = people
     made = invoke("room", "create", "--user", alice, "--name", "The builds", "#builds")
     assert made == Result(0, "", "Made the room #builds.\n")
-    assert "you are not in the room" in refusal("send", "--user", bob, "--to", "#builds", "x")
+    assert "you are not in the room #builds" in refusal(
+        "send", "--user", bob, "--to", "#builds", "x"
+    )
+    meant = refusal("send", "--user", bob, "--to", "builds", "x")
+    assert meant.endswith("did you mean the room '#builds'?")
     joined = invoke("room", "join", "--user", bob, "builds")
     assert joined == Result(0, "", "Joined #builds.\n")
     assert invoke("send", "--user", bob, "--to", "#builds", "green").status == 0

@@ -135,7 +135,9 @@ class Directory:
         room = await self.room(id, field)
         assert room.members is not None
         if user.key not in room.members:
-            raise ProtocolError(Code.FORBIDDEN, f"you are not in the room {room.id}", field=field)
+            raise ProtocolError(
+                Code.FORBIDDEN, f"you are not in the room {ROOM_PREFIX}{room.id}", field=field
+            )
         return room
 
     def add_room(self, record: RoomRecord, owner_id: str) -> Room:
