@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 EVENTS_PER_TURN = 50
 """So many events are taken in before keys and painting get their turn."""
 
+TEXTUALS = "textual-dark"
+"""The theme that an app has until it takes another one; none of those that are offered."""
+
 CACHE_LOST = "drafts and unsent messages end with this one."
 CACHE_IN_USE = f"Another pychat has this login open: {CACHE_LOST}"
 
@@ -116,7 +119,7 @@ class ChatApp(App[None]):
                 self.register_theme(theme)
                 own.append(theme.name)
         offered = {*CHOICE, *own}
-        for name in set(self.available_themes) - offered - {self.settings.theme, "textual-dark"}:
+        for name in set(self.available_themes) - offered - {self.settings.theme, TEXTUALS}:
             self.unregister_theme(name)
 
     def on_load(self) -> None:
@@ -143,6 +146,12 @@ class ChatApp(App[None]):
             wanted = LIGHT.name if light else DARK.name
         self._own_theme = wanted
         self._take_remembered_theme()
+        if self.theme != TEXTUALS != self.settings.theme:
+            self.unregister_theme(TEXTUALS)
+
+    def follow_settings(self) -> None:
+        """Takes the theme by the settings and the terminal, whatever was chosen since."""
+        self.theme = self._own_theme
 
     def _take_remembered_theme(self) -> None:
         chosen = self.remembered.theme

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import Delivery, User
-from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.protocol import EVERYONE, ROOM_PREFIX, canonical_id
 from pychat.tui.commands import Command
 from pychat.tui.conversations import is_pair
-from pychat.tui.names import line
+from pychat.tui.names import ALL_PEOPLE, line
 
 if TYPE_CHECKING:
     from pychat.tui.app import ChatApp
@@ -56,6 +56,8 @@ class CommandRunner:
 
     async def _msg(self, arguments: str) -> None:
         id, _, text = arguments.partition(" ")
+        if canonical_id(id) == canonical_id(ALL_PEOPLE):
+            id = EVERYONE  # as the screen calls it
         if is_pair(id):
             found = [user for user in await self._users(id) if user.id == id]
             self._screen.start(found[0] if found else User(id, "", online=False))
@@ -74,7 +76,8 @@ class CommandRunner:
             return []  # offline one may still write; the outbox keeps it
 
     async def _me(self, arguments: str) -> None:
-        self._screen.view.send(f"_{arguments}_")
+        client = self._screen.client
+        self._screen.view.send(f"_{client.alias or client.user} {arguments}_")
 
     async def _search(self, arguments: str) -> None:
         self._screen.search(arguments)
@@ -114,6 +117,8 @@ class CommandRunner:
         else:
             await self._screen.client.leave_room(current.removeprefix(ROOM_PREFIX))
             self._tell(f"You have left {current}.")
+            if self._screen.current == current:
+                self._screen.close_conversation()
 
     async def _retry(self, arguments: str) -> None:
         if not self._screen.view.retry_failed():
@@ -137,9 +142,11 @@ class CommandRunner:
         self._tell(f"{arguments} is heard again.")
 
     async def _theme(self, arguments: str) -> None:
-        app = self._screen.app
+        app = cast("ChatApp", self._screen.app)
         if not arguments:
             app.action_change_theme()
+        elif arguments == "auto":
+            app.follow_settings()
         elif arguments in app.available_themes:
             app.theme = arguments
         else:

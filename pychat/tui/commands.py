@@ -37,6 +37,8 @@ COMMANDS: Final = (
     Command("help", "", "Keys and commands"),
     Command("quit", "", "Leave pychat"),
 )
+_ALSO: Final = {"exit": "quit"}
+"""What people type from habit."""
 _COMMAND: Final = re.compile(r"/([a-z]+)(?:\s+(.*))?$", re.DOTALL)
 
 
@@ -53,7 +55,8 @@ def parse(text: str) -> tuple[Command, str] | None:
     if match is None:
         return None
     name, arguments = match[1], (match[2] or "").strip()
-    command = next((command for command in COMMANDS if command.name == name), None)
+    meant = _ALSO.get(name, name)
+    command = next((command for command in COMMANDS if command.name == meant), None)
     if command is None:
         raise CommandError(f"There is no command /{name}. To send it as text, write //{name}.")
     if command.needs and not arguments:

@@ -36,6 +36,8 @@ class Conversations:
         self._fetching_newer: set[str] = set()
         self._started: dict[str, Conversation] = {}
         """Begun here, unknown to the server until the first message."""
+        self.nobody: set[str] = set()
+        """Ids that the server did not have when it was asked."""
 
     def all(self) -> list[Conversation]:
         """Newest first, those begun here before the others."""
@@ -50,8 +52,13 @@ class Conversations:
 
     def begin(self, user: User) -> None:
         """A conversation that has no message yet."""
+        self.nobody.discard(user.id)
         if self._client.conversation(user.id) is None:
             self._started[user.id] = Conversation(user.id, user.alias, online=user.online)
+
+    def is_nobody(self, name: str) -> bool:
+        """Whether the server has said that there is nobody of this id."""
+        return name in self.nobody and self._client.conversation(name) is None
 
     def opened(self, name: str) -> Opened | None:
         """What is in memory of it."""

@@ -74,8 +74,8 @@ KEYS: Final[tuple[Key, ...]] = (
         "app", "Around", True),
 )  # fmt: skip
 
-WELCOME: Final = ("switch", "send", "newline", "next", "help")
-"""The five keys of the first screen."""
+WELCOME: Final = ("switch", "send", "newline", "next", "help", "quit")
+"""The keys of the first screen."""
 
 _SHOWN: Final = {
     "ctrl": "Ctrl",

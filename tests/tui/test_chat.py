@@ -309,3 +309,32 @@ async def test_search_in_all_conversations_opens_the_one_it_finds(
         await pilot.press("escape")
         await wait_gone(pilot, "of 2 in all")
         assert app.focused is app.chat.view.composer
+
+
+async def test_who_is_blocked_is_said(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await bob.send("alice", "hi")
+        await start_with(pilot, "bob")
+        await write(pilot, "/block")
+        await pilot.press("enter", "enter")
+        await wait_text(pilot, "blocked: /unblock bob takes it back", "Bob Marsh (bob) is blocked")
+        await write(pilot, "/unblock bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "Message Bob Marsh")
+        await wait_gone(pilot, "blocked: /unblock")
+
+
+async def test_a_room_that_is_left_is_closed(server: ChatServer) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await app.client.create_room("builds", "builds")
+        app.chat.open("#builds")
+        await wait_text(pilot, "Message #builds")
+        app.chat.view.composer.load("/leave")
+        await pilot.press("enter")
+        await wait_text(pilot, "Nothing is open")
+        assert app.chat.current == ""
+        await wait_gone(pilot, "#builds  ")

@@ -15,7 +15,7 @@ from pychat.client.models import Delivery, User
 from pychat.tui.app import ChatApp
 from pychat.tui.commands import CommandError, parse, plain
 from tests.tui import scenes
-from tests.tui.driving import screen_text, wait_for, wait_text, write
+from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
 from tests.tui.scripted import ScriptedClient
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"
@@ -171,7 +171,7 @@ async def test_me_and_what_only_looks_like_a_command() -> None:
     async with with_bob() as (app, pilot):
         await write(pilot, "/me waves")
         await pilot.press("enter")
-        await wait_for(pilot, lambda: sent(app)[-1] == "_waves_")
+        await wait_for(pilot, lambda: sent(app)[-1] == "_Alice waves_")
         app.chat.view.composer.load("/usr/bin is a folder")
         await pilot.press("enter")
         assert sent(app)[-1] == "/usr/bin is a folder"
@@ -193,6 +193,42 @@ async def test_msg_opens_a_conversation_and_says_it() -> None:
         await wait_for(pilot, lambda: app.chat.current == "zoe")
         await wait_text(pilot, "Zoë zoe  online", "hello there")
         assert client.log["zoe"][-1].text == "hello there"
+
+
+async def test_everyone_is_written_to_by_the_name_on_the_screen() -> None:
+    async with with_bob() as (app, pilot):
+        app.chat.view.composer.load("/msg everyone hello all")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.chat.current == "ALL")
+
+
+async def test_auto_takes_the_theme_of_the_settings_again() -> None:
+    async with with_bob() as (app, pilot):
+        own = app.theme
+        assert "textual-dark" not in app.available_themes
+        for name, taken in (("nord", "nord"), ("auto", own)):
+            app.chat.view.composer.load(f"/theme {name}")
+            await pilot.press("enter")
+            await wait_for(pilot, lambda taken=taken: app.theme == taken)  # type: ignore[misc] # bound now
+        assert app.remembered.theme == ""
+
+
+async def test_control_c_without_a_selection_says_how_to_quit() -> None:
+    async with with_bob() as (_, pilot):
+        await pilot.press("ctrl+c")
+        await wait_text(pilot, "Nothing is selected. Ctrl+Q quits.")
+
+
+async def test_an_id_that_nobody_has_is_said_before_one_writes() -> None:
+    client = scenes.world()
+    client.people = [User("zoe", "Zoë", True)]
+    async with with_bob(client) as (app, pilot):
+        app.chat.open("nosuch")
+        await wait_text(pilot, "nosuch  nobody has this id")
+        app.chat.open("ZOE")
+        await wait_gone(pilot, "nobody has this id")
+        app.chat.open("zoe")
+        await wait_text(pilot, "Zoë zoe  online")
 
 
 async def test_copy_takes_the_message_as_it_was_written() -> None:
@@ -221,6 +257,9 @@ def test_commands_say_what_they_need() -> None:
     command = parse("/msg bob hi")
     assert command is not None
     assert (command[0].name, command[1]) == ("msg", "bob hi")
+    leaving = parse("/exit")
+    assert leaving is not None
+    assert leaving[0].name == "quit"
     with pytest.raises(CommandError, match=r"Write /msg ID \[TEXT\]"):
         parse("/msg")
     with pytest.raises(CommandError, match="no command /nope"):

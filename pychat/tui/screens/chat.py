@@ -193,6 +193,14 @@ class ChatScreen(Screen[None]):
         self.remove_class("-list-shown")
         self.view.composer.focus()
 
+    def close_conversation(self) -> None:
+        """Nothing is open then, as at the beginning."""
+        self.close_search()
+        self.view.close()
+        self.add_class("-nothing-open")
+        self.show_list()
+        self.query_one(ConversationList).focus()
+
     def start(self, user: User) -> None:
         """Opens a conversation with somebody, which may have no message yet."""
         self.view.conversations.begin(user)
@@ -299,7 +307,11 @@ class ChatScreen(Screen[None]):
 
     def action_copy(self) -> None:
         text = self.get_selected_text() or self.view.composer.selected_text
-        if text:
+        if not text:
+            # Elsewhere it ends programs.
+            key = shortest("quit", self._settings.keys)
+            self.app.notify(f"Nothing is selected. {key} quits.", markup=False)
+        else:
             self.app.copy_to_clipboard(text)
             self.clear_selection()
             self.app.notify("Copied.", timeout=2, markup=False)

@@ -14,6 +14,7 @@ from pychat.client.address import normalized_address
 from pychat.client.errors import ChatClientError, LoginRefused, ServerUnreachable
 from pychat.client.models import ConnectionState, Status
 from pychat.tui.accounts import Account, Accounts
+from pychat.tui.keys import shortest
 from pychat.tui.names import line
 from pychat.tui.screens.dialog import Dialog
 
@@ -66,7 +67,8 @@ class Login(Dialog[None]):
             yield Input(password=True, id="password", placeholder="Password")
             yield Static(line(self._reason, 300), id="login-error", markup=False)
             yield Button(SUBMIT, id="submit", variant="primary")
-            yield Static(HINT, id="login-hint", markup=False)
+            quits = shortest("quit", cast("ChatApp", self.app).settings.keys)
+            yield Static(f"{HINT} {quits} quits.", id="login-hint", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#password", Input).focus()

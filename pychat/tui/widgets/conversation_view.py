@@ -14,7 +14,7 @@ from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import ConnectionState, Conversation, Delivery, Message, User
-from pychat.protocol import EVERYONE
+from pychat.protocol import EVERYONE, canonical_id
 from pychat.tui.clock import Clock
 from pychat.tui.commands import Command, CommandError, parse, plain
 from pychat.tui.conversations import Conversations, is_pair
@@ -94,12 +94,33 @@ class ConversationView(Vertical):
             self.conversations.begin(User(name, "", online=False))
         opened = self.conversations.open(name)
         self.composer.load(self._client.draft(name))
-        # A string would be read as markup.
-        self.composer.placeholder = Content(f"Message {self.title_of(name)}")
         self.log_view.open(opened, self._first_new(opened))
         self.query_one(Below).arrived = 0
         self.show_header()
         self.want_older()
+
+        if self._client.conversation(name) is None and is_pair(name):
+            self._look_up(name)
+
+    def close(self) -> None:
+        """Shows none."""
+        self.save_draft()
+        self.conversations.forget(self.current)
+        self.current = ""
+
+    @work(group="look up")
+    async def _look_up(self, name: str) -> None:
+        """Whom one has not written to yet: who it is, or that there is nobody."""
+        try:
+            found = await self._client.users(name)
+        except ChatClientError:
+            return  # the header says that it is not connected
+        user = next((user for user in found if canonical_id(user.id) == canonical_id(name)), None)
+        if user is None:
+            self.conversations.nobody.add(name)
+        else:
+            self.conversations.begin(user)
+        self.show_header()
 
     def _first_new(self, opened: Opened) -> int:
         """The seq where what is new begins; 0 where nothing is, or one was further up."""
@@ -125,6 +146,9 @@ class ConversationView(Vertical):
             header.online, header.typing, header.detail = None, "", ""
             return
         pair = is_pair(self.current)
+        called = self.title_of(self.current)
+        invites = f"{called} is blocked" if conversation.blocked else f"Message {called}"
+        self.composer.placeholder = Content(invites)  # a string would be read as markup
         header.online = conversation.online if pair and self._connected else None
         header.typing = typing_line(self._names(conversation.typing), in_pair=pair)
         header.detail = self._detail(conversation, pair)
@@ -140,8 +164,12 @@ class ConversationView(Vertical):
                 return "all on this server"
             alias = line(conversation.alias)
             return alias if alias != line(self.current[1:]) else ""
+        if conversation.blocked:
+            return f"blocked: /unblock {line(self.current)} takes it back"
         if not self._connected:
             return "not connected"
+        if self.conversations.is_nobody(self.current):
+            return "nobody has this id"
         if conversation.online:
             return "online"
         if conversation.last_seen is not None:

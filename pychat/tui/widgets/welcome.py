@@ -1,4 +1,4 @@
-"""Welcome: what one sees before a conversation is open: five keys and how to begin."""
+"""Welcome: what one sees before a conversation is open: a few keys and how to begin."""
 
 from __future__ import annotations
 
