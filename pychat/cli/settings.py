@@ -71,6 +71,12 @@ def profile(name: str) -> dict[str, str]:
     return found[name]
 
 
+def own_login() -> dict[str, str]:
+    """User and server of one's own file outside of the profiles, which may lack either."""
+    own = _read(own_file())
+    return {key: str(own[key]) for key in ("user", "server") if key in own}
+
+
 def file_of(key: str) -> Path:
     """The file that the key's value is from."""
     return _found()[key][1]

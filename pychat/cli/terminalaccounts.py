@@ -22,9 +22,10 @@ class TerminalAccounts:
 
     def __init__(self) -> None:
         self.tell: Callable[[str], None] = lambda text: click.echo(text, err=True)
-        self._profiles = settings.profiles()
+        outside = {"server": DEFAULT_SERVER} | settings.own_login()
+        self._profiles = {name: outside | keys for name, keys in settings.profiles().items()}
         self.profiles = {
-            name: f"{keys['user']} on {keys.get('server', DEFAULT_SERVER)}"
+            name: f"{keys['user']} on {keys['server']}"
             for name, keys in self._profiles.items()
             if "user" in keys
         }
@@ -65,4 +66,4 @@ class TerminalAccounts:
             password = password_from_file(file) if file is not None else None
         except click.ClickException as error:
             raise ChatClientError(error.format_message()) from None
-        return self.open(keys.get("server", DEFAULT_SERVER), keys["user"], password)
+        return self.open(keys["server"], keys["user"], password)

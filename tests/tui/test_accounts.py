@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pychat.cli import settings
 from pychat.cli.terminalaccounts import TerminalAccounts
 from pychat.client import ChatClient
-from pychat.client.models import ConnectionState
+from pychat.client.models import ConnectionState, User
 from pychat.server.app import ChatServer
+from pychat.tui.accounts import Account
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
 from tests.serving import serving
@@ -225,3 +228,114 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
         await wait_text(pilot, "is not a server's address")
         assert app.client.user == "alice"
         assert app.client.status.state is ConnectionState.ONLINE
+
+
+async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> ChatApp:
+    """Profiles home, alice's, which is open, and work, asmith's."""
+    for one in (server, elsewhere):
+        await claim(one, "bob")
+    profiles(
+        home,
+        f'[profiles.home]\nuser = "alice"\nserver = "{server.url}"\n'
+        f'password-file = "{home}/secret"\n'
+        f'[profiles.work]\nuser = "asmith"\nserver = "{elsewhere.url}"\n'
+        f'password-file = "{home}/secret"\n',
+        secret="one for both",
+    )
+    accounts = TerminalAccounts()
+    account = accounts.open_profile("home")
+    chosen = Settings(reduced_motion=True, theme="pychat-dark")
+    return ChatApp(account.client, chosen, state=account.state, accounts=accounts)
+
+
+async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path
+) -> None:
+    app = await at_home(server, elsewhere, own_folders)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice")
+        opened = [app.client]
+        assert app.accounts is not None
+        open_profile = app.accounts.open_profile
+
+        def noted(name: str) -> Account:
+            account = open_profile(name)
+            opened.append(account.client)
+            return account
+
+        app.accounts.open_profile = noted  # type: ignore[method-assign] # to know them all
+        for name in ("work", "home", "work", "home", "work"):
+            app.open_profile(name)
+        await wait_for(pilot, lambda: len(opened) == 6 and app.client is opened[-1])
+        await wait_text(pilot, "Welcome, asmith")
+        await wait_for(
+            pilot,
+            lambda: all(each.status.state is ConnectionState.CLOSED for each in opened[:-1]),
+        )
+        await wait_for(pilot, lambda: app.client.status.state is ConnectionState.ONLINE)
+        assert not any(each.cache_in_use for each in opened)
+        app.open_profile("work")
+        await wait_for(pilot, lambda: len(opened) == 7)
+        assert app.client is opened[5]
+
+
+@pytest.mark.parametrize("key", ["escape", "alt+down", "ctrl+b", "pageup", "ctrl+end"])
+async def test_keys_and_sizes_while_an_account_is_changed_end_nothing(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path, key: str
+) -> None:
+    app = await at_home(server, elsewhere, own_folders)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice")
+        before = app.chat.view
+        app.open_profile("work")
+        while app.chat.view is before or not app.chat.view.is_mounted:
+            app.post_message(events.Key(key, None))
+            await asyncio.sleep(0)
+        await pilot.resize_terminal(90, 24)
+        await wait_text(pilot, "● asmith")
+        await start_with(pilot, "bob")
+
+
+async def test_what_is_said_to_somebody_goes_out_from_the_account_where_it_was_written(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path
+) -> None:
+    app = await at_home(server, elsewhere, own_folders)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice")
+        await start_with(pilot, "bob")
+        asked, answer, alices = asyncio.Event(), asyncio.Event(), app.client
+
+        async def slow(query: str = "", limit: int = 50) -> list[User]:
+            asked.set()
+            await answer.wait()
+            return [User("bob", "", online=False)]
+
+        alices.users = slow  # type: ignore[method-assign] # as on a slow line
+        await write(pilot, "/msg bob from alice")
+        await pilot.press("enter")
+        await asked.wait()
+        app.open_profile("work")
+        await wait_text(pilot, "Welcome, asmith")
+        answer.set()
+        await pilot.pause()
+        assert app.chat.current == ""
+    async with ChatClient(server.url, user="bob", password="that of bob") as bob:
+        page = await bob.history("alice")
+        assert [message.text for message in page.messages] == ["from alice"]
+    async with ChatClient(elsewhere.url, user="bob", password="that of bob") as bob:
+        assert bob.conversation("asmith") is None
+
+
+def test_a_profile_is_completed_from_ones_own_settings(own_folders: Path) -> None:
+    profiles(
+        own_folders,
+        'user = "alice"\nserver = "https://chat.example.org"\n'
+        '[profiles.second]\nuser = "asmith"\n'
+        '[profiles.lab]\nserver = "http://127.0.0.1:4000"\n',
+    )
+    accounts = TerminalAccounts()
+    assert accounts.profiles == {
+        "second": "asmith on https://chat.example.org",
+        "lab": "alice on http://127.0.0.1:4000",
+    }
+    assert accounts.open_profile("second").client.server == "https://chat.example.org"
