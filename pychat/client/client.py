@@ -126,7 +126,7 @@ class ChatClient(ServerRequests):
         arrive. With neither password nor token the state is REFUSED until ``login``. A cache file
         that another process has open is left to it, see ``cache_in_use``. Raises CacheUnusable.
         """
-        self.cache_in_use = self._core.open_beside()
+        self.cache_in_use = self._core.open_beside() or self.cache_in_use
         self._core.logs.whole = False
         self._core.logs.tell()
         self._core.session.start()

@@ -21,6 +21,7 @@ from textual.widgets import Input
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
+from pychat.protocol import canonical_id
 from pychat.tui.accounts import Account, Accounts
 from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
@@ -91,6 +92,8 @@ class ChatApp(App[None]):
         self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
         self._type_ahead = TypeAhead(self)
+        self._account_changes = asyncio.Lock()
+        """One at a time, to its end: a client that is not closed yet holds its cache file."""
         self._register_themes()
         if self.settings.reduced_motion:
             self.animation_level = "none"
@@ -223,22 +226,28 @@ class ChatApp(App[None]):
 
     # --- other accounts -------------------------------------------------------------------
 
-    def open_profile(self, name: str) -> None:
+    @work(group="account")
+    async def open_profile(self, name: str) -> None:
         """Goes to another account; what goes wrong is told, and this one stays."""
         assert self.accounts is not None
-        try:
-            account = self.accounts.open_profile(name)
-        except ChatClientError as error:
-            self.notify(line(str(error), 300), severity="warning", markup=False)
-            return
-        if (account.client.server, account.client.user) == (self.client.server, self.client.user):
-            self.notify(f"This is {line(name)}.", markup=False)
-        else:
-            self.change_account(account)
+        async with self._account_changes:
+            try:
+                account = self.accounts.open_profile(name)
+            except ChatClientError as error:
+                self.notify(line(str(error), 300), severity="warning", markup=False)
+                return
+            if _who(account.client) == _who(self.client):
+                self.notify(f"This is {line(name)}.", markup=False)
+            else:
+                await self._change_account(account)
 
-    @work(group="account", exclusive=True)
+    @work(group="account")
     async def change_account(self, account: Account) -> None:
         """All that is shown is of this account from here on; the client before it is closed."""
+        async with self._account_changes:
+            await self._change_account(account)
+
+    async def _change_account(self, account: Account) -> None:
         before, client = self.client, account.client
         events = client.events()
         try:
@@ -342,6 +351,11 @@ class ChatApp(App[None]):
             self.screen.dismiss()
         else:
             self.push_screen(Help(self.settings.keys))
+
+
+def _who(client: ChatClient) -> tuple[str, str]:
+    """The same for every way in which the id may be written."""
+    return client.server, canonical_id(client.user)
 
 
 def _kept(error: BaseException) -> str:

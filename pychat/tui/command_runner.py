@@ -58,16 +58,22 @@ class CommandRunner:
         id, _, text = arguments.partition(" ")
         if canonical_id(id) == canonical_id(ALL_PEOPLE):
             id = EVERYONE  # as the screen calls it
-        if is_pair(id):
-            found = [user for user in await self._users(id) if user.id == id]
-            self._screen.start(found[0] if found else User(id, "", online=False))
-        elif id == EVERYONE or self._screen.view.conversations.get(id) is not None:
-            self._screen.open(id)
-        else:
+        client, known = self._screen.client, self._screen.view.conversations.get(id) is not None
+        if not (is_pair(id) or id == EVERYONE or known):
             self._tell(f"You are not in {id}: /join {id.removeprefix(ROOM_PREFIX)}")
             return
         if text.strip():
-            self._screen.view.send(text.strip())
+            # Before the answer is waited for: by then another account may be here.
+            id = client.post(id, text.strip()).conversation
+        if is_pair(id):
+            found = [user for user in await self._users(id) if user.id == id]
+            if client is not self._screen.client:
+                return
+            self._screen.start(found[0] if found else User(id, "", online=False))
+        else:
+            self._screen.open(id)
+        if text.strip():
+            self._screen.view.go_to_end()
 
     async def _users(self, id: str) -> list[User]:
         try:
@@ -108,7 +114,8 @@ class CommandRunner:
             await client.join_room(id)
         else:
             await client.create_room(id, id)
-        self._screen.open(ROOM_PREFIX + id)
+        if client is self._screen.client:
+            self._screen.open(ROOM_PREFIX + id)
 
     async def _leave(self, arguments: str) -> None:
         current = self._screen.current

@@ -345,6 +345,7 @@ class TestTheCacheFile:
                 await ChatClient(line.url, user="alice", password="", cache=path).connect()
             second = ChatClient(line.url, user="alice", password="", cache=path)
             async with started(second) as beside:
+                second.start()  # nothing, once it has been
                 assert second.cache_in_use
                 second.post("bob", "from beside")
                 await bob.added("from beside")

@@ -23,7 +23,9 @@ NAMES = {
 
 
 def screen_text(app: App[None]) -> str:
-    """What a person would read, row by row."""
+    """What a person would read, row by row; nothing while Textual holds painting back."""
+    if app._batch_count:
+        return ""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 

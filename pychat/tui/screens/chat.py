@@ -232,7 +232,15 @@ class ChatScreen(Screen[None]):
         self.view.mark_read()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.call_after_refresh(self.view.composer.place_terminal_cursor)
+        self.call_after_refresh(self._place_terminal_cursor)
+
+    def _place_terminal_cursor(self) -> None:
+        if self._stands:
+            self.view.composer.place_terminal_cursor()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """None while it is made anew: there is nothing for keys to act on."""
+        return not self._changing and super().check_action(action, parameters)
 
     def action_switch(self) -> None:
         from pychat.tui.screens.switcher import Switcher
