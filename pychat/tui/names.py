@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -52,6 +53,7 @@ def line(text: str, limit: int = MAX_NAME) -> str:
     return safe_text(text[:limit], multiline=False).strip()
 
 
+@lru_cache(maxsize=8192)  # asked for every conversation whenever the list is shown anew
 def name_of(name: str, alias: str = "") -> Name:
     """What a conversation is called: the alias of a person, ``#room``, or Everyone."""
     if name == EVERYONE:
