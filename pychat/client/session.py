@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,7 +137,7 @@ class Session:
     async def _run(self) -> None:
         failures = 0
         if self._find_token is not None:
-            self.token = await asyncio.to_thread(self._find_token) or None
+            self.token = await _found(self._find_token) or None
             self._find_token = None
         while True:
             self._wake.clear()
@@ -290,3 +292,21 @@ class Session:
         since = self.status.since if state is self.status.state else time.time()
         self.status = Status(state, since, retry_at=retry_at, reason=reason)
         self._on_status()
+
+
+async def _found(find: Callable[[], str | None]) -> str | None:
+    """What it returns, in a thread that keeps no process from ending: it may wait for somebody to
+    unlock a keyring, and asyncio's own threads are waited for."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[str | None] = loop.create_future()
+
+    def look() -> None:
+        try:
+            tell = partial(found.set_result, find())
+        except Exception as error:
+            tell = partial(found.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(lambda: found.done() or tell())
+
+    threading.Thread(target=look, name="pychat-find-token", daemon=True).start()
+    return await found

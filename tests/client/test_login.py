@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -347,6 +348,7 @@ def test_nothing_heavy_is_imported_before_it_connects() -> None:
     """A screen can be painted before the network libraries are there."""
     program = """
 import sys
+import threading
 from pychat.client import ChatClient
 ChatClient("127.0.0.1", user="alice")
 print([name for name in ("aiohttp", "socketio", "engineio", "sqlite3") if name in sys.modules])
@@ -373,3 +375,26 @@ async def test_a_token_may_be_looked_for_and_logout_ends_it(server: ChatServer) 
     nothing = ChatClient(server.url, user="alice", token=lambda: None)
     async with started(nothing) as seen:
         await seen.state(ConnectionState.REFUSED)
+
+
+async def test_a_token_that_nobody_finds_keeps_no_process() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def find() -> str | None:
+        asked.set()
+        answer.wait()
+        return None
+
+    async def come_and_go() -> None:
+        client = ChatClient("127.0.0.1:1", user="alice", token=find)
+        client.start()
+        await asyncio.to_thread(asked.wait)
+        await client.close()
+
+    running = asyncio.create_task(asyncio.to_thread(asyncio.run, come_and_go()))
+    try:
+        done, _ = await asyncio.wait((running,), timeout=10)
+        assert done
+    finally:
+        answer.set()
+        await running
