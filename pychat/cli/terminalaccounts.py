@@ -32,14 +32,20 @@ class TerminalAccounts:
 
     def open(self, server: str, user: str, password: str | None = None) -> Account:
         server = normalized_address(server)
+        one_at_a_time = threading.Lock()
+        newest = ""
 
         def keep(token: str) -> None:
             try:
-                keep_token(server, user, token)
+                with one_at_a_time:
+                    if token == newest:
+                        keep_token(server, user, token)
             except (click.ClickException, OSError) as error:
                 self.tell(f"The login could not be kept: {error}")
 
         def on_token(token: str) -> None:
+            nonlocal newest
+            newest = token
             # The keyring may wait for somebody to unlock it.
             threading.Thread(target=keep, args=(token,), name="pychat-keep-token").start()
 

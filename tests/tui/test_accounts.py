@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from pychat.cli import settings
+from pychat.cli import settings, terminalaccounts
 from pychat.cli.terminalaccounts import TerminalAccounts
 from pychat.client import ChatClient
 from pychat.client.models import ConnectionState, User
@@ -339,3 +340,29 @@ def test_a_profile_is_completed_from_ones_own_settings(own_folders: Path) -> Non
         "lab": "alice on http://127.0.0.1:4000",
     }
     assert accounts.open_profile("second").client.server == "https://chat.example.org"
+
+
+async def test_a_login_that_has_ended_is_not_kept_by_a_slow_keyring(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+    asked, unlocked, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def keep(server: str, user: str, token: str) -> None:
+        if token:
+            asked.set()
+            unlocked.wait(10)
+        kept.append(token)
+        if not token:
+            ended.set()
+
+    monkeypatch.setattr(terminalaccounts, "keep_token", keep)
+    client = TerminalAccounts().open(server.url, "alice").client
+    await client.login("that of alice")
+    await asyncio.to_thread(asked.wait, 10)
+    await client.logout()
+    await client.close()
+    assert not await asyncio.to_thread(ended.wait, 0.2)
+    unlocked.set()
+    await asyncio.to_thread(ended.wait, 10)
+    assert kept[-1] == ""
