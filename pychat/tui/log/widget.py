@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from rich.style import Style
 from textual import events
-from textual.geometry import Offset, Size
+from textual.geometry import Size
 from textual.message import Message as TextualMessage
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -18,12 +18,9 @@ from pychat.tui.component_styles import component_style
 from pychat.tui.log.paint import INDENT, paint
 from pychat.tui.log.rowcache import RowCache
 from pychat.tui.log.rows import SENDER_STYLES, Row
-from pychat.tui.log.transcript import PENDING_KEY
+from pychat.tui.log.selecting import message_at, place_of, selected_text
 from pychat.tui.log.viewport import BOTTOM_ROWS, Opened, Viewport
 
-KEY_SHIFT: Final = 10
-"""A place in the log that outlives insertions is (message key << 10) + row within the message."""
-MAX_ROW: Final = (1 << KEY_SHIFT) - 1
 MARGIN: Final = 30
 """So many rows from the top or the bottom of what is here, more messages are asked for."""
 
@@ -67,7 +64,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._settling = False
         self._viewed: tuple[int, bool] | None = None
         self._pressed_at: tuple[int, int] | None = None
-        """What is under the mouse button: offset in the row, place as in ``KEY_SHIFT``."""
+        """What is under the mouse button: offset in the row, place as of ``place_of``."""
 
     # --- what is shown --------------------------------------------------------------------
 
@@ -273,7 +270,7 @@ class MessageLog(ScrollView, can_focus=True):
         chunk, index, number = located
         key, rows = self._cache.rows(view, chunk, index)
         row = rows[min(number, len(rows) - 1)]
-        place = (key << KEY_SHIFT) + min(number, MAX_ROW)
+        place = place_of(key, number)
         selection = self.text_selection
         span = selection.get_span(place) if selection is not None else None
         if span is not None:
@@ -298,34 +295,13 @@ class MessageLog(ScrollView, can_focus=True):
     def text_select_all(self) -> None:
         """Textual calls this at a double click: the message, not all of them."""
         if self._pressed_at is not None:
-            key = self._pressed_at[1] >> KEY_SHIFT
-            start, end = Offset(0, key << KEY_SHIFT), Offset(0, (key + 1) << KEY_SHIFT)
-            self.screen.selections = {self: Selection(start, end)}
+            self.screen.selections = {self: message_at(self._pressed_at[1])}
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected messages' text alone: no names, times, indents and breaks of ours."""
-        view = self._view
-        if view is None or not len(view.opened.transcript):
+        if self._view is None or not len(self._view.opened.transcript):
             return None
-        transcript = view.opened.transcript
-        first = selection.start.y if selection.start is not None else 0
-        last = selection.end.y if selection.end is not None else (PENDING_KEY << 1) << KEY_SHIFT
-        position = transcript.position(first >> KEY_SHIFT)
-        parts: list[str] = []
-        while position is not None:
-            key, rows = self._cache.rows(view, *position)
-            if key << KEY_SHIFT > last:
-                break
-            for number, row in enumerate(rows):
-                span = selection.get_span((key << KEY_SHIFT) + min(number, MAX_ROW))
-                if span is None or row.kind != "text":
-                    continue
-                start, end = span
-                to = len(row.text) if end == -1 else max(0, end - INDENT)
-                parts.append(row.text[max(0, start - INDENT) : to])
-                parts.append(row.joint)
-            position = transcript.after(*position)
-        return "".join(parts[:-1]), "\n"
+        return selected_text(self._view, self._cache, selection), "\n"
