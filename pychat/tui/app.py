@@ -21,7 +21,7 @@ from textual.widgets import Input
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
-from pychat.protocol import canonical_id
+from pychat.tui.account_changes import CACHE_IN_USE, CACHE_LOST, AccountChanges
 from pychat.tui.accounts import Account, Accounts
 from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
@@ -46,9 +46,6 @@ EVENTS_PER_TURN = 50
 
 TEXTUALS = "textual-dark"
 """The theme that an app has until it takes another one; none of those that are offered."""
-
-CACHE_LOST = "drafts and unsent messages end with this one."
-CACHE_IN_USE = f"Another pychat has this login open: {CACHE_LOST}"
 
 
 class ChatApp(App[None]):
@@ -92,8 +89,7 @@ class ChatApp(App[None]):
         self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
         self._type_ahead = TypeAhead(self)
-        self._account_changes = asyncio.Lock()
-        """One at a time, to its end: a client that is not closed yet holds its cache file."""
+        self.account_changes = AccountChanges(self)
         self._register_themes()
         if self.settings.reduced_motion:
             self.animation_level = "none"
@@ -226,47 +222,16 @@ class ChatApp(App[None]):
 
     # --- other accounts -------------------------------------------------------------------
 
-    @work(group="account")
-    async def open_profile(self, name: str) -> None:
-        """Goes to another account; what goes wrong is told, and this one stays."""
-        assert self.accounts is not None
-        async with self._account_changes:
-            try:
-                account = self.accounts.open_profile(name)
-            except ChatClientError as error:
-                self.notify(line(str(error), 300), severity="warning", markup=False)
-                return
-            if _who(account.client) == _who(self.client):
-                self.notify(f"This is {line(name)}.", markup=False)
-            else:
-                await self._change_account(account)
-
-    @work(group="account")
-    async def change_account(self, account: Account) -> None:
-        """All that is shown is of this account from here on; the client before it is closed."""
-        async with self._account_changes:
-            await self._change_account(account)
-
-    async def _change_account(self, account: Account) -> None:
-        before, client = self.client, account.client
-        events = client.events()
-        try:
-            client.start()  # nothing, where it has been
-        except ChatClientError as error:
-            await client.close()
-            self.notify(line(str(error), 300), severity="warning", markup=False)
-            return
-        self.client = client
+    async def take_account(self, account: Account, events: AsyncIterator[ClientEvent]) -> None:
+        """All that is shown is of this account from here on."""
+        self.client = account.client
         self.remembered = Remembered(account.state, self.settings.muted)
         self._take_remembered_theme()
-        await self.chat.change_account(client, self.remembered)
+        await self.chat.change_account(self.client, self.remembered)
         while self.screen is not self.chat:  # the form, which has hidden it until now
             await self.pop_screen()
-        self._listen(client, events)
+        self._listen(self.client, events)
         self._status_changed()
-        await before.close()
-        if client.cache_in_use:
-            self.notify(CACHE_IN_USE, severity="warning", timeout=10, markup=False)
 
     def _tell_from_thread(self, text: str) -> None:
         if not self.is_running:
@@ -351,11 +316,6 @@ class ChatApp(App[None]):
             self.screen.dismiss()
         else:
             self.push_screen(Help(self.settings.keys))
-
-
-def _who(client: ChatClient) -> tuple[str, str]:
-    """The same for every way in which the id may be written."""
-    return client.server, canonical_id(client.user)
 
 
 def _kept(error: BaseException) -> str:

@@ -163,7 +163,7 @@ class CommandRunner:
         app = cast("ChatApp", self._screen.app)
         names = list(app.accounts.profiles) if app.accounts is not None else []
         if arguments in names:
-            app.open_profile(arguments)
+            app.account_changes.to_profile(arguments)
         elif names:
             self._tell(f"/profile NAME goes to one of: {', '.join(names)}")
         else:

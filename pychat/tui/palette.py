@@ -90,7 +90,9 @@ def _conversations(app: ChatApp) -> Iterator[Entry]:
 
 def _profiles(app: ChatApp) -> Iterator[Entry]:
     for name, what in app.accounts.profiles.items() if app.accounts is not None else ():
-        yield Entry(line(name), f"profile: {line(what, 200)}", partial(app.open_profile, name))
+        yield Entry(
+            line(name), f"profile: {line(what, 200)}", partial(app.account_changes.to_profile, name)
+        )
 
 
 def _themes(app: ChatApp) -> Iterator[Entry]:

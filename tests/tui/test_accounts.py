@@ -225,7 +225,7 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
-        app.open_profile("bad")
+        app.account_changes.to_profile("bad")
         await wait_text(pilot, "is not a server's address")
         assert app.client.user == "alice"
         assert app.client.status.state is ConnectionState.ONLINE
@@ -266,7 +266,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
 
         app.accounts.open_profile = noted  # type: ignore[method-assign] # to know them all
         for name in ("work", "home", "work", "home", "work"):
-            app.open_profile(name)
+            app.account_changes.to_profile(name)
         await wait_for(pilot, lambda: len(opened) == 6 and app.client is opened[-1])
         await wait_text(pilot, "Welcome, asmith")
         await wait_for(
@@ -275,7 +275,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
         )
         await wait_for(pilot, lambda: app.client.status.state is ConnectionState.ONLINE)
         assert not any(each.cache_in_use for each in opened)
-        app.open_profile("work")
+        app.account_changes.to_profile("work")
         await wait_for(pilot, lambda: len(opened) == 7)
         assert app.client is opened[5]
 
@@ -288,7 +288,7 @@ async def test_keys_and_sizes_while_an_account_is_changed_end_nothing(
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Welcome, alice")
         before = app.chat.view
-        app.open_profile("work")
+        app.account_changes.to_profile("work")
         while app.chat.view is before or not app.chat.view.is_mounted:
             app.post_message(events.Key(key, None))
             await asyncio.sleep(0)
@@ -315,7 +315,7 @@ async def test_what_is_said_to_somebody_goes_out_from_the_account_where_it_was_w
         await write(pilot, "/msg bob from alice")
         await pilot.press("enter")
         await asked.wait()
-        app.open_profile("work")
+        app.account_changes.to_profile("work")
         await wait_text(pilot, "Welcome, asmith")
         answer.set()
         await pilot.pause()

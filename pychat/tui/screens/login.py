@@ -117,7 +117,7 @@ class Login(Dialog[None]):
             if account is None:
                 self.dismiss()
             else:
-                app.change_account(account)
+                app.account_changes.to(account)
 
     def _other_account(self, server: str, user: str) -> Account | None:
         """Another one than the form was opened for. Raises ChatClientError."""
