@@ -177,7 +177,7 @@ class ChatApp(App[None]):
     ) -> None:
         """Keeps what was typed in the last moment."""
         if self.chat.is_mounted:
-            self.chat.view.save_draft()
+            self.chat.view.drafting.save()
         super().exit(result, return_code, message)
 
     async def on_unmount(self) -> None:

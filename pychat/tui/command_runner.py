@@ -83,7 +83,7 @@ class CommandRunner:
 
     async def _me(self, arguments: str) -> None:
         client = self._screen.client
-        self._screen.view.send(f"_{client.alias or client.user} {arguments}_")
+        self._screen.view.drafting.send(f"_{client.alias or client.user} {arguments}_")
 
     async def _search(self, arguments: str) -> None:
         self._screen.search(arguments)

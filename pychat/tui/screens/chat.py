@@ -78,7 +78,7 @@ class ChatScreen(Screen[None]):
 
     async def change_account(self, client: ChatClient, remembered: Remembered) -> None:
         """Made anew, for another account: nothing of the one before is left."""
-        self.view.save_draft()
+        self.view.drafting.save()
         self._changing = True
         self._take(client, remembered)
         self.remove_class("-list-shown", "-list-hidden")

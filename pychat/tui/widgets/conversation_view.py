@@ -14,13 +14,14 @@ from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import ConnectionState, Conversation, Delivery, Message, User
-from pychat.protocol import EVERYONE, canonical_id
+from pychat.protocol import canonical_id
 from pychat.tui.clock import Clock
-from pychat.tui.commands import Command, CommandError, parse, plain
+from pychat.tui.commands import Command
 from pychat.tui.conversations import Conversations, is_pair
+from pychat.tui.drafting import Drafting
 from pychat.tui.log.viewport import Opened
 from pychat.tui.log.widget import MessageLog
-from pychat.tui.names import Name, conversation_name, line, name_of, typing_line
+from pychat.tui.names import Name, conversation_name, line, name_of
 from pychat.tui.people import People
 from pychat.tui.settings import Settings
 from pychat.tui.widgets.below import Below
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 READ_SECONDS: Final = 0.3
-DRAFT_SECONDS: Final = 0.5
 
 
 class ConversationView(Vertical):
@@ -55,22 +55,22 @@ class ConversationView(Vertical):
         super().__init__(id=id)
         self._people = People(client, self._name_wanted)
         self.conversations = Conversations(client, clock, self._people)
+        self.drafting = Drafting(client, self)
         self.current = ""
         self._client = client
         self._clock = clock
         self._settings = settings
         self._arrived: list[Message] = []
-        self._draft_scheduled = False
         self._seen_seq = 0
 
     def compose(self) -> ComposeResult:
-        yield ConversationHeader(id="header")
+        yield ConversationHeader(self._clock, id="header")
         yield SearchBar(self._client, self, id="search")
         yield Welcome(line(self._client.user), self._settings.keys, id="welcome")
         yield MessageLog(id="log")
         yield Below(self._settings.keys, id="below")
         yield Completions(id="completions")
-        composer = Composer(self._submit, self.own_texts, id="composer")
+        composer = Composer(self.drafting.submit, self.drafting.own_texts, id="composer")
         composer.cursor_blink = not self._settings.reduced_motion
         yield composer
 
@@ -87,7 +87,7 @@ class ConversationView(Vertical):
     def open(self, name: str) -> None:
         """Shows a conversation where it was left, with its draft in the composer."""
         self.flush()
-        self.save_draft()
+        self.drafting.save()
         self.current = name
         self._seen_seq = 0
         if is_pair(name) and self.conversations.get(name) is None:
@@ -104,7 +104,7 @@ class ConversationView(Vertical):
 
     def close(self) -> None:
         """Shows none."""
-        self.save_draft()
+        self.drafting.save()
         self.conversations.forget(self.current)
         self.current = ""
 
@@ -139,42 +139,18 @@ class ConversationView(Vertical):
 
     def show_header(self) -> None:
         """Presence and typing as they are now."""
-        header = self.query_one(ConversationHeader)
         conversation = self.conversations.get(self.current)
-        header.title = self.title_of(self.current) if self.current else None
-        if conversation is None:
-            header.online, header.typing, header.detail = None, "", ""
-            return
-        pair = is_pair(self.current)
-        called = self.title_of(self.current)
-        invites = f"{called} is blocked" if conversation.blocked else f"Message {called}"
-        self.composer.placeholder = Content(invites)  # a string would be read as markup
-        header.online = conversation.online if pair and self._connected else None
-        header.typing = typing_line(self._names(conversation.typing), in_pair=pair)
-        header.detail = self._detail(conversation, pair)
-
-    @property
-    def _connected(self) -> bool:
-        """While not, nobody knows who is there."""
-        return self._client.status.state is ConnectionState.ONLINE
-
-    def _detail(self, conversation: Conversation, pair: bool) -> str:
-        if not pair:
-            if self.current == EVERYONE:
-                return "all on this server"
-            alias = line(conversation.alias)
-            return alias if alias != line(self.current[1:]) else ""
-        if conversation.blocked:
-            return f"blocked: /unblock {line(self.current)} takes it back"
-        if not self._connected:
-            return "not connected"
-        if self.conversations.is_nobody(self.current):
-            return "nobody has this id"
-        if conversation.online:
-            return "online"
-        if conversation.last_seen is not None:
-            return f"last seen {self._clock.since(conversation.last_seen)}"
-        return "offline"
+        title = self.title_of(self.current) if self.current else None
+        self.query_one(ConversationHeader).show(
+            title,
+            conversation,
+            self._names(conversation.typing) if conversation is not None else (),
+            connected=self._client.status.state is ConnectionState.ONLINE,
+            nobody=self.conversations.is_nobody(self.current),
+        )
+        if conversation is not None:
+            invites = f"{title} is blocked" if conversation.blocked else f"Message {title}"
+            self.composer.placeholder = Content(invites)  # a string would be read as markup
 
     # --- what the client tells ------------------------------------------------------------
 
@@ -325,56 +301,9 @@ class ConversationView(Vertical):
 
     # --- writing --------------------------------------------------------------------------
 
-    def _submit(self, text: str) -> bool:
-        if not self.current:
-            return False
-        try:
-            command = parse(text)
-        except CommandError as error:
-            self.app.notify(str(error), severity="warning", markup=False)
-            return False
-        if command is None:
-            return self.send(plain(text))
-        self.post_message(self.Commanded(*command))
-        self._client.set_draft(self.current, "")
-        return True
-
-    def send(self, text: str) -> bool:
-        """Into the outbox; False, with the reason told, for what may not be sent."""
-        try:
-            self._client.post(self.current, text)
-        except ChatClientError as error:
-            self.app.notify(line(str(error), 300), severity="warning", markup=False)
-            return False
-        self._client.set_draft(self.current, "")
-        self._client.typing(self.current, False)
-        self.flush()
-        self.post_message(self.DraftChanged())
-        self.go_to_end()
-        return True
-
-    def own_texts(self) -> list[str]:
-        """One's own messages here, oldest first: what the composer recalls."""
-        opened = self.conversations.opened(self.current)
-        return [] if opened is None else opened.transcript.own_texts()
-
     @on(TextArea.Changed, "#composer")
     def _composer_changed(self) -> None:
-        text = self.composer.written
-        if self.current and self.composer.has_focus and text != self._client.draft(self.current):
-            self._client.typing(self.current, bool(text.strip()) and not text.startswith("/"))
-        if not self._draft_scheduled:
-            self._draft_scheduled = True
-            self.set_timer(DRAFT_SECONDS, self.save_draft)
-
-    def save_draft(self) -> None:
-        """Keeps what is in the composer."""
-        self._draft_scheduled = False
-        if not self.app.is_running:
-            return  # kept already, see ``ChatApp.exit``
-        if self.current and self._client.draft(self.current) != self.composer.written:
-            self._client.set_draft(self.current, self.composer.written)
-            self.post_message(self.DraftChanged())
+        self.drafting.changed()
 
     def retry_failed(self) -> int:
         """Sends failed messages again; tells how many."""

@@ -6,7 +6,11 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from pychat.tui.names import Name
+from pychat.client.models import Conversation
+from pychat.protocol import EVERYONE
+from pychat.tui.clock import Clock
+from pychat.tui.conversations import is_pair
+from pychat.tui.names import Name, line, typing_line
 
 
 class ConversationHeader(Widget):
@@ -16,6 +20,46 @@ class ConversationHeader(Widget):
     detail = reactive("")
     online: reactive[bool | None] = reactive(None)
     typing = reactive("")
+
+    def __init__(self, clock: Clock, *, id: str) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+
+    def show(
+        self,
+        title: Name | None,
+        conversation: Conversation | None,
+        typing: tuple[Name, ...],
+        *,
+        connected: bool,
+        nobody: bool,
+    ) -> None:
+        """As it is now. ``typing``: who is. While not ``connected``, nobody knows who is there;
+        ``nobody``: the server has said that there is nobody of this id."""
+        self.title = title
+        if conversation is None:
+            self.online, self.typing, self.detail = None, "", ""
+            return
+        pair = is_pair(conversation.name)
+        self.online = conversation.online if pair and connected else None
+        self.typing = typing_line(typing, in_pair=pair)
+        if not pair:
+            self.detail = _about_many(conversation)
+        elif conversation.blocked:
+            self.detail = f"blocked: /unblock {line(conversation.name)} takes it back"
+        elif not connected:
+            self.detail = "not connected"
+        elif nobody:
+            self.detail = "nobody has this id"
+        else:
+            self.detail = self._presence(conversation)
+
+    def _presence(self, conversation: Conversation) -> str:
+        if conversation.online:
+            return "online"
+        if conversation.last_seen is not None:
+            return f"last seen {self._clock.since(conversation.last_seen)}"
+        return "offline"
 
     def render(self) -> Content:
         if self.title is None:
@@ -32,3 +76,10 @@ class ConversationHeader(Widget):
         elif self.detail:
             parts.append((f"  {self.detail}", "$foreground 72%"))
         return Content.assemble(*parts)
+
+
+def _about_many(conversation: Conversation) -> str:
+    if conversation.name == EVERYONE:
+        return "all on this server"
+    alias = line(conversation.alias)
+    return alias if alias != line(conversation.name[1:]) else ""
