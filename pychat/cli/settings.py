@@ -31,11 +31,20 @@ def settings() -> dict[str, Any]:
 
 
 def table(name: str) -> dict[str, Any]:
-    """The table of this name, its keys from both files."""
+    """The table of this name, its keys from both files, and so those of the tables in it."""
     own, here = (_read(path).get(name, {}) for path in (own_file(), Path(FILE_NAME)))
     if not isinstance(own, dict) or not isinstance(here, dict):
         raise click.UsageError(f"{FILE_NAME}: {name} must be a table, [{name}].")
-    return own | here
+    return _merged(own, here)
+
+
+def _merged(own: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    merged = own | here
+    for key, value in here.items():
+        beneath = own.get(key)
+        if isinstance(value, dict) and isinstance(beneath, dict):
+            merged[key] = _merged(beneath, value)
+    return merged
 
 
 def profiles() -> dict[str, dict[str, str]]:

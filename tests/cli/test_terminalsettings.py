@@ -49,3 +49,15 @@ def test_what_is_wrong_is_named(file: Path, text: str, problem: str) -> None:
 def test_keys_may_be_exchanged(file: Path) -> None:
     file.write_text("[tui.keys]\nswitch = 'ctrl+f'\nsearch = 'ctrl+k'")
     assert terminal_settings().keys == {"switch": "ctrl+f", "search": "ctrl+k"}
+
+
+def test_a_working_directory_goes_first_key_by_key(file: Path, own_folders: Path) -> None:
+    own = own_folders / "config" / "pychat"
+    own.mkdir(parents=True)
+    (own / "pychat.toml").write_text(
+        "[tui]\npreviews = false\nmuted = ['bob']\n[tui.keys]\nsearch = 'f4'\nlinks = 'f5'"
+    )
+    file.write_text("[tui]\nmuted = ['eve']\n[tui.keys]\nlinks = 'f6'\nretry = 'f7'")
+    read = terminal_settings()
+    assert (read.previews, list(read.muted)) == (False, ["eve"])
+    assert read.keys == {"search": "f4", "links": "f6", "retry": "f7"}
