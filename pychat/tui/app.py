@@ -237,7 +237,8 @@ class ChatApp(App[None]):
         if not self.is_running:
             print(text, file=sys.stderr)
             return
-        self.call_from_thread(self.notify, line(text, 300), severity="warning", markup=False)
+        # Only posts a message: call_from_thread would wait for ever for a loop that ends meanwhile.
+        self.notify(line(text, 300), severity="warning", markup=False)
 
     def _notify(self, message: Message) -> None:
         if self.app_focus or message.own or message.conversation in self.remembered.muted:

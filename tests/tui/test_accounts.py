@@ -366,3 +366,17 @@ async def test_a_login_that_has_ended_is_not_kept_by_a_slow_keyring(
     unlocked.set()
     await asyncio.to_thread(ended.wait, 10)
     assert kept[-1] == ""
+
+
+async def test_what_a_thread_tells_is_shown_and_waits_for_nothing(server: ChatServer) -> None:
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "Log in")
+        assert app.accounts is not None
+        thread = threading.Thread(
+            target=app.accounts.tell, args=("The login could not be kept",), daemon=True
+        )
+        thread.start()
+        thread.join(10)  # the app's loop stands still until then
+        assert not thread.is_alive()
+        await wait_text(pilot, "The login could not be kept")
