@@ -195,7 +195,7 @@ class ChatApp(App[None]):
         async for event in events:
             if client is not self.client:
                 return  # it is being closed
-            self.chat.client_event(event)
+            self.chat.updates.take(event)
             if isinstance(event, StatusChanged):
                 self._status_changed()
             elif isinstance(event, MessageAdded):

@@ -10,23 +10,14 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 
-from pychat.client.events import (
-    ClientEvent,
-    ConversationChanged,
-    ConversationsLoaded,
-    MessageAdded,
-    MessageChanged,
-    MessagesReset,
-    StatusChanged,
-)
-from pychat.client.models import ConnectionState, User
+from pychat.client.models import User
 from pychat.tui.clock import Clock
 from pychat.tui.command_runner import CommandRunner
 from pychat.tui.conversations import is_pair
-from pychat.tui.items import items_of
 from pychat.tui.keys import bindings, shortest
 from pychat.tui.names import line
 from pychat.tui.remembered import Remembered
+from pychat.tui.screens.updates import Updates
 from pychat.tui.settings import Settings
 from pychat.tui.widgets.completions import Completions
 from pychat.tui.widgets.composer import Composer
@@ -37,12 +28,6 @@ from pychat.tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-
-FLUSH_SECONDS: Final = 1 / 30
-"""What arrives within a frame is shown together."""
-CROWD: Final = 20
-CROWDED_SECONDS: Final = 1 / 8
-"""When more than a crowd comes in one go nobody reads it: keys are more urgent than painting it."""
 
 HINT_SECONDS: Final = 6.0
 
@@ -63,12 +48,10 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self._clock = clock
         self._settings = settings
-        self._dirty = False
-        self._flush_scheduled = False
-        self._crowded = False
         self._told_where = False
         self._changing = False
         self._commands = CommandRunner(self)
+        self.updates = Updates(self, clock)
         self._take(client, remembered)
 
     def _take(self, client: ChatClient, remembered: Remembered) -> None:
@@ -102,7 +85,7 @@ class ChatScreen(Screen[None]):
     def _begin(self) -> None:
         self.query_one(StatusLine).status = self.client.status
         self.add_class("-nothing-open")
-        self.show_list()
+        self.updates.show_list()
         self.query_one(ConversationList).focus()
 
     @property
@@ -110,65 +93,15 @@ class ChatScreen(Screen[None]):
         """Its name; empty while none is."""
         return self.view.current
 
-    # --- what the client tells ------------------------------------------------------------
-
     @property
-    def _stands(self) -> bool:
+    def stands(self) -> bool:
         """Whether its widgets are there: not while it is made anew, nor when the app ends."""
         return not self._changing and self.app.is_running
 
-    def client_event(self, event: ClientEvent) -> None:
-        """Takes in one event; what it changes on the screen is shown within a frame."""
-        if not self.is_mounted or not self._stands:
-            return  # mounting shows what the client knows by then; at the end nobody looks
-        view = self.view
-        if isinstance(event, MessageAdded):
-            view.added(event.message)
-        elif isinstance(event, MessageChanged):
-            view.changed(event.message)
-        elif isinstance(event, MessagesReset):
-            view.reset(event.conversation)
-        elif isinstance(event, ConversationChanged):
-            view.cursors_changed(event.conversation)
-        elif isinstance(event, StatusChanged):
-            self.query_one(StatusLine).status = event.status
-            if event.status.state is ConnectionState.ONLINE:
-                view.want_older()
-        elif isinstance(event, ConversationsLoaded):
-            for conversation in event.conversations:
-                view.cursors_changed(conversation)
-            view.want_older()
-            view.learn_names()
-        self._dirty = True
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self.set_timer(CROWDED_SECONDS if self._crowded else FLUSH_SECONDS, self._flush)
-
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        if not self._stands:
-            return
-        self._crowded = self.view.flush() > CROWD
-        if self._dirty:
-            self._dirty = False
-            self.show_list()
-            self.view.show_header()
-
     @on(ConversationView.DraftChanged)
-    def show_list(self) -> None:
-        """The list, and how much is unread in it, as it is now."""
-        if not self._stands:
-            return
-        conversations = self.view.conversations.all()
-        muted = self.remembered.muted
-        name_of = self.view.conversations.sender_name
-        items = items_of(conversations, self.client, self._clock, muted, self.current, name_of)
-        self.query_one(ConversationList).show(items, self.current)
-        heard = [item for item in items if not item.muted]
-        self.query_one(StatusLine).unread_elsewhere = sum(
-            item.unread for item in heard if item.name != self.current
-        )
-        self.app.title = _window_title(sum(item.unread for item in heard))
+    @on(SearchBar.Moved)
+    def _list_changed(self) -> None:
+        self.updates.show_list()
 
     # --- writing --------------------------------------------------------------------------
 
@@ -189,7 +122,7 @@ class ChatScreen(Screen[None]):
             self.close_search()
             self.view.open(name)
             self.remove_class("-nothing-open")
-            self.show_list()
+            self.updates.show_list()
         self.remove_class("-list-shown")
         self.view.composer.focus()
 
@@ -198,7 +131,7 @@ class ChatScreen(Screen[None]):
         self.close_search()
         self.view.close()
         self.add_class("-nothing-open")
-        self.show_list()
+        self.updates.show_list()
         self.query_one(ConversationList).focus()
 
     def start(self, user: User) -> None:
@@ -235,7 +168,7 @@ class ChatScreen(Screen[None]):
         self.call_after_refresh(self._place_terminal_cursor)
 
     def _place_terminal_cursor(self) -> None:
-        if self._stands:
+        if self.stands:
             self.view.composer.place_terminal_cursor()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -339,7 +272,7 @@ class ChatScreen(Screen[None]):
             muted = self.remembered.toggle_muted(self.current)
             title = self.view.title_of(self.current)
             self.app.notify(f"{title} is {'muted' if muted else 'heard again'}.", markup=False)
-            self.show_list()
+            self.updates.show_list()
 
     # --- searching ------------------------------------------------------------------------
 
@@ -351,16 +284,8 @@ class ChatScreen(Screen[None]):
         if self.current:
             self.query_one(SearchBar).open(text, everywhere=everywhere)
 
-    @on(SearchBar.Moved)
-    def _search_moved(self) -> None:
-        self.show_list()
-
     @on(SearchBar.Closed)
     def close_search(self) -> None:
         """The log as it was, without highlights."""
         self.query_one(SearchBar).close()
         self.view.composer.focus()
-
-
-def _window_title(unread: int) -> str:
-    return f"({unread}) pychat" if unread else "pychat"

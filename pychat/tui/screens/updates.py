@@ -1,0 +1,104 @@
+"""Updates: shows on the chat screen what the client tells, at most once in a frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pychat.client.events import (
+    ClientEvent,
+    ConversationChanged,
+    ConversationsLoaded,
+    MessageAdded,
+    MessageChanged,
+    MessagesReset,
+    StatusChanged,
+)
+from pychat.client.models import ConnectionState
+from pychat.tui.clock import Clock
+from pychat.tui.items import items_of
+from pychat.tui.widgets.conversation_list import ConversationList
+from pychat.tui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from pychat.tui.screens.chat import ChatScreen
+
+FLUSH_SECONDS: Final = 1 / 30
+"""What arrives within a frame is shown together."""
+CROWD: Final = 20
+CROWDED_SECONDS: Final = 1 / 8
+"""When more than a crowd comes in one go nobody reads it: keys are more urgent than painting it."""
+
+
+class Updates:
+    """Of one chat screen, whichever account it shows."""
+
+    def __init__(self, screen: ChatScreen, clock: Clock) -> None:
+        self._screen = screen
+        self._clock = clock
+        self._dirty = False
+        self._flush_scheduled = False
+        self._crowded = False
+
+    def take(self, event: ClientEvent) -> None:
+        """Takes in one event; what it changes on the screen is shown within a frame."""
+        screen = self._screen
+        if not screen.is_mounted or not screen.stands:
+            return  # mounting shows what the client knows by then; at the end nobody looks
+        view = screen.view
+        if isinstance(event, MessageAdded):
+            view.added(event.message)
+        elif isinstance(event, MessageChanged):
+            view.changed(event.message)
+        elif isinstance(event, MessagesReset):
+            view.reset(event.conversation)
+        elif isinstance(event, ConversationChanged):
+            view.cursors_changed(event.conversation)
+        elif isinstance(event, StatusChanged):
+            screen.query_one(StatusLine).status = event.status
+            if event.status.state is ConnectionState.ONLINE:
+                view.want_older()
+        elif isinstance(event, ConversationsLoaded):
+            for conversation in event.conversations:
+                view.cursors_changed(conversation)
+            view.want_older()
+            view.learn_names()
+        self._dirty = True
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            screen.set_timer(CROWDED_SECONDS if self._crowded else FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if not self._screen.stands:
+            return
+        self._crowded = self._screen.view.flush() > CROWD
+        if self._dirty:
+            self._dirty = False
+            self.show_list()
+            self._screen.view.show_header()
+
+    def show_list(self) -> None:
+        """The list, and how much is unread in it, as it is now."""
+        screen = self._screen
+        if not screen.stands:
+            return
+        conversations = screen.view.conversations
+        current, muted = screen.current, screen.remembered.muted
+        items = items_of(
+            conversations.all(),
+            screen.client,
+            self._clock,
+            muted,
+            current,
+            conversations.sender_name,
+        )
+        screen.query_one(ConversationList).show(items, current)
+        heard = [item for item in items if not item.muted]
+        screen.query_one(StatusLine).unread_elsewhere = sum(
+            item.unread for item in heard if item.name != current
+        )
+        screen.app.title = _window_title(sum(item.unread for item in heard))
+
+
+def _window_title(unread: int) -> str:
+    return f"({unread}) pychat" if unread else "pychat"
