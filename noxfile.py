@@ -16,7 +16,7 @@ nox.options.default_venv_backend = "virtualenv"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
-ON_EVERY_CORE = ["-n", "auto"]
+ON_EVERY_CORE = ["-n", "auto", "--dist", "worksteal"]
 LOCK = "tests/locked.txt"
 
 # Program that tells whether it is there, and the Debian package that brings it.

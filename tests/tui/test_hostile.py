@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -85,21 +84,20 @@ async def test_it_is_shown_as_harmless_text_everywhere() -> None:
     assert app.return_code in (0, None)
 
 
+# What grows faster than the text would take minutes; how fast it is is for benchmarks/terminal.py.
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", ["megabyte", "wide megabyte", "lines", "spaces", "stars"])
 def test_one_message_cannot_hold_the_log_up(name: str) -> None:
     reading = Reading(stopped_clock(), Name)
     message = Message("bob", "bob", CORPUS[name], "c", "bob-1", 1, NOW)
-    start = time.process_time()
     rows = rows_of(message, None, 80, reading)
-    assert time.process_time() - start < 0.5
     assert len(rows) < 20_000
 
 
+@pytest.mark.timeout(20)
 def test_a_hostile_name_cannot_stop_the_switcher() -> None:
-    start = time.monotonic()
     assert fuzzy("ababababababab", "ab" * 500 + "c")
     assert fuzzy("aaaaaaaaaaaaaz", "a" * 5000) is None
-    assert time.monotonic() - start < 0.5
 
 
 async def test_the_server_cannot_speak_to_the_terminal_either() -> None:

@@ -224,6 +224,7 @@ async def test_long_logs_let_go_of_what_is_far_above_and_get_it_back(
         await press_until(pilot, "pageup", log, "line 1 of the log")
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_scrolled_through_whole_only_what_is_near_is_held_and_nothing_is_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

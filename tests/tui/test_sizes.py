@@ -7,6 +7,9 @@ import pytest
 from tests.tui import scenes
 from tests.tui.driving import wait_text
 
+# Two hundred sizes take half a minute.
+pytestmark = pytest.mark.e2e
+
 
 @pytest.mark.parametrize(("start", "smallest"), [(80, 1), (160, 1), (100, 30), (120, 30)])
 async def test_it_shrinks_to_any_width(start: int, smallest: int) -> None:

@@ -49,7 +49,7 @@ async def test_clients_that_do_not_answer_are_cut(start: Start) -> None:
     raw = await (await RawSocket.open(server.port)).joined()
     began = time.monotonic()
     await server.server.shutdown()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert await raw.close_code() == 1000
     assert await raw.at_end()
 

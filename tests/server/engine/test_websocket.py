@@ -164,7 +164,7 @@ async def test_malformed_frames_close_at_once(start: Start, sent: bytes, code: i
     assert await raw.close_code() == code
     # It takes under a millisecond, but a busy machine has its own ideas; every deadline that could
     # have ended the session instead is far longer.
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     raw.send(text('42["after",1]'))
     assert server.handler.reasons == ["parse error"]
     await other.send_str('42["fine",1]')
