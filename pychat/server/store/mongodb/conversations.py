@@ -16,6 +16,7 @@ from pychat.server.store.mongodb.schema import (
     EVERYONE_KEY,
     Database,
     Document,
+    ensure,
     new_conversation,
     of_conversation,
 )
@@ -99,23 +100,25 @@ class MongoConversations(MongoPart):
 
     @change
     async def open_pair(self, a: int, b: int) -> Conversation:
-        existing = await self.pair(a, b)
-        if existing:
-            return existing
         low, high = min(a, b), max(a, b)
-        key = await self._next("conversation")
-        await self._database["conversations"].insert_one(
-            new_conversation(key, ConversationKind.PAIR, (low, high))
+        pair = await self.pair(low, high) or await self._make_pair(low, high)
+        # Last, and again where a server was killed before it: memberships without it are not seen.
+        await ensure(
+            self._database["conversations"],
+            new_conversation(pair.key, ConversationKind.PAIR, pair.accounts),
         )
+        return pair
+
+    async def _make_pair(self, low: int, high: int) -> Conversation:
+        """Its members and what it is found by; or that of another server, which was quicker."""
+        key = await self._next("conversation")
         for account in {low, high}:
             await add_member(self._database, key, ConversationKind.PAIR, account, 0)
         try:
-            # Last, for it is what makes the pair: what is without it is never found.
             await self._database["pairs"].insert_one({"_id": f"{low}-{high}", "conversation": key})
         except DuplicateKeyError:
             await self._database["memberships"].delete_many({"conversation": key})
-            await self._database["conversations"].delete_one({"_id": key})
-            made = await self.pair(a, b)
+            made = await self.pair(low, high)
             assert made is not None
             return made
         return Conversation(key, ConversationKind.PAIR, (low, high))

@@ -29,14 +29,15 @@ class MongoRooms(MongoPart):
         await self._database["conversations"].insert_one(
             new_conversation(key, ConversationKind.ROOM, (), id)
         )
-        await add_member(self._database, key, ConversationKind.ROOM, owner, 0)
         room = {"_id": canonical, "id": id, "name": name, "owner": owner, "conversation": key}
         try:
             await self._database["rooms"].insert_one(room)
         except DuplicateKeyError:
-            await self._database["memberships"].delete_many({"conversation": key})
             await self._database["conversations"].delete_one({"_id": key})
             raise AlreadyExists(id) from None
+        # Last: if the server is killed before it, the owner has a room to join, not a room in
+        # the list that is none.
+        await add_member(self._database, key, ConversationKind.ROOM, owner, 0)
         return _room(room)
 
     @query

@@ -80,14 +80,15 @@ async def prepare(database: Database, *, create: bool) -> None:
         missing = [index for index in indexes if index.document["name"] not in existing]
         if missing:
             await database[collection].create_indexes(missing)
-    await _ensure(
+    await ensure(
         database["conversations"], new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)
     )
     for counter, value in COUNTERS.items():
-        await _ensure(meta, {"_id": counter, "value": value})
+        await ensure(meta, {"_id": counter, "value": value})
 
 
-async def _ensure(collection: AsyncCollection[Document], document: Document) -> None:
+async def ensure(collection: AsyncCollection[Document], document: Document) -> None:
+    """Inserts it unless there is one with its ``_id``."""
     try:
         await collection.insert_one(document)
     except DuplicateKeyError:
