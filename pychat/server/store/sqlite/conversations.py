@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -24,16 +25,39 @@ MAX_UNREAD = 1000
 _CONVERSATION = "key, kind, a, b, room_id"
 _MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq"
 
-# The newest first: a seek in the messages for each conversation, whatever their number.
-_LISTED = """
-    SELECT membership.conversation, ifnull(message.number, 0)
-    FROM membership
-    CROSS JOIN conversation ON conversation.key = membership.conversation
-    LEFT JOIN message ON message.conversation = membership.conversation
-        AND message.seq = (
-            SELECT max(seq) FROM message WHERE conversation = membership.conversation
-        )
-    WHERE membership.account = ? AND (message.number IS NOT NULL OR conversation.kind <> 0)
+# Of all that the account is in, one seek each: where its last message is. The rest is read for the
+# page only.
+_LISTED = f"""
+    WITH listed AS MATERIALIZED (
+        SELECT conversation AS key, (
+            SELECT number FROM message WHERE conversation = membership.conversation
+            ORDER BY seq DESC LIMIT 1
+        ) AS number
+        FROM membership WHERE account = :account
+    ), page AS MATERIALIZED (
+        SELECT key, ifnull(number, 0) AS number FROM listed
+        WHERE (number IS NOT NULL OR (SELECT kind FROM conversation WHERE key = listed.key) <> 0)
+            AND (ifnull(number, 0), key) < (:number, :key)
+        ORDER BY 2 DESC, 1 DESC LIMIT :limit
+    )
+    SELECT page.number, conversation.key, conversation.kind, a, b, room_id,
+        mine.first_seq, mine.delivered_seq, mine.read_seq,
+        peer.account, peer.first_seq, peer.delivered_seq, peer.read_seq,
+        (
+            SELECT count(*) FROM (
+                SELECT 1 FROM message WHERE conversation = page.key AND sender <> :account
+                    AND seq > max(mine.read_seq, mine.first_seq - 1) LIMIT {MAX_UNREAD}
+            )
+        ),
+        {", ".join(f"message.{column}" for column in MESSAGE.split(", "))}
+    FROM page
+    CROSS JOIN conversation ON conversation.key = page.key
+    CROSS JOIN membership AS mine ON mine.account = :account AND mine.conversation = page.key
+    LEFT JOIN membership AS peer ON peer.account = iif(a = :account, b, a)
+        AND peer.conversation = page.key
+    LEFT JOIN message ON message.conversation = page.key
+        AND message.seq = (SELECT max(seq) FROM message WHERE conversation = page.key)
+    ORDER BY page.number DESC, page.key DESC
 """
 
 
@@ -135,20 +159,17 @@ class SQLiteConversations(SQLitePart):
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int
     ) -> tuple[list[ConversationSummary], str | None]:
-        start = tuple(decode_cursor(cursor, 2)) if cursor is not None else None
+        number, key = decode_cursor(cursor, 2) if cursor is not None else (1 << 62, 0)
 
         def read(
             connection: sqlite3.Connection,
         ) -> tuple[list[ConversationSummary], str | None]:
-            listed = [
-                (number, key)
-                for key, number in connection.execute(_LISTED, (account,))
-                if start is None or (number, key) < start
-            ]
-            listed.sort(reverse=True)
-            page = listed[:limit]
-            following = encode_cursor(*page[-1]) if len(listed) > limit else None
-            return [_summary(connection, key, account) for _, key in page], following
+            rows = connection.execute(
+                _LISTED, {"account": account, "number": number, "key": key, "limit": limit + 1}
+            ).fetchall()
+            page = rows[:limit]
+            following = encode_cursor(*page[-1][:2]) if len(rows) > limit else None
+            return [_summary(account, row) for row in page], following
 
         return await self._read(read)
 
@@ -183,32 +204,17 @@ class SQLiteConversations(SQLitePart):
         await self._write(write)
 
 
-def _summary(connection: sqlite3.Connection, key: int, account: int) -> ConversationSummary:
-    conversation = _conversation(
-        connection.execute(
-            f"SELECT {_CONVERSATION} FROM conversation WHERE key = ?", (key,)
-        ).fetchone()
-    )
-    membership = _membership(connection, key, account)
-    assert membership is not None
-    peer = None
-    if conversation.accounts:
-        a, b = conversation.accounts
-        peer = _membership(connection, key, b if a == account else a)
-    last = connection.execute(
-        f"SELECT {MESSAGE} FROM message WHERE conversation = ? ORDER BY seq DESC LIMIT 1", (key,)
-    ).fetchone()
-    message = stored_message(last) if last else None
-    (unread,) = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM message"
-        " WHERE conversation = ? AND seq > ? AND sender <> ? LIMIT ?)",
-        (key, max(membership.read_seq, membership.first_seq - 1), account, MAX_UNREAD),
-    ).fetchone()
+def _summary(account: int, row: tuple[Any, ...]) -> ConversationSummary:
+    """``row``: what ``_LISTED`` gives."""
+    key = row[1]
+    membership = Membership(key, account, *row[6:9])
+    peer = row[9:13]
+    message = stored_message(row[14:]) if row[14] is not None else None
     return ConversationSummary(
-        conversation=conversation,
+        conversation=_conversation(row[1:6]),
         membership=membership,
-        peer=peer,
+        peer=Membership(key, *peer) if peer[0] is not None else None,
         last_seq=message.seq if message else 0,
         last=message if message and message.seq >= membership.first_seq else None,
-        unread=unread,
+        unread=row[13],
     )
