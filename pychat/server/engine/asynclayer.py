@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -26,6 +27,8 @@ from pychat.server.engine.packet import (
 from pychat.server.engine.server import EngineServer
 from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, Session
 from pychat.server.engine.tasks import Tasks
+
+logger = logging.getLogger("pychat.engine")
 
 _MAX_REFUSALS: Final = 10
 
@@ -198,6 +201,9 @@ class AsyncLayer:
             return self.decode(text)
         except (ValueError, RecursionError) as error:
             raise MalformedPacket(str(error)) from None
+        except Exception as error:
+            logger.exception("the json module failed on a packet, whose session is closed")
+            raise MalformedPacket("the json module failed") from error
 
     def _too_late(self, session: Session) -> None:
         session.end(FORCED_CLOSE)

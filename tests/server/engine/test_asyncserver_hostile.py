@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from typing import Any
 
 import pytest
 
 from pychat.server.engine import AsyncServer
 from tests.server.engine.asyncsite import Serve, soon
+from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.rawsocket import RawSocket, frame, text
 
 
@@ -97,4 +100,33 @@ async def test_a_namespace_flood_is_cut(serve: Serve, sio: Any) -> None:
         refused += 1
     assert answer[0] == 0x88
     assert refused <= 10
+    raw.close()
+
+
+class FaultyJson:
+    """A json module of an app's own, which does not know every number."""
+
+    dumps = staticmethod(json.dumps)
+
+    @staticmethod
+    def loads(text: str) -> Any:
+        data = json.loads(text)
+        return {True: data}[data != ["a", 7]]
+
+
+@pytest.mark.parametrize("before", [0, 250])
+async def test_what_an_apps_json_raises_ends_the_session(
+    serve: Serve, caplog: pytest.LogCaptureFixture, before: int
+) -> None:
+    """On polling too, behind more packets than are handled at once: the connection goes on."""
+    site = await serve(AsyncServer(json=FaultyJson))
+    http = await RawHttp.joined(site.port)
+    raw = await (await RawSocket.open(site.port)).joined()
+    packets = ['42["a",1]'] * before + ['42["a",7]']
+    raw.send(b"".join(map(text, packets)))
+    assert await raw.close_code() == 1000
+    assert (await http.post("\x1e".join(packets))).body == b"ok"
+    assert (await http.get()).status == 400
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.exc_info[0] for record in errors if record.exc_info] == [KeyError, KeyError]
     raw.close()
