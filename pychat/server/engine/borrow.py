@@ -40,6 +40,17 @@ def has_gone(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
+def received_whole(request: web.BaseRequest) -> bytes | None:
+    """What was not read yet of the body of somebody who has gone; None if its end did not come."""
+    content: Any = request.content
+    if not content.is_eof():
+        return None
+    # aiohttp keeps it, but raises that the client has gone.
+    content._exception = None
+    rest: bytes = content.read_nowait()
+    return rest
+
+
 class Loan:
     """A connection whose transport talks to somebody else's protocol for a while."""
 

@@ -74,6 +74,7 @@ class PollConnection(asyncio.Protocol):
         self._stalled = False
         self._paused = False
         self._idle = False
+        self._gone = False
         self._poll: _Poll | None = None
         self._post: _Post | None = None
         self._body: bytearray | None = None
@@ -170,6 +171,8 @@ class PollConnection(asyncio.Protocol):
                 self._busy = True
                 asyncio.get_running_loop().call_soon(self._go_on)
         self._serving = False
+        if self._gone:
+            self._abandon()
 
     def _next(self) -> bool:
         """Begins to answer the next request; False if there is none for us."""
@@ -260,16 +263,26 @@ class PollConnection(asyncio.Protocol):
     # --- ends
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A poll that waits, or a body that is not whole, ends its session: as in Node."""
+        """A poll that waits, or a body that is not whole, ends its session: as in Node.
+
+        A POST that is whole is still handled when it is its turn.
+        """
+        self._gone = True
+        self._stalled = False
+        self._loan.lost(exc)
+        if self._busy:
+            self._abandon()
+        else:
+            self._serve()
+
+    def _abandon(self) -> None:
         self._leave()
-        self._received = b""
         poll, self._poll = self._poll, None
         if poll is not None:
             poll.polling.polled = False
             poll.polling.on_ready = None
             poll.session.end(TRANSPORT_CLOSE)
         self._abandon_body()
-        self._loan.lost(exc)
 
     def _leave(self) -> None:
         for queue in (self._shared.idle, self._shared.heads, self._shared.bodies):

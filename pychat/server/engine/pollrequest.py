@@ -14,7 +14,7 @@ from functools import lru_cache
 from aiohttp import hdrs, web
 
 from pychat.server.engine.answer import Answer, cors, header_lines
-from pychat.server.engine.borrow import Taken, borrow, has_gone
+from pychat.server.engine.borrow import Taken, borrow, has_gone, received_whole
 from pychat.server.engine.head import Reader, is_binary, read_query
 from pychat.server.engine.pollconnection import PollConnection
 from pychat.server.engine.polling import BODY_TIMEOUT, packets_in, receive, take
@@ -139,9 +139,12 @@ class PollRequests:
         except TimeoutError:
             session.end(TRANSPORT_ERROR)
             raise body_too_slow() from None
-        except (web.RequestPayloadError, ConnectionError):
-            session.end(TRANSPORT_ERROR)
-            raise bad_request() from None
+        except (web.RequestPayloadError, OSError):
+            rest = received_whole(request)
+            if rest is None or len(body) + len(rest) > limit:
+                session.end(TRANSPORT_ERROR)
+                raise bad_request() from None
+            body += rest
         return bytes(body)
 
 

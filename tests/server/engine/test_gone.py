@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp import web
 
-from pychat.server.engine import encode_event
+from pychat.server.engine import Pace, encode_event
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawhttp import RawHttp
 
@@ -39,7 +43,8 @@ class Queue:
 
     async def handle_after_its_end(self, http: RawHttp, request: bytes) -> None:
         """Returns when it has been handled."""
-        self.opened.clear()
+        for event in (self.opened, self._waits, self._handled):
+            event.clear()
         http.send(request)
         await self._waits.wait()
         http.writer.close()
@@ -67,6 +72,67 @@ async def test_nobody_opens_a_session_and_is_gone(start: Start) -> None:
     http = await RawHttp.open(server.port)
     await queue.handle_after_its_end(http, http.request())
     assert server.server.client_count == 0
+
+
+async def test_a_whole_post_of_somebody_who_has_gone_is_handled(start: Start) -> None:
+    queue = Queue()
+    server = await start(app=queue.app)
+    http = await RawHttp.joined(server.port)
+    other = await RawHttp.open(server.port)
+    other.target = http.target
+    text = "x" * 200_000
+    await queue.handle_after_its_end(other, other.request("POST", f'42["a","{text}"]'))
+    assert server.handler.events == [("a", text)]
+    assert (await http.get()).body == f'42["a","{text}"]'.encode()
+    other = await RawHttp.open(server.port)
+    other.target = http.target
+    await queue.handle_after_its_end(other, other.request("POST", '42["a","not whole"]')[:-1])
+    assert len(server.handler.events) == 1
+    assert server.handler.reasons == ["transport error"]
+
+
+@pytest.mark.parametrize("pace", [None, Pace(per_second=200, burst=1)])
+async def test_posts_behind_one_another_are_handled_though_their_client_has_gone(
+    start: Start, pace: Pace | None
+) -> None:
+    """In their order; also where the first is read at its pace for longer than its client stays."""
+    server = await start(pace=pace)
+    http = await RawHttp.joined(server.port)
+    packets = iter(range(330))
+    posts = [
+        http.request("POST", "\x1e".join(f'42["a",{next(packets)}]' for _ in range(count)))
+        for count in (30, *[1] * 299)
+    ]
+    half = posts.pop()[:-1]
+    http.send(b"".join(posts) + half)
+    http.writer.close()
+    await server.handler.until(lambda it: it.reasons == ["transport error"])
+    assert server.handler.events == [("a", number) for number in range(328)]
+
+
+async def test_what_breaks_off_over_tls_is_no_error(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is what is no TLS any more, on a connection that aiohttp has or one that polls."""
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    server = await start(ssl=server_side)
+    for fresh in (True, False):
+        http = await RawHttp.joined(server.port, client_side)
+        last = await RawHttp.open(server.port, client_side) if fresh else http
+        last.target = http.target
+        last.send(last.request("POST", '42["a",1]')[:-1])
+        await asyncio.sleep(0.05)
+        raw = last.writer.get_extra_info("socket")
+        os.write(raw.fileno(), b"this is no TLS record")
+        await server.handler.until(lambda it: len(it.reasons) == 1 + (not fresh))  # noqa: B023
+    assert server.handler.reasons == ["transport error"] * 2
+    await server.stop()
+    gc.collect()
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
 
 
 async def test_requests_of_somebody_who_has_gone_are_no_error(
