@@ -38,9 +38,10 @@ def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def _progress(
     what: str, total: int | None, *columns: ProgressColumn
 ) -> Iterator[Callable[[int], None]]:
-    progress = Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    )
+    if not sys.stderr.isatty():
+        yield lambda amount: None
+        return
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
     with progress:
         task = progress.add_task(what, total=total)
         yield lambda amount: progress.advance(task, amount)

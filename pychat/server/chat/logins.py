@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -89,7 +90,7 @@ class Logins:
             )
             key = entered.account.key
             blocked = await self._store.blocked(key)
-            partners = await self._store.partners(key)
+            pairs = await self._store.pairs(key)
             while noticed != self._changes.noticed:
                 noticed = self._changes.noticed
                 await self._accounts.check(entered)
@@ -110,7 +111,7 @@ class Logins:
         self.part(session)
         if not user.sessions:
             user.blocked = blocked or NOBODY
-            user.partners = frozenset(partners) or NOBODY
+            user.partners = frozenset(chain(*(pair.accounts for pair in pairs))) - {key} or NOBODY
         session.user = user
         session.login_id = login.id
         session.modern = login.protocol >= 1

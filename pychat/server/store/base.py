@@ -145,16 +145,25 @@ class Store(Protocol):
     async def open_pair(self, a: int, b: int) -> Conversation:
         """The same, made if need be, both accounts being members."""
 
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+        """The same for many, in that order: what an import makes at once."""
+
+    async def pairs(self, account: int) -> list[Conversation]:
+        """The account's one-to-one conversations, that with itself too. In any order."""
+
     async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
         """In any order; unknown keys and deleted rooms are left out."""
 
-    async def partners(self, account: int) -> list[int]:
-        """The accounts it shares a one-to-one conversation with, itself left out."""
-
     async def membership(self, conversation: int, account: int) -> Membership | None: ...
+
+    async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
+        """Of all their members, in any order."""
 
     async def last_seq(self, conversation: int) -> int:
         """0 while it is empty."""
+
+    async def last_seqs(self, conversations: Sequence[int]) -> list[int]:
+        """The same for many, in that order."""
 
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int

@@ -250,7 +250,7 @@ class Halting(MemoryStore):
 
 
 async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
-    store = Halting("partners")
+    store = Halting("pairs")
     async with (
         serving(store, accounts="claim") as server,
         Peer(server, "alice") as watched,
@@ -269,7 +269,7 @@ async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
 
 async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:
     """Else a thief who logs in all the time would survive it."""
-    store = Halting("partners")
+    store = Halting("pairs")
     async with (
         serving(store, accounts="claim") as server,
         Peer(server) as thief,

@@ -43,7 +43,7 @@ async def test_messages_to_oneself_have_a_conversation(chat: Populated) -> None:
     alice = await chat.account("alice")
     made = await chat.store.open_pair(alice.key, alice.key)
     assert made.accounts == (alice.key, alice.key)
-    assert await chat.store.partners(alice.key) == []
+    assert await chat.store.pairs(alice.key) == [made]
     await chat.say(made, alice, "note")
     summaries, _ = await chat.store.conversations(alice.key, cursor=None, limit=10)
     assert [(s.conversation, s.last_seq, s.unread) for s in summaries if s.last_seq] == [
@@ -69,13 +69,28 @@ async def test_conversations_are_looked_up_by_key(chat: Populated) -> None:
     assert await store.conversations_by_key([]) == []
 
 
-async def test_partners_are_those_one_has_a_pair_with(chat: Populated) -> None:
-    alice, bob, _ = await chat.pair()
+async def test_many_pairs_are_opened_at_once(chat: Populated) -> None:
+    alice, bob, pair = await chat.pair()
     carol, dave = await chat.account("carol"), await chat.account("dave")
-    await chat.store.open_pair(carol.key, alice.key)
-    await chat.store.open_pair(carol.key, dave.key)
-    assert sorted(await chat.store.partners(alice.key)) == sorted([bob.key, carol.key])
-    assert await chat.store.partners(bob.key) == [alice.key]
+    await chat.store.create_room("lounge", "", alice.key)
+    await chat.say(pair, alice, "one", "two")
+    wanted = [(bob.key, alice.key), (carol.key, alice.key), (dave.key, dave.key)]
+    opened = await chat.store.open_pairs([*wanted, wanted[1][::-1]])
+    assert opened[0] == pair
+    assert opened[1] == opened[3] == await chat.store.pair(alice.key, carol.key)
+    assert [each.accounts for each in opened[:3]] == [tuple(sorted(one)) for one in wanted]
+    assert await chat.store.open_pairs(wanted) == opened[:3]
+    assert sorted(c.key for c in await chat.store.pairs(alice.key)) == [pair.key, opened[1].key]
+    assert await chat.store.pairs(dave.key) == [opened[2]]
+    assert await chat.store.last_seqs([opened[1].key, pair.key]) == [0, 2]
+    await chat.say(opened[1], carol, "hello")
+    members = await chat.store.memberships([each.key for each in opened[1:3]])
+    assert {(m.conversation, m.account, m.first_seq) for m in members} == {
+        (opened[1].key, alice.key, 1),
+        (opened[1].key, carol.key, 1),
+        (opened[2].key, dave.key, 1),
+    }
+    assert await chat.store.open_pairs([]) == await chat.store.memberships([]) == []
 
 
 async def test_conversations_come_newest_first_by_pages(chat: Populated) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.records import CursorMove, LoginSession, NewMessage
+from pychat.server.store.transfer import importing
 from pychat.server.store.transfer.checking import check
 from pychat.server.store.transfer.exporting import export_lines
 from pychat.server.store.transfer.importing import Importer
@@ -121,7 +122,11 @@ async def test_what_comes_while_a_store_is_exported_spoils_nothing(store: Store)
     assert await problems(target) == []
 
 
-async def test_an_import_cut_anywhere_goes_on(store: Store, lines: list[bytes]) -> None:
+async def test_an_import_cut_anywhere_goes_on(
+    store: Store, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few enough to be written in the middle of conversations.
+    monkeypatch.setattr(importing, "MAX_LINES", 2)
     for count in range(0, len(lines), 3):
         with pytest.raises(StoreError, match="ends too early"):
             await imported(store, lines[:count])
@@ -211,3 +216,12 @@ async def test_a_hostile_file_is_refused_with_the_line(old: str, new: str, reaso
     with pytest.raises(StoreError, match=r"^line [0-9]+ is not one of an export: ") as refused:
         await imported(target, hostile)
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["message", "end", "conversation", "account"])
+async def test_a_line_in_the_wrong_place_is_refused(lines: list[bytes], kind: str) -> None:
+    line = next(line for line in lines if f'"type":"{kind}"'.encode() in line)
+    inside = next(n for n, line in enumerate(lines) if b'"type":"message"' in line)
+    place = inside if kind in ("conversation", "account") else 1
+    with pytest.raises(StoreError, match=rf"^line {place + 1} .* in the wrong place"):
+        await imported(open_store("memory:"), [*lines[:place], line, *lines[place:]])

@@ -67,25 +67,31 @@ class MemoryStore(MemoryRooms):
             self._join(log, account, from_now=False)
         return log.conversation
 
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+        return [await self.open_pair(a, b) for a, b in pairs]
+
+    async def pairs(self, account: int) -> list[Conversation]:
+        mine = [self._logs[key].conversation for key in self._of_account.get(account, ())]
+        return [each for each in mine if each.kind is ConversationKind.PAIR]
+
     async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
         logs = [self._logs[key] for key in keys if key in self._logs]
         return [log.conversation for log in logs if not log.deleted]
-
-    async def partners(self, account: int) -> list[int]:
-        found = []
-        for key in self._of_account.get(account, ()):
-            accounts = self._logs[key].conversation.accounts
-            if accounts and accounts[0] != accounts[1]:
-                found.append(accounts[0] if accounts[1] == account else accounts[1])
-        return sorted(found)
 
     async def membership(self, conversation: int, account: int) -> Membership | None:
         log = self._logs.get(conversation)
         return log.members.get(account) if log else None
 
+    async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
+        logs = [self._logs[key] for key in conversations if key in self._logs]
+        return [membership for log in logs for membership in log.members.values()]
+
     async def last_seq(self, conversation: int) -> int:
         log = self._logs.get(conversation)
         return log.last_seq if log else 0
+
+    async def last_seqs(self, conversations: Sequence[int]) -> list[int]:
+        return [await self.last_seq(key) for key in conversations]
 
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int

@@ -15,7 +15,7 @@ from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, StoreUnavailable
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
-from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document
+from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document, member_id
 from pychat.server.store.records import Account, ConversationKind, LoginSession
 from pychat.server.store.terms import Query, terms
 
@@ -56,7 +56,7 @@ class MongoAccounts(MongoPart):
         try:
             await self._database["accounts"].insert_one(document)
         except DuplicateKeyError:
-            await self._database["memberships"].delete_one({"_id": f"{EVERYONE_KEY}-{key}"})
+            await self._database["memberships"].delete_one({"_id": member_id(EVERYONE_KEY, key)})
             raise AlreadyExists(id) from None
         return account
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from pychat.server.store.cursors import decode_cursor, encode_cursor
@@ -17,8 +17,11 @@ from pychat.server.store.mongodb.schema import (
     Database,
     Document,
     ensure,
+    member_id,
     new_conversation,
+    new_member,
     of_conversation,
+    pair_id,
 )
 from pychat.server.store.records import (
     Conversation,
@@ -63,19 +66,23 @@ async def seq_of_last(database: Database, conversation: int) -> int:
     return int(message["seq"]) if message else 0
 
 
+async def last_seqs(database: Database, conversations: Sequence[int]) -> list[int]:
+    """In their order. Those without a message, as in an import, cost no query of their own."""
+    known: dict[int, int] = {}
+    async for document in database["conversations"].find({"_id": {"$in": list(conversations)}}):
+        if not document["last_seq"]:
+            known[document["_id"]] = 0
+    unknown = [key for key in conversations if key not in known]
+    found = await asyncio.gather(*[seq_of_last(database, key) for key in unknown])
+    known |= dict(zip(unknown, found, strict=True))
+    return [known[key] for key in conversations]
+
+
 async def add_member(
     database: Database, conversation: int, kind: ConversationKind, account: int, before: int
 ) -> Membership:
     """From the message after ``before`` on; who is a member already stays one, unchanged."""
-    member = {
-        "_id": f"{conversation}-{account}",
-        "conversation": conversation,
-        "account": account,
-        "kind": int(kind),
-        "first_seq": before + 1,
-        "delivered_seq": before,
-        "read_seq": before,
-    }
+    member = new_member(conversation, kind, account, before)
     try:
         await database["memberships"].insert_one(member)
     except DuplicateKeyError:
@@ -93,50 +100,75 @@ class MongoConversations(MongoPart):
     @query
     async def pair(self, a: int, b: int) -> Conversation | None:
         low, high = min(a, b), max(a, b)
-        document = await self._database["pairs"].find_one({"_id": f"{low}-{high}"})
+        document = await self._database["pairs"].find_one({"_id": pair_id(low, high)})
         if document is None:
             return None
         return Conversation(document["conversation"], ConversationKind.PAIR, (low, high))
 
     @change
     async def open_pair(self, a: int, b: int) -> Conversation:
-        low, high = min(a, b), max(a, b)
-        pair = await self.pair(low, high) or await self._make_pair(low, high)
+        (pair,) = await self._open_pairs([(a, b)])
+        return pair
+
+    @change
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+        return await self._open_pairs(pairs) if pairs else []
+
+    async def _open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+        wanted = [(min(pair), max(pair)) for pair in pairs]
+        names = {pair_id(*accounts): accounts for accounts in wanted}
+        keys = await self._pair_keys(list(names))
+        new = [accounts for name, accounts in names.items() if name not in keys]
+        if new:
+            await self._make_pairs(new)
+            keys |= await self._pair_keys([pair_id(*accounts) for accounts in new])
         # Last, and again where a server was killed before it: memberships without it are not seen.
         await ensure(
             self._database["conversations"],
-            new_conversation(pair.key, ConversationKind.PAIR, pair.accounts),
+            [
+                new_conversation(keys[name], ConversationKind.PAIR, accounts)
+                for name, accounts in names.items()
+            ],
         )
-        return pair
+        return [
+            Conversation(keys[pair_id(*accounts)], ConversationKind.PAIR, accounts)
+            for accounts in wanted
+        ]
 
-    async def _make_pair(self, low: int, high: int) -> Conversation:
-        """Its members and what it is found by; or that of another server, which was quicker."""
-        key = await self._next("conversation")
-        for account in {low, high}:
-            await add_member(self._database, key, ConversationKind.PAIR, account, 0)
-        try:
-            await self._database["pairs"].insert_one({"_id": f"{low}-{high}", "conversation": key})
-        except DuplicateKeyError:
-            await self._database["memberships"].delete_many({"conversation": key})
-            made = await self.pair(low, high)
-            assert made is not None
-            return made
-        return Conversation(key, ConversationKind.PAIR, (low, high))
+    async def _pair_keys(self, names: list[str]) -> dict[str, int]:
+        found = self._database["pairs"].find({"_id": {"$in": names}})
+        return {document["_id"]: document["conversation"] async for document in found}
+
+    async def _make_pairs(self, pairs: list[tuple[int, int]]) -> None:
+        """Their members and what they are found by; none where another server was quicker, whose
+        memberships are the ones that are seen."""
+        first = await self._next("conversation", len(pairs))
+        numbered = list(enumerate(pairs, first))
+        await self._database["memberships"].insert_many(
+            [
+                new_member(key, ConversationKind.PAIR, account, 0)
+                for key, accounts in numbered
+                for account in set(accounts)
+            ],
+            ordered=False,
+        )
+        await ensure(
+            self._database["pairs"],
+            [{"_id": pair_id(*accounts), "conversation": key} for key, accounts in numbered],
+        )
+
+    @query
+    async def pairs(self, account: int) -> list[Conversation]:
+        return [
+            _conversation(document)
+            for document in await self._conversations_of(account)
+            if document["kind"] == ConversationKind.PAIR
+        ]
 
     @query
     async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
         found = self._database["conversations"].find({"_id": {"$in": list(keys)}})
         return [_conversation(document) async for document in found if not document["deleted"]]
-
-    @query
-    async def partners(self, account: int) -> list[int]:
-        found = []
-        for document in await self._conversations_of(account):
-            if document["kind"] == ConversationKind.PAIR:
-                a, b = document["accounts"]
-                if a != b:
-                    found.append(b if a == account else a)
-        return found
 
     async def _memberships_of(self, account: int) -> dict[int, Membership]:
         found = self._database["memberships"].find({"account": account})
@@ -149,9 +181,14 @@ class MongoConversations(MongoPart):
     @query
     async def membership(self, conversation: int, account: int) -> Membership | None:
         document = await self._database["memberships"].find_one(
-            {"_id": f"{conversation}-{account}"}
+            {"_id": member_id(conversation, account)}
         )
         return _membership(document) if document else None
+
+    @query
+    async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
+        found = self._database["memberships"].find({"conversation": {"$in": list(conversations)}})
+        return [_membership(document) async for document in found]
 
     @query
     async def conversations(
@@ -204,15 +241,25 @@ class MongoConversations(MongoPart):
 
     @change
     async def put_memberships(self, memberships: Sequence[Membership]) -> None:
-        for membership in memberships:
-            conversation = await self._database["conversations"].find_one(
-                {"_id": membership.conversation}
-            )
-            assert conversation is not None
-            await self._database["memberships"].update_one(
-                {"_id": f"{membership.conversation}-{membership.account}"},
-                {"$set": {**msgspec.structs.asdict(membership), "kind": conversation["kind"]}},
-                upsert=True,
+        keys = list({membership.conversation for membership in memberships})
+        found = self._database["conversations"].find({"_id": {"$in": keys}})
+        kinds = {document["_id"]: document["kind"] async for document in found}
+        if memberships:
+            await self._database["memberships"].bulk_write(
+                [
+                    UpdateOne(
+                        {"_id": member_id(each.conversation, each.account)},
+                        {
+                            "$set": {
+                                **msgspec.structs.asdict(each),
+                                "kind": kinds[each.conversation],
+                            }
+                        },
+                        upsert=True,
+                    )
+                    for each in memberships
+                ],
+                ordered=False,
             )
 
     @change
@@ -220,7 +267,7 @@ class MongoConversations(MongoPart):
         after = []
         for move in moves:
             document = await self._database["memberships"].find_one_and_update(
-                {"_id": f"{move.conversation}-{move.account}"},
+                {"_id": member_id(move.conversation, move.account)},
                 {
                     "$max": {
                         "delivered_seq": max(move.delivered_seq, move.read_seq),

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from pychat.server.store.base import StoreUnavailable
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.mongodb.base import MongoPart, change, query
-from pychat.server.store.mongodb.conversations import seq_of_last
+from pychat.server.store.mongodb.conversations import last_seqs, seq_of_last
 from pychat.server.store.mongodb.documents import (
     account_term,
     conversation_term,
@@ -21,12 +21,11 @@ from pychat.server.store.mongodb.documents import (
     stored_message,
     unique_key,
 )
-from pychat.server.store.mongodb.schema import Document, message_id, of_conversation
+from pychat.server.store.mongodb.schema import DUPLICATE_KEY, Document, message_id, of_conversation
 from pychat.server.store.records import Appended, ConversationKind, NewMessage, StoredMessage
 from pychat.server.store.terms import Query, Term
 
 MAX_CACHED = 100_000
-_DUPLICATE_KEY = 11000
 
 
 class MongoMessages(MongoPart):
@@ -77,8 +76,10 @@ class MongoMessages(MongoPart):
                     conversation_term(document["_id"]),
                     *sorted(accounts),
                 ]
-        for key in conversations - self._last_seqs.keys():
-            self._last_seqs[key] = await seq_of_last(self._database, key)
+        new = list(conversations - self._last_seqs.keys())
+        if new:
+            found = await last_seqs(self._database, new)
+            self._last_seqs |= dict(zip(new, found, strict=True))
 
     async def _insert(self, waiting: list[Document]) -> list[Appended]:
         """Inserts in order, at the seqs believed to be next, up to the first that is taken or
@@ -107,7 +108,7 @@ class MongoMessages(MongoPart):
             await self._database["messages"].insert_many(documents, ordered=True)
         except BulkWriteError as error:
             failure = error.details["writeErrors"][0]
-            if failure["code"] != _DUPLICATE_KEY:
+            if failure["code"] != DUPLICATE_KEY:
                 raise StoreUnavailable(f"{self.location}: {failure['errmsg'][:300]}") from error
             kept = documents[: failure["index"]]
             duplicate = await self._duplicate(documents[failure["index"]])
@@ -141,6 +142,10 @@ class MongoMessages(MongoPart):
     @query
     async def last_seq(self, conversation: int) -> int:
         return await seq_of_last(self._database, conversation)
+
+    @query
+    async def last_seqs(self, conversations: Sequence[int]) -> list[int]:
+        return await last_seqs(self._database, conversations)
 
     @query
     async def history(

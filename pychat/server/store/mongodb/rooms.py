@@ -9,7 +9,12 @@ from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.mongodb.base import MongoPart, change, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
-from pychat.server.store.mongodb.schema import Document, new_conversation, of_conversation
+from pychat.server.store.mongodb.schema import (
+    Document,
+    member_id,
+    new_conversation,
+    of_conversation,
+)
 from pychat.server.store.records import ConversationKind, Membership, Room
 
 
@@ -74,7 +79,7 @@ class MongoRooms(MongoPart):
 
     @change
     async def leave_room(self, conversation: int, account: int) -> None:
-        await self._database["memberships"].delete_one({"_id": f"{conversation}-{account}"})
+        await self._database["memberships"].delete_one({"_id": member_id(conversation, account)})
 
     @query
     async def members(self, conversation: int) -> list[int]:

@@ -14,12 +14,13 @@ messages       by conversation << 32 | seq: as records.StoredMessage, number, un
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from pychat.server.store.base import StoreError, StoreMissing
 from pychat.server.store.records import ConversationKind
@@ -27,6 +28,7 @@ from pychat.server.store.records import ConversationKind
 VERSION = 1
 EVERYONE_KEY = 1
 MAX_SEQ = 2**32 - 1
+DUPLICATE_KEY = 11000
 COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE_KEY, "number": 0}
 
 Document = dict[str, Any]
@@ -81,19 +83,19 @@ async def prepare(database: Database, *, create: bool) -> None:
         if missing:
             await database[collection].create_indexes(missing)
     await ensure(
-        database["conversations"], new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)
+        database["conversations"], [new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)]
     )
-    for counter, value in COUNTERS.items():
-        await ensure(meta, {"_id": counter, "value": value})
+    await ensure(meta, [{"_id": name, "value": value} for name, value in COUNTERS.items()])
 
 
-async def ensure(collection: AsyncCollection[Document], document: Document) -> None:
-    """Inserts it unless there is one with its ``_id``."""
+async def ensure(collection: AsyncCollection[Document], documents: Sequence[Document]) -> None:
+    """Inserts those of whose ``_id`` there is none."""
     try:
-        await collection.insert_one(document)
-    except DuplicateKeyError:
-        # It was there already, as it nearly always is.
-        return
+        await collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"] + error.details["writeConcernErrors"]
+        if any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            raise
 
 
 def new_conversation(
@@ -109,6 +111,29 @@ def new_conversation(
         "last_seq": 0,
         "last_number": 0,
     }
+
+
+def new_member(conversation: int, kind: ConversationKind, account: int, before: int) -> Document:
+    """A document of ``memberships``: it reads from the message after ``before`` on."""
+    return {
+        "_id": member_id(conversation, account),
+        "conversation": conversation,
+        "account": account,
+        "kind": int(kind),
+        "first_seq": before + 1,
+        "delivered_seq": before,
+        "read_seq": before,
+    }
+
+
+def member_id(conversation: int, account: int) -> str:
+    """``_id`` of a membership."""
+    return f"{conversation}-{account}"
+
+
+def pair_id(low: int, high: int) -> str:
+    """``_id`` in ``pairs``, the smaller key first."""
+    return f"{low}-{high}"
 
 
 def message_id(conversation: int, seq: int) -> int:

@@ -84,6 +84,21 @@ def _pair(connection: sqlite3.Connection, a: int, b: int) -> Conversation | None
     return _conversation(row) if row else None
 
 
+def _open_pair(connection: sqlite3.Connection, a: int, b: int) -> Conversation:
+    existing = _pair(connection, a, b)
+    if existing:
+        return existing
+    low, high = min(a, b), max(a, b)
+    key = connection.execute(
+        "INSERT INTO conversation (kind, a, b) VALUES (?, ?, ?)",
+        (ConversationKind.PAIR, low, high),
+    ).lastrowid
+    assert key is not None
+    for account in {low, high}:
+        join(connection, key, account, from_now=False)
+    return Conversation(key, ConversationKind.PAIR, (low, high))
+
+
 def last_seq(connection: sqlite3.Connection, conversation: int) -> int:
     """0 while the conversation is empty."""
     (seq,) = connection.execute(
@@ -116,22 +131,26 @@ class SQLiteConversations(SQLitePart):
         return await self._read(lambda connection: _pair(connection, a, b))
 
     async def open_pair(self, a: int, b: int) -> Conversation:
-        def write(connection: sqlite3.Connection) -> Conversation:
-            existing = _pair(connection, a, b)
-            if existing:
-                return existing
-            low, high = min(a, b), max(a, b)
-            key = connection.execute(
-                "INSERT INTO conversation (kind, a, b) VALUES (?, ?, ?)",
-                (ConversationKind.PAIR, low, high),
-            ).lastrowid
-            assert key is not None
-            for account in (low, high):
-                join(connection, key, account, from_now=False)
-            return Conversation(key, ConversationKind.PAIR, (low, high))
-
         existing = await self.pair(a, b)
-        return existing if existing else await self._write(write)
+        return existing or (await self.open_pairs([(a, b)]))[0]
+
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+        def write(connection: sqlite3.Connection) -> list[Conversation]:
+            return [_open_pair(connection, a, b) for a, b in pairs]
+
+        return await self._write(write, len(pairs)) if pairs else []
+
+    async def pairs(self, account: int) -> list[Conversation]:
+        def read(connection: sqlite3.Connection) -> list[Conversation]:
+            rows = connection.execute(
+                f"SELECT {_CONVERSATION} FROM membership"
+                " CROSS JOIN conversation ON conversation.key = membership.conversation"
+                " WHERE membership.account = ? AND conversation.kind = ?",
+                (account, ConversationKind.PAIR),
+            )
+            return [_conversation(row) for row in rows]
+
+        return await self._read(read)
 
     async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
         def read(connection: sqlite3.Connection) -> list[Conversation]:
@@ -141,20 +160,17 @@ class SQLiteConversations(SQLitePart):
 
         return await self._read(read)
 
-    async def partners(self, account: int) -> list[int]:
-        def read(connection: sqlite3.Connection) -> list[int]:
-            rows = connection.execute(
-                "SELECT iif(conversation.a = membership.account, conversation.b, conversation.a)"
-                " FROM membership JOIN conversation ON conversation.key = membership.conversation"
-                " WHERE membership.account = ? AND conversation.a <> conversation.b",
-                (account,),
-            )
-            return [other for (other,) in rows]
-
-        return await self._read(read)
-
     async def membership(self, conversation: int, account: int) -> Membership | None:
         return await self._read(lambda connection: _membership(connection, conversation, account))
+
+    async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
+        def read(connection: sqlite3.Connection) -> list[Membership]:
+            sql = f"SELECT {_MEMBERSHIP} FROM membership WHERE conversation = ?"
+            return [
+                Membership(*row) for key in conversations for row in connection.execute(sql, (key,))
+            ]
+
+        return await self._read(read)
 
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int

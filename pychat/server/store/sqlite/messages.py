@@ -40,6 +40,11 @@ class SQLiteMessages(SQLitePart):
             return known
         return await self._read(lambda connection: last_seq(connection, conversation))
 
+    async def last_seqs(self, conversations: Sequence[int]) -> list[int]:
+        return await self._read(
+            lambda connection: [last_seq(connection, key) for key in conversations]
+        )
+
     async def history(
         self,
         conversation: int,

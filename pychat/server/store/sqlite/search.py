@@ -13,6 +13,7 @@ from pychat.server.store.sqlite.schema import PREFIX_LENGTHS
 from pychat.server.store.terms import Query, Term, terms
 
 INDEX_CHUNK = 200
+INDEX_AT_ONCE = 10_000
 PURGE_CHUNK = 200
 LONG_WORD = 8
 
@@ -76,7 +77,7 @@ class SQLiteSearch(SQLitePart):
 
     async def index(self) -> None:
         """Indexes at once all that is not yet, as idle time would in a while."""
-        while await self._write(index_some):
+        while await self._write(_index_many, INDEX_AT_ONCE):
             pass
 
     async def remove_message(self, conversation: int, seq: int) -> bool:
@@ -116,6 +117,11 @@ def index_some(connection: sqlite3.Connection) -> bool:
     )
     set_counter(connection, "indexed_number", rows[-1][0])
     return len(rows) == INDEX_CHUNK
+
+
+def _index_many(connection: sqlite3.Connection) -> bool:
+    """The same for as many as a transaction is worth."""
+    return all(index_some(connection) for _ in range(INDEX_AT_ONCE // INDEX_CHUNK))
 
 
 def purge_some(connection: sqlite3.Connection) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, TypeVar
 
 from pychat.protocol import canonical_id
 from pychat.server.store.base import Store, StoreDamaged
@@ -22,9 +24,17 @@ from pychat.server.store.transfer.lines import (
     encoder,
 )
 
+T = TypeVar("T")
+
 PAGE = 1_000
 NO_END: Final = 2**63 - 2
 """No seq is as high."""
+
+AT_ONCE = 50
+"""So many accounts or conversations are read at once, and of all these a page of messages."""
+
+Page = tuple[list[StoredMessage], bool]
+"""Messages, and whether there may be more."""
 
 Lost = Callable[[str, int], None]
 """Told the conversation's name and the seq of each message that cannot be read."""
@@ -60,34 +70,32 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
         key: await _end(store, key, lost) for key in (everyone, *(r.conversation for r in rooms))
     }
     accounts = {account.key: account async for account in store.all_accounts()}
-    for account in accounts.values():
-        yield await _account_line(store, account, accounts)
-    members = await _members(store, everyone, accounts.values(), ends[everyone])
-    line = ConversationLine("everyone", members)
-    async for part in _conversation(store, everyone, line, accounts, lost, ends[everyone]):
+    for some in _batched(accounts.values()):
+        for each in await asyncio.gather(*(_account_line(store, a, accounts) for a in some)):
+            yield each
+    end = ends[everyone]
+    line = ConversationLine("everyone", await _members_until(store, everyone, accounts, end))
+    async for part in _conversation(store, everyone, line, accounts, lost, end):
         yield part
     for room in rooms:
         end = ends[room.conversation]
-        inside = _known(accounts, await store.members(room.conversation))
         line = ConversationLine(
             "room",
-            await _members(store, room.conversation, inside, end),
+            await _members_until(store, room.conversation, accounts, end),
             room_id=room.id,
             room_name=room.name,
             room_owner=accounts[room.owner].id,
         )
         async for part in _conversation(store, room.conversation, line, accounts, lost, end):
             yield part
-    for account in accounts.values():
-        for other in _known(accounts, [account.key, *await store.partners(account.key)]):
-            pair = await store.pair(account.key, other.key)
-            if pair is None or _order(other) < _order(account):
-                continue
-            both = [account] if other.key == account.key else [account, other]
-            line = ConversationLine(
-                "pair", await _members(store, pair.key, both), between=[account.id, other.id]
-            )
-            async for part in _conversation(store, pair.key, line, accounts, lost):
+    async for pairs in _pairs(store, accounts):
+        members = await _members(store, [key for key, _ in pairs], accounts)
+        pages = await asyncio.gather(
+            *(_page(store, key, 0, lost is not None, PAGE // AT_ONCE) for key, _ in pairs)
+        )
+        for (key, between), page in zip(pairs, pages, strict=True):
+            line = ConversationLine("pair", members[key], between)
+            async for part in _conversation(store, key, line, accounts, lost, first=page):
                 yield part
 
 
@@ -101,6 +109,32 @@ Accounts = dict[int, Account]
 
 def _known(accounts: Accounts, keys: Iterable[int]) -> list[Account]:
     return sorted((accounts[key] for key in keys if key in accounts), key=_order)
+
+
+def _batched(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, AT_ONCE)):
+        yield batch
+
+
+async def _pairs(
+    store: Store, accounts: Accounts
+) -> AsyncIterator[Sequence[tuple[int, list[str]]]]:
+    """The key and the two ids of every pair, in the file's order, some at a time."""
+    waiting: list[tuple[int, list[str]]] = []
+    for some in _batched(accounts.values()):
+        found = await asyncio.gather(*(store.pairs(account.key) for account in some))
+        for account, pairs in zip(some, found, strict=True):
+            keys = {sum(pair.accounts) - account.key: pair.key for pair in pairs}
+            waiting += [
+                (keys[other.key], [account.id, other.id])
+                for other in _known(accounts, keys)
+                if _order(other) >= _order(account)
+            ]
+        while len(waiting) >= AT_ONCE:
+            yield waiting[:AT_ONCE]
+            del waiting[:AT_ONCE]
+    yield waiting
 
 
 async def _account_line(store: Store, account: Account, accounts: Accounts) -> AccountLine:
@@ -131,9 +165,21 @@ async def _end(store: Store, conversation: int, lost: Lost | None) -> int:
 
 
 async def _members(
-    store: Store, conversation: int, accounts: Iterable[Account], end: int = NO_END
+    store: Store, conversations: Sequence[int], accounts: Accounts
+) -> dict[int, list[Member]]:
+    """Of each conversation, in the file's order."""
+    members: dict[int, list[Member]] = {key: [] for key in conversations}
+    found = [(accounts.get(m.account), m) for m in await store.memberships(conversations)]
+    known = [(account, m) for account, m in found if account]
+    for account, m in sorted(known, key=lambda each: _order(each[0])):
+        members[m.conversation].append(Member(account.id, m.first_seq, m.delivered_seq, m.read_seq))
+    return members
+
+
+async def _members_until(
+    store: Store, conversation: int, accounts: Accounts, end: int
 ) -> list[Member]:
-    found = [(a.id, await store.membership(conversation, a.key)) for a in accounts]
+    members = await _members(store, [conversation], accounts)
     now = end if end == NO_END else await store.last_seq(conversation)
 
     def until(cursor: int) -> int:
@@ -141,9 +187,8 @@ async def _members(
         return min(cursor, end) if cursor <= now else cursor
 
     return [
-        Member(id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq))
-        for id, m in found
-        if m
+        Member(m.id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq))
+        for m in members[conversation]
     ]
 
 
@@ -154,14 +199,17 @@ async def _conversation(
     accounts: Accounts,
     lost: Lost | None,
     last_seq: int = NO_END,
+    first: Page | None = None,
 ) -> AsyncIterator[Line]:
+    """``first``: its first messages, where they are read already."""
     yield line
     end = End(0, "")
     digest = hashlib.sha256()
     last: MessageLine | None = None
     more = True
     while more:
-        page, more = await _page(store, key, last.seq if last else 0, lost is not None)
+        page, more = first or await _page(store, key, last.seq if last else 0, lost is not None)
+        first = None
         if not page and more:
             # Nothing but the damage comes next.
             assert lost is not None
@@ -184,11 +232,8 @@ async def _conversation(
     yield end
 
 
-async def _page(
-    store: Store, key: int, after: int, tolerant: bool
-) -> tuple[list[StoredMessage], bool]:
-    """The next messages, as many as can be read at once, and whether there may be more."""
-    limit = PAGE
+async def _page(store: Store, key: int, after: int, tolerant: bool, limit: int = PAGE) -> Page:
+    """The next messages, as many as can be read at once."""
     while True:
         try:
             return await store.history(key, first_seq=1, before=None, after=after, limit=limit)
@@ -197,7 +242,7 @@ async def _page(
                 raise
         if limit == 1:
             break
-        limit //= 10
+        limit = max(1, limit // 10)
     # It looked one further than it was asked to; downwards it does not.
     try:
         page, _ = await store.history(key, first_seq=1, before=after + 2, after=None, limit=1)

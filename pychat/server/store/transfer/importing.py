@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from pychat.server.store.base import Store, StoreError
-from pychat.server.store.records import LoginSession, Membership, NewMessage, Room
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from pychat.server.store.base import AlreadyExists, Store, StoreError
+from pychat.server.store.records import LoginSession, Membership, NewMessage
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
     End,
     Line,
     MessageLine,
+    Total,
 )
 
-PAGE = 1_000
+MAX_LINES = 5_000
+MAX_CHARACTERS = 8 << 20
+"""What waits until it is written together: this many lines, or this much text."""
+
+
+class _Part(Struct):
+    """What waits of one conversation. ``key``: None until it is in the store; its messages up to
+    ``last_seq`` were there before. ``ended``: no more of it comes."""
+
+    line: ConversationLine
+    messages: list[MessageLine] = []
+    key: int | None = None
+    last_seq: int = 0
+    ended: bool = False
 
 
 class Importer:
-    """Puts the lines of an export into a store.
+    """Puts the lines of an export into a store, many at once: each step of a conversation's making
+    is one transaction for all that wait.
 
     What is there already is left as it is, so that an import that was cut short goes on when it
     is started again. Raises StoreError where the store has something else in that place.
@@ -26,33 +46,50 @@ class Importer:
         self._store = store
         self._keys: dict[str, int] = {}
         self._blocked: list[tuple[int, list[str]]] = []
-        self._line: ConversationLine | None = None
-        self._conversation = 0
-        self._last_seq = 0
-        self._batch: list[MessageLine] = []
+        self._accounts: list[AccountLine] = []
+        self._parts: list[_Part] = []
+        self._lines = 0
+        self._characters = 0
 
     async def put(self, line: Line) -> None:
-        """The next line, in the file's order."""
+        """The next line, in the file's order. With the last one, all is written."""
         match line:
             case AccountLine():
-                await self._put_account(line)
+                self._accounts.append(line)
             case ConversationLine():
+                await self._put_accounts()
                 await self._put_blocks()
-                await self._put_conversation(line)
+                self._parts.append(_Part(line))
             case MessageLine():
-                self._batch.append(line)
-                if len(self._batch) == PAGE:
-                    await self._put_messages()
+                self._parts[-1].messages.append(line)
+                self._characters += len(line.data)
             case End():
-                await self._put_messages()
-                await self._put_members()
+                self._parts[-1].ended = True
+        self._lines += 1
+        if (
+            self._lines >= MAX_LINES
+            or self._characters >= MAX_CHARACTERS
+            or isinstance(line, Total)
+        ):
+            await self._put_accounts()
+            await self._put_conversations()
+            self._lines = self._characters = 0
+
+    async def _put_accounts(self) -> None:
+        await asyncio.gather(*map(self._put_account, self._accounts))
+        self._accounts.clear()
 
     async def _put_account(self, line: AccountLine) -> None:
         account = await self._store.account(line.id)
         if account is None:
-            account = await self._store.create_account(
-                line.id, line.alias, line.password_hash, line.created_at
-            )
+            try:
+                account = await self._store.create_account(
+                    line.id, line.alias, line.password_hash, line.created_at
+                )
+            except AlreadyExists:
+                raise StoreError(
+                    f"{self._store.location} has an account whose id looks like {line.id}"
+                ) from None
         elif (account.id, account.created_at) != (line.id, line.created_at):
             raise StoreError(f"{self._store.location} has another account {account.id}")
         self._keys[line.id] = account.key
@@ -77,70 +114,98 @@ class Importer:
                 )
 
     async def _put_blocks(self) -> None:
-        for key, blocked in self._blocked:
-            for id in blocked:
-                await self._store.block(key, self._keys[id])
+        await asyncio.gather(
+            *(
+                self._store.block(key, self._keys[id])
+                for key, blocked in self._blocked
+                for id in blocked
+            )
+        )
         self._blocked.clear()
 
-    async def _put_conversation(self, line: ConversationLine) -> None:
-        self._line = line
-        match line.kind:
-            case "everyone":
-                self._conversation = (await self._store.everyone()).key
-            case "room":
-                self._conversation = (await self._room(line)).conversation
-            case "pair":
-                a, b = [self._keys[id] for id in line.between]
-                self._conversation = (await self._store.open_pair(a, b)).key
-        self._last_seq = await self._store.last_seq(self._conversation)
+    async def _put_conversations(self) -> None:
+        await self._open([part for part in self._parts if part.key is None])
+        await self._put_messages(self._parts)
+        await self._put_members([part for part in self._parts if part.ended])
+        self._parts = [part for part in self._parts if not part.ended]
 
-    async def _room(self, line: ConversationLine) -> Room:
+    async def _open(self, parts: Sequence[_Part]) -> None:
+        pairs = [part for part in parts if part.line.kind == "pair"]
+        accounts = [[self._keys[id] for id in part.line.between] for part in pairs]
+        opened = await self._store.open_pairs([(a, b) for a, b in accounts])
+        for part, pair in zip(pairs, opened, strict=True):
+            part.key = pair.key
+        for part in parts:
+            if part.line.kind == "everyone":
+                part.key = (await self._store.everyone()).key
+        rooms = [part for part in parts if part.line.kind == "room"]
+        await asyncio.gather(*map(self._open_room, rooms))
+        last_seqs = await self._store.last_seqs([_key(part) for part in parts])
+        for part, last_seq in zip(parts, last_seqs, strict=True):
+            part.last_seq = last_seq
+
+    async def _open_room(self, part: _Part) -> None:
+        line = part.line
+        owner = self._keys[line.room_owner]
         room = await self._store.room(line.room_id)
         if room is None:
-            owner = self._keys[line.room_owner]
-            return await self._store.create_room(line.room_id, line.room_name, owner)
-        if room.id != line.room_id or room.owner != self._keys[line.room_owner]:
+            room = await self._store.create_room(line.room_id, line.room_name, owner)
+        elif room.id != line.room_id or room.owner != owner:
             raise StoreError(f"{self._store.location} has another room {room.id}")
-        return room
+        part.key = room.conversation
 
-    async def _put_messages(self) -> None:
-        new = [line for line in self._batch if line.seq > self._last_seq]
+    async def _put_messages(self, parts: Sequence[_Part]) -> None:
+        new = [(part, line) for part in parts for line in part.messages if line.seq > part.last_seq]
         answers = await self._store.append(
             [
                 NewMessage(
-                    conversation=self._conversation,
+                    conversation=_key(part),
                     sender=self._keys[line.sender],
                     client_id=bytes.fromhex(line.client_id) if line.client_id is not None else None,
                     sent_at=line.sent_at,
                     data=line.data,
                 )
-                for line in new
+                for part, line in new
             ]
         )
-        for line, answer in zip(new, answers, strict=True):
-            if (answer.conversation, answer.seq) != (self._conversation, line.seq):
-                name = self._line.name if self._line else ""
-                raise StoreError(f"{self._store.location} has other messages in {name}")
-        for line in self._batch:
-            if line.removed:
-                await self._store.remove_message(self._conversation, line.seq)
-        self._batch.clear()
-
-    async def _put_members(self) -> None:
-        if self._line:
-            members = {self._keys[member.id] for member in self._line.members}
-            for account in await self._store.members(self._conversation):
-                if account not in members:
-                    await self._store.leave_room(self._conversation, account)
-            await self._store.put_memberships(
-                [
-                    Membership(
-                        conversation=self._conversation,
-                        account=self._keys[member.id],
-                        first_seq=member.first_seq,
-                        delivered_seq=member.delivered_seq,
-                        read_seq=member.read_seq,
-                    )
-                    for member in self._line.members
-                ]
+        for (part, line), answer in zip(new, answers, strict=True):
+            if (answer.conversation, answer.seq) != (part.key, line.seq):
+                raise StoreError(f"{self._store.location} has other messages in {part.line.name}")
+        await asyncio.gather(
+            *(
+                self._store.remove_message(_key(part), line.seq)
+                for part in parts
+                for line in part.messages
+                if line.removed
             )
+        )
+        for part in parts:
+            part.messages.clear()
+
+    async def _put_members(self, parts: Sequence[_Part]) -> None:
+        for part in parts:
+            if part.line.kind == "pair":
+                continue
+            # A new room has its owner in it, ALL everybody.
+            members = {self._keys[member.id] for member in part.line.members}
+            for account in await self._store.members(_key(part)):
+                if account not in members:
+                    await self._store.leave_room(_key(part), account)
+        await self._store.put_memberships(
+            [
+                Membership(
+                    conversation=_key(part),
+                    account=self._keys[member.id],
+                    first_seq=member.first_seq,
+                    delivered_seq=member.delivered_seq,
+                    read_seq=member.read_seq,
+                )
+                for part in parts
+                for member in part.line.members
+            ]
+        )
+
+
+def _key(part: _Part) -> int:
+    assert part.key is not None  # opened
+    return part.key

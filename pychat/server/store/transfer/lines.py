@@ -124,7 +124,7 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
     """
     digest, conversation = hashlib.sha256(), hashlib.sha256()
     total, end = Total(0, 0, 0, ""), End(0, "")
-    finished = False
+    inside = finished = False
     names = _Names()
     for number, encoded in enumerate(lines, 1):
         try:
@@ -133,6 +133,9 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
             raise StoreError(f"line {number} is not one of an export: {error}") from None
         if number == 1 and not (isinstance(line, Header) and line.version == VERSION):
             raise StoreError(f"this is not an export that this pychat reads (version {VERSION})")
+        if inside != isinstance(line, MessageLine | End):
+            raise StoreError(f"line {number} is not one of an export: it is in the wrong place")
+        inside = isinstance(line, ConversationLine | MessageLine)
         try:
             names.check(line)
         except (ProtocolError, ValueError) as error:
