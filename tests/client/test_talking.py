@@ -255,7 +255,9 @@ async def test_what_somebody_blocked_writes_is_not_shown(alice: Watcher, bob: Wa
         (2, "I do not hear you", False),
     ]
     await bob.client.unblock("alice")
-    await bob.added("unwanted")
+    await bob.next(MessagesReset, lambda event: event.conversation == "alice")
+    shown = (await bob.client.history("alice")).messages
+    assert [each.text for each in shown] == ["unwanted", "I do not hear you"]
     await alice.client.send("bob", "wanted")
     await bob.added("wanted")
 
