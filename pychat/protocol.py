@@ -24,6 +24,8 @@ MAX_PASSWORD_CHARACTERS: Final = 1024
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
 MAX_PAGE_BYTES: Final = 256 * 1024
+MAX_UNREAD: Final = 1000
+"""``unread`` counts no further."""
 MAX_EVENTS_PENDING_LOGIN: Final = 16
 
 

@@ -195,7 +195,7 @@ class ChatClient(Reading, Writing):
     # --- requests ---
 
     async def _request(self, event: Event, payload: msgspec.Struct, answer: type[T]) -> T:
-        return await self._core.request(event, payload, answer)
+        return await self._core.asking.request(event, payload, answer)
 
     async def _joined(self) -> None:
         await self._core.sync.refreshed()

@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 from weakref import WeakSet
 
 import msgspec
 from msgspec import structs
 
 from pychat import protocol
+from pychat.client.asking import Asking
 from pychat.client.cache import Cache, MemoryCache
 from pychat.client.cursors import Cursors
-from pychat.client.errors import (
-    CacheInUse,
-    ChatClientError,
-    LoginRefused,
-    RequestRefused,
-    ServerUnreachable,
-)
+from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import CacheLost, ClientEvent, MessageChanged, StatusChanged
 from pychat.client.logs import Logs
-from pychat.client.models import ConnectionState, Message, Status
+from pychat.client.models import Message, Status
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
-from pychat.client.session import ANSWER_TIMEOUT, Session
+from pychat.client.session import Session
 from pychat.client.subscription import Subscription
 from pychat.client.sync import Sync
 from pychat.client.typingnotice import TypingNotice
-from pychat.client.wire import check_refusal, conversation_name, message_record, parsed
+from pychat.client.wire import conversation_name, message_record, parsed
 from pychat.protocol import Event
-
-if TYPE_CHECKING:
-    from pychat.client.connection import Connection
-
-T = TypeVar("T")
 
 logger = logging.getLogger("pychat.client")
 logger.addHandler(logging.NullHandler())
@@ -47,6 +35,8 @@ logger.addHandler(logging.NullHandler())
 SETTLING_TIME: Final = 0.03
 """Seconds for which changes gather before they are written, and cursors sent, in one go."""
 CLOSING_TIME: Final = 1.0
+RECOUNT_TIME: Final = 1.0
+"""Seconds after which the server is asked how much is unread, where that was guessed."""
 
 
 class Core:
@@ -66,6 +56,7 @@ class Core:
         self._on_token = on_token
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._settling: asyncio.TimerHandle | None = None
+        self._recounting: asyncio.TimerHandle | None = None
         self._opened = False
         self.closed = False
         self.session = Session(
@@ -80,6 +71,7 @@ class Core:
             on_status=self._on_status,
             on_token=self.on_token,
         )
+        self.asking = Asking(self.session)
         self._put_together(self._cache_at(cache))
 
     def _put_together(self, cache: Cache) -> None:
@@ -90,24 +82,24 @@ class Core:
             on_failed=self._on_failed,
             on_count=self._on_status,
         )
-        self.roster = Roster(self.cache, self.publish)
+        self.roster = Roster(self.cache, self.publish, self._on_guess)
         self.logs = Logs(
             cache=self.cache,
             roster=self.roster,
             outbox=self.outbox,
-            request=self.request,
+            request=self.asking.request,
             publish=self.publish,
             on_stranger=self._on_stranger,
             on_another=self._on_another,
             on_told=self._on_told,
         )
-        self._cursors = Cursors(self.request)
+        self._cursors = Cursors(self.asking.request)
         self.sync = Sync(
             cache=self.cache,
             roster=self.roster,
             outbox=self.outbox,
             logs=self.logs,
-            request=self.request,
+            request=self.asking.request,
             publish=self.publish,
             on_behind=self._cursors.move,
         )
@@ -161,8 +153,9 @@ class Core:
         await self.session.close()
         self.outbox.close()
         self.roster.close()
-        if self._settling is not None:
-            self._settling.cancel()
+        for timer in (self._settling, self._recounting):
+            if timer is not None:
+                timer.cancel()
         if self._opened:
             self.cache.close()
         for subscription in self._subscriptions:
@@ -204,34 +197,6 @@ class Core:
         self.cache.flush()
         if self.session.connection is not None:
             self._cursors.send()
-
-    # --- asking ---
-
-    async def request(self, event: Event, payload: msgspec.Struct, answer: type[T]) -> T:
-        """The answer. Raises RequestRefused, ServerUnreachable, LoginRefused."""
-        connection = await self._ready()
-        try:
-            reply = await connection.request(event, msgspec.to_builtins(payload), ANSWER_TIMEOUT)
-        except TimeoutError:
-            reason = f"the server has not answered for {ANSWER_TIMEOUT:.0f} seconds"
-            if time.monotonic() - connection.last_received >= ANSWER_TIMEOUT:
-                connection.abort(reason)
-            raise ServerUnreachable(reason) from None
-        check_refusal(reply)
-        return parsed(reply, answer)
-
-    async def _ready(self) -> Connection:
-        """The connection, waited for while the first one is being made."""
-        if self.session.status.state is ConnectionState.CONNECTING:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_TIMEOUT):
-                    await self.session.outcome()
-        if self.session.connection is not None:
-            return self.session.connection
-        status = self.session.status
-        if status.state is ConnectionState.REFUSED:
-            raise LoginRefused(protocol.Code.UNAUTHORIZED, status.reason)
-        raise ServerUnreachable(status.reason or "not connected")
 
     def move(self, event: Event, name: str, seq: int) -> None:
         """One's own cursor, DELIVERED or READ: here at once, on the server as soon as possible."""
@@ -303,6 +268,16 @@ class Core:
 
     def _on_stored(self, message: Message) -> None:
         self.logs.arrived(message)
+
+    def _on_guess(self) -> None:
+        # Later: the cursor has to be there first, and whoever reads on moves it again.
+        if self._recounting is None and not self.closed:
+            loop = asyncio.get_running_loop()
+            self._recounting = loop.call_later(RECOUNT_TIME, self._recount)
+
+    def _recount(self) -> None:
+        self._recounting = None
+        self.sync.refresh()
 
     def _on_stranger(self) -> None:
         self.sync.refresh()

@@ -64,6 +64,7 @@ class Conversation(Struct):
     peer_delivered_seq: int = 0
     peer_read_seq: int = 0
     unread: int = 0
+    """Messages of others after ``read_seq``; 1,000 stands for that many or more."""
     last: Message | None = None
     typing: tuple[str, ...] = ()
     """Who is typing in it now."""

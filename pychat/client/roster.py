@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from msgspec import structs
 
@@ -12,23 +11,32 @@ from pychat import protocol
 from pychat.client.cache import Cache
 from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
 from pychat.client.models import Conversation, Delivery, Message
+from pychat.client.typists import Typists
+from pychat.client.unread import merged, unread_after
 from pychat.client.wire import conversation_record, room_record, seconds
-
-TYPING_SHOWN: Final = 8.0
-"""Seconds after which typing ends by itself: its end may have been lost."""
 
 
 class Roster:
-    """Records are replaced, never changed: what was given out stays as it was."""
+    """Records are replaced, never changed: what was given out stays as it was.
 
-    def __init__(self, cache: Cache, publish: Callable[[ClientEvent], None]) -> None:
+    ``on_guess`` is called when a count of unread messages could only be guessed: the server's list
+    says it.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        publish: Callable[[ClientEvent], None],
+        on_guess: Callable[[], None],
+    ) -> None:
         self._cache = cache
         self._publish = publish
+        self._on_guess = on_guess
         self._known: dict[str, Conversation] = {}
         # Who was last: not by the time of the last message, for a clock may be set back.
         self._ranks: dict[str, int] = {}
         self._top_rank = 0
-        self._typing: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._typists = Typists(lambda name, people: self._change(name, typing=people))
         self.user = ""
 
     def load(self, user: str, outbox: Iterable[Message]) -> None:
@@ -43,9 +51,7 @@ class Roster:
             self.posted(message)
 
     def close(self) -> None:
-        for timer in self._typing.values():
-            timer.cancel()
-        self._typing.clear()
+        self._typists.close()
 
     def get(self, name: str) -> Conversation | None:
         return self._known.get(name)
@@ -103,7 +109,9 @@ class Roster:
         # The list is newest first.
         for each in reversed(list(conversations)):
             known = None if each.with_ in renewed else self._known.get(each.with_)
-            record = _merged(conversation_record(each, self.user, known), known)
+            record = conversation_record(each, self.user, known)
+            if known is not None:
+                record = merged(self._cache, record, known)
             if record.name in unsent:
                 record.last = unsent[record.name]
             if record.name in unsent or record.last_seq > each.last_seq:
@@ -180,7 +188,7 @@ class Roster:
         known = self._known.get(message.conversation)
         if known is None:
             return
-        self._stop_typing(known.name, message.sender)
+        self._typists.stopped(known.name, message.sender)
         changes: dict[str, Any] = {}
         if known.last is not None and known.last.client_id == message.client_id != "":
             changes["last"] = message
@@ -190,7 +198,7 @@ class Roster:
             if known.last is None or known.last.seq > 0:
                 changes["last"] = message
             if not message.own and not message.removed and message.seq > known.read_seq:
-                changes["unread"] = known.unread + 1
+                changes["unread"] = min(known.unread + 1, protocol.MAX_UNREAD)
         if changes:
             self._change(known.name, **changes)
 
@@ -225,21 +233,12 @@ class Roster:
             return moved
         if seq <= known.read_seq:
             return False
-        self._change(
-            name,
-            read_seq=seq,
-            delivered_seq=max(seq, known.delivered_seq),
-            unread=self._unread_after(known, seq),
-        )
+        unread, certain = unread_after(self._cache, known, seq)
+        delivered_seq = max(seq, known.delivered_seq)
+        self._change(name, read_seq=seq, delivered_seq=delivered_seq, unread=unread)
+        if not certain:
+            self._on_guess()
         return True
-
-    def _unread_after(self, known: Conversation, seq: int) -> int:
-        if seq >= known.last_seq:
-            return 0
-        rest = self._cache.messages_after(known.name, seq)
-        if rest is None:
-            return max(0, known.unread - (seq - known.read_seq))
-        return sum(not each.own and not each.removed for each in rest)
 
     def receipt(self, receipt: protocol.Receipt) -> None:
         """Of the other one, or of oneself on another device."""
@@ -260,49 +259,19 @@ class Roster:
         last_seen = seconds(presence.last_seen) if presence.last_seen else None
         self._change(presence.id, alias=presence.alias, online=presence.online, last_seen=last_seen)
         if not presence.online:
-            self._stop_typing(presence.id, presence.id)
+            self._typists.stopped(presence.id, presence.id)
 
     def typing(self, typing: protocol.Typing) -> None:
         if typing.sender == self.user:
             return
         name = typing.sender if typing.recepient == self.user else typing.recepient
-        known = self._known.get(name)
-        if known is None:
+        if name not in self._known:
             return
-        if not typing.typing:
-            self._stop_typing(name, typing.sender)
-            return
-        key = (name, typing.sender)
-        timer = self._typing.get(key)
-        if timer is not None:
-            timer.cancel()
-        self._typing[key] = asyncio.get_running_loop().call_later(
-            TYPING_SHOWN, self._stop_typing, name, typing.sender
-        )
-        if typing.sender not in known.typing:
-            self._change(name, typing=(*known.typing, typing.sender))
-
-    def _stop_typing(self, name: str, sender: str) -> None:
-        timer = self._typing.pop((name, sender), None)
-        if timer is not None:
-            timer.cancel()
-            known = self._known.get(name)
-            if known is not None:
-                self._change(name, typing=tuple(each for each in known.typing if each != sender))
+        if typing.typing:
+            self._typists.started(name, typing.sender)
+        else:
+            self._typists.stopped(name, typing.sender)
 
     def offline(self) -> None:
         """Nothing is known of the others' presence until the next list."""
-        for name, sender in list(self._typing):
-            self._stop_typing(name, sender)
-
-
-def _merged(record: Conversation, known: Conversation | None) -> Conversation:
-    """The list may have been made before what has arrived, or was sent, meanwhile."""
-    if known is None:
-        return record
-    if known.last_seq > record.last_seq:
-        record.last_seq, record.last, record.unread = known.last_seq, known.last, known.unread
-    if known.read_seq > record.read_seq:
-        record.read_seq, record.unread = known.read_seq, known.unread
-    record.delivered_seq = max(record.delivered_seq, known.delivered_seq)
-    return record
+        self._typists.all_stopped()

@@ -195,7 +195,7 @@ async def test_typing_of_others_ends_by_itself_or_with_their_message(
     await alice.next(ConversationChanged, typing(True))
     await server.emit("message", message(1, "there"))
     await alice.next(ConversationChanged, typing(False))
-    monkeypatch.setattr("pychat.client.roster.TYPING_SHOWN", 0.05)
+    monkeypatch.setattr("pychat.client.typists.TYPING_SHOWN", 0.05)
     await server.emit("typing", start)
     await alice.next(ConversationChanged, typing(True))
     await alice.next(ConversationChanged, typing(False))

@@ -7,6 +7,7 @@ from itertools import islice
 
 import msgspec
 
+from pychat.protocol import MAX_UNREAD
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.memory.log import Log
 from pychat.server.store.memory.rooms import MemoryRooms
@@ -23,7 +24,6 @@ from pychat.server.store.records import (
 from pychat.server.store.terms import Query
 
 KEPT_MESSAGES = 1000
-MAX_UNREAD = 1000
 
 
 class MemoryStore(MemoryRooms):

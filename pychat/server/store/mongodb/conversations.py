@@ -9,6 +9,7 @@ import msgspec
 from pymongo import DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from pychat.protocol import MAX_UNREAD
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.mongodb.base import MongoPart, change, query
 from pychat.server.store.mongodb.documents import stored_message
@@ -30,8 +31,6 @@ from pychat.server.store.records import (
     CursorMove,
     Membership,
 )
-
-MAX_UNREAD = 1000
 
 
 def _conversation(document: Document) -> Conversation:

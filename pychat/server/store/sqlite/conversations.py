@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pychat.protocol import MAX_UNREAD
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.records import (
     Conversation,
@@ -19,8 +20,6 @@ from pychat.server.store.records import (
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.rows import MESSAGE, stored_message
 from pychat.server.store.sqlite.schema import EVERYONE_KEY
-
-MAX_UNREAD = 1000
 
 _CONVERSATION = "key, kind, a, b, room_id"
 _MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq"

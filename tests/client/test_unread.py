@@ -1,0 +1,102 @@
+"""How much is unread, and where: also where there is more than the client or the server counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pychat.client import ChatClient
+from pychat.client.events import ConversationChanged, ConversationsLoaded
+from pychat.client.models import ConnectionState, Conversation
+from pychat.server.app import ChatServer
+from tests.client.watching import Watcher, started
+from tests.many import say_many
+from tests.proxy import Line, proxying
+from tests.serving import serving
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pychat.client.session.RETRY_BASE", 0.02)
+    monkeypatch.setattr("pychat.client.session.RETRY_MAX", 0.1)
+    monkeypatch.setattr("pychat.client.core.RECOUNT_TIME", 0.1)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ChatServer]:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store, accounts="open", limits=False) as server:
+        yield server
+
+
+def bob_of(client: ChatClient) -> Conversation:
+    conversation = client.conversation("bob")
+    assert conversation is not None
+    return conversation
+
+
+async def counted(watcher: Watcher, unread: int) -> None:
+    """Until so many are unread."""
+    async with asyncio.timeout(10):
+        while bob_of(watcher.client).unread != unread:
+            await watcher.next(ConversationChanged | ConversationsLoaded)  # type: ignore[arg-type] # a union matches too
+
+
+async def test_three_thousand_unread_are_counted_down_to_the_last(server: ChatServer) -> None:
+    async with started(ChatClient(server.url, user="alice", password="")) as alice:
+        await alice.state(ConnectionState.ONLINE)
+    await say_many(server.url, "bob", "alice", [str(each) for each in range(1, 3001)])
+    async with started(ChatClient(server.url, user="alice", password="")) as alice:
+        await alice.added("3000")
+        client = alice.client
+        assert (bob_of(client).unread, bob_of(client).last_seq) == (1000, 3000)
+        for seq, unread in ((1, 1000), (1500, 1000), (2400, 600), (2500, 500), (2990, 10)):
+            await client.mark_read("bob", seq)
+            assert bob_of(client).unread == unread
+        await client.mark_read("bob", 3000)
+        assert bob_of(client).unread == 0
+
+
+async def test_ones_own_among_them_are_left_out_as_the_server_counts(server: ChatServer) -> None:
+    async with started(ChatClient(server.url, user="alice", password="")) as alice:
+        await alice.state(ConnectionState.ONLINE)
+    for number in range(30):  # ten of his, then forty of hers: 300 of 1,500
+        await say_many(server.url, "bob", "alice", [str(each) for each in range(10)])
+        await say_many(server.url, "alice", "bob", [f"{number}-{each}" for each in range(40)])
+    async with started(ChatClient(server.url, user="alice", password="")) as alice:
+        await alice.added("29-39")
+        assert (bob_of(alice.client).unread, bob_of(alice.client).last_seq) == (300, 1500)
+        await alice.client.mark_read("bob", 500)
+        await counted(alice, 200)
+
+
+async def test_what_was_read_offline_leaves_unread_what_came_meanwhile(server: ChatServer) -> None:
+    async with (
+        proxying(server.port) as line,
+        started(ChatClient(line.url, user="alice", password="")) as alice,
+    ):
+        await alice.state(ConnectionState.ONLINE)
+        await say_many(server.url, "bob", "alice", [str(each) for each in range(1, 11)])
+        await alice.added("10")
+        line.line = Line.DOWN
+        await alice.state(ConnectionState.OFFLINE)
+        await alice.client.mark_read("bob", 10)
+        await say_many(server.url, "bob", "alice", [str(each) for each in range(11, 31)])
+        line.line = Line.OPEN
+        await alice.next(ConversationsLoaded)
+        assert (bob_of(alice.client).read_seq, bob_of(alice.client).unread) == (10, 20)
+
+
+async def test_reading_while_the_rest_is_still_fetched_counts_the_rest(server: ChatServer) -> None:
+    async with started(ChatClient(server.url, user="alice", password="")) as alice:
+        await alice.state(ConnectionState.ONLINE)
+    await say_many(server.url, "bob", "alice", [str(each) for each in range(1, 901)])
+    async with started(ChatClient(server.url, user="alice", password="")) as alice:
+        await alice.added("50")
+        await alice.client.mark_read("bob", 50)
+        assert bob_of(alice.client).unread == 850
+        await alice.added("900")
+        assert bob_of(alice.client).unread == 850
