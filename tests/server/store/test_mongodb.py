@@ -16,8 +16,6 @@ from pymongo import MongoClient, monitoring
 from pychat.server.store import StoreError, StoreUnavailable, open_store
 from pychat.server.store.mongodb.schema import INDEXES
 from pychat.server.store.records import CursorMove, LoginSession
-from pychat.server.store.transfer.exporting import read_store
-from pychat.server.store.transfer.lines import ConversationLine
 from tests.server.store import ferretdb
 from tests.server.store.conftest import MONGODB, Populated
 
@@ -73,68 +71,6 @@ async def test_a_killed_servers_hold_is_taken_over(address: str) -> None:
     store = open_store(address)
     await store.open()
     await store.close()
-
-
-KILLED_AFTER_A_WRITE = """
-import asyncio, os, sys
-from pymongo import monitoring
-from pychat.server.store import open_store
-
-class Killer(monitoring.CommandListener):
-    left = -1
-
-    def started(self, event): ...
-    def failed(self, event): ...
-
-    def succeeded(self, event):
-        self.left -= event.command_name in ("insert", "update", "findAndModify")
-        if self.left == 0:
-            os._exit(9)
-
-async def main():
-    killer = Killer()
-    monitoring.register(killer)
-    store = open_store(sys.argv[1], exclusive=False)
-    await store.open()
-    alice, bob = [await store.account(id) for id in ("alice", "bob")]
-    killer.left = int(sys.argv[2])
-    await store.open_pair(alice.key, bob.key)
-    await store.create_room("town", "Town", alice.key)
-
-asyncio.run(main())
-"""
-
-
-async def test_killed_after_any_write_it_leaves_nothing_half_made(mongodb: ferretdb.Server) -> None:
-    killed = 0
-    ended = False
-    while not ended:
-        address = f"{mongodb.url}test_{uuid4().hex}"
-        store = open_store(address)
-        await store.open()
-        chat = Populated(store)
-        alice, bob = await chat.account("alice"), await chat.account("bob")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", KILLED_AFTER_A_WRITE, address, str(killed + 1)
-        )
-        status = await process.wait()
-        assert status in (0, 9)
-        ended = status == 0
-        killed += not ended
-
-        summaries, _ = await store.conversations(alice.key, cursor=None, limit=10)
-        listed = {s.conversation.room_id for s in summaries} - {""}
-        assert listed <= {room.id for room in await store.rooms()}, killed
-        await chat.say(await store.open_pair(bob.key, alice.key), alice, "hi")
-        assert len(await store.undelivered(bob.key, 10)) == 1, killed
-        pairs = [
-            line
-            async for line in read_store(store)
-            if isinstance(line, ConversationLine) and line.kind == "pair"
-        ]
-        assert [{member.id for member in pair.members} for pair in pairs] == [{"alice", "bob"}]
-        await store.close()
-    assert killed == 9
 
 
 async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> None:

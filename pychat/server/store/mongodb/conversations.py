@@ -99,10 +99,12 @@ class MongoConversations(MongoPart):
     @query
     async def pair(self, a: int, b: int) -> Conversation | None:
         low, high = min(a, b), max(a, b)
-        document = await self._database["pairs"].find_one({"_id": pair_id(low, high)})
-        if document is None:
+        named = await self._database["pairs"].find_one({"_id": pair_id(low, high)})
+        if named is None:
             return None
-        return Conversation(document["conversation"], ConversationKind.PAIR, (low, high))
+        # Missing where a server was killed before it was made: open_pair makes it.
+        made = await self._database["conversations"].find_one({"_id": named["conversation"]})
+        return _conversation(made) if made else None
 
     @change
     async def open_pair(self, a: int, b: int) -> Conversation:

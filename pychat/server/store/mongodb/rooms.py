@@ -10,7 +10,9 @@ from pychat.server.store.base import AlreadyExists
 from pychat.server.store.mongodb.base import MongoPart, change, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
 from pychat.server.store.mongodb.schema import (
+    DELETION,
     Document,
+    ensure,
     member_id,
     new_conversation,
     of_conversation,
@@ -63,12 +65,28 @@ class MongoRooms(MongoPart):
 
     @change
     async def delete_room(self, conversation: int) -> None:
+        deletion = {"_id": f"{DELETION}{conversation}", "conversation": conversation}
+        await ensure(self._database["meta"], [deletion])
         await self._database["rooms"].delete_many({"conversation": conversation})
+        await self._finish(deletion)
+
+    async def finish_deletions(self) -> None:
+        """Of rooms whose server was killed meanwhile; one that still has its room was not begun."""
+        begun = {"_id": {"$gte": DELETION, "$lt": f"{DELETION}:"}}
+        for deletion in await self._database["meta"].find(begun).to_list():
+            if await self._database["rooms"].find_one({"conversation": deletion["conversation"]}):
+                await self._database["meta"].delete_one({"_id": deletion["_id"]})
+            else:
+                await self._finish(deletion)
+
+    async def _finish(self, deletion: Document) -> None:
+        conversation = deletion["conversation"]
         await self._database["memberships"].delete_many({"conversation": conversation})
         await self._database["conversations"].update_one(
             {"_id": conversation}, {"$set": {"deleted": True}}
         )
         await self._database["messages"].delete_many({"_id": of_conversation(conversation)})
+        await self._database["meta"].delete_one({"_id": deletion["_id"]})
 
     @change
     async def join_room(self, conversation: int, account: int) -> Membership:

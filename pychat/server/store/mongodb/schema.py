@@ -1,6 +1,7 @@
 """The collections of the MongoDB store, their indexes, and how a database comes to have them.
 
-meta           "schema", "lock" or a counter's name: version; holder; value
+meta           "schema", "lock" or a counter's name: version; holder; value.
+               "deletion-conversation", while that room is being deleted: conversation
 accounts       by key: as records.Account, canonical, lookalike, terms
 sessions       by the hash of the token: as records.LoginSession
 blocks         by "account-other": account, other
@@ -29,6 +30,7 @@ VERSION = 1
 EVERYONE_KEY = 1
 MAX_SEQ = 2**32 - 1
 DUPLICATE_KEY = 11000
+DELETION = "deletion-"
 COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE_KEY, "number": 0}
 
 Document = dict[str, Any]

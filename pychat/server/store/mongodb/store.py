@@ -68,6 +68,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
                 lease = Lease(self._database)
                 await lease.acquire()
                 self._lease = lease
+                await self.finish_deletions()
         except BaseException as error:
             await self.close()
             if isinstance(error, PyMongoError | ValueError):
