@@ -154,9 +154,9 @@ manager.emit("bytes", b"\\x00")
 manager.emit("end", None)
 """
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     assert await until_end(a_gets) == [("red", {"text": "한"}), ("bytes", b"\x00")]
     assert await until_end(b_gets) == [("bytes", b"\x00")]
-    assert await soon(process.wait()) == 0
 
 
 async def test_a_client_of_protocol_3_gets_it_too(join: Join) -> None:

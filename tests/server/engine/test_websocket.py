@@ -115,65 +115,6 @@ async def test_a_close_is_answered(start: Start, sent: bytes, answered: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"),
-    [
-        (frame(0x83, b"x"), 1002),  # unknown opcode
-        (frame(0x8B, b"x"), 1002),
-        (frame(0xC1, b'42["a"]'), 1002),  # RSV bits
-        (frame(0xA1, b'42["a"]'), 1002),
-        (frame(0x91, b'42["a"]'), 1002),
-        (frame(0x81, b'42["a"]', masked=False), 1002),
-        (frame(0x80, b"x"), 1002),  # a continuation of nothing
-        (frame(0x01, b"4") + frame(0x81, b"4"), 1002),  # a new message inside of one
-        (frame(0x09, b"x"), 1002),  # a fragmented ping
-        (frame(0x89, b"x" * 126), 1002),  # a long one
-        (frame(0x88, b"x"), 1002),  # half a close code
-        (frame(0x88, b"\x03\xed"), 1002),  # 1005 may not be sent
-        (frame(0x81, b"42[\xff]"), 1007),
-        (frame(0x01, b"42[\xff") + frame(0x80, b"]"), 1007),
-        (b"\x81\xff" + b"\x7f" * 8, 1009),
-        (frame(0x81, b"4" * 1001), 1009),
-        (frame(0x01, b"4" * 600) + frame(0x80, b"4" * 600), 1009),
-        (text("x"), 1000),
-        (text(""), 1000),
-        (text("2probe"), 1000),
-        (text("42"), 1000),
-        (text('42["connect",{}]'), 1000),
-        (text('42["disconnect"]'), 1000),
-        (text('42["a",NaN]'), 1000),
-        (text('42["a","\\ud800"]'), 1000),
-        (text('42["a",' + "[" * 33 + "]" * 34), 1000),
-        (text("42" + "[" * 900), 1000),
-        (text("44{}"), 1000),
-        (text("45[]"), 1000),
-        (text('4511-["a"]'), 1000),
-        (text('451-["a"]') + text("42[]"), 1000),
-        (text("40"), 1000),  # a second time
-        (text('42/admin,["a"]'), 1000),
-        (text("b4AA"), 1000),
-        (frame(0x82, b"unannounced"), 1000),
-        (frame(0x82, b""), 1000),
-    ],
-)
-async def test_malformed_frames_close_at_once(start: Start, sent: bytes, code: int) -> None:
-    server = await start(max_payload=1000)
-    other = await server.open_websocket()
-    raw = await (await RawSocket.open(server.port)).joined()
-    began = time.monotonic()
-    raw.send(sent)
-    assert await raw.close_code() == code
-    # It takes under a millisecond, but a busy machine has its own ideas; every deadline that could
-    # have ended the session instead is far longer.
-    assert time.monotonic() - began < 5
-    raw.send(text('42["after",1]'))
-    assert server.handler.reasons == ["parse error"]
-    await other.send_str('42["fine",1]')
-    assert await other.receive_str() == '42["fine",1]'
-    assert server.handler.events == [("fine", 1)]
-    raw.close()
-
-
-@pytest.mark.parametrize(
     "head",
     [
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
