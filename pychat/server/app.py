@@ -16,7 +16,7 @@ from pychat.protocol import DEFAULT_PORT
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
-from pychat.server.gate import HEADERS, TLS_HANDSHAKE_SECONDS, Gate, note_request
+from pychat.server.gate import HEADERS, Gate, note_request
 from pychat.server.running import run
 from pychat.server.serveerror import serve_error
 from pychat.server.store import Store, StoreError, open_store
@@ -87,6 +87,7 @@ class ChatServer:
         self._ready = False
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self._gate: Gate
         self._host = ""
         self._port = 0
 
@@ -153,6 +154,7 @@ class ChatServer:
             self._ready = False
             assert self._listener is not None
             self._listener.close()
+            self._gate.close()
             await self._cleanup(runner)
             log.info("stopped")
 
@@ -217,20 +219,14 @@ class ChatServer:
 
     async def _accept(self, runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
         assert runner.server is not None
-        gate = Gate(
+        self._gate = Gate(
             runner.server,
             per_address=None if self._limits is None else self._limits.connections_per_address,
             is_exempt=Proxies(self._trusted_proxies).trusts,
+            context=None if self._certificate is None else self._certificate.context,
         )
-        certificate = self._certificate
         return await asyncio.get_running_loop().create_server(
-            gate,
-            host,
-            port,
-            backlog=BACKLOG,
-            reuse_address=_REUSE_ADDRESS,
-            ssl=None if certificate is None else certificate.context,
-            ssl_handshake_timeout=None if certificate is None else TLS_HANDSHAKE_SECONDS,
+            self._gate, host, port, backlog=BACKLOG, reuse_address=_REUSE_ADDRESS
         )
 
     async def _start_metrics(self) -> None:

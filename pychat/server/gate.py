@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, cast
@@ -21,6 +23,7 @@ FIRST_REQUEST_SECONDS: Final = 10.0
 KEEPALIVE_SECONDS: Final = 75.0
 """The same for later requests; longer than what proxies keep."""
 TLS_HANDSHAKE_SECONDS: Final = 10.0
+"""How long agreeing on TLS may take, before that."""
 
 HEADERS: Final = {
     "Server": "pychat",
@@ -44,19 +47,36 @@ class Gate:
     ``per_address`` connections at a time from each address (of IPv6, from each /64), None for any
     number; those that ``is_exempt`` (a proxy) come for many. A websocket is not counted here any
     more: the engine has taken it over, and counts it by its client.
+
+    ``context`` is TLS's, None for none. A server that has it tells of nobody before the handshake
+    is over, so that any number of clients could have one under way: here each is counted before.
     """
 
     def __init__(
-        self, server: web.Server, *, per_address: int | None, is_exempt: Callable[[str], bool]
+        self,
+        server: web.Server,
+        *,
+        per_address: int | None,
+        is_exempt: Callable[[str], bool],
+        context: ssl.SSLContext | None,
     ) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._per_address = per_address
         self._is_exempt = is_exempt
+        self._context = context
         self._connections: dict[str, int] = {}
+        self._handshakes: set[asyncio.Task[None]] = set()
 
     def __call__(self) -> asyncio.Protocol:
+        if self._context is not None:
+            return _Arrival(self)
         return _Connection(self, self._server, self._loop)
+
+    def close(self) -> None:
+        """Cuts those who have not agreed on TLS yet."""
+        for handshake in self._handshakes:
+            handshake.cancel()
 
     def enter(self, address: str) -> bool:
         """Whether one more may come from there; if so, it leaves later."""
@@ -77,6 +97,38 @@ class Gate:
         else:
             self._connections.pop(address, None)
 
+    def shake_hands(self, transport: asyncio.BaseTransport) -> None:
+        """Goes on with a connection over TLS, with the socket of the transport."""
+        assert self._context is not None
+        connection = _Connection(self, self._server, self._loop)
+        if connection.enter(transport):
+            try:
+                sock = transport.get_extra_info("socket").dup()
+            except OSError as error:
+                log.error("a connection could not be accepted: %s", error)
+                connection.leave()
+                return
+            task = self._loop.create_task(self._agree(sock, self._context, connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _agree(
+        self, sock: socket.socket, context: ssl.SSLContext, connection: _Connection
+    ) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=context,
+                ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
+            )
+        except OSError as error:
+            # Too late, no TLS, or gone: there is nobody to be told.
+            log.debug("no TLS was agreed on: %s", error)
+        finally:
+            if connection.transport is None:
+                connection.leave()
+
 
 @web.middleware
 async def note_request(
@@ -86,6 +138,17 @@ async def note_request(
     if isinstance(request.protocol, _Connection):
         request.protocol.requested()
     return await handler(request)
+
+
+class _Arrival(asyncio.Protocol):
+    """A connection that is accepted; nothing is read of it here."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._gate.shake_hands(transport)
+        cast(asyncio.Transport, transport).abort()  # uvloop's is one by its methods only
 
 
 class _Connection(web.RequestHandler):
@@ -104,24 +167,34 @@ class _Connection(web.RequestHandler):
         self._address: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+    def enter(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether its client may come in; then ``leave`` is called at its end."""
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._gate.enter(address):
+            return False
+        self._address = address
+        return True
+
+    def leave(self) -> None:
+        """It counts no more."""
+        if self._address is not None:
+            self._gate.leave(self._address)
+            self._address = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        if self._address is None and not self.enter(transport):
             transport.set_protocol(asyncio.Protocol())
             transport.write(_TOO_MANY)
             transport.close()
             return
-        self._address = address
         self._deadline = self._loop.call_later(FIRST_REQUEST_SECONDS, self._too_slow)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.requested()
-        if self._address is not None:
-            self._gate.leave(self._address)
-            self._address = None
+        self.leave()
         super().connection_lost(exc)
 
     def requested(self) -> None:

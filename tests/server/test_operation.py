@@ -1,102 +1,21 @@
-"""What somebody who runs a server relies on: TLS, metrics, logs, the audit log, limits."""
+"""What somebody who runs a server relies on: metrics, logs, the audit log, limits."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import trustme
 
 from pychat.server import logs
 from pychat.server.chat import audit
 from pychat.server.chat.limits import Limits, Rate, parse_limits
-from pychat.server.tls import Certificate, CertificateError
 from tests.attack.wire import connect
 from tests.serving import serving
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def _files(authority: trustme.CA, folder: Path) -> tuple[Path, Path]:
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
-    return certificate, key
-
-
-def _trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-async def test_page_and_chat_over_tls(authority: trustme.CA, tmp_path: Path) -> None:
-    certificate, key = _files(authority, tmp_path)
-    async with (
-        serving(tls_cert=certificate, tls_key=key) as server,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=_trusting(authority))) as web,
-    ):
-        assert server.url.startswith("https://")
-        assert (await web.get(server.url)).status == 200
-        client = await connect(web, server.url, origin=server.url)
-        await client.login("alice")
-        await client.close()
-
-
-async def test_old_tls_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
-    certificate, key = _files(authority, tmp_path)
-    old = _trusting(authority)
-    old.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with serving(tls_cert=certificate, tls_key=key) as server:
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            await asyncio.open_connection("127.0.0.1", server.port, ssl=old)
-
-
-async def test_a_renewed_certificate_is_used_by_new_connections(
-    authority: trustme.CA, tmp_path: Path
-) -> None:
-    certificate, key = _files(authority, tmp_path)
-    async with serving(tls_cert=certificate, tls_key=key) as server:
-
-        async def serial() -> str:
-            _, writer = await asyncio.open_connection(
-                "127.0.0.1", server.port, ssl=_trusting(authority)
-            )
-            writer.close()
-            number: str = writer.get_extra_info("peercert")["serialNumber"]
-            return number
-
-        first = await serial()
-        _files(authority, tmp_path)
-        server.reload_certificate()
-        second = await serial()
-        assert second != first
-        certificate.write_text("broken")
-        server.reload_certificate()
-        assert await serial() == second
-
-
-def test_a_bad_certificate_is_one_clear_line(authority: trustme.CA, tmp_path: Path) -> None:
-    certificate, _ = _files(authority, tmp_path)
-    other = tmp_path / "other"
-    other.mkdir()
-    _, key = _files(authority, other)
-    with pytest.raises(CertificateError, match="does not belong"):
-        Certificate(certificate, key)
-    with pytest.raises(CertificateError, match="PEM"):
-        Certificate(certificate)
-    with pytest.raises(CertificateError, match="No such file"):
-        Certificate(tmp_path / "none.pem")
 
 
 async def test_metrics_count_what_happens() -> None:

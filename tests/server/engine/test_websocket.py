@@ -6,7 +6,6 @@ import asyncio
 import json
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
