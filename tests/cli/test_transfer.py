@@ -70,20 +70,24 @@ def test_an_import_that_was_cut_short_goes_on(store: str, tmp_path: Path) -> Non
     assert invoke("import", "--store", copy, "-", input=lines).status == 0
 
 
-def test_an_import_into_a_store_in_use_is_compared(store: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["adam", "Alice", "bob", "zoe"])  # the file has Alice to dave
+def test_an_import_into_somebody_s_store_changes_nothing(
+    store: str, tmp_path: Path, other: str
+) -> None:
     lines = invoke("export", "--store", store, "-").stdout
-    copy = f"sqlite:///{tmp_path}/copy.db"
+    theirs = f"sqlite:///{tmp_path}/theirs.db"
 
     async def somebody_else() -> None:
-        other = open_store(copy)
-        await other.open()
-        await other.create_account("zoe", "", None, 1)
-        await other.close()
+        kept = open_store(theirs)
+        await kept.open()
+        await kept.create_account(other, "", None, 1_234)
+        await kept.close()
 
     asyncio.run(somebody_else())
-    line = refusal("import", "--store", copy, "-", input=lines)
-    assert "5 accounts" in line
-    assert "was not empty" in line
+    before = invoke("export", "--store", theirs, "-").stdout
+    line = refusal("import", "--store", theirs, "-", input=lines)
+    assert f"theirs.db is not empty: it has another account {other}. Import into a new" in line
+    assert invoke("export", "--store", theirs, "-").stdout == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")

@@ -39,7 +39,8 @@ class Importer:
     is one transaction for all that wait.
 
     What is there already is left as it is, so that an import that was cut short goes on when it
-    is started again. Raises StoreError where the store has something else in that place.
+    is started again. Raises StoreError where the store has something else in that place; a store
+    with accounts of its own is refused before anything is put into it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -48,6 +49,7 @@ class Importer:
         self._blocked: list[tuple[int, list[str]]] = []
         self._accounts: list[AccountLine] = []
         self._parts: list[_Part] = []
+        self._first = True
         self._lines = 0
         self._characters = 0
 
@@ -76,8 +78,23 @@ class Importer:
             self._lines = self._characters = 0
 
     async def _put_accounts(self) -> None:
+        if self._first:
+            self._first = False
+            await self._refuse_others()
         await asyncio.gather(*map(self._put_account, self._accounts))
         self._accounts.clear()
+
+    async def _refuse_others(self) -> None:
+        """Accounts have one order, in a file and in a store, and are put in it: if an earlier
+        import made the store's first, it is among the first of the file."""
+        first = await anext(self._store.all_accounts(), None)
+        if first and (first.id, first.created_at) not in {
+            (line.id, line.created_at) for line in self._accounts
+        }:
+            raise StoreError(
+                f"{self._store.location} is not empty: it has another account {first.id}."
+                " Import into a new store"
+            )
 
     async def _put_account(self, line: AccountLine) -> None:
         account = await self._store.account(line.id)
