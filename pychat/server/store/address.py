@@ -45,11 +45,12 @@ def _sqlite_path(url: str) -> Path:
     """``sqlite:///relative.db`` is relative, ``sqlite:////absolute.db`` is not (as elsewhere)."""
     parts = urlsplit(url)
     path = unquote(parts.path)
-    if parts.netloc or not path.startswith("/") or path == "/" or parts.query or parts.fragment:
+    file = Path(path[1:]).expanduser()
+    if parts.netloc or not path.startswith("/") or not file.name or parts.query or parts.fragment:
         raise InvalidStoreAddress(
             f"not a SQLite file's address: {url} (write sqlite:///path/to/chat.db)"
         )
-    return Path(path[1:]).expanduser()
+    return file
 
 
 def _without_password(url: str) -> str:

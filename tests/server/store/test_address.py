@@ -13,7 +13,17 @@ def test_memory(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "chat.db", "redis://localhost", "memory:x", "sqlite:", "sqlite://x/y"]
+    "url",
+    [
+        "",
+        "chat.db",
+        "redis://localhost",
+        "memory:x",
+        "sqlite:",
+        "sqlite://x/y",
+        "sqlite:///.",
+        "sqlite:////",
+    ],
 )
 def test_a_wrong_address_is_told_the_right_forms(url: str) -> None:
     with pytest.raises(StoreError, match="sqlite:///") as caught:
