@@ -69,8 +69,16 @@ def _from_command(command: str) -> str:
         done = subprocess.run(
             shlex.split(command), stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True
         )
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        raise click.ClickException(f"the password command failed: {error}") from None
+    except subprocess.CalledProcessError as error:
+        raise click.ClickException(
+            f"the password command failed: {command}: exit status {error.returncode}"
+        ) from None
+    except OSError as error:
+        raise click.ClickException(
+            f"the password command failed: {command}: {error.strerror}"
+        ) from None
+    except ValueError as error:  # quotes that do not close; output that is not UTF-8
+        raise click.ClickException(f"the password command failed: {command}: {error}") from None
     return _first_line(done.stdout, "the password command printed nothing")
 
 

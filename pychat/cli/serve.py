@@ -43,6 +43,20 @@ def check_proxies(
     return proxies
 
 
+def check_admins(
+    context: click.Context, parameter: click.Parameter, admins: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What no account can be called would be an admin that never is."""
+    from pychat.protocol import ProtocolError, check_id
+
+    for admin in admins:
+        try:
+            check_id(admin, repr(admin))
+        except ProtocolError as error:
+            raise click.BadParameter(str(error)) from None
+    return admins
+
+
 @click.command(cls=Command)
 @option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on.")
 @option(
@@ -93,6 +107,7 @@ def check_proxies(
 @option(
     "--admin",
     multiple=True,
+    callback=check_admins,
     metavar="ID",
     help="An id that may remove messages. May be given again.",
 )

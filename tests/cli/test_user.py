@@ -80,7 +80,8 @@ def test_password_from_a_file_or_a_command(store: str, tmp_path: Path) -> None:
     ("options", "status", "line"),
     [
         ([], 2, "There is no terminal to ask for the password: set PYCHAT_PASSWORD, or use"),
-        (["--password-command", "false"], 1, "the password command failed"),
+        (["--password-command", "false"], 1, "the password command failed: false: exit status 1"),
+        (["--password-command", "no-such x"], 1, "failed: no-such x: No such file or directory"),
         (["--password-command", "true"], 1, "the password command printed nothing"),
         (["--password-file", "/nowhere"], 2, "--password-file: File '/nowhere' does not exist"),
         (["--password", "x"], 2, "There is no option --password."),
