@@ -1,6 +1,16 @@
-"""``python -m pychat`` is ``pychat``."""
+"""``python -m pychat`` is ``pychat``, and both begin here: nothing is imported that takes time."""
 
-from pychat.cli.main import main
+import sys
+
+
+def main() -> None:
+    """``pychat.cli.main.main``, and Ctrl+C is quiet while that is imported."""
+    try:
+        from pychat.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(128 + 2)
+    command.main()
+
 
 if __name__ == "__main__":
     main()

@@ -15,9 +15,10 @@ def config() -> None:
 
 @config.command()
 def init() -> None:
-    """Write a pychat.toml with every setting, its default and what it does.
+    """Write a pychat.toml with all settings and defaults.
 
-    It goes to your configuration folder. One that is there is left as it is.
+    Each with what it does. The file goes to your configuration folder; one that is there is left
+    as it is.
     """
     from pychat.cli.template import commented_defaults
 

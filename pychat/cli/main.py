@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -31,6 +32,7 @@ COMMANDS: Final = {
 }
 
 INTERRUPTED: Final = 128 + 2
+OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -86,15 +88,25 @@ def main() -> None:
             raise
         complain(f"pychat is not installed as it should be: {error}")
         sys.exit(1)
-    except Exception as error:  # no traceback reaches a user
-        if os.environ.get("PYCHAT_TRACEBACK"):
-            raise
-        complain(
-            f"this is a fault in pychat, please report it: {type(error).__name__}: {error} "
-            "(PYCHAT_TRACEBACK=1 shows where)"
-        )
+    except OSError as error:
+        if error.errno not in OUTPUT_FULL:
+            fail(error)
+        complain(f"cannot write the output: {error.strerror}")
         sys.exit(1)
+    except Exception as error:
+        fail(error)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Ends with what went wrong; a traceback is only for who asks for it."""
+    if os.environ.get("PYCHAT_TRACEBACK"):
+        raise error
+    complain(
+        f"this is a fault in pychat, please report it: {type(error).__name__}: {error} "
+        "(PYCHAT_TRACEBACK=1 shows where)"
+    )
+    sys.exit(1)
 
 
 def usage_text(error: click.UsageError) -> str:

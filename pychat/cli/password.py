@@ -56,8 +56,12 @@ def password_from_file(name: str) -> str:
     """Its first line. Raises ClickException."""
     try:
         text = Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"the password file {name} cannot be read: {error}") from None
+    except OSError as error:
+        raise click.ClickException(
+            f"the password file {name} cannot be read: {error.strerror}"
+        ) from None
+    except UnicodeDecodeError:
+        raise click.ClickException(f"the password file {name} is not UTF-8 text") from None
     return _first_line(text, f"the password file {name} is empty")
 
 

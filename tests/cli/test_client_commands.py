@@ -123,6 +123,22 @@ def test_listen_starts_with_what_came_while_away(people: list[str]) -> None:
         assert listener.stderr.read().strip() == ""
 
 
+def test_listen_ends_when_nobody_reads_it_any_more(people: list[str]) -> None:
+    """As after ``| head -1``, without another message that would tell it."""
+    alice, bob, _ = people
+    invoke("send", "--user", alice, "--to", bob, "the only one")
+    listener = subprocess.Popen(
+        [*PYCHAT, "listen", "--user", bob], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert listener.stdout is not None
+    assert listener.stderr is not None
+    with listener.stderr:
+        with listener.stdout:
+            assert b"the only one" in listener.stdout.readline()
+        assert listener.wait(timeout=10) == 1
+        assert listener.stderr.read() == b""
+
+
 def talk(user: str, lines: str, **options: str) -> subprocess.CompletedProcess[str]:
     arguments = [
         part for name, value in options.items() for part in (f"--{name.strip('_')}", value)

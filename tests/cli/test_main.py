@@ -3,6 +3,7 @@
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -106,3 +107,29 @@ def test_an_output_that_nobody_reads_is_no_error() -> None:
     assert reader.stderr.read() == ""
     reader.stderr.close()
     reader.wait(timeout=10)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_an_output_that_is_full_is_said_and_is_no_fault() -> None:
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(
+            [*PYCHAT, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+        )
+    assert run.returncode == 1
+    assert run.stderr == "Error: cannot write the output: No space left on device\n"
+
+
+def test_control_c_while_all_is_still_imported_is_quiet() -> None:
+    """The interrupt that comes in the middle of click's import, at its first module."""
+    program = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from importlib.metadata import entry_points\n"
+        "(pychat,) = entry_points(group='console_scripts', name='pychat')\n"
+        "pychat.load()()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
