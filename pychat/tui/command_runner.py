@@ -30,6 +30,7 @@ class CommandRunner:
             "searchall": self._searchall,
             "links": self._links,
             "copy": self._copy,
+            "read": self._read,
             "mute": self._mute,
             "join": self._join,
             "leave": self._leave,
@@ -103,6 +104,11 @@ class CommandRunner:
         else:
             self._screen.app.copy_to_clipboard(message.text)
             self._tell(f"Copied {line(message.text, 40)}")
+
+    async def _read(self, arguments: str) -> None:
+        conversation = self._screen.client.conversation(self._screen.current)
+        if conversation is not None:
+            await self._screen.client.mark_read(conversation.name, conversation.last_seq)
 
     async def _mute(self, arguments: str) -> None:
         self._screen.action_mute()

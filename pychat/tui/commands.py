@@ -24,6 +24,7 @@ COMMANDS: Final = (
     Command("searchall", "[TEXT]", "Search all conversations"),
     Command("links", "", "Links in this conversation"),
     Command("copy", "[N]", "Copy the last message, or the Nth from the end"),
+    Command("read", "", "Mark all of this conversation as read"),
     Command("mute", "", "Mute this conversation, or undo it"),
     Command("join", "ROOM", "Join a room, or make it", needs=True),
     Command("leave", "", "Leave this room"),

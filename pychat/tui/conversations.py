@@ -79,6 +79,24 @@ class Conversations:
             self._opened.pop(next(iter(self._opened)))
         return found
 
+    def first_unread(self, name: str) -> int:
+        """The seq of the first message that is not read; 0 where all are."""
+        conversation = self.get(name)
+        if conversation is None or not conversation.unread:
+            return 0
+        read = max(conversation.read_seq, conversation.first_seq - 1)
+        opened = self._opened.get(name)
+        return (read if opened is None else opened.transcript.past_own(read)) + 1
+
+    def first_new(self, name: str) -> int:
+        """As ``first_unread``; where all are read, the seq below the line; 0 for neither."""
+        opened, conversation = self._opened.get(name), self.get(name)
+        first = self.first_unread(name)
+        if first or opened is None or conversation is None or opened.reading.new_after is None:
+            return first
+        line = opened.reading.new_after + 1
+        return line if line <= conversation.last_seq else 0
+
     def _newest(self, name: str) -> Transcript:
         transcript = Transcript()
         for message in self._client.cached_messages(name):
@@ -97,16 +115,20 @@ class Conversations:
         cannot be had now."""
         try:
             page = await self._client.history(name, before=seq + PAGE // 2, limit=PAGE)
+            if all(message.seq != seq for message in page.messages):  # those after it are long
+                page = await self._client.history(name, after=seq - 1, limit=PAGE)
         except (ServerUnreachable, RequestRefused):
             return None
         opened = self._opened.get(name)  # by now: it may have been read anew meanwhile
         if opened is None or all(message.seq != seq for message in page.messages):
             return None
+        opened.reading.skip_own(page.messages)
         opened.transcript = Transcript()
-        for message in page.messages:
+        # Where this is not the end, the rest comes on scrolling there, and tells where the end is.
+        at_end = self._is_newest(name, page.messages[-1].seq)
+        for message in [*page.messages, *(self.outbox(name) if at_end else ())]:
             opened.transcript.add(message)
-        # The rest comes on scrolling there, and tells where the end is.
-        opened.transcript.reaches_end = False
+        opened.transcript.reaches_end = at_end
         opened.place = Place(seq, at_end=False)
         return opened
 
@@ -199,8 +221,12 @@ class Conversations:
         return [*page.messages, *(self.outbox(name) if transcript.reaches_end else ())]
 
     def _is_newest(self, name: str, seq: int) -> bool:
-        """Whether the client has told of no later message."""
-        return all(message.seq <= seq for message in self._client.cached_messages(name, limit=1))
+        """Whether no later message is known."""
+        conversation = self.get(name)
+        cached = self._client.cached_messages(name, limit=1)
+        return all(message.seq <= seq for message in cached) and (
+            conversation is None or conversation.last_seq <= seq
+        )
 
     def outbox(self, name: str) -> list[Message]:
         """One's own messages that the server has not stored, in memory or not."""

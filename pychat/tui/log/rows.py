@@ -49,8 +49,8 @@ class Reading:
 
     clock: Clock
     sender_name: Callable[[str], Name]
-    new_after: int = 0
-    """Seq of the last message one has read before opening the conversation; 0 for no line."""
+    new_after: int | None = None
+    """Seq of the last message one has read before opening the conversation; None for no line."""
     delivered_seq: int = 0
     read_seq: int = 0
     """The peer's cursors."""
@@ -58,10 +58,12 @@ class Reading:
     """Casefolded text that a search has found."""
 
     def skip_own(self, messages: Iterable[Message]) -> None:
-        """What one wrote oneself, perhaps on another device, is not new: the line stands below it.
+        """What one wrote oneself, perhaps on another device, is not new, nor is what is gone: the
+        line stands below it.
         To be called with messages, ascending, before they are shown."""
         for message in messages:
-            if self.new_after and message.own and message.seq == self.new_after + 1:
+            nothing_new = message.own or message.removed
+            if self.new_after is not None and nothing_new and message.seq == self.new_after + 1:
                 self.new_after = message.seq
 
 
@@ -134,7 +136,11 @@ def _above(message: Message, previous: Message | None, cells: int, reading: Read
     clock = reading.clock
     rows: list[Row] = []
     new_day = previous is None or clock.day(previous.sent_at) != clock.day(message.sent_at)
-    is_new = previous is not None and 0 < previous.seq <= reading.new_after < message.seq
+    is_new = (
+        previous is not None
+        and reading.new_after is not None
+        and 0 < previous.seq <= reading.new_after < message.seq
+    )
     if new_day:
         day = clock.long_day(message.sent_at)
         rows += [Row(kind="blank"), Row(day, [(0, len(day), "day")], kind="day")]

@@ -62,6 +62,10 @@ class Transcript:
         """Seq of the newest stored message that is here, 0 while there is none."""
         return self.chunks[-2].messages[-1].seq if len(self.chunks) > 1 else 0
 
+    def holds(self, seq: int) -> bool:
+        """Whether the message with this seq is here."""
+        return 0 < self.first_seq <= seq <= self.last_seq
+
     @property
     def pending(self) -> list[Message]:
         """One's own messages that the server has not stored."""
@@ -214,6 +218,15 @@ class Transcript:
         while at is not None and at[0] < len(self.chunks) - 1:
             yield self.chunks[at[0]].messages[at[1]]
             at = self.after(*at)
+
+    def past_own(self, seq: int) -> int:
+        """The seq before the next message that there is something new to read in: one's own and
+        removed ones are passed over."""
+        for message in self.after_seq(seq):
+            if message.seq != seq + 1 or not (message.own or message.removed):
+                break
+            seq += 1
+        return seq
 
     def newest(self) -> Iterator[Message]:
         """All of it, newest first."""

@@ -11,7 +11,7 @@ from typing import Final
 from pychat.client.models import Message
 from pychat.tui.log.heights import Heights
 from pychat.tui.log.rows import Reading, rows_of
-from pychat.tui.log.transcript import Transcript
+from pychat.tui.log.transcript import PENDING_KEY, Transcript
 
 BOTTOM_ROWS: Final = 1
 """Blank rows below the newest message."""
@@ -88,7 +88,7 @@ class Viewport:
         if position is not None:
             self._measure_from(self.heights.row_of(*position))
             below = self.heights.total - self.heights.row_of(*position)
-            if below > self.height - BOTTOM_ROWS:
+            if below > self.height - BOTTOM_ROWS or not transcript.reaches_end:
                 self.opened.place = Place(transcript.key(*position), at_end=False)
 
     def show(self, seq: int) -> bool:
@@ -124,14 +124,17 @@ class Viewport:
             at_end = self.opened.transcript.reaches_end and top >= self.rows - self.height
             self.opened.place = Place(self.opened.transcript.key(chunk, index), row, at_end)
 
-    def last_seq(self, top: int) -> int:
-        """The last stored message that is in view to its end."""
+    def in_view(self, top: int) -> tuple[int, int]:
+        """The first and the last stored message whose end is in view; none if the last comes
+        before the first."""
         transcript = self.opened.transcript
-        located = self.heights.locate(top + self.height)
-        if located is None:
-            return transcript.last_seq
-        previous = transcript.before(*located[:2])
-        return previous.seq if previous is not None else 0
+        located = self.heights.locate(top)
+        first = transcript.key(*located[:2]) if located else PENDING_KEY
+        below = self.heights.locate(top + self.height)
+        if below is None:
+            return min(first, transcript.last_seq + 1), transcript.last_seq
+        previous = transcript.before(*below[:2])
+        return min(first, transcript.last_seq + 1), previous.seq if previous is not None else 0
 
     def _row_of_place(self) -> int:
         place = self.opened.place

@@ -47,11 +47,12 @@ class MessageLog(ScrollView, can_focus=True):
         """The bottom of what is here is near, and it is not the end."""
 
     class Viewed(TextualMessage):
-        """Other messages are in view; ``last_seq`` is the last stored one seen to its end."""
+        """Other messages are in view, ``seqs`` as of ``Viewport.in_view``."""
 
-        def __init__(self, last_seq: int, at_end: bool) -> None:
+        def __init__(self, opened: Opened, seqs: tuple[int, int], at_end: bool) -> None:
             super().__init__()
-            self.last_seq = last_seq
+            self.opened = opened
+            self.seqs = seqs
             self.at_end = at_end
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -62,7 +63,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._styles: dict[str, Style] = {}
         self._first_new = 0
         self._settling = False
-        self._viewed: tuple[int, bool] | None = None
+        self._viewed: tuple[tuple[int, int], bool] | None = None
         self._pressed_at: tuple[int, int] | None = None
         """What is under the mouse button: offset in the row, place as of ``place_of``."""
 
@@ -204,10 +205,10 @@ class MessageLog(ScrollView, can_focus=True):
             self.post_message(self.OlderWanted())
         if top + view.height > view.rows - MARGIN and not view.opened.transcript.reaches_end:
             self.post_message(self.NewerWanted())
-        viewed = (view.last_seq(top), self.at_end)
+        viewed = (view.in_view(top), self.at_end)
         if viewed != self._viewed:
             self._viewed = viewed
-            self.post_message(self.Viewed(*viewed))
+            self.post_message(self.Viewed(view.opened, *viewed))
         self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

@@ -235,12 +235,11 @@ class ChatScreen(Screen[None]):
         self.view.go_to_end()
 
     def action_first_new(self) -> None:
-        opened = self.view.conversations.opened(self.current)
-        if opened is None or not opened.reading.new_after:
-            self.app.notify("Nothing new here since you last looked.", markup=False)
-        else:
-            seq = opened.reading.new_after + 1
+        seq = self.view.conversations.first_new(self.current)
+        if seq:
             self._jump(seq)
+        else:
+            self.app.notify("Nothing new here since you last looked.", markup=False)
 
     @work(group="jump", exclusive=True)
     async def _jump(self, seq: int) -> None:

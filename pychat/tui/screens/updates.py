@@ -14,9 +14,10 @@ from pychat.client.events import (
     StatusChanged,
 )
 from pychat.client.models import ConnectionState
+from pychat.protocol import MAX_UNREAD
 from pychat.tui.clock import Clock
 from pychat.tui.items import items_of
-from pychat.tui.widgets.conversation_list import ConversationList
+from pychat.tui.widgets.conversation_list import ConversationList, Item
 from pychat.tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Updates:
         self._dirty = False
         self._flush_scheduled = False
         self._crowded = False
+        self._was_away = False
+        """Whether the list that comes next is the first one of this connection."""
 
     def take(self, event: ClientEvent) -> None:
         """Takes in one event; what it changes on the screen is shown within a frame."""
@@ -56,10 +59,14 @@ class Updates:
         elif isinstance(event, StatusChanged):
             screen.query_one(StatusLine).status = event.status
             if event.status.state is ConnectionState.ONLINE:
+                self._was_away = True
                 view.want_older()
         elif isinstance(event, ConversationsLoaded):
             for conversation in event.conversations:
                 view.cursors_changed(conversation)
+            if self._was_away:
+                self._was_away = False
+                view.came_back()
             view.want_older()
             view.learn_names()
         self._dirty = True
@@ -94,11 +101,14 @@ class Updates:
         )
         screen.query_one(ConversationList).show(items, current)
         heard = [item for item in items if not item.muted]
-        screen.query_one(StatusLine).unread_elsewhere = sum(
-            item.unread for item in heard if item.name != current
-        )
-        screen.app.title = _window_title(sum(item.unread for item in heard))
+        elsewhere = [item for item in heard if item.name != current]
+        screen.query_one(StatusLine).unread_elsewhere = _unread(elsewhere)
+        unread = _unread(heard)
+        screen.app.title = f"({unread}) pychat" if unread else "pychat"
 
 
-def _window_title(unread: int) -> str:
-    return f"({unread}) pychat" if unread else "pychat"
+def _unread(items: list[Item]) -> str:
+    """How many messages; empty for none."""
+    total = sum(item.unread for item in items)
+    more = any(item.unread >= MAX_UNREAD for item in items)
+    return f"{total}{'+' if more else ''}" if total else ""

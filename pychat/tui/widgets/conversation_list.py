@@ -16,6 +16,7 @@ from textual.message import Message as TextualMessage
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from pychat.protocol import MAX_UNREAD
 from pychat.tui.component_styles import component_style
 from pychat.tui.names import Name, fitted
 
@@ -217,4 +218,4 @@ def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[S
 
 
 def _count(unread: int) -> str:
-    return "" if not unread else str(unread) if unread < 1000 else "999+"
+    return "" if not unread else str(unread) if unread < MAX_UNREAD else f"{MAX_UNREAD - 1}+"

@@ -19,8 +19,8 @@ from pychat.tui.clock import Clock
 from pychat.tui.commands import Command
 from pychat.tui.conversations import Conversations, is_pair
 from pychat.tui.drafting import Drafting
-from pychat.tui.log.viewport import Opened
 from pychat.tui.log.widget import MessageLog
+from pychat.tui.marking import Marking
 from pychat.tui.names import Name, conversation_name, line, name_of
 from pychat.tui.people import People
 from pychat.tui.settings import Settings
@@ -61,7 +61,7 @@ class ConversationView(Vertical):
         self._clock = clock
         self._settings = settings
         self._arrived: list[Message] = []
-        self._seen_seq = 0
+        self._marking = Marking()
 
     def compose(self) -> ComposeResult:
         yield ConversationHeader(self._clock, id="header")
@@ -89,16 +89,11 @@ class ConversationView(Vertical):
         self.flush()
         self.drafting.save()
         self.current = name
-        self._seen_seq = 0
         if is_pair(name) and self.conversations.get(name) is None:
             self.conversations.begin(User(name, "", online=False))
-        opened = self.conversations.open(name)
         self.composer.load(self._client.draft(name))
-        self.log_view.open(opened, self._first_new(opened))
-        self.query_one(Below).arrived = 0
+        self._show()
         self.show_header()
-        self.want_older()
-
         if self._client.conversation(name) is None and is_pair(name):
             self._look_up(name)
 
@@ -122,12 +117,34 @@ class ConversationView(Vertical):
             self.conversations.begin(user)
         self.show_header()
 
-    def _first_new(self, opened: Opened) -> int:
-        """The seq where what is new begins; 0 where nothing is, or one was further up."""
+    def _show(self) -> None:
+        """The current one where it was left; where that is the end, from the first unread one on,
+        which may have to be fetched."""
+        opened = self.conversations.open(self.current)
+        unread = self.conversations.first_unread(self.current) if opened.place.at_end else 0
+        here = opened.transcript.holds(unread)
+        self.log_view.open(opened, unread if here else 0)
+        self.query_one(Below).arrived = 0
+        self.want_older()
+        if unread and not here:
+            self._fetch_unread(unread)
+
+    @work(group="unread", exclusive=True)
+    async def _fetch_unread(self, seq: int) -> None:
+        name = self.current
+        opened = await self.conversations.go_to(name, seq)
+        if opened is not None and name == self.current:
+            self.log_view.open(opened, self.conversations.first_unread(name) or seq)
+
+    def came_back(self) -> None:
+        """The list of a new connection is here: who followed a conversation, and missed more of it
+        than there is room for, reads on where they were."""
+        opened = self.conversations.opened(self.current)
         conversation = self.conversations.get(self.current)
-        new_after = opened.reading.new_after
-        unread = conversation is not None and conversation.unread > 0
-        return new_after + 1 if (new_after or unread) and opened.place.at_end else 0
+        if opened is not None and conversation is not None and opened.follows:
+            missed = conversation.last_seq - opened.transcript.last_seq
+            if missed > self.log_view.size.height:
+                self._show()
 
     def title_of(self, name: str) -> Name:
         """What a conversation is called."""
@@ -195,9 +212,9 @@ class ConversationView(Vertical):
         """What was shown of a conversation is out of date: it is read anew."""
         self._arrived = [each for each in self._arrived if each.conversation != name]
         self.conversations.forget(name)
+        self._marking.forget(name)
         if name == self.current:
-            self.log_view.open(self.conversations.open(name))
-            self.want_older()
+            self._show()
 
     def cursors_changed(self, conversation: Conversation) -> None:
         """Somebody has received or read more."""
@@ -260,6 +277,7 @@ class ConversationView(Vertical):
 
     def go_to_end(self) -> None:
         """Shows the newest message and follows."""
+        self.workers.cancel_group(self, "unread")
         opened = self.conversations.opened(self.current)
         if opened is not None and opened.transcript.reaches_end:
             self.log_view.scroll_to_end()
@@ -268,11 +286,17 @@ class ConversationView(Vertical):
 
     @on(MessageLog.Viewed)
     def _viewed(self, event: MessageLog.Viewed) -> None:
-        self._seen_seq = event.last_seq
+        if event.opened is not self.conversations.opened(self.current):
+            return  # another one is in the log by now
+        self._marking.in_view(self.current, event.seqs, looking=self._is_looked_at)
         below = self.query_one(Below)
         below.shown = not event.at_end
         if event.at_end:
             below.arrived = 0
+        self.set_timer(READ_SECONDS, self.mark_read)
+
+    def on_show(self) -> None:
+        """In a narrow terminal the list has hidden it."""
         self.set_timer(READ_SECONDS, self.mark_read)
 
     def left(self) -> None:
@@ -286,11 +310,20 @@ class ConversationView(Vertical):
     def mark_read(self) -> None:
         """Tells the server what was in view of somebody who is looking."""
         name, conversation = self.current, self.conversations.get(self.current)
-        if conversation is None or not self.app.app_focus or self.app.screen is not self.screen:
+        opened = self.conversations.opened(name)
+        if conversation is None or opened is None or not self._is_looked_at:
             return
-        seq = min(self._seen_seq, conversation.last_seq)
+        seq = self._marking.settle(conversation, opened)
+        if self._marking.slipped_by(conversation, opened):
+            opened.reading.new_after = seq
+            self.log_view.reading_changed()
         if seq > conversation.read_seq:
             self._mark_read(name, seq)
+
+    @property
+    def _is_looked_at(self) -> bool:
+        """Whether the log is there to be read by somebody who is."""
+        return self.app.app_focus and self.app.screen is self.screen and self.log_view.is_on_screen
 
     @work(group="read", exclusive=True)
     async def _mark_read(self, name: str, seq: int) -> None:

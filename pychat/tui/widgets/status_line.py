@@ -19,7 +19,7 @@ class StatusLine(Widget):
     status: reactive[Status | None] = reactive(None)
     user = reactive("")
     hints = reactive("")
-    unread_elsewhere = reactive(0)
+    unread_elsewhere = reactive("")
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:
         super().__init__(id=id)
