@@ -72,6 +72,8 @@ KEYS: Final[tuple[Key, ...]] = (
         "app", "Around", True),
     Key("quit", "ctrl+q", "quit", "Quit",
         "app", "Around", True),
+    Key("end", "ctrl+d", "end", "Quit; in a text, delete to the right",
+        "chat", "Around"),
 )  # fmt: skip
 
 WELCOME: Final = ("switch", "send", "newline", "next", "help", "quit")

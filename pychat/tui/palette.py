@@ -23,7 +23,7 @@ from pychat.tui.widgets.conversation_view import ConversationView
 if TYPE_CHECKING:
     from pychat.tui.app import ChatApp
 
-NOT_OFFERED: Final = {"send", "newline", "palette"}
+NOT_OFFERED: Final = {"send", "newline", "palette", "end"}
 JOIN: Final = next(command for command in COMMANDS if command.name == "join")
 HINT: Final = "An action, conversation, person, room, profile or theme"
 PEOPLE: Final = 20

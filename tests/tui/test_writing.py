@@ -216,6 +216,30 @@ async def test_control_c_without_a_selection_says_how_to_quit() -> None:
         await wait_text(pilot, "Nothing is selected. Ctrl+Q quits.")
 
 
+async def test_control_d_deletes_to_the_right_and_quits_where_nothing_is_written() -> None:
+    async with with_bob() as (app, pilot):
+        await write(pilot, "ab")
+        await pilot.press("ctrl+d")
+        assert app.chat.view.composer.text == "ab"
+        await pilot.press("home", "ctrl+d")
+        assert app.chat.view.composer.text == "b"
+        assert app.is_running
+        await pilot.press("ctrl+d")
+        assert app.chat.view.composer.text == ""
+        await pilot.press("ctrl+d")
+        await wait_for(pilot, lambda: not app.is_running)
+        assert app.return_code == 0
+
+
+async def test_control_d_quits_where_nothing_is_open() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        await pilot.press("ctrl+d")
+        await wait_for(pilot, lambda: not app.is_running)
+        assert app.return_code == 0
+
+
 async def test_an_id_that_nobody_has_is_said_before_one_writes() -> None:
     client = scenes.world()
     client.people = [User("zoe", "Zoë", True)]

@@ -45,7 +45,7 @@ class ChatScreen(Screen[None]):
     def __init__(
         self, client: ChatClient, clock: Clock, settings: Settings, remembered: Remembered
     ) -> None:
-        super().__init__()
+        super().__init__(classes="-nothing-open")
         self._clock = clock
         self._settings = settings
         self._told_where = False
@@ -219,6 +219,13 @@ class ChatScreen(Screen[None]):
             self.action_toggle_list()
         elif self.current:
             self.open(self.current)
+
+    async def action_end(self) -> None:
+        """What Ctrl+D is in shells."""
+        if self.view.composer.has_focus and self.view.composer.text:
+            self.view.composer.action_delete_right()
+        else:
+            await self.app.action_quit()
 
     # --- the log --------------------------------------------------------------------------
 
