@@ -85,5 +85,8 @@ def open_screen(login: Login, name: str | None) -> None:
         state=account.state,
         accounts=accounts,
     )
-    app.run()
+    try:
+        app.run()
+    finally:
+        accounts.finish()
     sys.exit(app.return_code)

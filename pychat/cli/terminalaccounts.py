@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
 import click
 
@@ -11,10 +12,14 @@ from pychat.cli import settings
 from pychat.cli.options import DEFAULT_SERVER
 from pychat.cli.password import password_from_file
 from pychat.cli.places import login_file
-from pychat.cli.tokens import find_token, keep_token
+from pychat.cli.tokenkeeper import TokenKeeper
+from pychat.cli.tokens import find_token
 from pychat.client import ChatClient, ChatClientError
 from pychat.client.address import normalized_address
 from pychat.tui.accounts import Account
+
+LAST_PATIENCE: Final = 1.5
+"""Seconds that a keyring has at the end, to take a login that is still on its way there."""
 
 
 class TerminalAccounts:
@@ -22,6 +27,7 @@ class TerminalAccounts:
 
     def __init__(self) -> None:
         self.tell: Callable[[str], None] = lambda text: click.echo(text, err=True)
+        self._keepers: list[TokenKeeper] = []
         outside = {"server": DEFAULT_SERVER} | settings.own_login()
         self._profiles = {name: outside | keys for name, keys in settings.profiles().items()}
         self.profiles = {
@@ -32,23 +38,8 @@ class TerminalAccounts:
 
     def open(self, server: str, user: str, password: str | None = None) -> Account:
         server = normalized_address(server)
-        one_at_a_time = threading.Lock()
-        newest = ""
-
-        def keep(token: str) -> None:
-            try:
-                with one_at_a_time:
-                    if token == newest:
-                        keep_token(server, user, token)
-            except (click.ClickException, OSError) as error:
-                self.tell(f"The login could not be kept: {error}")
-
-        def on_token(token: str) -> None:
-            nonlocal newest
-            newest = token
-            # The keyring may wait for somebody to unlock it.
-            threading.Thread(target=keep, args=(token,), name="pychat-keep-token").start()
-
+        keeper = TokenKeeper(server, user, lambda text: self.tell(text))
+        self._keepers.append(keeper)
         try:
             return Account(
                 ChatClient(
@@ -57,7 +48,7 @@ class TerminalAccounts:
                     password=password,
                     token=find_token(server, user),
                     cache=login_file(server, user, ".db"),
-                    on_token=on_token,
+                    on_token=keeper.keep,
                 ),
                 login_file(server, user, ".json"),
             )
@@ -73,3 +64,9 @@ class TerminalAccounts:
         except click.ClickException as error:
             raise ChatClientError(error.format_message()) from None
         return self.open(keys["server"], keys["user"], password)
+
+    def finish(self) -> None:
+        """Before the process ends: no login is lost, however long the keyring takes."""
+        deadline = time.monotonic() + LAST_PATIENCE
+        for keeper in self._keepers:
+            keeper.finish(deadline)

@@ -44,10 +44,17 @@ def keep_token(server: str, user: str, token: str) -> None:
     if mark.exists():
         systemkeyring.erase(server, user)
         mark.unlink(missing_ok=True)
+    keep_without_keyring(server, user, token)
+
+
+def keep_without_keyring(server: str, user: str, token: str) -> None:
+    """As ``keep_token``, but in the file, which goes before what the keyring may still hold."""
+    path = _path(server, user)
     if token:
         _to_file(path, token)
     else:
         path.unlink(missing_ok=True)
+        _mark(server, user).unlink(missing_ok=True)
 
 
 def _in_file(server: str, user: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from pychat.client.writing import Writing
 from pychat.protocol import Event
 
 T = TypeVar("T")
+
+TOKEN_PATIENCE: Final = 1.0
+"""Seconds. A keyring that takes longer asks somebody, who may rather type the password."""
 
 
 class ChatClient(Reading, Writing):
@@ -115,17 +118,19 @@ class ChatClient(Reading, Writing):
             await self.close()
             raise
 
-    def start(self) -> None:
+    def start(self, *, connect: bool = True) -> None:
         """Returns at once and works in the background; all that happens is told by ``events``.
 
-        What is in the cache is known when this returns. Messages are marked delivered as they
-        arrive. With neither password nor token the state is REFUSED until ``login``. A cache file
-        that another process has open is left to it, see ``cache_in_use``. Raises CacheUnusable.
+        What is in the cache is known when this returns. Without ``connect`` it connects only once
+        it is started again, or by ``login``. Messages are marked delivered as they arrive. With
+        neither password nor token the state is REFUSED until ``login``; so it is while a token is
+        looked for, from TOKEN_PATIENCE on. A cache file that another process has open is left to
+        it, see ``cache_in_use``. Raises CacheUnusable.
         """
         self.cache_in_use = self._core.open_beside() or self.cache_in_use
         self._core.logs.whole = False
         self._core.logs.tell()
-        self._core.session.start()
+        self._core.session.start(connect=connect, patience=TOKEN_PATIENCE)
 
     async def login(self, password: str) -> str:
         """Tries (again) with this password, which is not kept; returns once logged in, with what

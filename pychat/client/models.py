@@ -115,6 +115,8 @@ class LoginSession(Struct):
 
 NOT_LOGGED_IN: Final = "not logged in"
 """``Status.reason`` where there is no password and no token yet: nobody did anything wrong."""
+TOKEN_AWAITED: Final = "unlock the keyring, or log in with the password"
+"""``Status.reason`` while the token is still looked for."""
 
 
 class Status(Struct):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import threading
 import time
 from collections.abc import Callable
 from datetime import date
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +15,9 @@ import msgspec
 
 from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
-from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status
+from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
 from pychat.client.sleepwatch import watch_for_sleep
+from pychat.client.tokensearch import TokenSearch
 from pychat.client.wire import check_refusal, parsed
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Session:
         self.address = address
         self.user = user
         self.alias = alias
-        self._find_token = token if callable(token) else None
+        self._search = TokenSearch(token, self._found) if callable(token) else None
         self.token = None if callable(token) else token or None
         self.password = password
         self.said = ""
@@ -70,23 +69,30 @@ class Session:
         """Logged in; None in every other state than ONLINE."""
         self._opened: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._paused = False
         self._sleepwatch: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._outcome: asyncio.Future[None] | None = None
 
     # --- what the client asks of it ---
 
-    def start(self) -> None:
+    def start(self, *, connect: bool = True, patience: float | None = None) -> None:
+        """``patience``: seconds for a token that is looked for. Then it goes on without, and logs
+        in with it once it is found."""
         if self._task is None:
             self._set(ConnectionState.CONNECTING)
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._paused = not connect
+            self._task = asyncio.get_running_loop().create_task(self._run(patience))
             self._task.add_done_callback(self._ended)
             self._sleepwatch = asyncio.get_running_loop().create_task(watch_for_sleep(self._woken))
+        elif connect and self._paused:
+            self._paused = False
+            self._wake.set()
 
     @property
     def has_secret(self) -> bool:
         """Whether there is something to log in with, as far as is known."""
-        return not (self.token is None and self.password is None and self._find_token is None)
+        return not (self.token is None and self.password is None and self._search is None)
 
     @property
     def started(self) -> bool:
@@ -109,6 +115,7 @@ class Session:
     def forget_credentials(self, reason: str) -> None:
         """The state is REFUSED until the next offer."""
         self.token = self.password = self._offered = None
+        self._end_search()
         if self._opened is not None:
             self._opened.abort(reason)
         self._wake.set()
@@ -125,6 +132,7 @@ class Session:
     async def close(self) -> None:
         if self._sleepwatch is not None:
             self._sleepwatch.cancel()
+        self._end_search()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -134,18 +142,22 @@ class Session:
 
     # --- the loop ---
 
-    async def _run(self) -> None:
+    async def _run(self, patience: float | None) -> None:
         failures = 0
-        if self._find_token is not None:
-            self.token = await _found(self._find_token) or None
-            self._find_token = None
+        if self._paused:
+            await self._wake.wait()
+        if self._search is not None and self._offered is None:
+            self._wake.clear()
+            await self._search.run(self._wake, patience)
         while True:
             self._wake.clear()
             wait = 0.0
             error: Exception | None = None
             try:
                 if self.token is None and self.password is None and self._offered is None:
-                    raise LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
+                    looking = self._search is not None and self._search.running
+                    why = TOKEN_AWAITED if looking else NOT_LOGGED_IN
+                    raise LoginRefused(protocol.Code.UNAUTHORIZED, why)
                 reason = await self._connect_once()
                 failures = 0
             except LoginRefused as refusal:
@@ -171,6 +183,20 @@ class Session:
                     await self._wake.wait()
             if self.status.state is ConnectionState.OFFLINE:
                 self._set(ConnectionState.OFFLINE, reason)
+
+    def _found(self, token: str | None) -> None:
+        refused = self.status.state is ConnectionState.REFUSED
+        if token:
+            self.token = token
+            if refused:
+                self._set(ConnectionState.CONNECTING)
+            self._wake.set()
+        elif refused and self.status.reason == TOKEN_AWAITED:
+            self._set(ConnectionState.REFUSED, NOT_LOGGED_IN)
+
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self._search.end()
 
     async def _connect_once(self) -> str:
         """Returns why the connection, once logged in, has ended."""
@@ -254,6 +280,7 @@ class Session:
 
     def _logged_in(self, answer: protocol.LoginAnswer) -> None:
         self._offered = None
+        self._end_search()
         self.said = answer.message
         self.user, self.alias = answer.id, answer.alias
         if answer.token:
@@ -292,21 +319,3 @@ class Session:
         since = self.status.since if state is self.status.state else time.time()
         self.status = Status(state, since, retry_at=retry_at, reason=reason)
         self._on_status()
-
-
-async def _found(find: Callable[[], str | None]) -> str | None:
-    """What it returns, in a thread that keeps no process from ending: it may wait for somebody to
-    unlock a keyring, and asyncio's own threads are waited for."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[str | None] = loop.create_future()
-
-    def look() -> None:
-        try:
-            tell = partial(found.set_result, find())
-        except Exception as error:
-            tell = partial(found.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(lambda: found.done() or tell())
-
-    threading.Thread(target=look, name="pychat-find-token", daemon=True).start()
-    return await found

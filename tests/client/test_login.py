@@ -24,9 +24,9 @@ from pychat.client import (
     ServerUnreachable,
 )
 from pychat.client.events import StatusChanged
-from pychat.client.models import ConnectionState
+from pychat.client.models import TOKEN_AWAITED, ConnectionState
 from pychat.server.app import ChatServer
-from tests.client.watching import started
+from tests.client.watching import Watcher, started
 from tests.proxy import Line, proxying
 from tests.requirements import require_program
 from tests.serving import serving
@@ -375,6 +375,89 @@ async def test_a_token_may_be_looked_for_and_logout_ends_it(server: ChatServer) 
     nothing = ChatClient(server.url, user="alice", token=lambda: None)
     async with started(nothing) as seen:
         await seen.state(ConnectionState.REFUSED)
+
+
+@pytest.mark.parametrize("unlocked", [False, True])
+async def test_a_token_that_is_slow_to_find_keeps_nobody_from_typing_the_password(
+    server: ChatServer, unlocked: bool
+) -> None:
+    tokens: list[str] = []
+    async with ChatClient(server.url, user="alice", password="s password", on_token=tokens.append):
+        pass
+    answer = threading.Event()
+
+    def find() -> str:
+        answer.wait(15)
+        return tokens[0]
+
+    client = ChatClient(server.url, user="alice", token=find, on_token=tokens.append)
+    async with started(client) as seen:
+        refused = await seen.state(ConnectionState.REFUSED)
+        assert refused.status.reason == TOKEN_AWAITED
+        if unlocked:
+            answer.set()
+            await seen.state(ConnectionState.ONLINE)
+            assert client.token == tokens[0]
+        else:
+            await client.login("s password")
+            answer.set()
+            assert client.token == tokens[-1] != tokens[0]
+
+
+async def test_a_password_is_not_held_up_by_a_token_that_is_looked_for(server: ChatServer) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def find() -> None:
+        asked.set()
+        answer.wait(15)
+
+    client = ChatClient(server.url, user="alice", token=find)
+    async with started(client) as seen:
+        await asyncio.to_thread(asked.wait)
+        await client.login("a password that claims")
+        answer.set()
+        await seen.state(ConnectionState.ONLINE)
+        assert not [
+            each
+            for each in seen.seen
+            if isinstance(each, StatusChanged) and each.status.state is ConnectionState.REFUSED
+        ]
+
+
+async def test_after_a_logout_a_token_found_late_is_not_used(server: ChatServer) -> None:
+    answer = threading.Event()
+
+    def find() -> str:
+        answer.wait(15)
+        return "that of before"
+
+    client = ChatClient(server.url, user="alice", token=find, password="a password that claims")
+    async with started(client) as seen:
+        await seen.state(ConnectionState.ONLINE)
+        await client.logout()
+        await seen.state(ConnectionState.REFUSED)
+        answer.set()
+        await client.login("a password that claims")
+        assert client.token != "that of before"
+
+
+async def test_a_client_that_is_started_in_two_steps_has_its_cache_before_it_connects(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache.db"
+    async with ChatClient(server.url, user="alice", password="a password", cache=cache) as before:
+        await before.send("ALL", "hello")
+    client = ChatClient(server.url, user="alice", password="a password", cache=cache)
+    seen = Watcher(client)
+    client.start(connect=False)
+    try:
+        assert [each.name for each in client.conversations] == ["ALL"]
+        await asyncio.sleep(0)
+        assert client.status.state is ConnectionState.CONNECTING
+        client.start()
+        await seen.state(ConnectionState.ONLINE)
+    finally:
+        await client.close()
 
 
 async def test_a_token_that_nobody_finds_keeps_no_process() -> None:

@@ -11,10 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.tmux import Terminal
 from tests.processes import PYCHAT, Serving
 from tests.requirements import require_program
 
 pytestmark = pytest.mark.e2e
+
+LOCKED = """
+import threading
+from keyring.backend import KeyringBackend
+
+class Locked(KeyringBackend):
+    priority = 5
+
+    def wait(self, *arguments):
+        threading.Event().wait()
+
+    get_password = set_password = delete_password = wait
+"""
+"""As on a desktop where nobody answers the question to unlock it."""
 
 UNLOCKED = "printf secret | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; "
 
@@ -54,8 +69,12 @@ def in_session(
         )
 
 
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def suffixes(folder: Path) -> list[str]:
-    return sorted(path.suffix for path in folder.iterdir())
+    return sorted(path.suffix for path in files(folder))
 
 
 def test_the_keyring_has_the_token_and_no_file_has_it(
@@ -99,3 +118,37 @@ def test_a_token_in_a_keyring_that_cannot_be_unlocked_is_as_good_as_none(
     assert in_session(*command, before="", **password).returncode == 0
     assert suffixes(logins) == [".token"]
     assert in_session(*command, before="").returncode == 0
+
+
+async def test_a_locked_one_holds_up_neither_a_typed_password_nor_the_end(
+    url: str, logins: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "locked.py").write_text(LOCKED)
+    environment = {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "locked.Locked",
+        "DISPLAY": ":0",
+    }
+    connect = [*PYCHAT, "connect", "--user", "dora", "--server", url]
+    # Its patience with a keyring, 30 s, is longer than that of the terminal here with pychat.
+    with Terminal(connect, tmp_path / "first", environment=environment) as terminal:
+        await terminal.expect("Log in")
+        terminal.write("a good password")
+        terminal.press("Enter")
+        await terminal.expect("Welcome, dora", "● dora")
+        terminal.press("C-q")
+        assert await terminal.exit_status() == 0
+    (kept,) = (path for path in files(logins) if path.suffix == ".token")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with Terminal(connect, tmp_path / "again", environment=environment) as terminal:
+        await terminal.expect("Welcome, dora", "● dora")
+        terminal.press("C-q")
+        assert await terminal.exit_status() == 0
+    kept.rename(kept.with_suffix(".keyring"))  # where a token says that it is in the keyring
+    with Terminal(connect, tmp_path / "asked", environment=environment) as terminal:
+        await terminal.expect("Log in", "unlock the keyring")
+        terminal.write("a good password")
+        terminal.press("Enter")
+        await terminal.expect("Welcome, dora", "● dora")
+        terminal.press("C-q")
+        assert await terminal.exit_status() == 0

@@ -113,7 +113,7 @@ class ScriptedClient:
     def conversations(self) -> list[Conversation]:
         return sorted(self.known, key=lambda c: -(c.last.sent_at if c.last else 0))
 
-    def start(self) -> None:
+    def start(self, *, connect: bool = True) -> None:
         self.tell(ConversationsLoaded(self.conversations))
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from pychat.cli import settings, terminalaccounts
+from pychat.cli import settings, tokenkeeper
 from pychat.cli.terminalaccounts import TerminalAccounts
 from pychat.client import ChatClient
 from pychat.client.models import ConnectionState, User
@@ -356,7 +357,7 @@ async def test_a_login_that_has_ended_is_not_kept_by_a_slow_keyring(
         if not token:
             ended.set()
 
-    monkeypatch.setattr(terminalaccounts, "keep_token", keep)
+    monkeypatch.setattr(tokenkeeper, "keep_token", keep)
     client = TerminalAccounts().open(server.url, "alice").client
     await client.login("that of alice")
     await asyncio.to_thread(asked.wait, 10)
@@ -380,3 +381,15 @@ async def test_what_a_thread_tells_is_shown_and_waits_for_nothing(server: ChatSe
         thread.join(10)  # the app's loop stands still until then
         assert not thread.is_alive()
         await wait_text(pilot, "The login could not be kept")
+
+
+@pytest.mark.filterwarnings("error")
+async def test_an_account_that_is_gone_to_as_the_app_ends_leaves_nothing_over(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path
+) -> None:
+    app = await at_home(server, elsewhere, own_folders)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice")
+        app.account_changes.to_profile("work")
+        app.exit()
+    gc.collect()

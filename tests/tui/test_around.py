@@ -432,7 +432,7 @@ async def test_a_cache_that_cannot_be_used_is_one_line(
 ) -> None:
     client = scenes.world()
 
-    def start() -> None:
+    def start(*, connect: bool) -> None:
         raise CacheUnusable("the cache is in use by another pychat")
 
     monkeypatch.setattr(client, "start", start)
