@@ -105,6 +105,8 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    # What is installed has its bytecode beside it.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with TemporaryDirectory() as home:
         for kind in ("DATA", "CONFIG", "STATE", "CACHE"):
             os.environ[f"XDG_{kind}_HOME"] = home

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pychat.client.errors import ChatClientError
@@ -11,6 +13,8 @@ from pychat.tui.accounts import Account
 from pychat.tui.names import line
 
 if TYPE_CHECKING:
+    from textual.worker import Worker
+
     from pychat.client import ChatClient
     from pychat.tui.app import ChatApp
 
@@ -27,11 +31,15 @@ class AccountChanges:
 
     def to_profile(self, name: str) -> None:
         """Goes to another account; what goes wrong is told, and this one stays."""
-        self._app.run_worker(self._to_profile(name), group="account")
+        self._run(partial(self._to_profile, name))
 
     def to(self, account: Account) -> None:
         """Goes to this account; the client before it is closed."""
-        self._app.run_worker(self._to(account), group="account")
+        self._run(partial(self._to, account))
+
+    def _run(self, change: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Given the function: a coroutine would be left over where the app ends before its turn."""
+        _: Worker[None] = self._app.run_worker(change, group="account")
 
     async def _to_profile(self, name: str) -> None:
         assert self._app.accounts is not None

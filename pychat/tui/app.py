@@ -23,8 +23,8 @@ from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusCha
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
 from pychat.tui.account_changes import CACHE_IN_USE, CACHE_LOST, AccountChanges
 from pychat.tui.accounts import Account, Accounts
-from pychat.tui.background import terminal_is_light
 from pychat.tui.clock import Clock
+from pychat.tui.colours import Colours
 from pychat.tui.conversations import is_pair
 from pychat.tui.crash import write_crash_log
 from pychat.tui.keys import bindings, unknown_ids
@@ -35,7 +35,6 @@ from pychat.tui.palette import Everything
 from pychat.tui.remembered import Remembered
 from pychat.tui.screens.chat import ChatScreen
 from pychat.tui.settings import Settings
-from pychat.tui.themes import CHOICE, DARK, LIGHT, ThemeError, load_theme
 from pychat.tui.typeahead import TypeAhead
 
 if TYPE_CHECKING:
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
 EVENTS_PER_TURN = 50
 """So many events are taken in before keys and painting get their turn."""
-
-TEXTUALS = "textual-dark"
-"""The theme that an app has until it takes another one; none of those that are offered."""
 
 
 class ChatApp(App[None]):
@@ -84,13 +80,11 @@ class ChatApp(App[None]):
             self.settings.notify, self._write_to_terminal, self.clock.now
         )
         self._first = conversation
-        self._own_theme = DARK.name
-        """By the settings and the terminal, whatever was chosen since."""
         self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
         self._type_ahead = TypeAhead(self)
         self.account_changes = AccountChanges(self)
-        self._register_themes()
+        self.colours = Colours(self)
         if self.settings.reduced_motion:
             self.animation_level = "none"
         if self.settings.keys:
@@ -103,31 +97,15 @@ class ChatApp(App[None]):
     def get_default_screen(self) -> ChatScreen:
         return self.chat
 
-    # --- colours --------------------------------------------------------------------------
-
-    def _register_themes(self) -> None:
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        own: list[str] = []
-        for name in self.settings.theme_files:
-            try:
-                theme = load_theme(Path(name).expanduser())
-            except ThemeError as error:
-                self._problems.append(str(error))
-            else:
-                self.register_theme(theme)
-                own.append(theme.name)
-        offered = {*CHOICE, *own}
-        for name in set(self.available_themes) - offered - {self.settings.theme, TEXTUALS}:
-            self.unregister_theme(name)
+    # --- life -----------------------------------------------------------------------------
 
     def on_load(self) -> None:
-        self._choose_theme()
+        self.colours.take()
         asyncio.get_running_loop().set_exception_handler(self._background_error)
         # Subscribed before the client starts: nothing is missed.
         self._events = self.client.events()
         try:
-            self.client.start()
+            self.client.start(connect=False)
         except ChatClientError as error:
             self.exit(return_code=1, message=Text(f"pychat: {error}"))
             return
@@ -136,27 +114,13 @@ class ChatApp(App[None]):
         if self.accounts is not None:
             self.accounts.tell = self._tell_from_thread
 
-    def _choose_theme(self) -> None:
-        wanted = self.settings.theme
-        if wanted not in self.available_themes:
-            if wanted != "auto":
-                self._problems.append(f"There is no theme {wanted!r}: /theme shows them")
-            light = None if self.is_headless else terminal_is_light()
-            wanted = LIGHT.name if light else DARK.name
-        self._own_theme = wanted
-        self._take_remembered_theme()
-        if self.theme != TEXTUALS != self.settings.theme:
-            self.unregister_theme(TEXTUALS)
-
-    def follow_settings(self) -> None:
-        """Takes the theme by the settings and the terminal, whatever was chosen since."""
-        self.theme = self._own_theme
-
-    def _take_remembered_theme(self) -> None:
-        chosen = self.remembered.theme
-        self.theme = chosen if chosen in self.available_themes else self._own_theme
-
-    # --- life -----------------------------------------------------------------------------
+    def refresh_css(self, animate: bool = True) -> None:
+        """Before there is a screen, only the colours change: what is parsed by then would be parsed
+        a second time."""
+        if self._driver is None:
+            self.stylesheet.set_variables(self.get_css_variables())
+        else:
+            super().refresh_css(animate)
 
     def on_mount(self) -> None:
         self.notifications.save_title()
@@ -166,11 +130,12 @@ class ChatApp(App[None]):
         self._status_changed()
         if self._first is not None:
             self.chat.call_after_refresh(self.chat.open, self._first)
-        for problem in self._problems:
+        for problem in [*self.colours.problems, *self._problems]:
             self._warn(problem)
 
     def on_ready(self) -> None:
         gc.enable()  # whoever starts the app may have turned it off to be quick
+        self.client.start()  # what connecting needs takes a while to import
 
     def exit(
         self, result: None = None, return_code: int = 0, message: RenderableType | None = None
@@ -185,7 +150,7 @@ class ChatApp(App[None]):
         await self.client.close()
 
     def _theme_changed(self, theme: object) -> None:
-        self.remembered.theme = "" if self.theme == self._own_theme else self.theme
+        self.colours.remember()
 
     # --- what the client tells ------------------------------------------------------------
 
@@ -226,7 +191,7 @@ class ChatApp(App[None]):
         """All that is shown is of this account from here on."""
         self.client = account.client
         self.remembered = Remembered(account.state, self.settings.muted)
-        self._take_remembered_theme()
+        self.colours.take_remembered()
         await self.chat.change_account(self.client, self.remembered)
         while self.screen is not self.chat:  # the form, which has hidden it until now
             await self.pop_screen()

@@ -159,7 +159,7 @@ class CommandRunner:
         if not arguments:
             app.action_change_theme()
         elif arguments == "auto":
-            app.follow_settings()
+            app.colours.follow_settings()
         elif arguments in app.available_themes:
             app.theme = arguments
         else:
