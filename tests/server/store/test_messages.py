@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
-from pychat.server.store.records import Appended, CursorMove, StoredMessage
+from pychat.server.store.records import Appended, CursorMove, Membership, StoredMessage
 from tests.server.store.conftest import Populated
 
 
@@ -26,6 +27,22 @@ async def test_seqs_have_no_gap_in_each_conversation(chat: Populated) -> None:
     assert await chat.store.last_seq(pair.key) == 4
     assert await chat.store.last_seq(everyone.key) == 1
     assert await chat.store.append([]) == []
+
+
+async def test_many_conversations_are_written_at_once(chat: Populated) -> None:
+    store = chat.store
+    alice = await chat.account("alice")
+    pairs = await store.open_pairs([(alice.key, other) for other in range(1000, 1120)])
+    answers = await store.append([chat.message(pair, alice) for pair in pairs])
+    assert [(a.conversation, a.seq) for a in answers] == [(pair.key, 1) for pair in pairs]
+    await store.put_memberships([Membership(pair.key, alice.key, 1, 1, 0) for pair in pairs])
+    removed = await asyncio.gather(*(store.remove_message(pair.key, 1) for pair in pairs))
+    assert all(removed)
+    moves = [[CursorMove(pair.key, alice.key, read_seq=1)] for pair in pairs]
+    moved = await asyncio.gather(*map(store.move_cursors, moves))
+    assert [each for (each,) in moved] == [
+        Membership(pair.key, alice.key, 1, 1, 1) for pair in pairs
+    ]
 
 
 async def test_the_same_client_id_is_the_same_message(chat: Populated) -> None:

@@ -23,6 +23,7 @@ from pychat.server.store.mongodb.schema import (
     new_member,
     of_conversation,
     pair_id,
+    update,
 )
 from pychat.server.store.records import (
     Conversation,
@@ -245,23 +246,17 @@ class MongoConversations(MongoPart):
         keys = list({membership.conversation for membership in memberships})
         found = self._database["conversations"].find({"_id": {"$in": keys}})
         kinds = {document["_id"]: document["kind"] async for document in found}
-        if memberships:
-            await self._database["memberships"].bulk_write(
-                [
-                    UpdateOne(
-                        {"_id": member_id(each.conversation, each.account)},
-                        {
-                            "$set": {
-                                **msgspec.structs.asdict(each),
-                                "kind": kinds[each.conversation],
-                            }
-                        },
-                        upsert=True,
-                    )
-                    for each in memberships
-                ],
-                ordered=False,
-            )
+        await update(
+            self._database["memberships"],
+            [
+                UpdateOne(
+                    {"_id": member_id(each.conversation, each.account)},
+                    {"$set": {**msgspec.structs.asdict(each), "kind": kinds[each.conversation]}},
+                    upsert=True,
+                )
+                for each in memberships
+            ],
+        )
 
     @change
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:

@@ -21,7 +21,13 @@ from pychat.server.store.mongodb.documents import (
     stored_message,
     unique_key,
 )
-from pychat.server.store.mongodb.schema import DUPLICATE_KEY, Document, message_id, of_conversation
+from pychat.server.store.mongodb.schema import (
+    DUPLICATE_KEY,
+    Document,
+    message_id,
+    of_conversation,
+    update,
+)
 from pychat.server.store.records import Appended, ConversationKind, NewMessage, StoredMessage
 from pychat.server.store.terms import Query, Term
 
@@ -95,12 +101,12 @@ class MongoMessages(MongoPart):
             numbers[key] = document["number"]
             documents.append(place(document, last_seqs[key]))
         # Before the messages: these must never be behind.
-        await self._database["conversations"].bulk_write(
+        await update(
+            self._database["conversations"],
             [
                 UpdateOne({"_id": key}, {"$max": {"last_seq": seq, "last_number": numbers[key]}})
                 for key, seq in last_seqs.items()
             ],
-            ordered=False,
         )
         kept = documents
         duplicate: list[Appended] = []

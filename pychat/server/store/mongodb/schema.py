@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -31,6 +31,7 @@ EVERYONE_KEY = 1
 MAX_SEQ = 2**32 - 1
 DUPLICATE_KEY = 11000
 DELETION = "deletion-"
+UPDATES_AT_ONCE = 20
 COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE_KEY, "number": 0}
 
 Document = dict[str, Any]
@@ -98,6 +99,13 @@ async def ensure(collection: AsyncCollection[Document], documents: Sequence[Docu
         failures = error.details["writeErrors"] + error.details["writeConcernErrors"]
         if any(failure["code"] != DUPLICATE_KEY for failure in failures):
             raise
+
+
+async def update(collection: AsyncCollection[Document], updates: Sequence[UpdateOne]) -> None:
+    """In any order, a few a request: FerretDB 1.24 takes one of its 50 connections to SQLite for
+    each update of a command, and stands still for good once it has no more."""
+    for start in range(0, len(updates), UPDATES_AT_ONCE):
+        await collection.bulk_write(updates[start : start + UPDATES_AT_ONCE], ordered=False)
 
 
 def new_conversation(

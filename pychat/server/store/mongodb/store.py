@@ -23,6 +23,9 @@ DEFAULT_DATABASE = "pychat"
 ANSWER_WITHIN_MS = 3_000
 """A message may wait for two of these before it is refused: clients ask again after 10 s."""
 
+CONNECTIONS = 25
+"""Fewer than FerretDB 1.24 has to its SQLite, of which an update takes two: see schema.update."""
+
 
 class _PlainInt(TypeDecoder):
     """The driver's class for large numbers would go no further than the next JSON encoder."""
@@ -54,7 +57,10 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         try:
             parts = parse_uri(self._url)
             self._client = AsyncMongoClient(
-                self._url, serverSelectionTimeoutMS=ANSWER_WITHIN_MS, appname="pychat"
+                self._url,
+                serverSelectionTimeoutMS=ANSWER_WITHIN_MS,
+                maxPoolSize=CONNECTIONS,
+                appname="pychat",
             )
             self._database = self._client.get_database(
                 parts["database"] or DEFAULT_DATABASE,
