@@ -34,17 +34,19 @@ class Marking:
         self._passed: Run = (0, 0)
         """What was in view in one go, scrolled through without a gap, and is not settled yet."""
 
-    def in_view(self, name: str, view: Run, *, looking: bool) -> None:
-        """These messages are in view now; ``looking``: of somebody."""
+    def in_view(self, name: str, view: Run, *, looking: bool) -> bool:
+        """These messages are in view now; ``looking``: of somebody. False if they do not go on
+        from those before: ``settle`` has to wait anew."""
         before, passed = self._view, self._passed
         goes_on = looking and name == self._name
         if goes_on and view[0] == before[0] and view[1] < before[1] == passed[1]:
-            self._passed = passed[0], view[1]  # covered, by the row below or a longer composer
+            self._passed = passed[0], view[1]  # covered by a longer composer
         elif goes_on and view[0] <= passed[1] + 1 and view[1] >= passed[0] - 1:
             self._passed = min(view[0], passed[0]), max(view[1], passed[1])
         else:
-            self._passed = view
+            self._passed, goes_on = view, False
         self._name, self._view = name, view
+        return goes_on
 
     def settle(self, conversation: Conversation, opened: Opened) -> int:
         """What has been in view for a while is seen: the last seq up to which all is read."""

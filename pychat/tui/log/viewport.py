@@ -13,8 +13,6 @@ from pychat.tui.log.heights import Heights
 from pychat.tui.log.rows import Reading, rows_of
 from pychat.tui.log.transcript import PENDING_KEY, Transcript
 
-BOTTOM_ROWS: Final = 1
-"""Blank rows below the newest message."""
 FAR: Final = 4
 """Views. Whoever jumps further than this does not mind which message exactly comes into view."""
 
@@ -63,7 +61,7 @@ class Viewport:
     @property
     def rows(self) -> int:
         """All there are, measured or guessed."""
-        return self.heights.total + BOTTOM_ROWS
+        return self.heights.total
 
     def resize(self, width: int, height: int) -> None:
         """Another size; ``settle`` then."""
@@ -88,7 +86,7 @@ class Viewport:
         if position is not None:
             self._measure_from(self.heights.row_of(*position))
             below = self.heights.total - self.heights.row_of(*position)
-            if below > self.height - BOTTOM_ROWS or not transcript.reaches_end:
+            if below > self.height or not transcript.reaches_end:
                 self.opened.place = Place(transcript.key(*position), at_end=False)
 
     def show(self, seq: int) -> bool:

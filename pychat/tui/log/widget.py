@@ -19,7 +19,7 @@ from pychat.tui.log.paint import INDENT, paint
 from pychat.tui.log.rowcache import RowCache
 from pychat.tui.log.rows import SENDER_STYLES, Row
 from pychat.tui.log.selecting import message_at, place_of, selected_text
-from pychat.tui.log.viewport import BOTTOM_ROWS, Opened, Viewport
+from pychat.tui.log.viewport import Opened, Viewport
 
 MARGIN: Final = 30
 """So many rows from the top or the bottom of what is here, more messages are asked for."""
@@ -63,6 +63,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._styles: dict[str, Style] = {}
         self._first_new = 0
         self._settling = False
+        self._telling = False
         self._viewed: tuple[tuple[int, int], bool] | None = None
         self._pressed_at: tuple[int, int] | None = None
         """What is under the mouse button: offset in the row, place as of ``place_of``."""
@@ -205,11 +206,20 @@ class MessageLog(ScrollView, can_focus=True):
             self.post_message(self.OlderWanted())
         if top + view.height > view.rows - MARGIN and not view.opened.transcript.reaches_end:
             self.post_message(self.NewerWanted())
-        viewed = (view.in_view(top), self.at_end)
+        if not self._telling:
+            self._telling = True
+            self.call_next(self._tell_view)
+        self.refresh()
+
+    def _tell_view(self) -> None:
+        """Once for all that was done in one go: what is not painted is not in view."""
+        self._telling = False
+        if self._view is None:
+            return
+        viewed = (self._view.in_view(round(self.scroll_y)), self.at_end)
         if viewed != self._viewed:
             self._viewed = viewed
-            self.post_message(self.Viewed(view.opened, *viewed))
-        self.refresh()
+            self.post_message(self.Viewed(self._view.opened, *viewed))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -262,7 +272,7 @@ class MessageLog(ScrollView, can_focus=True):
         located = None
         if view is not None:
             # A log that does not fill the view stands at its bottom, by the composer.
-            lead = max(0, self.size.height - BOTTOM_ROWS - view.heights.total)
+            lead = max(0, self.size.height - view.heights.total)
             located = view.heights.locate(round(self.scroll_y) + y - lead)
         if view is not None and not view.heights.total and y == self.size.height // 2:
             return paint(EMPTY, view.width, styles)

@@ -12,7 +12,7 @@ from pychat.tui.keys import shortest
 
 
 class Below(Widget):
-    """Hidden while the log is at its end."""
+    """A blank row while the log is at its end."""
 
     shown = reactive(False)
     arrived = reactive(0)

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message as TextualMessage
+from textual.timer import Timer
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
@@ -62,6 +63,8 @@ class ConversationView(Vertical):
         self._settings = settings
         self._arrived: list[Message] = []
         self._marking = Marking()
+        self._reading: Timer | None = None
+        """Until what is in view is read."""
 
     def compose(self) -> ComposeResult:
         yield ConversationHeader(self._clock, id="header")
@@ -288,16 +291,23 @@ class ConversationView(Vertical):
     def _viewed(self, event: MessageLog.Viewed) -> None:
         if event.opened is not self.conversations.opened(self.current):
             return  # another one is in the log by now
-        self._marking.in_view(self.current, event.seqs, looking=self._is_looked_at)
         below = self.query_one(Below)
         below.shown = not event.at_end
         if event.at_end:
             below.arrived = 0
-        self.set_timer(READ_SECONDS, self.mark_read)
+        goes_on = self._marking.in_view(self.current, event.seqs, looking=self._is_looked_at)
+        self._mark_read_soon(anew=not goes_on)
 
     def on_show(self) -> None:
         """In a narrow terminal the list has hidden it."""
-        self.set_timer(READ_SECONDS, self.mark_read)
+        self._mark_read_soon(anew=True)
+
+    def _mark_read_soon(self, *, anew: bool) -> None:
+        if self._reading is not None and anew:
+            self._reading.stop()
+            self._reading = None
+        if self._reading is None:
+            self._reading = self.set_timer(READ_SECONDS, self.mark_read)
 
     def left(self) -> None:
         """The terminal lost the focus: what comes from now on is new since then."""
@@ -309,6 +319,9 @@ class ConversationView(Vertical):
 
     def mark_read(self) -> None:
         """Tells the server what was in view of somebody who is looking."""
+        if self._reading is not None:
+            self._reading.stop()
+            self._reading = None
         name, conversation = self.current, self.conversations.get(self.current)
         opened = self.conversations.opened(name)
         if conversation is None or opened is None or not self._is_looked_at:
