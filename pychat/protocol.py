@@ -27,6 +27,8 @@ MAX_PAGE_BYTES: Final = 256 * 1024
 MAX_UNREAD: Final = 1000
 """``unread`` counts no further."""
 MAX_EVENTS_PENDING_LOGIN: Final = 16
+MAX_BYTES_BEFORE_LOGIN: Final = 128 * 1024
+"""In one frame or body, and of events that wait for a login: a message of any size is less."""
 
 
 class Event(StrEnum):

@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from pychat.protocol import DEFAULT_PORT
+from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
@@ -203,6 +203,7 @@ class ChatServer:
         engine = SocketServer(
             chat,
             path=SOCKET_PATH,
+            first_payload=MAX_BYTES_BEFORE_LOGIN,
             allowed_origins=self._cors_origins,
             trusted_proxies=self._trusted_proxies,
             pace=None if limits is None else _pace(limits),

@@ -29,6 +29,9 @@ class Connection(Protocol):
     def acknowledge(self, ack_id: int, payload: bytes) -> None:
         """Answers the event that came with this id; ``payload`` is one JSON value."""
 
+    def admit(self) -> None:
+        """Somebody is logged in on it: it may send as much in one piece as anybody may."""
+
     def close(self) -> None:
         """Disconnects the client, after what waits has been written."""
 

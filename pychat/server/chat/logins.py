@@ -119,6 +119,7 @@ class Logins:
         if entered.session is not None:
             session.login_session = entered.session.id
             session.token_hash = entered.session.token_hash
+        connection.admit()
         self._answer(session, user, entered, login, ack_id)
         self._end(user, set(entered.ended), but=session)
         if session.closed:

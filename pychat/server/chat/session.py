@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pychat.protocol import MAX_EVENTS_PENDING_LOGIN, Code, ProtocolError
+from pychat.protocol import (
+    MAX_BYTES_BEFORE_LOGIN,
+    MAX_EVENTS_PENDING_LOGIN,
+    Code,
+    ProtocolError,
+)
 
 if TYPE_CHECKING:
     from pychat.server.chat.connection import Connection
@@ -72,10 +77,8 @@ class Session:
                 f"at most {MAX_EVENTS_PENDING_LOGIN} events may wait for a login",
                 retry_after=1.0,
             )
-        if (
-            len(self.waiting) >= MAX_EVENTS_WAITING
-            or self.waiting_bytes + len(payload) > MAX_BYTES_WAITING
-        ):
+        most = MAX_BYTES_BEFORE_LOGIN if self.user is None else MAX_BYTES_WAITING
+        if len(self.waiting) >= MAX_EVENTS_WAITING or self.waiting_bytes + len(payload) > most:
             raise ProtocolError(
                 Code.TOO_FAST, "too many events wait for an answer", retry_after=1.0
             )

@@ -78,6 +78,10 @@ class Connection:
         """Answers the event that came with this id with one JSON value."""
         self.send(encode_ack(ack_id, payload))
 
+    def admit(self) -> None:
+        """It is known who this is: ``first_payload`` does not bind them any more."""
+        self._session.first_payload = None
+
     def close(self) -> None:
         """Disconnects the client after what waits has been written."""
         if self.connected:

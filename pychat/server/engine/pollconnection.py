@@ -214,7 +214,8 @@ class PollConnection(asyncio.Protocol):
             self._cors = head.cors
             self.poll(session, polling, query.get("j"))
             return True
-        if not session.open or polling.posted or head.size > self._shared.max_payload:
+        limit = session.first_payload or self._shared.max_payload
+        if not session.open or polling.posted or head.size > limit:
             return False
         polling.posted = True
         self._busy = True

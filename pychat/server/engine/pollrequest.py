@@ -126,7 +126,7 @@ class PollRequests:
         return answer.response()
 
     async def _read(self, session: Session, request: web.Request) -> bytes:
-        limit = self._shared.max_payload
+        limit = session.first_payload or self._shared.max_payload
         if request.content_length is not None and request.content_length > limit:
             raise Refused(3, "Payload too large", 413)
         body = bytearray()

@@ -37,7 +37,9 @@ class EngineServer:
     networks whose ``X-Forwarded-For`` is believed. ``origin_option`` and ``proxy_option`` are what
     the log proposes for an origin that was refused, with ``{}`` for the origin and for the address
     of the proxy that it may come through. ``pace`` bounds how fast a client is read, ``admission``
-    how many sessions an address may have; None: not at all. ``headers`` are added to every answer.
+    how many sessions an address may have, ``first_payload`` (64 KiB or more) what a client may send
+    in one piece before its session is admitted; None: not at all. ``headers`` are added to every
+    answer.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class EngineServer:
         ping_timeout: float = 20.0,
         upgrade_timeout: float = 10.0,
         max_payload: int = 1_000_000,
+        first_payload: int | None = None,
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
         origin_option: str = "--cors-origin {}",
@@ -63,6 +66,7 @@ class EngineServer:
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self.max_payload = max_payload
+        self._first_payload = first_payload
         self._origins = Origins(allowed_origins, origin_option, proxy_option)
         self._proxies = Proxies(trusted_proxies)
         self._transports = tuple(transports or _TRANSPORTS)
@@ -199,6 +203,7 @@ class EngineServer:
             base64=query.get("b64") in ("1", "true"),
         )
         session = Session(self.new_sid(), protocol, handshake, self._layer, self._registry)
+        session.first_payload = self._first_payload
         if self._pace is not None:
             session.allowance = Allowance(self._pace)
         return session

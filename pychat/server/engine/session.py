@@ -106,6 +106,7 @@ class Session:
         "allowance",
         "carrier",
         "context",
+        "first_payload",
         "handshake",
         "heartbeat",
         "layer",
@@ -128,6 +129,8 @@ class Session:
         self.polling: Polling | None = None
         self.context: Any = None
         self.allowance: Allowance | None = None
+        self.first_payload: int | None = None
+        """Bytes that it may send in one piece until it is admitted, None from then on."""
 
     def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
         """Queues it; ``written`` is called once the transport has taken it."""

@@ -18,8 +18,9 @@ class SocketServer:
     """A Socket.IO server for every generation of clients, on one route of an aiohttp app.
 
     Times are in seconds. ``allowed_origins`` are added to the server's own. ``pace`` bounds how
-    fast a client is read, ``admission`` how many sessions an address may have; None: not at all.
-    ``headers`` are added to every answer over HTTP.
+    fast a client is read, ``admission`` how many sessions an address may have, ``first_payload``
+    (bytes, 64 KiB or more) what a client may send in one piece before ``Connection.admit``; None:
+    not at all. ``headers`` are added to every answer over HTTP.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class SocketServer:
         connect_timeout: float = 45.0,
         upgrade_timeout: float = 10.0,
         max_payload: int = 1_000_000,
+        first_payload: int | None = None,
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
         pace: Pace | None = None,
@@ -46,6 +48,7 @@ class SocketServer:
             ping_timeout=ping_timeout,
             upgrade_timeout=upgrade_timeout,
             max_payload=max_payload,
+            first_payload=first_payload,
             allowed_origins=allowed_origins,
             trusted_proxies=trusted_proxies,
             pace=pace,

@@ -17,12 +17,20 @@ import logging
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from picows import WSListener, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import (
+    WSFrame,
+    WSListener,
+    WSTransport,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 
 from pychat.server.engine.borrow import Taken
 
 logger = logging.getLogger("pychat.engine")
+
+_MAX_FRAME_HEAD: Final = 14
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
@@ -48,6 +56,10 @@ class Frames(WSListener):
 
     def failed(self, code: int) -> None:
         """The parser has given up; ``code`` is the close code that says why."""
+        raise NotImplementedError
+
+    def first_payload(self) -> int | None:
+        """The bytes of a frame that may come for now; None: as many as the parser takes."""
         raise NotImplementedError
 
 
@@ -143,13 +155,58 @@ class _PacedParser(WSProtocol):  # type: ignore[misc]  # picows has no types
         return free[: len(free) // 2 + 1]
 
 
+class _CountingParser(_PacedParser):
+    """Bounds a frame while it comes in, until its client is admitted; its listener is a _First."""
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.listener.takes(nbytes):
+            WSProtocol.buffer_updated(self, nbytes)
+
+
+class _First(WSListener):
+    """Counts what has come of a frame, until its client is admitted and nothing is counted."""
+
+    __slots__ = ("_frames", "_max_frame", "_unfinished")
+
+    def __init__(self, frames: Frames, max_frame: int) -> None:
+        self._frames = frames
+        self._max_frame = max_frame
+        self._unfinished = 0
+
+    def takes(self, size: int) -> bool:
+        """Whether so many bytes more may come."""
+        self._unfinished += size
+        first = self._frames.first_payload()
+        if first is None or self._unfinished <= first + _MAX_FRAME_HEAD:
+            return True
+        self._frames.failed(1009)
+        return False
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._unfinished = frame.tail_size
+        self._frames.on_ws_frame(transport, frame)
+        if not frame.tail_size and self._frames.first_payload() is None:
+            renew_parser(self._frames, self._max_frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._frames.on_ws_disconnected(transport)
+
+    def pause_writing(self) -> None:
+        self._frames.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._frames.resume_writing()
+
+
 def _parser(frames: Frames, max_frame: int) -> Any:
-    kind = _PacedParser if frames.paced else WSProtocol
+    first = frames.first_payload() is not None
+    kind = _CountingParser if first else _PacedParser if frames.paced else WSProtocol
+    listener = _First(frames, max_frame) if first else frames
     protocol = kind(
         None,  # host_port
         None,  # ws_path
         False,  # is_client_side
-        lambda request: WSUpgradeResponseWithListener(_RESPONSE, frames),
+        lambda request: WSUpgradeResponseWithListener(_RESPONSE, listener),
         _Reports(frames),
         False,  # disconnect_on_exception
         None,  # websocket_handshake_timeout
@@ -164,7 +221,7 @@ def _parser(frames: Frames, max_frame: int) -> Any:
     )
     protocol.connection_made(_SINK)
     WSProtocol.get_buffer(protocol, -1)[: len(_REQUEST)] = _REQUEST
-    protocol.buffer_updated(len(_REQUEST))
+    WSProtocol.buffer_updated(protocol, len(_REQUEST))
     return protocol
 
 

@@ -185,9 +185,12 @@ class WebSocket(Frames):
             except UnicodeDecodeError:
                 self.failed(_INVALID_TEXT)
                 return
-            self._receive(text)
             if len(text) * 4 <= _LARGE_FRAME:
+                self._receive(text)
                 return
+            if self._is_too_large(frame.payload_size):
+                return
+            self._receive(text)
         elif kind is _PING:
             self.send_frame(pong_frame(frame.get_payload_as_bytes()))
         elif kind is _CLOSE:
@@ -250,8 +253,7 @@ class WebSocket(Frames):
         if self._fragments is None:
             self._fragments = bytearray()
             self._fragments_are_text = kind is _TEXT
-        if len(self._fragments) + len(payload) > self._max_payload:
-            self.failed(_TOO_BIG)
+        if self._is_too_large(len(self._fragments) + len(payload)):
             return
         self._fragments += payload
         if not last:
@@ -266,6 +268,17 @@ class WebSocket(Frames):
             self.failed(_INVALID_TEXT)
             return
         self._receive(text)
+
+    def first_payload(self) -> int | None:
+        """The session's."""
+        return self.session.first_payload
+
+    def _is_too_large(self, size: int) -> bool:
+        first = self.session.first_payload
+        if size <= (self._max_payload if first is None else first):
+            return False
+        self.failed(_TOO_BIG)
+        return True
 
     def _binary(self, message: bytes) -> None:
         if self.probing:

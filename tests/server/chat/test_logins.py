@@ -145,6 +145,27 @@ async def test_seventeen_events_are_too_many_to_wait_for_a_login(claiming: ChatS
         assert [answer["code"] for answer in answers] == ["200"] * 16 + ["429"]
 
 
+async def test_more_than_128_kib_are_too_much_to_wait_for_a_login(claiming: ChatServer) -> None:
+    async with Peer(claiming) as alice:
+        alice.id = "alice"
+        login = asyncio.create_task(alice.login())
+        answers = await asyncio.gather(*(alice.send("alice", "x" * 60_000) for _ in range(4)))
+        assert (await login)["code"] == "200"
+        assert [answer["code"] for answer in answers] == ["200"] * 2 + ["429"] * 2
+        assert (await alice.send("alice", "x" * 60_000))["code"] == "200"
+
+
+async def test_who_is_not_logged_in_sends_no_more_than_128_kib_at_once(
+    claiming: ChatServer,
+) -> None:
+    """Who is, may: it is looked at, and refused for what is wrong with it."""
+    async with Peer(claiming, "alice") as alice, Peer(claiming) as stranger:
+        assert (await alice.ask("users", {"query": "x" * 900_000}))["code"] == "400"
+        await stranger.tell("users", {"query": "x" * 140_000})
+        await asyncio.wait_for(stranger.gone.wait(), 5)
+        assert (await alice.ask("users", {"query": "x"}))["code"] == "200"
+
+
 async def test_sessions_are_listed_and_revoked(claiming: ChatServer) -> None:
     async with Peer(claiming) as phone, Peer(claiming) as desk, Peer(claiming) as tablet:
         tokens = [(await peer.login("alice"))["token"] for peer in (phone, desk, tablet)]

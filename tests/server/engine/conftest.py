@@ -107,7 +107,7 @@ def pytest_asyncio_loop_factories(
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The transport that leans on the loop's own is tested on both loops."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if item.path.stem in ("test_websocket", "test_pollconnection", "test_gone"):
+    if item.path.stem in ("test_websocket", "test_pollconnection", "test_gone", "test_admitted"):
         loops["uvloop"] = uvloop.new_event_loop
     return loops
 
