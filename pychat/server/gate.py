@@ -13,6 +13,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pychat.server.crowd import Crowds
 from pychat.server.engine.borrow import has_gone
 from pychat.server.household import household
 
@@ -66,6 +67,7 @@ class Gate:
         self._is_exempt = is_exempt
         self._context = context
         self._connections: dict[str, int] = {}
+        self._crowds = Crowds("connections")
         self._handshakes: set[asyncio.Task[None]] = set()
 
     def __call__(self) -> asyncio.Protocol:
@@ -85,6 +87,7 @@ class Gate:
         address = household(address)
         count = self._connections.get(address, 0)
         if count >= self._per_address:
+            self._crowds.refused(address, count)
             return False
         self._connections[address] = count + 1
         return True

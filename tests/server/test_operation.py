@@ -67,6 +67,32 @@ async def test_what_is_no_http_gets_one_plain_line(caplog: pytest.LogCaptureFixt
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize("kind", ["connections", "sessions"])
+async def test_an_address_that_is_refused_more_is_in_the_log_once(
+    caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    limits = Limits(connections_per_address=3)
+    async with serving(limits=limits) as server, aiohttp.ClientSession() as web:
+        if kind == "sessions":
+            # A websocket is no connection of the gate's.
+            url = f"{server.url}/socket.io/?EIO=4&transport=websocket"
+            sockets = [await web.ws_connect(url) for _ in range(3)]
+            for _ in range(2):
+                with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+                    await web.ws_connect(url)
+            for socket in sockets:
+                await socket.close()
+        else:
+            opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(5)]
+            for reader, _ in opened[3:]:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
+            for _, writer in opened:
+                writer.close()
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert line.startswith(f"127.0.0.1 has 3 {kind} and is refused more: ")
+    assert "--limit connections-per-address=12" in line
+
+
 def _record(message: str, **fields: object) -> logging.LogRecord:
     record = logging.LogRecord("pychat", logging.INFO, "", 0, message, None, None)
     record.fields = fields

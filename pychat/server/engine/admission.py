@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from pychat.server.crowd import Crowds
 from pychat.server.household import household
 from pychat.server.recent import Recent
 
@@ -27,12 +28,15 @@ class Visitors:
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._sessions: dict[str, int] = {}
+        self._crowds = Crowds("sessions")
         self._handshakes: Recent[str, tuple[float, float]] = Recent(_MAX_REMEMBERED)
 
     def refusal(self, address: str) -> str:
         """Why one more session from there may not be, empty if it may."""
         address = household(address)
-        if self._sessions.get(address, 0) >= self._admission.sessions:
+        sessions = self._sessions.get(address, 0)
+        if sessions >= self._admission.sessions:
+            self._crowds.refused(address, sessions)
             return "Too many connections from your address"
         if not self._take_handshake(address):
             return "Too many connections from your address at once"
