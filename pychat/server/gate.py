@@ -26,10 +26,14 @@ KEEPALIVE_SECONDS: Final = 75.0
 TLS_HANDSHAKE_SECONDS: Final = 10.0
 """How long agreeing on TLS may take, before that."""
 
-HEADERS: Final = {
-    "Server": "pychat",
+SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+"""Of every answer."""
+HEADERS: Final = {
+    "Server": "pychat",
+    **SAFE,
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }

@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from pychat.server import gate
+from pychat.server.gate import HEADERS, SAFE
 
 PAGE: Final = Path(__file__).parent / "page"
 CLIENT_FILES: Final = PAGE / "vendor"
@@ -30,12 +30,8 @@ CONTENT_TYPES: Final = {
 COMPRESSED_FROM: Final = 1024
 """Bytes; smaller files are not worth it."""
 
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 PAGE_HEADERS: Final = {
-    **HEADERS,
+    **SAFE,
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "font-src 'self'; manifest-src 'self'; connect-src 'self' {websocket}; base-uri 'none'; "
@@ -111,7 +107,7 @@ def add_client_files(app: web.Application, path: str) -> None:
     """``/socket.io/socket.io.js`` and the rest, as Node's server serves them."""
     folder = _Folder(CLIENT_FILES)
     # A page of another origin may load them, as it may from Node's server.
-    headers = {**HEADERS, "Access-Control-Allow-Origin": "*"}
+    headers = {**SAFE, "Access-Control-Allow-Origin": "*"}
 
     async def serve(request: web.Request) -> web.Response:
         return await folder.respond(request, request.match_info["file"], headers)
@@ -146,7 +142,7 @@ def add_public(app: web.Application, root: Path) -> None:
         if path.name == "index.html" and not request.path.endswith(("/", "index.html")):
             # Relative links in it start at the folder.
             raise web.HTTPMovedPermanently(request.rel_url.raw_path + "/")
-        response = web.FileResponse(path, headers={**HEADERS, "Cache-Control": "no-cache"})
+        response = web.FileResponse(path, headers={**SAFE, "Cache-Control": "no-cache"})
         if path.suffix in CONTENT_TYPES:
             response.headers["Content-Type"] = CONTENT_TYPES[path.suffix]
         return response
@@ -164,7 +160,7 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
     What pages of the user's own folder may do, they say themselves.
     """
     response.headers["Server"] = "pychat"
-    for name, value in gate.HEADERS.items():
+    for name, value in HEADERS.items():
         if name != "Content-Security-Policy" or not request.path.startswith("/public/"):
             response.headers.setdefault(name, value)
 
@@ -194,7 +190,7 @@ def inside(root: Path, name: str) -> Path | None:
 
 
 def not_found() -> web.HTTPNotFound:
-    return web.HTTPNotFound(text="404: Not Found\n", headers=HEADERS)
+    return web.HTTPNotFound(text="404: Not Found\n", headers=SAFE)
 
 
 async def plain_errors(
@@ -234,4 +230,4 @@ def _hidden(path: Path) -> bool:
 
 def _status(well: bool) -> web.Response:
     status, text = (200, "ok\n") if well else (503, "unavailable\n")
-    return web.Response(status=status, text=text, headers={**HEADERS, "Cache-Control": "no-store"})
+    return web.Response(status=status, text=text, headers={**SAFE, "Cache-Control": "no-store"})

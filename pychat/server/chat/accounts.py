@@ -7,6 +7,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -140,8 +141,11 @@ class Accounts:
             return account
 
     def _is_reserved(self, id: str) -> bool:
-        form = lookalike_form(id)
-        return any(form == lookalike_form(reserved) for reserved in self._reserved)
+        return lookalike_form(id) in self._reserved_forms
+
+    @cached_property
+    def _reserved_forms(self) -> frozenset[str]:
+        return frozenset(map(lookalike_form, self._reserved))
 
     async def _by_password(self, login: Login, address: str) -> Entered:
         if not login.password:
