@@ -354,8 +354,8 @@ async def test_the_line_above_what_is_new_stays() -> None:
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         app.chat.open("carol")
-        await pilot.pause(0.5)
-        assert known.unread == 0
+        await wait_for(pilot, lambda: known.unread == 0)
+        await wait_text(pilot, "fresh 5")
         lines = screen_text(app).splitlines()
         new = next(n for n, line in enumerate(lines) if line.rstrip().endswith("─ new"))
         assert "old 2" in "".join(lines[:new])
