@@ -74,6 +74,26 @@ async def test_nothing_is_read_that_nobody_looks_at(browser: Browser) -> None:
         await bob.close()
 
 
+async def test_who_writes_for_the_first_time_is_read_from_the_beginning(browser: Browser) -> None:
+    """What was never before the reader's eyes is not read, the first message of all included."""
+    async with serving() as server:
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        alice = ChatClient(server.url, user="alice", password="secret of alice")
+        async with alice:
+            for number in range(40):
+                await alice.send("bob", f"message {number}")
+            await expect(bob.row("alice").locator(".badge")).to_contain_text("40")
+            await bob.row("alice").click()
+            await expect(bob.page.get_by_text("New messages")).to_be_in_viewport()
+            await expect(bob.message("message 0")).to_be_in_viewport()
+            await expect(bob.page.locator("#jump-count")).to_have_text("40")
+            await bob.page.locator("#jump").click()
+            await expect(bob.message("message 39")).to_be_in_viewport()
+            await expect(bob.row("alice").locator(".badge")).to_have_count(0)
+        assert bob.problems == []
+        await bob.close()
+
+
 async def test_a_message_to_nobody_says_so_and_can_be_dropped(browser: Browser) -> None:
     async with serving() as server:
         alice = await ChatPage.logged_in(browser, server.url, "alice")

@@ -118,7 +118,7 @@ export class App {
 
   #wrote() {
     const { active } = this.chat;
-    if (active) active.newAfter = 0;
+    if (active) active.newAfter = null;
     this.#log.toEnd();
   }
 

@@ -33,8 +33,8 @@ export class Conversation {
     this.messages = [];
     this.loaded = false;
     this.hasOlder = true;
-    /** The "new messages" line stands after this seq; 0 for none. */
-    this.newAfter = 0;
+    /** The "new messages" line stands after this seq. @type {number | null} */
+    this.newAfter = null;
   }
 
   get kind() {

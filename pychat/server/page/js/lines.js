@@ -32,7 +32,8 @@ export function entries(chat, conversation, found) {
   const result = [];
   if (conversation.loaded && !conversation.hasOlder) result.push(beginningOf(conversation));
   let day = "";
-  let marked = !conversation.newAfter;
+  let marked = false;
+  const newAfter = conversation.newAfter ?? Infinity;
   for (let at = 0; at < items.length; at++) {
     const { item, line } = items[at];
     if (line.removed) {
@@ -45,7 +46,7 @@ export function entries(chat, conversation, found) {
       day = line.day;
       result.push(dayEntry(/** @type {Date} */ (line.date), day, today));
     }
-    if (!marked && line.seq > conversation.newAfter) {
+    if (!marked && line.seq > newAfter) {
       marked = true;
       result.push(NEW);
     }
@@ -61,7 +62,7 @@ export function entries(chat, conversation, found) {
  */
 function linesOf(chat, conversation, found) {
   const person = conversation.kind === "person";
-  const { newAfter } = conversation;
+  const newAfter = conversation.newAfter ?? Infinity;
   const shown = new Set();
   /** @type {Array<{item: Message | Pending, line: Line}>} */
   const items = conversation.messages.map((message) => {
@@ -84,7 +85,7 @@ function linesOf(chat, conversation, found) {
   }
   for (let at = 1; at < items.length; at++) {
     const [before, line] = [items[at - 1].line, items[at].line];
-    if (!together(before, line) || (newAfter && before.seq <= newAfter && line.seq > newAfter)) continue;
+    if (!together(before, line) || (before.seq <= newAfter && line.seq > newAfter)) continue;
     line.first = false;
     before.last = false;
   }

@@ -58,7 +58,7 @@ export class LogView {
    */
   async open(conversation, found = 0) {
     if (this.#conversation) {
-      this.#conversation.newAfter = 0;
+      this.#conversation.newAfter = null;
       this.#conversation.trim();
     }
     this.#conversation = conversation;
@@ -67,9 +67,9 @@ export class LogView {
     this.#found = found;
     this.#jump.hidden = true;
     if (!conversation) return;
-    conversation.newAfter = conversation.unread ? conversation.readSeq : 0;
-    this.#atEnd = !conversation.newAfter && !found;
-    this.#goTo = found ? "found" : conversation.newAfter ? "new" : "end";
+    conversation.newAfter = conversation.unread ? conversation.readSeq : null;
+    this.#atEnd = !conversation.unread && !found;
+    this.#goTo = found ? "found" : conversation.unread ? "new" : "end";
     this.#renderNow();
     if (!this.#foundIsHere) {
       await this.#fetch(this.#chat.sync.loadAround(conversation, found));
@@ -91,7 +91,7 @@ export class LogView {
   /** Somebody else's message has arrived: where nobody looks, the line "new messages" is drawn. */
   mark() {
     const conversation = this.#conversation;
-    if (conversation && !this.looking && !conversation.newAfter) conversation.newAfter = conversation.readSeq;
+    if (conversation && !this.looking && conversation.newAfter === null) conversation.newAfter = conversation.readSeq;
   }
 
   /** Whether what is to be pointed out has been fetched, if anything is. */
