@@ -57,3 +57,21 @@ async def test_no_alias_is_shown_alone(browser: Browser, alias: str) -> None:
         shown = alias.replace("\u202e", "")
         await expect(alice.message("it was me").locator(".sender")).to_have_text(f"{shown} eve2")
         await alice.close()
+
+
+async def test_a_long_alias_leaves_room_for_the_id(browser: Browser) -> None:
+    """Else whoever has one could be anybody."""
+    async with serving() as server:
+        alice = await ChatPage.logged_in(
+            browser, server.url, "alice", viewport={"width": 320, "height": 640}
+        )
+        eve = ChatClient(server.url, user="eve2", password="secret of eve", alias="Bob " + "x" * 60)
+        async with eve:
+            await eve.send("alice", "hello")
+            for place in ("#conversations .name", "#chat-title"):
+                id = alice.page.locator(f"{place} > .id")
+                await expect(id).to_have_text("eve2")
+                await expect(id).to_be_in_viewport(ratio=1)  # which ends where an element clips
+                if place != "#chat-title":
+                    await alice.page.locator("#conversations .conversation").first.click()
+        await alice.close()
