@@ -49,11 +49,85 @@ async def test_search_goes_from_hit_to_hit_into_what_was_not_loaded() -> None:
         await wait_text(pilot, "2 of 3", "needle here", "hay 201")
         await pilot.press("up")
         await wait_text(pilot, "3 of 3", "needle here", "hay 6")
+        await pilot.press("enter")
+        await wait_text(pilot, "1 of 3, newest", "hay 391")
+        await pilot.press("down")
+        await wait_text(pilot, "3 of 3, oldest", "hay 6")
         await pilot.press("down")
         await wait_text(pilot, "2 of 3", "hay 201")
         await pilot.press("escape")
         await wait_gone(pilot, "2 of 3")
         assert app.focused is app.chat.view.composer
+
+
+async def test_a_search_goes_on_beyond_the_first_page_of_hits() -> None:
+    client = ScriptedClient()
+    for number in range(250):
+        client.say("bob", f"needle {number}", own=True)
+    search = client.search
+
+    async def by_page(text: str, *, cursor: str = "", limit: int = 50, **where: Any) -> SearchPage:
+        start = int(cursor or 0)
+        found = (await search(text, limit=1000, **where)).messages
+        more = str(start + limit) if start + limit < len(found) else ""
+        return SearchPage(found[start : start + limit], more)
+
+    client.search = by_page  # type: ignore[method-assign] # as the server does
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("ctrl+f")
+        await write(pilot, "needle")
+        await pilot.press("enter")
+        await wait_text(pilot, "1 of 100+")
+        await pilot.press("down")
+        await wait_text(pilot, "100 of 100+, oldest so far", "needle 150")
+        await pilot.press("up")
+        await wait_text(pilot, "101 of 200+", "needle 149")
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+@pytest.mark.parametrize("theme", ["pychat-dark", "pychat-light"])
+async def test_the_hit_that_the_search_is_at_stands_out(
+    monkeypatch: pytest.MonkeyPatch, theme: str, no_color: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    client = ScriptedClient()
+    for text in ("a needle first", "words between", "and the second needle"):
+        client.say("bob", text, own=True)
+
+    async def by_word(text: str, **where: Any) -> SearchPage:
+        words = text.split()
+        log = reversed(client.log["bob"])
+        return SearchPage([each for each in log if all(word in each.text for word in words)])
+
+    client.search = by_word  # type: ignore[method-assign] # as the server does
+    app = scenes.app(client, theme)
+
+    def looks() -> dict[str, tuple[Any, ...]]:
+        found = {}
+        for strip in app.screen._compositor.render_strips():
+            text = "".join(segment.text for segment in strip)
+            for segment in strip:
+                if segment.text == "needle" and segment.style is not None and "of 2" not in text:
+                    style = segment.style
+                    bar = "▌" in text[: text.index("needle")]
+                    key = "first" if "first" in text else "second"
+                    found[key] = (style.bgcolor, style.bold, style.underline, bar)
+        return found
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await pilot.press("ctrl+f")
+        await write(pilot, "needle a")
+        await pilot.press("enter")
+        await wait_text(pilot, "1 of 2", "words between")
+        at, other = looks()["second"], looks()["first"]
+        assert (at[3], other[3]) == (True, False)
+        assert all(one != another for one, another in zip(at[:3], other[:3], strict=True))
+        await pilot.press("up")
+        await wait_text(pilot, "2 of 2")
+        assert (looks()["first"], looks()["second"]) == (at, other)
 
 
 async def test_what_is_found_too_late_moves_nobody_from_where_they_went() -> None:

@@ -34,7 +34,8 @@ def paint(row: Row, width: int, styles: Styles, selected: tuple[int, int] | None
     code = bool(row.spans) and row.spans[0][2] == "code-block"
     fill = base + styles["code-block"] if code else base
     text_cells = min(cell_len(row.text), column)
-    segments = [Segment(" " * INDENT, base), *_fragments(row, styles, selected)]
+    margin = Segment("▌ ", base + styles["bar"]) if row.hit else Segment(" " * INDENT, base)
+    segments = [margin, *_fragments(row, styles, selected)]
     if code:
         segments.append(Segment(" " * (column - text_cells), fill))
         text_cells = column

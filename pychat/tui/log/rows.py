@@ -41,6 +41,8 @@ class Row:
     joint: str = "\n"
     """What stood between this row and the next in the message: nothing, a space or a new line."""
     state: Delivery | None = None
+    hit: bool = False
+    """Whether the search stands at its message: a bar before it says so, in every theme."""
 
 
 @dataclass(slots=True)
@@ -54,8 +56,10 @@ class Reading:
     delivered_seq: int = 0
     read_seq: int = 0
     """The peer's cursors."""
-    highlight: str = ""
-    """Casefolded text that a search has found."""
+    highlight: tuple[str, ...] = ()
+    """The words of a search, casefolded."""
+    hit: int = 0
+    """Seq of the message that the search stands at."""
 
     def skip_own(self, messages: Iterable[Message]) -> None:
         """What one wrote oneself, perhaps on another device, is not new, nor is what is gone: the
@@ -120,9 +124,12 @@ def rows_of(
             for start, end in wrap(reason, cells)
         ]
     if reading.highlight:
+        at_hit = 0 < reading.hit == message.seq
         for row in rows:
             if row.kind == "text":
-                _mark(row, reading.highlight)
+                row.hit = at_hit
+                for word in reading.highlight:
+                    _mark(row, word, "hit" if at_hit else "match")
     return rows
 
 
@@ -185,12 +192,12 @@ def _wrapped(lines: list[Line], width: int) -> list[Row]:
     return rows
 
 
-def _mark(row: Row, needle: str) -> None:
+def _mark(row: Row, needle: str, style: str) -> None:
     """Adds the search's highlight; where casefolding changes lengths, none is better than wrong."""
     haystack = row.text.casefold()
     if len(haystack) != len(row.text):
         return
     start = haystack.find(needle)
     while start != -1:
-        row.spans.append((start, start + len(needle), "match"))
+        row.spans.append((start, start + len(needle), style))
         start = haystack.find(needle, start + len(needle))

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import Message
-from pychat.protocol import MAX_QUERY_CHARACTERS
+from pychat.protocol import MAX_LIMIT, MAX_QUERY_CHARACTERS
 from pychat.tui.names import line
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ PLACEHOLDERS: Final = {
 
 
 class SearchBar(Horizontal):
-    """Enter and up go to older ones, down to newer ones, tab searches everywhere or here, escape
-    ends it."""
+    """Enter and up go to older ones, down to newer ones, round and round; tab searches everywhere
+    or here, escape ends it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "step(1)", show=False, priority=True),
@@ -117,12 +117,11 @@ class SearchBar(Horizontal):
         self._say("searching…")
         try:
             where = None if self._everywhere else self._view.current
-            page = await self._client.search(text, conversation=where, limit=100)
+            page = await self._client.search(text, conversation=where, limit=MAX_LIMIT)
         except ChatClientError as error:
             self._say(line(str(error), 80))
             return
         self._found, self._more, self._at = page.messages, page.next, -1
-        self._highlight(text)
         if self._found:
             await self._go(0)
         else:
@@ -130,33 +129,53 @@ class SearchBar(Horizontal):
 
     def action_step(self, by: int) -> None:
         """Further into the past with 1, back with -1."""
-        at = self._at + by
-        if self._found and 0 <= at < len(self._found):
-            self._go_in_background(at)
+        if self._found:
+            self._step(self._at + by)
 
     @work(exclusive=True)
-    async def _go_in_background(self, at: int) -> None:
-        await self._go(at)
+    async def _step(self, at: int) -> None:
+        try:
+            while self._more and at >= len(self._found):
+                await self._find_more()
+        except ChatClientError as error:
+            self._say(line(str(error), 80))
+            return
+        if at < 0:
+            await self._go(len(self._found) - 1, ", oldest so far" if self._more else ", oldest")
+        elif at >= len(self._found):
+            await self._go(0, ", newest")
+        else:
+            await self._go(at)
 
-    async def _go(self, at: int) -> None:
+    async def _find_more(self) -> None:
+        where = None if self._everywhere else self._view.current
+        page = await self._client.search(
+            self._text, conversation=where, cursor=self._more, limit=MAX_LIMIT
+        )
+        self._found += page.messages
+        self._more = page.next
+
+    async def _go(self, at: int, turned: str = "") -> None:
+        """``turned``: it has gone round, and is at which end."""
         self._at = at
         more = "+" if self._more else ""
         where = " in all" if self._everywhere else ""
-        self._say(f"{at + 1} of {len(self._found)}{more}{where}")
+        self._say(f"{at + 1} of {len(self._found)}{more}{where}{turned}")
         message = self._found[at]
         if message.conversation != self._view.current:
             self._highlight("")
             self._view.open(message.conversation)
-            self._highlight(self._text)
             self.post_message(self.Moved())
+        self._highlight(self._text, message.seq)
         if not await self._view.show_message(message.seq):
             self._say("that message cannot be had now")
 
     def _say(self, text: str) -> None:
         self.query_one("#search-count", Static).update(text)
 
-    def _highlight(self, text: str) -> None:
+    def _highlight(self, text: str, hit: int = 0) -> None:
         log = self._view.log_view
         if log.opened is not None:
-            log.opened.reading.highlight = text.casefold()
+            log.opened.reading.highlight = tuple(text.casefold().split())
+            log.opened.reading.hit = hit
             log.states_changed()
