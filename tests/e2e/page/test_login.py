@@ -87,3 +87,20 @@ async def test_one_device_logs_out_the_others(browser: Browser) -> None:
         assert phone.problems == desk.problems == []
         await phone.close()
         await desk.close()
+
+
+@pytest.mark.parametrize("width", [320, 1000])
+async def test_a_server_that_is_away_is_told_beside_the_form(browser: Browser, width: int) -> None:
+    async with serving() as server:
+        page = await ChatPage.open(browser, server.url, viewport={"width": width, "height": 560})
+        await expect(page.page.locator("#login")).to_be_visible()
+        await server.stop()
+        await page.fill_login("alice")
+        await expect(page.page.locator("#login-error")).to_contain_text("cannot be reached")
+        await expect(page.page.locator("#banner")).to_be_visible()
+        banner = await page.page.locator("#banner").bounding_box()
+        logo = await page.page.locator("#login img").bounding_box()
+        assert banner
+        assert logo
+        assert banner["y"] + banner["height"] <= logo["y"]
+        await page.close()
