@@ -90,7 +90,7 @@ class Writing(ABC):
             self._core.typing_notice.set(to, typing)
 
     def draft(self, name: str) -> str:
-        """What was typed in this conversation and not sent."""
+        """What was typed in this conversation and not sent; with an empty name, in none yet."""
         return self._core.cache.draft(name)
 
     def set_draft(self, name: str, text: str) -> None:

@@ -68,12 +68,25 @@ class Drafting:
             self._scheduled = True
             view.set_timer(DRAFT_SECONDS, self.save)
 
+    def load_waiting(self) -> None:
+        """No conversation is open: what was written for whichever is opened next, which the
+        client keeps under no name."""
+        self._view.composer.load(self._client.draft(""))
+
+    def give_waiting(self, name: str) -> None:
+        """It has been chosen: it goes below what was written in it before."""
+        waiting = self._client.draft("")
+        if waiting:
+            self._client.set_draft("", "")
+            draft = self._client.draft(name)
+            self._client.set_draft(name, f"{draft}\n{waiting}" if draft else waiting)
+
     def save(self) -> None:
         """Keeps what is in the composer."""
         view = self._view
         self._scheduled = False
         if not view.app.is_running:
             return  # kept already, see ``ChatApp.exit``
-        if view.current and self._client.draft(view.current) != view.composer.written:
+        if self._client.draft(view.current) != view.composer.written:
             self._client.set_draft(view.current, view.composer.written)
             view.post_message(view.DraftChanged())

@@ -28,6 +28,7 @@ from pychat.tui.notifier import Notifications
 from pychat.tui.remembered import Remembered
 from pychat.tui.settings import Settings
 from pychat.tui.themes import ThemeError, load_theme
+from pychat.tui.widgets.conversation_list import ConversationList
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
@@ -579,18 +580,43 @@ async def test_nothing_opens_over_a_chooser(opens: str) -> None:
         assert app.focused is app.chat.view.composer
 
 
-async def test_typing_while_nothing_is_open_goes_nowhere_and_says_so() -> None:
+@pytest.mark.parametrize("size", [(80, 24), (40, 20)])
+async def test_what_is_typed_while_nothing_is_open_waits_for_whom_one_opens(
+    size: tuple[int, int],
+) -> None:
     client = scenes.world()
+    client.drafts["mina"] = "one thing more"
     app = scenes.app(client)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Nothing is open")
-        await write(pilot, "hello there")
-        await pilot.press("enter")
-        await wait_text(pilot, "Ctrl+K finds somebody")
-        assert app.chat.current == ""
-        assert client.typed == []
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await wait_text(pilot, "mina")
+        await write(pilot, "hello theree")
+        await pilot.press("backspace", "enter")
+        await wait_text(pilot, "hello there", "Ctrl+K", "It waits")
+        assert "theree" not in screen_text(app)
+        assert (app.chat.current, client.typed) == ("", [])
+        await pilot.press("ctrl+q")
+    again = scenes.app(client)
+    async with again.run_test(size=size) as pilot:
+        await wait_text(pilot, "hello there")
         await pilot.press("down", "enter")
-        await wait_for(pilot, lambda: app.chat.current == "mina")
+        await wait_for(pilot, lambda: again.chat.current == "mina")
+        assert again.chat.view.composer.text == "one thing more\nhello there"
+        again.chat.open("bob")
+        assert again.chat.view.composer.text == ""
+        again.chat.open("mina")
+        assert again.chat.view.composer.text == "one thing more\nhello there"
+
+
+async def test_what_is_typed_in_the_list_goes_into_the_open_conversation() -> None:
+    app = scenes.app(scenes.world())
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.chat.open("bob")
+        await wait_text(pilot, "Message Bob Marsh")
+        app.chat.query_one(ConversationList).focus()
+        await pilot.pause()
+        await write(pilot, "all of it, in order")
+        await wait_for(pilot, lambda: app.focused is app.chat.view.composer)
+        await wait_for(pilot, lambda: app.chat.view.composer.text == "all of it, in order")
 
 
 async def test_what_is_told_does_not_cover_what_one_writes() -> None:

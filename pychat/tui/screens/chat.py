@@ -85,6 +85,8 @@ class ChatScreen(Screen[None]):
     def _begin(self) -> None:
         self.query_one(StatusLine).status = self.client.status
         self.add_class("-nothing-open")
+        self.view.drafting.load_waiting()
+        self._show_waiting()
         self.updates.show_list()
         self.query_one(ConversationList).focus()
 
@@ -121,7 +123,7 @@ class ChatScreen(Screen[None]):
         if name != self.current:
             self.close_search()
             self.view.open(name)
-            self.remove_class("-nothing-open")
+            self.remove_class("-nothing-open", "-waiting")
             self.updates.show_list()
         self.remove_class("-list-shown")
         self.view.composer.focus()
@@ -144,18 +146,33 @@ class ChatScreen(Screen[None]):
         self.open(event.name)
 
     @on(ConversationList.Typed)
-    def _typed_nowhere(self) -> None:
-        if not self._told_where:
+    def _typed_in_list(self, event: ConversationList.Typed) -> None:
+        """It is a message's beginning: of the open conversation, or of the next one."""
+        if self.current:
+            self.open(self.current)
+        if event.text:
+            self.view.composer.write(event.text)
+            self._show_waiting()
+        if not self.current and not self._told_where:
             self._told_where = True
             self.set_timer(HINT_SECONDS, self._tell_again)
-            key = shortest("back" if self.current else "switch", self._settings.keys)
+            key = shortest("switch", self._settings.keys)
+            kept = "It waits for whom you choose" if event.text else "Nothing is open"
             self.app.notify(
-                f"{key} goes back to the message."
-                if self.current
-                else f"Nothing is open: {key} finds somebody, ↓ and Enter choose from the list.",
+                f"{kept}: {key} finds somebody, ↓ and Enter choose from the list.",
                 timeout=HINT_SECONDS,
                 markup=False,
             )
+
+    @on(ConversationList.Erased)
+    def _erased_in_list(self) -> None:
+        if not self.current:
+            self.view.composer.action_delete_left()
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """What is written before anybody was chosen."""
+        self.set_class(not self.current and bool(self.view.composer.text), "-waiting")
 
     def _tell_again(self) -> None:
         self._told_where = False

@@ -65,6 +65,10 @@ class Composer(TextArea, inherit_bindings=False):
         self.move_cursor(self.document.end)
         self._recalled = 0
 
+    def write(self, text: str) -> None:
+        """As if it had been typed or pasted here."""
+        self.insert(self._folds.fold(safe_text(text)))
+
     def render_line(self, y: int) -> Strip:
         # While a terminal shrinks there may be no room: Textual cannot wrap its placeholder in it.
         if self.content_size.width == 0:

@@ -64,7 +64,15 @@ class ConversationList(ScrollView, can_focus=True):
             self.name = name
 
     class Typed(TextualMessage):
-        """Somebody types, or presses enter, where nothing is chosen: it goes nowhere."""
+        """Somebody writes here, which belongs into a message; no text: enter, and nothing is
+        chosen."""
+
+        def __init__(self, text: str = "") -> None:
+            super().__init__()
+            self.text = text
+
+    class Erased(TextualMessage):
+        """Somebody takes back the last character of it."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -122,8 +130,13 @@ class ConversationList(ScrollView, can_focus=True):
             self.post_message(self.Typed())
 
     def on_key(self, event: events.Key) -> None:
-        if event.is_printable:
-            self.post_message(self.Typed())
+        if event.is_printable and event.character:
+            self.post_message(self.Typed(event.character))
+        elif event.key == "backspace":
+            self.post_message(self.Erased())
+
+    def on_paste(self, event: events.Paste) -> None:
+        self.post_message(self.Typed(event.text))
 
     def on_click(self, event: events.Click) -> None:
         index = (event.y + round(self.scroll_y)) // ITEM_ROWS

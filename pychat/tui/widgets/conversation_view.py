@@ -91,6 +91,8 @@ class ConversationView(Vertical):
         """Shows a conversation where it was left, with its draft in the composer."""
         self.flush()
         self.drafting.save()
+        if not self.current:
+            self.drafting.give_waiting(name)
         self.current = name
         if is_pair(name) and self.conversations.get(name) is None:
             self.conversations.begin(User(name, "", online=False))
@@ -105,6 +107,7 @@ class ConversationView(Vertical):
         self.drafting.save()
         self.conversations.forget(self.current)
         self.current = ""
+        self.drafting.load_waiting()
 
     @work(group="look up")
     async def _look_up(self, name: str) -> None:
