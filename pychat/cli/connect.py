@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, ConversationName, login_options, option
+from pychat.cli.options import Command, ConversationName, form_login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
 @click.command(cls=Command)
-@login_options
+@form_login_options
 @option(
     "--with",
     "name",
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 def connect(login: Login, name: str | None, plain: bool) -> None:
     """Open the chat in this terminal.
 
-    The first password given for an id claims it. The login is remembered on this machine, the
-    password is not.
+    The form to log in asks for what is not given here. The first password given for an id claims
+    it. The login is remembered on this machine, the password is not.
     """
     if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if not login.user:
+            raise click.UsageError("--user (or PYCHAT_USER) is needed where there is no screen.")
         talk_in_lines(login, name)
     else:
         open_screen(login, name)

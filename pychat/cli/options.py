@@ -151,20 +151,28 @@ def server_option(function: F) -> F:
 
 def login_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--profile, --user, --server and the password's, handed to the command as one ``login``."""
+    return _login_options(function, user_needed=True)
 
+
+def form_login_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, for a command with a form to log in: ``login.user`` may be empty."""
+    return _login_options(function, user_needed=False)
+
+
+def _login_options(function: Callable[..., Any], *, user_needed: bool) -> Callable[..., Any]:
     @wraps(function)
     def with_login(
         *,
-        user: str,
+        user: str | None,
         server: str,
         password_file: str | None,
         password_command: str | None,
         **rest: Any,
     ) -> Any:
-        password = given_password(password_file, password_command)
-        return function(login=Login(server, user, password), **rest)
+        password = given_password(password_file, password_command) if user else None
+        return function(login=Login(server, user or "", password), **rest)
 
-    with_login = option("--user", required=True, metavar="ID", help="Who you are.")(
+    with_login = option("--user", required=user_needed, metavar="ID", help="Who you are.")(
         server_option(password_options(with_login))
     )
     return option(

@@ -38,6 +38,8 @@ class TerminalAccounts:
 
     def open(self, server: str, user: str, password: str | None = None) -> Account:
         server = normalized_address(server)
+        if not user:
+            return Account(ChatClient(server, user=user))
         keeper = TokenKeeper(server, user, lambda text: self.tell(text))
         self._keepers.append(keeper)
         try:

@@ -14,6 +14,7 @@ from pychat.client.address import normalized_address
 from pychat.client.core import Core
 from pychat.client.errors import RequestRefused
 from pychat.client.models import Conversation, Status
+from pychat.client.reachability import watch_server
 from pychat.client.reading import Reading
 from pychat.client.subscription import Subscription
 from pychat.client.writing import Writing
@@ -144,6 +145,11 @@ class ChatClient(Reading, Writing):
         self._core.session.offer(password)
         await self._core.session.outcome()
         return self._core.session.said
+
+    async def watch_server(self, tell: Callable[[str], None]) -> None:
+        """For a form to log in: until it is cancelled, ``tell`` gets why the server cannot be
+        reached, in one line, and an empty one once it can be. Nobody is logged in by it."""
+        await watch_server(self.server, tell)
 
     async def logout(self) -> None:
         """The token ends, here and on the server; the state is REFUSED then."""

@@ -29,7 +29,7 @@ class Accounts(Protocol):
     """Is given what goes wrong later, in one line; from any thread."""
 
     def open(self, server: str, user: str) -> Account:
-        """Raises ChatClientError, in one line."""
+        """Raises ChatClientError, in one line. An empty ``user`` is nobody: nothing is kept."""
 
     def open_profile(self, name: str) -> Account:
         """The same for a profile."""

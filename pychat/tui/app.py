@@ -71,7 +71,7 @@ class ChatApp(App[None]):
         accounts: Accounts | None = None,
     ) -> None:
         super().__init__()
-        self.client = client
+        self.account = Account(client, state)
         self.accounts = accounts
         self.settings = settings or Settings()
         self.clock = clock or Clock()
@@ -93,6 +93,10 @@ class ChatApp(App[None]):
                 f"[tui.keys] has no action {id!r}: see F1" for id in unknown_ids(self.settings.keys)
             ]
         self.chat = ChatScreen(client, self.clock, self.settings, self.remembered)
+
+    @property
+    def client(self) -> ChatClient:
+        return self.account.client
 
     def get_default_screen(self) -> ChatScreen:
         return self.chat
@@ -148,13 +152,14 @@ class ChatApp(App[None]):
     async def on_unmount(self) -> None:
         self.notifications.restore_title()
         await self.client.close()
+        await self.account_changes.close()
 
     def _theme_changed(self, theme: object) -> None:
         self.colours.remember()
 
     # --- what the client tells ------------------------------------------------------------
 
-    @work(name="events")
+    @work(name="events", group="events", exclusive=True)
     async def _listen(self, client: ChatClient, events: AsyncIterator[ClientEvent]) -> None:
         taken = 0
         async for event in events:
@@ -178,18 +183,21 @@ class ChatApp(App[None]):
         from pychat.tui.screens.login import Login
 
         status = self.client.status
+        if status.state is ConnectionState.ONLINE:
+            self.account_changes.let_in()
         shown = next((screen for screen in self.screen_stack if isinstance(screen, Login)), None)
         if shown is not None:
             shown.status_changed(status)
         elif status.state is ConnectionState.REFUSED:
             wrong = "" if status.reason == NOT_LOGGED_IN else status.reason
-            self.push_screen(Login(self.client, self.accounts, wrong))
+            back_to = self.account_changes.way_back
+            self.push_screen(Login(self.client, self.accounts, wrong, back_to))
 
     # --- other accounts -------------------------------------------------------------------
 
     async def take_account(self, account: Account, events: AsyncIterator[ClientEvent]) -> None:
         """All that is shown is of this account from here on."""
-        self.client = account.client
+        self.account = account
         self.remembered = Remembered(account.state, self.settings.muted)
         self.colours.take_remembered()
         await self.chat.change_account(self.client, self.remembered)

@@ -81,6 +81,12 @@ def test_an_option_that_is_needed() -> None:
     assert refusal("send", "hello", status=2).startswith("--user (or PYCHAT_USER) is needed.")
 
 
+def test_without_a_screen_connect_needs_to_know_who() -> None:
+    needed = "--user (or PYCHAT_USER) is needed where there is no screen."
+    assert refusal("connect", status=2).startswith(needed)
+    assert refusal("connect", "--plain", status=2).startswith(needed)
+
+
 def test_as_a_module() -> None:
     done = run_pychat("--version", program=PYCHAT)
     assert done.returncode == 0

@@ -105,3 +105,9 @@ def test_plain_at_a_terminal(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     history = at_terminal("history", "--user", "reader", "--with", "reader", "--server", url)
     history.expect_exact("reader: note to self")
     assert ended(history) == 0
+
+
+def test_plain_at_a_terminal_needs_to_know_who() -> None:
+    terminal = at_terminal("connect", "--plain")
+    terminal.expect_exact("--user (or PYCHAT_USER) is needed")
+    assert ended(terminal) == 2

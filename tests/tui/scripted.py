@@ -6,7 +6,7 @@ Tests of behaviour use the real server and the real client (see conftest).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 from pychat.client.events import (
@@ -56,6 +56,7 @@ class ScriptedClient:
         self.people: list[User] = []
         self.all_rooms: list[Room] = []
         self.closed = False
+        self.unreachable = ""
         self._queues: list[asyncio.Queue[ClientEvent | None]] = []
 
     # --- for the test -------------------------------------------------------------------
@@ -205,6 +206,9 @@ class ScriptedClient:
 
     def set_draft(self, name: str, text: str) -> None:
         self.drafts[name] = text
+
+    async def watch_server(self, tell: Callable[[str], None]) -> None:
+        tell(self.unreachable)
 
     async def login(self, password: str) -> str:
         self.set_status(Status(ConnectionState.ONLINE, NOW))

@@ -113,6 +113,59 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
         await start_with(pilot, "dana")
 
 
+async def test_without_an_id_the_form_asks_for_it(server: ChatServer, own_folders: Path) -> None:
+    app = app_for(server.url, "")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in", server.url)
+        await wait_for(pilot, lambda: app.focused is app.screen.query_one("#user"))
+        assert values(app) == {"server": server.url, "user": "", "password": ""}
+        await pilot.press("enter")
+        await wait_text(pilot, "Type your id.")
+        await write(pilot, "alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "Type a password.")
+        await write(pilot, "that of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice", "● alice")
+    again = app_for(server.url)
+    async with again.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice", "● alice")
+
+
+async def test_a_server_that_is_away_is_said_at_once_and_no_more_when_it_is_back(
+    server: ChatServer,
+) -> None:
+    port = server.port
+    await server.stop()
+    app = app_for(f"http://127.0.0.1:{port}")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Log in", "does not answer", "Trying again")
+        await write(pilot, "half of a pass")
+        async with serving(port=port):
+            await wait_gone(pilot, "does not answer")
+            await wait_gone(pilot, "Trying again")
+        await wait_text(pilot, "does not answer")
+        assert app.screen.query_one("#password", Input).value == "half of a pass"
+
+
+async def test_the_server_that_was_typed_is_the_one_that_is_looked_for(
+    server: ChatServer, elsewhere: ChatServer
+) -> None:
+    await server.stop()
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "does not answer")
+        await fill(pilot, server=elsewhere.url)
+        await wait_gone(pilot, "does not answer")
+        await pilot.press("tab")
+        await fill(pilot, server=server.url)
+        await pilot.press("tab")
+        await wait_text(pilot, f"{server.url} does not answer")
+        await fill(pilot, server="no server")
+        await pilot.press("tab")
+        await wait_text(pilot, "is not a server's address")
+
+
 async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -232,6 +285,26 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
         assert app.client.status.state is ConnectionState.ONLINE
 
 
+async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
+    server: ChatServer, elsewhere: ChatServer
+) -> None:
+    await claim(server, "alice")
+    await claim(elsewhere, "bob")
+    port = server.port
+    await server.stop()
+    app = app_for(f"http://127.0.0.1:{port}")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "Log in")
+        await fill(pilot, password="that of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "goes on trying")
+        await fill(pilot, server=elsewhere.url, user="bob", password="wrong")
+        await pilot.press("enter")
+        await wait_text(pilot, "wrong id or password")
+        async with serving(port=port):
+            await wait_text(pilot, "Welcome, alice", "wrong id or password", "all the same")
+
+
 async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> ChatApp:
     """Profiles home, alice's, which is open, and work, asmith's."""
     for one in (server, elsewhere):
@@ -248,6 +321,59 @@ async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> Chat
     account = accounts.open_profile("home")
     chosen = Settings(reduced_motion=True, theme="pychat-dark")
     return ChatApp(account.client, chosen, state=account.state, accounts=accounts)
+
+
+async def test_escape_goes_back_to_where_one_was(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path
+) -> None:
+    app = await at_home(server, elsewhere, own_folders)
+    async with ChatClient(elsewhere.url, user="asmith", password="another"):
+        pass
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Welcome, alice", "● alice")
+        await start_with(pilot, "bob")
+        await write(pilot, "half a word")
+        home = app.client
+        app.account_changes.to_profile("work")
+        await wait_text(pilot, "Log in", "asmith", "Esc goes back to alice.")
+        await wait_for(pilot, lambda: "wrong id or password" in screen_text(app))
+        await pilot.press("escape")
+        await wait_text(pilot, "● alice", "half a word")
+        assert app.client is home
+        assert app.client.status.state is ConnectionState.ONLINE
+        async with ChatClient(server.url, user="bob", password="that of bob") as bob:
+            await bob.send("alice", "said once")
+        await wait_text(pilot, "said once")
+        assert screen_text(app).count("said once") == 2  # in the list and in the log
+        app.account_changes.to_profile("work")
+        await wait_text(pilot, "Esc goes back to alice.")
+        await fill(pilot, password="another")
+        await pilot.press("enter")
+        await wait_text(pilot, "● asmith")
+        await wait_for(pilot, lambda: home.status.state is ConnectionState.CLOSED)
+        await app.client.logout()
+        await wait_text(pilot, "Log in")
+        await pilot.press("escape")
+        await wait_text(pilot, "Log in")
+        assert "goes back" not in screen_text(app)
+
+
+async def test_the_account_before_is_gone_back_to_by_its_id_too(
+    server: ChatServer, elsewhere: ChatServer, own_folders: Path
+) -> None:
+    app = await at_home(server, elsewhere, own_folders)
+    async with ChatClient(elsewhere.url, user="asmith", password="another"):
+        pass
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        home = app.client
+        app.account_changes.to_profile("work")
+        await wait_text(pilot, "Esc goes back to alice.")
+        await fill(pilot, server=server.url, user="alice", password="whatever")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice", "● alice")
+        assert app.client is home
+        assert not home.cache_in_use
 
 
 async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
@@ -268,17 +394,22 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
         app.accounts.open_profile = noted  # type: ignore[method-assign] # to know them all
         for name in ("work", "home", "work", "home", "work"):
             app.account_changes.to_profile(name)
-        await wait_for(pilot, lambda: len(opened) == 6 and app.client is opened[-1])
-        await wait_text(pilot, "Welcome, asmith")
+        await wait_for(pilot, lambda: len(opened) == 6)
+        await wait_text(pilot, "Welcome, asmith", "● asmith")
+        last = app.client
         await wait_for(
             pilot,
-            lambda: all(each.status.state is ConnectionState.CLOSED for each in opened[:-1]),
+            lambda: all(
+                each.status.state is ConnectionState.CLOSED or each.status.reason == "not started"
+                for each in opened
+                if each is not last
+            ),
         )
-        await wait_for(pilot, lambda: app.client.status.state is ConnectionState.ONLINE)
+        assert last.status.state is ConnectionState.ONLINE
         assert not any(each.cache_in_use for each in opened)
         app.account_changes.to_profile("work")
         await wait_for(pilot, lambda: len(opened) == 7)
-        assert app.client is opened[5]
+        assert app.client is last
 
 
 @pytest.mark.parametrize("key", ["escape", "alt+down", "ctrl+b", "pageup", "ctrl+end"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from pychat.client.models import ConnectionState, Status, User
+from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status, User
 from pychat.tui.app import ChatApp
 from tests.tui import scenes
 from tests.tui.driving import wait_text
@@ -71,6 +71,15 @@ async def refused(pilot: Pilot[None]) -> None:
     await wait_text(pilot, "wrong password")
 
 
+async def unreachable(pilot: Pilot[None]) -> None:
+    """The form of somebody who has not said who they are, over a server that is away."""
+    client = pilot.app.client  # type: ignore[attr-defined] # a ChatApp over a scripted client
+    client.user = ""
+    client.unreachable = "http://chat.example:3000 does not answer: connection refused"
+    client.set_status(Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN))
+    await wait_text(pilot, "Trying again")
+
+
 async def offline(pilot: Pilot[None]) -> None:
     await open_bob(pilot)
     pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
@@ -99,6 +108,8 @@ def test_a_conversation(snap_compare: Any, size: tuple[int, int], theme: str) ->
         (completing, (80, 24), "pychat-light"),
         (refused, (80, 24), "pychat-dark"),
         (refused, (40, 20), "pychat-light"),
+        (unreachable, (80, 24), "pychat-light"),
+        (unreachable, (40, 20), "pychat-dark"),
         (offline, (80, 24), "pychat-light"),
     ],
     ids=_name,

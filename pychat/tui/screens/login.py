@@ -11,8 +11,8 @@ from textual.containers import Vertical
 from textual.widgets import Button, Input, Label, Static
 
 from pychat.client.address import normalized_address
-from pychat.client.errors import ChatClientError, LoginRefused, ServerUnreachable
-from pychat.client.models import ConnectionState, Status
+from pychat.client.errors import ChatClientError, ServerUnreachable
+from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
 from pychat.tui.accounts import Account, Accounts
 from pychat.tui.keys import shortest
 from pychat.tui.names import line
@@ -37,22 +37,36 @@ class Login(Dialog[None]):
     """Dismissed once logged in. What was typed stays when it was wrong.
 
     Server and id can be changed where there are ``accounts``; another account is tried by a client
-    of its own, and only one that is let in takes the place of the app's.
+    of its own, and only one that is let in takes the place of the app's. ``back_to``: the id of an
+    account that one can go back to, or empty.
     """
 
     CSS_PATH = "login.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (23, "-high")]  # noqa: RUF012 - Screen declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
+        Binding("escape", "back", show=False, id="back"),
     ]
 
     def __init__(
-        self, client: ChatClient, accounts: Accounts | None = None, reason: str = ""
+        self,
+        client: ChatClient,
+        accounts: Accounts | None = None,
+        reason: str = "",
+        back_to: str = "",
     ) -> None:
         super().__init__()
         self._client = client
         self._accounts = accounts
         self._reason = reason
+        self._failure = ""
+        """Why the last login failed, unless it goes on trying by itself."""
+        self._watched = ""
+        """The server's address as it was typed, while it is watched."""
+        self._reached = False
+        self._says_unreachable = False
+        self._back_to = back_to
         self._trying = False
 
     def compose(self) -> ComposeResult:
@@ -67,16 +81,88 @@ class Login(Dialog[None]):
             yield Input(password=True, id="password", placeholder="Password")
             yield Static(line(self._reason, 300), id="login-error", markup=False)
             yield Button(SUBMIT, id="submit", variant="primary")
-            quits = shortest("quit", cast("ChatApp", self.app).settings.keys)
-            yield Static(f"{HINT} {quits} quits.", id="login-hint", markup=False)
+            yield Static(self._hint(), id="login-hint", markup=False)
+
+    def _hint(self) -> str:
+        keys = cast("ChatApp", self.app).settings.keys
+        quits = f"{shortest('quit', keys)} quits."
+        if not self._back_to:
+            return f"{HINT} {quits}"
+        back = f"{shortest('back', keys)} goes back to {line(self._back_to, 40)}."
+        return f"{HINT}\n{back} {quits}"
 
     def on_mount(self) -> None:
-        self.query_one("#password", Input).focus()
+        self.query_one("#password" if self._client.user else "#user", Input).focus()
+        self._watch_server(self._client.server)
 
     def status_changed(self, status: Status) -> None:
-        """The client may have got in by itself, when its server came back."""
+        """The client may have got in by itself, when its server or its keyring was there."""
         if status.state is ConnectionState.ONLINE and not self._trying:
-            self.dismiss()
+            self._leave()
+        elif status.state is ConnectionState.REFUSED and self._reason == TOKEN_AWAITED:
+            self._reason = "" if status.reason == NOT_LOGGED_IN else status.reason
+            self._say(self._reason)
+
+    def _leave(self) -> None:
+        """The client is logged in, and not by this form."""
+        user = line(self._client.user)
+        told = f"{self._failure}: {user} is logged in all the same."
+        self.app.notify(line(told, 300) if self._failure else f"{user} is logged in.", markup=False)
+        self.dismiss()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Not while it tries: that ends first, one way or the other."""
+        if action == "back":
+            return bool(self._back_to) and not self._trying
+        return super().check_action(action, parameters)
+
+    def action_back(self) -> None:
+        cast("ChatApp", self.app).account_changes.back()
+
+    # --- whether there is a server --------------------------------------------------------
+
+    @on(Input.Changed, "#server")
+    def _server_changed(self, event: Input.Changed) -> None:
+        if self._watched and event.value.strip() != self._watched:
+            self._watched = ""
+            self._reached = False
+            self.workers.cancel_group(self, "watch")
+            if self._says_unreachable:
+                self._say("")
+
+    @on(Input.Blurred, "#server")
+    def _server_left(self, event: Input.Blurred) -> None:
+        typed = event.value.strip()
+        if typed and typed != self._watched:
+            self._watch_server(typed)
+
+    def _watch_server(self, typed: str) -> None:
+        try:
+            client = self._client_at(typed)
+        except ChatClientError as error:
+            self._say(str(error))
+        else:
+            self._watched = typed
+            self._watch(client)
+
+    def _client_at(self, server: str) -> ChatClient:
+        """One that knows this server. Raises ChatClientError."""
+        if self._accounts is None or normalized_address(server) == self._client.server:
+            return self._client
+        return self._accounts.open(server, "").client
+
+    @work(exclusive=True, group="watch")
+    async def _watch(self, client: ChatClient) -> None:
+        await client.watch_server(self._told)
+
+    def _told(self, why: str) -> None:
+        if why and not self._says_unreachable:
+            self._say(f"{why}. Trying again…", unreachable=True)
+        elif not why and self._says_unreachable:
+            self._say("")
+        self._reached = not why
+
+    # --- logging in -----------------------------------------------------------------------
 
     @on(Input.Submitted)
     @on(Button.Pressed)
@@ -90,6 +176,7 @@ class Login(Dialog[None]):
                 field.focus()
                 return
         self._say("")
+        self._failure = ""
         self._set_trying(True)
         self._login(
             self.query_one("#server", Input).value.strip(),
@@ -99,25 +186,27 @@ class Login(Dialog[None]):
 
     @work(exclusive=True)
     async def _login(self, server: str, user: str, password: str) -> None:
-        account: Account | None = None
+        account, changes = None, cast("ChatApp", self.app).account_changes
         try:
+            if changes.is_left(normalized_address(server), user):
+                changes.back()  # it is logged in, and holds its files
+                return
             account = self._other_account(server, user)
             client = self._client if account is None else account.client
             told = await client.login(password)
-        except LoginRefused as error:
-            await self._failed(str(error), account)
         except ServerUnreachable as error:
             goes_on = " (it goes on trying)" if account is None else ""
-            await self._failed(f"{error}{goes_on}", account)
+            self._failure = "" if account is None else str(error)
+            await self._failed(f"{error}{goes_on}", account, unreachable=not self._reached)
         except ChatClientError as error:
-            await self._failed(str(error), account)
+            self._failure = str(error)
+            await self._failed(self._failure, account)
         else:
-            app = cast("ChatApp", self.app)
-            app.notify(line(told, 300), markup=False)
+            self.app.notify(line(told, 300), markup=False)
             if account is None:
                 self.dismiss()
             else:
-                app.account_changes.to(account)
+                changes.to(account)
 
     def _other_account(self, server: str, user: str) -> Account | None:
         """Another one than the form was opened for. Raises ChatClientError."""
@@ -126,13 +215,15 @@ class Login(Dialog[None]):
             return None
         return self._accounts.open(server, user)
 
-    async def _failed(self, why: str, account: Account | None) -> None:
+    async def _failed(
+        self, why: str, account: Account | None, *, unreachable: bool = False
+    ) -> None:
         if account is not None:
             await account.client.close()
-        self._say(why)
+        self._say(why, unreachable=unreachable)
         self._set_trying(False)
         if self._client.status.state is ConnectionState.ONLINE:
-            self.dismiss()
+            self._leave()
             return
         field = self.query_one("#password", Input)
         field.focus()
@@ -144,5 +235,9 @@ class Login(Dialog[None]):
         button.disabled = trying
         button.label = "Logging in…" if trying else SUBMIT
 
-    def _say(self, text: str) -> None:
-        self.query_one("#login-error", Static).update(line(text, 300))
+    def _say(self, text: str, *, unreachable: bool = False) -> None:
+        """``unreachable``: it goes once the server is there."""
+        self._says_unreachable = unreachable
+        error = self.query_one("#login-error", Static)
+        error.update(line(text, 300))
+        error.set_class(unreachable, "-unreachable")
