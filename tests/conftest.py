@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 # A shell that starts the tests in the background has Ctrl+C ignored in all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+gc.disable()  # importing makes no garbage; see pytest_collection_finish
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +27,17 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("PYCHAT_"):
             monkeypatch.delenv(name)
     return home
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made lives as long as the process, and the screens of a test make much
+    that a collection looks through in vain."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core, because a test waits half of its time."""
+    return 2 * (os.cpu_count() or 1)

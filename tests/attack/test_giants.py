@@ -74,6 +74,7 @@ async def test_a_giant_in_any_field_is_refused(
     tell(f"a field of {len(text):,} characters, in every field", len(fields) + 7, "refused, 400")
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_giant_ids_are_not_kept(
     alice: Client, bob: Client, mallory: Client, tell: Tell
 ) -> None:
@@ -93,6 +94,7 @@ async def test_giant_ids_are_not_kept(
     tell("ids of 900,000 characters", 3 * times, f"refused; {kept / 1e6:.1f} MB kept")
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_one_file_under_many_names_is_kept_once(
     server: ChatServer, web: aiohttp.ClientSession, tell: Tell
 ) -> None:

@@ -142,6 +142,7 @@ def test_check_finds_damage(store: str, tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 def test_check_says_how_much_of_a_damaged_store_can_be_read(tmp_path: Path) -> None:
     """20 kB in the middle, as a disk loses them."""
     path = tmp_path / "chat.db"

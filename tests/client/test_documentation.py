@@ -55,6 +55,7 @@ async def running(source: str, folder: Path) -> AsyncIterator[asyncio.subprocess
         print(output.decode(), errors.decode())
 
 
+@pytest.mark.e2e  # it runs processes
 @pytest.mark.timeout(300)  # six programs start one after the other
 async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> None:
     async with (

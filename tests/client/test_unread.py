@@ -60,6 +60,7 @@ async def test_three_thousand_unread_are_counted_down_to_the_last(server: ChatSe
         assert bob_of(client).unread == 0
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_ones_own_among_them_are_left_out_as_the_server_counts(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)

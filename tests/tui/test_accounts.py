@@ -178,6 +178,7 @@ async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
         assert app.focused is app.screen.query_one("#user")
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None:
     await claim(server, "bob", "carol")
     first = app_for(server.url)
@@ -224,6 +225,7 @@ async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) ->
             await wait_text(pilot, "Welcome, alice")
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_profiles_are_gone_to_and_come_back_from(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
@@ -412,6 +414,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
         assert app.client is last
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 @pytest.mark.parametrize("key", ["escape", "alt+down", "ctrl+b", "pageup", "ctrl+end"])
 async def test_keys_and_sizes_while_an_account_is_changed_end_nothing(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path, key: str

@@ -520,6 +520,7 @@ async def test_a_cache_that_cannot_be_used_is_one_line(
     assert "Traceback" not in output.out + output.err
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_any_size_is_survived() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(300, 60)) as pilot:

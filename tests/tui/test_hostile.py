@@ -45,6 +45,7 @@ def harmless(screen: str) -> None:
     assert "\u0300" * 9 not in screen
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_it_is_shown_as_harmless_text_everywhere() -> None:
     client = ScriptedClient()
     for name, text in CORPUS.items():

@@ -205,6 +205,7 @@ async def press_until(pilot: Pilot[None], key: str, log: MessageLog, text: str) 
     raise AssertionError(f"no {text!r}: {rows(log)}")
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_long_logs_let_go_of_what_is_far_above_and_get_it_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -248,6 +249,7 @@ async def test_scrolled_through_whole_only_what_is_near_is_held_and_nothing_is_s
         assert "line 801 of the log" in rows(log)
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_what_comes_while_one_reads_far_up_is_counted_and_found_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -271,6 +273,7 @@ async def test_what_comes_while_one_reads_far_up_is_counted_and_found_at_the_end
         assert sum("mine" in row for row in rows(log)) == 1
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_one_writes_at_the_end_wherever_one_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Transcript, "MAX_HELD", 200)
     client = long_log(600)
@@ -286,6 +289,7 @@ async def test_one_writes_at_the_end_wherever_one_has_read(monkeypatch: pytest.M
         assert sum(row.startswith("hi") for row in rows(log)) == 1
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_what_has_failed_is_sent_again_wherever_one_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -84,6 +84,7 @@ async def test_the_end_shows_the_newest_and_leaves_unread_what_was_not_in_view()
         await wait_for(pilot, lambda: (known.read_seq, known.unread) == (3050, 0))
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_read_from_the_end_upwards_all_is_read_once_the_first_is_reached() -> None:
     client, known = unread(120, read=10)
     app = scenes.app(client)
@@ -158,6 +159,7 @@ async def test_what_comes_behind_the_list_of_a_narrow_terminal_is_not_read() -> 
         await wait_for(pilot, lambda: not known.unread)
 
 
+@pytest.mark.e2e  # it takes too long for the fast part
 async def test_three_thousand_from_a_server_are_read_as_they_come_into_view(tmp_path: Path) -> None:
     async with serving(f"sqlite:///{tmp_path}/chat.db", accounts="open", limits=False) as server:
         async with ChatClient(server.url, user="alice", password=""):

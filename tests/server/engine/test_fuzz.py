@@ -25,6 +25,8 @@ from pychat.server.engine.websocket import WebSocket
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.sansio import Echo, Heartbeat, Transport
 
+pytestmark = pytest.mark.e2e  # they take too long for the fast part
+
 FRAGMENTS = [
     "0", "1", "2", "3", "4", "5", "6", "b", "40", "41", "42", "43", "44", "45", "46", "451-", "-",
     "/admin,", ",", "7", "[", "]", "{", "}", '"a"', '"connect"', "null", "NaN", "1e999", "\\ud800",
