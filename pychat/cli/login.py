@@ -67,7 +67,10 @@ async def _run(
     from pychat.client import ChatClient
 
     def on_token(new: str) -> None:
-        keep_token(client.server, login.user, new)
+        try:
+            keep_token(client.server, login.user, new)
+        except click.ClickException as error:
+            click.echo(f"The login is not kept: {error.message}", err=True)
 
     client = ChatClient(
         login.server, user=login.user, password=password, token=token, on_token=on_token

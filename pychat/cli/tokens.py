@@ -74,11 +74,20 @@ def _in_file(server: str, user: str) -> str | None:
 
 
 def _to_file(path: Path, token: str) -> None:
-    # mkstemp makes it with mode 0600; replaced whole, so that nobody reads half a token.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".token-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(token + "\n")
-    os.replace(name, path)
+    """Raises ClickException, and leaves nothing behind, where it cannot be written."""
+    name = ""
+    try:
+        # mkstemp makes it with mode 0600; replaced whole, so that nobody reads half a token.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".token-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(token + "\n")
+        os.replace(name, path)
+    except OSError as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        raise click.ClickException(
+            f"the login token cannot be written to {path}: {error.strerror}"
+        ) from None
 
 
 def _path(server: str, user: str) -> Path:

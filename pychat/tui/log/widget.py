@@ -118,8 +118,10 @@ class MessageLog(ScrollView, can_focus=True):
 
     def _let_go(self) -> None:
         """What is far from the view comes back from the client on scrolling there."""
-        if self._opened is not None and self._opened.let_go() and self._view is not None:
-            self._view.heights.changed(0, len(self._opened.transcript.chunks))
+        if self._opened is not None and self._opened.let_go():
+            self._cache.forget_pending()  # what waits when they are back may be others
+            if self._view is not None:
+                self._view.heights.changed(0, len(self._opened.transcript.chunks))
 
     def change(self, message: Message) -> None:
         """The same message has another state: sent, failed, removed, discarded."""
