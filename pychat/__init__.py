@@ -1,4 +1,7 @@
-"""Real-time chat in the terminal and the browser, over Socket.IO."""
+"""Real-time chat in the terminal and the browser, over Socket.IO.
+
+``ChatServer`` is the server, ``ChatClient`` one user's connection to it. docs/library.md has more.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,8 @@ def __getattr__(name: str) -> Any:
 
         return version("pychat-socketio")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # What is not imported yet is there all the same, for help() and for completion.
+    return sorted({*globals(), *__all__})

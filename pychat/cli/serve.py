@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from pychat.server.app import ChatServer
 
 
-def check_origins(
+def origins_given(
     context: click.Context, parameter: click.Parameter, origins: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What a browser would send: anything else would never match, and nobody would know why."""
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^\s/?#@]+", origin):
-            raise click.BadParameter(f"{origin!r} is no origin: write it as https://example.org")
+    from pychat.server.options import check_origins
+
+    _refuse_wrong(check_origins, origins)
     return origins
 
 
@@ -43,18 +42,20 @@ def check_proxies(
     return proxies
 
 
-def check_admins(
+def admins_given(
     context: click.Context, parameter: click.Parameter, admins: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What no account can be called would be an admin that never is."""
-    from pychat.protocol import ProtocolError, check_id
+    from pychat.server.options import check_admins
 
-    for admin in admins:
-        try:
-            check_id(admin, repr(admin))
-        except ProtocolError as error:
-            raise click.BadParameter(str(error)) from None
+    _refuse_wrong(check_admins, admins)
     return admins
+
+
+def _refuse_wrong(check: Callable[[Sequence[str]], None], given: tuple[str, ...]) -> None:
+    try:
+        check(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(cls=Command)
@@ -90,7 +91,7 @@ def check_admins(
 @option(
     "--cors-origin",
     multiple=True,
-    callback=check_origins,
+    callback=origins_given,
     metavar="URL",
     show_default="the server's own",
     help="Another origin whose pages may connect, or '*' for all. May be given again; in the "
@@ -107,7 +108,7 @@ def check_admins(
 @option(
     "--admin",
     multiple=True,
-    callback=check_admins,
+    callback=admins_given,
     metavar="ID",
     help="An id that may remove messages. May be given again.",
 )

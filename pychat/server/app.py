@@ -17,6 +17,7 @@ from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
 from pychat.server.gate import HEADERS, Gate, note_request
+from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
 from pychat.server.serveerror import serve_error
 from pychat.server.store import Store, StoreError, open_store
@@ -65,12 +66,16 @@ class ChatServer:
     ) -> None:
         if accounts not in get_args(AccountsMode):
             raise ValueError(f"accounts must be one of claim, open, closed: not {accounts!r}")
+        if durability not in get_args(Durability):
+            raise ValueError(f"durability must be full or normal: not {durability!r}")
+        check_origins(cors_origins)
+        check_admins(admins)
         if admins and accounts == "open":
             raise ValueError("with open accounts anybody would be an admin: choose claim or closed")
         self.store: Store = (
             open_store(store, durability=durability) if isinstance(store, str) else store
         )
-        self._public = _folder(public)
+        self._public = existing_folder(public)
         self._accounts: AccountsMode = accounts
         self._limits = Limits() if limits is True else limits or None
         self._cors_origins: Sequence[str] | Literal["*"] = cors_origins
@@ -285,12 +290,3 @@ def _pace(limits: Limits) -> Pace:
 def _admission(limits: Limits) -> Admission:
     handshakes = limits.handshakes
     return Admission(limits.connections_per_address, handshakes.per_second, handshakes.burst)
-
-
-def _folder(public: str | Path | None) -> Path | None:
-    if public is None:
-        return None
-    path = Path(public).expanduser()
-    if not path.is_dir():
-        raise ValueError(f"public must be a folder: {path} is none")
-    return path

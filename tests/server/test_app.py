@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -218,3 +221,28 @@ async def test_stopping_finishes_what_came_in_and_tells_the_clients(tmp_path: Pa
     async with serving(store, accounts="open") as server, Peer(server, "bob") as bob:
         page = await bob.ask("history", {"with": "alice", "limit": 100})
         assert {m["seq"] for m in page["messages"]} >= set(acked)
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ({"cors_origins": ["example.org"]}, "'example.org' is no origin"),
+        ({"cors_origins": "https://example.org"}, "cors_origins must be a list"),
+        ({"admins": ["#root"]}, "'#root': must not start with #"),
+        ({"admins": "root"}, "admins must be a list"),
+        ({"durability": "none"}, "durability must be full or normal"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(option: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        ChatServer("memory:", **option)
+
+
+def test_the_package_shows_what_it_has() -> None:
+    """To help() and to completion, before any of it is imported."""
+    program = "import pychat; print(*dir(pychat)); help(pychat)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    names, _, help = done.stdout.partition("\n")
+    assert {"ChatClient", "ChatServer", "__version__"} <= set(names.split())
+    assert "class ChatServer" in help
+    assert "listen(self" in help
