@@ -12,8 +12,8 @@ import msgspec
 from pychat import protocol
 from pychat.client.errors import LoginRefused, ServerUnreachable
 from pychat.client.models import ConnectionState
-from pychat.client.session import ANSWER_TIMEOUT, Session
-from pychat.client.wire import check_refusal, parsed
+from pychat.client.session import Session
+from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parsed
 
 if TYPE_CHECKING:
     from pychat.client.connection import Connection

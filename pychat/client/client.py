@@ -71,22 +71,22 @@ class ChatClient(Reading, Writing):
     @property
     def user(self) -> str:
         """The login id, as the server writes it once logged in."""
-        return self._core.session.user
+        return self._core.session.login.user
 
     @property
     def alias(self) -> str:
         """The name shown beside the id."""
-        return self._core.session.alias
+        return self._core.session.login.alias
 
     @property
     def token(self) -> str | None:
         """Logs in again without the password; None before the first login, and when refused."""
-        return self._core.session.token
+        return self._core.session.login.token
 
     @property
     def said(self) -> str:
         """The server's words at the last login: "logged in", or that the id was claimed."""
-        return self._core.session.said
+        return self._core.session.login.said
 
     # --- life ---
 
@@ -109,7 +109,7 @@ class ChatClient(Reading, Writing):
         Raises LoginRefused, ServerUnreachable, CacheUnusable; the client is closed then.
         """
         if not self._core.session.has_secret:
-            self._core.session.password = ""  # enough where the accounts are open
+            self._core.session.login.password = ""  # enough where the accounts are open
         self._core.open()
         try:
             self._core.session.start()
@@ -144,7 +144,7 @@ class ChatClient(Reading, Writing):
             self.start()
         self._core.session.offer(password)
         await self._core.session.outcome()
-        return self._core.session.said
+        return self._core.session.login.said
 
     async def watch_server(self, tell: Callable[[str], None]) -> None:
         """For a form to log in: until it is cancelled, ``tell`` gets why the server cannot be

@@ -47,7 +47,7 @@ class Connection:
     """
 
     def __init__(self, address: str, on_event: Callable[[str, Any], None]) -> None:
-        self._address = address
+        self.address = address
         self._on_event = on_event
         self._socket: Any = None  # socketio.AsyncClient, which carries no types
         self._http: aiohttp.ClientSession | None = None
@@ -68,12 +68,12 @@ class Connection:
 
     async def _attempt(self, transport: str) -> _Failure | None:
         trace = aiohttp.TraceConfig()
-        failure = _Failure(self._address)
+        failure = _Failure(self.address)
         trace.on_request_exception.append(failure.exception)
         trace.on_request_end.append(failure.response)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=_trust() if self._address.startswith("https:") else True
+                ssl=_trust() if self.address.startswith("https:") else True
             ),
             trace_configs=[trace],
             headers={"User-Agent": _user_agent()},
@@ -92,7 +92,7 @@ class Connection:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._socket.connect(
-                    self._address, transports=[transport], wait_timeout=CONNECT_TIMEOUT
+                    self.address, transports=[transport], wait_timeout=CONNECT_TIMEOUT
                 )
         except TimeoutError:
             failure.timed_out()

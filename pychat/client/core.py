@@ -123,11 +123,11 @@ class Core:
         self.check_not_closed()
         if self._opened:
             return
-        self.cache.open(self.session.address, self.session.user)
+        self.cache.open(self.session.address, self.session.login.user)
         self._opened = True
         self.outbox.load()
-        self.roster.load(self.session.user, self.outbox.entries())
-        self.logs.load(self.session.user)
+        self.roster.load(self.session.login.user, self.outbox.entries())
+        self.logs.load(self.session.login.user)
 
     def open_beside(self) -> bool:
         """As ``open``, but where another process holds the cache file it is left to it, and this
@@ -216,8 +216,9 @@ class Core:
             match name:
                 case Event.MESSAGE:
                     message = parsed(data, protocol.Message)
-                    conversation = conversation_name(message, self.session.user)
-                    self.logs.arrived(message_record(message, conversation, self.session.user))
+                    user = self.session.login.user
+                    conversation = conversation_name(message, user)
+                    self.logs.arrived(message_record(message, conversation, user))
                 case Event.RECEIPT:
                     self.roster.receipt(parsed(data, protocol.Receipt))
                 case Event.TYPING:
@@ -237,10 +238,10 @@ class Core:
     def _on_online(self) -> None:
         connection = self.session.connection
         assert connection is not None
-        self.roster.user = self.logs.user = self.session.user
+        self.roster.user = self.logs.user = self.session.login.user
         self.logs.connected()
         self.sync.connected()
-        self.outbox.connected(connection, self.session.user)
+        self.outbox.connected(connection, self.session.login.user)
         self._cursors.send()
 
     def _on_offline(self) -> None:

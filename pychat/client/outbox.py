@@ -15,8 +15,7 @@ from pychat import protocol
 from pychat.client.cache import Cache
 from pychat.client.errors import RequestRefused
 from pychat.client.models import Delivery, Message
-from pychat.client.session import ANSWER_TIMEOUT
-from pychat.client.wire import check_refusal, outgoing, parsed, seconds
+from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, outgoing, parsed, seconds
 
 if TYPE_CHECKING:
     from pychat.client.connection import Connection

@@ -7,23 +7,19 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client.login import Login
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
 from pychat.client.sleepwatch import watch_for_sleep
 from pychat.client.tokensearch import TokenSearch
-from pychat.client.wire import check_refusal, parsed
 
 if TYPE_CHECKING:
     from pychat.client.connection import Connection
 
-ANSWER_TIMEOUT: Final = 10.0
 RETRY_BASE: Final = 1.0
 RETRY_MAX: Final = 30.0
 
@@ -51,19 +47,13 @@ class Session:
         on_token: Callable[[str], None],
     ) -> None:
         self.address = address
-        self.user = user
-        self.alias = alias
         self._search = TokenSearch(token, self._found) if callable(token) else None
-        self.token = None if callable(token) else token or None
-        self.password = password
-        self.said = ""
-        """The server's words at the last login: whether it claimed the id."""
-        self._offered: str | None = None
+        kept = None if callable(token) else token or None
+        self.login = Login(user, alias, password, kept, on_token)
         self._on_event = on_event
         self._on_online = on_online
         self._on_offline = on_offline
         self._on_status = on_status
-        self._on_token = on_token
         self.status = Status(ConnectionState.OFFLINE, time.time(), reason="not started")
         self.connection: Connection | None = None
         """Logged in; None in every other state than ONLINE."""
@@ -92,7 +82,7 @@ class Session:
     @property
     def has_secret(self) -> bool:
         """Whether there is something to log in with, as far as is known."""
-        return not (self.token is None and self.password is None and self._search is None)
+        return self.login.has_secret or self._search is not None
 
     @property
     def started(self) -> bool:
@@ -106,7 +96,7 @@ class Session:
 
     def offer(self, password: str) -> None:
         """Logs in with it as soon as possible; it is forgotten once the server has answered."""
-        self._offered = password
+        self.login.offered = password
         if self._opened is not None:
             self._opened.abort("logging in anew")
         self._set(ConnectionState.CONNECTING)
@@ -114,7 +104,7 @@ class Session:
 
     def forget_credentials(self, reason: str) -> None:
         """The state is REFUSED until the next offer."""
-        self.token = self.password = self._offered = None
+        self.login.forget()
         self._end_search()
         if self._opened is not None:
             self._opened.abort(reason)
@@ -146,7 +136,7 @@ class Session:
         failures = 0
         if self._paused:
             await self._wake.wait()
-        if self._search is not None and self._offered is None:
+        if self._search is not None and self.login.offered is None:
             self._wake.clear()
             await self._search.run(self._wake, patience)
         while True:
@@ -154,7 +144,7 @@ class Session:
             wait = 0.0
             error: Exception | None = None
             try:
-                if self.token is None and self.password is None and self._offered is None:
+                if not self.login.has_secret:
                     looking = self._search is not None and self._search.running
                     why = TOKEN_AWAITED if looking else NOT_LOGGED_IN
                     raise LoginRefused(protocol.Code.UNAUTHORIZED, why)
@@ -187,7 +177,7 @@ class Session:
     def _found(self, token: str | None) -> None:
         refused = self.status.state is ConnectionState.REFUSED
         if token:
-            self.token = token
+            self.login.token = token
             if refused:
                 self._set(ConnectionState.CONNECTING)
             self._wake.set()
@@ -207,7 +197,8 @@ class Session:
         connection = self._opened = Connection(self.address, self._on_event)
         try:
             await connection.open()
-            await self._log_in(connection)
+            await self.login.log_in(connection)
+            self._end_search()
             if not connection.closed.done():
                 self.connection = connection
                 self._set(ConnectionState.ONLINE)
@@ -220,77 +211,6 @@ class Session:
                 self.connection = None
                 self._on_offline()
             await connection.close()
-
-    async def _log_in(self, connection: Connection) -> None:
-        refusal: LoginRefused | None = None
-        for field, secret in self._secrets():
-            request = protocol.Login(
-                id=self.user,
-                alias=self.alias,
-                today=date.today().isoformat(),
-                protocol=protocol.PROTOCOL_VERSION,
-            )
-            setattr(request, field, secret)
-            try:
-                answer = await connection.request(
-                    protocol.Event.LOGIN, msgspec.to_builtins(request), ANSWER_TIMEOUT
-                )
-            except TimeoutError:
-                raise ServerUnreachable(
-                    f"{self.address} did not answer the login within {ANSWER_TIMEOUT:.0f} seconds: "
-                    "is it an older chat server?"
-                ) from None
-            if not isinstance(answer, dict):
-                raise ServerUnreachable(self._too_old)
-            try:
-                check_refusal(answer)
-            except RequestRefused as error:
-                if error.code == protocol.Code.TOO_FAST or error.code.startswith("5"):
-                    raise
-                refusal = LoginRefused(error.code, str(error))
-                self._refused(field)
-                continue
-            if "protocol" not in answer:  # as the original protocol has it
-                raise ServerUnreachable(self._too_old)
-            self._logged_in(parsed(answer, protocol.LoginAnswer))
-            return
-        raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
-
-    @property
-    def _too_old(self) -> str:
-        return (
-            f"{self.address} is a chat server, but does not speak pychat's protocol "
-            f"{protocol.PROTOCOL_VERSION}: it is older, or another kind"
-        )
-
-    def _secrets(self) -> list[tuple[str, str]]:
-        """What to log in with, in order: the field of ``login`` and its value."""
-        if self._offered is not None:
-            return [("password", self._offered)]
-        both = (("token", self.token), ("password", self.password))
-        return [(field, secret) for field, secret in both if secret is not None]
-
-    def _refused(self, field: str) -> None:
-        if self._offered is not None:
-            self._offered = None
-        elif field == "token":
-            self.token = None
-        else:
-            self.password = None
-
-    def _logged_in(self, answer: protocol.LoginAnswer) -> None:
-        self._offered = None
-        self._end_search()
-        self.said = answer.message
-        self.user, self.alias = answer.id, answer.alias
-        if answer.token:
-            changed = answer.token != self.token
-            self.token = answer.token
-            if changed:
-                self._on_token(answer.token)
-        elif self.password is None:
-            # Open accounts: there is no token, and the server looks at no password.
-            self.password = ""
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

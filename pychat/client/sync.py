@@ -16,8 +16,7 @@ from pychat.client.events import ClientEvent, MessagesReset
 from pychat.client.logs import Logs, is_same
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
-from pychat.client.session import ANSWER_TIMEOUT
-from pychat.client.wire import message_record
+from pychat.client.wire import ANSWER_TIMEOUT, message_record
 
 logger = logging.getLogger("pychat.client")
 

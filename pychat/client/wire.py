@@ -21,6 +21,8 @@ from pychat.client.models import (
 
 T = TypeVar("T")
 
+ANSWER_TIMEOUT: Final = 10.0
+"""Seconds that a request waits for its answer."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds: a server that asks for more patience is asked again after this."""
 _YEAR_9999: Final = 253_370_764_800.0

@@ -54,7 +54,7 @@ class Writing(ABC):
         to = self._core.roster.known_name(to)
         message = Message(
             conversation=to,
-            sender=self._core.session.user,
+            sender=self._core.session.login.user,
             text=text,
             client_id=str(uuid.uuid4()),
             sent_at=time.time(),
