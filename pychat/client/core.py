@@ -101,6 +101,7 @@ class Core:
             logs=self.logs,
             request=self.asking.request,
             publish=self.publish,
+            on_listed=self._cursors.listed,
             on_behind=self._cursors.move,
         )
         self.typing_notice = TypingNotice(self._send_typing)
@@ -242,7 +243,6 @@ class Core:
         self.logs.connected()
         self.sync.connected()
         self.outbox.connected(connection, self.session.login.user)
-        self._cursors.send()
 
     def _on_offline(self) -> None:
         self.sync.disconnected()

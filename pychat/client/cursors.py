@@ -18,7 +18,8 @@ _RETRY_AFTER: Final = 1.0
 
 
 class Cursors:
-    """Of moves that wait, the furthest counts; one request at a time is under way."""
+    """Of moves that wait, the furthest counts; one request at a time is under way. None is sent
+    before the server's list: it may be another server, where the same seq is another message."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Cursors:
         self._request = request
         self._waiting: dict[tuple[protocol.Event, str], int] = {}
         self._task: asyncio.Task[None] | None = None
+        self._listed = False
 
     def move(self, event: protocol.Event, name: str, seq: int) -> None:
         """``event`` is DELIVERED or READ. Sent at the next ``send``."""
@@ -37,12 +39,18 @@ class Cursors:
 
     def send(self) -> asyncio.Task[None] | None:
         """Sends what waits; the task that does so, None if nothing waits."""
-        if self._waiting and (self._task is None or self._task.done()):
+        if self._listed and self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._send())
         return self._task
 
+    def listed(self, reset: set[str]) -> None:
+        """The list is here; the moves in these conversations were for other messages."""
+        self._waiting = {key: seq for key, seq in self._waiting.items() if key[1] not in reset}
+        self._listed = True
+
     def disconnected(self) -> None:
         """What waits, waits on."""
+        self._listed = False
         if self._task is not None:
             self._task.cancel()
             self._task = None

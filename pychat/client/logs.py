@@ -173,6 +173,8 @@ class Logs:
             log = self._logs[name] = _Log(0)
         self._roster.heard(message)
         if seq <= log.told:
+            if message.client_id in self._posted:
+                self._on_another(name)  # it was never told: what was, is another store's
             return
         log.target = max(log.target, seq)
         if seq == log.told + 1 and self._telling:

@@ -24,7 +24,9 @@ _RETRY_AFTER: Final = 1.0
 
 
 class Sync:
-    """``on_behind`` is called with each of one's own cursors that the server does not have yet."""
+    """``on_listed`` is called with the names of conversations whose messages are others than those
+    that were told, ``on_behind`` with each of one's own cursors that the server does not have yet.
+    """
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Sync:
         logs: Logs,
         request: Callable[..., Awaitable[Any]],
         publish: Callable[[ClientEvent], None],
+        on_listed: Callable[[set[str]], None],
         on_behind: Callable[[protocol.Event, str, int], None],
     ) -> None:
         self._cache = cache
@@ -43,6 +46,7 @@ class Sync:
         self._logs = logs
         self._request = request
         self._publish = publish
+        self._on_listed = on_listed
         self._on_behind = on_behind
         self._online = False
         self._again = False
@@ -143,6 +147,7 @@ class Sync:
             if seq and name not in kept and protocol.canonical_id(name) not in ids
         }
         reset |= gone
+        self._others -= reset
         for name in reset:
             self._logs.forget(name)
             self._cache.clear_messages(name)
@@ -151,6 +156,7 @@ class Sync:
         self._roster.listed(listed, renewed=renewed, kept=kept, gone=gone, outbox=outbox)
         for name in reset:
             self._publish(MessagesReset(name))
+        self._on_listed(reset)
         for each in listed:
             self._logs.follow(each)
             before = known[each.with_]

@@ -477,5 +477,31 @@ async def test_a_server_that_comes_back_empty_leaves_only_the_outbox_and_drafts(
             await alice.client.close()
 
 
+async def test_what_was_read_is_not_told_to_a_server_that_has_other_messages() -> None:
+    async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
+        port = server.port
+        alice = Watcher(ChatClient(server.url, user="alice", password=""))
+        alice.client.start()
+        await alice.state(ConnectionState.ONLINE)
+        await bob.send("alice", "old")
+        await alice.added("old")
+    await alice.state(ConnectionState.OFFLINE)
+    await alice.client.mark_read("bob", 1)
+    async with serving(accounts="open", port=port) as server:
+        try:
+            async with signed_in(server, "bob") as bob, signed_in(server, "alice"):
+                await bob.send("alice", "new")
+            await alice.client.login("")
+            await alice.added("new")
+            await alice.client.send("alice", "asked after them")
+            async with started(ChatClient(server.url, user="alice", password="")) as other:
+                await other.next(ConversationsLoaded)
+                known = other.client.conversation("bob")
+                assert known is not None
+                assert (known.read_seq, known.unread) == (0, 1)
+        finally:
+            await alice.client.close()
+
+
 def signed_in(server: ChatServer, user: str) -> ChatClient:
     return ChatClient(server.url, user=user, password="")
