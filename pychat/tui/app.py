@@ -239,10 +239,10 @@ class ChatApp(App[None]):
             event.widget.cursor_blink = False
 
     def on_app_focus(self) -> None:
-        self.chat.view.mark_read()
+        self.chat.view.read_marker.mark()
 
     def on_app_blur(self) -> None:
-        self.chat.view.left()
+        self.chat.view.read_marker.left()
 
     def _fatal_error(self) -> None:
         """Textual would print a traceback with local variables, passwords among them."""

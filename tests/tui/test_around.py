@@ -310,7 +310,7 @@ async def test_what_came_while_away_stands_below_a_line() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.chat.open("bob")
         await pilot.pause()
-        app.chat.view.left()
+        app.chat.view.read_marker.left()
         client.say("bob", "while you were away", tell=True)
         await wait_text(pilot, "─ new", "while you were away")
 
@@ -645,7 +645,7 @@ async def test_ones_own_messages_from_another_device_are_not_new() -> None:
         shown = screen_text(app)
         assert shown.rindex("from my phone") < shown.rindex("─ new") < shown.rindex("an answer")
         await wait_for(pilot, lambda: not bob.unread)
-        app.chat.view.left()
+        app.chat.view.read_marker.left()
         client.say("bob", "and once more", own=True, tell=True)
         await wait_text(pilot, "and once more")
         assert "─ new" not in screen_text(app)

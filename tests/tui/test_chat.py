@@ -80,7 +80,7 @@ async def test_read_is_told_only_while_somebody_looks(server: ChatServer, bob: C
         await asyncio.sleep(0.5)  # longer than it takes to tell
         assert _cursor(bob, "read") == 0
         app.app_focus = True
-        app.chat.view.mark_read()
+        app.chat.view.read_marker.mark()
         await wait_for(pilot, lambda: _cursor(bob, "read") == 1, "never read")
 
 

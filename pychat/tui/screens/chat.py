@@ -179,7 +179,7 @@ class ChatScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """A dialog was closed: what came into view below it is read now."""
-        self.view.mark_read()
+        self.view.read_marker.mark()
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self._place_terminal_cursor)

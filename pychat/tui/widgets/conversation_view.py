@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message as TextualMessage
-from textual.timer import Timer
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
@@ -21,9 +20,9 @@ from pychat.tui.commands import Command
 from pychat.tui.conversations import Conversations, is_pair
 from pychat.tui.drafting import Drafting
 from pychat.tui.log.widget import MessageLog
-from pychat.tui.marking import Marking
 from pychat.tui.names import Name, conversation_name, line, name_of
 from pychat.tui.people import People
+from pychat.tui.read_marker import ReadMarker
 from pychat.tui.settings import Settings
 from pychat.tui.widgets.below import Below
 from pychat.tui.widgets.completions import Completions
@@ -34,8 +33,6 @@ from pychat.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-
-READ_SECONDS: Final = 0.3
 
 
 class ConversationView(Vertical):
@@ -57,14 +54,12 @@ class ConversationView(Vertical):
         self._people = People(client, self._name_wanted)
         self.conversations = Conversations(client, clock, self._people)
         self.drafting = Drafting(client, self)
+        self.read_marker = ReadMarker(client, self)
         self.current = ""
         self._client = client
         self._clock = clock
         self._settings = settings
         self._arrived: list[Message] = []
-        self._marking = Marking()
-        self._reading: Timer | None = None
-        """Until what is in view is read."""
 
     def compose(self) -> ComposeResult:
         yield ConversationHeader(self._clock, id="header")
@@ -218,7 +213,7 @@ class ConversationView(Vertical):
         """What was shown of a conversation is out of date: it is read anew."""
         self._arrived = [each for each in self._arrived if each.conversation != name]
         self.conversations.forget(name)
-        self._marking.forget(name)
+        self.read_marker.forget(name)
         if name == self.current:
             self._show()
 
@@ -298,55 +293,11 @@ class ConversationView(Vertical):
         below.shown = not event.at_end
         if event.at_end:
             below.arrived = 0
-        goes_on = self._marking.in_view(self.current, event.seqs, looking=self._is_looked_at)
-        self._mark_read_soon(anew=not goes_on)
+        self.read_marker.in_view(event.seqs)
 
     def on_show(self) -> None:
         """In a narrow terminal the list has hidden it."""
-        self._mark_read_soon(anew=True)
-
-    def _mark_read_soon(self, *, anew: bool) -> None:
-        if self._reading is not None and anew:
-            self._reading.stop()
-            self._reading = None
-        if self._reading is None:
-            self._reading = self.set_timer(READ_SECONDS, self.mark_read)
-
-    def left(self) -> None:
-        """The terminal lost the focus: what comes from now on is new since then."""
-        opened = self.conversations.opened(self.current)
-        conversation = self.conversations.get(self.current)
-        if opened is not None and conversation is not None and not conversation.unread:
-            opened.reading.new_after = conversation.last_seq
-            self.log_view.reading_changed()
-
-    def mark_read(self) -> None:
-        """Tells the server what was in view of somebody who is looking."""
-        if self._reading is not None:
-            self._reading.stop()
-            self._reading = None
-        name, conversation = self.current, self.conversations.get(self.current)
-        opened = self.conversations.opened(name)
-        if conversation is None or opened is None or not self._is_looked_at:
-            return
-        seq = self._marking.settle(conversation, opened)
-        if self._marking.slipped_by(conversation, opened):
-            opened.reading.new_after = seq
-            self.log_view.reading_changed()
-        if seq > conversation.read_seq:
-            self._mark_read(name, seq)
-
-    @property
-    def _is_looked_at(self) -> bool:
-        """Whether the log is there to be read by somebody who is."""
-        return self.app.app_focus and self.app.screen is self.screen and self.log_view.is_on_screen
-
-    @work(group="read", exclusive=True)
-    async def _mark_read(self, name: str, seq: int) -> None:
-        try:
-            await self._client.mark_read(name, seq)
-        except ChatClientError:
-            return  # the next message in view, or the next connection, tries again
+        self.read_marker.uncovered()
 
     # --- writing --------------------------------------------------------------------------
 
