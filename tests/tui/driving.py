@@ -23,10 +23,14 @@ NAMES = {
 
 
 def screen_text(app: App[None]) -> str:
-    """What a person would read, row by row; nothing while Textual holds painting back."""
+    """What a person would read, row by row; nothing while Textual holds painting back, or a widget
+    is on its way out: its component styles go before its place does."""
     if app._batch_count:
         return ""
-    strips = app.screen._compositor.render_strips()
+    try:
+        strips = app.screen._compositor.render_strips()
+    except KeyError:
+        return ""
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
