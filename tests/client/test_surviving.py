@@ -451,11 +451,7 @@ async def test_what_another_store_at_the_same_address_does_not_have_is_forgotten
 async def test_a_server_that_comes_back_empty_leaves_only_the_outbox_and_drafts() -> None:
     async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
         port = server.port
-        alice = Watcher(ChatClient(server.url, user="alice", password=""))
-        alice.client.start()
-        await alice.state(ConnectionState.ONLINE)
-        await bob.send("alice", "old")
-        await alice.added("old")
+        alice = await alice_who_was_told_old(server, bob)
         await bob.send("ALL", "old to all")
         await alice.added("old to all")
     await alice.state(ConnectionState.OFFLINE)
@@ -480,11 +476,7 @@ async def test_a_server_that_comes_back_empty_leaves_only_the_outbox_and_drafts(
 async def test_what_was_read_is_not_told_to_a_server_that_has_other_messages() -> None:
     async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
         port = server.port
-        alice = Watcher(ChatClient(server.url, user="alice", password=""))
-        alice.client.start()
-        await alice.state(ConnectionState.ONLINE)
-        await bob.send("alice", "old")
-        await alice.added("old")
+        alice = await alice_who_was_told_old(server, bob)
     await alice.state(ConnectionState.OFFLINE)
     await alice.client.mark_read("bob", 1)
     async with serving(accounts="open", port=port) as server:
@@ -501,6 +493,16 @@ async def test_what_was_read_is_not_told_to_a_server_that_has_other_messages() -
                 assert (known.read_seq, known.unread) == (0, 1)
         finally:
             await alice.client.close()
+
+
+async def alice_who_was_told_old(server: ChatServer, bob: ChatClient) -> Watcher:
+    """Online, with one message from bob."""
+    alice = Watcher(ChatClient(server.url, user="alice", password=""))
+    alice.client.start()
+    await alice.state(ConnectionState.ONLINE)
+    await bob.send("alice", "old")
+    await alice.added("old")
+    return alice
 
 
 def signed_in(server: ChatServer, user: str) -> ChatClient:
