@@ -172,12 +172,9 @@ class MongoConversations(MongoPart):
         found = self._database["conversations"].find({"_id": {"$in": list(keys)}})
         return [_conversation(document) async for document in found if not document["deleted"]]
 
-    async def _memberships_of(self, account: int) -> dict[int, Membership]:
-        found = self._database["memberships"].find({"account": account})
-        return {document["conversation"]: _membership(document) async for document in found}
-
     async def _conversations_of(self, account: int) -> list[Document]:
-        keys = list(await self._memberships_of(account))
+        memberships = self._database["memberships"].find({"account": account})
+        keys = [document["conversation"] async for document in memberships]
         return await self._database["conversations"].find({"_id": {"$in": keys}}).to_list()
 
     @query
