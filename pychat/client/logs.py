@@ -191,7 +191,10 @@ class Logs:
     def removed(self, name: str, seq: int) -> None:
         """The text of that message is gone."""
         gone = self._cache.messages(name, before=seq + 1, limit=1)
-        if not gone or gone[0].seq != seq or gone[0].removed:
+        if not gone or gone[0].seq != seq:
+            self._roster.removed_elsewhere(name, seq)
+            return
+        if gone[0].removed:
             return
         message = Message(
             conversation=name,

@@ -203,10 +203,25 @@ class Roster:
             self._change(known.name, **changes)
 
     def removed(self, message: Message) -> None:
-        """The text of a stored message is gone."""
+        """The text of a stored message is gone, in the cache too."""
         known = self._known.get(message.conversation)
-        if known is not None and known.last is not None and known.last.seq == message.seq:
-            self._change(known.name, last=message)
+        if known is None:
+            return
+        changes: dict[str, Any] = {}
+        if known.last is not None and known.last.seq == message.seq:
+            changes["last"] = message
+        if known.unread and not message.own and message.seq > known.read_seq:
+            changes["unread"], certain = unread_after(self._cache, known, known.read_seq)
+            if not certain:
+                self._on_guess()
+        if changes:
+            self._change(known.name, **changes)
+
+    def removed_elsewhere(self, name: str, seq: int) -> None:
+        """The same of a message that is not in the cache: it may have been counted as unread."""
+        known = self._known.get(name)
+        if known is not None and known.unread and seq > known.read_seq:
+            self._on_guess()
 
     def decorated(self, message: Message) -> Message:
         """One's own message as delivered or read, if the other one's cursors say so."""

@@ -12,6 +12,7 @@ from pychat.client import ChatClient
 from pychat.client.events import ConversationChanged, ConversationsLoaded
 from pychat.client.models import ConnectionState, Conversation
 from pychat.server.app import ChatServer
+from pychat.server.chat.passwords import hash_password
 from tests.client.watching import Watcher, started
 from tests.many import say_many
 from tests.proxy import Line, proxying
@@ -101,3 +102,27 @@ async def test_reading_while_the_rest_is_still_fetched_counts_the_rest(server: C
         assert bob_of(alice.client).unread == 850
         await alice.added("900")
         assert bob_of(alice.client).unread == 850
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_what_is_removed_is_not_unread_any_more(cached: bool) -> None:
+    async with serving(admins=["root"], limits=False) as server:
+        await server.store.create_account("root", "root", hash_password("root's own"), 0)
+        async with (
+            ChatClient(server.url, user="root", password="root's own") as root,
+            ChatClient(server.url, user="bob", password="bob's own") as bob,
+            started(ChatClient(server.url, user="alice", password="alice's own")) as alice,
+        ):
+            await alice.state(ConnectionState.ONLINE)
+            sent = [await bob.send("alice", str(each)) for each in range(6)]
+            await alice.added("5")
+            assert bob_of(alice.client).unread == 6
+            if not cached:
+                alice.client._core.cache.clear_messages("bob")  # what an evicted page amounts to
+            await alice.client.mark_read("bob", 2)
+            await root.remove(sent[0].id)
+            await root.remove(sent[3].id)
+            await root.remove(sent[5].id)
+            await counted(alice, 2)
+            await alice.client.mark_read("bob", 6)
+            assert bob_of(alice.client).unread == 0

@@ -19,6 +19,9 @@ from pychat.server.store.records import (
     StoredMessage,
 )
 
+UNREAD_LOOKED_AT = 10_000
+"""How many of a conversation's newest messages are looked at to count those that are unread."""
+
 
 class StoreError(Exception):
     """The store cannot be used: one clear line that says why and what would help."""

@@ -101,7 +101,8 @@ class Membership(Struct, frozen=True):
 
 class ConversationSummary(Struct, frozen=True):
     """A line of somebody's conversation list. ``peer`` is the other one's membership in a pair,
-    None in rooms and ALL. ``unread`` leaves out one's own messages and stops at 1,000."""
+    None in rooms and ALL. ``unread`` leaves out the account's own messages, removed ones and those
+    of accounts that it has blocked; it stops at 1,000."""
 
     conversation: Conversation
     membership: Membership

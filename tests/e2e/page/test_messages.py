@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from pychat.client import ChatClient
+from pychat.server.chat.passwords import hash_password
 from tests.clock import HOUR, Clock
 from tests.e2e.page.chatpage import ChatPage
 from tests.serving import serving
@@ -90,6 +91,26 @@ async def test_who_writes_for_the_first_time_is_read_from_the_beginning(browser:
             await bob.page.locator("#jump").click()
             await expect(bob.message("message 39")).to_be_in_viewport()
             await expect(bob.row("alice").locator(".badge")).to_have_count(0)
+        assert bob.problems == []
+        await bob.close()
+
+
+async def test_what_is_removed_is_not_unread_any_more(browser: Browser) -> None:
+    async with serving(admins=["root"]) as server:
+        await server.store.create_account("root", "root", hash_password("secret of root"), 0)
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        alice = ChatClient(server.url, user="alice", password="secret of alice")
+        root = ChatClient(server.url, user="root", password="secret of root")
+        async with alice, root:
+            sent = [await alice.send("bob", f"message {number}") for number in range(40)]
+            badge = bob.row("alice").locator(".badge")
+            await expect(badge).to_contain_text("40")
+            await root.remove(sent[7].id)  # the page has loaded none of them
+            await expect(badge).to_contain_text("39")
+            await bob.row("alice").click()
+            await expect(bob.message("message 0")).to_be_in_viewport()
+            await root.remove(sent[38].id)
+            await expect(bob.page.locator("#jump-count")).to_have_text("38")
         assert bob.problems == []
         await bob.close()
 

@@ -140,6 +140,30 @@ async def test_a_summary_tells_the_last_message_cursors_and_unread(chat: Populat
     assert of_bob.unread == 2
 
 
+async def test_unread_leaves_out_what_cannot_be_read(chat: Populated) -> None:
+    alice, bob, pair = await chat.pair()
+    carol = await chat.account("carol")
+    room = await chat.store.create_room("town", "", alice.key)
+    for other in (bob, carol):
+        await chat.store.join_room(room.conversation, other.key)
+    await chat.say(pair, bob, "1", "2", "3", "4")
+    await chat.say(room.conversation, bob, "one", "two")
+    await chat.say(room.conversation, carol, "three")
+    await chat.say(room.conversation, alice, "four")
+
+    async def unread() -> dict[int, int]:
+        page, _ = await chat.store.conversations(alice.key, cursor=None, limit=9)
+        return {each.conversation.key: each.unread for each in page if each.last_seq}
+
+    await chat.store.move_cursors([CursorMove(pair.key, alice.key, read_seq=1)])
+    assert await unread() == {pair.key: 3, room.conversation: 3}
+    for conversation, seq in ((pair.key, 1), (pair.key, 4), (room.conversation, 1)):
+        await chat.store.remove_message(conversation, seq)
+    assert await unread() == {pair.key: 2, room.conversation: 2}
+    await chat.store.block(alice.key, carol.key)
+    assert await unread() == {pair.key: 2, room.conversation: 1}
+
+
 async def test_a_late_member_of_everyone_sees_no_earlier_message(chat: Populated) -> None:
     everyone = await chat.store.everyone()
     alice = await chat.account("alice")

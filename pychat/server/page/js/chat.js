@@ -14,6 +14,9 @@ import { Typing } from "./typing.js";
 /** @typedef {import("./protocol.js").Summary} Summary */
 /** @typedef {import("./protocol.js").Room} Room */
 
+/** After this time the server is asked again how many messages are unread. */
+const RECOUNT_MS = 500;
+
 /**
  * Emits `conversations` (the list changed), `log` (a Conversation changed), `incoming`
  * (Conversation, Message: somebody else's, just now), `typing` (name), `rooms`.
@@ -221,9 +224,19 @@ export class Chat extends Emitter {
   #noteRemoved({ with: name, seq }) {
     const conversation = this.conversations.get(name);
     if (!conversation) return;
-    conversation.remove(seq);
+    if (!conversation.remove(seq, this.me)) this.#recount();
     this.#changed(conversation);
   }
+
+  /** Asks the server how many are unread, once for all that is removed within the time. */
+  #recount() {
+    this.#recounting ??= setTimeout(() => {
+      this.#recounting = null;
+      this.refresh();
+    }, RECOUNT_MS);
+  }
+  /** @type {ReturnType<typeof setTimeout> | null} */
+  #recounting = null;
 
   /** @param {Conversation} conversation */
   #changed(conversation) {

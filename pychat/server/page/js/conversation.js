@@ -10,6 +10,9 @@ import { safeText } from "./safe-text.js";
 const FULL = 300;
 const KEPT = 150;
 
+/** The server counts no further. */
+const MAX_UNREAD = 1000;
+
 export class Conversation {
   /** @param {string} name a login id, `#roomId` or `ALL` */
   constructor(name) {
@@ -130,11 +133,20 @@ export class Conversation {
     this.messages.unshift(...page.filter((message) => message.seq < oldest));
   }
 
-  /** @param {number} seq */
-  remove(seq) {
+  /**
+   * @param {number} seq
+   * @param {string} me
+   * @returns {boolean} false if only the server can tell how many are unread now
+   */
+  remove(seq, me) {
     const index = this.messages.findIndex((message) => message.seq === seq);
+    const gone = this.messages[index] ?? (this.last?.seq === seq ? this.last : null);
+    const counted = seq > this.readSeq && this.unread > 0 && !(gone && (gone.removed || gone.sender === me));
+    const certain = gone !== null && this.unread < MAX_UNREAD;
+    if (counted && certain) this.unread -= 1;
     if (index >= 0) this.messages[index] = { id: this.messages[index].id, seq, removed: true };
     if (this.last?.seq === seq) this.last = { id: this.last.id, seq, removed: true };
+    return !counted || certain;
   }
 
   /** Whether anything was said that this reader may read. */

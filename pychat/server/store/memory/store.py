@@ -116,7 +116,8 @@ class MemoryStore(MemoryRooms):
             a, b = log.conversation.accounts
             peer = log.members[b if a == account else a]
         unread_from = max(membership.read_seq, membership.first_seq - 1)
-        others = (m for m in log.after(unread_from) if m.sender != account)
+        left_out = {account, *self._blocked.get(account, ())}
+        unread = (m for m in log.after(unread_from) if not m.removed and m.sender not in left_out)
         last = log.messages[-1] if log.last_seq >= membership.first_seq else None
         return ConversationSummary(
             conversation=log.conversation,
@@ -124,7 +125,7 @@ class MemoryStore(MemoryRooms):
             peer=peer,
             last_seq=log.last_seq,
             last=last,
-            unread=sum(1 for _ in islice(others, MAX_UNREAD)),
+            unread=sum(1 for _ in islice(unread, MAX_UNREAD)),
         )
 
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:

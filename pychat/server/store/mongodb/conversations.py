@@ -10,6 +10,7 @@ from pymongo import DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from pychat.protocol import MAX_UNREAD
+from pychat.server.store.base import UNREAD_LOOKED_AT
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.mongodb.base import MongoPart, change, query
 from pychat.server.store.mongodb.documents import stored_message
@@ -203,14 +204,19 @@ class MongoConversations(MongoPart):
         listed.sort(key=lambda entry: entry[:2], reverse=True)
         page = listed[:limit]
         following = encode_cursor(*page[-1][:2]) if len(listed) > limit else None
+        blocked = self._database["blocks"].find({"account": account})
+        left_out = [account, *[document["other"] async for document in blocked]]
         summaries = await asyncio.gather(
-            *[self._summary(document, account) for _, _, document in page]
+            *[self._summary(document, account, left_out) for _, _, document in page]
         )
         # A pair whose first message was never written.
         kept = [s for s in summaries if s.last_seq or not s.conversation.accounts]
         return kept, following
 
-    async def _summary(self, document: Document, account: int) -> ConversationSummary:
+    async def _summary(
+        self, document: Document, account: int, left_out: Sequence[int]
+    ) -> ConversationSummary:
+        """``left_out``: whose messages are not counted as unread."""
         conversation = _conversation(document)
         key = conversation.key
         membership = await self.membership(key, account)
@@ -226,7 +232,11 @@ class MongoConversations(MongoPart):
         unread = 0
         if read < last_seq:
             unread = await self._database["messages"].count_documents(
-                {"_id": of_conversation(key, after=read), "sender": {"$ne": account}},
+                {
+                    "_id": of_conversation(key, after=max(read, last_seq - UNREAD_LOOKED_AT)),
+                    "sender": {"$nin": left_out},
+                    "removed": False,
+                },
                 limit=MAX_UNREAD,
             )
         return ConversationSummary(

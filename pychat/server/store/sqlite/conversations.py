@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pychat.protocol import MAX_UNREAD
+from pychat.server.store.base import UNREAD_LOOKED_AT
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.records import (
     Conversation,
@@ -44,8 +45,15 @@ _LISTED = f"""
         peer.account, peer.first_seq, peer.delivered_seq, peer.read_seq,
         (
             SELECT count(*) FROM (
-                SELECT 1 FROM message WHERE conversation = page.key AND sender <> :account
-                    AND seq > max(mine.read_seq, mine.first_seq - 1) LIMIT {MAX_UNREAD}
+                SELECT 1 FROM (
+                    SELECT sender, data IS NULL AS removed FROM message
+                    WHERE conversation = page.key
+                        AND seq > max(mine.read_seq, mine.first_seq - 1)
+                    ORDER BY seq DESC LIMIT {UNREAD_LOOKED_AT}
+                )
+                WHERE sender <> :account AND NOT removed
+                    AND sender NOT IN (SELECT other FROM block WHERE account = :account)
+                LIMIT {MAX_UNREAD}
             )
         ),
         {", ".join(f"message.{column}" for column in MESSAGE.split(", "))}
