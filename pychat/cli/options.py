@@ -39,8 +39,32 @@ class Option(click.Option):
         """The long one, without its dashes."""
         return max(self.opts, key=len).lstrip("-")
 
+    @property
+    def written(self) -> str:
+        """How a value of it is written in pychat.toml, in words."""
+        one = "a whole number" if isinstance(self.type, WholeNumber) else 'text in quotes, "…"'
+        if self.is_flag:
+            return "true or false"
+        return f"a list in [ ], each {one}" if self.multiple else one
+
+    def takes(self, value: object) -> bool:
+        """Whether a value of pychat.toml has this type. True is no number, and 1 is no flag."""
+        if self.multiple:
+            return isinstance(value, list) and all(self._takes_one(each) for each in value)
+        return self._takes_one(value)
+
+    def _takes_one(self, value: object) -> bool:
+        if self.is_flag:
+            return isinstance(value, bool)
+        if isinstance(self.type, WholeNumber):
+            return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, str)
+
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         try:
+            given = value if isinstance(value, list | tuple) else (value,)
+            if "" in given and self.default != "":
+                raise click.BadParameter("it must not be empty")
             return super().process_value(ctx, value)
         except click.MissingParameter:
             raise click.UsageError(f"--{self.flag} (or {self.envvar}) is needed.", ctx) from None

@@ -33,8 +33,9 @@ def settings() -> dict[str, Any]:
 def table(name: str) -> dict[str, Any]:
     """The table of this name, its keys from both files, and so those of the tables in it."""
     own, here = (_read(path).get(name, {}) for path in (own_file(), Path(FILE_NAME)))
-    if not isinstance(own, dict) or not isinstance(here, dict):
-        raise click.UsageError(f"{FILE_NAME}: {name} must be a table, [{name}].")
+    for read, path in ((own, own_file()), (here, Path(FILE_NAME))):
+        if not isinstance(read, dict):
+            raise click.UsageError(f"{path}, {name}: it must be a table, [{name}].")
     return _merged(own, here)
 
 
@@ -91,6 +92,17 @@ def file_of(key: str) -> Path:
     return _found()[key][1]
 
 
+def file_with(*keys: str) -> Path:
+    """The file that the value in a table is from: ``file_with("tui", "keys", "search")``."""
+    here = Path(FILE_NAME)
+    value: Any = _read(here)
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return own_file()
+        value = value[key]
+    return here
+
+
 def is_own(key: str) -> bool:
     """Whether the working directory has nothing to say about it."""
     return key not in _read(Path(FILE_NAME))
@@ -120,6 +132,8 @@ def own_file() -> Path:
 @cache
 def _read(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise click.UsageError(f"{path} cannot be read: it is not a file.")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
@@ -132,28 +146,30 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         read = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of more digits than Python takes
         raise click.UsageError(f"{path} is not valid TOML: {error}.") from None
-    _refuse_unknown(read, path)
+    except RecursionError:
+        raise click.UsageError(f"{path}: lists or tables stand too deep in each other.") from None
+    _refuse_wrong(read, path)
     return read
 
 
-def _refuse_unknown(read: dict[str, Any], path: Path) -> None:
+def _refuse_wrong(read: dict[str, Any], path: Path) -> None:
+    """Keys that are no option, and values of another type than theirs, of whatever command: what
+    a type would be turned into is seldom what was meant."""
     from difflib import get_close_matches
 
     if not read:
         return
-    known = known_keys() | TABLES
-    for key in read:
+    options = {option.key: option for _, option in all_options()}
+    known = options.keys() | TABLES
+    for key, value in read.items():
         if key not in known:
             near = get_close_matches(key, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"{path}: there is no option {key}.{hint}")
-
-
-def known_keys() -> set[str]:
-    """Those of all options."""
-    return {option.key for _, option in all_options()}
+        if key not in TABLES and not options[key].takes(value):
+            raise click.UsageError(f"{path}, {key}: it must be {options[key].written}.")
 
 
 def all_options() -> Iterator[tuple[str, Option]]:

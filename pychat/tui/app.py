@@ -27,7 +27,7 @@ from pychat.tui.clock import Clock
 from pychat.tui.colours import Colours
 from pychat.tui.conversations import is_pair
 from pychat.tui.crash import write_crash_log
-from pychat.tui.keys import bindings, unknown_ids
+from pychat.tui.keys import bindings
 from pychat.tui.names import line
 from pychat.tui.notifier import Notifications
 from pychat.tui.palette import HINT as PALETTE_HINT
@@ -89,9 +89,6 @@ class ChatApp(App[None]):
             self.animation_level = "none"
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-            self._problems += [
-                f"[tui.keys] has no action {id!r}: see F1" for id in unknown_ids(self.settings.keys)
-            ]
         self.chat = ChatScreen(client, self.clock, self.settings, self.remembered)
 
     @property
@@ -134,7 +131,7 @@ class ChatApp(App[None]):
         self._status_changed()
         if self._first is not None:
             self.chat.call_after_refresh(self.chat.open, self._first)
-        for problem in [*self.colours.problems, *self._problems]:
+        for problem in self._problems:
             self._warn(problem)
 
     def on_ready(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pychat.tui.background import terminal_is_light
-from pychat.tui.themes import CHOICE, DARK, LIGHT, ThemeError, load_theme
+from pychat.tui.themes import CHOICE, DARK, LIGHT, load_theme
 
 if TYPE_CHECKING:
     from pychat.tui.app import ChatApp
@@ -17,14 +17,13 @@ TEXTUALS: Final = "textual-dark"
 
 class Colours:
     """The one chosen in the app goes before that of the settings, and that before the one that
-    suits the terminal. ``problems``: what is wrong with the settings, in lines for people."""
+    suits the terminal. The settings have been checked, see ``themes.check_themes``."""
 
     def __init__(self, app: ChatApp) -> None:
         self._app = app
         self._wanted = app.settings.theme
         self._own = DARK.name
         """By the settings and the terminal, whatever was chosen since."""
-        self.problems: list[str] = []
         self._offer(app.settings.theme_files)
 
     def _offer(self, files: list[str]) -> None:
@@ -32,13 +31,9 @@ class Colours:
         app.register_theme(DARK)
         app.register_theme(LIGHT)
         for name in files:
-            try:
-                theme = load_theme(Path(name).expanduser())
-            except ThemeError as error:
-                self.problems.append(str(error))
-            else:
-                app.register_theme(theme)
-                own.append(theme.name)
+            theme = load_theme(Path(name).expanduser())
+            app.register_theme(theme)
+            own.append(theme.name)
         offered = {*CHOICE, *own}
         for name in set(app.available_themes) - offered - {self._wanted, TEXTUALS}:
             app.unregister_theme(name)
@@ -47,8 +42,6 @@ class Colours:
         """Before the app has the terminal: it is asked for its background."""
         app, wanted = self._app, self._wanted
         if wanted not in app.available_themes:
-            if wanted != "auto":
-                self.problems.append(f"There is no theme {wanted!r}: /theme shows them")
             light = None if app.is_headless else terminal_is_light()
             wanted = LIGHT.name if light else DARK.name
         self._own = wanted

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Final, Literal
 
 from textual.binding import Binding, BindingType
+from textual.keys import REPLACED_KEYS, Keys, key_to_character
 from textual.widget import Widget
 
 Scope = Literal["app", "chat", "log", "list", "composer"]
@@ -98,6 +100,13 @@ _SHOWN: Final = {
 }
 
 
+_MODIFIERS: Final = frozenset({"alt", "ctrl", "hyper", "meta", "shift", "super"})
+_NAMED: Final = frozenset(
+    key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")
+) - {"return", "newline", "space"}
+"""The keys that are no characters, by Textual's names."""
+
+
 def bindings(scope: Scope) -> list[BindingType]:
     """Textual's bindings of a scope, each with its id, so that a keymap can change it."""
     return [
@@ -135,7 +144,28 @@ def shortest(id: str, rebound: Mapping[str, str]) -> str:
     return show(keys_of(key, rebound)[0])
 
 
-def unknown_ids(rebound: Mapping[str, str]) -> list[str]:
-    """Ids in a user's table that name no action."""
-    known = {key.id for key in KEYS}
-    return [id for id in rebound if id not in known]
+def problem_of(name: str) -> str:
+    """What is wrong with a key's name as a user wrote it, empty if nothing is."""
+    *modifiers, key = name.split("+")
+    if name != name.lower():
+        return f"{name!r} is no key; did you mean {name.lower()}?"
+    if len(set(modifiers)) < len(modifiers) or not _MODIFIERS.issuperset(modifiers):
+        return f"{name!r} is no key; write it as ctrl+k, alt+down or f4"
+    if list(modifiers) != sorted(modifiers):
+        return f"{name!r} is no key; write {'+'.join([*sorted(modifiers), key])}"
+    if _is_character(key):
+        # With Shift alone it is a character, too.
+        if not {"ctrl", "alt"}.intersection(modifiers):
+            return f"{name} could not be written any more; write ctrl+{key} or f4"
+    elif key not in _NAMED:
+        near = get_close_matches(key, _NAMED, n=1)
+        return f"there is no key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
+    return ""
+
+
+def _is_character(key: str) -> bool:
+    """By itself or by its name: ``k``, ``question_mark``. Space is one, too."""
+    if len(key) == 1:
+        return key.isalnum()
+    character = key_to_character(REPLACED_KEYS.get(key, key))
+    return character is not None and character.isprintable()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
+AUTO: Final = "auto"
+"""Light or dark, by the terminal's background."""
 DARK: Final = Theme(
     name="pychat-dark",
     dark=True,
@@ -108,12 +111,26 @@ def load_theme(path: Path) -> Theme:
     """
     try:
         given = msgspec.toml.decode(path.read_bytes(), type=_ThemeFile)
+        if given.name in ("", AUTO) or not given.name.isprintable():
+            raise ThemeError(f"{path}: name: {given.name!r} cannot be a theme's name")
         theme = Theme(**msgspec.structs.asdict(given))
         for color in theme.to_color_system().generate().values():
             if color.startswith("#"):
                 Color.parse(color)
     except OSError as error:
         raise ThemeError(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, ColorParseError) as error:
+    except (ValueError, ColorParseError) as error:  # not UTF-8, not TOML, no such key, no colour
         raise ThemeError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ThemeError(f"{path}: tables or lists stand too deep in each other") from None
     return theme
+
+
+def check_themes(wanted: str, files: list[str]) -> None:
+    """Raises ThemeError for a file that is no theme, and for a wanted theme that there is not."""
+    own = [load_theme(Path(name).expanduser()).name for name in files]
+    if wanted not in {AUTO, *CHOICE, *own, *BUILTIN_THEMES}:
+        offered = [AUTO, *CHOICE, *own]
+        near = get_close_matches(wanted, offered, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(offered)}"
+        raise ThemeError(f"there is no theme {wanted!r}; {hint}")

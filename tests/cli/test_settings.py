@@ -1,18 +1,20 @@
 """Options by flag, by variable, by pychat.toml, in that order; and what is wrong in the file."""
 
+import os
 from pathlib import Path
 
 import click
 import pytest
+from click.core import ParameterSource
 from click.testing import CliRunner, Result
 
 from pychat.cli import settings
 from pychat.cli.login import Login
-from pychat.cli.options import Command, login_options, option
+from pychat.cli.options import Command, Option, WholeNumber, login_options, option
 
 
 @click.command(cls=Command)
-@option("--port", type=int, default=3000)
+@option("--port", type=WholeNumber(0, 65535), default=3000)
 @option("--cors-origin", multiple=True)
 @option("--no-limits", is_flag=True)
 def show(port: int, cors_origin: tuple[str, ...], no_limits: bool) -> None:
@@ -52,14 +54,14 @@ def test_flag_goes_before_variable_before_files(
 
 def test_help_shows_variables_and_what_the_file_says(folders: tuple[Path, Path]) -> None:
     (folders[0] / "pychat.toml").write_text("port = 2\n")
-    assert "[env var: PYCHAT_PORT; default: 2]" in invoke("--help").output
+    assert "[env var: PYCHAT_PORT; default: 2; 0<=x<=65535]" in invoke("--help").output
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("prot = 2", "pychat.toml: there is no option prot. Did you mean port?"),
-        ("port = 'x'", "pychat.toml, port: 'x' is not a valid integer."),
+        ("port = 65536", "pychat.toml, port: 65536 is not in the range 0<=x<=65535."),
         ("port = ", "pychat.toml is not valid TOML: "),
         ("password-file = '/home/me/.netrc'", "pychat.toml: password-file is read only from "),
         (
@@ -83,7 +85,7 @@ def test_a_wrong_variable_is_named(
     monkeypatch.setenv("PYCHAT_PORT", "x")
     result = invoke()
     assert result.exit_code == 2
-    assert "Error: The variable PYCHAT_PORT: 'x' is not a valid integer." in result.output
+    assert "Error: The variable PYCHAT_PORT: 'x' is not a valid whole number." in result.output
 
 
 def test_a_command_for_the_password_is_taken_from_ones_own_folder(
@@ -172,3 +174,86 @@ def test_a_password_of_ones_own_goes_to_no_server_that_a_folder_names(
     settings._found.cache_clear()
     settings._read.cache_clear()
     assert profile("--profile", "work").output == "alice http://127.0.0.1:3000 of work\n"
+
+
+OPTIONS = {option.key: (command, option) for command, option in settings.all_options()}
+VALUES = {"true": "true or false", "1": "whole number", '"x"': "text", '["x"]': "list"}
+NEVER = ["1.5", "1979-05-27", "{ a = 1 }", "[1]", "[[]]", "[true]", '[["x"]]']
+
+
+@pytest.mark.parametrize("key", OPTIONS)
+def test_a_value_of_another_type_is_refused_whichever_command_runs(
+    folders: tuple[Path, Path], key: str
+) -> None:
+    taken = []
+    for value in [*VALUES, *NEVER]:
+        (folders[0] / "pychat.toml").write_text(f"{key} = {value}\n")
+        settings._found.cache_clear()
+        settings._read.cache_clear()
+        try:
+            settings.settings()
+        except click.UsageError as refused:
+            line = refused.format_message()
+            if "read only from" not in line:
+                assert line.startswith(f"pychat.toml, {key}: it must be "), line
+                told = line
+        else:
+            taken.append(value)
+    if key in settings.OWN_FOLDER_ONLY:
+        taken.append('"x"')
+    assert len(taken) == 1
+    assert taken[0] not in NEVER
+    assert VALUES[taken[0]] in told
+
+
+def wrong_values(option: Option) -> list[str]:
+    if isinstance(option.type, WholeNumber):
+        return ["x", "1.5", "-1", "", "99999"] if option.type.max else ["x", "1.5", "-1", ""]
+    if isinstance(option.type, click.Choice):
+        return ["x", "", option.type.choices[0].upper() + " "]
+    return [] if option.is_flag or option.default == "" else [""]
+
+
+@pytest.mark.parametrize("key", OPTIONS)
+def test_a_wrong_value_is_refused_by_the_name_of_flag_and_variable(
+    key: str,
+) -> None:
+    _, option = OPTIONS[key]
+    context = click.Context(click.Command("x"))
+    for value in wrong_values(option):
+        given = (value,) if option.multiple else value
+        for source, name in (
+            (ParameterSource.COMMANDLINE, f"--{option.flag}: "),
+            (ParameterSource.ENVIRONMENT, f"The variable {option.envvar}: "),
+        ):
+            context.set_parameter_source(option.name or "", source)
+            with pytest.raises(click.UsageError) as refused:
+                option.process_value(context, given)
+            assert refused.value.format_message().startswith(name)
+
+
+DAMAGES = {
+    "garbage": (b"\xa5\x00\xff" * 99, "cannot be read: it is not UTF-8 text."),
+    "truncated": (b'[tui]\nmuted = ["bob', "is not valid TOML: "),
+    "deep": (b"port = " + b"[" * 9999 + b"]" * 9999, "stand too deep in each other."),
+    "digits": (b"port = " + b"9" * 9999, "is not valid TOML: "),
+    "zeros": (b"\0" * 99, "is not valid TOML: "),
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "folder", "pipe"])
+def test_a_damaged_file_is_refused_by_name(folders: tuple[Path, Path], damage: str) -> None:
+    file = folders[1] / "pychat.toml"
+    if damage == "folder":
+        file.mkdir()
+        problem = "cannot be read: it is not a file."
+    elif damage == "pipe":
+        os.mkfifo(file)
+        problem = "cannot be read: it is not a file."
+    else:
+        content, problem = DAMAGES[damage]
+        file.write_bytes(content)
+    result = invoke()
+    assert result.exit_code == 2
+    assert f"Error: {file}" in result.output
+    assert problem in result.output

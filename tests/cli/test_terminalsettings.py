@@ -9,6 +9,7 @@ import pytest
 
 from pychat.cli import settings
 from pychat.cli.terminalsettings import terminal_settings
+from pychat.tui.themes import CHOICE
 
 
 @pytest.fixture
@@ -36,11 +37,36 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "[tui.keys], search: ctrl+k is the key of switch. "
             "Choose another, or give switch another one, too.",
         ),
+        ("[tui]\nmuted = ['bob', 3]", "[tui]: each of muted must be text in quotes."),
+        ("[tui]\nnotify = [3]", "[tui]: each of notify must be text in quotes."),
+        ("[tui]\nkeys = 'x'", "[tui]: keys must be a table."),
+        ("tui = 3", "tui: it must be a table, [tui]."),
+        ("[tui]\ntheme = 'nrod'", "[tui]: theme: there is no theme 'nrod'; did you mean nord?"),
+        ("[tui]\ntheme = ''", "[tui]: theme: there is no theme ''; there are auto, pychat-dark,"),
+        ("[tui]\ntheme_files = ['no.toml']", "[tui]: theme_files: no.toml: No such file"),
+        ("[tui]\ntheme_files = ['.']", "[tui]: theme_files: .: Is a directory"),
+        ("[tui]\ntheme_files = ['bad.toml']", "[tui]: theme_files: bad.toml: "),
+        ("[tui]\ntheme_files = ['auto.toml']", "[tui]: theme_files: auto.toml: name: 'auto'"),
+        (
+            "[tui.keys]\nserch = 'f4'",
+            "[tui.keys], there is no action serch. Did you mean search? F1 lists them.",
+        ),
+        ("[tui.keys]\nsearch = 4", "[tui]: each of keys must be text in quotes."),
+        ("[tui.keys]\nsearch = ''", "[tui.keys], search: there is no key ''."),
+        ("[tui.keys]\nsearch = 'f4,'", "[tui.keys], search: there is no key ''."),
+        ("[tui.keys]\nsearch = 'escpe'", "[tui.keys], search: there is no key 'escpe'; did you"),
+        ("[tui.keys]\nsearch = 'Ctrl+T'", "[tui.keys], search: 'Ctrl+T' is no key; did you mean"),
+        ("[tui.keys]\nsearch = 'strg+t'", "[tui.keys], search: 'strg+t' is no key; write it"),
+        ("[tui.keys]\nsearch = 'shift+alt+t'", "[tui.keys], search: 'shift+alt+t' is no key; wr"),
+        ("[tui.keys]\nswitch = 'k'", "[tui.keys], switch: k could not be written any more; write"),
+        ("[tui.keys]\nswitch = 'shift+at'", "[tui.keys], switch: shift+at could not be written"),
         ("[tui.keys]\nswitch = 'f5, ctrl+f'", "[tui.keys], switch: ctrl+f is the key of search."),
     ],
 )
 def test_what_is_wrong_is_named(file: Path, text: str, problem: str) -> None:
     file.write_text(text)
+    file.with_name("bad.toml").write_bytes(b"name = '\xff'")
+    file.with_name("auto.toml").write_text("name = 'auto'\nprimary = 'red'")
     with pytest.raises(click.UsageError) as refused:
         terminal_settings()
     assert str(refused.value).startswith(f"pychat.toml, {problem}")
@@ -61,3 +87,23 @@ def test_a_working_directory_goes_first_key_by_key(file: Path, own_folders: Path
     read = terminal_settings()
     assert (read.previews, list(read.muted)) == (False, ["eve"])
     assert read.keys == {"search": "f4", "links": "f6", "retry": "f7"}
+
+
+def test_a_wrong_value_in_ones_own_folder_is_told_of_that_file(
+    file: Path, own_folders: Path
+) -> None:
+    own = own_folders / "config" / "pychat"
+    own.mkdir(parents=True)
+    (own / "pychat.toml").write_text("[tui.keys]\nserch = 'f4'")
+    file.write_text("[tui.keys]\nlinks = 'f6'")
+    with pytest.raises(click.UsageError, match=str(own)):
+        terminal_settings()
+
+
+def test_every_theme_that_is_listed_is_taken(file: Path) -> None:
+    file.with_name("mine.toml").write_text("name = 'mine'\nprimary = 'red'")
+    for name in ["auto", *CHOICE, "dracula", "mine"]:
+        file.write_text(f"[tui]\ntheme = '{name}'\ntheme_files = ['mine.toml']")
+        settings._found.cache_clear()
+        settings._read.cache_clear()
+        assert terminal_settings().theme == name

@@ -237,12 +237,6 @@ async def test_help_and_palette_come_from_the_key_table() -> None:
         await wait_text(pilot, "Enter opens, c copies")
 
 
-async def test_an_unknown_key_id_and_theme_are_named() -> None:
-    app = scenes.app(scenes.world(), theme="nosuch", keys={"serch": "f4"})
-    async with app.run_test(size=(100, 40), notifications=True) as pilot:
-        await wait_text(pilot, "no action 'serch'", "no theme 'nosuch'")
-
-
 async def test_offline_says_since_when_what_waits_and_when_it_tries() -> None:
     client = scenes.world()
     client.status = Status(ConnectionState.OFFLINE, NOW - 600, retry_at=NOW + 4, waiting=2)
