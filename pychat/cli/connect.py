@@ -45,6 +45,9 @@ def connect(login: Login, name: str | None, plain: bool) -> None:
 
 def talk_in_lines(login: Login, name: str | None) -> None:
     from pychat.cli.plain import PlainChat, standard_input
+    from pychat.cli.streams import check_output
+
+    check_output()
 
     async def talk(client: ChatClient) -> None:
         chat = PlainChat(client, name)

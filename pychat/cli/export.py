@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 
 from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command
+from pychat.cli.streams import check_output, flush_output, reason
 from pychat.cli.user import opened, run, store_option
 
 if TYPE_CHECKING:
@@ -81,13 +82,14 @@ def _output(file: Path) -> Iterator[IO[bytes]]:
     """Written beside and renamed when it is whole; for its owner's eyes only."""
     if str(file) == "-":
         try:
+            check_output()
             yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
+            flush_output()
         except OSError as error:
-            # What is still to be flushed would fail once more when the process ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with suppress(OSError):
+                flush_output()
             raise click.ClickException(
-                f"cannot write to standard output: {error.strerror}"
+                f"cannot write to standard output: {reason(error)}"
             ) from None
         return
     if file.exists():

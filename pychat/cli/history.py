@@ -8,6 +8,7 @@ import click
 
 from pychat.cli.login import Login, run
 from pychat.cli.options import Command, ConversationName, WholeNumber, login_options, option
+from pychat.cli.streams import check_output
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 def history(login: Login, name: str, limit: int, as_lines: bool) -> None:
     """Show what was said in a conversation, oldest first."""
     from pychat.cli.messages import as_json, as_text
+
+    check_output()
 
     async def print_history(client: ChatClient) -> None:
         for message in await newest(client, name, limit):

@@ -12,6 +12,7 @@ import click
 
 from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command
+from pychat.cli.streams import reason
 from pychat.cli.user import opened, run, store_option
 
 
@@ -100,4 +101,4 @@ def _input(file: Path) -> Iterator[_Source]:
 
 
 def _unreadable(name: str, error: OSError) -> click.ClickException:
-    return click.ClickException(f"cannot read {name}: {error.strerror}")
+    return click.ClickException(f"cannot read {name}: {reason(error)}")

@@ -5,60 +5,69 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import stat
-import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options
+from pychat.cli.options import Command, WholeNumber, login_options, option
+from pychat.cli.streams import check_output, print_to_reader, reader_left
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from pychat.client import ChatClient
+    from pychat.client.models import Message
 
 
 @click.command(cls=Command)
 @login_options
-def listen(login: Login) -> None:
+@option(
+    "--count",
+    type=WholeNumber(min=1),
+    metavar="NUMBER",
+    help="End after this many messages; else it goes on until it is interrupted.",
+)
+def listen(login: Login, count: int | None) -> None:
     """Print messages as they arrive, as lines of JSON.
 
-    Starts with those that came while you were away, and goes on until it is interrupted, or until
-    nobody reads what it prints. Each line is an object with the fields with, id, seq, sender, data,
-    sentAt and clientId. A message counts as delivered once its line is written.
+    Starts with those that came while you were away. Each line is an object with the fields with,
+    id, seq, sender, data, sentAt and clientId. A message counts as delivered once the reader has
+    its line; the command ends when nobody reads what it prints.
     """
+    check_output()
+    run(login, lambda client: print_messages(client, count))
+
+
+async def print_messages(client: ChatClient, count: int | None) -> None:
+    """Raises BrokenPipeError once nobody reads the pipe that standard output is, also while
+    nothing arrives: else ``listen | head -1`` would stay until a second message."""
     from pychat.cli.messages import as_json
+    from pychat.client import RequestRefused
 
-    async def print_messages(client: ChatClient) -> None:
-        async for message in client.messages():
-            click.echo(as_json(message))
-
-    async def print_for_a_reader(client: ChatClient) -> None:
-        printing = asyncio.ensure_future(print_messages(client))
-        leaving = asyncio.ensure_future(_reader_left())
-        try:
-            await asyncio.wait([printing, leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            printing.cancel()
-            await asyncio.gather(leaving, printing, return_exceptions=True)
-        for task in (printing, leaving):
-            if not task.cancelled():
-                task.result()
-
-    run(login, print_for_a_reader)
-
-
-async def _reader_left() -> None:
-    """Raises BrokenPipeError once nobody reads the pipe that standard output is, which is never
-    otherwise: else ``listen | head -1`` would stay until a second message."""
-    loop = asyncio.get_running_loop()
-    left = asyncio.Event()
-    if sys.platform != "win32" and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
-        loop.add_reader(sys.stdout.fileno(), left.set)
+    messages = client.messages()
+    leaving = asyncio.ensure_future(reader_left())
+    arriving: asyncio.Task[Message] | None = None
+    printed = 0
     try:
-        await left.wait()
+        while count is None or printed < count:
+            arriving = asyncio.ensure_future(_next(messages))
+            await asyncio.wait((arriving, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not arriving.done():
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            message = arriving.result()
+            await print_to_reader(as_json(message))
+            # A room may be gone meanwhile.
+            with suppress(RequestRefused):
+                await client.mark_delivered(message.conversation, message.seq)
+            printed += 1
     finally:
-        if sys.platform != "win32":
-            loop.remove_reader(sys.stdout.fileno())
-    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        pending = [task for task in (arriving, leaving) if task is not None]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _next(messages: AsyncIterator[Message]) -> Message:
+    return await anext(messages)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from pychat.cli.streams import check_output
+
 
 def print_listing(
     names: Sequence[str],
@@ -16,6 +18,7 @@ def print_listing(
     as_json: bool,
 ) -> None:
     """``objects`` with ``as_json``, else the rows, made safe to show; ``names`` head the table."""
+    check_output()
     if as_json:
         print_json(objects)
     elif sys.stdout.isatty():

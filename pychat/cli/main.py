@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Final, NoReturn
 
 import click
 
 from pychat.cli.lazy import LazyGroup
+from pychat.cli.streams import flush_output, reason
 
 COMMANDS: Final = {
     "serve": ("pychat.cli.serve:serve", "Run a chat server."),
@@ -32,7 +34,8 @@ COMMANDS: Final = {
 }
 
 INTERRUPTED: Final = 128 + 2
-OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+NOT_WRITTEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Standard output is full, broken or closed; everything else that can be is caught where it is."""
 
 
 def print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -64,9 +67,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Exits with 0, with 1 after a failure, with 2 after wrong usage: one line on stderr each."""
+    """Exits with 0, with 1 after a failure, with 2 after wrong usage: one line on stderr each.
+
+    A reader of standard output that is gone (EPIPE) is 1 without a line: it wants no more.
+    """
     try:
         result = cli.main(prog_name="pychat", standalone_mode=False)
+        flush_output()
     except click.exceptions.NoArgsIsHelpError as error:
         # A group without a subcommand: the help is the answer.
         click.echo(error.format_message(), err=True)
@@ -89,9 +96,11 @@ def main() -> None:
         complain(f"pychat is not installed as it should be: {error}")
         sys.exit(1)
     except OSError as error:
-        if error.errno not in OUTPUT_FULL:
+        if error.errno not in NOT_WRITTEN:
             fail(error)
-        complain(f"cannot write the output: {error.strerror}")
+        with suppress(OSError):
+            flush_output()
+        complain(f"cannot write to standard output: {reason(error)}")
         sys.exit(1)
     except Exception as error:
         fail(error)

@@ -15,6 +15,7 @@ import click
 
 from pychat.cli.messages import as_text
 from pychat.cli.options import conversation_name
+from pychat.cli.streams import print_to_reader, reason
 from pychat.client import ChatClient, RequestRefused
 from pychat.client.events import StatusChanged
 from pychat.client.models import ConnectionState
@@ -121,7 +122,7 @@ class PlainChat:
 
     async def _show_messages(self) -> None:
         async for message in self._client.messages():
-            click.echo(as_text(message, conversation=True))
+            await print_to_reader(as_text(message, conversation=True))
             if self._interactive:
                 await self._client.mark_read(message.conversation, message.seq)
 
@@ -143,8 +144,11 @@ class PlainChat:
 
 
 async def standard_input() -> AsyncIterator[str]:
-    """The lines of standard input, without their ends; from a terminal, a pipe or a file."""
-    queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
+    """The lines of standard input, without their ends; from a terminal, a pipe or a file.
+
+    Raises ClickException if it cannot be read.
+    """
+    queue: asyncio.Queue[str | OSError | None] = asyncio.Queue(maxsize=1)
     loop = asyncio.get_running_loop()
 
     def read() -> None:
@@ -153,18 +157,23 @@ async def standard_input() -> AsyncIterator[str]:
         rest = ""
         # The loop is gone when the chat ended first; nobody wants the lines then.
         with suppress(RuntimeError, CancelledError):
-            while chunk := os.read(0, 65536):
-                *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-                for line in lines:
-                    put(line.removesuffix("\r"))
+            try:
+                while chunk := os.read(0, 65536):
+                    *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+                    for line in lines:
+                        put(line.removesuffix("\r"))
+            except OSError as error:
+                put(error)
             if rest:
                 put(rest)
             put(None)
 
-    def put(line: str | None) -> None:
+    def put(line: str | OSError | None) -> None:
         asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
 
     # No event loop watches regular files, so a thread waits; it must not keep the process alive.
     threading.Thread(target=read, name="pychat-standard-input", daemon=True).start()
     while (line := await queue.get()) is not None:
+        if isinstance(line, OSError):
+            raise click.ClickException(f"cannot read standard input: {reason(line)}")
         yield line

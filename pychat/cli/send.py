@@ -9,6 +9,7 @@ import click
 
 from pychat.cli.login import Login, run
 from pychat.cli.options import Command, ConversationName, login_options, option
+from pychat.cli.streams import reason
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -56,4 +57,6 @@ def _standard_input() -> str:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:
         raise click.ClickException("standard input is not UTF-8 text") from None
+    except OSError as error:
+        raise click.ClickException(f"cannot read standard input: {reason(error)}") from None
     return text.removesuffix("\n").removesuffix("\r")
