@@ -14,6 +14,8 @@ from pychat.cli.options import option
 if TYPE_CHECKING:
     from pychat.server.chat.audit import Entry
 
+_CREDENTIALS = re.compile(r"^(mongodb[^/]*//)[^/]*@")
+
 audit_option = option(
     "--audit-log",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -47,7 +49,7 @@ class Audit:
             return
         through = click.get_current_context().command_path
         # A database's address may hold a password.
-        store = re.sub(r"^(mongodb[^/]*//)[^/]*@", r"\1", self._store)
+        store = _CREDENTIALS.sub(r"\1", self._store)
         try:
             self._entry.write(action, **fields, by=_user(), through=through, store=store)
         except OSError as error:

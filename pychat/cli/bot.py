@@ -39,6 +39,7 @@ There is a page too: open {page} in a browser, log in under another name (any pa
 here) and write to **{user}**. Or in another terminal:
 `{command}`"""
 
+_NAME: Final = re.compile(rf"\b{BOT}\b|\bpip\b", re.IGNORECASE)
 _DICE: Final = re.compile(r"(?P<count>\d{0,2})d(?P<sides>\d{1,3})")
 
 
@@ -55,9 +56,7 @@ async def run_bot(client: ChatClient, *, pause: float = 0.6) -> None:
 
 def is_for_bot(message: Message) -> bool:
     """All that is said to it alone; in rooms and ALL what names it."""
-    return message.conversation == message.sender or bool(
-        re.search(rf"(?i)\b{BOT}\b|\bpip\b", message.text)
-    )
+    return message.conversation == message.sender or bool(_NAME.search(message.text))
 
 
 def answer(text: str, sender: str) -> str:

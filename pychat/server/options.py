@@ -8,13 +8,15 @@ from pathlib import Path
 
 from pychat.protocol import ProtocolError, check_id
 
+_ORIGIN = re.compile(r"https?://[^\s/?#@]+")
+
 
 def check_origins(origins: Sequence[str]) -> None:
     """``*``, or what a browser would send. Raises ValueError."""
     if isinstance(origins, str) and origins != "*":
         raise ValueError(f"cors_origins must be a list: write [{origins!r}]")
     for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^\s/?#@]+", origin):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin!r} is no origin: write it as https://example.org")
 
 

@@ -11,6 +11,8 @@ from typing import Final
 
 TIMEOUT: Final = 0.15
 """Seconds; every terminal answers the second question, nearly all at once."""
+_LONGEST: Final = 4096
+"""Bytes: more is no answer."""
 _QUESTION: Final = b"\x1b]11;?\x07\x1b[c"
 _COLOR: Final = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
 _DEVICE: Final = re.compile(rb"\x1b\[\?[0-9;]*c")
@@ -53,7 +55,7 @@ def terminal_is_light() -> bool | None:
 def _answer(descriptor: int) -> bytes:
     answer = b""
     end = time.monotonic() + TIMEOUT
-    while not _DEVICE.search(answer):
+    while not _DEVICE.search(answer) and len(answer) < _LONGEST:
         left = end - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
             break

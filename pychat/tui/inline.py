@@ -93,13 +93,15 @@ def _shown(match: re.Match[str]) -> tuple[str, str, int]:
 
 def trim_link(link: str) -> str:
     """A link without the punctuation of the sentence around it."""
-    link = link.rstrip(_LINK_TAIL)
-    while link.endswith(")") and link.count(")") > link.count("("):
-        link = link[:-1].rstrip(_LINK_TAIL)
-    return link
+    unopened = link.count(")") - link.count("(")
+    end = len(link)
+    while end and (link[end - 1] in _LINK_TAIL or (link[end - 1] == ")" and unopened > 0)):
+        unopened -= link[end - 1] == ")"
+        end -= 1
+    return link[:end]
 
 
 def links(text: str) -> list[str]:
     """The links in a (safe) message, in order, each once."""
-    found = (trim_link(match[0]) for match in re.finditer(_INLINE, text) if match["link"])
+    found = (trim_link(match[0]) for match in _INLINE.finditer(text) if match["link"])
     return list(dict.fromkeys(found))

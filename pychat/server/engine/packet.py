@@ -255,5 +255,6 @@ def check_depth(data: str) -> None:
             depth -= 1
 
 
-# Brackets, and whole strings so that the brackets in them do not count.
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Brackets, and whole strings so that the brackets in them do not count. A string that has no end
+# goes to the end of the text: what was read once is never read again (docs/linear.md).
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
@@ -63,11 +64,16 @@ def _fragments(row: Row, styles: Styles, selected: tuple[int, int] | None) -> li
     if not spans:
         return [Segment(row.text, base)]
     cuts = sorted({0, len(row.text), *(s for s, _, _ in spans), *(e for _, e, _ in spans)})
+    coming = sorted(range(len(spans)), key=lambda index: spans[index][0], reverse=True)
+    here: list[int] = []
     segments = []
     for start, end in pairwise(cuts):
+        while coming and spans[coming[-1]][0] <= start:
+            insort(here, coming.pop())
+        here = [index for index in here if spans[index][1] >= end]
         style = base
-        for first, to, name in spans:
-            if name and first <= start and end <= to:
+        for _, _, name in (spans[index] for index in here):
+            if name:
                 style = style + _style(name, styles)
         if row.text[start:end]:
             segments.append(Segment(row.text[start:end], style))

@@ -180,14 +180,18 @@ def _wrapped(lines: list[Line], width: int) -> list[Row]:
     rows: list[Row] = []
     for line in lines:
         breaks = fold(line.text, width) if line.code else wrap(line.text, width)
+        begun = 0  # spans are in order: those before this one end before the row begins
         for number, (start, end) in enumerate(breaks):
             last = number == len(breaks) - 1
             joint = "\n" if last else line.text[end : breaks[number + 1][0]]
-            spans = [
-                (max(first, start) - start, min(to, end) - start, style)
-                for first, to, style in line.spans
-                if first < end and to > start
-            ]
+            while begun < len(line.spans) and line.spans[begun][1] <= start:
+                begun += 1
+            spans: list[StyledSpan] = []
+            index = begun
+            while index < len(line.spans) and line.spans[index][0] < end:
+                first, to, style = line.spans[index]
+                spans.append((max(first, start) - start, min(to, end) - start, style))
+                index += 1
             rows.append(Row(line.text[start:end], spans, joint=joint))
     return rows
 

@@ -66,7 +66,8 @@ function sentence(message) {
   const said = message.replace(/^[a-z][A-Za-z]*: /, "");
   const field = said === message ? "" : message.slice(0, message.length - said.length - 2);
   const text = /^(must|is|are|cannot|may|has|needs) /.test(said) && field ? `${FIELDS[field] ?? field} ${said}` : said;
-  return `${text.slice(0, 1).toLocaleUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+  const end = /[.!?]$/.test(text) ? "" : ".";
+  return `${text.slice(0, 1).toLocaleUpperCase()}${text.slice(1)}${end}`;
 }
 
 /** What the fields are called where a sentence needs a subject. @type {Record<string, string>} */

@@ -90,5 +90,5 @@ export class RoomsView {
 /** A short id for a room of that name: `Book club` is `book-club`. @param {string} name */
 function roomIdOf(name) {
   const id = name.normalize("NFC").toLocaleLowerCase().replace(/[^\p{Letter}\p{Mark}\p{Number}]+/gu, "-");
-  return [...id.replace(/^-+|-+$/g, "")].slice(0, 64).join("") || "room";
+  return [...id.replace(/^-|-$/g, "")].slice(0, 64).join("") || "room";
 }
