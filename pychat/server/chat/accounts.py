@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import Final, Literal
 
@@ -48,8 +48,6 @@ class Entered(Struct):
     account: Account
     token: str = ""
     session: LoginSession | None = None
-    ended: list[str] = []
-    """Logins of the account that had to end for it."""
     claimed: bool = False
     """The id was nobody's until now."""
 
@@ -82,23 +80,17 @@ class Accounts:
     def close(self) -> None:
         self._passwords.close()
 
-    async def enter(self, login: Login, *, address: str, device: str, wants_token: bool) -> Entered:
-        """Raises ProtocolError 401, 403, 429 or 503."""
+    async def enter(self, login: Login, *, address: str) -> Entered:
+        """Who it is, changing nothing but that a new id is claimed. Raises ProtocolError 401, 403,
+        429 or 503."""
         if self.mode == "open":
-            account = await self._open(login, address)
-            entered = Entered(account)
+            entered = Entered(await self._open(login, address))
         elif login.token:
             entered = await self._by_token(login)
         else:
             async with self._turns.turn(household(address)):
                 entered = await self._by_password(login, address)
         _check_enabled(entered.account)
-        if wants_token and not entered.token and self.mode != "open":
-            entered = await self._with_token(entered, device)
-        alias = login.alias.strip()
-        if alias and alias != entered.account.alias:
-            await self._store.update_account(entered.account.key, alias=alias)
-            entered.account = replace(entered.account, alias=alias)
         return entered
 
     async def check(self, entered: Entered) -> None:
@@ -106,7 +98,9 @@ class Accounts:
         account = await self._account(entered.account.key)
         _check_enabled(account)
         if entered.session is None:
-            still_valid = account.password_hash == entered.account.password_hash
+            still_valid = self._changes.same_password(
+                account.password_hash, entered.account.password_hash
+            )
         else:
             still_valid = await self._store.session(entered.session.token_hash) is not None
         if not still_valid:
@@ -119,10 +113,19 @@ class Accounts:
         return found[0]
 
     async def _open(self, login: Login, address: str) -> Account:
-        account = await self._store.account(login.id)
-        return account or await self._create(login, None, address)
+        account = (
+            await self._store.account(login.id)
+            or await self._create(login, None, address)
+            or await self._store.account(login.id)
+        )
+        if account is None:
+            raise _taken()
+        return account
 
-    async def _create(self, login: Login, password_hash: str | None, address: str) -> Account:
+    async def _create(
+        self, login: Login, password_hash: str | None, address: str
+    ) -> Account | None:
+        """None if somebody else was as quick, or the id looks like one that is there."""
         self._limiter.login(address, "claims")
         # In a thread: the first one beyond ASCII reads a table.
         if await asyncio.to_thread(self._is_reserved, login.id):
@@ -134,11 +137,7 @@ class Accounts:
             audit.note("id claimed", id=made.id, address=address)
             return made
         except AlreadyExists:
-            # Somebody else was as quick: from here on it is theirs.
-            account = await self._store.account(login.id)
-            if account is None or self.mode != "open":
-                raise _taken() from None
-            return account
+            return None
 
     def _is_reserved(self, id: str) -> bool:
         return lookalike_form(id) in self._reserved_forms
@@ -153,17 +152,14 @@ class Accounts:
         canonical = canonical_id(login.id)
         self._limiter.password_allowed(canonical, address)
         account = await self._store.account(login.id)
+        if account is None and self.mode == "claim":
+            made = await self._claim(login, address)
+            if made is not None:
+                return Entered(made, claimed=True)
+            account = await self._store.account(login.id)
+            if account is None:
+                raise _taken()
         if account is None:
-            if self.mode == "claim":
-                if len(login.password) < SHORT_PASSWORD:
-                    # The protocol has no rule for passwords: a refusal would lock its clients out.
-                    log.warning(
-                        "%r is claimed with a short password, which is soon guessed: "
-                        "'pychat user passwd' sets another",
-                        login.id,
-                    )
-                password_hash = await self._passwords.hash(login.password)
-                return Entered(await self._create(login, password_hash, address), claimed=True)
             await self._passwords.verify_nobody(login.password)
         elif account.password_hash is None:
             if self.mode == "claim":
@@ -180,12 +176,27 @@ class Accounts:
         self._limiter.password_was_wrong(canonical, address)
         raise ProtocolError(Code.UNAUTHORIZED, "wrong id or password")
 
+    async def _claim(self, login: Login, address: str) -> Account | None:
+        if len(login.password) < SHORT_PASSWORD:
+            # The protocol has no rule for passwords: a refusal would lock its clients out.
+            log.warning(
+                "%r is claimed with a short password, which is soon guessed: "
+                "'pychat user passwd' sets another",
+                login.id,
+            )
+        password_hash = await self._passwords.hash(login.password)
+        return await self._create(login, password_hash, address)
+
     async def _rehashed(self, account: Account, password: str) -> Account:
         if account.password_hash is None or not self._passwords.outdated(account.password_hash):
             return account
         password_hash = await self._passwords.hash(password)
-        await self._changes.set_password_hash(account.key, password_hash)
-        return replace(account, password_hash=password_hash)
+        if await self._changes.rehash_password(account.key, account.password_hash, password_hash):
+            return replace(account, password_hash=password_hash)
+        current = await self._account(account.key)
+        if not self._changes.same_password(account.password_hash, current.password_hash):
+            raise _changed()
+        return current
 
     async def _by_token(self, login: Login) -> Entered:
         refused = ProtocolError(
@@ -203,7 +214,10 @@ class Accounts:
             await self._store.touch_session(session.token_hash, at, session.expires_at)
         return Entered(found[0], login.token, session)
 
-    async def _with_token(self, entered: Entered, device: str) -> Entered:
+    async def add_token(self, entered: Entered, device: str) -> None:
+        """Gives a login a token of its own if it has none. Raises ProtocolError 503."""
+        if entered.token or self.mode == "open":
+            return
         account = entered.account
         token = secrets.token_urlsafe(TOKEN_BYTES)
         at = now()
@@ -216,16 +230,28 @@ class Accounts:
             last_seen_at=at,
             expires_at=at + TOKEN_LIFE_MS,
         )
-        sessions = await self._store.sessions(account.key)
-        oldest = [s.id for s in sessions[MAX_SESSIONS_PER_ACCOUNT - 1 :]]
-        await self._changes.revoke_sessions(account.key, oldest)
         await self._store.add_session(session)
+        entered.token, entered.session = token, session
         # Whoever has changed the password after it was looked at may have listed the logins to
         # end before this one was there.
-        if (await self._account(account.key)).password_hash != account.password_hash:
+        current = await self._account(account.key)
+        if not self._changes.same_password(current.password_hash, account.password_hash):
             await self._changes.revoke_sessions(account.key, [session.id])
             raise _changed()
-        return Entered(account, token, session, oldest, entered.claimed)
+
+    async def end_oldest(self, account: int, online: Callable[[], Collection[str]]) -> set[str]:
+        """Ends the logins beyond the most that an account may have: those that were seen longest
+        ago. ``online``: those that are connected, which end last. Returns their ids."""
+        at = now()
+        sessions = [s for s in await self._store.sessions(account) if s.expires_at > at]
+        surplus = len(sessions) - MAX_SESSIONS_PER_ACCOUNT
+        if surplus <= 0:
+            return set()
+        connected = online()
+        sessions.sort(key=lambda session: (session.id in connected, session.last_seen_at))
+        ended = [session.id for session in sessions[:surplus]]
+        await self._changes.revoke_sessions(account, ended)
+        return set(ended)
 
 
 def _check_enabled(account: Account) -> None:

@@ -14,9 +14,8 @@ from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence
-from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.relations import Relations
 from pychat.server.chat.session import Session
-from pychat.server.store.base import Store
 
 DECODER = msgspec.json.Decoder(BlockRequest)
 
@@ -26,16 +25,14 @@ class Blocks:
 
     def __init__(
         self,
-        store: Store,
+        relations: Relations,
         directory: Directory,
-        reach: LocalDelivery,
         presence: Presence,
         limiter: Limiter,
         answers: Answers,
     ) -> None:
-        self._store = store
+        self._relations = relations
         self._directory = directory
-        self._reach = reach
         self._presence = presence
         self._limiter = limiter
         self._answers = answers
@@ -60,25 +57,15 @@ class Blocks:
         other = await self._directory.user(id, "id")
         if other.key == user.key:
             raise ProtocolError(Code.MALFORMED, "must not be yourself", field="id")
-        await self._store.block(user.key, other.key)
-        if other.key not in user.blocked:
+        if await self._relations.block(user, other):
             self._presence.hide(user, other)
-            self._set(user, user.blocked | {other.key})
         audit.note("block", id=user.id, other=other.id, address=session.connection.remote_address)
         self._answers.done(session, Event.BLOCK, ack_id, f"{other.id} is blocked")
 
     async def _unblock(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
         other = await self._directory.user(id, "id")
-        await self._store.unblock(user.key, other.key)
-        if other.key in user.blocked:
-            self._set(user, user.blocked - {other.key})
+        if await self._relations.unblock(user, other):
             self._presence.show(user, other)
         address = session.connection.remote_address
         audit.note("unblock", id=user.id, other=other.id, address=address)
         self._answers.done(session, Event.UNBLOCK, ack_id, f"{other.id} is not blocked")
-
-    def _set(self, user: User, blocked: frozenset[int]) -> None:
-        if user.sessions:
-            self._reach.set_blocked(user, blocked)
-        else:
-            user.blocked = blocked

@@ -27,6 +27,7 @@ from pychat.server.chat.messages import Messages
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.receipts import Receipts
+from pychat.server.chat.relations import Relations
 from pychat.server.chat.removal import Removal
 from pychat.server.chat.roomlist import RoomList
 from pychat.server.chat.rooms import Rooms
@@ -66,9 +67,10 @@ class Chat:
     ) -> None:
         limiter = Limiter(limits)
         answers = self._answers = Answers(encode_event)
-        directory = self._directory = Directory(store)
         reach = self._reach = LocalDelivery()
-        self._presence = Presence(store, directory, reach, encode_event)
+        relations = Relations(store, reach)
+        directory = self._directory = Directory(store, relations)
+        self._presence = Presence(directory, reach, encode_event)
         receipts = Receipts(directory, reach, encode_event)
         cursors = self._cursors = Cursors(store, directory, receipts, limiter, answers)
         legacy = Legacy(store, directory, cursors, encode_event)
@@ -83,6 +85,7 @@ class Chat:
             changes,
             self._accounts,
             directory,
+            relations,
             reach,
             self._presence,
             legacy,
@@ -93,7 +96,7 @@ class Chat:
         rooms = Rooms(
             store, directory, list_of_rooms, self._delivery, limiter, answers, encode_event
         )
-        blocks = Blocks(store, directory, reach, self._presence, limiter, answers)
+        blocks = Blocks(relations, directory, self._presence, limiter, answers)
         conversations = Conversations(store, directory, reach, cursors, limiter, answers)
         history = History(store, directory, limiter, answers)
         removal = Removal(store, directory, reach, limiter, answers, encode_event, admins)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from pychat.protocol import (
     EVERYONE,
     ROOM_PREFIX,
@@ -14,6 +16,7 @@ from pychat.protocol import (
     check_id,
 )
 from pychat.server.chat.entities import Conversation, Everyone, Member, Pair, Room, User
+from pychat.server.chat.relations import Relations
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind
 from pychat.server.store.records import Conversation as ConversationRecord
@@ -26,9 +29,12 @@ class Directory:
     """Everything is looked up here; what is not at hand is read from the store, and concurrent
     readers always end up with the same object."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, relations: Relations) -> None:
         self._store = store
+        self._relations = relations
         self._users: dict[int, User] = {}
+        self._in_use: WeakValueDictionary[int, User] = WeakValueDictionary()
+        """Those that somebody has hold of, too, though they may be at hand no more."""
         self._by_canonical: dict[str, User] = {}
         self._pairs: WeakValueDictionary[int, Pair] = WeakValueDictionary()
         self._rooms_by_key: dict[int, Room] = {}
@@ -61,28 +67,52 @@ class Directory:
     async def users(self, keys: Iterable[int]) -> dict[int, User]:
         """By key; unknown keys are left out."""
         found = {key: self._users.get(key) for key in keys}
-        missing = [key for key, user in found.items() if user is None]
+        missing = [key for key, user in found.items() if user is None or user.stale]
         if missing:
+            versions = {key: user.version for key, user in found.items() if user is not None}
             for account in await self._store.accounts(missing):
-                found[account.key] = self.keep(account)
+                found[account.key] = self.keep(account, versions.get(account.key))
         return {key: user for key, user in found.items() if user is not None}
 
-    def keep(self, account: Account) -> User:
-        """The user of that account, with what the store has just said about it."""
+    def keep(self, account: Account, version: int | None = None) -> User:
+        """The user of that account. What is at hand of it stays, unless it still has the version
+        it had when the account was asked for: then this is newer."""
         user = self._users.get(account.key)
-        if user is not None:
+        if user is None:
+            user = self._in_use.get(account.key)
+            if user is None:
+                user = self._in_use[account.key] = User(account)
+            if len(self._users) >= MAX_USERS_AT_HAND:
+                self._forget_offline()
+            self._users[account.key] = user
+            self._by_canonical[canonical_id(account.id)] = user
+        if user.version == version:
             user.account = account
-            return user
-        if len(self._users) >= MAX_USERS_AT_HAND:
-            self._forget_offline()
-        user = User(account)
-        self._users[account.key] = user
-        self._by_canonical[canonical_id(account.id)] = user
+            user.stale = False
         return user
 
-    def forget_offline(self) -> None:
-        """What is read of them next comes from the store."""
-        self._forget_offline()
+    def doubt_offline(self) -> None:
+        """Another process has changed accounts: what is asked of them next comes from the store.
+        Their ids and keys stay at hand, as these never change."""
+        for user in self._users.values():
+            if not user.sessions:
+                user.stale = True
+
+    async def change_alias(self, user: User, alias: str) -> None:
+        async with user.changing:
+            if alias != user.account.alias:
+                await self._store.update_account(user.key, alias=alias)
+                user.account = msgspec.structs.replace(user.account, alias=alias)
+                user.version += 1
+
+    def note_seen(self, user: User, at: int) -> None:
+        """When the user went offline; ``keep_seen`` stores it."""
+        user.account = msgspec.structs.replace(user.account, last_seen_at=at)
+        user.version += 1
+
+    async def keep_seen(self, user: User, at: int) -> None:
+        async with user.changing:
+            await self._store.update_account(user.key, last_seen_at=at)
 
     def _forget_offline(self) -> None:
         self._users = {key: user for key, user in self._users.items() if user.sessions}
@@ -169,6 +199,7 @@ class Directory:
         if pair is not None:
             return pair
         record = await self._store.open_pair(user.key, other.key)
+        self._relations.met(user, other)
         return self._keep_pair(record.key, user, other)
 
     def _keep_pair(self, key: int, user: User, other: User) -> Pair:

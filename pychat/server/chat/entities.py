@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from pychat.server.store.records import Account
@@ -16,12 +17,15 @@ NOBODY: Final[frozenset[int]] = frozenset()
 
 
 class User:
-    """An account, with the connections it is logged in on. An online user is never forgotten,
-    so whoever finds a user here finds all its connections."""
+    """An account, with the connections it is logged in on. As long as anybody has hold of it
+    there is no second one of the same account, so whoever finds a user finds all its connections.
+    """
 
     __slots__ = (
         "__weakref__",
+        "_changing",
         "account",
+        "arriving",
         "blocked",
         "buckets",
         "id",
@@ -29,6 +33,8 @@ class User:
         "pairs",
         "partners",
         "sessions",
+        "stale",
+        "version",
     )
 
     def __init__(self, account: Account) -> None:
@@ -36,6 +42,14 @@ class User:
         self.key = account.key
         self.id = account.id
         self.sessions: list[Session] = []
+        self.arriving = 0
+        """Connections whose login is right and not finished yet."""
+        self.stale = False
+        """Another process may have changed the account since it was read."""
+        self.version = 0
+        """Moves with each change of what the store has of it: the answer of a read that began
+        before it is older."""
+        self._changing: asyncio.Lock | None = None
         self.pairs: dict[str, Pair] = {}
         """One-to-one conversations at hand, by the id of the other one."""
         self.partners = NOBODY
@@ -43,6 +57,14 @@ class User:
         self.blocked = NOBODY
         """Whom it has blocked; kept while online."""
         self.buckets: dict[str, TokenBucket] | None = None
+
+    @property
+    def changing(self) -> asyncio.Lock:
+        """Held while something of it is written to the store and then here, so that both end
+        with the same change."""
+        if self._changing is None:
+            self._changing = asyncio.Lock()
+        return self._changing
 
     @property
     def alias(self) -> str:

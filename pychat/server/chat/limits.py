@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
@@ -142,15 +143,23 @@ class Limiter:
         if wait:
             raise _too_fast(wait)
 
-    def connection(self, user: User, session: Session) -> None:
-        """One more connection of a user. Raises ProtocolError 429."""
+    @contextmanager
+    def connection(self, user: User, session: Session) -> Iterator[None]:
+        """One more connection of a user, who has a place for it while the login is finished.
+        Raises ProtocolError 429."""
         if self.limits is None or session in user.sessions:
+            yield
             return
         most = self.limits.connections_per_user
-        if len(user.sessions) >= most:
+        if len(user.sessions) + user.arriving >= most:
             raise ProtocolError(
                 Code.TOO_FAST, f"you are connected {most} times already", retry_after=10.0
             )
+        user.arriving += 1
+        try:
+            yield
+        finally:
+            user.arriving -= 1
 
     def login(self, address: str, kind: Literal["logins", "resumptions", "claims"]) -> None:
         """One more of these from there. Raises ProtocolError 429."""

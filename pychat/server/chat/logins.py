@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Coroutine
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -28,13 +28,16 @@ from pychat.server.chat.accounts import Accounts, Entered
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import NOBODY, User
+from pychat.server.chat.entities import User
 from pychat.server.chat.legacy import Legacy
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.relations import Relations
 from pychat.server.chat.session import Session
-from pychat.server.store.base import Store
+from pychat.server.store.base import Store, StoreError
+
+log = logging.getLogger(__name__)
 
 LOGIN = msgspec.json.Decoder(Login)
 LOGOUT = msgspec.json.Decoder(LogoutRequest)
@@ -50,6 +53,7 @@ class Logins:
         changes: AccountChanges,
         accounts: Accounts,
         directory: Directory,
+        relations: Relations,
         reach: LocalDelivery,
         presence: Presence,
         legacy: Legacy,
@@ -60,6 +64,7 @@ class Logins:
         self._changes = changes
         self._accounts = accounts
         self._directory = directory
+        self._relations = relations
         self._reach = reach
         self._presence = presence
         self._legacy = legacy
@@ -81,19 +86,15 @@ class Logins:
         connection = session.connection
         self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
         noticed = self._changes.noticed
+        at_hand = self._directory.cached_user(login.id)
+        version = None if at_hand is None else at_hand.version
         try:
-            entered = await self._accounts.enter(
-                login,
-                address=connection.remote_address,
-                device=connection.user_agent,
-                wants_token=ack_id is not None,
-            )
-            key = entered.account.key
-            blocked = await self._store.blocked(key)
-            pairs = await self._store.pairs(key)
-            while noticed != self._changes.noticed:
-                noticed = self._changes.noticed
-                await self._accounts.check(entered)
+            entered = await self._accounts.enter(login, address=connection.remote_address)
+            user = self._directory.keep(entered.account, version)
+            # A place for the connection, before anything is changed for it.
+            with self._limiter.connection(user, session):
+                await self._prepare(session, user, login, entered, noticed, ack_id is not None)
+                self._join(session, user, login, entered, ack_id)
         except ProtocolError as error:
             self.refused += 1
             audit.note(
@@ -104,14 +105,40 @@ class Logins:
                 reason=str(error),
             )
             raise
-        # From here on nothing is awaited: the answer goes out before any message, and none is
-        # missed after it.
-        user = self._directory.keep(entered.account)
-        self._limiter.connection(user, session)
+        if entered.session is not None and not login.token:
+            await self._end_oldest(user)
+
+    async def _prepare(
+        self,
+        session: Session,
+        user: User,
+        login: Login,
+        entered: Entered,
+        noticed: int,
+        wants_token: bool,
+    ) -> None:
+        """``noticed``: the changes of accounts before this one was looked at."""
+        if wants_token:
+            await self._accounts.add_token(entered, session.connection.user_agent)
+        try:
+            if alias := login.alias.strip():
+                await self._directory.change_alias(user, alias)
+            await self._relations.load(user)
+            while noticed != self._changes.noticed:
+                noticed = self._changes.noticed
+                await self._accounts.check(entered)
+                await self._relations.load(user)
+        except ProtocolError:
+            if entered.session is not None and not login.token:
+                # Its token was told to nobody.
+                await self._changes.revoke_sessions(user.key, [entered.session.id])
+            raise
+
+    def _join(
+        self, session: Session, user: User, login: Login, entered: Entered, ack_id: int | None
+    ) -> None:
+        """Nothing is awaited: the answer goes out before any message, none is missed after it."""
         self.part(session)
-        if not user.sessions:
-            user.blocked = blocked or NOBODY
-            user.partners = frozenset(chain(*(pair.accounts for pair in pairs))) - {key} or NOBODY
         session.user = user
         session.login_id = login.id
         session.modern = login.protocol >= 1
@@ -119,18 +146,28 @@ class Logins:
         if entered.session is not None:
             session.login_session = entered.session.id
             session.token_hash = entered.session.token_hash
-        connection.admit()
+        session.connection.admit()
         self._answer(session, user, entered, login, ack_id)
-        self._end(user, set(entered.ended), but=session)
         if session.closed:
             return
         first = self._reach.join(session, user)
         self.succeeded += 1
-        audit.note("login", id=user.id, address=connection.remote_address)
+        audit.note("login", id=user.id, address=session.connection.remote_address)
         if first:
             self._presence.came(user)
         if not session.modern:
             self._legacy.start(session, user)
+
+    async def _end_oldest(self, user: User) -> None:
+        """The new login may be one too many; the answer has been given already."""
+        try:
+            ended = await self._accounts.end_oldest(
+                user.key, lambda: {s.login_session for s in user.sessions if s.login_session}
+            )
+        except StoreError as error:
+            log.warning("the oldest logins of %r go on until the next one: %s", user.id, error)
+        else:
+            self._end(user, ended, but=None)
 
     def _answer(
         self, session: Session, user: User, entered: Entered, login: Login, ack_id: int | None

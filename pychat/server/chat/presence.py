@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import msgspec
-
 from pychat.protocol import Event
 from pychat.protocol import Presence as PresenceEvent
 from pychat.server.chat.answers import encode
@@ -15,7 +13,7 @@ from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import Pair, User
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.store.base import Store, StoreError
+from pychat.server.store.base import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +22,8 @@ class Presence:
     """Nobody is told of, or tells, somebody they have blocked or are blocked by."""
 
     def __init__(
-        self, store: Store, directory: Directory, reach: LocalDelivery, encode_event: EncodeEvent
+        self, directory: Directory, reach: LocalDelivery, encode_event: EncodeEvent
     ) -> None:
-        self._store = store
         self._directory = directory
         self._reach = reach
         self._encode_event = encode_event
@@ -39,7 +36,7 @@ class Presence:
     def went(self, user: User) -> None:
         """With the last connection that leaves; kept in the store as the time last seen."""
         at = now()
-        user.account = msgspec.structs.replace(user.account, last_seen_at=at)
+        self._directory.note_seen(user, at)
         self._announce(user, online=False)
         task = asyncio.get_running_loop().create_task(self._keep(user, at))
         self._tasks.add(task)
@@ -48,9 +45,6 @@ class Presence:
     def pair_opened(self, pair: Pair) -> None:
         """With the first message of a conversation both learn whether the other one is there."""
         a, b = self._reach.users.get(pair.a), self._reach.users.get(pair.b)
-        for user, other in ((a, pair.b), (b, pair.a)):
-            if user is not None:
-                user.partners |= {other}
         if a is None or b is None or a is b or a.key in b.blocked or b.key in a.blocked:
             return
         self._reach.tell(a, self._packet(b, online=True))
@@ -82,7 +76,7 @@ class Presence:
 
     async def _keep(self, user: User, at: int) -> None:
         try:
-            await self._store.update_account(user.key, last_seen_at=at)
+            await self._directory.keep_seen(user, at)
         except StoreError as error:
             log.warning("when %s was last seen could not be stored: %s", user.id, error)
         except Exception:

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import NamedTuple
 
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.directory import Directory
+from pychat.server.chat.entities import User
 from pychat.server.chat.logins import Logins
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
 from pychat.server.store.base import Store, StoreError
+from pychat.server.store.records import Account
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+
+
+class _Login(NamedTuple):
+    """Who was logged in on a connection when the store was asked."""
+
+    session: Session
+    user: User | None
+    token_hash: bytes | None
+    password_hash: str | None
+
+    def goes_on(self) -> bool:
+        session = self.session
+        return (session.user, session.token_hash, session.password_hash) == self[1:]
 
 
 class AccountWatch:
@@ -55,26 +71,25 @@ class AccountWatch:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _review(self) -> None:
-        self._directory.forget_offline()
-        accounts = {a.key: a for a in await self._store.accounts(list(self._reach.users))}
-        for session in list(self._reach.sessions):
-            user = session.user
-            if user is None:
+        self._directory.doubt_offline()
+        # Logins from here on look at the store themselves, at what is newer than these answers.
+        logins = [_Login(s, s.user, s.token_hash, s.password_hash) for s in self._reach.sessions]
+        versions = {key: user.version for key, user in self._reach.users.items()}
+        accounts = {a.key: a for a in await self._store.accounts(list(versions))}
+        for key, account in accounts.items():
+            self._directory.keep(account, versions[key])
+        for login in logins:
+            if not login.goes_on() or login.user is None:
                 continue
-            account = accounts.get(user.key)
-            if account is None:
-                # Came online after the question; the login has looked at the store itself.
-                continue
-            if account.disabled or not await self._still_valid(session, account.password_hash):
-                if session.user is user:
-                    log.info("%r is logged out: disabled or revoked", user.id)
-                    self._logins.expel(session)
-            else:
-                user.account = account
+            account = accounts[login.user.key]
+            valid = not account.disabled and await self._still_valid(login, account)
+            if not valid and login.goes_on():
+                log.info("%r is logged out: disabled or revoked", account.id)
+                self._logins.expel(login.session)
 
-    async def _still_valid(self, session: Session, password_hash: str | None) -> bool:
-        if session.token_hash is None:
+    async def _still_valid(self, login: _Login, account: Account) -> bool:
+        if login.token_hash is None:
             # A client of the original protocol has no token: its password must be the same.
-            return session.password_hash == password_hash
-        record = await self._store.session(session.token_hash)
+            return self._changes.same_password(login.password_hash, account.password_hash)
+        record = await self._store.session(login.token_hash)
         return record is not None and record.expires_at > now()

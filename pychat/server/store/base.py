@@ -108,6 +108,10 @@ class Store(Protocol):
         """What is None stays as it is. A change of password_hash or disabled moves
         ``account_changes``."""
 
+    async def rehash_password(self, key: int, old: str, new: str) -> bool:
+        """Replaces the hash of a password that stays the same, if it still is ``old``; False if
+        not. Does not move ``account_changes``."""
+
     async def account_changes(self) -> int:
         """A counter: when it has moved, another process has changed an account or revoked a
         session."""

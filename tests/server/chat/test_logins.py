@@ -271,7 +271,7 @@ class Halting(MemoryStore):
 
 
 async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
-    store = Halting("pairs")
+    store = Halting("add_session")
     async with (
         serving(store, accounts="claim") as server,
         Peer(server, "alice") as watched,
@@ -290,7 +290,7 @@ async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
 
 async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:
     """Else a thief who logs in all the time would survive it."""
-    store = Halting("pairs")
+    store = Halting("accounts")
     async with (
         serving(store, accounts="claim") as server,
         Peer(server) as thief,

@@ -114,6 +114,17 @@ async def test_changes_that_end_logins_move_the_counter(chat: Populated) -> None
     assert seen == sorted(set(seen))
 
 
+async def test_a_password_is_rehashed_only_while_it_is_the_same(chat: Populated) -> None:
+    store = chat.store
+    alice = await chat.account("alice")
+    changes = await store.account_changes()
+    assert await store.rehash_password(alice.key, "hash", "newer hash")
+    assert not await store.rehash_password(alice.key, "hash", "another hash")
+    (kept,) = await store.accounts([alice.key])
+    assert kept.password_hash == "newer hash"
+    assert await store.account_changes() == changes
+
+
 async def test_a_session_is_found_by_the_hash_of_its_token(chat: Populated) -> None:
     alice = await chat.account("alice")
     session = login(alice, "one")

@@ -95,6 +95,13 @@ class MemoryAccounts:
         if password_hash is not None or disabled is not None:
             self._account_changes += 1
 
+    async def rehash_password(self, key: int, old: str, new: str) -> bool:
+        account = self._accounts[key]
+        if account.password_hash != old:
+            return False
+        self._accounts[key] = msgspec.structs.replace(account, password_hash=new)
+        return True
+
     async def account_changes(self) -> int:
         return self._account_changes
 

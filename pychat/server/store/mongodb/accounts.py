@@ -129,6 +129,13 @@ class MongoAccounts(MongoPart):
         if password_hash is not None or disabled is not None:
             await self._next("account_changes")
 
+    @change
+    async def rehash_password(self, key: int, old: str, new: str) -> bool:
+        changed = await self._database["accounts"].update_one(
+            {"_id": key, "password_hash": old}, {"$set": {"password_hash": new}}
+        )
+        return changed.matched_count > 0
+
     @query
     async def account_changes(self) -> int:
         counter = await self._database["meta"].find_one({"_id": "account_changes"})

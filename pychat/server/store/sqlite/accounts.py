@@ -147,6 +147,16 @@ class SQLiteAccounts(SQLitePart):
 
         await self._write(write)
 
+    async def rehash_password(self, key: int, old: str, new: str) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            changed = connection.execute(
+                "UPDATE account SET password_hash = ? WHERE key = ? AND password_hash = ?",
+                (new, key, old),
+            )
+            return changed.rowcount > 0
+
+        return await self._write(write)
+
     async def account_changes(self) -> int:
         return await self._read(lambda connection: counter(connection, "account_changes"))
 

@@ -1,0 +1,56 @@
+"""Whom the users who are online have blocked, and whom they share a conversation with."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from pychat.server.chat.entities import NOBODY, User
+from pychat.server.chat.reach import LocalDelivery
+from pychat.server.store.base import Store
+
+
+class Relations:
+    """The one owner of ``User.blocked`` and ``User.partners``. Each change moves ``User.version``:
+    a read that began before it is repeated, because what it found may have been older."""
+
+    def __init__(self, store: Store, reach: LocalDelivery) -> None:
+        self._store = store
+        self._reach = reach
+
+    async def load(self, user: User) -> None:
+        """Before a user comes online, who must do so before anything else is awaited."""
+        while not user.sessions:
+            version = user.version
+            blocked = await self._store.blocked(user.key)
+            pairs = await self._store.pairs(user.key)
+            if user.version == version and not user.sessions:
+                user.blocked = blocked or NOBODY
+                partners = frozenset(chain(*(pair.accounts for pair in pairs))) - {user.key}
+                user.partners = partners or NOBODY
+                return
+
+    async def block(self, user: User, other: User) -> bool:
+        """False if the other one was blocked already."""
+        async with user.changing:
+            await self._store.block(user.key, other.key)
+            return self._set_blocked(user, user.blocked | {other.key})
+
+    async def unblock(self, user: User, other: User) -> bool:
+        """False if the other one was not blocked."""
+        async with user.changing:
+            await self._store.unblock(user.key, other.key)
+            return self._set_blocked(user, user.blocked - {other.key})
+
+    def met(self, user: User, other: User) -> None:
+        """They have a one-to-one conversation."""
+        for one, partner in ((user, other), (other, user)):
+            one.version += 1
+            if one.sessions and partner is not one:
+                one.partners |= {partner.key}
+
+    def _set_blocked(self, user: User, blocked: frozenset[int]) -> bool:
+        user.version += 1
+        if not user.sessions or blocked == user.blocked:
+            return False
+        self._reach.set_blocked(user, blocked)
+        return True

@@ -1,0 +1,84 @@
+"""A store in memory that answers late: where a test says so, or by chance."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pychat.server.store.base import StoreUnavailable
+from pychat.server.store.memory import MemoryStore
+
+
+class Held:
+    """The next call of a method. It is done when the test calls ``do``, and answered when it
+    calls ``answer``."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+        self.done = asyncio.Event()
+        self._do, self._answer = asyncio.Event(), asyncio.Event()
+
+    def do(self) -> None:
+        self._do.set()
+
+    def answer(self) -> None:
+        self._do.set()
+        self._answer.set()
+
+    async def run(self, method: Callable[[], Awaitable[Any]]) -> Any:
+        self.called.set()
+        await self._do.wait()
+        result = await method()
+        self.done.set()
+        await self._answer.wait()
+        return result
+
+
+class DelayedStore:
+    """All of a MemoryStore's methods. Each call is done at once and whole, at some time between
+    the call and its answer. ``seed``: both by chance, some turns of the event loop apart."""
+
+    def __init__(self, seed: int | None = None, turns: int = 12) -> None:
+        self.inner = MemoryStore()
+        self._random = None if seed is None else random.Random(seed)
+        self._turns = turns
+        self._held: dict[str, list[Held]] = {}
+        self._failing: dict[str, int] = {}
+
+    def hold(self, method: str, *, done: bool = False) -> Held:
+        """Its next call. ``done``: it is done at once, only the answer is late."""
+        held = Held()
+        if done:
+            held.do()
+        self._held.setdefault(method, []).append(held)
+        return held
+
+    def fail(self, method: str) -> None:
+        """Its next call is done and answered with an error."""
+        self._failing[method] = self._failing.get(method, 0) + 1
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.inner, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
+
+        async def delayed(*args: Any, **kwargs: Any) -> Any:
+            if waiting := self._held.get(name):
+                return await waiting.pop(0).run(lambda: method(*args, **kwargs))
+            await self._wait()
+            result = await method(*args, **kwargs)
+            if self._failing.get(name):
+                self._failing[name] -= 1
+                raise StoreUnavailable("the answer was lost")
+            await self._wait()
+            return result
+
+        return delayed
+
+    async def _wait(self) -> None:
+        if self._random is not None:
+            for _ in range(self._random.randrange(self._turns)):
+                await asyncio.sleep(0)

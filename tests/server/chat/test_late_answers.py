@@ -1,0 +1,255 @@
+"""What the store answers late, after something newer has happened, undoes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from argon2 import PasswordHasher
+
+from pychat.server.chat import Chat, Limits, accounts
+from pychat.server.chat.passwords import hash_password
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import Direct, chatting, logged_in
+
+OUTDATED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+async def with_outdated_hash(store: DelayedStore, id: str = "alice") -> int:
+    """The key of an account whose password is rehashed at the next login."""
+    made = await store.inner.create_account(id, id, OUTDATED.hash("secret password"), 0)
+    return made.key
+
+
+# --- accounts ---
+
+
+@pytest.mark.parametrize("modern", [True, False])
+async def test_a_password_that_is_changed_while_a_login_rehashes_the_old_one_stays(
+    modern: bool,
+) -> None:
+    store = DelayedStore()
+    key = await with_outdated_hash(store)
+    async with chatting(store, accounts="claim") as chat:
+        held = store.hold("rehash_password")
+        thief = Direct(chat, "alice", modern=modern)
+        login = thief.start_login()
+        await held.called.wait()
+        await store.inner.update_account(key, password_hash=hash_password("the new one"))
+        held.answer()
+        assert (await login)["code"] == "503"
+        assert (await thief.login())["code"] == "401"
+        assert (await Direct(chat, "alice").login("the new one"))["code"] == "200"
+
+
+async def test_logins_that_rehash_at_the_same_time_are_all_let_in() -> None:
+    store = DelayedStore(seed=1)
+    await with_outdated_hash(store)
+    async with chatting(store, accounts="claim", limits=None) as chat:
+        clients = [Direct(chat, "alice") for _ in range(4)]
+        for number, client in enumerate(clients):
+            client.remote_address = f"127.0.0.{number}"
+        answers = await asyncio.gather(*(client.login() for client in clients))
+        assert [answer["code"] for answer in answers] == ["200"] * 4
+
+
+async def test_a_page_that_logged_in_before_the_rehash_stays_logged_in() -> None:
+    """It is known by the hash of its password only, and looked at whenever an account changes."""
+    store = DelayedStore()
+    await with_outdated_hash(store)
+    async with chatting(store, accounts="claim") as chat:
+        page = Direct(chat, "alice", modern=False)
+        held = store.hold("rehash_password")
+        page.tell("login", {"id": "alice", "password": "secret password"})
+        await held.called.wait()
+        other = Direct(chat, "alice")
+        other.remote_address = "127.0.0.2"
+        assert (await other.login())["code"] == "200"
+        held.answer()
+        assert (await page.next("response"))["code"] == "200"
+        bob = await store.inner.create_account("bob", "bob", None, 0)
+        bobs = store.hold("account_changes")
+        await store.inner.update_account(bob.key, disabled=True)
+        await bobs.called.wait()
+        reviewed = store.hold("session")
+        bobs.answer()
+        await reviewed.called.wait()
+        reviewed.answer()
+        assert (await other.ask("users"))["code"] == "200"
+        assert not page.gone.is_set()
+
+
+async def test_two_who_claim_an_id_with_one_password_both_have_it() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        phone, desk = Direct(chat, "alice"), Direct(chat, "alice")
+        desk.remote_address = "127.0.0.2"
+        held = store.hold("create_account")
+        slow = phone.start_login()
+        await held.called.wait()
+        assert (await desk.login())["code"] == "200"
+        held.answer()
+        assert (await slow)["code"] == "200"
+        thief = Direct(chat, "alice")
+        assert (await thief.login("another password"))["code"] == "401"
+
+
+async def test_a_refused_login_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "MAX_SESSIONS_PER_ACCOUNT", 3)
+    store = DelayedStore()
+    limits = Limits(connections_per_user=2)
+    async with chatting(store, accounts="claim", limits=limits) as chat:
+        first = await logged_in(chat, "alice")
+        second = await logged_in(chat, "alice")
+        for _ in range(3):
+            refused = await Direct(chat, "alice").login(alias="Somebody")
+            assert refused["code"] == "429"
+        sessions = (await first.ask("sessions", {}))["sessions"]
+        assert len(sessions) == 2
+        (found,) = (await second.ask("users", query="alice"))["users"]
+        assert found["alias"] == "alice"
+
+
+async def test_logins_under_way_count_as_connections() -> None:
+    store = DelayedStore()
+    limits = Limits(connections_per_user=2)
+    async with chatting(store, accounts="claim", limits=limits) as chat:
+        await logged_in(chat, "alice")
+        held = store.hold("add_session")
+        slow = Direct(chat, "alice").start_login()
+        await held.called.wait()
+        assert (await Direct(chat, "alice").login())["code"] == "429"
+        held.answer()
+        assert (await slow)["code"] == "200"
+
+
+async def test_a_login_that_is_refused_at_its_end_leaves_no_token() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice = await logged_in(chat, "alice")
+        held = store.hold("update_account")
+        late = Direct(chat, "alice").start_login(alias="Late")
+        await held.called.wait()
+        account = await store.inner.account("alice")
+        assert account is not None
+        await store.inner.update_account(account.key, disabled=True)
+        await alice.gone.wait()
+        held.answer()
+        assert (await late)["code"] == "403"
+        assert len(await store.inner.sessions(account.key)) == 1
+
+
+async def test_a_device_that_is_online_outlives_all_other_logins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accounts, "MAX_SESSIONS_PER_ACCOUNT", 3)
+    store = DelayedStore()
+    async with chatting(store, accounts="claim", limits=None) as chat:
+        device = await logged_in(chat, "alice")
+        for _ in range(6):
+            client = await logged_in(chat, "alice")
+            client.leave()
+        assert not device.gone.is_set()
+        while len(sessions := (await device.ask("sessions", {}))["sessions"]) > 3:
+            pass
+        assert [s["current"] for s in sessions].count(True) == 1
+
+
+async def alias_of(chat: Chat, store: DelayedStore) -> tuple[str, str]:
+    """What others are told of alice, and what the store has."""
+    account = await store.inner.account("alice")
+    assert account is not None
+    watcher = await logged_in(chat, "watcher")
+    await watcher.send_message("alice", "Who are you?")
+    return (await watcher.next("presence"))["alias"], account.alias
+
+
+async def test_two_logins_with_other_names_end_with_one_of_them() -> None:
+    for seed in range(20):
+        store = DelayedStore(seed)
+        async with chatting(store) as chat:
+            names = ("One", "Two", "Three")
+            await asyncio.gather(*(Direct(chat, "alice").login(alias=name) for name in names))
+            told, stored = await alias_of(chat, store)
+            assert told == stored
+
+
+async def test_an_old_account_that_is_read_late_brings_no_old_name_back() -> None:
+    store = DelayedStore()
+    await store.inner.create_account("alice", "Old", None, 0)
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        held = store.hold("account", done=True)
+        looking = bob.start("typing", recepient="alice", typing=True)
+        await held.done.wait()
+        alice = await logged_in(chat, "alice")
+        assert (await alice.login(alias="New"))["alias"] == "New"
+        held.answer()
+        assert (await looking)["code"] == "200"
+        assert await alias_of(chat, store) == ("New", "New")
+
+
+# --- blocks and partners ---
+
+
+@pytest.mark.parametrize("read", ["blocked", "pairs"])
+async def test_a_block_that_is_made_during_a_login_holds(read: str) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        await logged_in(chat, "alice")
+        phone = await logged_in(chat, "carol")
+        kept = store.hold("block")
+        block = phone.start("block", id="bob")
+        await kept.called.wait()
+        phone.leave()
+        held = store.hold(read, done=True)
+        desk = Direct(chat, "carol")
+        login = desk.start_login()
+        await held.done.wait()
+        kept.answer()
+        await kept.done.wait()
+        await asyncio.sleep(0)
+        held.answer()
+        assert (await login)["code"] == "200"
+        assert not block.done()
+        assert (await bob.send_message("carol", "hello"))["code"] == "202"
+        assert desk.of("message") == []
+
+
+async def test_blocks_from_two_devices_end_as_the_store_has_them() -> None:
+    for seed in range(60):
+        store = DelayedStore(seed)
+        async with chatting(store, limits=None) as chat:
+            bob = await logged_in(chat, "bob")
+            devices = [await logged_in(chat, "alice") for _ in range(2)]
+            changes = ("block", "unblock", "unblock", "block")
+            work = [
+                device.start(event, id="bob")
+                for device, event in zip(devices * 2, changes, strict=True)
+            ]
+            await asyncio.gather(*work)
+            alice = await store.inner.account("alice")
+            assert alice is not None
+            code = (await bob.send_message("alice", "hello"))["code"]
+            assert code == ("202" if await store.inner.blocked(alice.key) else "200"), seed
+
+
+@pytest.mark.parametrize("read", ["blocked", "pairs"])
+async def test_a_first_message_during_the_others_login_makes_them_known(read: str) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        await logged_in(chat, "carol")
+        carols = await store.inner.account("carol")
+        assert carols is not None
+        alice = Direct(chat, "alice")
+        held = store.hold(read, done=True)
+        login = alice.start_login()
+        await held.done.wait()
+        assert (await bob.send_message("alice", "hello"))["code"] == "202"
+        held.answer()
+        assert (await login)["code"] == "200"
+        assert [(p["id"], p["online"]) for p in bob.of("presence")] == [("alice", True)]
+        bob.leave()
+        assert [(p["id"], p["online"]) for p in alice.of("presence")] == [("bob", False)]
