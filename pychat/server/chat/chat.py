@@ -73,7 +73,7 @@ class Chat:
         self._presence = Presence(directory, reach, encode_event)
         receipts = Receipts(directory, reach, encode_event)
         cursors = self._cursors = Cursors(store, directory, receipts, limiter, answers)
-        legacy = Legacy(store, directory, cursors, encode_event)
+        legacy = self._legacy = Legacy(store, directory, cursors, encode_event)
         self._delivery = Delivery(
             store, reach, legacy, answers, encode_event, self._presence.pair_opened
         )
@@ -142,6 +142,7 @@ class Chat:
                 if self._working:
                     await asyncio.wait(self._working)
                 await self._delivery.settled()
+                self._legacy.finish()
                 await self._cursors.flush()
                 await self._presence.finish()
         except TimeoutError:

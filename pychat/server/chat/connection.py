@@ -23,8 +23,13 @@ class Connection(Protocol):
     @property
     def user_agent(self) -> str: ...
 
-    def send(self, packet: Any, written: Callable[[], None] | None = None) -> None:
-        """``written`` is called once the transport has taken it, never if it does not."""
+    def send(self, packet: Any) -> None: ...
+
+    def when_received(self, callback: Callable[[], None]) -> None:
+        """Call back when the client has shown that it processed all that was sent until now.
+
+        Perhaps at once. Not at all if the connection ends first, or if this is called again before.
+        """
 
     def acknowledge(self, ack_id: int, payload: bytes) -> None:
         """Answers the event that came with this id; ``payload`` is one JSON value."""

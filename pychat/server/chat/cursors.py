@@ -76,18 +76,18 @@ class Cursors:
     ) -> Coroutine[Any, Any, None] | None:
         return self._request(session, payload, ack_id, "read")
 
-    def written(self, pair: Pair, user: User, seq: int) -> None:
-        """A message has been written to a client of the original protocol."""
+    def proven(self, pair: Pair, user: User, seq: int, session: Session | None = None) -> None:
+        """A message has arrived, as its client cannot say by itself; ``session`` knows already."""
         move = self._pairs.get((pair.key, user.key))
         if move is not None:
             # On the path of every message to such a client: what is kept later updates the rest.
             if seq > move.delivered_seq:
                 move.delivered_seq = seq
-            move.sessions.add(None)
+            move.sessions.add(session)
             return
         member = pair.cursors.get(user.key)
         if member is None or seq > member.delivered_seq:
-            self._move(pair, user, member, "delivered", seq, None)
+            self._move(pair, user, member, "delivered", seq, session)
 
     def close(self) -> set[asyncio.Task[None]]:
         """No more is written; the tasks that are left."""
@@ -258,7 +258,7 @@ class Cursors:
             for session, ack_id, kind in move.waiting:
                 self._answers.refuse(session, kind, ack_id, refusal)
             if None in move.sessions:
-                # Written to a client that cannot be asked to say so again.
+                # Proven by a client that cannot be asked to say so again.
                 self._move(
                     move.conversation, move.user, None, "delivered", move.delivered_seq, None
                 )

@@ -232,8 +232,11 @@ class Delivery:
                         if reached.modern:
                             reached.connection.send(packet)
                         else:
-                            self._legacy.send(reached, recepient, conversation, packet, seq)
-                if recepient is not user and len(user.sessions) > 1:
+                            self._legacy.send(reached, conversation, packet, seq)
+                if recepient is user:
+                    if session.modern:
+                        self._legacy.wrote_to_oneself(session, user, conversation, seq)
+                elif len(user.sessions) > 1:
                     self._to_own_devices(session, user, conversation, packet, seq)
                 if seq == 1:
                     self._pair_opened(conversation)

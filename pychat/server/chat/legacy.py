@@ -1,10 +1,9 @@
-"""Clients of the original protocol: pushed what they missed, their delivered cursor moved."""
+"""Clients of the original protocol: sent what they missed, delivered cursors moved on proof."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import Any
 
 from pychat.protocol import Event, Message
@@ -14,6 +13,7 @@ from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import Pair, User
 from pychat.server.chat.session import Session
+from pychat.server.chat.unproven import Unproven
 from pychat.server.chat.views import to_wire
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import StoredMessage
@@ -49,8 +49,8 @@ class CatchUp:
 
 
 class Legacy:
-    """One-to-one messages for them: after the delivered cursor, which moves as they are written
-    to the socket."""
+    """One-to-one messages for them: after the delivered cursor, which moves when they have shown
+    that they received them."""
 
     def __init__(
         self,
@@ -63,12 +63,13 @@ class Legacy:
         self._directory = directory
         self._cursors = cursors
         self._encode_event = encode_event
+        self._unproven: dict[Session, Unproven] = {}
         # A batch that was being committed when a catch-up ended is in its pages and comes again
         # as a delivery: by connection and conversation, how far the pages went.
         self._sent_up_to: dict[Session, dict[int, int]] = {}
 
-    def send(self, session: Session, user: User, pair: Pair, packet: Any, seq: int) -> None:
-        """A message that has just been kept."""
+    def send(self, session: Session, pair: Pair, packet: Any, seq: int) -> None:
+        """Send a message that has just been stored."""
         if session.catch_up is not None:
             session.catch_up.missed = True
             return
@@ -76,80 +77,96 @@ class Legacy:
             sent = self._sent_up_to.get(session)
             if sent is not None and sent.get(pair.key, 0) >= seq:
                 return
-        session.connection.send(packet, partial(self._cursors.written, pair, user, seq))
+        session.connection.send(packet)
+        self._unproven[session].add(pair, seq)
 
     def start(self, session: Session, user: User) -> None:
         """After the 200 of its login."""
+        unproven = Unproven(session.connection, user, self._cursors)
+        self._unproven[session] = unproven
         catch_up = session.catch_up = CatchUp()
         catch_up.task = asyncio.get_running_loop().create_task(
-            self._run(session, user, catch_up), name="legacy catch-up"
+            self._run(session, user, catch_up, unproven), name="legacy catch-up"
         )
 
     def stop(self, session: Session) -> None:
-        """The connection is gone, or somebody else logs in on it."""
+        """The connection is gone, or somebody else logs in on it: what is not proven now is sent
+        again at the next login."""
         if session.catch_up is not None:
             if session.catch_up.task is not None:
                 session.catch_up.task.cancel()
             session.catch_up = None
         self._sent_up_to.pop(session, None)
+        unproven = self._unproven.pop(session, None)
+        if unproven is not None:
+            unproven.drop()
 
-    async def _run(self, session: Session, user: User, catch_up: CatchUp) -> None:
+    def finish(self) -> None:
+        """The server ends the connections: what their clients have shown to have received counts,
+        however short ago."""
+        for session, unproven in list(self._unproven.items()):
+            unproven.finish()
+            self.stop(session)
+
+    def wrote_to_oneself(self, session: Session, user: User, pair: Pair, seq: int) -> None:
+        """A client of protocol 1 did: it has the message, so no other one has missed it."""
+        self._cursors.proven(pair, user, seq, session)
+
+    async def _run(
+        self, session: Session, user: User, catch_up: CatchUp, unproven: Unproven
+    ) -> None:
+        sent = catch_up.sent_up_to
         while True:
             catch_up.missed = False
             try:
-                await self._cursors.flush()
-                page = await self._store.undelivered(user.key, PAGE)
-                outgoing = await self._outgoing(user, page, catch_up)
+                if not sent:
+                    # What another connection has proven is not sent again.
+                    await self._cursors.flush()
+                page = await self._store.undelivered(user.key, PAGE, sent)
+                outgoing = await self._outgoing(user, page)
             except StoreError as error:
                 log.warning("%s waits for its messages: %s", user.id, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             except Exception:
+                # Messages sent from here on would move the cursor past those that were not.
                 log.exception("%s could not be given what it missed", user.id)
-                break
+                session.connection.close()
+                return
             if outgoing:
-                await self._send_page(session, user, catch_up, outgoing)
+                self._send_page(session, catch_up, unproven, outgoing)
+                # At most two pages are under way.
+                await unproven.asked()
+                unproven.ask()
             elif not catch_up.missed:
                 break
         for packet in catch_up.release(None, 0):
             session.connection.send(packet)
-        if catch_up.sent_up_to:
-            self._sent_up_to[session] = catch_up.sent_up_to
+        if sent:
+            self._sent_up_to[session] = sent
         session.catch_up = None
 
-    async def _outgoing(
-        self, user: User, page: list[StoredMessage], catch_up: CatchUp
-    ) -> list[tuple[Pair, Message]]:
+    async def _outgoing(self, user: User, page: list[StoredMessage]) -> list[tuple[Pair, Message]]:
         pairs = await self._directory.conversations({m.conversation for m in page})
         senders = await self._directory.users({m.sender for m in page})
         return [
             (pair, to_wire(user, pair, message, senders))
             for message in page
             if isinstance(pair := pairs.get(message.conversation), Pair)
-            and message.seq > catch_up.sent_up_to.get(pair.key, 0)
         ]
 
-    async def _send_page(
-        self, session: Session, user: User, catch_up: CatchUp, page: list[tuple[Pair, Message]]
+    def _send_page(
+        self,
+        session: Session,
+        catch_up: CatchUp,
+        unproven: Unproven,
+        page: list[tuple[Pair, Message]],
     ) -> None:
-        all_written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for number, (pair, message) in enumerate(page, 1):
+        for pair, message in page:
             for packet in catch_up.release(pair.key, message.seq):
                 session.connection.send(packet)
             catch_up.sent_up_to[pair.key] = message.seq
-            last = all_written if number == len(page) else None
-            written = partial(self._written, pair, user, message.seq, last)
-            if message.removed:
-                # Nothing a client of the original protocol could show.
-                written()
-            else:
-                session.connection.send(self._encode_event(Event.MESSAGE, encode(message)), written)
-        # Never, if the connection is gone: then `stop` ends this task.
-        await all_written
-
-    def _written(
-        self, pair: Pair, user: User, seq: int, all_written: asyncio.Future[None] | None
-    ) -> None:
-        self._cursors.written(pair, user, seq)
-        if all_written is not None and not all_written.done():
-            all_written.set_result(None)
+            # A client of the original protocol could not show a removed one.
+            if not message.removed:
+                session.connection.send(self._encode_event(Event.MESSAGE, encode(message)))
+            unproven.note(pair, message.seq)

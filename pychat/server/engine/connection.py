@@ -64,15 +64,20 @@ class Connection:
         """Whether what is sent has a chance to arrive."""
         return self._session.open and self._session.context is self
 
-    def send(self, packet: Packet, written: Callable[[], None] | None = None) -> None:
-        """Queues the packet; ``written`` is called once the transport has taken it."""
+    def send(self, packet: Packet) -> None:
+        """Queues the packet."""
         session = self._session
         if session.context is self:
             # On the path of every message: straight to where its frame waits.
             if session.carrier is not None:
-                session.carrier.send_frame(packet.frame, written)
+                session.carrier.send_frame(packet.frame)
             else:
-                session.send(packet, written)
+                session.send(packet)
+
+    def when_received(self, callback: Callable[[], None]) -> None:
+        """See ``Session.when_received``."""
+        if self._session.context is self:
+            self._session.when_received(callback)
 
     def acknowledge(self, ack_id: int, payload: bytes) -> None:
         """Answers the event that came with this id with one JSON value."""

@@ -8,6 +8,7 @@ from typing import Final
 _FIN_TEXT: Final = 0x81
 _FIN_BINARY: Final = 0x82
 _FIN_CLOSE: Final = 0x88
+_FIN_PING: Final = 0x89
 _FIN_PONG: Final = 0x8A
 
 _medium_header: Final = struct.Struct(">BBH").pack
@@ -33,6 +34,11 @@ def text_of(frame: bytes) -> bytes:
 def binary_frame(payload: bytes) -> bytes:
     """A whole binary message."""
     return _header(_FIN_BINARY, len(payload)) + payload
+
+
+def ping_frame(payload: bytes) -> bytes:
+    """A ping, which a websocket answers by itself; the payload has at most 125 bytes."""
+    return _header(_FIN_PING, len(payload)) + payload
 
 
 def pong_frame(payload: bytes) -> bytes:

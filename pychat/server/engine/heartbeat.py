@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,10 @@ class Deadlines(Generic[T]):
     def stop(self, item: T) -> None:
         """Never due; unknown items are ignored."""
         self._due.pop(item, None)
+
+    def left(self, item: T, now: float) -> float:
+        """Seconds until it is due; infinite for unknown items."""
+        return self._due.get(item, math.inf) - now
 
     def take_due(self, now: float) -> list[T]:
         """What is due, removed."""
@@ -68,6 +73,10 @@ class Wheel:
         if self._timer is None:
             self._timer = self._loop.call_later(self._tick, self._turn)
         queue.start(item, self._loop.time())
+
+    def left(self, queue: Deadlines[T], item: T) -> float:
+        """``Deadlines.left`` with the time of the running loop."""
+        return queue.left(item, asyncio.get_running_loop().time())
 
     def stop(self) -> None:
         """Nothing is due any more."""

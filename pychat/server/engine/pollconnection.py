@@ -8,6 +8,7 @@ handshake, and everything that is not a plain request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion11, web
@@ -15,7 +16,7 @@ from aiohttp import HttpVersion11, web
 from pychat.server.engine.answer import Answer, refusal
 from pychat.server.engine.borrow import Loan
 from pychat.server.engine.head import MAX_HEAD, Reader, Request
-from pychat.server.engine.polling import packets_in, receive, take
+from pychat.server.engine.polling import comes, packets_in, receive, take
 from pychat.server.engine.pollshared import Shared
 from pychat.server.engine.refusal import Refused, body_too_slow
 from pychat.server.engine.session import (
@@ -87,9 +88,13 @@ class PollConnection(asyncio.Protocol):
 
     # --- answers
 
-    def poll(self, session: Session, polling: Polling, script: str | None) -> None:
+    def poll(self, session: Session, polling: Polling, query: Mapping[str, str]) -> None:
         """Answers with what waits for the session, as soon as something does."""
-        self._poll = _Poll(session, polling, script)
+        again = comes(session, polling, query)
+        if again is not None:
+            self.answer(again)
+            return
+        self._poll = _Poll(session, polling, query.get("j"))
         polling.polled = True
         if polling.upgrading and not polling.ready:
             polling.send(NOOP_PACKET)
@@ -107,10 +112,7 @@ class PollConnection(asyncio.Protocol):
             return
         (session, polling, script), self._poll = self._poll, None
         polling.polled = False
-        answer, written = take(session, polling, script)
-        self._write(answer)
-        for callback in written:
-            callback()
+        self._write(take(session, polling, script))
         if polling.ended:
             self._shared.forget(session)
         self._go_on()
@@ -212,7 +214,7 @@ class PollConnection(asyncio.Protocol):
             self._received = self._received[start:]
             self._busy = True
             self._cors = head.cors
-            self.poll(session, polling, query.get("j"))
+            self.poll(session, polling, query)
             return True
         limit = session.first_payload or self._shared.max_payload
         if not session.open or polling.posted or head.size > limit:

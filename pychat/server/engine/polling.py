@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from pychat.server.engine.answer import Answer, refusal
 from pychat.server.engine.pace import BYTES_PER_CREDIT
-from pychat.server.engine.packet import MalformedPacket
+from pychat.server.engine.packet import AnyPacket, MalformedPacket
 from pychat.server.engine.payload import (
     Received,
     decode_jsonp,
@@ -34,20 +34,32 @@ _PACKETS_AT_ONCE: Final = 100
 """Of one POST; then others have their turn."""
 
 
-def take(
-    session: Session, polling: Polling, script: str | None
-) -> tuple[Answer, list[Callable[[], None]]]:
-    """What waits, as the answer to a poll, and whom to tell when it is written.
+def comes(session: Session, polling: Polling, query: Mapping[str, str]) -> Answer | None:
+    """A poll has come; its answer if it is the one before once more."""
+    if polling.comes(query.get("t")):
+        answer: Answer | None = polling.answer
+        return answer
+    if session.proof is not None:
+        session.proof.polled(polling.received)
+    return None
+
+
+def take(session: Session, polling: Polling, script: str | None) -> Answer:
+    """What waits, as the answer to a poll.
 
     ``script``: the number of the callback, if the client asks for JSONP.
     """
-    packets, written = polling.take()
+    answer = polling.answer = _encode(session, polling.take(), script)
+    return answer
+
+
+def _encode(session: Session, packets: Sequence[AnyPacket], script: str | None) -> Answer:
     if session.protocol == 4:
-        return Answer(200, _TEXT, encode_v4(packets)), written
+        return Answer(200, _TEXT, encode_v4(packets))
     body, binary = encode_v3(packets, base64=script is not None or session.handshake.base64)
     if script is not None:
-        return Answer(200, _SCRIPT, encode_jsonp(body, _digits(script))), written
-    return Answer(200, _BINARY if binary else _TEXT, body), written
+        return Answer(200, _SCRIPT, encode_jsonp(body, _digits(script)))
+    return Answer(200, _BINARY if binary else _TEXT, body)
 
 
 def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> Iterator[Received]:

@@ -17,7 +17,7 @@ from pychat.server.engine.answer import Answer, cors, header_lines
 from pychat.server.engine.borrow import Taken, borrow, has_gone, received_whole
 from pychat.server.engine.head import Reader, is_binary, read_query
 from pychat.server.engine.pollconnection import PollConnection
-from pychat.server.engine.polling import BODY_TIMEOUT, packets_in, receive, take
+from pychat.server.engine.polling import BODY_TIMEOUT, comes, packets_in, receive, take
 from pychat.server.engine.pollshared import Shared
 from pychat.server.engine.refusal import Refused, bad_request, body_too_slow
 from pychat.server.engine.session import (
@@ -49,7 +49,9 @@ class PollRequests:
 
     def first(self, session: Session, polling: Polling, request: web.Request) -> web.Response:
         """The answer to the handshake: what the session has sent already."""
-        return self._take(session, polling, request)
+        query = read_query(_query(request))
+        polling.comes(query.get("t"))
+        return take(session, polling, query.get("j")).response()
 
     def get(self, session: Session, polling: Polling, request: web.Request) -> web.StreamResponse:
         """A poll. Raises Refused for a second one on a session, or after its end.
@@ -65,13 +67,17 @@ class PollRequests:
         if has_gone(request):
             session.end(TRANSPORT_CLOSE)
             raise ConnectionResetError("the client has gone")
+        query = read_query(_query(request))
         connection = self._borrow(request)
         if connection is not None:
-            connection.poll(session, polling, read_query(_query(request)).get("j"))
+            connection.poll(session, polling, query)
             return Taken()
+        again = comes(session, polling, query)
+        if again is not None:
+            return again.response()
         if not polling.ready:
             polling.send(NOOP_PACKET)
-        response = self._take(session, polling, request)
+        response = take(session, polling, query.get("j")).response()
         if polling.ended:
             self._shared.forget(session)
         return response
@@ -118,12 +124,6 @@ class PollRequests:
             return b"" if origin is None else header_lines(cors(origin))
 
         return Reader(cors_lines)
-
-    def _take(self, session: Session, polling: Polling, request: web.Request) -> web.Response:
-        answer, written = take(session, polling, read_query(_query(request)).get("j"))
-        for callback in written:
-            callback()
-        return answer.response()
 
     async def _read(self, session: Session, request: web.Request) -> bytes:
         limit = session.first_payload or self._shared.max_payload

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pychat.server.engine.admission import Visitors
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.session import PING_PACKET, PING_TIMEOUT, Session
+from pychat.server.engine.session import PING_TIMEOUT, Session
 from pychat.server.engine.sockets import Sockets
+
+_LATE: Final = 5.0
+"""Seconds after the ping interval from which on a client's ping is overdue."""
 
 
 class Registry:
@@ -24,6 +29,7 @@ class Registry:
         self._wheel = wheel
         self._sockets = sockets
         self._visitors = visitors
+        self._ping_timeout = ping_timeout
         self._pings = wheel.add(ping_interval, self._ping)
         self._pongs = wheel.add(ping_timeout, self._timed_out)
         self._client_pings = wheel.add(ping_interval + ping_timeout, self._timed_out)
@@ -51,6 +57,11 @@ class Registry:
         else:
             self._wheel.start(self._client_pings, session)
 
+    def overdue(self, session: Session) -> bool:
+        """Engine.IO 3: whether its ping is late."""
+        left = self._wheel.left(self._client_pings, session)
+        return left < self._ping_timeout - _LATE
+
     def ended(self, session: Session, *, lingers: bool) -> None:
         """Nothing is expected of it any more, but the poll that fetches its last packet."""
         for queue in (self._pings, self._pongs, self._client_pings):
@@ -66,7 +77,7 @@ class Registry:
     # --- what is due
 
     def _ping(self, session: Session) -> None:
-        session.send(PING_PACKET)
+        session.ping()
         if session.open:
             self._wheel.start(self._pongs, session)
 

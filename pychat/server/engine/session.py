@@ -23,6 +23,7 @@ from pychat.server.engine.packet import (
     text_packet,
 )
 from pychat.server.engine.payload import DecoderV3
+from pychat.server.engine.proof import Proof
 
 NOOP_PACKET: Final = text_packet(b"6")
 CLOSE_PACKET: Final = text_packet(b"1")
@@ -61,6 +62,9 @@ class Heartbeat(Protocol):
     def answered(self, session: Session) -> None:
         """Engine.IO 4: a pong has come. 3: a ping has."""
 
+    def overdue(self, session: Session) -> bool:
+        """Engine.IO 3: whether the client's ping should have come some time ago."""
+
     def ended(self, session: Session, *, lingers: bool) -> None:
         """It is over; it lingers until a poll has fetched its last packet."""
 
@@ -68,10 +72,13 @@ class Heartbeat(Protocol):
 class Carrier(Protocol):
     """The websocket of a session."""
 
-    def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None: ...
+    def send(self, packet: AnyPacket) -> None: ...
 
-    def send_frame(self, frame: bytes, written: Callable[[], None] | None = None) -> None:
+    def send_frame(self, frame: bytes) -> None:
         """The same with a packet of text, as a frame."""
+
+    def ping(self, payload: bytes) -> None:
+        """A ping frame, whose pong the session is told of."""
 
     def close(self) -> None:
         """Once what waits has been written."""
@@ -112,8 +119,10 @@ class Session:
         "layer",
         "open",
         "polling",
+        "proof",
         "protocol",
         "sid",
+        "unanswered_pings",
     )
 
     def __init__(
@@ -131,16 +140,35 @@ class Session:
         self.allowance: Allowance | None = None
         self.first_payload: int | None = None
         """Bytes that it may send in one piece until it is admitted, None from then on."""
+        self.proof: Proof | None = None
+        """Made when it is asked for."""
+        self.unanswered_pings = 0
+        """Engine.IO 4: pings sent less pongs received."""
 
-    def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
-        """Queues it; ``written`` is called once the transport has taken it."""
+    def send(self, packet: AnyPacket) -> None:
+        """Queues it."""
         if self.carrier is not None:
-            self.carrier.send(packet, written)
+            self.carrier.send(packet)
         elif self.polling is not None and self.open:
             if self.polling.waiting > MAX_WAITING:
                 self.end(SLOW_CONSUMER)
             else:
-                self.polling.send(packet, written)
+                self.polling.send(packet)
+
+    def ping(self) -> None:
+        """Engine.IO 4: a ping, which the client's script answers."""
+        self.unanswered_pings += 1
+        self.send(PING_PACKET)
+
+    def when_received(self, callback: Callable[[], None]) -> None:
+        """Call back when the client has shown that it processed all that was sent until now.
+
+        Perhaps at once. Not at all if the session ends first, or if this is called again before.
+        """
+        if self.open:
+            if self.proof is None:
+                self.proof = Proof(self)
+            self.proof.ask(callback)
 
     def receive(self, packet: str) -> None:
         """A packet of text. What may not come now ends the session."""
@@ -152,8 +180,14 @@ class Session:
         kind = packet[:1]
         if kind == PONG and self.protocol == 4:
             self.heartbeat.answered(self)
+            if self.unanswered_pings:
+                self.unanswered_pings -= 1
+                if self.proof is not None:
+                    self.proof.pong()
         elif kind == PING and self.protocol == 3:
             self.heartbeat.answered(self)
+            if self.proof is not None:
+                self.proof.heartbeat()
             self.send(text_packet(b"3" + packet[1:].encode()))
         elif kind == "b":
             try:
@@ -167,6 +201,11 @@ class Session:
         elif kind not in (NOOP, UPGRADE) or len(packet) != 1:
             self.end(PARSE_ERROR)
 
+    def pong_frame(self, payload: bytes) -> None:
+        """The websocket has answered a ping frame with that payload."""
+        if self.proof is not None:
+            self.proof.pong_frame(payload)
+
     def receive_binary(self, data: bytes) -> None:
         """The data of a binary message."""
         if self.open:
@@ -177,8 +216,11 @@ class Session:
         polling, self.polling = self.polling, None
         self.carrier = carrier
         if polling is not None:
-            for packet, written in polling.detach():
-                carrier.send(packet, written)
+            for packet in polling.detach():
+                carrier.send(packet)
+            if self.proof is not None:
+                # The client upgrades after the answer to its last poll.
+                self.proof.upgraded(polling.given)
 
     def close(self, reason: str = FORCED_CLOSE) -> None:
         """The server's close: what waits is still written."""
@@ -192,6 +234,7 @@ class Session:
         if not self.open:
             return
         self.open = False
+        self.proof = None
         self.heartbeat.ended(self, lingers=by_server and self.polling is not None)
         if self.carrier is not None:
             if reason in (PING_TIMEOUT, SLOW_CONSUMER):
@@ -207,14 +250,19 @@ class Polling:
     """What waits for the next poll, and the poll that waits for it."""
 
     __slots__ = (
-        "_callbacks",
+        "_given_before",
         "_last",
+        "_query_time",
+        "_query_times_vary",
+        "answer",
         "closing",
         "decoder",
+        "given",
         "on_ready",
         "packets",
         "polled",
         "posted",
+        "received",
         "upgrading",
         "waiting",
     )
@@ -230,8 +278,16 @@ class Polling:
         self.decoder = DecoderV3() if protocol == 3 else None
         self.closing = False
         self.upgrading = False
-        self._callbacks: list[tuple[int, Callable[[], None]]] = []
         self._last: Packet | None = None
+        self.given = 0
+        """Number of answers."""
+        self.received = 0
+        """Number of answers that the client has shown to have received."""
+        self.answer: Any = None
+        """The last one, until the next poll comes."""
+        self._given_before = 0
+        self._query_time: str | None = None
+        self._query_times_vary = False
 
     @property
     def ready(self) -> bool:
@@ -243,22 +299,43 @@ class Polling:
         """Whether the last packet has been fetched."""
         return self.closing and not self.ready
 
-    def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
+    def comes(self, query_time: str | None) -> bool:
+        """A poll has come, with that ``t`` in its query; True if it is the poll before once more.
+
+        Browsers repeat a request whose connection broke. Another ``t`` shows that the answer has
+        been received. Without one, or with a client that always sends the same, the poll may be a
+        repeated one, but the one after it is not.
+        """
+        before, self._query_time = self._query_time, query_time
+        if query_time is not None and before is not None:
+            if query_time != before:
+                self._query_times_vary = True
+                self._receive(self.given)
+                return False
+            if self._query_times_vary:
+                return True
+        self._receive(self._given_before)
+        return False
+
+    def _receive(self, answers: int) -> None:
+        self.answer = None
+        self.received = answers
+        self._given_before = self.given
+
+    def send(self, packet: AnyPacket) -> None:
         """Into the next poll's answer."""
         self.packets.append(packet)
         self.waiting += packet.size
-        if written is not None:
-            self._callbacks.append((len(self.packets) - 1, written))
         self._wake()
 
-    def take(self) -> tuple[list[AnyPacket], list[Callable[[], None]]]:
-        """Everything that waits, and whom to tell when it is written."""
+    def take(self) -> list[AnyPacket]:
+        """Everything that waits."""
         packets, self.packets = self.packets, []
         if not packets and self._last is not None:
             packets, self._last = [self._last], None
-        callbacks, self._callbacks = self._callbacks, []
         self.waiting = 0
-        return packets, [written for _, written in callbacks]
+        self.given += 1
+        return packets
 
     def begin_upgrade(self) -> None:
         """The open poll, and each one that comes, is answered at once."""
@@ -266,15 +343,10 @@ class Polling:
         if self.polled and not self.packets:
             self.send(NOOP_PACKET)
 
-    def detach(self) -> list[tuple[AnyPacket, Callable[[], None] | None]]:
+    def detach(self) -> list[AnyPacket]:
         """What waits, for another transport; an open poll gets a noop."""
-        callbacks = dict(self._callbacks)
-        waiting = [
-            (packet, callbacks.get(index))
-            for index, packet in enumerate(self.packets)
-            if packet is not NOOP_PACKET
-        ]
-        self.packets, self._callbacks, self.waiting = [], [], 0
+        waiting = [packet for packet in self.packets if packet is not NOOP_PACKET]
+        self.packets, self.waiting = [], 0
         if self.polled:
             self.send(NOOP_PACKET)
         return waiting

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from picows import WSFrame, WSMsgType, WSTransport
 
 from pychat.server.engine.flusher import Flusher
-from pychat.server.engine.frame import close_frame, pong_frame
+from pychat.server.engine.frame import close_frame, ping_frame, pong_frame
 from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.packet import AnyPacket, BinaryPacket, text_packet
 from pychat.server.engine.session import (
@@ -27,6 +26,7 @@ _BINARY: Final = WSMsgType.BINARY
 _CONTINUATION: Final = WSMsgType.CONTINUATION
 _CLOSE: Final = WSMsgType.CLOSE
 _PING: Final = WSMsgType.PING
+_PONG: Final = WSMsgType.PONG
 
 _OK: Final = 1000
 _PROTOCOL_ERROR: Final = 1002
@@ -69,7 +69,6 @@ class WebSocket(Frames):
         "_receive",
         "_stalled",
         "_waiting",
-        "_written",
         "probing",
         "session",
     )
@@ -92,7 +91,6 @@ class WebSocket(Frames):
         self._max_payload = max_payload
         self._owner = owner
         self._frames: list[bytes] = []
-        self._written: list[Callable[[], None]] = []
         self._closing = False
         self._stalled = False
         self._paused = False
@@ -102,14 +100,14 @@ class WebSocket(Frames):
 
     # --- out
 
-    def send(self, packet: AnyPacket, written: Callable[[], None] | None = None) -> None:
+    def send(self, packet: AnyPacket) -> None:
         """Into this turn's write."""
         session = self.session
         if isinstance(packet, BinaryPacket) and session.handshake.base64:
             packet = text_packet(packet.base64(session.protocol))
-        self.send_frame(packet.frame_for(session.protocol), written)
+        self.send_frame(packet.frame_for(session.protocol))
 
-    def send_frame(self, frame: bytes, written: Callable[[], None] | None = None) -> None:
+    def send_frame(self, frame: bytes) -> None:
         """The same with what is a frame already."""
         if self._closing:
             return
@@ -121,8 +119,10 @@ class WebSocket(Frames):
                 self._flusher.wake()
             waiting.append(self)
         frames.append(frame)
-        if written is not None:
-            self._written.append(written)
+
+    def ping(self, payload: bytes) -> None:
+        """A ping frame, behind what waits."""
+        self.send_frame(ping_frame(payload))
 
     def flush(self) -> None:
         """Writes what waits. Does nothing on a transport that is gone."""
@@ -136,11 +136,6 @@ class WebSocket(Frames):
             return
         # A transport that is closing takes it, and drops it.
         self.transport.write(data)
-        if self._written:
-            written, self._written = self._written, []
-            if not self.transport.is_closing():
-                for callback in written:
-                    callback()
 
     def close(self, code: int = _OK) -> None:
         """Writes what waits, then a close; the client has some time to answer it."""
@@ -159,7 +154,6 @@ class WebSocket(Frames):
         """At once, whatever waits."""
         self._closing = True
         self._frames = []
-        self._written = []
         self.transport.abort()
 
     # --- in; called by picows
@@ -193,6 +187,8 @@ class WebSocket(Frames):
             self._receive(text)
         elif kind is _PING:
             self.send_frame(pong_frame(frame.get_payload_as_bytes()))
+        elif kind is _PONG:
+            self.session.pong_frame(frame.get_payload_as_bytes())
         elif kind is _CLOSE:
             self._peer_closed(frame.get_payload_as_bytes()[:2])
         elif kind in (_TEXT, _BINARY, _CONTINUATION):
@@ -204,7 +200,6 @@ class WebSocket(Frames):
         """The connection is gone."""
         self._closing = True
         self._frames = []
-        self._written = []
         self._owner.gone(self)
         if not self.probing:
             self.session.end(TRANSPORT_CLOSE)

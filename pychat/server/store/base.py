@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -204,9 +204,12 @@ class Store(Protocol):
         ones (``after``). ``before`` and ``after`` are exclusive, never both. Nothing below
         ``first_seq`` is given."""
 
-    async def undelivered(self, account: int, limit: int) -> list[StoredMessage]:
+    async def undelivered(
+        self, account: int, limit: int, sent: Mapping[int, int]
+    ) -> list[StoredMessage]:
         """From the account's one-to-one conversations, what is after its delivered cursor and was
-        not sent by itself: conversation by conversation, oldest first."""
+        not sent by itself, unless to itself: conversation by conversation, oldest first. ``sent``
+        names the seqs, by conversation, up to which messages are not asked for again."""
 
     async def search(
         self,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pychat.server.chat.legacy import PAGE
 from pychat.server.store import open_store
 from tests.e2e.survival.counting import count_all
 from tests.e2e.survival.people import Ledger, OriginalPage
@@ -68,5 +67,5 @@ async def test_all_of_it_comes_in_order(tmp_path: Path, capsys: pytest.CaptureFi
     with capsys.disabled():
         print(f"\ncatch-up killed {KILLS} times, seed {SEED}: {counts}")
     counts.assert_nothing_wrong()
-    # No more than what was on its way when the server was killed.
-    assert counts.repeated <= KILLS * PAGE
+    # A kill comes sooner than the proof counts, so each time all of it may come again.
+    assert counts.repeated <= KILLS * len(ledger.sent)

@@ -88,22 +88,35 @@ class Peer(Inbox):
     async def send(self, to: str, text: str, command: str = "chat", **fields: Any) -> Any:
         return await self.ask("message", self.message(to, text, command, **fields))
 
+    async def gone_offline(self, id: str) -> None:
+        """Returns when that user is offline."""
+        async with asyncio.timeout(WAIT):
+            while any(
+                user["id"] == id and user["online"]
+                for user in (await self.ask("users", {"query": id}))["users"]
+            ):
+                pass
+
     async def settle(self) -> None:
         """Returns when what this client sent is kept, and what was sent to it has come."""
         await self.ask("history", {"with": "ALL", "limit": 1})
 
 
 class OriginalPage(Inbox):
-    """What the original's page is on the wire: Engine.IO 3, no acknowledgements."""
+    """What the original's page is on the wire: Engine.IO 3, no acknowledgements.
 
-    def __init__(self, server: ChatServer, id: str = "") -> None:
+    ``pongs``: whether its websocket answers pings, which shows that it receives.
+    """
+
+    def __init__(self, server: ChatServer, id: str = "", *, pongs: bool = True) -> None:
         super().__init__()
         self.id = id
+        self._pongs = pongs
         self._url = f"{server.url}/socket.io/?EIO=3&transport=websocket"
         self._http = aiohttp.ClientSession()
 
     async def __aenter__(self) -> Self:
-        self._socket = await self._http.ws_connect(self._url)
+        self._socket = await self._http.ws_connect(self._url, autoping=self._pongs)
         assert (await self._socket.receive_str()).startswith("0{")
         assert await self._socket.receive_str() == "40"
         self._reading = asyncio.create_task(self._read())
@@ -122,9 +135,14 @@ class OriginalPage(Inbox):
         await self._reading
         await self._http.close()
 
+    async def gone(self) -> None:
+        """Returns when the server has ended the connection."""
+        async with asyncio.timeout(WAIT):
+            await self._reading
+
     async def _read(self) -> None:
         async for frame in self._socket:
-            if frame.data.startswith("42"):
+            if frame.type is aiohttp.WSMsgType.TEXT and frame.data.startswith("42"):
                 self.put(*json.loads(frame.data[2:]))
 
     async def tell(self, event: str, payload: Any) -> None:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from pychat.server.app import ChatServer
+from pychat.server.chat import legacy, unproven
+from pychat.server.chat.entities import Pair
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proof counts after a moment."""
+    monkeypatch.setattr(unproven, "ASK_SECONDS", 0.02)
+    monkeypatch.setattr(unproven, "STAY_SECONDS", 0.05)
 
 
 async def test_login_and_one_to_one(server: ChatServer) -> None:
@@ -180,3 +191,137 @@ async def test_a_page_that_leaves_at_once_disturbs_nobody(tmp_path: Path) -> Non
                 alice.ask("read", {"with": "bob", "seq": n}), come_and_go(n)
             )
             assert answer["code"] == "200"
+
+
+async def delivered(alice: Peer, seq: int) -> None:
+    """Returns when the receipt for that message has come."""
+    while (receipt := await alice.next("receipt"))["seq"] < seq:
+        assert receipt["kind"] == "delivered"
+
+
+@pytest.mark.parametrize("pongs", [True, False])
+async def test_a_page_that_leaves_at_once_is_sent_it_again(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch, pongs: bool
+) -> None:
+    async with Peer(server, "alice") as alice:
+        if pongs:
+            monkeypatch.setattr(unproven, "STAY_SECONDS", 60)
+        for _ in range(2):
+            async with OriginalPage(server, "bob", pongs=pongs) as bob:
+                if not alice.order:
+                    await alice.send("bob", "live")
+                first = await bob.next("message")
+                assert (first["data"], first["seq"]) == ("live", 1)
+                assert not alice.waiting("receipt")
+            await alice.gone_offline("bob")
+        monkeypatch.setattr(unproven, "STAY_SECONDS", 0)
+        async with OriginalPage(server, "bob") as bob:
+            assert (await bob.next("message"))["seq"] == 1
+            await delivered(alice, 1)
+            await alice.send("bob", "next")
+            assert (await bob.next("message"))["data"] == "next"
+
+
+async def test_what_the_client_has_shown_to_have_received_comes_once(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice:
+        async with OriginalPage(server, "bob") as bob:
+            for n in range(1, 11):
+                await alice.send("bob", str(n))
+                assert (await bob.next("message"))["data"] == str(n)
+            await delivered(alice, 10)
+        async with OriginalPage(server, "bob") as bob:
+            await alice.send("bob", "new")
+            assert (await bob.next("message"))["data"] == "new"
+
+
+async def test_proof_on_one_connection_is_proof_for_the_user(server: ChatServer) -> None:
+    async with (
+        Peer(server, "alice") as alice,
+        OriginalPage(server, "bob", pongs=False) as deaf,
+        OriginalPage(server, "bob") as bob,
+    ):
+        await alice.send("bob", "both")
+        assert (await deaf.next("message"))["data"] == "both"
+        assert (await bob.next("message"))["data"] == "both"
+        await delivered(alice, 1)
+
+
+async def test_messages_to_oneself_right_after_the_login(server: ChatServer) -> None:
+    for n in range(1, 4):
+        async with OriginalPage(server, pongs=False) as alice:
+            alice.id = "alice"
+            await alice.login()
+            await alice.send("alice", str(n))
+            assert [(await alice.next("message"))["seq"] for _ in range(n)] == list(range(1, n + 1))
+
+
+async def test_messages_to_oneself_from_a_newer_client_are_not_missed(server: ChatServer) -> None:
+    async with Peer(server, "alice") as alice:
+        await alice.send("alice", "a note")
+        async with OriginalPage(server, "alice") as page:
+            await page.send("alice", "another")
+            assert (await page.next("message"))["data"] == "another"
+
+
+async def test_a_page_that_shows_nothing_is_sent_two_pages(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(legacy, "PAGE", 10)
+    async with Peer(server, "alice") as alice:
+        async with Peer(server, "bob"):
+            pass
+        for n in range(35):
+            await alice.tell("message", alice.message("bob", str(n)))
+        await alice.settle()
+        async with OriginalPage(server, "bob", pongs=False) as bob:
+            await alice.send("bob", "waits for its turn")
+            assert [(await bob.next("message"))["seq"] for _ in range(20)] == list(range(1, 21))
+            await bob.send("alice", "answered after the pages")
+            await bob.next("response")
+            assert bob.waiting("message") == []
+        async with OriginalPage(server, "bob") as bob:
+            assert [(await bob.next("message"))["seq"] for _ in range(36)] == list(range(1, 37))
+
+
+async def test_a_stop_of_the_server_counts_what_is_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    monkeypatch.setattr(unproven, "STAY_SECONDS", 60)
+    proven = asyncio.Event()
+    count = unproven.Unproven._received
+
+    def counted(self: unproven.Unproven, seqs: dict[Pair, int]) -> None:
+        count(self, seqs)
+        proven.set()
+
+    monkeypatch.setattr(unproven.Unproven, "_received", counted)
+    async with (
+        serving(store, accounts="open") as server,
+        Peer(server, "alice") as alice,
+        OriginalPage(server, "bob") as bob,
+    ):
+        await alice.send("bob", "seen")
+        await bob.next("message")
+        await proven.wait()
+        await server.stop()
+    async with serving(store, accounts="open") as server, Peer(server, "alice") as alice:
+        await alice.send("bob", "unseen")
+        async with OriginalPage(server, "bob") as bob:
+            assert (await bob.next("message"))["data"] == "unseen"
+
+
+async def test_a_page_that_cannot_be_given_what_it_missed_is_disconnected(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Peer(server, "alice") as alice:
+        async with Peer(server, "bob"):
+            pass
+        await alice.gone_offline("bob")
+        await alice.send("bob", "missed")
+        with monkeypatch.context() as broken:
+            broken.setattr(legacy, "to_wire", None)
+            async with OriginalPage(server, "bob") as bob:
+                await bob.gone()
+        async with OriginalPage(server, "bob") as bob:
+            assert (await bob.next("message"))["data"] == "missed"

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from pychat.server.engine.connection import Connection
+from pychat.server.engine.frame import ping_frame
 from pychat.server.engine.packet import AnyPacket
 from pychat.server.engine.session import Handshake, Session
 
@@ -35,9 +36,13 @@ class Heartbeat:
     def __init__(self) -> None:
         self.answers = 0
         self.lingers: bool | None = None
+        self.late = False
 
     def answered(self, session: Session) -> None:
         self.answers += 1
+
+    def overdue(self, session: Session) -> bool:
+        return self.late
 
     def ended(self, session: Session, *, lingers: bool) -> None:
         self.lingers = lingers
@@ -50,13 +55,14 @@ class Carrier:
         self.sent: list[bytes] = []
         self.end = ""
 
-    def send(self, packet: AnyPacket, written: Any = None) -> None:
-        self.send_frame(packet.frame_for(4), written)
+    def send(self, packet: AnyPacket) -> None:
+        self.send_frame(packet.frame_for(4))
 
-    def send_frame(self, frame: bytes, written: Any = None) -> None:
+    def send_frame(self, frame: bytes) -> None:
         self.sent.append(frame)
-        if written is not None:
-            written()
+
+    def ping(self, payload: bytes) -> None:
+        self.send_frame(ping_frame(payload))
 
     def close(self) -> None:
         self.end = "closed"

@@ -58,10 +58,12 @@ async def test_a_poll_of_somebody_who_has_gone_takes_nothing_along(start: Start)
     http = await RawHttp.joined(server.port)
     other = await RawHttp.open(server.port)
     other.target = http.target
-    written: list[bool] = []
-    server.handler.connections[0].send(encode_event("a", b"1"), lambda: written.append(True))
+    received: list[bool] = []
+    connection = server.handler.connections[0]
+    connection.send(encode_event("a", b"1"))
+    connection.when_received(lambda: received.append(True))
     await queue.handle_after_its_end(other, other.request())
-    assert not written
+    assert not received
     assert server.handler.reasons == ["transport close"]
     assert server.server.client_count == 0
 

@@ -34,18 +34,6 @@ async def test_a_poll_waits_for_what_comes(start: Start) -> None:
     assert await poll == (200, '42["a",1]')
 
 
-async def test_written_is_told_after_the_poll_took_it(start: Start) -> None:
-    server = await start()
-    query = await server.open_polling()
-    written: list[int] = []
-    packet = encode_event("a", b"1")
-    server.handler.connections[0].send(packet, lambda: written.append(1))
-    await asyncio.sleep(0)
-    assert not written
-    await server.get(query)
-    assert written == [1]
-
-
 async def test_protocol_3_in_and_out(start: Start) -> None:
     server = await start()
     query = await server.open_polling(3)

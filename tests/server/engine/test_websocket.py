@@ -209,24 +209,6 @@ async def test_a_reader_that_stalls_is_cut_and_the_others_are_not(start: Start) 
     raw.close()
 
 
-async def test_written_is_told_in_order_and_not_after_the_end(start: Start) -> None:
-    server = await start()
-    ws = await server.open_websocket()
-    connection = server.handler.connections[0]
-    written: list[int] = []
-    for n in range(3):
-        connection.send(encode_event("a", b"1"), lambda n=n: written.append(n))  # type: ignore[misc]
-    assert not written
-    await ws.receive_str()
-    assert written == [0, 1, 2]
-    await ws.close()
-    await server.handler.until(lambda handler: bool(handler.reasons))
-    connection.send(encode_event("a", b"1"), lambda: written.append(9))
-    connection.close()
-    await asyncio.sleep(0)
-    assert written == [0, 1, 2]
-
-
 async def test_a_client_that_vanishes(start: Start) -> None:
     server = await start()
     raw = await (await RawSocket.open(server.port)).joined()

@@ -133,11 +133,28 @@ async def test_undelivered_is_what_others_said_after_the_cursor(chat: Populated)
     await chat.say(await chat.store.everyone(), bob, "to all")
     await chat.store.move_cursors([CursorMove(pair.key, alice.key, 1)])
 
-    waiting = await chat.store.undelivered(alice.key, 10)
-    assert [m.data for m in waiting] == ["b2", "b3", "c1"]
-    assert [m.data for m in await chat.store.undelivered(alice.key, 2)] == ["b2", "b3"]
+    async def undelivered(limit: int, sent: dict[int, int]) -> list[str]:
+        return [m.data for m in await chat.store.undelivered(alice.key, limit, sent)]
+
+    assert await undelivered(10, {}) == ["b2", "b3", "c1"]
+    assert await undelivered(2, {}) == ["b2", "b3"]
+    assert await undelivered(2, {pair.key: 2}) == ["b3", "c1"]
+    assert await undelivered(10, {pair.key: 4, other.key: 1}) == []
+    # What was sent does not hide what the cursor says is delivered.
     await chat.store.move_cursors([CursorMove(pair.key, alice.key, 4)])
-    assert [m.data for m in await chat.store.undelivered(alice.key, 10)] == ["c1"]
+    assert await undelivered(10, {pair.key: 2}) == ["c1"]
+
+
+async def test_messages_to_oneself_are_undelivered_too(chat: Populated) -> None:
+    alice, bob, pair = await chat.pair()
+    alone = await chat.store.open_pair(alice.key, alice.key)
+    await chat.say(pair, alice, "to bob")
+    await chat.say(alone, alice, "note", "another")
+    waiting = await chat.store.undelivered(alice.key, 10, {})
+    assert [m.data for m in waiting] == ["note", "another"]
+    await chat.store.move_cursors([CursorMove(alone.key, alice.key, 1)])
+    assert [m.data for m in await chat.store.undelivered(alice.key, 10, {})] == ["another"]
+    assert [m.data for m in await chat.store.undelivered(bob.key, 10, {})] == ["to bob"]
 
 
 async def test_a_removed_message_leaves_its_seq(chat: Populated) -> None:

@@ -271,7 +271,7 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.move_cursors([CursorMove(pair.key, alice.key, 1)])
     await store.last_seq(pair.key)
     await store.history(pair.key, first_seq=1, before=5, after=None, limit=5)
-    await store.undelivered(bob.key, 5)
+    await store.undelivered(bob.key, 5, {})
     await store.search(alice.key, "te 한국", conversation=None, cursor=None, limit=5)
     await store.remove_message(pair.key, 1)
     room = await store.create_room("lounge", "", alice.key)

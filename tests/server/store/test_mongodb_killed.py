@@ -136,7 +136,7 @@ async def test_a_pair_is_made_again_or_whole(killing: Killing) -> None:
         pair = await chat.store.pair(alice.key, bob.key)
         pair = pair or await chat.store.open_pair(bob.key, alice.key)
         await chat.say(pair, alice, "hi")
-        assert len(await chat.store.undelivered(bob.key, 10)) == 1, killing.writes
+        assert len(await chat.store.undelivered(bob.key, 10, {})) == 1, killing.writes
         lines = [line async for line in read_store(chat.store)]
         pairs = [line for line in lines if isinstance(line, ConversationLine) and line.between]
         assert [{member.id for member in line.members} for line in pairs] == [{"alice", "bob"}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -197,14 +197,17 @@ class MemoryStore(MemoryRooms):
         readable = [m for m in log.after(max(first_seq - 1, end - limit - 2)) if m.seq < end]
         return readable[-limit:], len(readable) > limit
 
-    async def undelivered(self, account: int, limit: int) -> list[StoredMessage]:
+    async def undelivered(
+        self, account: int, limit: int, sent: Mapping[int, int]
+    ) -> list[StoredMessage]:
         found: list[StoredMessage] = []
         for key in sorted(self._of_account.get(account, ())):
             log = self._logs[key]
             if log.conversation.kind is ConversationKind.PAIR:
-                waiting = log.after(log.members[account].delivered_seq)
-                others = (m for m in waiting if m.sender != account)
-                found.extend(islice(others, limit - len(found)))
+                waiting = log.after(max(log.members[account].delivered_seq, sent.get(key, 0)))
+                to_itself = log.conversation.accounts == (account, account)
+                wanted = (m for m in waiting if to_itself or m.sender != account)
+                found.extend(islice(wanted, limit - len(found)))
         return found
 
     async def search(

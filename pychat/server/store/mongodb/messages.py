@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -175,26 +175,29 @@ class MongoMessages(MongoPart):
         return page, len(documents) > limit
 
     @query
-    async def undelivered(self, account: int, limit: int) -> list[StoredMessage]:
+    async def undelivered(
+        self, account: int, limit: int, sent: Mapping[int, int]
+    ) -> list[StoredMessage]:
         memberships = await self._database["memberships"].find({"account": account}).to_list()
         cursors = {
-            document["conversation"]: document["delivered_seq"]
+            key: max(document["delivered_seq"], sent.get(key, 0))
             for document in memberships
-            if document["kind"] == ConversationKind.PAIR
+            if document["kind"] == ConversationKind.PAIR and (key := document["conversation"])
         }
         conversations = self._database["conversations"].find({"_id": {"$in": sorted(cursors)}})
-        behind = [
-            document["_id"]
+        behind = {
+            document["_id"]: document["accounts"]
             async for document in conversations
             if document["last_seq"] > cursors[document["_id"]]
-        ]
+        }
         found: list[StoredMessage] = []
         for key in sorted(behind):
             if len(found) == limit:
                 break
-            waiting = self._database["messages"].find(
-                {"_id": of_conversation(key, after=cursors[key]), "sender": {"$ne": account}}
-            )
+            wanted: Document = {"_id": of_conversation(key, after=cursors[key])}
+            if behind[key] != [account, account]:
+                wanted["sender"] = {"$ne": account}
+            waiting = self._database["messages"].find(wanted)
             page = waiting.sort("_id", ASCENDING).limit(limit - len(found))
             found += [stored_message(document) async for document in page]
         return found

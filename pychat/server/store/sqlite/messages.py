@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pychat.server.store.records import Appended, ConversationKind, NewMessage, StoredMessage
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
@@ -74,19 +74,27 @@ class SQLiteMessages(SQLitePart):
 
         return await self._read(read)
 
-    async def undelivered(self, account: int, limit: int) -> list[StoredMessage]:
-        columns = ", ".join(f"message.{column}" for column in MESSAGE.split(", "))
-
+    async def undelivered(
+        self, account: int, limit: int, sent: Mapping[int, int]
+    ) -> list[StoredMessage]:
         def read(connection: sqlite3.Connection) -> list[StoredMessage]:
-            rows = connection.execute(
-                f"SELECT {columns} FROM membership"
-                " CROSS JOIN conversation ON conversation.key = membership.conversation"
-                " CROSS JOIN message ON message.conversation = membership.conversation"
-                " AND message.seq > membership.delivered_seq"
-                " WHERE membership.account = ? AND conversation.kind = ? AND message.sender <> ?"
-                " ORDER BY membership.conversation, message.seq LIMIT ?",
-                (account, ConversationKind.PAIR, account, limit),
-            )
-            return [stored_message(row) for row in rows]
+            behind = connection.execute(
+                "SELECT key, a = b, delivered_seq,"
+                " (SELECT max(seq) FROM message WHERE conversation = key) AS last_seq"
+                " FROM membership CROSS JOIN conversation ON key = membership.conversation"
+                " WHERE account = ? AND kind = ? AND last_seq > delivered_seq ORDER BY key",
+                (account, ConversationKind.PAIR),
+            ).fetchall()
+            found: list[StoredMessage] = []
+            for key, to_itself, delivered, last in behind:
+                after = max(delivered, sent.get(key, 0))
+                if after < last and len(found) < limit:
+                    rows = connection.execute(
+                        f"SELECT {MESSAGE} FROM message WHERE conversation = ? AND seq > ?"
+                        " AND (? OR sender <> ?) ORDER BY seq LIMIT ?",
+                        (key, after, to_itself, account, limit - len(found)),
+                    )
+                    found += map(stored_message, rows)
+            return found
 
         return await self._read(read)
