@@ -84,10 +84,9 @@ def open_screen(login: Login, name: str | None) -> None:
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
     app = ChatApp(
-        account.client,
+        account,
         terminal_settings(),
         conversation=name,
-        state=account.state,
         accounts=accounts,
     )
     try:

@@ -42,18 +42,19 @@ class TerminalAccounts:
             return Account(ChatClient(server, user=user))
         keeper = TokenKeeper(server, user, lambda text: self.tell(text))
         self._keepers.append(keeper)
+        problems: list[str] = []
         try:
-            return Account(
-                ChatClient(
-                    server,
-                    user=user,
-                    password=password,
-                    token=find_token(server, user),
-                    cache=login_file(server, user, ".db"),
-                    on_token=keeper.keep,
-                ),
-                login_file(server, user, ".json"),
+            cache = login_file(server, user, ".db")
+            client = ChatClient(
+                server,
+                user=user,
+                password=password,
+                token=find_token(server, user, problems.append),
+                cache=cache,
+                on_token=keeper.keep,
             )
+            state = login_file(server, user, ".json")
+            return Account(client, state, cache, " ".join(problems))
         except click.ClickException as error:
             raise ChatClientError(error.format_message()) from None
 

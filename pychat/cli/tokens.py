@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 
 from pychat.cli.places import login_file
+from pychat.client.ownfile import read_own_file, set_aside
+
+_TOKEN: Final = re.compile(r"[!-~]{1,1000}")
 
 
 def kept_token(server: str, user: str) -> str | None:
@@ -17,18 +23,28 @@ def kept_token(server: str, user: str) -> str | None:
 
     May wait for somebody to unlock the keyring.
     """
-    found = find_token(server, user)
+    found = find_token(server, user, lambda problem: click.echo(problem, err=True))
     return found() if callable(found) else found
 
 
-def find_token(server: str, user: str) -> str | Callable[[], str | None] | None:
-    """The token, or where it is in the keyring, how to ask for it, which takes time."""
-    token = _in_file(server, user)
-    if token is None and _mark(server, user).exists():
+def find_token(
+    server: str, user: str, tell: Callable[[str], None]
+) -> str | Callable[[], str | None] | None:
+    """The token, or where it is in the keyring, how to ask for it, which takes time.
+
+    ``tell`` gets a line about one that cannot be used: there is none then, and one logs in again.
+    """
+    token = _in_file(server, user, tell)
+    if token is None and os.path.exists(_mark(server, user)):
         from pychat.cli import systemkeyring
 
-        return lambda: systemkeyring.read(server, user)
+        return lambda: _checked(systemkeyring.read(server, user))
     return token
+
+
+def _checked(token: object) -> str | None:
+    """None for what cannot be a token: files and keyrings may hold anything."""
+    return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
 
 
 def keep_token(server: str, user: str, token: str) -> None:
@@ -57,20 +73,29 @@ def keep_without_keyring(server: str, user: str, token: str) -> None:
         _mark(server, user).unlink(missing_ok=True)
 
 
-def _in_file(server: str, user: str) -> str | None:
+def _in_file(server: str, user: str, tell: Callable[[str], None]) -> str | None:
     path = _path(server, user)
     try:
         mode = path.stat().st_mode
-        if os.name == "posix" and mode & 0o077:
+        if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
             raise click.ClickException(
                 f"others may read the login token in {path} (mode {mode & 0o777:04o}): "
                 f"chmod 600 it, or delete it and log in again"
             )
-        return path.read_text(encoding="utf-8").strip() or None
+        text = read_own_file(path).decode("ascii").strip()
+        if token := _checked(text):
+            return token
+        problem = "it is damaged" if text else "it is empty"
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise click.ClickException(f"the login token in {path} cannot be read: {error}") from None
+        problem = error.strerror or str(error)
+    except UnicodeDecodeError:
+        problem = "it is damaged"
+    aside = set_aside(path)
+    where = f" It was set aside as {aside.name}." if aside is not None else ""
+    tell(f"Log in again: the login token in {path} cannot be used ({problem}).{where}")
+    return None
 
 
 def _to_file(path: Path, token: str) -> None:

@@ -2,6 +2,7 @@
 
 from pychat.client.client import ChatClient
 from pychat.client.errors import (
+    CacheDamaged,
     CacheUnusable,
     ChatClientError,
     InvalidAddress,
@@ -11,6 +12,7 @@ from pychat.client.errors import (
 )
 
 __all__ = [
+    "CacheDamaged",
     "CacheUnusable",
     "ChatClient",
     "ChatClientError",

@@ -102,6 +102,10 @@ class ChatClient(Reading, Writing):
     ) -> None:
         await self.close()
 
+    def keep_in_memory(self) -> None:
+        """Does without the cache file, from before the client is started or connected."""
+        self._core.keep_in_memory()
+
     async def connect(self) -> None:
         """Logs in, and returns once the conversations are known; comes back by itself from then on.
 

@@ -136,10 +136,14 @@ class Core:
         try:
             self.open()
         except CacheInUse:
-            self._put_together(MemoryCache())
+            self.keep_in_memory()
             self.open()
             return True
         return False
+
+    def keep_in_memory(self) -> None:
+        """Instead of the cache file; only until it is opened."""
+        self._put_together(MemoryCache())
 
     async def close(self) -> None:
         """Cursors that wait are sent, if that takes no longer than CLOSING_TIME."""

@@ -35,6 +35,11 @@ class CacheUnusable(ChatClientError):
     """The cache file cannot be used: in use by another process, not writable, not a cache."""
 
 
+class CacheDamaged(CacheUnusable):
+    """The file itself is at fault: damaged, no cache, of another user or a newer version, or not
+    readable. Another one in its place would do."""
+
+
 class CacheInUse(CacheUnusable):
     """Another process has the cache file open."""
 

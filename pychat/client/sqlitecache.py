@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pychat.client.errors import CacheInUse, CacheUnusable
+from pychat.client.errors import CacheDamaged, CacheInUse, CacheUnusable
 from pychat.client.models import Conversation, Message
 
 KEPT_IN_FILE: Final = 5_000
@@ -33,10 +34,61 @@ CREATE TABLE draft (conversation TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT R
 
 _CONVERSATIONS: Final = "SELECT record FROM conversation"
 _OUTBOX: Final = "SELECT record FROM outgoing ORDER BY position"
+_DRAFTS: Final = "SELECT conversation, text FROM draft"
+_NOT_ITS_FAULT: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM})
+"""Another file in its place would do no better."""
+
+Record = TypeVar("Record")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_message: Final = msgspec.msgpack.Decoder(Message).decode
-_conversation: Final = msgspec.msgpack.Decoder(Conversation).decode
+_messages: Final = msgspec.msgpack.Decoder(Message)
+_conversations: Final = msgspec.msgpack.Decoder(Conversation)
+
+
+# Columns of SQLite take any type: each of these raises DecodeError for another one.
+
+
+def _message(record: object) -> Message:
+    return _messages.decode(_bytes(record))
+
+
+def _conversation(record: object) -> Conversation:
+    return _conversations.decode(_bytes(record))
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise msgspec.DecodeError("a record is not binary")
+    return value
+
+
+def _seq(value: object) -> int | None:
+    return msgspec.convert(value, int | None)
+
+
+def _text(value: object) -> str:
+    return msgspec.convert(value, str)
+
+
+_DECODERS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "conversation": _conversation,
+    "outgoing": _message,
+    "draft": _text,
+}
+
+
+def _copy(damaged: sqlite3.Connection, to: sqlite3.Connection, tables: Sequence[str]) -> int:
+    """All rows that can be read. Returns how many."""
+    copied = 0
+    for table in tables:
+        with suppress(sqlite3.Error):
+            for row in damaged.execute(f"SELECT * FROM {table}"):
+                with suppress(msgspec.DecodeError, sqlite3.Error):
+                    _DECODERS[table](row[-1])
+                    marks = ", ".join("?" * len(row))
+                    to.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", row)
+                    copied += 1
+    return copied
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
@@ -70,7 +122,11 @@ class SQLiteCache:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Made here, not by SQLite, so that nobody else may read it from its first byte on.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            os.close(descriptor)
+            if not is_file:
+                raise CacheDamaged(f"{self._path} is not a file")
             # Autocommit mode; transactions are begun by hand. The timeout is for a process that is
             # just ending.
             self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
@@ -78,18 +134,25 @@ class SQLiteCache:
         except CacheUnusable:
             self._abandon()
             raise
-        except sqlite3.OperationalError as error:
+        except (sqlite3.Error, msgspec.DecodeError) as error:
             self._abandon()
-            if "locked" in str(error):
-                raise CacheInUse(f"{self._path} is in use by another pychat") from None
-            raise CacheUnusable(f"{self._path} cannot be opened: {error}") from None
-        except (sqlite3.DatabaseError, msgspec.DecodeError):
-            self._abandon()
-            raise CacheUnusable(
-                f"{self._path} is damaged or not a pychat cache; move it away to start a new one"
-            ) from None
+            raise self._unusable(error) from None
         except OSError as error:
-            raise CacheUnusable(f"{self._path} cannot be opened: {error.strerror}") from None
+            at_fault = isinstance(error, PermissionError | IsADirectoryError | FileNotFoundError)
+            raise (CacheDamaged if at_fault else CacheUnusable)(
+                f"{self._path} cannot be opened: {error.strerror}"
+            ) from None
+
+    def _unusable(self, error: Exception) -> CacheUnusable:
+        code = getattr(error, "sqlite_errorcode", None)
+        code = None if code is None else code & 0xFF  # without what an extended code adds
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return CacheInUse(f"{self._path} is in use by another pychat")
+        if code in _NOT_ITS_FAULT:
+            return CacheUnusable(f"{self._path} cannot be opened: {error}")
+        return CacheDamaged(
+            f"{self._path} is damaged or not a pychat cache; move it away to start a new one"
+        )
 
     def _prepare(self, server: str, user: str) -> None:
         db = self._db
@@ -107,18 +170,25 @@ class SQLiteCache:
             db.execute(f"PRAGMA user_version = {_SCHEMA}")
             db.execute("INSERT INTO identity VALUES (?, ?)", (server, user))
         elif application != _APPLICATION_ID:
-            raise CacheUnusable(f"{self._path} is not a pychat cache")
+            raise CacheDamaged(f"{self._path} is not a pychat cache")
         elif schema > _SCHEMA:
-            raise CacheUnusable(f"{self._path} was written by a newer pychat")
+            raise CacheDamaged(f"{self._path} was written by a newer pychat")
         owner = db.execute("SELECT server, user FROM identity").fetchone()
+        if owner is None:
+            raise CacheDamaged(f"{self._path} does not say whose it is")
         if owner != (server, user):
-            raise CacheUnusable(f"{self._path} belongs to {owner[1]} on {owner[0]}")
+            raise CacheDamaged(f"{self._path} belongs to {owner[1]} on {owner[0]}")
         db.execute("COMMIT")
         # Damage in what nobody else has is told at once, not when it is asked for.
-        for query, decode in ((_OUTBOX, _message), (_CONVERSATIONS, _conversation)):
-            for (record,) in db.execute(query):
-                decode(record)
-        db.execute("SELECT * FROM draft").fetchall()
+        for query, decode in (
+            (_OUTBOX, _message),
+            (_CONVERSATIONS, _conversation),
+            (_DRAFTS, _text),
+        ):
+            for row in db.execute(query):
+                decode(row[-1])
+        # That the other tables are there, and have their columns.
+        db.execute("SELECT conversation, seq, record FROM message LIMIT 0")
 
     def _abandon(self) -> None:
         if self._connection is not None:
@@ -147,27 +217,44 @@ class SQLiteCache:
             self._go_on_in_memory(db, error)
         return [] if statement == "COMMIT" else self._db.execute(statement, values).fetchall()
 
-    def _go_on_in_memory(self, lost: sqlite3.Connection, error: sqlite3.Error) -> None:
+    def _read(self, decode: Callable[[Any], Record], query: str, *values: object) -> list[Record]:
+        """The last column of each row; without those of a file that turns out to be damaged."""
+        try:
+            return [decode(row[-1]) for row in self._run(query, *values)]
+        except msgspec.DecodeError as error:
+            self._go_on_in_memory(self._db, error)
+        return [decode(row[-1]) for row in self._run(query, *values)]
+
+    def _go_on_in_memory(self, lost: sqlite3.Connection, error: Exception) -> None:
         # Without the messages: some were not committed, and what is kept must have no gap.
         memory = sqlite3.connect(":memory:", isolation_level=None)
         _make_tables(memory)
-        for table, columns in (("conversation", 2), ("outgoing", 3), ("draft", 2)):
-            with suppress(sqlite3.Error):  # the server has the conversations, Outbox its entries
-                rows = lost.execute(f"SELECT * FROM {table}").fetchall()
-                marks = ", ".join("?" * columns)
-                memory.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        # The server has the conversations, Outbox its entries.
+        _copy(lost, memory, ("conversation", "outgoing", "draft"))
         self._abandon()
         self._connection = memory
         self._on_lost(f"{self._path} cannot be used any more ({error})")
 
+    def rescue(self, damaged: Path) -> int:
+        """Takes over the outbox and the drafts of a file that was set aside, as far as they can be
+        read, if it was this login's. Returns how many rows; nothing is raised for what is lost."""
+        found = 0
+        with suppress(sqlite3.Error), closing(sqlite3.connect(damaged, timeout=0)) as lost:
+            (schema,) = lost.execute("PRAGMA user_version").fetchone()
+            whose = "SELECT server, user FROM identity"
+            if schema == _SCHEMA and lost.execute(whose).fetchone() == self._run(whose)[0]:
+                self._run("BEGIN")
+                found = _copy(lost, self._db, ("outgoing", "draft"))
+                self.flush()
+        return found
+
     # --- conversations ---
 
     def conversations(self) -> list[Conversation]:
-        rows = self._run(_CONVERSATIONS)
         # Nobody is known to be online, or typing, before the server says so.
         return [
-            msgspec.structs.replace(_conversation(record), online=False, typing=())
-            for (record,) in rows
+            msgspec.structs.replace(conversation, online=False, typing=())
+            for conversation in self._read(_conversation, _CONVERSATIONS)
         ]
 
     def save_conversation(self, conversation: Conversation) -> None:
@@ -190,27 +277,27 @@ class SQLiteCache:
         return self._seq("min", name)
 
     def _seq(self, which: str, name: str) -> int | None:
-        ((seq,),) = self._run(f"SELECT {which}(seq) FROM message WHERE conversation = ?", name)
-        found: int | None = seq
-        return found
+        query = f"SELECT {which}(seq) FROM message WHERE conversation = ?"
+        found = self._read(_seq, query, name)
+        return found[0] if found else None
 
     def messages(self, name: str, *, before: int | None = None, limit: int) -> list[Message]:
-        rows = self._run(
+        return self._read(
+            _message,
             "SELECT record FROM message WHERE conversation = ? AND seq < ? "
             "ORDER BY seq DESC LIMIT ?",
             *(name, 2**62 if before is None else before, limit),
-        )
-        return [_message(record) for (record,) in rows][::-1]
+        )[::-1]
 
     def messages_after(self, name: str, seq: int) -> list[Message] | None:
         oldest = self.oldest_seq(name)
         if oldest is None or oldest > seq + 1:
             return None
-        rows = self._run(
+        return self._read(
+            _message,
             "SELECT record FROM message WHERE conversation = ? AND seq > ? ORDER BY seq",
             *(name, seq),
         )
-        return [_message(record) for (record,) in rows]
 
     def save_messages(self, name: str, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -235,8 +322,7 @@ class SQLiteCache:
     # --- the outbox ---
 
     def outbox(self) -> list[Message]:
-        rows = self._run(_OUTBOX)
-        return [_message(record) for (record,) in rows]
+        return self._read(_message, _OUTBOX)
 
     def save_outgoing(self, message: Message) -> None:
         self._write(
@@ -254,8 +340,8 @@ class SQLiteCache:
     # --- drafts ---
 
     def draft(self, name: str) -> str:
-        rows = self._run("SELECT text FROM draft WHERE conversation = ?", name)
-        return rows[0][0] if rows else ""
+        found = self._read(_text, "SELECT text FROM draft WHERE conversation = ?", name)
+        return found[0] if found else ""
 
     def save_draft(self, name: str, text: str) -> None:
         if text:

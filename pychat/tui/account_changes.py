@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
     from pychat.tui.app import ChatApp
 
-CACHE_LOST = "drafts and unsent messages end with this one."
-CACHE_IN_USE = f"Another pychat has this login open: {CACHE_LOST}"
-
 
 class AccountChanges:
     """One at a time, to its end: a client that is not closed yet holds its cache file.
@@ -101,7 +98,7 @@ class AccountChanges:
         left = _Left(self._app.account, self._app.chat.current)
         events = client.events()
         try:
-            client.start()  # nothing, where it has been
+            problems = account.start()  # nothing, where it has been
         except ChatClientError as error:
             await client.close()
             self._app.notify(line(str(error), 300), severity="warning", markup=False)
@@ -111,8 +108,8 @@ class AccountChanges:
         await self._app.take_account(account, events)
         if client.status.state is ConnectionState.ONLINE:
             await self.close()
-        if client.cache_in_use:
-            self._app.notify(CACHE_IN_USE, severity="warning", timeout=10, markup=False)
+        for problem in problems:
+            self._app.warn(problem)
 
     async def _return(self) -> None:
         if self._left is None:

@@ -3,20 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pychat.client.errors import CacheDamaged, CacheUnusable
+from pychat.client.ownfile import set_aside
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
+CACHE_LOST: Final = "drafts and unsent messages end with this one."
+CACHE_IN_USE: Final = f"Another pychat has this login open: {CACHE_LOST}"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``client`` has not been started; ``state`` is a file for what is remembered of it."""
+    """``client`` has not been started; ``cache`` is the file that it keeps, ``state`` one for what
+    is remembered of it. ``problem``: what went wrong so far, in a line for people."""
 
     client: ChatClient
     state: Path | None = None
+    cache: Path | None = None
+    problem: str = ""
+
+    def start(self, *, connect: bool = True) -> list[str]:
+        """Starts the client, whatever its cache is like: a damaged one is set aside for a new one,
+        and where there can be none, all is kept in memory. Returns what to tell."""
+        told = [self.problem] if self.problem else []
+        try:
+            self.client.start(connect=connect)
+        except CacheUnusable as error:
+            told.append(self._start_otherwise(error, connect))
+        if self.client.cache_in_use:
+            told.append(CACHE_IN_USE)
+        return told
+
+    def _start_otherwise(self, error: CacheUnusable, connect: bool) -> str:
+        aside = None
+        if isinstance(error, CacheDamaged) and self.cache is not None:
+            aside = set_aside(self.cache)
+        if self.cache is not None and aside is not None:
+            with suppress(CacheUnusable):
+                rescued = _rescue(self.cache, aside, self.client)
+                self.client.start(connect=connect)
+                kept = "unsent messages and drafts were taken over" if rescued else "begun anew"
+                what = str(error).partition(";")[0]
+                return f"{what}. It was set aside as {aside.name}: {kept}."
+        self.client.keep_in_memory()
+        self.client.start(connect=connect)
+        return f"{error}: {CACHE_LOST}"
+
+
+def _rescue(cache: Path, damaged: Path, client: ChatClient) -> int:
+    from pychat.client.sqlitecache import SQLiteCache  # which takes a while, and is seldom needed
+
+    new = SQLiteCache(cache)
+    new.open(client.server, client.user)
+    try:
+        return new.rescue(damaged)
+    finally:
+        new.close()
 
 
 class Accounts(Protocol):

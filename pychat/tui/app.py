@@ -21,8 +21,8 @@ from textual.widgets import Input
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
-from pychat.tui.account_changes import CACHE_IN_USE, CACHE_LOST, AccountChanges
-from pychat.tui.accounts import Account, Accounts
+from pychat.tui.account_changes import AccountChanges
+from pychat.tui.accounts import CACHE_LOST, Account, Accounts
 from pychat.tui.clock import Clock
 from pychat.tui.colours import Colours
 from pychat.tui.conversations import is_pair
@@ -45,8 +45,8 @@ EVENTS_PER_TURN = 50
 
 
 class ChatApp(App[None]):
-    """``client`` has not been started: the app starts and closes it. ``state``: a file for what
-    is remembered between runs (muted conversations, the theme), None for nothing.
+    """``account``: whose client the app starts and closes; a client alone has no files but
+    ``state``, which keeps what is remembered between runs (muted conversations, the theme).
     ``conversation``: the name of one to open at once. ``accounts``: where others are to be had;
     None where this client is the only one.
 
@@ -62,7 +62,7 @@ class ChatApp(App[None]):
 
     def __init__(
         self,
-        client: ChatClient,
+        account: Account | ChatClient,
         settings: Settings | None = None,
         *,
         clock: Clock | None = None,
@@ -71,11 +71,11 @@ class ChatApp(App[None]):
         accounts: Accounts | None = None,
     ) -> None:
         super().__init__()
-        self.account = Account(client, state)
+        self.account = account if isinstance(account, Account) else Account(account, state)
         self.accounts = accounts
         self.settings = settings or Settings()
         self.clock = clock or Clock()
-        self.remembered = Remembered(state, self.settings.muted)
+        self.remembered = Remembered(self.account.state, self.settings.muted)
         self.notifications = Notifications(
             self.settings.notify, self._write_to_terminal, self.clock.now
         )
@@ -89,7 +89,7 @@ class ChatApp(App[None]):
             self.animation_level = "none"
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-        self.chat = ChatScreen(client, self.clock, self.settings, self.remembered)
+        self.chat = ChatScreen(self.client, self.clock, self.settings, self.remembered)
 
     @property
     def client(self) -> ChatClient:
@@ -106,12 +106,10 @@ class ChatApp(App[None]):
         # Subscribed before the client starts: nothing is missed.
         self._events = self.client.events()
         try:
-            self.client.start(connect=False)
+            self._problems += self.account.start(connect=False)
         except ChatClientError as error:
             self.exit(return_code=1, message=Text(f"pychat: {error}"))
             return
-        if self.client.cache_in_use:
-            self._problems.append(CACHE_IN_USE)
         if self.accounts is not None:
             self.accounts.tell = self._tell_from_thread
 
@@ -131,8 +129,8 @@ class ChatApp(App[None]):
         self._status_changed()
         if self._first is not None:
             self.chat.call_after_refresh(self.chat.open, self._first)
-        for problem in self._problems:
-            self._warn(problem)
+        for problem in [*self.remembered.problems, *self._problems]:
+            self.warn(problem)
 
     def on_ready(self) -> None:
         gc.enable()  # whoever starts the app may have turned it off to be quick
@@ -168,12 +166,12 @@ class ChatApp(App[None]):
             elif isinstance(event, MessageAdded):
                 self._notify(event.message)
             elif isinstance(event, CacheLost):
-                self._warn(f"{event.reason}: {CACHE_LOST}")
+                self.warn(f"{event.reason}: {CACHE_LOST}")
             taken += 1
             if taken % EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    def _warn(self, problem: str) -> None:
+    def warn(self, problem: str) -> None:
         self.notify(line(problem, 300), severity="warning", timeout=10, markup=False)
 
     def _status_changed(self) -> None:
@@ -196,6 +194,8 @@ class ChatApp(App[None]):
         """All that is shown is of this account from here on."""
         self.account = account
         self.remembered = Remembered(account.state, self.settings.muted)
+        for problem in self.remembered.problems:
+            self.warn(problem)
         self.colours.take_remembered()
         await self.chat.change_account(self.client, self.remembered)
         while self.screen is not self.chat:  # the form, which has hidden it until now

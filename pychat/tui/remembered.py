@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from pychat.client.ownfile import read_own_file, set_aside
+
 
 class _State(Struct, omit_defaults=True):
     muted: list[str] = []
@@ -15,16 +17,25 @@ class _State(Struct, omit_defaults=True):
 
 
 class Remembered:
-    """In memory without a path. A file that cannot be read or written is not worth a crash."""
+    """In memory without a path. A file that cannot be used is set aside; one that cannot be written
+    is not worth a word."""
 
     def __init__(self, path: Path | None = None, muted: list[str] | None = None) -> None:
         self._path = path
         self._state = _State()
+        self.problems: list[str] = []
+        """What to tell: a file that could not be used."""
         if path is not None:
             try:
-                self._state = msgspec.json.decode(path.read_bytes(), type=_State)
-            except (OSError, msgspec.DecodeError):
-                self._state = _State()
+                self._state = msgspec.json.decode(read_own_file(path), type=_State)
+            except FileNotFoundError:
+                pass
+            except (OSError, msgspec.DecodeError, RecursionError):
+                aside = set_aside(path)
+                self.problems.append(
+                    f"What was muted and the theme are forgotten: {path} is damaged"
+                    + (f" and was set aside as {aside.name}." if aside is not None else ".")
+                )
         self._always = frozenset(muted or ())
 
     @property

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from textual.widgets import Input, TextArea
 
-from pychat.client.errors import CacheUnusable
+from pychat.client import ChatClient
+from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost
 from pychat.client.models import (
     ConnectionState,
@@ -21,6 +22,7 @@ from pychat.client.models import (
     Status,
     User,
 )
+from pychat.tui.accounts import Account
 from pychat.tui.app import ChatApp
 from pychat.tui.background import is_light
 from pychat.tui.keys import KEYS
@@ -496,13 +498,22 @@ async def test_a_cache_that_fails_later_is_told_and_the_app_goes_on() -> None:
         await wait_text(pilot, "cache.db cannot be used any more", "unsent")
 
 
-async def test_a_cache_that_cannot_be_used_is_one_line(
+async def test_a_damaged_cache_is_told_and_the_app_starts(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    path.write_bytes(b"\xa5" * 5_000)
+    client = ChatClient("http://127.0.0.1:9", user="alice", password="", cache=path)
+    app = ChatApp(Account(client, cache=path), Settings(reduced_motion=True))
+    async with app.run_test(size=(120, 24), notifications=True) as pilot:
+        await wait_text(pilot, "offline", "is damaged or not a pychat cache", "cache.db.unusable-1")
+
+
+async def test_a_client_that_cannot_start_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = scenes.world()
 
     def start(*, connect: bool) -> None:
-        raise CacheUnusable("the cache is in use by another pychat")
+        raise ChatClientError("this client was closed: make a new one")
 
     monkeypatch.setattr(client, "start", start)
     app = scenes.app(client)
@@ -510,7 +521,7 @@ async def test_a_cache_that_cannot_be_used_is_one_line(
     assert app.return_code == 1
     output = capsys.readouterr()
     assert "textual" not in output.out + output.err
-    assert "pychat: the cache is in use by another pychat" in output.out + output.err
+    assert "pychat: this client was closed: make a new one" in output.out + output.err
     assert "Traceback" not in output.out + output.err
 
 
