@@ -19,7 +19,7 @@ from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_
 from pychat.server.gate import HEADERS, Gate, note_request
 from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
-from pychat.server.serveerror import serve_error
+from pychat.server.serveerror import ServeError, serve_error
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
 from pychat.server.throttle import throttle
@@ -90,6 +90,9 @@ class ChatServer:
         self._attached = False
         self._open = False
         self._ready = False
+        self._giving_up: asyncio.Task[None] | None = None
+        self._unhealthy = ""
+        """What the log was told of the store."""
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self._gate: Gate
@@ -121,7 +124,8 @@ class ChatServer:
     ) -> None:
         """Serves until SIGINT or SIGTERM, then returns; a second signal ends the process at once.
 
-        ``ready`` is called once it listens. Raises ServeError or StoreError.
+        ``ready`` is called once it listens. Raises ServeError or StoreError if it cannot start, or
+        cannot go on.
         """
         run(self, port, host, ready)
 
@@ -151,6 +155,17 @@ class ChatServer:
         self._port = listener.sockets[0].getsockname()[1]
         self._ready = True
         log.info("listening on %s", self.url)
+
+    async def failure(self) -> StoreError | ServeError:
+        """Returns once the started server cannot go on, with the reason: another server has taken
+        the database over, the store's file is gone. Its clients are disconnected by then, and what
+        is left to do is ``stop``."""
+        error = await asyncio.shield(self._chat.failed)
+        if self._giving_up is not None:
+            await asyncio.shield(self._giving_up)
+        if isinstance(error, StoreError):
+            return error
+        return ServeError(f"the server cannot go on: {error!r}")
 
     async def stop(self) -> None:
         """Stops accepting, finishes what came in, tells the clients, closes the store."""
@@ -256,11 +271,25 @@ class ChatServer:
     async def _on_startup(self, app: web.Application) -> None:
         await self.store.open()
         self._open = True
+        self._giving_up = None
         await self._chat.start()
+        self._chat.failed.add_done_callback(self._on_failure)
         self._ready = True
+
+    def _on_failure(self, failed: asyncio.Future[BaseException]) -> None:
+        if self._ready:
+            log.critical("the server cannot go on and disconnects its clients: %s", failed.result())
+            self._ready = False
+            self._giving_up = asyncio.get_running_loop().create_task(self._disconnect_all())
 
     async def _on_shutdown(self, app: web.Application) -> None:
         self._ready = False
+        if self._giving_up is not None:
+            await self._giving_up
+        else:
+            await self._disconnect_all()
+
+    async def _disconnect_all(self) -> None:
         if self._open:
             await self._chat.stop()
         await self._engine.shutdown()
@@ -271,11 +300,18 @@ class ChatServer:
             await self.store.close()
 
     async def _healthy(self) -> bool:
+        if not self._open:
+            return False
         try:
             await self.store.check_ready()
         except StoreError as error:
-            log.warning("the store does not answer: %s", error)
+            if str(error) != self._unhealthy:
+                self._unhealthy = str(error)
+                log.warning("not healthy: %s", error)
             return False
+        if self._unhealthy:
+            self._unhealthy = ""
+            log.warning("healthy again")
         return True
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def run(
     server: ChatServer, port: int, host: str, ready: Callable[[ChatServer], None] | None
 ) -> None:
-    """Until SIGINT or SIGTERM; what ``ChatServer.listen`` does. Raises ServeError or StoreError."""
+    """Until SIGINT or SIGTERM; what ``ChatServer.listen`` does. Raises ServeError or StoreError if
+    it cannot start, or cannot go on."""
     raise_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(server, port, host, ready))
@@ -47,9 +48,16 @@ async def _serve(
             loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
         if ready is not None:
             ready(server)
-        await stop.wait()
+        failure = asyncio.create_task(server.failure())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((failure, stopped), return_when=asyncio.FIRST_COMPLETED)
+        failed = failure.result() if failure.done() else None
+        failure.cancel()
+        stopped.cancel()
     finally:
         await server.stop()
+    if failed is not None:
+        raise failed
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -168,7 +168,7 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
 def add_health(
     app: web.Application, healthy: Callable[[], Awaitable[bool]], ready: Callable[[], bool]
 ) -> None:
-    """``/healthz``: the store answers. ``/readyz``: new clients are welcome, too."""
+    """``/healthz``: a message could be stored now. ``/readyz``: new clients are welcome, too."""
 
     async def healthz(request: web.Request) -> web.Response:
         return _status(await healthy())

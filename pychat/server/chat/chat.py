@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pychat.protocol import Code, Event, ProtocolError
@@ -122,6 +122,9 @@ class Chat:
         self._stopping = False
         self._too_fast = 0
         self._failures = 0
+        self.failed: asyncio.Future[BaseException]
+        """Done, from ``start`` on, once the chat cannot go on: why. The server is to stop then."""
+        self._ended_early = False
         self._background: list[asyncio.Task[None]] = []
         self._working: set[asyncio.Task[None]] = set()
 
@@ -133,10 +136,33 @@ class Chat:
             loop.create_task(self._delivery.run(), name="delivery"),
             loop.create_task(self._watch.run(), name="account watch"),
         ]
+        self.failed = loop.create_future()
+        for task in self._background:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that is to run until the chat stops."""
+        if task.cancelled() or self._ended_early:
+            return
+        self._ended_early = True
+        error = task.exception() or RuntimeError(f"{task.get_name()} has ended")
+        if not isinstance(error, StoreError):
+            log.error("%s has ended", task.get_name(), exc_info=error)
+        self.failed.set_result(error)
 
     async def stop(self) -> None:
         """What came in is kept, delivered and answered; what comes in from here on is refused."""
         self._stopping = True
+        if not self._ended_early:
+            await self._finish()
+        self._accounts.close()
+        self._list_of_rooms.close()
+        tasks = [*self._background, *self._working, *self._cursors.close()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _finish(self) -> None:
         try:
             async with asyncio.timeout(FINISH_SECONDS):
                 if self._working:
@@ -149,14 +175,6 @@ class Chat:
             log.error("not everything could be finished within %s s", FINISH_SECONDS)
         except StoreError as error:
             log.error("not everything could be finished: %s", error)
-        self._accounts.close()
-        self._list_of_rooms.close()
-        tasks = [*self._background, *self._working, *self._cursors.close()]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
 
     def figures(self) -> dict[str, float]:
         """What there is now, and what has been counted since the start."""
@@ -191,7 +209,15 @@ class Chat:
             session.login_pending = event == Event.LOGIN
             task = asyncio.get_running_loop().create_task(self._work(session, event, ack_id, work))
             self._working.add(task)
-            task.add_done_callback(self._working.discard)
+            task.add_done_callback(partial(self._worked, session))
+
+    def _worked(self, session: Session, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # Its later events would wait for this one for ever: the client comes back and asks.
+            self._failures += 1
+            log.error("a client could not be answered and is disconnected", exc_info=error)
+            session.connection.close()
 
     def disconnected(self, connection: Connection, reason: str) -> None:
         session: Session = connection.context

@@ -13,7 +13,7 @@ from pychat.server.chat.entities import User
 from pychat.server.chat.logins import Logins
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
-from pychat.server.store.base import Store, StoreError
+from pychat.server.store.base import Store, StoreError, StoreLost
 from pychat.server.store.records import Account
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class AccountWatch:
         self._logins = logins
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Raises StoreLost."""
         seen = None
         failing = ""
         while True:
@@ -62,6 +62,8 @@ class AccountWatch:
                     await self._review()
                     seen = changes
                 failing = ""
+            except StoreLost:
+                raise
             except StoreError as error:
                 if str(error) != failing:
                     failing = str(error)

@@ -6,5 +6,6 @@ from pychat.server.store.base import InvalidStoreAddress as InvalidStoreAddress
 from pychat.server.store.base import Store as Store
 from pychat.server.store.base import StoreDamaged as StoreDamaged
 from pychat.server.store.base import StoreError as StoreError
+from pychat.server.store.base import StoreLost as StoreLost
 from pychat.server.store.base import StoreMissing as StoreMissing
 from pychat.server.store.base import StoreUnavailable as StoreUnavailable

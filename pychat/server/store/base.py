@@ -39,6 +39,11 @@ class StoreUnavailable(StoreError):
     """For now: the disk is full, the database is away. Nothing of the call was kept."""
 
 
+class StoreLost(StoreUnavailable):
+    """For this process for good: the file was removed, another server has taken the database over,
+    the thread that writes has ended. What opened the store should end, too."""
+
+
 class StoreDamaged(StoreUnavailable):
     """The file at ``path`` is not what was written to it."""
 

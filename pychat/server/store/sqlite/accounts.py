@@ -158,7 +158,12 @@ class SQLiteAccounts(SQLitePart):
         return await self._write(write)
 
     async def account_changes(self) -> int:
-        return await self._read(lambda connection: counter(connection, "account_changes"))
+        def read(connection: sqlite3.Connection) -> int:
+            # A server asks this twice a second: it must not go on with files that are gone.
+            self._files.check()
+            return counter(connection, "account_changes")
+
+        return await self._read(read)
 
     # --- login sessions ---
 

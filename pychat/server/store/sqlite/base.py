@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.connect import connect_reader, unavailable
+from pychat.server.store.sqlite.files import DatabaseFiles
 from pychat.server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -18,10 +20,14 @@ READERS = 2
 
 
 class Readers:
-    """Threads that read, each with its own connection; they never wait for the writer."""
+    """Threads that read, each with its own connection; they never wait for the writer.
 
-    def __init__(self, path: Path) -> None:
+    A new connection opens what is at the path now: ``files`` tell whether that is the same.
+    """
+
+    def __init__(self, path: Path, files: DatabaseFiles) -> None:
         self._path = path
+        self._files = files
         self._free: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="pychat-store-reader")
 
@@ -41,15 +47,34 @@ class Readers:
             finally:
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise unavailable(error, self._path) from None
+            raise self._failed(error) from None
         finally:
-            self._free.append(connection)
+            if connection.in_transaction:
+                # It could begin no other one.
+                connection.close()
+            else:
+                self._free.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            return connect_reader(self._path)
+            connection = connect_reader(self._path)
         except sqlite3.Error as error:
-            raise unavailable(error, self._path) from None
+            raise self._failed(error) from None
+        try:
+            # With the first statement SQLite opens the other files, too.
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            self._files.check()
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._failed(error) from None
+            raise
+        return connection
+
+    def _failed(self, error: sqlite3.Error) -> StoreUnavailable:
+        """Raises StoreLost instead if that is the reason."""
+        self._files.check()
+        return unavailable(error, self._path)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._pool.shutdown)
@@ -61,10 +86,13 @@ class Readers:
 class SQLitePart:
     """``_read`` and ``_write`` run a function with a connection off the event loop."""
 
+    _files: DatabaseFiles
     _readers: Readers
     _writer: Writer
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        if self._writer.lost:
+            raise StoreLost(self._writer.lost)
         return self._readers.run(read)
 
     def _write(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from pychat.server.store.base import StoreError
+from pychat.server.store.sqlite.files import LOCK, beside
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,7 +33,7 @@ class ServerLock:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._path = database.with_name(database.name + "-lock")
+        self._path = beside(database, LOCK)
         self._descriptor: int | None = None
 
     def acquire(self) -> None:

@@ -7,11 +7,13 @@ import sqlite3
 from pathlib import Path
 
 from pychat.server.store.address import Durability
+from pychat.server.store.base import StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.check import problems
 from pychat.server.store.sqlite.connect import check_file, connect_writer, unavailable
 from pychat.server.store.sqlite.conversations import SQLiteConversations
+from pychat.server.store.sqlite.files import DatabaseFiles
 from pychat.server.store.sqlite.lock import ServerLock
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
@@ -41,14 +43,16 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         self._create = create
         self._durability = durability
         self._lock = ServerLock(path) if exclusive else None
+        self._files = DatabaseFiles(path, locked=exclusive)
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
         self._connection = await asyncio.to_thread(self._open)
-        self._readers = Readers(self._path)
+        self._readers = Readers(self._path, self._files)
         self._writer = Writer(
             self._connection,
             self._path,
+            self._files,
             idle_work=self._idle_work if self._lock else lambda connection: False,
             rolled_back=self._appender.forget,
         )
@@ -61,6 +65,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         try:
             connection = connect_writer(self._path, self._durability)
             prepare(connection, self._path, may_migrate=self._lock is not None)
+            self._files.note()
         except BaseException as error:
             if connection:
                 connection.close()
@@ -68,6 +73,8 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
                 self._lock.release()
             if isinstance(error, sqlite3.Error):
                 raise unavailable(error, self._path) from None
+            if isinstance(error, OSError):
+                raise StoreUnavailable(f"cannot open {self._path}: {error}") from None
             raise
         return connection
 
@@ -92,4 +99,4 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         return await self._read(problems)
 
     async def check_ready(self) -> None:
-        await self._read(lambda connection: connection.execute("SELECT 1 FROM counter").fetchone())
+        await self._writer.check_writable()

@@ -12,8 +12,9 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
-from pychat.server.store.base import AlreadyExists
-from pychat.server.store.sqlite.connect import unavailable
+from pychat.server.store.base import AlreadyExists, StoreLost, StoreUnavailable
+from pychat.server.store.sqlite.connect import explain, unavailable
+from pychat.server.store.sqlite.files import DatabaseFiles
 
 T = TypeVar("T")
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 0.05
 WINDOW_SECONDS = 0.1
 LIGHT_LOAD = 1_500  # a second, of messages and whatever else is written
+FRESH_SECONDS = 1.0
+"""A commit as recent as that proves that the store can be written."""
+PROBE_SECONDS = 5.0
 
 
 class _Work(NamedTuple):
@@ -39,26 +43,37 @@ class _Outcome(NamedTuple):
 class Writer:
     """``submit`` from the event loop; the answer comes once the transaction is on disk.
 
-    ``idle_work`` is called, in a transaction of its own, when nothing waits or the load is light;
-    it says whether it has more to do. ``rolled_back`` is called when what a transaction did is
-    void. Both run in the thread.
+    ``files`` are checked before anything is answered. If they are lost, or the thread cannot go on
+    for another reason, it ends: everything that waits, and what is submitted later, raises
+    StoreLost. ``idle_work`` is called, in a transaction of its own, when nothing waits or the load
+    is light; it says whether it has more to do. ``rolled_back`` is called when what a transaction
+    did is void. Both run in the thread.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         path: Path,
+        files: DatabaseFiles,
         *,
         idle_work: Callable[[sqlite3.Connection], bool],
         rolled_back: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._path = path
+        self._files = files
         self._idle_work = idle_work
         self._rolled_back = rolled_back
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._batch: list[_Work] = []
+        """What the thread has taken and not yet answered."""
+        self._probe: asyncio.Future[None] | None = None
+        self._committed_at = float("-inf")
+        """When a transaction last succeeded; minus infinity if one has failed since."""
+        self.lost = ""
+        """Why the thread has ended before it was closed."""
         self._window_start = monotonic()
         self._written = 0
         self._thread = threading.Thread(target=self._run, name="pychat-store-writer", daemon=True)
@@ -74,7 +89,26 @@ class Writer:
         if self._closed:
             raise RuntimeError("the store is closed")
         self._queue.put(_Work(run, future, amount))
+        if self.lost:
+            self._refuse_waiting()
         return future
+
+    async def check_writable(self) -> None:
+        """Returns if a transaction was just written, or one can be. Raises StoreUnavailable."""
+        if monotonic() - self._committed_at < FRESH_SECONDS:
+            return
+        if self._probe is None or self._probe.done():
+            self._probe = self.submit(_change_nothing, 0)
+            # Its failure is seen, even if all who asked have stopped waiting.
+            self._probe.add_done_callback(lambda probe: probe.exception())
+        try:
+            # Everybody who asks meanwhile waits for the same one.
+            async with asyncio.timeout(PROBE_SECONDS):
+                await asyncio.shield(self._probe)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"nothing could be written to {self._path} for {PROBE_SECONDS:g} seconds"
+            ) from None
 
     async def close(self) -> None:
         """Returns when all that was submitted is written."""
@@ -86,6 +120,35 @@ class Writer:
     # --- in the thread ---
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except StoreLost as lost:
+            self._end(str(lost))
+        except BaseException as error:
+            logger.exception("the thread that writes the store has ended")
+            self._end(f"{self._path} cannot be written any more: {error!r}: start again")
+
+    def _end(self, lost: str) -> None:
+        self._committed_at = float("-inf")
+        # In this order: what is submitted later sees it, what was before is in the queue.
+        self.lost = lost
+        for work in self._batch:
+            self._queue.put(work)
+        self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        """In any thread."""
+        outcomes = []
+        while True:
+            try:
+                work = self._queue.get_nowait()
+            except Empty:
+                break
+            if work is not None:
+                outcomes.append(_Outcome(work.future, None, StoreLost(self.lost)))
+        self._answer(outcomes)
+
+    def _serve(self) -> None:
         idle_left = True
         while True:
             try:
@@ -93,7 +156,7 @@ class Writer:
             except Empty:
                 idle_left = self._idle()
                 continue
-            batch: list[_Work] = []
+            batch = self._batch = []
             closing = False
             while True:
                 if first is None:
@@ -107,6 +170,7 @@ class Writer:
             if batch:
                 idle_left = True
                 self._write(batch)
+                self._batch = []
                 if not closing and self._load_is_light():
                     self._idle()
             if closing:
@@ -115,10 +179,13 @@ class Writer:
     def _write(self, batch: list[_Work]) -> None:
         outcomes = self._commit(batch)
         self._written += sum(work.amount for work in batch)
+        self._answer(outcomes)
+
+    def _answer(self, outcomes: list[_Outcome]) -> None:
         try:
             self._loop.call_soon_threadsafe(_answer, outcomes)
         except RuntimeError:
-            # The event loop is gone: nobody is left to be told.
+            # The event loop has ended: no caller is left.
             return
 
     def _commit(self, batch: list[_Work]) -> list[_Outcome]:
@@ -129,7 +196,9 @@ class Writer:
             outcomes = [self._attempt(work) for work in batch]
             self._connection.execute("COMMIT")
         except Exception as error:
-            self._undo()
+            self._committed_at = float("-inf")
+            self._files.check()
+            self._undo(error)
             # These are of the file, not of what was written: a full disk, a lock, damage.
             of_the_file = type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError)
             if len(batch) > 1 and not of_the_file:
@@ -137,6 +206,8 @@ class Writer:
             if isinstance(error, sqlite3.Error):
                 error = unavailable(error, self._path)
             return [_Outcome(work.future, None, error) for work in batch]
+        self._files.check()
+        self._committed_at = monotonic()
         return outcomes
 
     def _attempt(self, work: _Work) -> _Outcome:
@@ -145,10 +216,17 @@ class Writer:
         except AlreadyExists as error:
             return _Outcome(work.future, None, error)
 
-    def _undo(self) -> None:
+    def _undo(self, cause: Exception) -> None:
         # SQLite itself has rolled back after some errors (a full disk among them).
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                # A connection in this state may write half a transaction with the next one.
+                raise StoreLost(
+                    f"{explain(error, self._path)}, and a failed transaction ({cause}) cannot be"
+                    " rolled back: start again"
+                ) from error
         self._rolled_back()
 
     def _load_is_light(self) -> bool:
@@ -165,15 +243,20 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             more = self._idle_work(self._connection)
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             # Whoever writes next is told what is wrong; this can wait until then.
-            self._undo()
+            self._undo(error)
             return False
-        except Exception:
+        except Exception as error:
             logger.exception("indexing for search failed; it is tried again after the next write")
-            self._undo()
+            self._undo(error)
             return False
         return more
+
+
+def _change_nothing(connection: sqlite3.Connection) -> None:
+    """SQLite writes the row's page nevertheless."""
+    connection.execute("UPDATE counter SET value = value WHERE name = 'account_changes'")
 
 
 def _answer(outcomes: list[_Outcome]) -> None:
