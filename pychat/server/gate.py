@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pychat.server.crowd import Crowds
-from pychat.server.engine.borrow import has_gone
+from pychat.server.engine.borrow import has_gone, is_idle
 from pychat.server.household import household
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,10 @@ class Gate:
     """Makes the protocol of every connection that comes in.
 
     ``per_address`` connections at a time from each address (of IPv6, from each /64), None for any
-    number; those that ``is_exempt`` (a proxy) come for many. A websocket is not counted here any
-    more: the engine has taken it over, and counts it by its client.
+    number; those that ``is_exempt`` (a proxy) come for many. One more takes the place of one that
+    is idle, as any web page can make a browser hold connections to its user's own machine. A
+    websocket is not counted here any more: the engine has taken it over, and counts it by its
+    client.
 
     ``context`` is TLS's, None for none. A server that has it tells of nobody before the handshake
     is over, so that any number of clients could have one under way: here each is counted before.
@@ -70,7 +72,7 @@ class Gate:
         self._per_address = per_address
         self._is_exempt = is_exempt
         self._context = context
-        self._connections: dict[str, int] = {}
+        self._connections: dict[str, dict[_Connection, None]] = {}
         self._crowds = Crowds("connections")
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -84,25 +86,30 @@ class Gate:
         for handshake in self._handshakes:
             handshake.cancel()
 
-    def enter(self, address: str) -> bool:
+    def enter(self, connection: _Connection, address: str) -> bool:
         """Whether one more may come from there; if so, it leaves later."""
         if self._per_address is None or self._is_exempt(address):
             return True
         address = household(address)
-        count = self._connections.get(address, 0)
-        if count >= self._per_address:
-            self._crowds.refused(address, count)
-            return False
-        self._connections[address] = count + 1
+        others = self._connections.setdefault(address, {})
+        if len(others) >= self._per_address:
+            idle = next((other for other in others if is_idle(other)), None)
+            if idle is None:
+                self._crowds.refused(address, len(others))
+                return False
+            del others[idle]
+            idle.force_close()
+        others[connection] = None
         return True
 
-    def leave(self, address: str) -> None:
+    def leave(self, connection: _Connection, address: str) -> None:
+        """Does nothing if it has left before."""
         address = household(address)
-        left = self._connections.get(address, 0) - 1
-        if left > 0:
-            self._connections[address] = left
-        else:
-            self._connections.pop(address, None)
+        others = self._connections.get(address)
+        if others is not None:
+            others.pop(connection, None)
+            if not others:
+                del self._connections[address]
 
     def shake_hands(self, transport: asyncio.BaseTransport) -> None:
         """Goes on with a connection over TLS, with the socket of the transport."""
@@ -178,7 +185,7 @@ class _Connection(web.RequestHandler):
         """Whether its client may come in; then ``leave`` is called at its end."""
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        if not self._gate.enter(address):
+        if not self._gate.enter(self, address):
             return False
         self._address = address
         return True
@@ -186,7 +193,7 @@ class _Connection(web.RequestHandler):
     def leave(self) -> None:
         """It counts no more."""
         if self._address is not None:
-            self._gate.leave(self._address)
+            self._gate.leave(self, self._address)
             self._address = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -42,6 +42,23 @@ async def test_a_page_whose_name_was_bent_to_this_machine_is_refused(
     tell(f"DNS rebinding, {query}", 1, "refused, 403")
 
 
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "old browser"])
+async def test_images_of_another_site_lock_nobody_out(
+    server: ChatServer, web: aiohttp.ClientSession, tell: Tell, protocol: int, marked: bool
+) -> None:
+    """They carry no Origin; their answers open sessions, which nobody then uses."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"} if marked else {}
+    query = f"EIO={protocol}&transport=polling"
+    opened = [await _status(web, server, query, headers) for _ in range(300)]
+    assert set(opened) == {403 if marked else 200}
+    for number in range(10):
+        client = await connect(web, server.url)
+        await client.login(f"alice {number}")
+    assert await _status(web, server, query, {"Sec-Fetch-Site": "same-origin"}) == 200
+    tell(f"images of another site, EIO={protocol}, {opened[0]}", 300, "10 of 10 logins let in")
+
+
 async def test_behind_a_known_proxy_the_server_has_the_name_that_it_is_called_by(
     web: aiohttp.ClientSession,
 ) -> None:

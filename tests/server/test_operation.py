@@ -83,14 +83,35 @@ async def test_an_address_that_is_refused_more_is_in_the_log_once(
             for socket in sockets:
                 await socket.close()
         else:
-            opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(5)]
-            for reader, _ in opened[3:]:
-                assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
+            opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+            for reader, writer in opened:
+                # Answered at once; its body never comes.
+                writer.write(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+                assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+            for _ in range(2):
+                opened.append(await asyncio.open_connection("127.0.0.1", server.port))
+                assert (await opened[-1][0].readline()).startswith(b"HTTP/1.1 429 ")
             for _, writer in opened:
                 writer.close()
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert line.startswith(f"127.0.0.1 has 3 {kind} and is refused more: ")
     assert "--limit connections-per-address=12" in line
+
+
+async def test_an_idle_connection_makes_room_for_another() -> None:
+    """A web page can make its visitor's browser hold idle ones to the visitor's own machine."""
+    request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with serving(limits=Limits(connections_per_address=3)) as server:
+        opened = []
+        for _ in range(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            opened.append((reader, writer))
+            writer.write(request)
+            assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
+        for reader, _ in opened[:7]:
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        for _, writer in opened:
+            writer.close()
 
 
 def _record(message: str, **fields: object) -> logging.LogRecord:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from pychat.server.crowd import Crowds
 from pychat.server.household import household
 from pychat.server.recent import Recent
 
 _MAX_REMEMBERED: Final = 20_000
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,18 @@ class Admission:
     handshakes_burst: float = 512.0
 
 
-class Visitors:
-    """The sessions of each address."""
+class Visitors(Generic[S]):
+    """The sessions of each address.
+
+    A session that was opened and never used is silent: it counts for nothing, as a page of another
+    site may have opened it by an image. Of these an address has as many beside its others, and one
+    more ends the oldest.
+    """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._sessions: dict[str, int] = {}
+        self._silent: dict[str, dict[S, None]] = {}
         self._crowds = Crowds("sessions")
         self._handshakes: Recent[str, tuple[float, float]] = Recent(_MAX_REMEMBERED)
 
@@ -38,14 +46,15 @@ class Visitors:
         if sessions >= self._admission.sessions:
             self._crowds.refused(address, sessions)
             return "Too many connections from your address"
-        if not self._take_handshake(address):
+        if self._handshakes_left(address) < 1:
             return "Too many connections from your address at once"
         return ""
 
     def came(self, address: str) -> None:
-        """A session has been opened."""
+        """A session is in use."""
         address = household(address)
         self._sessions[address] = self._sessions.get(address, 0) + 1
+        self._handshakes[address] = (self._handshakes_left(address) - 1, time.monotonic())
 
     def went(self, address: str) -> None:
         """It has ended."""
@@ -56,10 +65,22 @@ class Visitors:
         else:
             self._sessions.pop(address, None)
 
-    def _take_handshake(self, address: str) -> bool:
-        now = time.monotonic()
-        admission = self._admission
+    def came_silently(self, address: str, session: S) -> S | None:
+        """A session has been opened by a request; the one that is to be ended for it."""
+        silent = self._silent.setdefault(household(address), {})
+        silent[session] = None
+        return next(iter(silent)) if len(silent) > self._admission.sessions else None
+
+    def silent_no_more(self, address: str, session: S) -> None:
+        """It is in use, or has ended."""
+        address = household(address)
+        silent = self._silent.get(address)
+        if silent is not None:
+            silent.pop(session, None)
+            if not silent:
+                del self._silent[address]
+
+    def _handshakes_left(self, address: str) -> float:
+        now, admission = time.monotonic(), self._admission
         left, at = self._handshakes.get(address) or (admission.handshakes_burst, now)
-        left = min(admission.handshakes_burst, left + (now - at) * admission.handshakes_per_second)
-        self._handshakes[address] = (left - 1 if left >= 1 else left, now)
-        return left >= 1
+        return min(admission.handshakes_burst, left + (now - at) * admission.handshakes_per_second)

@@ -16,6 +16,9 @@ from urllib.parse import parse_qsl
 from aiohttp import hdrs
 from aiohttp.http import HttpProcessingError, HttpRequestParser
 
+from pychat.server.engine.origins import page_origin
+from pychat.server.engine.refusal import Refused
+
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a request before its body."""
 
@@ -89,7 +92,10 @@ class Reader:
         if not (size.isdigit() and len(size) < 16) or (method == b"GET" and int(size)):
             return None
         host = headers.get(hdrs.HOST, "")
-        cors = self._cors(headers.get(hdrs.ORIGIN), host)
+        try:
+            cors = self._cors(page_origin(headers), host)
+        except Refused:
+            return None
         if cors is None:
             return None
         return Head(host, int(size), is_binary(headers.get(hdrs.CONTENT_TYPE, "")), cors)

@@ -1,4 +1,4 @@
-"""Which pages may connect, and who is at the other end: Origin and X-Forwarded-For."""
+"""Which pages may connect, and whose address it is, by the headers of requests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,55 @@ from collections.abc import Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from aiohttp import hdrs
 from multidict import MultiMapping
+
+from pychat.server.engine.refusal import Refused
 
 logger = logging.getLogger("pychat.engine")
 
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_REMEMBERED: Final = 256
+_OWN_SITES: Final = frozenset({"same-origin", "none"})
+"""``none``: the user has typed the address. ``same-site`` is another port or a neighbour's name."""
+
+
+def page_origin(headers: MultiMapping[str]) -> str | None:
+    """The origin of the page that has sent a request; None if it is the server's own, or no page.
+
+    A page can send requests without ``Origin``: images, scripts, links and frames of any site.
+    Browsers mark these by ``Sec-Fetch-Site`` (Fetch Metadata), and most name the page's origin in
+    ``Referer``, which a page can hide but not forge. ``"null"`` is a page that hides its origin.
+    Raises Refused for more than one ``Origin``.
+    """
+    origins = headers.getall(hdrs.ORIGIN, [])
+    if len(origins) > 1:
+        raise Refused(3, "Bad request: more than one Origin")
+    if origins:
+        return origins[0]
+    sites = headers.getall("Sec-Fetch-Site", [])
+    if all(site.strip().lower() in _OWN_SITES for site in sites):
+        return None
+    return _origin_of(headers.get(hdrs.REFERER, ""))
+
+
+def _origin_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "null"
+    if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
+        return "null"
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class Origins:
     """The server's own origin is allowed, and those that were named.
 
-    Without an ``Origin`` header it is no browser, and its user could send any. ``option`` and
-    ``proxy_option`` are what the log proposes, with ``{}`` for the origin and the proxy's address.
+    Without an origin (see ``page_origin``) it is no page's request, and its sender could claim any.
+    ``option`` and ``proxy_option`` are what the log proposes, with ``{}`` for the origin and the
+    proxy's address.
     """
 
     def __init__(

@@ -201,6 +201,7 @@ class PollConnection(asyncio.Protocol):
         if (
             session is None
             or query.get("transport") != "polling"
+            or session.silent
             or request.path != self._path
             or head.host != self._host
         ):

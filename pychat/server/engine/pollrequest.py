@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from pychat.server.engine.answer import Answer, cors, header_lines
 from pychat.server.engine.borrow import Taken, borrow, has_gone, received_whole
 from pychat.server.engine.head import Reader, is_binary, read_query
+from pychat.server.engine.origins import page_origin
 from pychat.server.engine.pollconnection import PollConnection
 from pychat.server.engine.polling import BODY_TIMEOUT, comes, packets_in, receive, take
 from pychat.server.engine.pollshared import Shared
@@ -104,7 +105,7 @@ class PollRequests:
         return Taken()
 
     def _borrow(self, request: web.Request) -> PollConnection | None:
-        origin = request.headers.get(hdrs.ORIGIN)
+        origin = page_origin(request.headers)
         scheme = "https" if request.scheme == "https" else "http"
         reader = self._reader(scheme, self._reached_at(request))
         lines = b"" if origin is None else header_lines(cors(origin))

@@ -6,9 +6,13 @@ from typing import Final
 
 from pychat.server.engine.admission import Visitors
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.session import PING_TIMEOUT, Session
+from pychat.server.engine.refusal import Refused
+from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, Session
 from pychat.server.engine.sockets import Sockets
 
+SILENT_SECONDS: Final = 10.0
+"""How long a session is kept whose sender has not shown that it has read the answer."""
+TOO_MANY: Final = 429
 _LATE: Final = 5.0
 """Seconds after the ping interval from which on a client's ping is overdue."""
 
@@ -20,7 +24,7 @@ class Registry:
         self,
         wheel: Wheel,
         sockets: Sockets,
-        visitors: Visitors | None,
+        visitors: Visitors[Session] | None,
         *,
         ping_interval: float,
         ping_timeout: float,
@@ -34,13 +38,48 @@ class Registry:
         self._pongs = wheel.add(ping_timeout, self._timed_out)
         self._client_pings = wheel.add(ping_interval + ping_timeout, self._timed_out)
         self._lingering = wheel.add(ping_interval + ping_timeout, self.forget)
+        self._silent = wheel.add(SILENT_SECONDS, self._unused)
+
+    def check(self, address: str) -> None:
+        """Raises Refused if no more sessions may come from there."""
+        refusal = "" if self._visitors is None else self._visitors.refusal(address)
+        if refusal:
+            raise Refused(3, refusal, TOO_MANY)
 
     def start(self, session: Session) -> None:
         """It is there from now on."""
         self.sessions[session.sid] = session
+        address = session.handshake.remote_address
+        oldest = None
+        if session.silent:
+            self._wheel.start(self._silent, session)
+            if self._visitors is not None:
+                oldest = self._visitors.came_silently(address, session)
+        elif self._visitors is not None:
+            self._visitors.came(address)
+        self._wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
+        if oldest is not None:
+            self._unused(oldest)
+
+    def heard(self, session: Session) -> None:
+        """A silent one is in use from now on. Raises Refused if it is one too many."""
+        try:
+            self.check(session.handshake.remote_address)
+        except Refused:
+            self._unused(session)
+            raise
+        self._break_silence(session)
         if self._visitors is not None:
             self._visitors.came(session.handshake.remote_address)
-        self._wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
+
+    def _break_silence(self, session: Session) -> None:
+        session.silent = False
+        self._silent.stop(session)
+        if self._visitors is not None:
+            self._visitors.silent_no_more(session.handshake.remote_address, session)
+
+    def _unused(self, session: Session) -> None:
+        session.end(TRANSPORT_CLOSE)
 
     def forget(self, session: Session) -> None:
         """Its last packet has been fetched, or never will be."""
@@ -66,7 +105,9 @@ class Registry:
         """Nothing is expected of it any more, but the poll that fetches its last packet."""
         for queue in (self._pings, self._pongs, self._client_pings):
             queue.stop(session)
-        if self._visitors is not None:
+        if session.silent:
+            self._break_silence(session)
+        elif self._visitors is not None:
             self._visitors.went(session.handshake.remote_address)
         self._sockets.end_probe(session)
         if lingers:

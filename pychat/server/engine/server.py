@@ -16,18 +16,17 @@ from pychat.server.engine.borrow import Taken, has_gone
 from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.head import read_query
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.origins import Origins, Proxies
+from pychat.server.engine.origins import Origins, Proxies, page_origin
 from pychat.server.engine.pace import Allowance, Pace
 from pychat.server.engine.packet import OPEN, text_packet
 from pychat.server.engine.pollrequest import PollRequests
 from pychat.server.engine.pollshared import Shared
 from pychat.server.engine.refusal import Refused, bad_request
-from pychat.server.engine.registry import Registry
+from pychat.server.engine.registry import TOO_MANY, Registry
 from pychat.server.engine.session import SERVER_SHUTDOWN, Handshake, Layer, Polling, Session
 from pychat.server.engine.sockets import Sockets, accepted_key
 
 _TRANSPORTS: Final = ("polling", "websocket")
-_TOO_MANY: Final = 429
 
 
 class EngineServer:
@@ -72,7 +71,6 @@ class EngineServer:
         self._transports = tuple(transports or _TRANSPORTS)
         self._allow_upgrades = allow_upgrades and "websocket" in self._transports
         self._pace = pace
-        self._visitors = None if admission is None else Visitors(admission)
         self._shut_down = False
 
         self.wheel = Wheel(min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20)))
@@ -83,7 +81,7 @@ class EngineServer:
         self._registry = Registry(
             self.wheel,
             self._sockets,
-            self._visitors,
+            None if admission is None else Visitors(admission),
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
         )
@@ -103,23 +101,25 @@ class EngineServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every request under the path."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        allowed = origin is None or self._origins.allows(
-            origin, request.scheme, request.host, self._reached_at(request)
-        )
+        origin = None
+        response: web.StreamResponse
         try:
-            if not allowed:
+            page = page_origin(request.headers)
+            if not self._origins.allows(
+                page, request.scheme, request.host, self._reached_at(request)
+            ):
                 raise Refused(4, "Forbidden", 403)
+            origin = page
             response = await self._route(request)
         except Refused as refused:
             response = refusal(refused).response()
-            if refused.status == _TOO_MANY:
+            if refused.status == TOO_MANY:
                 response.headers[hdrs.RETRY_AFTER] = "10"
         except ConnectionResetError:
             response = web.Response(status=400)
         if not isinstance(response, Taken):
             response.headers.update(self._headers)
-            if origin is not None and allowed:
+            if origin is not None:
                 response.headers.update(cors(origin))
         return response
 
@@ -139,6 +139,8 @@ class EngineServer:
         session = self.sessions.get(sid)
         if session is None:
             raise Refused(1, "Session ID unknown")
+        if session.silent:
+            self._registry.heard(session)
         if transport == "websocket":
             if not upgrading or not self._allow_upgrades:
                 raise bad_request()
@@ -175,6 +177,7 @@ class EngineServer:
             return taken
         session = self._new_session(request, query, protocol)
         session.polling = Polling(protocol)
+        session.silent = True
         self._start(session, upgrades=["websocket"] if self._allow_upgrades else [])
         return self._polls.first(session, session.polling, request)
 
@@ -192,10 +195,7 @@ class EngineServer:
 
     def _new_session(self, request: web.Request, query: dict[str, str], protocol: int) -> Session:
         address = self._proxies.client(_peer_address(request), request.headers)
-        if self._visitors is not None:
-            refusal = self._visitors.refusal(address)
-            if refusal:
-                raise Refused(3, refusal, _TOO_MANY)
+        self._registry.check(address)
         handshake = Handshake(
             b"\r\n".join(b"%b: %b" % header for header in request.raw_headers),
             request.rel_url.raw_query_string,

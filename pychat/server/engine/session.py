@@ -122,6 +122,7 @@ class Session:
         "proof",
         "protocol",
         "sid",
+        "silent",
         "unanswered_pings",
     )
 
@@ -140,6 +141,8 @@ class Session:
         self.allowance: Allowance | None = None
         self.first_payload: int | None = None
         """Bytes that it may send in one piece until it is admitted, None from then on."""
+        self.silent = False
+        """Opened by a request whose sender has not shown that it has read the answer."""
         self.proof: Proof | None = None
         """Made when it is asked for."""
         self.unanswered_pings = 0

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from pychat.server.engine import Connection, SocketServer
 from tests.e2e.browser import chromium
 from tests.e2e.engine.matrix import CORPUS, HERE, Relay, client_of, corpus_json
 
@@ -82,3 +83,61 @@ async def test_a_page(generation: str, before: str, options: str, transport: str
         "asked": len(CORPUS),
         "transport": transport,
     }
+
+
+ATTACK = """<!doctype html><meta charset="utf-8">
+<script>
+  const url = "{url}/socket.io/?transport=polling&EIO=";
+  const loads = [];
+  for (const eio of [3, 4]) {
+    for (const tag of ["img", "script", "iframe", "audio"]) {
+      loads.push(new Promise((resolve) => {
+        const element = document.createElement(tag);
+        element.onload = element.onerror = resolve;
+        element.src = url + eio + "&j=0&" + tag;
+        document.documentElement.append(element);
+      }));
+    }
+    loads.push(fetch(url + eio, {mode: "no-cors"}));
+    loads.push(fetch(url + eio, {mode: "no-cors", referrerPolicy: "no-referrer"}));
+  }
+  window.result = Promise.all(loads).then(() => "all answered");
+</script>"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_page_of_another_site_opens_no_sessions(host: str) -> None:
+    """The same site on another port, and another site."""
+    engine, app = SocketServer(Silent()), web.Application()
+    engine.attach(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with (
+            chromium() as browser,
+            page_server("v1", ATTACK.replace("{url}", address)) as url,
+        ):
+            page = await browser.new_page()
+            await page.goto(url.replace("127.0.0.1", host))
+            assert await asyncio.wait_for(page.evaluate("window.result"), 60) == "all answered"
+            assert engine.client_count == 0
+            # Whereas what the user has typed is the user's own.
+            await page.goto(f"{address}/socket.io/?transport=polling&EIO=4")
+            assert engine.client_count == 1
+    finally:
+        await runner.cleanup()
+
+
+class Silent:
+    """A handler that does nothing."""
+
+    def connected(self, connection: Connection) -> None:
+        return None
+
+    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+        return None
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        return None

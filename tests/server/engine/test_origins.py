@@ -5,7 +5,8 @@ import logging
 import pytest
 from multidict import CIMultiDict
 
-from pychat.server.engine.origins import Origins, Proxies
+from pychat.server.engine.origins import Origins, Proxies, page_origin
+from pychat.server.engine.refusal import Refused
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,45 @@ def test_a_name_that_was_bent_to_this_machine_is_not_its_own(
     """DNS rebinding: a stranger's page makes its own name lead to the visitor's machine."""
     origins = Origins(["http://friend.example:3000"], "--cors-origin {}")
     assert origins.allows(f"http://{host}", "http", host, reached_at) is allowed
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin"),
+    [
+        # A program, or a browser from before 2023.
+        ({}, None),
+        ({"Referer": "http://evil.example/page"}, None),
+        # The server's own page, or an address that the user has typed.
+        ({"Sec-Fetch-Site": "same-origin"}, None),
+        ({"Sec-Fetch-Site": "none"}, None),
+        ({"Sec-Fetch-Site": "None", "Referer": "http://evil.example/"}, None),
+        # An image, a script, a link or a frame of another site, or of another port.
+        ({"Sec-Fetch-Site": "cross-site"}, "null"),
+        ({"Sec-Fetch-Site": "same-site"}, "null"),
+        ({"Sec-Fetch-Site": "something-new"}, "null"),
+        ({"Sec-Fetch-Site": ""}, "null"),
+        (
+            {"Sec-Fetch-Site": "cross-site", "Referer": "http://a.example:80/b?c"},
+            "http://a.example:80",
+        ),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "http://[bad"}, "null"),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "about:blank"}, "null"),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "http://own@evil.example/"}, "null"),
+        # Origin says it, whatever else is said.
+        ({"Origin": "http://a.example", "Sec-Fetch-Site": "same-origin"}, "http://a.example"),
+        ({"Origin": "null", "Referer": "http://a.example/"}, "null"),
+        ({"Origin": ""}, ""),
+    ],
+)
+def test_the_page_that_has_sent_a_request(headers: dict[str, str], origin: str | None) -> None:
+    assert page_origin(CIMultiDict(headers)) == origin
+
+
+def test_headers_that_say_two_things() -> None:
+    two = CIMultiDict([("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")])
+    assert page_origin(two) == "null"
+    with pytest.raises(Refused, match="more than one Origin"):
+        page_origin(CIMultiDict([("Origin", "http://own.example"), ("Origin", "http://b.example")]))
 
 
 def test_every_origin_only_when_asked_for() -> None:

@@ -92,9 +92,11 @@ async def test_an_address_opens_sessions_only_so_fast() -> None:
     admission = Admission(sessions=1000, handshakes_per_second=0.001, handshakes_burst=2)
     runner, url = await _serve(SocketServer(Counting(), admission=admission))
     async with aiohttp.ClientSession() as session:
-        for status in (200, 200, 429):
-            answer = await session.get(url + "&transport=polling")
-            assert answer.status == status
+        url += "&transport=websocket"
+        sockets = [await session.ws_connect(url) for _ in range(2)]
+        assert (await session.get(url, headers=_UPGRADE)).status == 429
+        for socket in sockets:
+            await socket.close()
     await runner.cleanup()
 
 
