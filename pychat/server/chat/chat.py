@@ -93,7 +93,7 @@ class Chat:
             answers,
         )
         list_of_rooms = self._list_of_rooms = RoomList(directory, reach, encode_event)
-        rooms = Rooms(
+        rooms = self._rooms = Rooms(
             store, directory, list_of_rooms, self._delivery, limiter, answers, encode_event
         )
         blocks = Blocks(relations, directory, self._presence, limiter, answers)
@@ -157,7 +157,7 @@ class Chat:
             await self._finish()
         self._accounts.close()
         self._list_of_rooms.close()
-        tasks = [*self._background, *self._working, *self._cursors.close()]
+        tasks = [*self._background, *self._working, *self._cursors.close(), *self._rooms.close()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -64,16 +65,23 @@ class Conversations:
     ) -> None:
         # Cursors that were answered already must count.
         await self._cursors.flush()
+        page = partial(self._fitting_page, user, request)
+        entries, next = await self._directory.read_for(user, page)
+        self._answers.answer(
+            session,
+            ack_id,
+            ConversationsAnswer(Code.DONE, "done", conversations=entries, next=next or UNSET),
+        )
+
+    async def _fitting_page(
+        self, user: User, request: ConversationsRequest
+    ) -> tuple[list[protocol.Conversation], str | None]:
         page, next = await self._page(user, request, request.limit)
         fit = fitting(page)
         if fit < len(page):
             # The store's cursors stand at the end of a page: ask for the page that fits.
             page, next = await self._page(user, request, fit)
-        self._answers.answer(
-            session,
-            ack_id,
-            ConversationsAnswer(Code.DONE, "done", conversations=page, next=next or UNSET),
-        )
+        return page, next
 
     async def _page(
         self, user: User, request: ConversationsRequest, limit: int
@@ -84,32 +92,38 @@ class Conversations:
             )
         except ValueError:
             raise not_a_cursor() from None
-        # One question for all the accounts of the page; the entries find them at hand.
+        # One question for all the accounts of the page.
         keys = {key for summary in summaries for key in summary.conversation.accounts}
         keys |= {summary.last.sender for summary in summaries if summary.last is not None}
         users = await self._directory.users(keys)
+        listed = [(s, await self._directory.from_record(s.conversation)) for s in summaries]
         hidden = user.blocked | await self._store.blockers(user.key, list(users))
-        page = [await self._entry(user, summary, hidden) for summary in summaries]
-        return [entry for entry in page if entry is not None], next
+        # From here on nothing is awaited: who comes or goes is told after the answer.
+        return [
+            self._entry(user, summary, conversation, users, hidden)
+            for summary, conversation in listed
+            if conversation is not None
+        ], next
 
-    async def _entry(
-        self, user: User, summary: ConversationSummary, hidden: frozenset[int]
-    ) -> protocol.Conversation | None:
+    def _entry(
+        self,
+        user: User,
+        summary: ConversationSummary,
+        conversation: Conversation,
+        users: Mapping[int, User],
+        hidden: frozenset[int],
+    ) -> protocol.Conversation:
         """``hidden``: those whose presence a block hides from the user."""
-        conversation = await self._directory.from_record(summary.conversation)
-        if conversation is None:
-            return None
         conversation.last_seq = max(conversation.last_seq, summary.last_seq)
         peer_key = conversation.other(user.key) if isinstance(conversation, Pair) else None
         blocked = peer_key is not None and peer_key in user.blocked
         last = None
         if summary.last is not None:
-            senders = await self._directory.users({summary.last.sender})
-            last = to_wire(user, conversation, summary.last, senders)
+            last = to_wire(user, conversation, summary.last, users)
         mine, peer = summary.membership, summary.peer
         return protocol.Conversation(
             with_=self._directory.name(conversation, user),
-            alias=await self._alias(user, conversation),
+            alias=self._alias(user, conversation, users),
             online=peer_key is not None and self._reach.sees_online(user, peer_key),
             first_seq=mine.first_seq,
             last_seq=summary.last_seq,
@@ -119,22 +133,22 @@ class Conversations:
             peer_read_seq=0 if peer is None else peer.read_seq,
             unread=0 if blocked else summary.unread,
             last=last,
-            last_seen=UNSET if peer_key is None else await self._last_seen(user, peer_key, hidden),
+            last_seen=UNSET if peer_key is None else self._last_seen(user, peer_key, users, hidden),
             blocked=True if blocked else UNSET,
         )
 
-    async def _alias(self, user: User, conversation: Conversation) -> str:
+    def _alias(self, user: User, conversation: Conversation, users: Mapping[int, User]) -> str:
         if isinstance(conversation, Room):
             return conversation.name
         if not isinstance(conversation, Pair):
             return protocol.EVERYONE
-        key = conversation.other(user.key)
-        others = await self._directory.users({key})
-        return others[key].alias if key in others else conversation.other_id(user.key)
+        other = users.get(conversation.other(user.key))
+        return conversation.other_id(user.key) if other is None else other.alias
 
-    async def _last_seen(self, user: User, peer: int, hidden: frozenset[int]) -> str | UnsetType:
-        others = await self._directory.users({peer})
-        other = others.get(peer)
+    def _last_seen(
+        self, user: User, peer: int, users: Mapping[int, User], hidden: frozenset[int]
+    ) -> str | UnsetType:
+        other = users.get(peer)
         if other is None or other is user or peer in hidden or peer in self._reach.users:
             return UNSET
         seen = other.account.last_seen_at

@@ -61,6 +61,8 @@ class Cursors:
         self._answers = answers
         self._pairs: dict[tuple[int, int], _Move] = {}
         self._others: dict[tuple[int, int], _Move] = {}
+        self._being_written: dict[tuple[int, int], _Move] = {}
+        """Of pairs."""
         self._timer: asyncio.TimerHandle | None = None
         self._other_timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
@@ -125,7 +127,7 @@ class Cursors:
         if conversation is None:
             self._answers.succeed(session, ack_id)
             return
-        member = await self._directory.member(conversation, user)
+        member = await self._directory.memberships.member(conversation, user)
         self._accept(session, user, conversation, member, kind, request.seq, ack_id)
 
     def _accept(
@@ -143,7 +145,8 @@ class Cursors:
         hidden = isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked
         if seq <= behind or hidden:
             key = (conversation.key, user.key)
-            if (pending := self._pairs.get(key)) is not None and not hidden:
+            pending = self._pairs.get(key) or self._being_written.get(key)
+            if pending is not None and not hidden:
                 pending.waiting.append((session, ack_id, kind))
             else:
                 self._answers.succeed(session, ack_id)
@@ -220,8 +223,8 @@ class Cursors:
 
     async def _flush(self, all: bool) -> None:
         async with self._writing:
-            moves = list(self._pairs.values())
-            self._pairs = {}
+            self._being_written, self._pairs = self._pairs, {}
+            moves = list(self._being_written.values())
             others: list[_Move] = []
             if all:
                 others = list(self._others.values())
@@ -237,12 +240,10 @@ class Cursors:
             except BaseException:
                 self._failed(moves, others)
                 raise
+            finally:
+                self._being_written = {}
             for move, kept in zip(moves, memberships, strict=False):
-                member = move.conversation.cursors.setdefault(
-                    kept.account, Member(kept.first_seq, 0, 0)
-                )
-                member.delivered_seq = max(member.delivered_seq, kept.delivered_seq)
-                member.read_seq = max(member.read_seq, kept.read_seq)
+                self._directory.memberships.kept(move.conversation, kept)
                 self._kept(move)
 
     def _failed(self, moves: list[_Move], others: list[_Move]) -> None:

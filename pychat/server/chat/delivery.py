@@ -236,7 +236,7 @@ class Delivery:
                 if recepient is user:
                     if session.modern:
                         self._legacy.wrote_to_oneself(session, user, conversation, seq)
-                elif len(user.sessions) > 1:
+                else:
                     self._to_own_devices(session, user, conversation, packet, seq)
                 if seq == 1:
                     self._pair_opened(conversation)
@@ -244,7 +244,7 @@ class Delivery:
             conversation.last_seq = max(conversation.last_seq, seq)
             if isinstance(conversation, Room):
                 packet = self._packet(id, seq, user, conversation.id, message, sent_at)
-                self._to_room(user, conversation, packet)
+                self._to_room(user, conversation, packet, seq)
             else:
                 packet = self._packet(id, seq, user, EVERYONE, message, sent_at)
                 self._to_everyone(user, packet)
@@ -273,12 +273,13 @@ class Delivery:
                 else:
                     session.catch_up.hold(pair.key, seq, packet)
 
-    def _to_room(self, user: User, room: Room, packet: Any) -> None:
+    def _to_room(self, user: User, room: Room, packet: Any, seq: int) -> None:
         blockers = self._reach.blockers(user.key)
         online = self._reach.users
-        for key in room.members or ():
+        for key, first_seq in room.members.items():
             member = online.get(key)
-            if member is not None and key not in blockers:
+            # Who joined after it was stored may not read it.
+            if member is not None and seq >= first_seq and key not in blockers:
                 for session in member.sessions:
                     session.connection.send(packet)
 

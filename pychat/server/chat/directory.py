@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -15,12 +16,15 @@ from pychat.protocol import (
     canonical_id,
     check_id,
 )
-from pychat.server.chat.entities import Conversation, Everyone, Member, Pair, Room, User
+from pychat.server.chat.entities import Conversation, Everyone, Pair, Room, User
+from pychat.server.chat.memberships import Memberships
 from pychat.server.chat.relations import Relations
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind
 from pychat.server.store.records import Conversation as ConversationRecord
 from pychat.server.store.records import Room as RoomRecord
+
+T = TypeVar("T")
 
 MAX_USERS_AT_HAND = 50_000
 
@@ -32,6 +36,9 @@ class Directory:
     def __init__(self, store: Store, relations: Relations) -> None:
         self._store = store
         self._relations = relations
+        self.memberships = Memberships(store)
+        self.removals = 0
+        """Moves with each message that is removed."""
         self._users: dict[int, User] = {}
         self._in_use: WeakValueDictionary[int, User] = WeakValueDictionary()
         """Those that somebody has hold of, too, though they may be at hand no more."""
@@ -45,10 +52,21 @@ class Directory:
     async def load(self) -> None:
         """The conversations that are always at hand: ALL and the rooms."""
         self.everyone = Everyone((await self._store.everyone()).key)
+        await self.load_rooms()
+
+    async def load_rooms(self) -> None:
+        """As the store has them, while nobody changes them."""
         records = await self._store.rooms()
         owners = await self.users({record.owner for record in records})
+        stored = {record.conversation: record for record in records}
+        for room in list(self.rooms.values()):
+            if room.key in stored:
+                room.name = stored[room.key].name
+            else:
+                self.remove_room(room)
         for record in records:
-            self.add_room(record, owners[record.owner].id if record.owner in owners else "")
+            if record.conversation not in self._rooms_by_key:
+                self.add_room(record, owners[record.owner].id if record.owner in owners else "")
 
     # --- users ---
     def cached_user(self, id: str) -> User | None:
@@ -118,6 +136,15 @@ class Directory:
         self._users = {key: user for key, user in self._users.items() if user.sessions}
         self._by_canonical = {canonical_id(user.id): user for user in self._users.values()}
 
+    async def read_for(self, user: User, read: Callable[[], Awaitable[T]]) -> T:
+        """What ``read`` reads for the user; again, if meanwhile the user has left a room or a
+        message was removed: it may hold what the user may not see."""
+        while True:
+            moment = user.version, self.removals
+            result = await read()
+            if moment == (user.version, self.removals):
+                return result
+
     # --- conversations ---
     def cached_conversation(self, user: User, name: str) -> Conversation | None:
         """The conversation the user calls so, if it is at hand and the user may read it."""
@@ -128,7 +155,7 @@ class Directory:
             return self.everyone
         if name.startswith(ROOM_PREFIX):
             room = self.rooms.get(canonical_id(name[1:]))
-            if room is not None and room.members is not None and user.key in room.members:
+            if room is not None and self.memberships.joined_at_hand(room, user):
                 return room
             return None
         other = self.cached_user(name)
@@ -148,22 +175,15 @@ class Directory:
     async def room(self, id: str, field: str) -> Room:
         """With its members. Raises ProtocolError 400 or 404."""
         room = self.rooms.get(canonical_id(check_id(id, field)))
-        if room is None:
+        if room is not None and not room.settled:
+            await self.memberships.settle(room)
+        if room is None or room.deleted:
             raise ProtocolError(Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field)
-        if room.members is None:
-            members = await self._store.members(room.key)
-            if room.deleted:
-                raise ProtocolError(
-                    Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field
-                )
-            if room.members is None:
-                room.members = set(members)
         return room
 
     async def joined_room(self, user: User, id: str, field: str) -> Room:
         """Raises ProtocolError 400, 404, or 403 for a room the user is not in."""
         room = await self.room(id, field)
-        assert room.members is not None
         if user.key not in room.members:
             raise ProtocolError(
                 Code.FORBIDDEN, f"you are not in the room {ROOM_PREFIX}{room.id}", field=field
@@ -181,11 +201,6 @@ class Directory:
         if self.rooms.get(canonical_id(room.id)) is room:
             del self.rooms[canonical_id(room.id)]
         self._rooms_by_key.pop(room.key, None)
-
-    def restore_room(self, room: Room) -> None:
-        room.deleted = False
-        self.rooms[canonical_id(room.id)] = room
-        self._rooms_by_key[room.key] = room
 
     async def pair(self, user: User, other: User) -> Pair | None:
         pair = user.pairs.get(other.id)
@@ -248,19 +263,6 @@ class Directory:
         if isinstance(conversation, Pair):
             return conversation.other_id(user.key)
         return ROOM_PREFIX + conversation.id if isinstance(conversation, Room) else EVERYONE
-
-    # --- memberships ---
-    async def member(self, conversation: Conversation, user: User) -> Member:
-        """Raises ProtocolError 403 if the user is not in it."""
-        member = conversation.cursors.get(user.key)
-        if member is not None:
-            return member
-        record = await self._store.membership(conversation.key, user.key)
-        if record is None:
-            raise ProtocolError(Code.FORBIDDEN, "you are not in this conversation", field="with")
-        return conversation.cursors.setdefault(
-            user.key, Member(record.first_seq, record.delivered_seq, record.read_seq)
-        )
 
     async def last_seq(self, conversation: Conversation) -> int:
         """As the store has it now, or later."""

@@ -84,13 +84,14 @@ class Member:
 
 class Conversation:
     """What all conversations have. ``last_seq`` is -1 until it is known. ``cursors`` holds the
-    memberships at hand, by account."""
+    memberships at hand, by account; ``changes`` moves when somebody joins or leaves."""
 
-    __slots__ = ("__weakref__", "cursors", "key", "last_seq")
+    __slots__ = ("__weakref__", "changes", "cursors", "key", "last_seq")
 
     def __init__(self, key: int) -> None:
         self.key = key
         self.last_seq = -1
+        self.changes = 0
         self.cursors: dict[int, Member] = {}
 
 
@@ -118,9 +119,10 @@ class Pair(Conversation):
 
 
 class Room(Conversation):
-    """``members`` is None until it is known."""
+    """``members``: the first seq that each may read, by account; to be relied upon once
+    ``settled``."""
 
-    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id")
+    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id", "settled")
 
     def __init__(self, record: RoomRecord, owner_id: str) -> None:
         super().__init__(record.conversation)
@@ -128,5 +130,6 @@ class Room(Conversation):
         self.name = record.name
         self.owner = record.owner
         self.owner_id = owner_id
-        self.members: set[int] | None = None
+        self.members: dict[int, int] = {}
+        self.settled = False
         self.deleted = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -62,20 +63,26 @@ class History:
         messages: list[Message] = []
         more = False
         if conversation is not None:
-            member = await self._directory.member(conversation, user)
-            stored, more = await self._store.history(
-                conversation.key,
-                first_seq=member.first_seq,
-                before=request.before,
-                after=request.after,
-                limit=request.limit,
-            )
-            messages = await self._shown(user, {conversation.key: conversation}, stored)
-            messages, cut = _page(messages, oldest_first=request.after is not None)
+            page = partial(self._page, user, conversation, request)
+            messages, more = await self._directory.read_for(user, page)
+            messages, cut = _fitting(messages, oldest_first=request.after is not None)
             more = more or cut
         self._answers.answer(
             session, ack_id, HistoryAnswer(Code.DONE, "done", messages=messages, has_more=more)
         )
+
+    async def _page(
+        self, user: User, conversation: Conversation, request: HistoryRequest
+    ) -> tuple[list[Message], bool]:
+        member = await self._directory.memberships.member(conversation, user)
+        stored, more = await self._store.history(
+            conversation.key,
+            first_seq=member.first_seq,
+            before=request.before,
+            after=request.after,
+            limit=request.limit,
+        )
+        return await self._shown(user, {conversation.key: conversation}, stored), more
 
     def search(
         self, session: Session, payload: bytes, ack_id: int | None
@@ -98,17 +105,24 @@ class History:
         next: str | None = None
         if request.with_ is None or conversation is not None:
             key = None if conversation is None else conversation.key
-            messages, next = await self._found(user, request, key, request.limit)
-            fit = fitting(messages)
-            if fit < len(messages):
-                # The store's cursors stand at the end of a page: ask for the page that fits.
-                messages, next = await self._found(user, request, key, fit)
+            found = partial(self._found, user, request, key)
+            messages, next = await self._directory.read_for(user, found)
         # What they have blocked is left out only now: the cursor stands after it.
         messages = [message for message in messages if not message.removed]
         answer = SearchAnswer(Code.DONE, "done", messages=messages, next=next or UNSET)
         self._answers.answer(session, ack_id, answer)
 
     async def _found(
+        self, user: User, request: SearchRequest, conversation: int | None
+    ) -> tuple[list[Message], str | None]:
+        messages, next = await self._found_up_to(user, request, conversation, request.limit)
+        fit = fitting(messages)
+        if fit < len(messages):
+            # The store's cursors stand at the end of a page: ask for the page that fits.
+            messages, next = await self._found_up_to(user, request, conversation, fit)
+        return messages, next
+
+    async def _found_up_to(
         self, user: User, request: SearchRequest, conversation: int | None, limit: int
     ) -> tuple[list[Message], str | None]:
         try:
@@ -139,7 +153,7 @@ def not_a_cursor() -> ProtocolError:
     return ProtocolError(Code.MALFORMED, "is not one that an answer gave", field="cursor")
 
 
-def _page(messages: list[Message], *, oldest_first: bool) -> tuple[list[Message], bool]:
+def _fitting(messages: list[Message], *, oldest_first: bool) -> tuple[list[Message], bool]:
     """As many as fit, from the end that the reader comes from; and whether some did not."""
     fit = fitting(messages if oldest_first else messages[::-1])
     if fit == len(messages):

@@ -72,7 +72,7 @@ class Messages:
 
     def _joined_room_at_hand(self, user: User, id: str) -> Room | None:
         room = self._directory.rooms.get(canonical_id(id))
-        if room is not None and room.members is not None and user.key in room.members:
+        if room is not None and self._directory.memberships.joined_at_hand(room, user):
             return room
         return None
 

@@ -63,6 +63,7 @@ class Removal:
         conversation = (await self._directory.conversations({key})).get(key)
         if conversation is None or not await self._store.remove_message(key, seq):
             raise ProtocolError(Code.NOT_FOUND, "there is no such message", field="id")
+        self._directory.removals += 1
         address = session.connection.remote_address
         audit.note("message removed", id=user.id, removed=f"{key}-{seq}", address=address)
         for reader in self._readers(conversation):
@@ -76,5 +77,5 @@ class Removal:
         if isinstance(conversation, Pair):
             return {conversation.a, conversation.b}
         if isinstance(conversation, Room):
-            return set(conversation.members or ())
+            return set(conversation.members)
         return set(self._reach.users)

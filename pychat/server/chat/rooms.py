@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -29,8 +30,11 @@ from pychat.server.chat.entities import Room, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.roomlist import RoomList, shown
 from pychat.server.chat.session import Session
-from pychat.server.store.base import AlreadyExists, Store
+from pychat.server.store.base import AlreadyExists, Store, StoreError
 
+log = logging.getLogger(__name__)
+
+RELOAD_SECONDS = 1.0
 DECODER = msgspec.json.Decoder(RoomRequest)
 
 
@@ -56,6 +60,7 @@ class Rooms:
         self._answers = answers
         self._encode_event = encode_event
         self._changing = asyncio.Lock()
+        self._reloading: asyncio.Task[None] | None = None
 
     def room(
         self, session: Session, payload: bytes, ack_id: int | None
@@ -75,11 +80,9 @@ class Rooms:
         return self._change(session, user, request, ack_id)
 
     async def _list(self, session: Session, user: User, ack_id: int | None) -> None:
-        rooms = []
         for room in self._list_of_rooms.rooms():
-            if room.members is None:
-                await self._directory.room(room.id, "roomId")
-            rooms.append(shown(room, user.key in (room.members or ())))
+            await self._directory.memberships.settle(room)
+        rooms = [shown(room, user.key in room.members) for room in self._list_of_rooms.rooms()]
         if ack_id is None:
             session.connection.send(
                 self._encode_event(Event.ROOM, encode(protocol.RoomList(rooms)))
@@ -92,17 +95,13 @@ class Rooms:
     ) -> None:
         check_id(request.room_id, "roomId")
         async with self._changing:
-            match request.command:
-                case "create":
-                    done = await self._create(user, request)
-                case "update":
-                    done = await self._rename(user, request)
-                case "delete":
-                    done = await self._delete(user, request)
-                case "join":
-                    done = await self._join(user, request)
-                case _:
-                    done = await self._leave(user, request)
+            try:
+                done = await self._changed(user, request)
+            except StoreError:
+                # It may have been done or not.
+                if self._reloading is None:
+                    self._reloading = asyncio.get_running_loop().create_task(self._reload())
+                raise
         audit.note(
             f"room {request.command}",
             id=user.id,
@@ -112,6 +111,36 @@ class Rooms:
         self._list_of_rooms.changed()
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
+
+    async def _changed(self, user: User, request: RoomRequest) -> str:
+        match request.command:
+            case "create":
+                return await self._create(user, request)
+            case "update":
+                return await self._rename(user, request)
+            case "delete":
+                return await self._delete(user, request)
+            case "join":
+                return await self._join(user, request)
+            case _:
+                return await self._leave(user, request)
+
+    async def _reload(self) -> None:
+        """Until the store says which rooms there are."""
+        while self._reloading is not None:
+            async with self._changing:
+                try:
+                    await self._directory.load_rooms()
+                    self._reloading = None
+                except StoreError as error:
+                    log.warning("the rooms cannot be read: %s", error)
+            if self._reloading is not None:
+                await asyncio.sleep(RELOAD_SECONDS)
+        self._list_of_rooms.changed()
+
+    def close(self) -> set[asyncio.Task[None]]:
+        """The tasks that are left."""
+        return set() if self._reloading is None else {self._reloading}
 
     async def _create(self, user: User, request: RoomRequest) -> str:
         if canonical_id(request.room_id) in self._directory.rooms:
@@ -131,7 +160,8 @@ class Rooms:
         except AlreadyExists:
             raise _taken(request.room_id) from None
         room = self._directory.add_room(record, user.id)
-        room.members = {user.key}
+        room.members = {user.key: 1}
+        room.settled = True
         return f"the room {room.id} is made"
 
     async def _rename(self, user: User, request: RoomRequest) -> str:
@@ -147,27 +177,18 @@ class Rooms:
         room = await self._owned(user, request.room_id)
         # Nothing new gets in, and what is on its way is delivered, before it is gone.
         self._directory.remove_room(room)
-        try:
-            await self._delivery.settled()
-            await self._store.delete_room(room.key)
-        except BaseException:
-            self._directory.restore_room(room)
-            raise
+        await self._delivery.settled()
+        await self._store.delete_room(room.key)
         return f"the room {room.id} is deleted"
 
     async def _join(self, user: User, request: RoomRequest) -> str:
         room = await self._directory.room(request.room_id, "roomId")
-        assert room.members is not None
-        await self._store.join_room(room.key, user.key)
-        room.members.add(user.key)
+        await self._directory.memberships.join(room, user)
         return f"you are in the room {room.id}"
 
     async def _leave(self, user: User, request: RoomRequest) -> str:
         room = await self._directory.joined_room(user, request.room_id, "roomId")
-        assert room.members is not None
-        await self._store.leave_room(room.key, user.key)
-        room.members.discard(user.key)
-        room.cursors.pop(user.key, None)
+        await self._directory.memberships.leave(room, user)
         return f"you have left the room {room.id}"
 
     async def _owned(self, user: User, id: str) -> Room:

@@ -76,7 +76,7 @@ class TypingNotice:
         self._tell(session, user, other.id, (other.key,), typing)
 
     def _tell_room(self, session: Session, user: User, room: Room, typing: bool) -> None:
-        self._tell(session, user, ROOM_PREFIX + room.id, room.members or (), typing)
+        self._tell(session, user, ROOM_PREFIX + room.id, room.members, typing)
 
     def _tell(self, session: Session, user: User, name: str, accounts: Any, typing: bool) -> None:
         packet = self._encode_event(Event.TYPING, encode(Typing(user.id, name, typing)))

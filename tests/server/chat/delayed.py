@@ -46,7 +46,8 @@ class DelayedStore:
         self._random = None if seed is None else random.Random(seed)
         self._turns = turns
         self._held: dict[str, list[Held]] = {}
-        self._failing: dict[str, int] = {}
+        self._failing: set[str] = set()
+        self._refusing: set[str] = set()
 
     def hold(self, method: str, *, done: bool = False) -> Held:
         """Its next call. ``done``: it is done at once, only the answer is late."""
@@ -57,22 +58,33 @@ class DelayedStore:
         return held
 
     def fail(self, method: str) -> None:
-        """Its next call is done and answered with an error."""
-        self._failing[method] = self._failing.get(method, 0) + 1
+        """Its next call is done, and answered with an error."""
+        self._failing.add(method)
+
+    def refuse(self, method: str) -> None:
+        """Its next call is not done, and answered with an error."""
+        self._refusing.add(method)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.inner, name)
         if not inspect.iscoroutinefunction(method):
             return method
 
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            if name in self._refusing:
+                self._refusing.remove(name)
+                raise StoreUnavailable("the store is away")
+            result = await method(*args, **kwargs)
+            if name in self._failing:
+                self._failing.remove(name)
+                raise StoreUnavailable("the answer was lost")
+            return result
+
         async def delayed(*args: Any, **kwargs: Any) -> Any:
             if waiting := self._held.get(name):
-                return await waiting.pop(0).run(lambda: method(*args, **kwargs))
+                return await waiting.pop(0).run(lambda: call(*args, **kwargs))
             await self._wait()
-            result = await method(*args, **kwargs)
-            if self._failing.get(name):
-                self._failing[name] -= 1
-                raise StoreUnavailable("the answer was lost")
+            result = await call(*args, **kwargs)
             await self._wait()
             return result
 

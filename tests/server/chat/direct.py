@@ -31,12 +31,13 @@ class Direct(Inbox):
         chat.connected(self)
 
     # --- what the chat calls ---
-    def send(self, packet: Any, written: Callable[[], None] | None = None) -> None:
+    def send(self, packet: Any) -> None:
         if not self.gone.is_set():
             event, payload = packet
             self.put(event, json.loads(payload))
-            if written is not None:
-                asyncio.get_running_loop().call_soon(written)
+
+    def when_received(self, callback: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(callback)
 
     def acknowledge(self, ack_id: int, payload: bytes) -> None:
         if not self.gone.is_set():

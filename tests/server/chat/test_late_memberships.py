@@ -1,0 +1,262 @@
+"""Rooms: what the store answers late lets nobody read what was said while they were away."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from pychat.server.chat import Chat
+from pychat.server.chat.passwords import hash_password
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import Direct, chatting, logged_in
+
+AWAY = "said while she was away"
+
+
+async def with_room(chat: Chat) -> tuple[Direct, Direct, Direct]:
+    """Bob, who owns it, and two devices of alice, who is in it."""
+    bob = await logged_in(chat, "bob")
+    phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+    await bob.ask("room", command="create", roomId="r")
+    await desk.ask("room", command="join", roomId="r")
+    return bob, phone, desk
+
+
+async def leave_and_rejoin(bob: Direct, desk: Direct) -> None:
+    """Alice is away while something is said."""
+    assert (await desk.ask("room", command="leave", roomId="r"))["code"] == "200"
+    assert (await bob.send_message("r", AWAY, "groupchat"))["code"] == "200"
+    assert (await desk.ask("room", command="join", roomId="r"))["code"] == "200"
+
+
+def texts(answer: Any) -> list[str]:
+    return [message.get("data", "") for message in answer["messages"]]
+
+
+READS: dict[str, tuple[str, dict[str, Any]]] = {
+    "membership": ("history", {"with": "#r"}),
+    "history": ("history", {"with": "#r"}),
+    "search": ("search", {"text": "said"}),
+    "conversations": ("conversations", {}),
+}
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("read", READS)
+async def test_who_leaves_and_rejoins_during_a_read_sees_nothing_said_meanwhile(
+    read: str, done: bool
+) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, desk = await with_room(chat)
+        event, request = READS[read]
+        # A membership is read where it is not at hand yet: after a restart.
+        conversation = chat._directory.rooms["r"]
+        conversation.cursors.clear()
+        held = store.hold(read, done=done)
+        reading = phone.start(event, request)
+        await (held.done if done else held.called).wait()
+        await leave_and_rejoin(bob, desk)
+        held.answer()
+        answer = await reading
+        assert answer["code"] == "200"
+        assert AWAY not in str(answer)
+        again = await phone.ask("history", {"with": "#r"})
+        assert texts(again) == []
+        assert (await bob.send_message("r", "hello again", "groupchat"))["code"] == "200"
+        assert texts(await phone.ask("history", {"with": "#r"})) == ["hello again"]
+
+
+@pytest.mark.parametrize("read", ["history", "membership"])
+async def test_who_leaves_during_a_read_is_told_so(read: str) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, desk = await with_room(chat)
+        chat._directory.rooms["r"].cursors.clear()
+        held = store.hold(read)
+        reading = phone.start("history", {"with": "#r"})
+        await held.called.wait()
+        await desk.ask("room", command="leave", roomId="r")
+        await bob.send_message("r", AWAY, "groupchat")
+        held.answer()
+        assert (await reading)["code"] == "403"
+
+
+async def test_what_was_stored_before_a_join_does_not_reach_the_new_member() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, _, desk = await with_room(chat)
+        carol = await logged_in(chat, "carol")
+        held = store.hold("append", done=True)
+        sent = bob.start_send("r", "before carol", "groupchat")
+        await held.done.wait()
+        assert (await carol.ask("room", command="join", roomId="r"))["code"] == "200"
+        held.answer()
+        assert (await sent)["code"] == "200"
+        assert (await bob.send_message("r", "with carol", "groupchat"))["code"] == "200"
+        assert [message["data"] for message in carol.of("message")] == ["with carol"]
+        assert [message["data"] for message in desk.of("message")] == ["before carol", "with carol"]
+        assert texts(await carol.ask("history", {"with": "#r"})) == ["with carol"]
+
+
+async def test_a_leave_whose_answer_was_lost_is_seen() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, desk = await with_room(chat)
+        store.fail("leave_room")
+        assert (await desk.ask("room", command="leave", roomId="r"))["code"] == "503"
+        assert (await phone.ask("history", {"with": "#r"}))["code"] == "403"
+        await bob.send_message("r", AWAY, "groupchat")
+        assert phone.of("message") == []
+
+
+async def test_a_join_whose_answer_was_lost_is_seen() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, _, _ = await with_room(chat)
+        carol = await logged_in(chat, "carol")
+        store.fail("join_room")
+        assert (await carol.ask("room", command="join", roomId="r"))["code"] == "503"
+        await bob.send_message("r", "hello", "groupchat")
+        assert [message["data"] for message in carol.of("message")] == ["hello"]
+
+
+async def test_the_list_of_rooms_outlives_a_room_that_is_deleted_meanwhile() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, _ = await with_room(chat)
+        await bob.ask("room", command="create", roomId="other")
+        chat._directory.rooms["r"].settled = False  # as after a restart
+        held = store.hold("memberships", done=True)
+        listing = phone.start("room", command="list")
+        await held.done.wait()
+        deleted = bob.start("room", command="delete", roomId="r")
+        await asyncio.sleep(0)
+        assert (await Direct(chat, "carol").login())["code"] == "200"
+        held.answer()
+        answer = await listing
+        assert answer["code"] == "200"
+        assert (await deleted)["code"] == "200"
+
+
+@pytest.mark.parametrize(
+    ("event", "request_"),
+    [("history", {"with": "ALL"}), ("search", {"text": "regretted"}), ("conversations", {})],
+)
+async def test_a_message_that_is_removed_during_a_read_is_not_shown(
+    event: str, request_: dict[str, Any]
+) -> None:
+    store = DelayedStore()
+    await store.inner.create_account("root", "root", hash_password("secret password"), 0)
+    async with chatting(store, accounts="claim", admins=["root"]) as chat:
+        root, reader = await logged_in(chat, "root"), await logged_in(chat, "bob")
+        sent = await reader.send_message("ALL", "regretted")
+        held = store.hold(event, done=True)
+        reading = reader.start(event, request_)
+        await held.done.wait()
+        assert (await root.ask("remove", id=sent["id"]))["code"] == "200"
+        held.answer()
+        assert "regretted" not in str(await reading)
+
+
+@pytest.mark.parametrize("lost", ["create_room", "rename_room", "delete_room"])
+async def test_a_change_of_a_room_whose_answer_was_lost_is_seen(lost: str) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, _ = await with_room(chat)
+        request = {
+            "create_room": {"command": "create", "roomId": "new"},
+            "rename_room": {"command": "update", "roomId": "r", "roomName": "Renamed"},
+            "delete_room": {"command": "delete", "roomId": "r"},
+        }[lost]
+        read = store.hold("rooms", done=True)
+        store.fail(lost)
+        assert (await bob.ask("room", request))["code"] == "503"
+        await read.done.wait()
+        phone.waiting("room")
+        read.answer()
+        listed = (await phone.next("room"))["rooms"]
+        stored = await store.inner.rooms()
+        assert [(r["id"], r["name"]) for r in listed] == [(r.id, r.name) for r in stored]
+        if lost == "create_room":
+            assert (await bob.send_message("new", "hello", "groupchat"))["code"] == "200"
+
+
+async def test_a_room_that_could_not_be_deleted_is_there_again() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, _ = await with_room(chat)
+        store.refuse("delete_room")
+        read = store.hold("rooms", done=True)
+        assert (await bob.ask("room", command="delete", roomId="r"))["code"] == "503"
+        await read.done.wait()
+        phone.waiting("room")
+        read.answer()
+        assert [room["id"] for room in (await phone.next("room"))["rooms"]] == ["r"]
+        assert (await phone.send_message("r", "still here", "groupchat"))["code"] == "200"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_cursor_that_is_sent_again_is_answered_when_it_is_kept(fails: bool) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")
+        await bob.send_message("alice", "hello")
+        held = store.hold("move_cursors")
+        if fails:
+            store.refuse("move_cursors")
+        first = alice.start("read", {"with": "bob", "seq": 1})
+        await held.called.wait()
+        second = alice.start("read", {"with": "bob", "seq": 1})
+        await asyncio.sleep(0)
+        assert not second.done()
+        held.answer()
+        expected = "503" if fails else "200"
+        assert [(await first)["code"], (await second)["code"]] == [expected] * 2
+
+
+async def test_the_senders_other_device_has_the_message_though_the_first_is_gone() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        await logged_in(chat, "bob")
+        phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        held = store.hold("append", done=True)
+        phone.start_send("bob", "on my way")
+        await held.done.wait()
+        phone.leave()
+        held.answer()
+        assert (await desk.next("message"))["data"] == "on my way"
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_with_a_store_that_is_late_by_chance_nothing_said_while_away_is_read(
+    seed: int,
+) -> None:
+    store = DelayedStore(seed)
+    chance = random.Random(seed)
+    async with chatting(store, limits=None) as chat:
+        bob, phone, desk = await with_room(chat)
+
+        async def read() -> None:
+            for _ in range(12):
+                event, request = READS[chance.choice(list(READS))]
+                answer = await phone.ask(event, request)
+                assert answer["code"] in ("200", "403")
+                assert AWAY not in str(answer), seed
+
+        async def restart() -> None:
+            for _ in range(12):
+                chat._directory.rooms["r"].cursors.clear()
+                for _ in range(chance.randrange(10)):
+                    await asyncio.sleep(0)
+
+        async def come_and_go() -> None:
+            for _ in range(4):
+                await leave_and_rejoin(bob, desk)
+
+        await asyncio.gather(read(), restart(), come_and_go())
+        for device in (phone, desk):
+            assert all(message["data"] != AWAY for message in device.of("message"))
