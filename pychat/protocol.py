@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from pychat.visible import shows_only
+
 PROTOCOL_VERSION: Final = 1
 DEFAULT_PORT: Final = 3000
 EVERYONE: Final = "ALL"
@@ -406,6 +408,18 @@ def check_id(value: str, field: str) -> str:
     problem = _id_problem(value)
     if problem:
         raise ProtocolError(Code.MALFORMED, problem, field=field)
+    return value
+
+
+def check_new_id(value: str, field: str) -> str:
+    """The same for an id that is still nobody's. An older store may have others."""
+    check_id(value, field)
+    if not shows_only(value):
+        raise ProtocolError(
+            Code.MALFORMED,
+            "must not contain invisible characters, nor spaces but single ones",
+            field=field,
+        )
     return value
 
 

@@ -30,11 +30,11 @@ def demo(port: int, user: str) -> None:
 
     Nothing is kept. The page's address is shown: join from the browser as somebody else.
     """
-    from pychat.protocol import ProtocolError, check_id
+    from pychat.protocol import ProtocolError, check_new_id
     from pychat.server import ServeError
 
     try:
-        check_id(user, "--user")
+        check_new_id(user, "--user")
         sys.exit(asyncio.run(play(port, user)))
     except ProtocolError as error:
         raise click.UsageError(f"{error}.") from None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Of msgspec's own messages, which are short and of one line.
 _WRONG_TYPE: Final = re.compile(r"Expected `(\w+)[^`]*`.* - at `\$\.([^`]+)`")
+_STEP: Final = re.compile(r"[.\[]")
 _WRONG_CHOICE: Final = re.compile(r"Invalid enum value '?(.*?)'? - at `\$\.(\w+)")
 _TYPES: Final = {
     "bool": "true or false",
@@ -65,7 +66,7 @@ def _in_words(problem: str) -> tuple[str, str]:
         known = ", ".join(get_args(Notifier))
         return choice[2], f"{choice[2]}: {choice[1]!r} is none of {known}."
     if kind := _WRONG_TYPE.match(problem):
-        key, *inside = re.split(r"[.\[]", kind[2])
+        key, *inside = _STEP.split(kind[2])
         expected = _TYPES.get(kind[1], kind[1])
         each = "each of " if inside else ""
         return key, f"{each}{key} must be {expected}."

@@ -52,18 +52,19 @@ def add(
     id: str,
 ) -> None:
     """Make an account."""
-    _check_id(id)
+    _check_new_id(id)
     _check_alias(alias)
     audit = Audit(audit_log, store)
     password = _new_password(id, password_file, password_command)
 
     async def make() -> None:
         from pychat.server.store import AlreadyExists
+        from pychat.visible import shown_name
 
         async with opened(store, create=True) as opened_store:
             try:
                 await opened_store.create_account(
-                    id, alias or id, hashed(password), int(time.time() * 1000)
+                    id, shown_name(alias, id), hashed(password), int(time.time() * 1000)
                 )
             except AlreadyExists:
                 raise click.ClickException(f"the id {id} is taken") from None
@@ -256,11 +257,11 @@ def _new_password(id: str, file: str | None, command: str | None) -> str:
     return password
 
 
-def _check_id(id: str) -> None:
-    from pychat.protocol import ProtocolError, check_id
+def _check_new_id(id: str) -> None:
+    from pychat.protocol import ProtocolError, check_new_id
 
     try:
-        check_id(id, "ID")
+        check_new_id(id, "ID")
     except ProtocolError as error:
         raise click.UsageError(f"{error}.") from None
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 from pychat.protocol import canonical_id
+from pychat.visible import visible
 
 
+@lru_cache(maxsize=4096)
 def lookalike_form(id: str) -> str:
     """The same for all ids that a reader might take for one another; ids are unique by it.
 
     What is beyond ASCII is taken for what it looks like: ``аlice`` with a Cyrillic а is ``alice``.
-    ASCII stands for itself, though 1 looks like l: bot1 and botl may both be.
+    ASCII stands for itself, though 1 looks like l: bot1 and botl may both be. What shows nothing is
+    left out, and spaces in a row are one.
     """
-    canonical = canonical_id(id)
+    canonical = visible(canonical_id(id))
     if canonical.isascii():
         return canonical
     looks = _looks()
     decomposed = unicodedata.normalize("NFD", canonical)
     shown = "".join(c if c.isascii() else _digit(c) or looks.get(c, c) for c in decomposed)
-    return canonical_id(unicodedata.normalize("NFC", shown))
+    return visible(canonical_id(unicodedata.normalize("NFC", shown)))
 
 
 def _digit(character: str) -> str:

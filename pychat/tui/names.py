@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from pychat.client.models import Conversation, Message
 from pychat.client.safetext import safe_text
 from pychat.protocol import EVERYONE, canonical_id
+from pychat.visible import shown_name
 
 MAX_NAME: Final = 64
 YOU: Final = "You"
@@ -61,7 +62,7 @@ def name_of(name: str, alias: str = "") -> Name:
     id = line(name)
     if name.startswith("#"):
         return Name(id)
-    called = line(alias) or id
+    called = line(shown_name(alias, "")) or id
     folded = canonical_id(called)
     plain = folded == canonical_id(id) and folded not in (YOU.casefold(), ALL_PEOPLE.casefold())
     return Name(called, "" if plain else id)

@@ -17,7 +17,7 @@ from pychat.protocol import ROOM_PREFIX
 from pychat.tui.commands import COMMANDS
 from pychat.tui.fuzzy import BEST, fuzzy
 from pychat.tui.keys import KEYS, Key, keys_of, show
-from pychat.tui.names import conversation_name, line
+from pychat.tui.names import conversation_name, line, name_of
 from pychat.tui.widgets.conversation_view import ConversationView
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _themes(app: ChatApp) -> Iterator[Entry]:
 def _people(app: ChatApp, people: list[User], known: set[str]) -> Iterator[Entry]:
     for user in people:
         if user.id not in known:
-            name = line(user.alias) or line(user.id)
+            name = name_of(user.id, user.alias).called
             yield Entry(name, "person", partial(app.chat.start, user), line(user.id))
 
 

@@ -12,7 +12,7 @@ CASES = int(os.environ.get("ATTACK_CASES", "2000"))
 THOROUGH = CASES > 2000
 MEASURED = 0.02 if THOROUGH else 0.0004
 """Seconds of CPU that a text must take before its double is measured."""
-SHORTEST, LONGEST = (1024, 1 << 20) if THOROUGH else (4096, 4096)
+SHORTEST, LONGEST = (1024, 1 << 18) if THOROUGH else (4096, 4096)
 """Characters. What takes less than MEASURED for the longest is quick enough, however it grows."""
 MOST = 2.5
 """Twice the text may take so many times as long; the square would be 4."""

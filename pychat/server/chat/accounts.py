@@ -13,7 +13,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id
+from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id, check_new_id
 from pychat.server.chat import audit
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
@@ -23,6 +23,7 @@ from pychat.server.household import household
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store
 from pychat.server.store.records import Account, LoginSession
+from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)
 
@@ -126,13 +127,14 @@ class Accounts:
         self, login: Login, password_hash: str | None, address: str
     ) -> Account | None:
         """None if somebody else was as quick, or the id looks like one that is there."""
+        check_new_id(login.id, "id")
         self._limiter.login(address, "claims")
         # In a thread: the first one beyond ASCII reads a table.
         if await asyncio.to_thread(self._is_reserved, login.id):
             raise _taken()
         try:
             made = await self._store.create_account(
-                login.id, login.alias.strip() or login.id, password_hash, now()
+                login.id, shown_name(login.alias.strip(), login.id), password_hash, now()
             )
             audit.note("id claimed", id=made.id, address=address)
             return made

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pychat.server.store.records import Account
 from pychat.server.store.records import Room as RoomRecord
+from pychat.visible import shown_name
 
 if TYPE_CHECKING:
     from pychat.server.chat.limits import TokenBucket
@@ -68,7 +69,7 @@ class User:
 
     @property
     def alias(self) -> str:
-        return self.account.alias or self.account.id
+        return shown_name(self.account.alias, self.account.id)
 
 
 class Member:
@@ -127,7 +128,7 @@ class Room(Conversation):
     def __init__(self, record: RoomRecord, owner_id: str) -> None:
         super().__init__(record.conversation)
         self.id = record.id
-        self.name = record.name
+        self.name = shown_name(record.name, record.id)
         self.owner = record.owner
         self.owner_id = owner_id
         self.members: dict[int, int] = {}

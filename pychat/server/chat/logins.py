@@ -36,6 +36,7 @@ from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.relations import Relations
 from pychat.server.chat.session import Session
 from pychat.server.store.base import Store, StoreError
+from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class Logins:
         if wants_token:
             await self._accounts.add_token(entered, session.connection.user_agent)
         try:
-            if alias := login.alias.strip():
+            if alias := shown_name(login.alias.strip(), ""):
                 await self._directory.change_alias(user, alias)
             await self._relations.load(user)
             while noticed != self._changes.noticed:

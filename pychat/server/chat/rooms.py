@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from pychat.protocol import (
     RoomsAnswer,
     canonical_id,
     check_id,
+    check_new_id,
     decode,
 )
 from pychat.server.chat import audit
@@ -30,7 +31,9 @@ from pychat.server.chat.entities import Room, User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.roomlist import RoomList, shown
 from pychat.server.chat.session import Session
+from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store, StoreError
+from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +146,14 @@ class Rooms:
         return set() if self._reloading is None else {self._reloading}
 
     async def _create(self, user: User, request: RoomRequest) -> str:
+        check_new_id(request.room_id, "roomId")
         if canonical_id(request.room_id) in self._directory.rooms:
             raise _taken(request.room_id)
+        # In a thread: the first one beyond ASCII reads a table.
+        ids = [room.id for room in self._directory.rooms.values()]
+        alike = await asyncio.to_thread(_looks_like, request.room_id, ids)
+        if alike is not None:
+            raise _taken(alike)
         limits = self._limiter.limits
         if limits is not None:
             if len(self._directory.rooms) >= limits.rooms:
@@ -198,8 +207,14 @@ class Rooms:
         return room
 
 
+def _looks_like(id: str, others: Sequence[str]) -> str | None:
+    """Which of the others it looks like."""
+    form = lookalike_form(id)
+    return next((other for other in others if lookalike_form(other) == form), None)
+
+
 def _name(request: RoomRequest) -> str:
-    name = request.room_name.strip()
+    name = shown_name(request.room_name.strip(), "")
     if len(name) > MAX_ALIAS_CHARACTERS:
         raise ProtocolError(
             Code.MALFORMED, f"must have at most {MAX_ALIAS_CHARACTERS} characters", field="roomName"

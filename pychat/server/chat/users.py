@@ -15,6 +15,7 @@ from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
 from pychat.server.store.base import Store
+from pychat.visible import shown_name
 
 DECODER = msgspec.json.Decoder(UsersRequest)
 
@@ -44,7 +45,7 @@ class Users:
     ) -> None:
         accounts = await self._store.find_accounts(request.query, request.limit)
         found = [
-            protocol.User(a.id, a.alias or a.id, self._reach.sees_online(user, a.key))
+            protocol.User(a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key))
             for a in accounts
         ]
         self._answers.answer(session, ack_id, UsersAnswer(Code.DONE, "done", users=found))

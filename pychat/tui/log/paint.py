@@ -19,6 +19,9 @@ from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
 INDENT: Final = 2
 """Cells before every row."""
 
+MAX_LINK: Final = 2083
+"""Characters of a link that can be clicked, as the convention for OSC 8 has it."""
+
 Styles = Mapping[str, Style]
 
 
@@ -83,6 +86,8 @@ def _fragments(row: Row, styles: Styles, selected: tuple[int, int] | None) -> li
 def _style(name: str, styles: Styles) -> Style:
     """Links also tell the terminal where they lead (OSC 8); safe text has no escape in it."""
     if name.startswith(LINK):
+        if len(name) > MAX_LINK:  # each row of it would have all of it
+            return styles["link"]
         return styles["link"] + Style(link=name.removeprefix(LINK))
     return styles[name]
 

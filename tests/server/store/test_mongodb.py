@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 from pymongo import MongoClient, monitoring
 
-from pychat.server.store import StoreError, StoreUnavailable, open_store
+from pychat.protocol import canonical_id
+from pychat.server.store import AlreadyExists, StoreError, StoreUnavailable, open_store
 from pychat.server.store.mongodb.schema import INDEXES
 from pychat.server.store.records import CursorMove, LoginSession
 from tests.server.store import ferretdb
@@ -135,6 +136,44 @@ async def test_a_newer_schema(address: str, meta: Any) -> None:
     await store.close()
     meta.update_one({"_id": "schema"}, {"$set": {"version": 999}})
     assert "newer pychat (schema 999" in await refusal(address)
+
+
+async def test_an_older_store_is_brought_up_to_date(address: str, meta: Any) -> None:
+    """What search and the comparison of ids know now, they know of what was there before."""
+    store = open_store(address)
+    await store.open()
+    chat = Populated(store)
+    alice, _, pair = await chat.pair("alice", "bob")
+    await chat.say(pair, alice, "party ⭐", "party")
+    await chat.account("dave", "Dave ⭐")
+    await chat.account("old", "old")
+    await chat.account("other", "other")
+    await store.close()
+    database = meta.database
+    for document in database["messages"].find():
+        plain = [term for term in document["terms"] if term.isascii()]
+        database["messages"].update_one({"_id": document["_id"]}, {"$set": {"terms": plain}})
+    database["accounts"].update_one({"id": "dave"}, {"$set": {"terms": ["dave"]}})
+    for before, id in (("old", "a\ufe0f"), ("other", "bob\u3164")):
+        forms = {"id": id, "canonical": canonical_id(id), "lookalike": canonical_id(id)}
+        database["accounts"].update_one({"id": before}, {"$set": forms})
+    meta.update_one({"_id": "schema"}, {"$set": {"version": 1}})
+
+    await store.open()
+    try:
+        page, _ = await store.search(alice.key, "⭐", conversation=None, cursor=None, limit=5)
+        assert [message.data for message in page] == ["party ⭐"]
+        assert [each.id for each in await store.find_accounts("⭐", 5)] == ["dave"]
+        for id in ("bob", "bob\u3164", "a\ufe0f"):
+            there = await store.account(id)
+            assert there is not None
+            assert there.id == id
+        for id in ("bob\ufe0f", "a", "a\u200b"):
+            with pytest.raises(AlreadyExists):
+                await chat.account(id)
+        assert meta.find_one({"_id": "schema"})["version"] == 2
+    finally:
+        await store.close()
 
 
 async def test_nobody_there() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from rich._emoji_codes import EMOJI
 
 from pychat.server.store.records import Account, Conversation
 from pychat.server.store.sqlite import SQLiteStore
+from pychat.server.store.terms import Query, terms
 from tests.server.store.conftest import Populated
 
 
@@ -64,6 +66,21 @@ async def pages(
         ("हिन्दी", "यह हिन्दी है"),
         ("😀", "well 😀"),
         ("日本 foo", "foobar 日本"),
+        ("❤️", "I ❤ it"),
+        ("❤", "I ❤️ it"),
+        ("⭐", "three⭐⭐⭐"),
+        ("‼", "now‼️"),
+        ("™", "pychat™"),
+        ("👍", "fine 👍🏽"),
+        ("👍🏽", "fine 👍🏽"),
+        ("👩‍🚀", "an 👩🏽‍🚀"),
+        ("🚀", "an 👩🏽‍🚀"),
+        ("👩", "an 👩🏽‍🚀"),
+        ("🇩🇪", "🇫🇷🇩🇪🇮🇹"),
+        ("1️⃣", "first 1⃣"),
+        ("#️⃣", "#️⃣topic"),
+        ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "it comes home 🏴󠁧󠁢󠁥󠁮󠁧󠁿"),
+        ("क्ष", "क्‍षमा"),
     ],
 )
 async def test_finds(chat: Populated, text: str, data: str) -> None:
@@ -81,6 +98,13 @@ async def test_finds(chat: Populated, text: str, data: str) -> None:
         ("한민국", "한민 그리고 민국"),
         ("かく", "がくせい"),
         ("!?", "what!?"),
+        ("👍🏽", "fine 👍"),
+        ("👍🏽", "fine 👍🏻"),
+        ("👩‍🚀", "a 👩 in a 🚀"),
+        ("🇪🇸", "🇩🇪🇸🇪"),
+        ("1️⃣", "1 of 2️⃣"),
+        ("1", "only 1️⃣"),
+        ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿 and 🏴‍☠️"),
         ("", "anything"),
         ("  ", "anything"),
         ('"', 'a " quote'),
@@ -90,6 +114,31 @@ async def test_does_not_find(chat: Populated, text: str, data: str) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, data)
     assert await found(chat, alice, text) == []
+
+
+def test_every_emoji_is_found() -> None:
+    """Wherever it stands, and however it is drawn; the index has what it is looked up by."""
+    assert len(EMOJI) > 3000
+    for emoji in EMOJI.values():
+        query = Query(emoji)
+        assert query.terms, ascii(emoji)
+        for text in (emoji, f"hi{emoji}!", f"日本{emoji}語", emoji.replace("\ufe0f", "")):
+            assert query.matches(text), (ascii(emoji), text)
+            known = terms(text)
+            for term in query.terms:
+                beginnings = {each[: len(term.text)] for each in known}
+                assert term.text in (beginnings if term.prefix else known), ascii(emoji)
+
+
+async def test_some_of_every_kind_of_emoji_are_found(chat: Populated) -> None:
+    alice, _, pair = await chat.pair()
+    some = sorted(set(EMOJI.values()))[::60]
+    await chat.say(pair, alice, *(f"here {emoji} there" for emoji in some))
+    if isinstance(chat.store, SQLiteStore):
+        await chat.store.index()
+    for emoji in some:
+        texts = await pages(chat, alice, emoji, None)
+        assert f"here {emoji} there" in texts, ascii(emoji)
 
 
 async def test_newest_first_over_all_conversations(chat: Populated) -> None:

@@ -10,13 +10,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from pychat.server.store import Store, StoreError, StoreUnavailable, open_store
-from pychat.server.store.sqlite import client_ids
+from pychat.protocol import canonical_id
+from pychat.server.store import AlreadyExists, Store, StoreError, StoreUnavailable, open_store
+from pychat.server.store.sqlite import SQLiteStore, client_ids
 from tests.server.store.conftest import Populated
 
 
@@ -35,6 +37,16 @@ async def chat(path: Path) -> AsyncIterator[Populated]:
     await store.open()
     yield Populated(store)
     await store.close()
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Populated]:
+    store = open_store(address(path))
+    await store.open()
+    try:
+        yield Populated(store)
+    finally:
+        await store.close()
 
 
 async def refusal(path: Path, *, exclusive: bool = True) -> str:
@@ -274,6 +286,46 @@ async def test_a_newer_schema(path: Path) -> None:
     connection.close()
     for exclusive in (True, False):
         assert "newer pychat (schema 999" in await refusal(path, exclusive=exclusive)
+
+
+async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
+    """What search and the comparison of ids know now, they know of what was there before."""
+    async with opened(path) as chat:
+        alice, bob, pair = await chat.pair("alice", "bob")
+        await chat.say(pair, alice, "party ⭐", "party")
+        assert isinstance(chat.store, SQLiteStore)
+        await chat.store.index()
+        await chat.account("dave", "Dave ⭐")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        # As version 1 had it: bob was taken, and so was what looks like it.
+        connection.executemany(
+            "INSERT INTO account (id, canonical, lookalike, alias, created_at)"
+            " VALUES (?1, ?2, ?2, '', 0)",
+            [(id, canonical_id(id)) for id in ("bob\u3164", "a\ufe0f")],
+        )
+        connection.execute("INSERT INTO terms (terms) VALUES ('delete-all')")
+        scope = f"_c{pair.key} _a{alice.key} _a{bob.key}"
+        connection.execute("INSERT INTO terms (rowid, text) VALUES (1, ?)", (f"{scope} party",))
+        connection.execute("INSERT INTO terms (rowid, text) VALUES (2, ?)", (f"{scope} party",))
+        connection.execute("DELETE FROM account_term WHERE term > 'z'")
+        connection.execute("PRAGMA user_version = 1")
+    async with opened(path) as chat:
+        for indexed in (False, True):
+            if indexed:
+                assert isinstance(chat.store, SQLiteStore)
+                await chat.store.index()
+            page, _ = await chat.store.search(
+                alice.key, "⭐", conversation=None, cursor=None, limit=5
+            )
+            assert [message.data for message in page] == ["party ⭐"]
+        assert [each.id for each in await chat.store.find_accounts("⭐", 5)] == ["dave"]
+        for id in ("bob", "bob\u3164", "a\ufe0f"):
+            there = await chat.store.account(id)
+            assert there is not None
+            assert there.id == id
+        for id in ("bob\ufe0f", "a", "a\u200b"):
+            with pytest.raises(AlreadyExists):
+                await chat.account(id)
 
 
 async def test_a_refused_open_leaves_no_lock(path: Path) -> None:

@@ -26,7 +26,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pychat.server.store.base import StoreError, StoreMissing
 from pychat.server.store.records import ConversationKind
 
-VERSION = 1
+VERSION = 2
+"""2: terms and look-alike forms of more characters (upgrade.py)."""
 EVERYONE_KEY = 1
 MAX_SEQ = 2**32 - 1
 DUPLICATE_KEY = 11000

@@ -18,6 +18,7 @@ from pychat.server.store.mongodb.lease import Lease
 from pychat.server.store.mongodb.messages import MongoMessages
 from pychat.server.store.mongodb.rooms import MongoRooms
 from pychat.server.store.mongodb.schema import Document, prepare
+from pychat.server.store.mongodb.upgrade import upgrade
 
 DEFAULT_DATABASE = "pychat"
 ANSWER_WITHIN_MS = 3_000
@@ -74,6 +75,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
                 lease = Lease(self._database)
                 await lease.acquire()
                 self._lease = lease
+                await upgrade(self._database)
                 await self.finish_deletions()
         except BaseException as error:
             await self.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
+from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import StoreError
+from pychat.server.store.terms import terms
 
 APPLICATION_ID = 0x70794368  # "pyCh": tells our files from other SQLite databases
 EVERYONE_KEY = 1
@@ -111,7 +114,20 @@ _VERSION_1 = (
     " ('client_id_number', 0)",
 )
 
-MIGRATIONS = (_VERSION_1,)
+# Search and the comparison of ids see other characters than before (terms.py, lookalikes.py).
+# Messages are indexed in idle time, and are scanned until then. Of accounts that look alike, which
+# there may be from before, only one gets the form that they share.
+_VERSION_2 = (
+    "INSERT INTO terms (terms) VALUES ('delete-all')",
+    "UPDATE counter SET value = 0 WHERE name = 'indexed_number'",
+    "DELETE FROM account_term",
+    "INSERT INTO account_term SELECT term.value, account.key"
+    " FROM account, json_each(account_terms(account.id, account.alias)) AS term",
+    "UPDATE OR IGNORE account SET lookalike = lookalike_form(id)"
+    " WHERE lookalike <> lookalike_form(id)",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2)
 """What takes a file from each schema version to the next; never change one that was released."""
 
 VERSION = len(MIGRATIONS)
@@ -130,6 +146,8 @@ def prepare(connection: sqlite3.Connection, path: object, *, may_migrate: bool) 
         raise StoreError(
             f"{path} was made by an older pychat: start the server once to bring it up to date"
         )
+    connection.create_function("lookalike_form", 1, lookalike_form, deterministic=True)
+    connection.create_function("account_terms", 2, _account_terms, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been quicker.
@@ -143,6 +161,10 @@ def prepare(connection: sqlite3.Connection, path: object, *, may_migrate: bool) 
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _account_terms(id: str, alias: str) -> str:
+    return json.dumps(sorted(terms(f"{id} {alias}")))
 
 
 def _checked_version(connection: sqlite3.Connection, path: object) -> int:
