@@ -99,6 +99,9 @@ class Chat:
         blocks = Blocks(relations, directory, self._presence, limiter, answers)
         conversations = Conversations(store, directory, reach, cursors, limiter, answers)
         history = History(store, directory, limiter, answers)
+        messages = Messages(
+            directory, self._delivery, limiter, logins.by_message if accounts == "open" else None
+        )
         removal = Removal(store, directory, reach, limiter, answers, encode_event, admins)
         typing = TypingNotice(directory, reach, limiter, answers, encode_event)
         self._watch = AccountWatch(store, changes, directory, reach, logins)
@@ -106,7 +109,7 @@ class Chat:
             Event.LOGIN.value: logins.login,
             Event.LOGOUT.value: logins.logout,
             Event.SESSIONS.value: logins.sessions,
-            Event.MESSAGE.value: Messages(directory, self._delivery, limiter).message,
+            Event.MESSAGE.value: messages.message,
             Event.ROOM.value: rooms.room,
             Event.CONVERSATIONS.value: conversations.conversations,
             Event.HISTORY.value: history.history,

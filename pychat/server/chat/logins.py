@@ -83,7 +83,15 @@ class Logins:
             raise ProtocolError(Code.MALFORMED, "must not be negative", field="protocol")
         return self._login(session, login, ack_id)
 
-    async def _login(self, session: Session, login: Login, ack_id: int | None) -> None:
+    async def by_message(self, session: Session, sender: str) -> None:
+        """Where accounts are open: log in as who a message says it is from, without an answer."""
+        check_id(sender, "sender")
+        await self._login(session, Login(sender), None, answered=False)
+        session.logged_in_by_message = True
+
+    async def _login(
+        self, session: Session, login: Login, ack_id: int | None, *, answered: bool = True
+    ) -> None:
         connection = session.connection
         self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
         noticed = self._changes.noticed
@@ -95,7 +103,7 @@ class Logins:
             # A place for the connection, before anything is changed for it.
             with self._limiter.connection(user, session):
                 await self._prepare(session, user, login, entered, noticed, ack_id is not None)
-                self._join(session, user, login, entered, ack_id)
+                self._join(session, user, login, entered, ack_id, answered=answered)
         except ProtocolError as error:
             self.refused += 1
             audit.note(
@@ -136,7 +144,14 @@ class Logins:
             raise
 
     def _join(
-        self, session: Session, user: User, login: Login, entered: Entered, ack_id: int | None
+        self,
+        session: Session,
+        user: User,
+        login: Login,
+        entered: Entered,
+        ack_id: int | None,
+        *,
+        answered: bool,
     ) -> None:
         """Nothing is awaited: the answer goes out before any message, none is missed after it."""
         self.part(session)
@@ -148,7 +163,8 @@ class Logins:
             session.login_session = entered.session.id
             session.token_hash = entered.session.token_hash
         session.connection.admit()
-        self._answer(session, user, entered, login, ack_id)
+        if answered:
+            self._answer(session, user, entered, login, ack_id)
         if session.closed:
             return
         first = self._reach.join(session, user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -33,7 +33,15 @@ UUID = re.compile(
 class Messages:
     """The path of every message: what is at hand is used at once, the rest is read first."""
 
-    def __init__(self, directory: Directory, delivery: Delivery, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        delivery: Delivery,
+        limiter: Limiter,
+        log_in: Callable[[Session, str], Awaitable[None]] | None,
+    ) -> None:
+        """``log_in`` as the sender of a message, where that takes no password; else None."""
+        self._log_in = log_in
         self._directory = directory
         self._delivery = delivery
         self._limiter = limiter
@@ -44,9 +52,13 @@ class Messages:
     ) -> Coroutine[Any, Any, None] | None:
         user = session.user
         if user is None:
+            if self._log_in is not None and ack_id is None:
+                return self._log_in_first(self._log_in, session, payload)
             user = session.require_user()
         message = decode(DECODER, payload)
         if message.sender != user.id and message.sender != session.login_id:
+            if self._log_in is not None and session.logged_in_by_message:
+                return self._log_in_first(self._log_in, session, payload)
             raise ProtocolError(
                 Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="sender"
             )
@@ -69,6 +81,17 @@ class Messages:
             return self._find_conversation(session, user, message, client_id, ack_id)
         self._delivery.submit(session, user, conversation, message, client_id, ack_id)
         return None
+
+    async def _log_in_first(
+        self, log_in: Callable[[Session, str], Awaitable[None]], session: Session, payload: bytes
+    ) -> None:
+        """A page of the original that has no login, and does not ask for an acknowledgement."""
+        message = decode(DECODER, payload)
+        check_data(message.data)
+        await log_in(session, message.sender)
+        work = self.message(session, payload, None)
+        if work is not None:
+            await work
 
     def _joined_room_at_hand(self, user: User, id: str) -> Room | None:
         room = self._directory.rooms.get(canonical_id(id))

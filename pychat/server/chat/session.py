@@ -32,6 +32,7 @@ class Session:
         "catch_up",
         "closed",
         "connection",
+        "logged_in_by_message",
         "login_id",
         "login_pending",
         "login_session",
@@ -49,6 +50,8 @@ class Session:
         self.user: User | None = None
         self.login_id = ""
         """The id as it was typed, which a client of the original protocol goes on sending."""
+        self.logged_in_by_message = False
+        """Nobody logged in: the user is the sender of a message."""
         self.modern = False
         """The login said ``protocol: 1`` or more."""
         self.login_session: str | None = None
@@ -88,6 +91,7 @@ class Session:
     def log_out(self) -> None:
         """Nobody is logged in any more; the connection stays."""
         self.user = None
+        self.logged_in_by_message = False
         self.login_id = ""
         self.modern = False
         self.login_session = None

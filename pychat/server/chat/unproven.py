@@ -28,6 +28,7 @@ class Unproven:
         "_connection",
         "_cursors",
         "_dropped",
+        "_due",
         "_loop",
         "_seqs",
         "_staying",
@@ -45,6 +46,8 @@ class Unproven:
         self._answered: asyncio.Future[None] | None = None
         """Pending while proof has been asked for."""
         self._asked_at = 0.0
+        self._due = False
+        """Whether proof is to be asked for soon."""
         self._timer: asyncio.TimerHandle | None = None
         self._staying: deque[tuple[asyncio.TimerHandle, _Seqs]] = deque()
         """Proven, oldest first, and counted when the connection has stayed open."""
@@ -52,8 +55,10 @@ class Unproven:
 
     def add(self, pair: Pair, seq: int) -> None:
         """A message was sent; proof of it is asked for soon."""
-        self.note(pair, seq)
-        self._ask_soon()
+        self._seqs[pair] = seq
+        self._due = True
+        if self._answered is None and self._timer is None:
+            self._ask_soon()
 
     def note(self, pair: Pair, seq: int) -> None:
         """A message was sent; proof of it is asked for by ``ask``."""
@@ -64,6 +69,7 @@ class Unproven:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._due = False
         self._asked_at = self._loop.time()
         self._answered = self._loop.create_future()
         seqs, self._seqs = self._seqs, {}
@@ -90,12 +96,11 @@ class Unproven:
         self.drop()
 
     def _ask_soon(self) -> None:
-        if self._answered is None and self._timer is None:
-            delay = self._asked_at + ASK_SECONDS - self._loop.time()
-            if delay > 0:
-                self._timer = self._loop.call_later(delay, self.ask)
-            else:
-                self.ask()
+        delay = self._asked_at + ASK_SECONDS - self._loop.time()
+        if delay > 0:
+            self._timer = self._loop.call_later(delay, self.ask)
+        else:
+            self.ask()
 
     def _received(self, seqs: _Seqs) -> None:
         if self._dropped:
@@ -104,7 +109,7 @@ class Unproven:
         if answered is not None and not answered.done():
             answered.set_result(None)
         self._staying.append((self._loop.call_later(STAY_SECONDS, self._stayed), seqs))
-        if self._seqs:
+        if self._due:
             self._ask_soon()
 
     def _stayed(self) -> None:

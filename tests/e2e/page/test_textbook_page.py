@@ -142,6 +142,18 @@ async def test_from_public(browser: Browser, folder: Path) -> None:
         await exchange(browser, f"{server.url}/public/index.html", server.url, server.port)
 
 
+async def test_without_a_login_where_accounts_are_open(browser: Browser, folder: Path) -> None:
+    """The textbook's second page has no login: it writes to ALL and gets an echo."""
+    async with serving(public=folder, accounts="open") as server:
+        address = f"{server.url}/public/index.html"
+        page = await TextbookPage.open(browser, address, server.port)
+        await page.page.fill("#senderInput", "test01")
+        await page.write("ALL", "안녕!")
+        await page.sees("received: test01, ALL, chat, text, 안녕!")
+        await page.sees("response:", times=0)
+        await page.page.context.close()
+
+
 async def test_an_origin_that_was_not_allowed_gets_no_connection(
     browser: Browser, folder: Path
 ) -> None:

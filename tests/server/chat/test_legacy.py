@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from pychat.server.app import ChatServer
 from pychat.server.chat import legacy, unproven
 from pychat.server.chat.entities import Pair
+from pychat.server.chat.limits import Limits, Rate
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
 
@@ -325,3 +327,84 @@ async def test_a_page_that_cannot_be_given_what_it_missed_is_disconnected(
                 await bob.gone()
         async with OriginalPage(server, "bob") as bob:
             assert (await bob.next("message"))["data"] == "missed"
+
+
+# --- pages without a login
+
+
+async def test_a_page_without_a_login_writes_to_all_and_gets_an_echo(server: ChatServer) -> None:
+    async with OriginalPage(server) as page, Peer(server, "bob") as bob:
+        page.id = "test01"
+        await page.send("ALL", "hello")
+        assert (await page.next("message"))["data"] == "hello"
+        message = await bob.next("message")
+        assert (message["sender"], message["data"]) == ("test01", "hello")
+        await page.send("bob", "to one")
+        assert (await bob.next("message"))["data"] == "to one"
+        response = await page.next("response")
+        # What it did not ask for is not answered.
+        assert (response["command"], response["code"]) == ("message", "200")
+        await bob.send("test01", "back")
+        assert (await page.next("message"))["data"] == "back"
+        page.id = "test02"
+        await page.send("ALL", "the same page, another sender")
+        assert (await bob.next("message"))["sender"] == "test02"
+        assert (await bob.send("test01", "gone"))["code"] == "202"
+
+
+async def test_messages_without_a_login_come_in_order(server: ChatServer) -> None:
+    async with OriginalPage(server) as page, Peer(server, "bob") as bob:
+        page.id = "test01"
+        for n in range(50):
+            await page.send("ALL", str(n))
+        assert [(await bob.next("message"))["data"] for _ in range(50)] == [
+            str(n) for n in range(50)
+        ]
+
+
+async def test_after_a_login_only_its_user_writes(server: ChatServer) -> None:
+    async with OriginalPage(server) as page:
+        page.id = "test01"
+        await page.send("ALL", "without")
+        await page.next("message")
+        await page.login("alice")
+        assert (await page.next("response"))["command"] == "login"
+        await page.send("ALL", "forged")
+        response = await page.next("response")
+        assert (response["command"], response["code"]) == ("message", "403")
+
+
+@pytest.mark.parametrize(
+    ("sender", "text", "code"),
+    [("ALL", "hi", "400"), ("#x", "hi", "400"), ("", "hi", "400"), ("new", "", "400")],
+)
+async def test_nobody_is_made_by_a_message_that_is_refused(
+    server: ChatServer, sender: str, text: str, code: str
+) -> None:
+    async with OriginalPage(server) as page, Peer(server, "bob") as bob:
+        page.id = sender
+        await page.send("ALL", text)
+        response = await page.next("response")
+        assert (response["command"], response["code"]) == ("message", code)
+        assert [user["id"] for user in (await bob.ask("users", query=""))["users"]] == ["bob"]
+
+
+@pytest.mark.parametrize("accounts", ["claim", "closed"])
+async def test_where_passwords_count_a_page_must_log_in(
+    accounts: Literal["claim", "closed"],
+) -> None:
+    async with serving(accounts=accounts) as server, OriginalPage(server) as page:
+        page.id = "test01"
+        await page.send("ALL", "hello")
+        response = await page.next("response")
+        assert (response["command"], response["code"]) == ("message", "401")
+
+
+async def test_writing_without_a_login_has_the_limits_of_logins() -> None:
+    limits = Limits(logins=Rate(0.001, 2))
+    async with serving(accounts="open", limits=limits) as server, OriginalPage(server) as page:
+        for n in range(3):
+            page.id = f"test0{n}"
+            await page.send("ALL", "hello")
+        response = await page.next("response")
+        assert (response["command"], response["code"]) == ("message", "429")
