@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "user": ("pychat.cli.user:user", "Manage the accounts in a server's store."),
     "export": ("pychat.cli.export:export", "Write a whole store to a file."),
     "import": ("pychat.cli.import_:import_", "Put an exported file into a store."),
-    "store": ("pychat.cli.store:store", "Check a server's store."),
+    "store": ("pychat.cli.store:store", "Check, back up and restore a server's store."),
 }
 
 INTERRUPTED: Final = 128 + 2

@@ -25,6 +25,12 @@ def default_store() -> str:
     return f"sqlite:///{user_data_path(NAME, appauthor=False) / 'server.db'}"
 
 
+def make_folder(store: str) -> None:
+    """The data folder, if the store is to lie in it: another folder is the user's to make."""
+    if store == default_store():
+        data_folder()
+
+
 def login_file(server: str, user: str, suffix: str) -> Path:
     """The file of this (server, user): a digest, since ids may hold what file names may not."""
     digest = hashlib.sha256(f"{server}\n{user}".encode()).hexdigest()[:32]

@@ -11,7 +11,7 @@ import click
 from pychat.cli.auditing import audit_option
 from pychat.cli.invocation import own_command
 from pychat.cli.options import DEFAULT_SERVER, Command, WholeNumber, option
-from pychat.cli.places import data_folder, default_store
+from pychat.cli.places import default_store, make_folder
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer
@@ -219,12 +219,6 @@ def serve(
     except (ServeError, StoreError) as error:
         raise click.ClickException(str(error)) from None
     click.echo("Stopped.", err=True)
-
-
-def make_folder(store: str) -> None:
-    """The data folder, if the store is to lie in it: another folder is the user's to make."""
-    if store == default_store():
-        data_folder()
 
 
 def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> None:

@@ -8,14 +8,15 @@ import click
 
 from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.options import Command
-from pychat.cli.user import opened, run, store_option
+from pychat.cli.places import make_folder
+from pychat.cli.user import opened, run, store_option, tell
 
 MAX_PROBLEMS = 50
 
 
 @click.group()
 def store() -> None:
-    """Check a server's store."""
+    """Check, back up and restore a server's store."""
 
 
 @store.command(cls=Command)
@@ -29,6 +30,74 @@ def check(store: str, audit_log: Path | None) -> None:
     audit = Audit(audit_log, store)
     run(_check(store))
     audit.note("store checked")
+
+
+@store.command(cls=Command)
+@store_option
+@audit_option
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(store: str, audit_log: Path | None, file: Path) -> None:
+    """Copy a SQLite store into a new file.
+
+    The server may be running: FILE has what was there when the command began. It is checked before
+    it gets its name. It holds password hashes and logins: keep it as safe as the store.
+    """
+    from pychat.cli.progress import bar
+    from pychat.server.store import StoreError
+    from pychat.server.store.sqlite.backup import back_up
+
+    path = _sqlite_file(store)
+    audit = Audit(audit_log, store)
+    try:
+        with bar("Copying", path.stat().st_size if path.exists() else 0) as advance:
+            back_up(path, file, advance)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    audit.note("store backed up", file=str(file))
+    tell(f"Backed up {path.absolute()} to {file}; checked, all right.")
+
+
+@store.command(cls=Command)
+@store_option
+@audit_option
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def restore(store: str, audit_log: Path | None, file: Path) -> None:
+    """Put a backup in a SQLite store's place.
+
+    FILE is what 'pychat store backup' wrote, or another copy of a store; it is checked first. The
+    server must not be running. What was in the store is kept in a file beside it.
+    """
+    from pychat.cli.progress import bar
+    from pychat.server.store import StoreError
+    from pychat.server.store.sqlite.backup import restore as put_back
+
+    path = _sqlite_file(store)
+    make_folder(store)
+    audit = Audit(audit_log, store)
+    try:
+        with bar("Copying", file.stat().st_size if file.exists() else 0) as advance:
+            kept = put_back(file, path, advance)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    audit.note("store restored", file=str(file), kept=None if kept is None else str(kept))
+    tell(f"Restored {path.absolute()} from {file}.")
+    if kept is not None:
+        tell(f"What was there is kept as {kept}: remove it when you do not need it any more.")
+
+
+def _sqlite_file(address: str) -> Path:
+    from pychat.server.store import InvalidStoreAddress
+    from pychat.server.store.address import sqlite_path
+
+    try:
+        if address.partition(":")[0].lower() == "sqlite":
+            return sqlite_path(address)
+    except InvalidStoreAddress as error:
+        raise click.UsageError(f"--store: {error}.") from None
+    raise click.UsageError(
+        "--store must be a SQLite file's address. For MongoDB use mongodump and mongorestore, or"
+        " 'pychat export' and 'pychat import'."
+    )
 
 
 async def _check(address: str) -> None:

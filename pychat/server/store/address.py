@@ -30,7 +30,7 @@ def open_store(
 
             return MemoryStore()
         case "sqlite":
-            path = _sqlite_path(url)
+            path = sqlite_path(url)
             from pychat.server.store.sqlite import SQLiteStore
 
             return SQLiteStore(path, exclusive=exclusive, create=create, durability=durability)
@@ -41,8 +41,9 @@ def open_store(
     raise InvalidStoreAddress(f"not a store's address: {_without_password(url)} (write {FORMS})")
 
 
-def _sqlite_path(url: str) -> Path:
-    """``sqlite:///relative.db`` is relative, ``sqlite:////absolute.db`` is not (as elsewhere)."""
+def sqlite_path(url: str) -> Path:
+    """``sqlite:///relative.db`` is relative, ``sqlite:////absolute.db`` is not (as elsewhere).
+    Raises InvalidStoreAddress."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     file = Path(path[1:]).expanduser()

@@ -11,10 +11,18 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from pychat.server.store import StoreUnavailable, open_store
+from pychat.server.store import Store, StoreUnavailable, open_store
 from pychat.server.store.records import NewMessage
 
 TEXT = "filling the disk " * 100
+
+
+async def is_ready(store: Store) -> bool:
+    try:
+        await store.check_ready()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 async def main(address: str, ballast: Path) -> None:
@@ -34,6 +42,7 @@ async def main(address: str, ballast: Path) -> None:
             answered += await send(5)
         except StoreUnavailable as error:
             refusals.append(str(error))
+    ready = await is_ready(store)
     before = answered
     await asyncio.to_thread(ballast.unlink)
     while answered == before:
@@ -41,6 +50,7 @@ async def main(address: str, ballast: Path) -> None:
             answered += await send(1)
         except StoreUnavailable:
             await asyncio.sleep(0.05)
+    ready_again = await is_ready(store)
     await store.close()
 
     store = open_store(address)
@@ -49,6 +59,7 @@ async def main(address: str, ballast: Path) -> None:
         json.dumps(
             {
                 "refusals": refusals,
+                "ready": [ready, ready_again],
                 "answered": answered,
                 "stored": await store.last_seq(pair.key),
                 "problems": await store.check(),

@@ -44,6 +44,7 @@ def test_senders_are_told_and_it_goes_on_once_there_is_room(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert all("the disk is full" in refusal for refusal in seen["refusals"])
+    assert seen["ready"] == [False, True]
     assert seen["answered"] > 100
     assert seen["stored"] == seen["answered"]
     assert seen["problems"] == []
@@ -53,7 +54,7 @@ def test_senders_are_told_and_it_goes_on_once_there_is_room(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("served_before", "complaint"),
     [
-        (True, "the disk is full: {store} cannot be opened"),
+        (True, "the disk is full: {store} cannot grow"),
         (False, "cannot write {store}-lock: No space left on device"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -21,8 +23,8 @@ SHARED_MEMORY_BYTES = 32_768
 
 
 def check_file(path: Path, *, create: bool) -> None:
-    """Makes a missing file, for its owner's eyes only. Raises StoreError if it cannot be, or
-    become, a database of ours."""
+    """Makes a missing folder of the default store. Raises StoreError if the file is no database,
+    or is missing and cannot be, or is not to be, made."""
     if not create and not path.exists():
         raise StoreMissing(f"there is no store {path.absolute()}")
     folder = path.parent
@@ -35,6 +37,13 @@ def check_file(path: Path, *, create: bool) -> None:
             raise StoreError(f"cannot make the folder {folder}: {error.strerror}") from None
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} is not a file")
+    if path.exists():
+        open_file(path)
+
+
+def open_file(path: Path) -> None:
+    """Makes a missing file, for its owner's eyes only. Raises StoreError if it cannot be written
+    or is no database."""
     try:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:
             start = file.read(len(_MAGIC))
@@ -44,13 +53,13 @@ def check_file(path: Path, *, create: bool) -> None:
         raise StoreError(f"{path} is not a SQLite database: choose another file")
 
 
-def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
-    """Transactions are begun and ended by hand; the caller keeps it to one thread."""
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-    )
+def connect_writer(path: Path, durability: Durability, *, wal: bool) -> sqlite3.Connection:
+    """Transactions are begun and ended by hand; the caller keeps it to one thread. ``wal``: sets
+    the file to WAL mode, as a server does, until ``leave_wal_mode``; else it is used as it is."""
+    connection = _connect(path)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        if wal:
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {durability.upper()}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
@@ -60,14 +69,31 @@ def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
     return connection
 
 
+def leave_wal_mode(connection: sqlite3.Connection) -> None:
+    """A file at rest is in no WAL mode, which tells it, and copies of it, from one that has a log
+    (leftover.py). Does nothing while another process has it open."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
 def connect_reader(path: Path) -> sqlite3.Connection:
     """In WAL mode it never waits for the writer."""
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
     return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # mode=rw: a file that has gone is not made again.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -94,7 +120,7 @@ def explain(error: sqlite3.Error, path: Path) -> str:
             return f"cannot write {path}: {error}"
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN:
             # SQLite says no more where it cannot make the file that its processes share.
-            if _is_full(path):
+            if free_bytes(path) < SHARED_MEMORY_BYTES:
                 return f"the disk is full: {path} cannot be opened"
             return f"cannot read or write {path}: {error}"
     if "no such module: fts5" in str(error):
@@ -102,11 +128,17 @@ def explain(error: sqlite3.Error, path: Path) -> str:
     return f"{path}: {error}"
 
 
-def _is_full(path: Path) -> bool:
+def is_full(error: Exception) -> bool:
+    """Whether the file could not grow."""
+    return isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_FULL
+
+
+def free_bytes(path: Path) -> int:
+    """On the file's disk; as much as there can be if the system does not tell."""
     try:
-        return shutil.disk_usage(path.parent).free < SHARED_MEMORY_BYTES
+        return shutil.disk_usage(path.parent).free
     except OSError:
-        return False
+        return sys.maxsize
 
 
 def unavailable(error: sqlite3.Error, path: Path) -> StoreUnavailable:

@@ -23,12 +23,12 @@ def beside(path: Path, suffix: str) -> Path:
 class DatabaseFiles:
     """``note`` the files once they are all there, then ``check``: it costs a few microseconds.
 
-    ``locked``: this process holds the server's lock file, too.
+    ``locked``: this process is a server, which holds the lock file and has a write-ahead log.
     """
 
     def __init__(self, path: Path, *, locked: bool) -> None:
         path = path.absolute()
-        suffixes = (WAL, SHARED_MEMORY, LOCK) if locked else (WAL, SHARED_MEMORY)
+        suffixes = (WAL, SHARED_MEMORY, LOCK) if locked else ()
         self._database = str(path)
         self._wal = str(beside(path, WAL))
         self._names = [self._database, *(str(beside(path, suffix)) for suffix in suffixes)]
@@ -59,7 +59,7 @@ class DatabaseFiles:
                     " what is there now"
                 )
             written[name] = status.st_ctime_ns
-        if written[self._database] > written[self._wal]:
+        if self._wal in written and written[self._database] > written[self._wal]:
             # A checkpoint has written the database. The log stays the newer one of the two, so
             # that a database that was copied here after a crash is known by its time.
             os.utime(self._wal)

@@ -57,6 +57,20 @@ class ServerLock:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from None
         self._descriptor = descriptor
 
+    def is_held(self) -> bool:
+        """Whether a server has it. One that starts in this very moment may be refused."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            _lock(descriptor)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def release(self) -> None:
         """The file stays: removing it would let two servers hold two files of one name."""
         if self._descriptor is not None:

@@ -139,7 +139,7 @@ def prepare(connection: sqlite3.Connection, path: object, *, may_migrate: bool) 
     Raises StoreError for a file that is not ours or newer than we are, or older where it may not
     be migrated.
     """
-    version = _checked_version(connection, path)
+    version = checked_version(connection, path)
     if version == VERSION:
         return
     if version and not may_migrate:
@@ -151,7 +151,7 @@ def prepare(connection: sqlite3.Connection, path: object, *, may_migrate: bool) 
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been quicker.
-        for migration in MIGRATIONS[_checked_version(connection, path) :]:
+        for migration in MIGRATIONS[checked_version(connection, path) :]:
             for statement in migration:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -167,7 +167,8 @@ def _account_terms(id: str, alias: str) -> str:
     return json.dumps(sorted(terms(f"{id} {alias}")))
 
 
-def _checked_version(connection: sqlite3.Connection, path: object) -> int:
+def checked_version(connection: sqlite3.Connection, path: object) -> int:
+    """The schema of the file, 0 if it is empty. Raises StoreError if it is not ours or newer."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -11,9 +11,16 @@ from pychat.server.store.base import StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.check import problems
-from pychat.server.store.sqlite.connect import check_file, connect_writer, unavailable
+from pychat.server.store.sqlite.connect import (
+    check_file,
+    connect_writer,
+    leave_wal_mode,
+    open_file,
+    unavailable,
+)
 from pychat.server.store.sqlite.conversations import SQLiteConversations
 from pychat.server.store.sqlite.files import DatabaseFiles
+from pychat.server.store.sqlite.leftover import check_leftovers
 from pychat.server.store.sqlite.lock import ServerLock
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
@@ -63,7 +70,9 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
             self._lock.acquire()
         connection = None
         try:
-            connection = connect_writer(self._path, self._durability)
+            check_leftovers(self._path, exclusive=self._lock is not None)
+            open_file(self._path)
+            connection = connect_writer(self._path, self._durability, wal=self._lock is not None)
             prepare(connection, self._path, may_migrate=self._lock is not None)
             self._files.note()
         except BaseException as error:
@@ -90,10 +99,16 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
             return
         await self._writer.close()
         await self._readers.close()
-        await asyncio.to_thread(self._connection.close)
+        await asyncio.to_thread(self._close)
         self._connection = None
         if self._lock:
             self._lock.release()
+
+    def _close(self) -> None:
+        assert self._connection is not None
+        if self._lock and not self._writer.lost:
+            leave_wal_mode(self._connection)
+        self._connection.close()
 
     async def check(self) -> list[str]:
         return await self._read(problems)

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from pychat.server.store.base import AlreadyExists, StoreLost, StoreUnavailable
-from pychat.server.store.sqlite.connect import explain, unavailable
+from pychat.server.store.sqlite.connect import explain, free_bytes, is_full, unavailable
 from pychat.server.store.sqlite.files import DatabaseFiles
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ LIGHT_LOAD = 1_500  # a second, of messages and whatever else is written
 FRESH_SECONDS = 1.0
 """A commit as recent as that proves that the store can be written."""
 PROBE_SECONDS = 5.0
+ENOUGH_BYTES = 1024 * 1024
 
 
 class _Work(NamedTuple):
@@ -72,6 +73,7 @@ class Writer:
         self._probe: asyncio.Future[None] | None = None
         self._committed_at = float("-inf")
         """When a transaction last succeeded; minus infinity if one has failed since."""
+        self._was_full = False
         self.lost = ""
         """Why the thread has ended before it was closed."""
         self._window_start = monotonic()
@@ -97,8 +99,13 @@ class Writer:
         """Returns if a transaction was just written, or one can be. Raises StoreUnavailable."""
         if monotonic() - self._committed_at < FRESH_SECONDS:
             return
+        if self._was_full:
+            # A transaction that found no room leaves some for a smaller one.
+            if free_bytes(self._path) < ENOUGH_BYTES:
+                raise StoreUnavailable(f"the disk is full: {self._path} cannot grow")
+            self._was_full = False
         if self._probe is None or self._probe.done():
-            self._probe = self.submit(_change_nothing, 0)
+            self._probe = self.submit(_count_a_probe, 0)
             # Its failure is seen, even if all who asked have stopped waiting.
             self._probe.add_done_callback(lambda probe: probe.exception())
         try:
@@ -198,6 +205,7 @@ class Writer:
         except Exception as error:
             self._committed_at = float("-inf")
             self._files.check()
+            self._was_full = is_full(error)
             self._undo(error)
             # These are of the file, not of what was written: a full disk, a lock, damage.
             of_the_file = type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError)
@@ -254,9 +262,12 @@ class Writer:
         return more
 
 
-def _change_nothing(connection: sqlite3.Connection) -> None:
-    """SQLite writes the row's page nevertheless."""
-    connection.execute("UPDATE counter SET value = value WHERE name = 'account_changes'")
+def _count_a_probe(connection: sqlite3.Connection) -> None:
+    # A row that stays as it is would not be written.
+    connection.execute(
+        "INSERT INTO counter VALUES ('probes', 1)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + 1"
+    )
 
 
 def _answer(outcomes: list[_Outcome]) -> None:
