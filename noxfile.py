@@ -112,6 +112,16 @@ def attack(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def simulate(session: nox.Session) -> None:
+    """Random schedules of a simulated server, on every core: 100,000, or what the arguments say.
+
+    ``nox -s simulate -- 60s``, ``-- 5000``, ``-- --seed 17`` (replays that one and prints it).
+    """
+    install_locked(session)
+    session.run("python", "-m", "tests.simulation", *(session.posargs or ["100000"]))
+
+
+@nox.session(default=False)
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities of what a user installs, where the advisory index can be reached.
 

@@ -1,0 +1,243 @@
+"""What people, operators and fate do: drawn at random, each schedule with its own inclinations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from tests.simulation.devices import Device, OriginalDevice
+from tests.simulation.node import ADMIN
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Simulation
+
+ROOMS = ("r1", "r2")
+PAUSES = (0.0, 0.001, 0.01, 0.1)
+"""Seconds; a schedule draws one, and up to that long passes between two actions."""
+WEIGHTS = (0, 0, 1, 1, 3)
+
+Action = Callable[[], None]
+
+
+class Actions:
+    """One draw after the other; what cannot be done now is left out."""
+
+    def __init__(self, simulation: Simulation, draw: Random) -> None:
+        self._simulation = simulation
+        self._draw = draw
+        self.pause = draw.choice(PAUSES)
+        self._restless = draw.choice((0.1, 0.4, 1.0))
+        """How often the next action is about somebody else, or another room."""
+        self._person = draw.choice(simulation.people)
+        self._other = draw.choice(simulation.people)
+        self._room = draw.choice(ROOMS)
+        self._device: Device
+        often: dict[Action, int] = {self._write: 6, self._come: 3}
+        drawn: list[Action] = [
+            *(self._leave, self._drop, self._write_originally, self._send_again, self._history),
+            *(
+                self._list,
+                self._join,
+                self._join_again,
+                self._leave_room,
+                self._create_room,
+                self._delete_room,
+            ),
+            *(
+                self._block,
+                self._block_and_leave,
+                self._unblock,
+                self._log_out,
+                self._sessions,
+                self._revoke,
+            ),
+            *(self._move_cursor, self._type, self._log_in_again, self._search, self._remove),
+            *(self._break_link, self._restart, self._change_password, self._disable),
+        ]
+        weights = often | {action: draw.choice(WEIGHTS) for action in drawn}
+        rare = (self._restart, self._change_password, self._disable, self._revoke)
+        for action in rare:
+            weights[action] = min(weights[action], 1)
+        self._without_device = {
+            *(self._come, self._leave, self._drop, self._write_originally, self._break_link),
+            *(self._restart, self._change_password, self._disable),
+        }
+        self._actions = list(weights)
+        self._weights = list(weights.values())
+        self.background: list[asyncio.Task[None]] = []
+
+    async def run(self, number: int) -> None:
+        for action in self._draw.choices(self._actions, self._weights, k=number):
+            self._look_around()
+            devices = [each for each in self._person.devices if isinstance(each, Device)]
+            if devices:
+                online = [each for each in devices if each.online]
+                self._device = self._draw.choice(online or devices)
+            elif action not in self._without_device:
+                continue
+            action()
+            if self.pause and self._draw.random() < 0.8:
+                await asyncio.sleep(self._draw.random() * self.pause)
+        for task in self.background:
+            await task
+
+    def _look_around(self) -> None:
+        draw, people = self._draw, self._simulation.people
+        if draw.random() < self._restless:
+            self._person = draw.choice(people)
+        if draw.random() < self._restless:
+            self._other = draw.choice(people)
+        if draw.random() < self._restless:
+            self._room = draw.choice(ROOMS)
+
+    # --- coming and going ---
+
+    def _come(self) -> None:
+        self._draw.choice(self._person.devices).come()
+
+    def _leave(self) -> None:
+        self._draw.choice(self._person.devices).leave()
+
+    def _drop(self) -> None:
+        self._draw.choice(self._person.devices).drop()
+
+    def _log_out(self) -> None:
+        self._device.log_out()
+
+    def _log_in_again(self) -> None:
+        if self._device.online:
+            self._device.log_in_again()
+
+    def _sessions(self) -> None:
+        self._device.ask("sessions", {})
+
+    def _revoke(self) -> None:
+        self._device.ask("sessions", {"revoke": self._draw.choice(("others", "all"))})
+
+    # --- writing and reading ---
+
+    def _target(self) -> str:
+        chance = self._draw.random()
+        if chance < 0.55:
+            return self._other.id
+        return f"#{self._room}" if chance < 0.9 else "ALL"
+
+    def _write(self) -> None:
+        client_id = str(UUID(int=self._draw.getrandbits(128), version=4))
+        self._device.write(self._target(), client_id)
+
+    def _write_originally(self) -> None:
+        for device in self._person.devices:
+            if isinstance(device, OriginalDevice) and device.online:
+                device.write(self._target())
+
+    def _send_again(self) -> None:
+        if self._device.outbox:
+            self._device.send_again(self._draw.choice(list(self._device.outbox)))
+
+    def _history(self) -> None:
+        request: dict[str, Any] = {"with": self._target(), "limit": self._draw.choice((1, 3, 100))}
+        if self._draw.random() < 0.7:
+            request["after"] = self._draw.choice((0, 0, 1, 3))
+        self._device.ask("history", request)
+
+    def _list(self) -> None:
+        if self._device.online:
+            self._device.sync()
+
+    def _search(self) -> None:
+        self._device.ask("search", {"text": self._other.id})
+        self._device.ask("users", {"query": ""})
+
+    def _move_cursor(self) -> None:
+        shown = self._device.view.shown
+        if shown:
+            name = self._draw.choice(list(shown))
+            seq = shown[name].told
+            event = self._draw.choice(("delivered", "read"))
+            if seq:
+                self._device.move_cursor(event, name, seq)
+
+    def _type(self) -> None:
+        request = {"recepient": self._target(), "typing": self._draw.random() < 0.7}
+        self._device.ask("typing", request)
+
+    def _remove(self) -> None:
+        if self._person.id == ADMIN:
+            shown = [each for each in self._device.view.shown.values() if each.messages]
+            if shown:
+                chosen = self._draw.choice(shown)
+                seq = self._draw.choice(list(chosen.messages))
+                self._device.ask("remove", {"id": f"{chosen.key}-{seq}"})
+
+    # --- rooms and blocks ---
+
+    def _change_room(self, command: str) -> None:
+        room = self._room
+        request = {"command": command, "roomId": room}
+        if command == "create":
+            request |= {"roomName": f"Room {room}", "roomOwner": self._person.id}
+        if self._device.online:
+            self._device.wish("room", request)
+
+    def _create_room(self) -> None:
+        self._change_room("create")
+
+    def _join(self) -> None:
+        self._change_room("join")
+
+    def _leave_room(self) -> None:
+        self._change_room("leave")
+
+    def _delete_room(self) -> None:
+        self._change_room("delete")
+
+    def _join_again(self) -> None:
+        """Leaves and joins at once, while another device reads."""
+        for device in self._person.devices:
+            if isinstance(device, Device) and device is not self._device:
+                device.ask("history", {"with": f"#{self._room}", "after": 0, "limit": 100})
+        self._leave_room()
+        self._join()
+
+    def _block_and_leave(self) -> None:
+        """While another device logs in."""
+        for device in self._person.devices:
+            if device is not self._device:
+                device.come()
+        self._block()
+        self._device.leave()
+
+    def _block(self) -> None:
+        self._change_block("block")
+
+    def _unblock(self) -> None:
+        self._change_block("unblock")
+
+    def _change_block(self, event: str) -> None:
+        other = self._other.id
+        if other != self._person.id and self._device.online:
+            self._device.wish(event, {"id": other})
+
+    # --- fate and operators ---
+
+    def _break_link(self) -> None:
+        self._simulation.network.break_one()
+
+    def _restart(self) -> None:
+        self._later(self._simulation.restart(crash=self._draw.random() < 0.6))
+
+    def _change_password(self) -> None:
+        self._later(self._simulation.operator.change_password(self._person))
+
+    def _disable(self) -> None:
+        self._later(self._simulation.operator.disable(self._person, not self._person.disabled))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        if not any(not task.done() for task in self.background):
+            self.background.append(self._simulation.loop.create_task(work))
+        else:
+            work.close()  # one at a time

@@ -1,0 +1,162 @@
+"""What must be true at the end, when everything works again and nothing is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.simulation.devices import Device, OriginalDevice, Person
+from tests.simulation.invariants import Invariants
+from tests.simulation.ledger import Seen
+from tests.simulation.store import now
+
+
+def check_connections(ledger: Invariants) -> None:
+    """Who is logged in may be, and was sent everything since the list it asked for."""
+    for end, seen in ledger.ends.items():
+        if not (seen.open and seen.user):
+            continue
+        if seen.token and not ledger.token(seen.token).value:
+            ledger.fail("revoked", f"{end.user_agent} is logged in with a token that has ended")
+        if ledger.disabled[seen.user].value:
+            ledger.fail("revoked", f"{end.user_agent} is logged in and disabled")
+        for conversation, baseline in seen.baselines.items():
+            _check_complete(ledger, end.user_agent, seen, conversation, baseline)
+
+
+def _check_complete(
+    ledger: Invariants, name: str, seen: Seen, conversation: int, baseline: int
+) -> None:
+    account = ledger.key(seen.user)
+    first = baseline + 1
+    if not ledger.pair(conversation):
+        first = max(first, ledger.first_seq(conversation, account).value)
+    log = ledger.messages[conversation]
+    for seq in range(first, len(log) + 1):
+        stored = log[seq - 1]
+        sender = ledger.name(stored.sender)
+        blocks = ledger.block(seen.user, sender).between(stored.arrived, stored.shown)
+        if seq not in seen.got[conversation] and blocks == [False]:
+            ledger.fail("never sent", f"{name} was never sent {conversation}-{seq}: {stored.data}")
+
+
+def check_presence(ledger: Invariants, people: Iterable[Person]) -> None:
+    """What events have told is what is true."""
+    for device in _online(people):
+        user = device.person.id
+        for other, online in device.view.online.items():
+            if other in ("ALL", user) or other.startswith("#"):
+                continue
+            shared = ledger.conversation(user, other)
+            if shared is None or not ledger.messages[shared]:
+                continue
+            hidden = ledger.block(user, other).value, ledger.block(other, user).value
+            if None in hidden:
+                continue
+            true = bool(ledger.logged_in(other)) and not any(hidden)
+            if online != true:
+                ledger.fail(
+                    "presence", f"{device.name} believes {other} online: {online}, which is {true}"
+                )
+
+
+def check_rooms(ledger: Invariants, people: Iterable[Person]) -> None:
+    rooms = {room.id: ledger.name(room.owner) for room in now(ledger.disk.rooms())}
+    for device in _online(people):
+        if device.view.rooms is not None and device.view.rooms != rooms:
+            ledger.fail(
+                "rooms", f"{device.name} was told of rooms {device.view.rooms}, not {rooms}"
+            )
+
+
+def check_views(ledger: Invariants, people: Iterable[Person]) -> None:
+    """After a last list: each client shows what the disk has."""
+    for device in _online(people):
+        _check_view(ledger, device)
+
+
+def _check_view(ledger: Invariants, device: Device) -> None:
+    user = device.person.id
+    account = ledger.key(user)
+    summaries, _ = now(ledger.disk.conversations(account, cursor=None, limit=100))
+    if len(summaries) != len(device.view.shown):
+        ledger.fail("view", f"{device.name} lists {list(device.view.shown)}, not {len(summaries)}")
+    for name, shown in device.view.shown.items():
+        conversation = ledger.conversation(user, name)
+        if conversation is None:
+            ledger.fail("view", f"{device.name} lists {name}, which does not exist")
+            return
+        membership = now(ledger.disk.membership(conversation, account))
+        assert membership is not None
+        log = ledger.messages[conversation]
+        listed = shown.listed
+        read_up_to = max(membership.read_seq, membership.first_seq - 1)
+        left_out = {account, *now(ledger.disk.blocked(account))}
+        unread = [each for each in log[read_up_to:] if each.sender not in left_out]
+        count = sum(not each.removed.value for each in unread)
+        expected = {
+            "firstSeq": {membership.first_seq},
+            "lastSeq": {len(log)},
+            "deliveredSeq": {membership.delivered_seq},
+            "readSeq": {membership.read_seq},
+            "unread": {count},
+        }
+        for field, values in expected.items():
+            if listed[field] not in values:
+                ledger.fail(
+                    "view", f"{device.name}: {field} of {name} is {listed[field]}, not {values}"
+                )
+        if shown.told != max(len(log), membership.first_seq - 1):
+            ledger.fail("view", f"{device.name} has {name} up to {shown.told} of {len(log)}")
+        for seq, text in shown.messages.items():
+            stored = log[seq - 1]
+            if text != stored.data and text is not None:
+                ledger.fail(
+                    "view", f"{device.name} shows {text} at {conversation}-{seq}: {stored.data}"
+                )
+
+
+def check_cursors(ledger: Invariants, people: Iterable[Person]) -> None:
+    """An answered move of a pair's cursor is kept."""
+    for person in people:
+        for device in person.devices:
+            if not isinstance(device, Device):
+                continue
+            for (event, name), seq in device.moved.items():
+                conversation = ledger.conversation(person.id, name)
+                if conversation is None or len(ledger.block(person.id, name).since(0)) > 1:
+                    continue
+                membership = now(ledger.disk.membership(conversation, ledger.key(person.id)))
+                assert membership is not None
+                kept = membership.read_seq if event == "read" else membership.delivered_seq
+                if kept < seq:
+                    ledger.fail(
+                        "cursor", f"{device.name}: {event} {seq} of {name} was answered: {kept}"
+                    )
+
+
+def check_original(ledger: Invariants, people: Iterable[Person]) -> None:
+    """Whoever has but clients of the original protocol has got every message for them."""
+    for person in people:
+        original = [each for each in person.devices if isinstance(each, OriginalDevice)]
+        if len(original) != len(person.devices) or not any(each.online for each in original):
+            continue
+        got = {id for device in original for id, _ in device.received}
+        account = ledger.key(person.id)
+        for conversation, log in ledger.messages.items():
+            if account not in ledger.pair(conversation):
+                continue
+            for seq, stored in enumerate(log, 1):
+                gone = stored.removed.value
+                if stored.sender != account and not gone and f"{conversation}-{seq}" not in got:
+                    ledger.fail(
+                        "original", f"{person.id} never got {conversation}-{seq}: {stored.data}"
+                    )
+
+
+def _online(people: Iterable[Person]) -> list[Device]:
+    return [
+        device
+        for person in people
+        for device in person.devices
+        if isinstance(device, Device) and device.online
+    ]

@@ -1,0 +1,134 @@
+"""Races that a simulation has found, each told again as a short story.
+
+A story is played with a calm store and network; it makes single calls of the store slow.
+"""
+
+from __future__ import annotations
+
+from tests.simulation.run import Simulation, Story
+
+
+def told(story: Story) -> list[str]:
+    """What is wrong in the end."""
+    simulation = Simulation(0, story=story)
+    simulation.run()
+    return simulation.violations
+
+
+def test_a_late_membership_read_does_not_bring_back_what_was_said_while_away() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice", devices=2), world.add("bob")
+        await world.online(*alice, *bob)
+        bob[0].wish("room", {"command": "create", "roomId": "r1"})
+        await world.quiet()
+        alice[0].wish("room", {"command": "join", "roomId": "r1"})
+        await world.quiet()
+        await world.restart(crash=False)
+        await world.sleep(1.0)
+        await world.quiet()
+        world.weather.held["membership"] = lambda: 0.3
+        alice[0].ask("history", {"with": "#r1", "after": 0})
+        await world.sleep(0.05)
+        alice[1].wish("room", {"command": "leave", "roomId": "r1"})
+        await world.sleep(0.05)
+        bob[0].write("#r1", world.client_id())
+        await world.sleep(0.05)
+        alice[1].wish("room", {"command": "join", "roomId": "r1"})
+        await world.sleep(1.0)
+        alice[1].ask("history", {"with": "#r1", "after": 0})
+
+    assert told(story) == []
+
+
+def test_a_block_made_during_a_login_is_kept() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice", devices=2), world.add("bob")
+        await world.online(alice[0], *bob)
+        world.weather.held["blocked"] = lambda: 0.3
+        alice[1].come()
+        await world.sleep(0.1)
+        alice[0].wish("block", {"id": "bob"})
+        await world.sleep(0.1)
+        alice[0].leave()
+        await world.sleep(0.5)
+        bob[0].write("alice", world.client_id())
+
+    assert told(story) == []
+
+
+def test_a_refused_login_ends_no_other() -> None:
+    async def story(world: Simulation) -> None:
+        alice = world.add("alice", devices=5)
+        await world.online(alice[4])
+        alice[4].leave()
+        await world.online(*alice[:3])
+        await world.sleep(3.0)
+        alice[3].come()
+        await world.sleep(1.0)
+
+    assert told(story) == []
+
+
+def test_many_logins_end_none_that_is_connected() -> None:
+    async def story(world: Simulation) -> None:
+        alice = world.add("alice", devices=8)
+        await world.online(alice[0])
+        for device in alice[1:]:
+            await world.online(device)
+            device.leave()
+            await world.sleep(0.1)
+
+    assert told(story) == []
+
+
+def test_both_learn_of_each_other_when_the_first_message_comes_during_a_login() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice"), world.add("bob")
+        await world.online(*alice)
+        world.weather.held["pairs"] = lambda: 0.3
+        bob[0].come()
+        await world.sleep(0.1)
+        alice[0].write("bob", world.client_id())
+        await world.sleep(1.0)
+
+    assert told(story) == []
+
+
+def test_a_new_password_is_not_undone_by_a_login_with_the_old_one() -> None:
+    async def story(world: Simulation) -> None:
+        alice = world.add("alice", password_kind="old")
+        world.weather.held["account"] = lambda: 0.3
+        alice[0].come()
+        await world.sleep(0.1)
+        world.weather.held.clear()
+        await world.operator.change_password(alice[0].person)
+        await world.sleep(1.0)
+
+    assert told(story) == []
+
+
+def test_ones_other_device_is_sent_what_a_lost_one_wrote() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice", devices=2), world.add("bob")
+        await world.online(*alice, *bob)
+        alice[0].write("bob", world.client_id())
+        await world.quiet()
+        world.weather.held["append"] = lambda: 0.3
+        alice[0].write("bob", world.client_id())
+        await world.sleep(0.1)
+        alice[0].leave()
+        await world.sleep(1.0)
+
+    assert told(story) == []
+
+
+def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
+    async def story(world: Simulation) -> None:
+        alice = world.add("alice")
+        await world.online(*alice)
+        failures = iter((-1.0,))
+        world.weather.held["create_room"] = lambda: next(failures, 0.0)
+        alice[0].wish("room", {"command": "create", "roomId": "r1"})
+        await world.quiet()
+
+    assert told(story) == []

@@ -1,0 +1,82 @@
+"""A few hundred schedules, and whether the simulation notices what it should."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.presence import Presence
+from pychat.server.chat.reach import LocalDelivery
+from tests.simulation.run import Simulation
+
+CHUNK = 60
+
+
+@pytest.fixture(autouse=True)
+def killed_servers_leave_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Their coroutines end when they are collected, which is no fault: quietly, and here."""
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    yield
+    gc.collect()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
+
+@pytest.mark.parametrize("first", range(0, 5 * CHUNK, CHUNK))
+def test_every_rule_is_kept(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        simulation = Simulation(seed)
+        simulation.run()
+        assert not simulation.violations, f"python -m tests.simulation --seed {seed}"
+
+
+def test_a_seed_replays_exactly() -> None:
+    for seed in range(20):
+        digests = set()
+        for _ in range(2):
+            simulation = Simulation(seed)
+            simulation.run()
+            digests.add(simulation.ledger.digest)
+        assert len(digests) == 1
+
+
+def found(rule: str, number: int = 300) -> bool:
+    """Whether so many schedules find the rule broken."""
+    for seed in range(number):
+        simulation = Simulation(seed)
+        simulation.run()
+        if any(text.startswith(rule) for text in simulation.violations):
+            return True
+    return False
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+def nobody(*_: Any, **__: Any) -> frozenset[int]:
+    return frozenset()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "rule"),
+    [
+        (Delivery, "_to_own_devices", nothing, "never sent"),
+        (LocalDelivery, "blockers", nobody, "block"),
+        (Presence, "went", nothing, "presence"),
+    ],
+)
+def test_a_broken_server_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    name: str,
+    broken: Callable[..., Any],
+    rule: str,
+) -> None:
+    monkeypatch.setattr(owner, name, broken)
+    assert found(rule)
