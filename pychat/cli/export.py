@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,20 +93,20 @@ def _output(file: Path) -> Iterator[IO[bytes]]:
                 f"cannot write to standard output: {reason(error)}"
             ) from None
         return
-    if file.exists():
+    if os.path.lexists(file):
         raise click.ClickException(f"{file} is there already: choose another name")
-    part = file.with_name(file.name + ".part")
+    part = None
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
-    try:
+        # A name that nobody can have put there; mode 0600.
+        descriptor, part = tempfile.mkstemp(dir=file.parent, prefix="pychat-export-")
         with os.fdopen(descriptor, "wb") as output:
             yield output
             output.flush()
             os.fsync(output.fileno())
-        part.replace(file)
+        os.replace(part, file)
+        part = None
     except OSError as error:
         raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            Path(part).unlink(missing_ok=True)

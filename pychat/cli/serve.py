@@ -232,7 +232,7 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
     say.row("Data", server.store.location)
     if server.metrics_url:
         say.row("Metrics", server.metrics_url)
-    if host in ("0.0.0.0", "::"):
+    if host in ("0.0.0.0", "::", "[::]"):
         say.row("Network", f"every address of this machine, port {server.port}")
     if accounts == "open":
         say.warning("Accounts are OPEN: anybody may be anybody, passwords are not looked at.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -17,6 +17,7 @@ from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
 from pychat.server.gate import HEADERS, Gate, note_request
+from pychat.server.listening import address, bind, plain_host
 from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
 from pychat.server.serveerror import ServeError, serve_error
@@ -94,7 +95,7 @@ class ChatServer:
         self._unhealthy = ""
         """What the log was told of the store."""
         self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._gate: Gate
         self._host = ""
         self._port = 0
@@ -139,20 +140,26 @@ class ChatServer:
         if self._public is not None:
             site.add_public(app, self._public)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        # First of all: a server that cannot listen leaves no new store behind.
+        sockets = await _bound(host, port)
+        for_metrics: list[socket.socket] = []
         try:
+            if self._metrics_at is not None:
+                for_metrics += await _bound(*self._metrics_at)
             await runner.setup()
-            await self._start_metrics()
-            listener = await self._accept(runner, host, port)
+            if for_metrics:
+                await self._start_metrics(for_metrics)
+            port = sockets[0].getsockname()[1]
+            await self._accept(runner, sockets)
         except OSError as error:
-            await self._cleanup(runner)
+            await self._give_up(runner, sockets + for_metrics)
             raise serve_error(host, port, error) from error
         except BaseException:
-            await self._cleanup(runner)
+            await self._give_up(runner, sockets + for_metrics)
             raise
         self._runner = runner
-        self._listener = listener
-        self._host = host
-        self._port = listener.sockets[0].getsockname()[1]
+        self._host = plain_host(host)
+        self._port = port
         self._ready = True
         log.info("listening on %s", self.url)
 
@@ -172,8 +179,7 @@ class ChatServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             self._ready = False
-            assert self._listener is not None
-            self._listener.close()
+            self._close_listeners()
             self._gate.close()
             await self._cleanup(runner)
             log.info("stopped")
@@ -186,18 +192,17 @@ class ChatServer:
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the page."""
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
+        host = "127.0.0.1" if self._host in ("0.0.0.0", "", "::") else self._host
         scheme = "http" if self._certificate is None else "https"
-        return f"{scheme}://{host}:{self._port}"
+        return f"{scheme}://{address(host, self._port)}"
 
     @property
     def metrics_url(self) -> str:
         """Empty if there are none."""
         if self._metrics is None or not self._metrics.addresses:
             return ""
-        return "http://{}:{}/metrics".format(*self._metrics.addresses[0])
+        host, port = self._metrics.addresses[0][:2]
+        return f"http://{address(host, port)}/metrics"
 
     def reload_certificate(self) -> None:
         """The files again, for the connections that come from now on; a bad one changes nothing."""
@@ -238,7 +243,7 @@ class ChatServer:
             around.insert(1, throttle(self._limits.requests, Proxies(self._trusted_proxies)))
         return around
 
-    async def _accept(self, runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
+    async def _accept(self, runner: web.AppRunner, sockets: list[socket.socket]) -> None:
         assert runner.server is not None
         self._gate = Gate(
             runner.server,
@@ -246,21 +251,27 @@ class ChatServer:
             is_exempt=Proxies(self._trusted_proxies).trusts,
             context=None if self._certificate is None else self._certificate.context,
         )
-        return await asyncio.get_running_loop().create_server(
-            self._gate, host, port, backlog=BACKLOG, reuse_address=_REUSE_ADDRESS
-        )
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            listener = await loop.create_server(self._gate, sock=sock, backlog=BACKLOG)
+            self._listeners.append(listener)
 
-    async def _start_metrics(self) -> None:
-        if self._metrics_at is None:
-            return
+    async def _start_metrics(self, sockets: list[socket.socket]) -> None:
         # Here: most servers have none.
         from pychat.server.metrics import serve_metrics
 
-        host, port = self._metrics_at
-        try:
-            self._metrics = await serve_metrics(lambda: self._chat.figures(), host, port)
-        except OSError as error:
-            raise serve_error(host, port, error) from error
+        self._metrics = await serve_metrics(lambda: self._chat.figures(), sockets)
+
+    async def _give_up(self, runner: web.AppRunner, sockets: list[socket.socket]) -> None:
+        self._close_listeners()
+        await self._cleanup(runner)
+        for sock in sockets:
+            sock.close()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
 
     async def _cleanup(self, runner: web.AppRunner) -> None:
         await runner.cleanup()
@@ -315,8 +326,11 @@ class ChatServer:
         return True
 
 
-# Elsewhere than on Windows it lets a restart have the port at once; there it lets two share it.
-_REUSE_ADDRESS: Final = sys.platform != "win32"
+async def _bound(host: str, port: int) -> list[socket.socket]:
+    try:
+        return await asyncio.to_thread(bind, host, port)
+    except OSError as error:
+        raise serve_error(host, port, error) from error
 
 
 def _pace(limits: Limits) -> Pace:

@@ -13,7 +13,8 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from pychat.server.crowd import Crowds
+from pychat.server.crowd import AGAIN_SECONDS, Crowds
+from pychat.server.descriptors import limit_reached
 from pychat.server.engine.borrow import has_gone, is_idle
 from pychat.server.household import household
 
@@ -43,6 +44,11 @@ _TOO_MANY: Final = (
     b"HTTP/1.1 429 Too Many Requests\r\nServer: pychat\r\nContent-Type: text/plain\r\n"
     b"Retry-After: 10\r\nContent-Length: 41\r\nConnection: close\r\n\r\n"
     b"429: too many connections from your side\n"
+)
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nServer: pychat\r\nContent-Type: text/plain\r\n"
+    b"Retry-After: 10\r\nContent-Length: 26\r\nConnection: close\r\n\r\n"
+    b"503: too many connections\n"
 )
 
 
@@ -74,6 +80,7 @@ class Gate:
         self._context = context
         self._connections: dict[str, dict[_Connection, None]] = {}
         self._crowds = Crowds("connections")
+        self._full_told = -AGAIN_SECONDS
         self._handshakes: set[asyncio.Task[None]] = set()
 
     def __call__(self) -> asyncio.Protocol:
@@ -85,6 +92,23 @@ class Gate:
         """Cuts those who have not agreed on TLS yet."""
         for handshake in self._handshakes:
             handshake.cancel()
+
+    def is_full(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether the process can hardly open anything more. The log says so, once in a while.
+
+        Without this the system's refusal would hit the store as well, and be told to nobody:
+        uvloop closes what it cannot accept.
+        """
+        limit = limit_reached(transport.get_extra_info("socket").fileno())
+        if limit and self._loop.time() - self._full_told > AGAIN_SECONDS:
+            self._full_told = self._loop.time()
+            log.warning(
+                "nearly all of the %d files and connections that this process may have open are in "
+                "use: new connections are refused until some have ended. More are allowed by "
+                "ulimit -n, or LimitNOFILE= in a systemd unit",
+                limit,
+            )
+        return limit > 0
 
     def enter(self, connection: _Connection, address: str) -> bool:
         """Whether one more may come from there; if so, it leaves later."""
@@ -114,6 +138,8 @@ class Gate:
     def shake_hands(self, transport: asyncio.BaseTransport) -> None:
         """Goes on with a connection over TLS, with the socket of the transport."""
         assert self._context is not None
+        if self.is_full(transport):
+            return
         connection = _Connection(self, self._server, self._loop)
         if connection.enter(transport):
             try:
@@ -198,11 +224,18 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
-        if self._address is None and not self.enter(transport):
-            transport.set_protocol(asyncio.Protocol())
-            transport.write(_TOO_MANY)
-            transport.close()
-            return
+        # Over TLS it has entered already.
+        if self._address is None:
+            refusal = b""
+            if self._gate.is_full(transport):
+                refusal = _FULL
+            elif not self.enter(transport):
+                refusal = _TOO_MANY
+            if refusal:
+                transport.set_protocol(asyncio.Protocol())
+                transport.write(refusal)
+                transport.close()
+                return
         self._deadline = self._loop.call_later(FIRST_REQUEST_SECONDS, self._too_slow)
         super().connection_made(transport)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import socket
+from collections.abc import Callable, Iterable, Sequence
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from pychat.server.engine import is_bent
 
 Read = Callable[[], dict[str, float]]
 
@@ -46,11 +49,18 @@ class Metrics(Collector):
             yield CounterMetricFamily(f"pychat_{name}", what, value=values.get(name, 0))
 
 
-async def serve_metrics(read: Read, host: str, port: int) -> web.AppRunner:
-    """Listens until the runner is cleaned up. Raises OSError."""
+async def serve_metrics(read: Read, sockets: Sequence[socket.socket]) -> web.AppRunner:
+    """Listens on these sockets until the runner is cleaned up. Raises OSError.
+
+    Who has reached a loopback address must say an address or ``localhost`` as its ``Host``: a page
+    whose name was made to lead to this machine (DNS rebinding) could read the answer.
+    """
     metrics = Metrics(read)
 
     async def answer(request: web.Request) -> web.Response:
+        reached_at = request.transport.get_extra_info("sockname") if request.transport else None
+        if reached_at is None or is_bent(request.host, str(reached_at[0])):
+            return web.Response(status=403, text="403: say localhost or an address as Host\n")
         return web.Response(
             body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
@@ -60,7 +70,8 @@ async def serve_metrics(read: Read, host: str, port: int) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        for sock in sockets:
+            await web.SockSite(runner, sock).start()
     except OSError:
         await runner.cleanup()
         raise

@@ -21,8 +21,18 @@ def run(
     """Until SIGINT or SIGTERM; what ``ChatServer.listen`` does. Raises ServeError or StoreError if
     it cannot start, or cannot go on."""
     raise_limit()
+    ignore_signals()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(server, port, host, ready))
+
+
+def ignore_signals() -> None:
+    """Those that would kill the process, and that a hand or a script slips to: they say nothing to
+    a server."""
+    if sys.platform != "win32":
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.SIG_IGN)
 
 
 async def _serve(
@@ -30,6 +40,7 @@ async def _serve(
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
 
     def stop_once() -> None:
         stop.set()
@@ -58,6 +69,12 @@ async def _serve(
         await server.stop()
     if failed is not None:
         raise failed
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own loop tells each second that it cannot accept: the gate has said it once.
+    if context["message"] != "socket.accept() out of system resource":
+        loop.default_exception_handler(context)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
+from pychat.server.listening import address
+
 
 class ServeError(Exception):
     """The server cannot start: one clear line that says why and what would help."""
@@ -12,7 +14,7 @@ class ServeError(Exception):
 
 def serve_error(host: str, port: int, error: OSError) -> ServeError:
     """What the system said of an address that cannot be listened on."""
-    where = f"{host}:{port}"
+    where = address(host, port)
     if error.errno == errno.EADDRINUSE:
         return ServeError(f"{where} is taken: choose another port, or stop what listens there")
     if error.errno == errno.EACCES:

@@ -90,8 +90,8 @@ class _Folder:
         return response
 
     def _read(self, name: str) -> _File | None:
-        path = inside(self._root, name)
-        if path is None or not path.is_file():
+        path = file_inside(self._root, name)
+        if path is None:
             return None
         status = path.stat()
         # By the path: there is no end of names for one file, with slashes doubled and the like.
@@ -180,13 +180,17 @@ def add_health(
     app.router.add_get("/readyz", readyz)
 
 
-def inside(root: Path, name: str) -> Path | None:
-    """The path of that name, if it lies in the folder, links followed."""
-    if "\0" in name:
+def file_inside(root: Path, name: str, index: str | None = None) -> Path | None:
+    """The file of that name if it lies in the folder, links followed; of a folder its ``index``."""
+    try:
+        root = root.resolve()
+        path = (root / name.lstrip("/")).resolve()
+        if index is not None and path.is_dir():
+            path = path / index
+        return path if path.resolve().is_relative_to(root) and path.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        # Too long, a NUL, a link to itself, a folder that may not be looked into.
         return None
-    root = root.resolve()
-    path = (root / name.lstrip("/")).resolve()
-    return path if path.is_relative_to(root) else None
 
 
 def not_found() -> web.HTTPNotFound:
@@ -216,12 +220,9 @@ def _plain_host(host: str) -> bool:
 
 
 def _public_file(root: Path, name: str) -> Path | None:
-    path = inside(root, name)
-    if path is not None and _hidden(path.relative_to(root.resolve())):
-        return None
-    if path is not None and path.is_dir():
-        path = path / "index.html"
-    return path if path is not None and path.is_file() else None
+    path = file_inside(root, name, index="index.html")
+    hidden = path is not None and _hidden(path.resolve().relative_to(root.resolve()))
+    return None if hidden else path
 
 
 def _hidden(path: Path) -> bool:

@@ -3,14 +3,16 @@
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.cli.invoke import refusal
-from tests.processes import Serving
+from tests.processes import PYCHAT, Serving
 
 pytestmark = pytest.mark.e2e
 
@@ -40,6 +42,27 @@ def test_stops_with_status_0(number: signal.Signals) -> None:
     with Serving("--store", "memory:") as server:
         assert server.stop(number) == 0
     assert server.log[-1] == "Stopped.\n"
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_reader_of_standard_error_who_has_gone_changes_nothing(
+    unused_tcp_port: int, early: bool
+) -> None:
+    options = ["--port", str(unused_tcp_port), "--store", "memory:", "--log-level", "debug"]
+    process = subprocess.Popen([*PYCHAT, "serve", *options], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while not early and not process.stderr.readline().startswith(b"Ctrl+C"):
+        pass
+    process.stderr.close()
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{unused_tcp_port}/readyz").close()
+            break
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
 
 
 def test_what_is_dangerous_is_said_loudly() -> None:

@@ -45,6 +45,25 @@ def test_to_a_file_and_back(store: str, tmp_path: Path) -> None:
     assert again.read_bytes() == file.read_bytes()
 
 
+def test_what_somebody_has_prepared_is_not_written_to(store: str, tmp_path: Path) -> None:
+    file, theirs = tmp_path / "chat.jsonl", tmp_path / "theirs"
+    for suffix in (".part", ".tmp"):
+        (tmp_path / f"chat.jsonl{suffix}").symlink_to(theirs)
+    assert invoke("export", "--store", store, file).status == 0
+    assert not theirs.exists()
+    assert file.stat().st_mode & 0o077 == 0
+    (tmp_path / "link.jsonl").symlink_to(theirs)
+    line = refusal("export", "--store", store, tmp_path / "link.jsonl")
+    assert f"{tmp_path}/link.jsonl is there already" in line
+    assert not theirs.exists()
+
+
+def test_an_export_that_fails_leaves_nothing(store: str, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert "too long" in refusal("export", "--store", store, tmp_path / ("a" * 300))
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_through_pipes(store: str, tmp_path: Path) -> None:
     lines = invoke("export", "--store", store, "-").stdout
     copy = f"sqlite:///{tmp_path}/copy.db"

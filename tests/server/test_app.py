@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 import pychat
 from pychat.server import ChatServer, ServeError
@@ -177,6 +179,80 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
         with pytest.raises(RuntimeError, match="already"):
             await server.start()
     await server.stop()
+
+
+@pytest.mark.parametrize("which", ["port", "metrics_port"])
+async def test_a_server_that_cannot_listen_makes_no_store(tmp_path: Path, which: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        options = {"metrics_port": port} if which == "metrics_port" else {}
+        server = ChatServer(f"sqlite:///{tmp_path}/chat.db", **options)
+        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is taken"):
+            await server.start(port=0 if options else port)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "reached", "url"),
+    [
+        ("::", ["127.0.0.1", "::1"], "http://127.0.0.1:"),
+        ("[::]", ["127.0.0.1", "::1"], "http://127.0.0.1:"),
+        ("[::1]", ["::1"], "http://[::1]:"),
+        ("::1", ["::1"], "http://[::1]:"),
+        ("0.0.0.0", ["127.0.0.1"], "http://127.0.0.1:"),
+    ],
+)
+async def test_addresses_of_ipv6(
+    http: aiohttp.ClientSession, host: str, reached: list[str], url: str
+) -> None:
+    server = ChatServer("memory:", metrics_port=0, metrics_host=host)
+    try:
+        await server.start(host=host)
+    except ServeError:
+        pytest.skip("this machine has no IPv6")
+    try:
+        assert server.url == f"{url}{server.port}"
+        for address in reached:
+            at = f"[{address}]" if ":" in address else address
+            assert (await http.get(f"http://{at}:{server.port}/healthz")).status == 200
+        assert (await http.get(server.metrics_url)).status == 200
+    finally:
+        await server.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await http.get(f"{server.url}/healthz")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "page/" + "a" * 300,
+        "public/" + "a" * 300,
+        "public/" + "a/" * 1500,
+        "public/%00",
+        "page/%00",
+        "public/%ff",
+        "public/loop",
+        "public/loop/x",
+        "public/pipe",
+        "public/outside/",
+        "public/index.html/x",
+    ],
+)
+async def test_no_path_is_an_error_of_the_server(
+    http: aiohttp.ClientSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    folder = tmp_path / "public"
+    (folder / "outside").mkdir(parents=True)
+    (folder / "index.html").write_text("mine")
+    (folder / "loop").symlink_to("loop")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "outside" / "index.html").symlink_to(tmp_path / "secret")
+    async with serving(public=folder) as server:
+        url = URL(f"{server.url}/{path}", encoded=True)
+        assert (await http.get(url)).status == 404
+    assert caplog.records == []
 
 
 async def test_it_starts_again_after_it_was_stopped(tmp_path: Path) -> None:

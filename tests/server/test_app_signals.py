@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,9 @@ server.listen(0, ready=lambda server: print(server.url, flush=True))
 """
 
 
-async def start(*arguments: str) -> tuple[Process, str]:
+async def start(*arguments: str, before: str = "") -> tuple[Process, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVE, *arguments, stdout=PIPE, stderr=PIPE
+        sys.executable, "-c", before + SERVE, *arguments, stdout=PIPE, stderr=PIPE
     )
     assert process.stdout is not None
     url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
@@ -65,6 +66,52 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) 
     finally:
         process.kill()
         await process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+async def test_a_signal_that_says_nothing_changes_nothing(number: signal.Signals) -> None:
+    process, url = await start("memory:")
+    process.send_signal(number)
+    async with Peer(url, "alice") as alice:
+        assert (await alice.send("alice", "hello"))["code"] == "200"
+    process.send_signal(signal.SIGTERM)
+    output, errors = await asyncio.wait_for(process.communicate(), 5)
+    assert (process.returncode, output, errors) == (0, b"", b"")
+
+
+async def until_it_is_well(port: int) -> None:
+    status = b""
+    while status != b"HTTP/1.1 200 OK\r\n":
+        with suppress(ConnectionError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_with_no_descriptor_left_it_says_so_once_and_recovers(loop: str) -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+    without = "sys.modules['uvloop'] = None\n" if loop == "asyncio" else ""
+    process, url = await start("memory:", before=f"import sys\n{limited}{without}")
+    port = int(url.rpartition(":")[2])
+    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+    refused = 0
+    for reader, _ in opened[100:]:
+        with suppress(ConnectionError, TimeoutError):
+            refused += b"503" in await asyncio.wait_for(reader.readline(), 0.1)
+    assert refused > 10
+    for _, writer in opened:
+        writer.close()
+    await asyncio.wait_for(until_it_is_well(port), 10)
+    async with Peer(url, "alice") as alice:
+        assert (await alice.send("alice", "hello"))["code"] == "200"
+    process.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(process.communicate(), 5)
+    assert process.returncode == 0
+    assert errors.count(b"\n") == 1, errors
+    assert b"nearly all of the 100 files and connections" in errors
 
 
 async def test_a_second_signal_ends_it_at_once() -> None:

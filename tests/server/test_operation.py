@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from pychat.server import logs
+from pychat.server import gate, logs
 from pychat.server.chat import audit
 from pychat.server.chat.limits import Limits, Rate, parse_limits
 from tests.attack.wire import connect
@@ -112,6 +112,41 @@ async def test_an_idle_connection_makes_room_for_another() -> None:
             assert await asyncio.wait_for(reader.read(), 5) == b""
         for _, writer in opened:
             writer.close()
+
+
+async def test_metrics_are_not_for_a_page_whose_name_was_bent_to_this_machine() -> None:
+    async with serving(metrics_port=0) as server, aiohttp.ClientSession() as web:
+        for host, status in (
+            ("evil.example", 403),
+            ("evil.example:9100", 403),
+            ("localhost.evil.example", 403),
+            ("[", 403),
+            ("", 403),
+            ("localhost:9100", 200),
+            ("127.0.0.1", 200),
+            ("[::1]:9100", 200),
+        ):
+            answer = await web.get(server.metrics_url, headers={"Host": host})
+            assert answer.status == status, host
+
+
+async def test_when_the_system_allows_no_more_connections_new_ones_are_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 64
+    monkeypatch.setattr(gate, "limit_reached", lambda descriptor: limit)
+    async with serving() as server:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert answer.endswith(b"\r\n\r\n503: too many connections\n")
+            writer.close()
+        limit = 0
+        async with aiohttp.ClientSession() as web:
+            assert (await web.get(f"{server.url}/healthz")).status == 200
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert "nearly all of the 64 files and connections" in line
 
 
 def _record(message: str, **fields: object) -> logging.LogRecord:

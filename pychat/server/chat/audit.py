@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from pychat.server.ownfile import open_own
+
 log = logging.getLogger("pychat.audit")
 faults = logging.getLogger("pychat.server.audit")
 
@@ -78,4 +80,4 @@ class _File(logging.handlers.WatchedFileHandler):
 
 def _open(path: Path) -> io.TextIOWrapper:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8")
+    return os.fdopen(open_own(path, flags), "a", encoding="utf-8")

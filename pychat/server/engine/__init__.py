@@ -9,7 +9,7 @@ from pychat.server.engine.tested import UntestedVersion  # isort: skip
 
 from pychat.server.engine.admission import Admission
 from pychat.server.engine.connection import Connection, Handler
-from pychat.server.engine.origins import Proxies
+from pychat.server.engine.origins import Proxies, is_bent
 from pychat.server.engine.pace import Pace
 from pychat.server.engine.packet import Packet, encode_event
 from pychat.server.engine.socketserver import SocketServer
@@ -28,6 +28,7 @@ __all__ = [
     "SocketServer",
     "UntestedVersion",
     "encode_event",
+    "is_bent",
 ]
 
 

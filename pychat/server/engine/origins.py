@@ -81,7 +81,7 @@ class Origins:
             return True
         hint = ""
         if _same(origin, scheme, host):
-            if not (_is_loopback(reached_at) and _is_name(host)):
+            if not is_bent(host, reached_at):
                 return True
             proxy = self._proxy_option.format(reached_at)
             hint = f"; where a proxy on this machine serves it, {proxy} says so"
@@ -106,16 +106,27 @@ def _same(origin: str, scheme: str, host: str) -> bool:
     return None not in names and (len(names) == 1 or names <= _LOOPBACK)
 
 
+def is_bent(host: str, reached_at: str) -> bool:
+    """Whether a request that has reached a loopback address names a host that a stranger's name
+    server may have led there."""
+    return _is_loopback(reached_at) and _is_name(host)
+
+
 def _is_loopback(address: str) -> bool:
     try:
-        return ipaddress.ip_address(address).is_loopback
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
 
 
 def _is_name(host: str) -> bool:
     """Whether a name server has a say in where it leads: not for addresses and ``localhost``."""
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return True
     return not (_is_address(name) or name == "localhost" or name.endswith(".localhost"))
 
 

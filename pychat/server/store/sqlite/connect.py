@@ -11,8 +11,10 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from pychat.server.ownfile import open_own, refuse_planted
 from pychat.server.store.address import Durability
 from pychat.server.store.base import StoreDamaged, StoreError, StoreMissing, StoreUnavailable
+from pychat.server.store.sqlite.files import JOURNAL, SHARED_MEMORY, WAL, beside
 
 _MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -45,10 +47,13 @@ def open_file(path: Path) -> None:
     """Makes a missing file, for its owner's eyes only. Raises StoreError if it cannot be written
     or is no database."""
     try:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:
+        for suffix in (WAL, SHARED_MEMORY, JOURNAL):
+            refuse_planted(beside(path, suffix))
+        with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "rb") as file:
             start = file.read(len(_MAGIC))
     except OSError as error:
-        raise StoreError(f"cannot write {path.absolute()}: {error.strerror}") from None
+        where = Path(error.filename or path).absolute()
+        raise StoreError(f"cannot write {where}: {error.strerror}") from None
     if start and start != _MAGIC:
         raise StoreError(f"{path} is not a SQLite database: choose another file")
 

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from pychat.server.ownfile import open_own
 from pychat.server.store.base import StoreError
 from pychat.server.store.sqlite.files import LOCK, beside
 
@@ -39,7 +40,7 @@ class ServerLock:
     def acquire(self) -> None:
         """Raises StoreError: another server holds it, or the folder is not writable."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from None
         try:

@@ -1,0 +1,69 @@
+"""The sockets that a server listens on: bound before anything is made that a taken port leaves."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from typing import Final
+
+# Elsewhere than on Windows it lets a restart have the port at once; there it lets two share it.
+_REUSE_ADDRESS: Final = sys.platform != "win32"
+_OTHER_MAY_DO: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def plain_host(host: str) -> str:
+    """An IPv6 address without its brackets."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def address(host: str, port: int) -> str:
+    """``host:port``, as it is written in a URL."""
+    host = plain_host(host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Bound to each address of the host, all to the same port; nobody listens on them yet.
+
+    ``::`` is every address of the machine, of IPv4 too: on a socket of its own, so that no IPv4
+    client comes with an address of IPv6. Port 0 is any free one. Raises OSError.
+    """
+    host = plain_host(host)
+    found = []
+    for name in ("::", "0.0.0.0") if host == "::" else (host or None,):
+        for entry in socket.getaddrinfo(
+            name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            if entry not in found:
+                found.append(entry)
+    bound: list[socket.socket] = []
+    refused: OSError | None = None
+    try:
+        for family, kind, protocol, _, where in found:
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as error:
+                refused = error
+                continue
+            bound.append(sock)
+            if _REUSE_ADDRESS:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                sock.bind((where[0], port, *where[2:]))
+            except OSError as error:
+                if error.errno not in _OTHER_MAY_DO:
+                    raise
+                refused = error
+                bound.pop().close()
+            else:
+                port = sock.getsockname()[1]
+        if not bound:
+            raise refused or OSError(errno.EADDRNOTAVAIL, "no address")
+    except BaseException:
+        for sock in bound:
+            sock.close()
+        raise
+    return bound
