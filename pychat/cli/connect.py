@@ -13,6 +13,7 @@ from pychat.cli.options import Command, ConversationName, form_login_options, op
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+    from pychat.tui.terminal import Terminal
 
 
 @click.command(cls=Command)
@@ -70,6 +71,13 @@ def open_screen(login: Login, name: str | None) -> None:
     # Importing makes no garbage, and looking for it takes a tenth of the time to the first paint.
     # The app turns it on again.
     gc.disable()
+    from pychat.tui.terminal import Terminal
+
+    with Terminal() as terminal:
+        sys.exit(_run_screen(login, name, terminal))
+
+
+def _run_screen(login: Login, name: str | None, terminal: Terminal) -> int | None:
     from pychat.cli.terminalaccounts import TerminalAccounts
     from pychat.cli.terminalsettings import terminal_settings
     from pychat.client import ChatClientError
@@ -88,9 +96,10 @@ def open_screen(login: Login, name: str | None) -> None:
         terminal_settings(),
         conversation=name,
         accounts=accounts,
+        terminal=terminal,
     )
     try:
         app.run()
     finally:
         accounts.finish()
-    sys.exit(app.return_code)
+    return app.return_code

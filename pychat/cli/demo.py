@@ -97,7 +97,10 @@ async def show(client: ChatClient, page: str) -> int:
         return 1 if chat.refused else 0
 
     from pychat.tui.app import ChatApp
+    from pychat.tui.terminal import Terminal
 
-    app = ChatApp(client, terminal_settings(), conversation=BOT)
-    await app.run_async()
+    settings = terminal_settings()
+    with Terminal() as terminal:
+        app = ChatApp(client, settings, conversation=BOT, terminal=terminal)
+        await app.run_async()
     return app.return_code or 0

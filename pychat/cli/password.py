@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -41,14 +42,17 @@ def can_ask() -> bool:
 
 def ask_password(prompt: str, *, twice: bool = False) -> str:
     """Typed without being shown; empty is allowed."""
-    password: str = click.prompt(
-        prompt,
-        hide_input=True,
-        default="",
-        show_default=False,
-        confirmation_prompt="The same again" if twice else False,
-        err=True,
-    )
+    from pychat.tui.terminal import EndingSignals
+
+    with EndingSignals(but=signal.SIGINT):  # or the shell would not show what is typed, either
+        password: str = click.prompt(
+            prompt,
+            hide_input=True,
+            default="",
+            show_default=False,
+            confirmation_prompt="The same again" if twice else False,
+            err=True,
+        )
     return password
 
 

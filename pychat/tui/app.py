@@ -6,14 +6,16 @@ import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from rich.text import Text
-from textual import events, work
+from textual import constants, events, work
 from textual.app import App
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.events import DescendantFocus
 from textual.screen import ModalScreen
 from textual.widgets import Input
@@ -32,9 +34,11 @@ from pychat.tui.names import line
 from pychat.tui.notifier import Notifications
 from pychat.tui.palette import HINT as PALETTE_HINT
 from pychat.tui.palette import Everything
+from pychat.tui.questions import Answers, ask_terminal
 from pychat.tui.remembered import Remembered
 from pychat.tui.screens.chat import ChatScreen
 from pychat.tui.settings import Settings
+from pychat.tui.terminal import Terminal
 from pychat.tui.typeahead import TypeAhead
 
 if TYPE_CHECKING:
@@ -48,7 +52,7 @@ class ChatApp(App[None]):
     """``account``: whose client the app starts and closes; a client alone has no files but
     ``state``, which keeps what is remembered between runs (muted conversations, the theme).
     ``conversation``: the name of one to open at once. ``accounts``: where others are to be had;
-    None where this client is the only one.
+    None where this client is the only one. ``terminal``: where it was taken already.
 
     After ``run()``: ``sys.exit(app.return_code)``, or a crash leaves with status 0.
     """
@@ -69,8 +73,11 @@ class ChatApp(App[None]):
         state: Path | None = None,
         conversation: str | None = None,
         accounts: Accounts | None = None,
+        terminal: Terminal | None = None,
     ) -> None:
         super().__init__()
+        self.terminal = terminal
+        self.answers = Answers()
         self.account = account if isinstance(account, Account) else Account(account, state)
         self.accounts = accounts
         self.settings = settings or Settings()
@@ -100,7 +107,17 @@ class ChatApp(App[None]):
 
     # --- life -----------------------------------------------------------------------------
 
+    def get_driver_class(self) -> type[Driver]:
+        if constants.DRIVER is not None or sys.platform == "win32":
+            return super().get_driver_class()
+        from pychat.tui.driver import TerminalDriver
+
+        return TerminalDriver
+
     def on_load(self) -> None:
+        self.answers = ask_terminal()
+        if self.terminal is not None:
+            self.terminal.end = self._end_from_signal
         self.colours.take()
         asyncio.get_running_loop().set_exception_handler(self._background_error)
         # Subscribed before the client starts: nothing is missed.
@@ -122,13 +139,14 @@ class ChatApp(App[None]):
             super().refresh_css(animate)
 
     def on_mount(self) -> None:
-        self.notifications.save_title()
+        self.app_resume_signal.subscribe(self, self._on_resume)
         if self._events is not None:
             self._listen(self.client, self._events)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self._status_changed()
         if self._first is not None:
             self.chat.call_after_refresh(self.chat.open, self._first)
+        self.chat.call_after_refresh(self.call_later, self._type_ahead.begin)
         for problem in [*self.remembered.problems, *self._problems]:
             self.warn(problem)
 
@@ -145,9 +163,27 @@ class ChatApp(App[None]):
         super().exit(result, return_code, message)
 
     async def on_unmount(self) -> None:
-        self.notifications.restore_title()
         await self.client.close()
         await self.account_changes.close()
+
+    def _end_from_signal(self, number: int) -> None:
+        """In the handler of a signal, which may have come in the midst of anything."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.end_by, number)
+
+    def end_by(self, number: int) -> None:
+        """Ends as by this signal, with the status that shells give for it."""
+        self.exit(return_code=128 + number)
+
+    def take_typed(self) -> bytes:
+        """What was typed while the terminal was asked; once."""
+        typed, self.answers = self.answers.typed, replace(self.answers, typed=b"")
+        return typed
+
+    def _on_resume(self, app: object) -> None:
+        """Somebody else has drawn on the terminal meanwhile."""
+        self.notifications.window_title(self.title)
+        self.refresh(layout=True)
 
     def _theme_changed(self, theme: object) -> None:
         self.colours.remember()

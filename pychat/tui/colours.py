@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pychat.tui.background import terminal_is_light
 from pychat.tui.themes import CHOICE, DARK, LIGHT, load_theme
 
 if TYPE_CHECKING:
@@ -39,11 +38,10 @@ class Colours:
             app.unregister_theme(name)
 
     def take(self) -> None:
-        """Before the app has the terminal: it is asked for its background."""
+        """By what the terminal has answered."""
         app, wanted = self._app, self._wanted
         if wanted not in app.available_themes:
-            light = None if app.is_headless else terminal_is_light()
-            wanted = LIGHT.name if light else DARK.name
+            wanted = LIGHT.name if app.answers.is_light else DARK.name
         self._own = wanted
         self.take_remembered()
         if app.theme != TEXTUALS != self._wanted:

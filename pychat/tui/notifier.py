@@ -53,14 +53,6 @@ class Notifications:
         """The terminal's title (OSC 2)."""
         self._write(f"\x1b]2;{title}\a")
 
-    def save_title(self) -> None:
-        """The terminal remembers its title (xterm's title stack) until ``restore_title``."""
-        self._write("\x1b[22;2t")
-
-    def restore_title(self) -> None:
-        """The title from before."""
-        self._write("\x1b[23;2t")
-
     def _sequence(self, body: str) -> None:
         sequence = f"\x1b]{body}\a"
         if self._in_tmux:  # which passes on only what is wrapped for it

@@ -22,7 +22,8 @@ PATIENCE: Final = 0.25
 
 
 class TypeAhead:
-    """``admits`` each key before the app handles it, and is told by ``handed_on`` after."""
+    """``admits`` each key before the app handles it, and is told by ``handed_on`` after. Until
+    ``begin`` all wait."""
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
@@ -30,7 +31,12 @@ class TypeAhead:
         self._next: Key | None = None
         """Given to the app again, its turn has come."""
         self._turn = 0
+        self._busy = True
+
+    def begin(self) -> None:
+        """There is something that has the focus: what was typed until now goes there."""
         self._busy = False
+        self._give_next()
 
     def admits(self, key: Key) -> bool:
         """False: not yet; the app gets it again."""

@@ -24,9 +24,9 @@ from pychat.client.models import (
 )
 from pychat.tui.accounts import Account
 from pychat.tui.app import ChatApp
-from pychat.tui.background import is_light
 from pychat.tui.keys import KEYS
 from pychat.tui.notifier import Notifications
+from pychat.tui.questions import read_answers
 from pychat.tui.remembered import Remembered
 from pychat.tui.settings import Settings
 from pychat.tui.themes import ThemeError, load_theme
@@ -435,7 +435,7 @@ def test_a_theme_of_ones_own(tmp_path: Path) -> None:
     ],
 )
 def test_light_or_dark_is_read_from_the_terminals_answer(answer: bytes, light: bool | None) -> None:
-    assert is_light(answer) is light
+    assert read_answers(answer).is_light is light
 
 
 def test_settings_name_the_key_that_is_wrong() -> None:
