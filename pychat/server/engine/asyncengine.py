@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -10,10 +12,13 @@ from aiohttp import web
 from engineio import packet as upstream
 
 from pychat.server.engine.asynclayer import AsyncLayer
+from pychat.server.engine.environ import Environ
 from pychat.server.engine.packet import BinaryPacket, text_packet
-from pychat.server.engine.server import EngineServer
+from pychat.server.engine.server import EngineServer, handshake_of
 from pychat.server.engine.session import Session
 from pychat.server.engine.tasks import Tasks
+
+logger = logging.getLogger("pychat.engine")
 
 
 class AsyncEngine:
@@ -28,22 +33,32 @@ class AsyncEngine:
         ping_timeout: float = 20,
         max_http_buffer_size: int = 1_000_000,
         allow_upgrades: bool = True,
-        cors_allowed_origins: str | Sequence[str] | None = None,
+        cors_allowed_origins: str | Sequence[str] | Callable[..., Any] | None = None,
         cors_credentials: bool = True,
         transports: str | Sequence[str] | None = None,
         connect_timeout: float = 45,
         upgrade_timeout: float = 10,
         trusted_proxies: Sequence[str] = (),
+        async_mode: str | None = None,
         cookie: None = None,
         **ignored: Any,
     ) -> None:
+        if async_mode not in (None, "aiohttp"):
+            raise ValueError(f"async_mode={async_mode!r} is not supported: only aiohttp is")
         if cookie is not None:
             raise ValueError("cookie is not supported: the session id is not sent in a cookie")
         if not cors_credentials:
             raise ValueError("cors_credentials=False is not supported: old clients send them")
-        unknown = set(ignored) - _WITHOUT_EFFECT
+        transports = [transports] if isinstance(transports, str) else transports
+        if transports is not None and not (transports and _TRANSPORTS.issuperset(transports)):
+            raise ValueError(f"transports must be of polling and websocket: not {transports!r}")
+        unknown = set(ignored) - WITHOUT_EFFECT
         if unknown:
-            raise TypeError(f"unknown option {', '.join(sorted(unknown))}")
+            raise ValueError(f"there is no option {', '.join(sorted(unknown))}")
+        ask_origin = None
+        if callable(cors_allowed_origins):
+            ask_origin = self._asking(cors_allowed_origins)
+            cors_allowed_origins = None
         if isinstance(ping_interval, tuple):
             ping_interval = sum(ping_interval)
         self.tasks = Tasks()
@@ -55,14 +70,36 @@ class AsyncEngine:
             upgrade_timeout=upgrade_timeout,
             max_payload=max_http_buffer_size,
             allowed_origins=_origins(cors_allowed_origins),
+            ask_origin=ask_origin,
             trusted_proxies=trusted_proxies,
             origin_option="cors_allowed_origins=['{}']",
             proxy_option="trusted_proxies=['{}']",
-            transports=[transports] if isinstance(transports, str) else transports,
+            transports=transports,
             allow_upgrades=allow_upgrades,
         )
         self.layer.watch_connecting(self._server, connect_timeout)
         self._next_id: str | None = None
+
+    def _asking(self, allowed: Callable[..., Any]) -> Callable[[str, web.Request], bool]:
+        """``allowed`` takes the origin, and the environ of the request if it takes two."""
+        if inspect.iscoroutinefunction(allowed):
+            raise ValueError("cors_allowed_origins must not be a coroutine function")
+        try:
+            inspect.signature(allowed).bind("", {})
+            with_environ = True
+        except TypeError:
+            with_environ = False
+
+        def ask(origin: str, request: web.Request) -> bool:
+            handshake = handshake_of(request, self._server.client_address(request))
+            environ = (Environ(handshake, self._server.path),) if with_environ else ()
+            try:
+                return bool(allowed(origin, *environ))
+            except Exception:
+                logger.exception("cors_allowed_origins failed, and the page is refused")
+                return False
+
+        return ask
 
     # --- asked by python-socketio
 
@@ -147,9 +184,9 @@ class AsyncEngine:
         await asyncio.sleep(seconds)
 
 
-_WITHOUT_EFFECT: Final = {
-    "async_mode",
-    "async_handlers",
+_TRANSPORTS: Final = frozenset({"polling", "websocket"})
+WITHOUT_EFFECT: Final = {
+    "async_handlers",  # what python-socketio's base class says to its engine
     "compression_threshold",
     "http_compression",
     "json",

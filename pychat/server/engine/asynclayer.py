@@ -54,7 +54,16 @@ class SocketIO(Protocol):
 class Client:
     """One session as python-socketio sees it: its environ, its stored data."""
 
-    __slots__ = ("attachments", "environ", "lifecycle", "packet", "refusals", "session", "stored")
+    __slots__ = (
+        "attachments",
+        "environ",
+        "lifecycle",
+        "packet",
+        "refusals",
+        "session",
+        "stored",
+        "waiting",
+    )
 
     def __init__(self, session: Session, path: str) -> None:
         self.session = session
@@ -63,6 +72,8 @@ class Client:
         self.packet: SocketPacket | None = None
         self.attachments: list[bytes] = []
         self.refusals = 0
+        self.waiting = 0
+        """Its events whose turn has not come."""
         # Joining and leaving happen one after the other, however long handlers take.
         self.lifecycle: asyncio.Task[None] | None = None
 
@@ -176,12 +187,13 @@ class AsyncLayer:
         self._join(client, packet.namespace, auth)
 
     def _join(self, client: Client, namespace: str, auth: Any) -> None:
-        self._after(client, self.socketio.client_connects(client, namespace, auth))
+        self.in_turn(client, self.socketio.client_connects(client, namespace, auth))
 
     def _leave(self, client: Client, namespace: str | None, reason: str) -> None:
-        self._after(client, self.socketio.client_leaves(client, namespace, reason))
+        self.in_turn(client, self.socketio.client_leaves(client, namespace, reason))
 
-    def _after(self, client: Client, step: Coroutine[Any, Any, None]) -> None:
+    def in_turn(self, client: Client, step: Coroutine[Any, Any, None]) -> None:
+        """Runs it when what was to happen to the client before is over."""
         before = client.lifecycle
         if before is not None and not before.done():
             step = _one_after_the_other(before, step)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 import socketio
+from aiohttp import web
 from socketio import exceptions
 from socketio import packet as upstream
 
@@ -27,6 +28,9 @@ from pychat.server.engine.session import (
 
 logger = logging.getLogger("pychat.engine")
 
+_MAX_WAITING_EVENTS: Final = 1024
+"""Of one client, with ``async_handlers=False``; one that sends more is disconnected."""
+
 _REASONS = {
     PARSE_ERROR: "transport error",
     SLOW_CONSUMER: "transport error",
@@ -38,8 +42,9 @@ _REASONS = {
 class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
     """A drop-in for ``socketio.AsyncServer(async_mode="aiohttp")``; see its documentation.
 
-    Handlers of one client start in the order of its events, and interleave where they await.
-    ``instrument()`` is not supported.
+    Handlers of one client start in the order of its events, and interleave where they await; with
+    ``async_handlers=False`` each runs when the one before is done. docs/library.md says what is
+    not supported. Raises ValueError for options of that kind.
     """
 
     eio: AsyncEngine
@@ -48,12 +53,26 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
     def __init__(self, client_manager: Any = None, **options: Any) -> None:
         if options.get("serializer", "default") != "default":
             raise ValueError("serializer is not supported: packets are JSON")
+        if not (client_manager is None or isinstance(client_manager, socketio.AsyncManager)):
+            raise ValueError("client_manager must be an asyncio one, such as AsyncRedisManager")
         custom_json = options.get("json")
         super().__init__(client_manager=client_manager or Manager(), **options)
         self.eio.layer.socketio = self
         if custom_json is not None:
             self.eio.layer.decode = custom_json.loads
         self._custom_json = custom_json
+
+    def attach(self, app: Any, socketio_path: str = "socket.io") -> None:
+        """Adds the route to an aiohttp application. Raises TypeError for another kind of one."""
+        if not isinstance(app, web.Application):
+            raise TypeError(f"only applications of aiohttp are supported: not {type(app)!r}")
+        super().attach(app, socketio_path)
+
+    async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
+        """An aiohttp request, for those who add the route themselves. Raises TypeError."""
+        if kwargs or len(args) != 1 or not isinstance(args[0], web.Request):
+            raise TypeError("only requests of aiohttp are supported: no ASGI, Sanic or Tornado")
+        return await super().handle_request(*args)
 
     def _engineio_server_class(self) -> type[AsyncEngine]:
         return AsyncEngine
@@ -152,9 +171,25 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
     ) -> None:
         """Starts the handler; nothing waits for it."""
         eio_sid = client.session.sid
+        if not self.async_handlers:
+            if client.waiting >= _MAX_WAITING_EVENTS:
+                client.session.end(SLOW_CONSUMER)
+                return
+            client.waiting += 1
+            self.eio.layer.in_turn(client, self._in_turn(client, namespace, ack_id, data))
+            return
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace):
             self.eio.tasks.start(self._handled(eio_sid, namespace, sid, ack_id, data))
+
+    async def _in_turn(
+        self, client: Client, namespace: str, ack_id: int | None, data: list[Any]
+    ) -> None:
+        client.waiting -= 1
+        eio_sid = client.session.sid
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if self.manager.is_connected(sid, namespace):
+            await self._handled(eio_sid, namespace, sid, ack_id, data)
 
     async def _handled(
         self, eio_sid: str, namespace: str, sid: str, ack_id: int | None, data: list[Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 from aiohttp import hdrs, web
@@ -33,7 +33,8 @@ class EngineServer:
     """Engine.IO 3 and 4 on one route of an aiohttp application, for one Layer above it.
 
     Times are in seconds, ``max_payload`` in bytes; ``trusted_proxies`` are addresses or
-    networks whose ``X-Forwarded-For`` is believed. ``origin_option`` and ``proxy_option`` are what
+    networks whose ``X-Forwarded-For`` is believed. ``ask_origin`` decides, instead of
+    ``allowed_origins``, on each request of a page. ``origin_option`` and ``proxy_option`` are what
     the log proposes for an origin that was refused, with ``{}`` for the origin and for the address
     of the proxy that it may come through. ``pace`` bounds how fast a client is read, ``admission``
     how many sessions an address may have, ``first_payload`` (64 KiB or more) what a client may send
@@ -51,6 +52,7 @@ class EngineServer:
         max_payload: int = 1_000_000,
         first_payload: int | None = None,
         allowed_origins: Sequence[str] | Literal["*"] = (),
+        ask_origin: Callable[[str, web.Request], bool] | None = None,
         trusted_proxies: Sequence[str] = (),
         origin_option: str = "--cors-origin {}",
         proxy_option: str = "--trusted-proxy {}",
@@ -66,6 +68,7 @@ class EngineServer:
         self._ping_timeout = ping_timeout
         self.max_payload = max_payload
         self._first_payload = first_payload
+        self._ask_origin = ask_origin
         self._origins = Origins(allowed_origins, origin_option, proxy_option)
         self._proxies = Proxies(trusted_proxies)
         self._transports = tuple(transports or _TRANSPORTS)
@@ -90,7 +93,9 @@ class EngineServer:
         shared = Shared(
             self._registry, self.wheel, flusher, headers=self._headers, max_payload=max_payload
         )
-        self._polls = PollRequests(shared, self._origins.allows, self._reached_at)
+        # Where each request is asked about, no poll is answered without aiohttp's request.
+        allows = self._origins.allows if ask_origin is None else _none_but_programs
+        self._polls = PollRequests(shared, allows, self._reached_at)
 
     def attach(self, app: web.Application, path: str) -> None:
         """Adds the route and nothing else: whoever attaches it calls ``shutdown``."""
@@ -105,9 +110,7 @@ class EngineServer:
         response: web.StreamResponse
         try:
             page = page_origin(request.headers)
-            if not self._origins.allows(
-                page, request.scheme, request.host, self._reached_at(request)
-            ):
+            if not self._allows(page, request):
                 raise Refused(4, "Forbidden", 403)
             origin = page
             response = await self._route(request)
@@ -122,6 +125,11 @@ class EngineServer:
             if origin is not None:
                 response.headers.update(cors(origin))
         return response
+
+    def _allows(self, page: str | None, request: web.Request) -> bool:
+        if page is not None and self._ask_origin is not None:
+            return self._ask_origin(page, request)
+        return self._origins.allows(page, request.scheme, request.host, self._reached_at(request))
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
         if request.method == hdrs.METH_OPTIONS:
@@ -189,19 +197,18 @@ class EngineServer:
             return ""
         return str(ours[0])
 
+    def client_address(self, request: web.Request) -> str:
+        """The address of the request's client, also behind a proxy that is trusted."""
+        return self._proxies.client(_peer_address(request), request.headers)
+
     def new_sid(self) -> str:
         """Nobody guesses it."""
         return secrets.token_urlsafe(15)
 
     def _new_session(self, request: web.Request, query: dict[str, str], protocol: int) -> Session:
-        address = self._proxies.client(_peer_address(request), request.headers)
+        address = self.client_address(request)
         self._registry.check(address)
-        handshake = Handshake(
-            b"\r\n".join(b"%b: %b" % header for header in request.raw_headers),
-            request.rel_url.raw_query_string,
-            address,
-            base64=query.get("b64") in ("1", "true"),
-        )
+        handshake = handshake_of(request, address, base64=query.get("b64") in ("1", "true"))
         session = Session(self.new_sid(), protocol, handshake, self._layer, self._registry)
         session.first_payload = self._first_payload
         if self._pace is not None:
@@ -234,6 +241,16 @@ class EngineServer:
         await self._sockets.close()
         self.wheel.stop()
         self.sessions.clear()
+
+
+def handshake_of(request: web.Request, address: str, *, base64: bool = False) -> Handshake:
+    """What is kept of a request; ``address`` is its client's."""
+    head = b"\r\n".join(b"%b: %b" % header for header in request.raw_headers)
+    return Handshake(head, request.rel_url.raw_query_string, address, base64=base64)
+
+
+def _none_but_programs(origin: str | None, *where: str) -> bool:
+    return origin is None
 
 
 def _peer_address(request: web.Request) -> str:

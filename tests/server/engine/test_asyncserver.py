@@ -395,16 +395,3 @@ async def test_a_custom_json_module(serve: Serve) -> None:
         assert await soon(gets.get()) == ("e", {"type": "<class 'int'>"})
     finally:
         socketio.packet.Packet.json = upstream_json
-
-
-@pytest.mark.parametrize(
-    "options", [{"cookie": "io"}, {"serializer": "msgpack"}, {"no_such_option": 1}]
-)
-def test_options_that_are_not_supported_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
-        AsyncServer(**options)
-
-
-async def test_instrument_is_not_supported() -> None:
-    with pytest.raises(NotImplementedError, match="instrument"):
-        AsyncServer().instrument()
