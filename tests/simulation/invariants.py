@@ -69,7 +69,8 @@ class Invariants(Ledger):
                 "acknowledged", f"{request.data} was answered {answer}, and that is another message"
             )
             return
-        first = stored.shown == LEFT
+        # What was stored before it was sent, this time, is answered as it was then.
+        first = stored.shown == LEFT and stored.committed >= request.tick
         stored.shown = min(stored.shown, tick)
         if first and not stored.doubtful and seq <= seen.last_seq[conversation]:
             self.fail("order", f"{end.user_agent}: answer {answer['id']} after {seen.last_seq}")
@@ -177,11 +178,17 @@ class Invariants(Ledger):
         )
 
     def _check_presence(self, user: str, other: str, entry: Any, since: int) -> None:
-        hidden = all(self.block(user, other).since(since)) or all(
-            self.block(other, user).since(since)
-        )
-        if hidden and (entry["online"] or entry.get("lastSeen")):
+        blocks = all(self.block(user, other).since(since))
+        hidden = all(self.block(other, user).since(since))
+        last_seen = entry.get("lastSeen")
+        if ((blocks or hidden) and entry["online"]) or (blocks and last_seen):
             self.fail("hidden", f"{user} is told of {other}, who is hidden: {entry}")
+        # Who is blocked goes on being told the same.
+        if hidden and not any(self.block(user, other).since(since)):
+            before, told = self.last_seens.get((user, other), (since, last_seen))
+            if told != last_seen and all(self.block(other, user).since(before)):
+                self.fail("hidden", f"{user} was told {told} of {other}, who is hidden: {entry}")
+            self.last_seens[user, other] = since, last_seen
 
     # --- events ---
 

@@ -144,6 +144,8 @@ class Ledger:
         self._blocking: dict[tuple[str, str], int] = defaultdict(int)
         self._doubtful_blocks: set[tuple[str, str]] = set()
         self.doubtful_rooms: set[tuple[int, int]] = set()
+        self.last_seens: dict[tuple[str, str], tuple[int, str | None]] = {}
+        """When somebody who is blocked asked, and was told of who blocks them."""
         self._tokens: dict[bytes, Timeline] = {}
         self.token_ids: dict[str, bytes] = {}
         self._told_tokens: set[bytes] = set()

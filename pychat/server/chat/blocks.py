@@ -10,6 +10,8 @@ import msgspec
 from pychat.protocol import BlockRequest, Code, Event, ProtocolError, decode
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers
+from pychat.server.chat.clock import now
+from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import User
 from pychat.server.chat.limits import Limiter
@@ -26,12 +28,14 @@ class Blocks:
     def __init__(
         self,
         relations: Relations,
+        cursors: Cursors,
         directory: Directory,
         presence: Presence,
         limiter: Limiter,
         answers: Answers,
     ) -> None:
         self._relations = relations
+        self._cursors = cursors
         self._directory = directory
         self._presence = presence
         self._limiter = limiter
@@ -57,8 +61,11 @@ class Blocks:
         other = await self._directory.user(id, "id")
         if other.key == user.key:
             raise ProtocolError(Code.MALFORMED, "must not be yourself", field="id")
-        if await self._relations.block(user, other):
-            self._presence.hide(user, other)
+        # What has been read until now is told; nothing is from here on.
+        async with self._cursors.told():
+            at = now()
+            if await self._relations.block(user, other, at):
+                self._presence.hide(user, other, at)
         audit.note("block", id=user.id, other=other.id, address=session.connection.remote_address)
         self._answers.done(session, Event.BLOCK, ack_id, f"{other.id} is blocked")
 

@@ -96,7 +96,7 @@ class Chat:
         rooms = self._rooms = Rooms(
             store, directory, list_of_rooms, self._delivery, limiter, answers, encode_event
         )
-        blocks = Blocks(relations, directory, self._presence, limiter, answers)
+        blocks = Blocks(relations, cursors, directory, self._presence, limiter, answers)
         conversations = Conversations(store, directory, reach, cursors, limiter, answers)
         history = History(store, directory, limiter, answers)
         messages = Messages(
@@ -104,7 +104,7 @@ class Chat:
         )
         removal = Removal(store, directory, reach, limiter, answers, encode_event, admins)
         typing = TypingNotice(directory, reach, limiter, answers, encode_event)
-        self._watch = AccountWatch(store, changes, directory, reach, logins)
+        self._watch = AccountWatch(store, changes, reach, logins)
         self._handlers: dict[str, Handler] = {
             Event.LOGIN.value: logins.login,
             Event.LOGOUT.value: logins.logout,
@@ -117,7 +117,7 @@ class Chat:
             Event.DELIVERED.value: cursors.delivered,
             Event.READ.value: cursors.read,
             Event.TYPING.value: typing.typing,
-            Event.USERS.value: Users(store, reach, limiter, answers).users,
+            Event.USERS.value: Users(store, directory, reach, limiter, answers).users,
             Event.BLOCK.value: blocks.block,
             Event.UNBLOCK.value: blocks.unblock,
             Event.REMOVE.value: removal.remove,

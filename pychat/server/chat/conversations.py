@@ -27,7 +27,7 @@ from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
 from pychat.server.chat.views import fitting, to_wire
 from pychat.server.store.base import Store
-from pychat.server.store.records import ConversationSummary
+from pychat.server.store.records import Block, ConversationSummary
 
 DECODER = msgspec.json.Decoder(ConversationsRequest)
 
@@ -97,10 +97,10 @@ class Conversations:
         keys |= {summary.last.sender for summary in summaries if summary.last is not None}
         users = await self._directory.users(keys)
         listed = [(s, await self._directory.from_record(s.conversation)) for s in summaries]
-        hidden = user.blocked | await self._store.blockers(user.key, list(users))
+        hidden_by = {block.account.key: block for block in await self._store.blockers(user.key)}
         # From here on nothing is awaited: who comes or goes is told after the answer.
         return [
-            self._entry(user, summary, conversation, users, hidden)
+            self._entry(user, summary, conversation, users, hidden_by)
             for summary, conversation in listed
             if conversation is not None
         ], next
@@ -111,9 +111,9 @@ class Conversations:
         summary: ConversationSummary,
         conversation: Conversation,
         users: Mapping[int, User],
-        hidden: frozenset[int],
+        hidden_by: Mapping[int, Block],
     ) -> protocol.Conversation:
-        """``hidden``: those whose presence a block hides from the user."""
+        """``hidden_by``: who has blocked the user."""
         conversation.last_seq = max(conversation.last_seq, summary.last_seq)
         peer_key = conversation.other(user.key) if isinstance(conversation, Pair) else None
         blocked = peer_key is not None and peer_key in user.blocked
@@ -123,7 +123,7 @@ class Conversations:
         mine, peer = summary.membership, summary.peer
         return protocol.Conversation(
             with_=self._directory.name(conversation, user),
-            alias=self._alias(user, conversation, users),
+            alias=self._alias(user, conversation, users, hidden_by),
             online=peer_key is not None and self._reach.sees_online(user, peer_key),
             first_seq=mine.first_seq,
             last_seq=summary.last_seq,
@@ -133,23 +133,39 @@ class Conversations:
             peer_read_seq=0 if peer is None else peer.read_seq,
             unread=0 if blocked else summary.unread,
             last=last,
-            last_seen=UNSET if peer_key is None else self._last_seen(user, peer_key, users, hidden),
+            last_seen=self._last_seen(user, peer_key, users, hidden_by),
             blocked=True if blocked else UNSET,
         )
 
-    def _alias(self, user: User, conversation: Conversation, users: Mapping[int, User]) -> str:
+    def _alias(
+        self,
+        user: User,
+        conversation: Conversation,
+        users: Mapping[int, User],
+        hidden_by: Mapping[int, Block],
+    ) -> str:
         if isinstance(conversation, Room):
             return conversation.name
         if not isinstance(conversation, Pair):
             return protocol.EVERYONE
-        other = users.get(conversation.other(user.key))
-        return conversation.other_id(user.key) if other is None else other.alias
+        key = conversation.other(user.key)
+        id = conversation.other_id(user.key)
+        if key in hidden_by:
+            return hidden_by[key].alias or id
+        return users[key].alias if key in users else id
 
     def _last_seen(
-        self, user: User, peer: int, users: Mapping[int, User], hidden: frozenset[int]
+        self,
+        user: User,
+        peer: int | None,
+        users: Mapping[int, User],
+        hidden_by: Mapping[int, Block],
     ) -> str | UnsetType:
-        other = users.get(peer)
-        if other is None or other is user or peer in hidden or peer in self._reach.users:
+        other = None if peer is None else users.get(peer)
+        if peer is None or other is None or other is user or peer in user.blocked:
             return UNSET
-        seen = other.account.last_seen_at
+        if peer in hidden_by:
+            seen = hidden_by[peer].since
+        else:
+            seen = None if peer in self._reach.users else other.account.last_seen_at
         return UNSET if seen is None else rfc3339(seen)

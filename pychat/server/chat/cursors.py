@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -141,8 +142,7 @@ class Cursors:
         ack_id: int | None,
     ) -> None:
         behind = member.delivered_seq if kind == "delivered" else member.read_seq
-        # Somebody who is blocked must not see, by the cursors, that the other one is there.
-        hidden = isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked
+        hidden = _is_hidden(conversation, user)
         if seq <= behind or hidden:
             key = (conversation.key, user.key)
             pending = self._pairs.get(key) or self._being_written.get(key)
@@ -221,10 +221,22 @@ class Cursors:
             # Whoever waits may be cancelled; the cursors are everybody's.
             await asyncio.shield(self._start_flush(True))
 
+    @asynccontextmanager
+    async def told(self) -> AsyncIterator[None]:
+        """Everything moved before is kept and told, and nothing is meanwhile. Raises StoreError."""
+        await self.flush()
+        async with self._writing:
+            yield
+
     async def _flush(self, all: bool) -> None:
         async with self._writing:
             self._being_written, self._pairs = self._pairs, {}
-            moves = list(self._being_written.values())
+            moves = []
+            for move in self._being_written.values():
+                if _is_hidden(move.conversation, move.user):
+                    self._forget(move)
+                else:
+                    moves.append(move)
             others: list[_Move] = []
             if all:
                 others = list(self._others.values())
@@ -245,6 +257,12 @@ class Cursors:
             for move, kept in zip(moves, memberships, strict=False):
                 self._directory.memberships.kept(move.conversation, kept)
                 self._kept(move)
+
+    def _forget(self, move: _Move) -> None:
+        """The other one was blocked before it was written."""
+        move.conversation.cursors.pop(move.user.key, None)
+        for session, ack_id, _ in move.waiting:
+            self._answers.succeed(session, ack_id)
 
     def _failed(self, moves: list[_Move], others: list[_Move]) -> None:
         refusal = ProtocolError(
@@ -281,3 +299,8 @@ class Cursors:
             self._receipts.to_peer(pair, move.user, kind, seq)
         for session, ack_id, _ in move.waiting:
             self._answers.succeed(session, ack_id)
+
+
+def _is_hidden(conversation: Conversation, user: User) -> bool:
+    """Somebody who is blocked must not see, by the cursors, that the other one is there."""
+    return isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked

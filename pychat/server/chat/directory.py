@@ -42,7 +42,6 @@ class Directory:
         self._users: dict[int, User] = {}
         self._in_use: WeakValueDictionary[int, User] = WeakValueDictionary()
         """Those that somebody has hold of, too, though they may be at hand no more."""
-        self._by_canonical: dict[str, User] = {}
         self._pairs: WeakValueDictionary[int, Pair] = WeakValueDictionary()
         self._rooms_by_key: dict[int, Room] = {}
         self.rooms: dict[str, Room] = {}
@@ -69,15 +68,10 @@ class Directory:
                 self.add_room(record, owners[record.owner].id if record.owner in owners else "")
 
     # --- users ---
-    def cached_user(self, id: str) -> User | None:
-        return self._by_canonical.get(canonical_id(id))
-
     async def user(self, id: str, field: str) -> User:
         """Raises ProtocolError: 400 if it cannot be an id, 404 if nobody has it."""
-        user = self._by_canonical.get(canonical_id(check_id(id, field)))
-        if user is not None:
-            return user
-        account = await self._store.account(id)
+        # Even if it is at hand: a quicker answer would tell that it is online.
+        account = await self._store.account(check_id(id, field))
         if account is None:
             raise ProtocolError(Code.NOT_FOUND, f"nobody is called {id}", field=field)
         return self.keep(account)
@@ -85,16 +79,15 @@ class Directory:
     async def users(self, keys: Iterable[int]) -> dict[int, User]:
         """By key; unknown keys are left out."""
         found = {key: self._users.get(key) for key in keys}
-        missing = [key for key, user in found.items() if user is None or user.stale]
+        missing = [key for key, user in found.items() if user is None]
         if missing:
-            versions = {key: user.version for key, user in found.items() if user is not None}
             for account in await self._store.accounts(missing):
-                found[account.key] = self.keep(account, versions.get(account.key))
+                found[account.key] = self.keep(account)
         return {key: user for key, user in found.items() if user is not None}
 
-    def keep(self, account: Account, version: int | None = None) -> User:
-        """The user of that account. What is at hand of it stays, unless it still has the version
-        it had when the account was asked for: then this is newer."""
+    def keep(self, account: Account) -> User:
+        """The user of that account. What is at hand of it stays: nobody else changes an alias or
+        the time last seen, so what the store has said may only be older."""
         user = self._users.get(account.key)
         if user is None:
             user = self._in_use.get(account.key)
@@ -103,18 +96,7 @@ class Directory:
             if len(self._users) >= MAX_USERS_AT_HAND:
                 self._forget_offline()
             self._users[account.key] = user
-            self._by_canonical[canonical_id(account.id)] = user
-        if user.version == version:
-            user.account = account
-            user.stale = False
         return user
-
-    def doubt_offline(self) -> None:
-        """Another process has changed accounts: what is asked of them next comes from the store.
-        Their ids and keys stay at hand, as these never change."""
-        for user in self._users.values():
-            if not user.sessions:
-                user.stale = True
 
     async def change_alias(self, user: User, alias: str) -> None:
         async with user.changing:
@@ -134,7 +116,6 @@ class Directory:
 
     def _forget_offline(self) -> None:
         self._users = {key: user for key, user in self._users.items() if user.sessions}
-        self._by_canonical = {canonical_id(user.id): user for user in self._users.values()}
 
     async def read_for(self, user: User, read: Callable[[], Awaitable[T]]) -> T:
         """What ``read`` reads for the user; again, if meanwhile the user has left a room or a
@@ -158,8 +139,8 @@ class Directory:
             if room is not None and self.memberships.joined_at_hand(room, user):
                 return room
             return None
-        other = self.cached_user(name)
-        return user.pairs.get(other.id) if other is not None else None
+        # Another spelling of an id is looked up: a quicker answer would tell who is at hand.
+        return None
 
     async def conversation(self, user: User, name: str, field: str) -> Conversation | None:
         """None for somebody there is no conversation with yet. Raises ProtocolError 400, 403 or

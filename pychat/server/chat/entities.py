@@ -34,7 +34,6 @@ class User:
         "pairs",
         "partners",
         "sessions",
-        "stale",
         "version",
     )
 
@@ -45,8 +44,6 @@ class User:
         self.sessions: list[Session] = []
         self.arriving = 0
         """Connections whose login is right and not finished yet."""
-        self.stale = False
-        """Another process may have changed the account since it was read."""
         self.version = 0
         """Moves with each change of what the store has of it: the answer of a read that began
         before it is older."""

@@ -95,11 +95,9 @@ class Logins:
         connection = session.connection
         self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
         noticed = self._changes.noticed
-        at_hand = self._directory.cached_user(login.id)
-        version = None if at_hand is None else at_hand.version
         try:
             entered = await self._accounts.enter(login, address=connection.remote_address)
-            user = self._directory.keep(entered.account, version)
+            user = self._directory.keep(entered.account)
             # A place for the connection, before anything is changed for it.
             with self._limiter.connection(user, session):
                 await self._prepare(session, user, login, entered, noticed, ack_id is not None)

@@ -50,12 +50,13 @@ class Presence:
         self._reach.tell(a, self._packet(b, online=True))
         self._reach.tell(b, self._packet(a, online=True))
 
-    def hide(self, user: User, other: User) -> None:
-        """The user has just blocked the other one: to each the other one is offline."""
-        if other.key in user.partners and other is not user:
-            for viewer, shown in ((user, other), (other, user)):
-                if viewer.sessions and shown.sessions:
-                    self._reach.tell(viewer, self._packet(shown, online=False))
+    def hide(self, user: User, other: User, at: int) -> None:
+        """The user has just blocked the other one: to each the other one is offline, and to the
+        other one the user has been so since ``at``."""
+        if other.key in user.partners and user.key not in other.blocked:
+            if other.sessions:
+                self._reach.tell(user, self._packet(other, online=False))
+            self._reach.tell(other, self._packet(user, online=False, seen=at))
 
     def show(self, user: User, other: User) -> None:
         """The user has just unblocked the other one."""
@@ -94,11 +95,10 @@ class Presence:
             ):
                 continue
             if packet is None:
-                packet = self._packet(user, online=online)
+                packet = self._packet(user, online=online, seen=user.account.last_seen_at)
             self._reach.tell(partner, packet)
 
-    def _packet(self, user: User, *, online: bool) -> object:
-        seen = user.account.last_seen_at
+    def _packet(self, user: User, *, online: bool, seen: int | None = None) -> object:
         presence = PresenceEvent(
             user.id,
             user.alias,

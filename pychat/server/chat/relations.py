@@ -29,17 +29,19 @@ class Relations:
                 user.partners = partners or NOBODY
                 return
 
-    async def block(self, user: User, other: User) -> bool:
-        """False if the other one was blocked already."""
+    async def block(self, user: User, other: User, at: int) -> bool:
+        """False if the other one was blocked already. ``at``: to whom it blocks, the user looks
+        as if it had gone offline then."""
         async with user.changing:
-            await self._store.block(user.key, other.key)
-            return self._set_blocked(user, user.blocked | {other.key})
+            # Who is offline already was seen last before, which the store knows.
+            await self._store.block(user.key, other.key, at if user.sessions else None)
+            return self._set_blocked(user, user.blocked | {other.key}, other)
 
     async def unblock(self, user: User, other: User) -> bool:
         """False if the other one was not blocked."""
         async with user.changing:
             await self._store.unblock(user.key, other.key)
-            return self._set_blocked(user, user.blocked - {other.key})
+            return self._set_blocked(user, user.blocked - {other.key}, other)
 
     def met(self, user: User, other: User) -> None:
         """They have a one-to-one conversation."""
@@ -48,8 +50,9 @@ class Relations:
             if one.sessions and partner is not one:
                 one.partners |= {partner.key}
 
-    def _set_blocked(self, user: User, blocked: frozenset[int]) -> bool:
+    def _set_blocked(self, user: User, blocked: frozenset[int], other: User) -> bool:
         user.version += 1
+        other.version += 1
         if not user.sessions or blocked == user.blocked:
             return False
         self._reach.set_blocked(user, blocked)

@@ -11,7 +11,7 @@ from pychat.protocol import Event
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Room
+from pychat.server.chat.entities import NOBODY, Room
 from pychat.server.chat.reach import LocalDelivery
 
 BYTES_PER_SECOND = 20_000_000
@@ -29,15 +29,18 @@ class RoomList:
         self._encode_event = encode_event
         self._timer: asyncio.TimerHandle | None = None
         self._next_at = 0.0
+        self._hidden_from = NOBODY
 
     def rooms(self) -> list[Room]:
         """By id."""
         return sorted(self._directory.rooms.values(), key=lambda room: room.id)
 
-    def changed(self) -> None:
-        """Every client gets the new list, now or soon."""
+    def changed(self, hidden_from: frozenset[int] = NOBODY) -> None:
+        """Every client gets the new list, now or soon, but those of ``hidden_from``."""
         if self._timer is not None:
+            self._hidden_from &= hidden_from
             return
+        self._hidden_from = hidden_from
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_at:
             self._tell()
@@ -52,8 +55,10 @@ class RoomList:
         self._timer = None
         payload = encode(protocol.RoomList([shown(room) for room in self.rooms()]))
         packet = self._encode_event(Event.ROOM, payload)
+        hidden_from = self._hidden_from
         for session in self._reach.sessions:
-            session.connection.send(packet)
+            if not hidden_from or session.user is None or session.user.key not in hidden_from:
+                session.connection.send(packet)
         seconds = len(payload) * len(self._reach.sessions) / BYTES_PER_SECOND
         self._next_at = asyncio.get_running_loop().time() + seconds
 

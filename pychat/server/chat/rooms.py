@@ -111,7 +111,11 @@ class Rooms:
             room=request.room_id,
             address=session.connection.remote_address,
         )
-        self._list_of_rooms.changed()
+        if request.command in ("join", "leave"):
+            # The list is the same: it would only tell that the user is there.
+            self._list_of_rooms.changed(hidden_from=user.blocked)
+        else:
+            self._list_of_rooms.changed()
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
 

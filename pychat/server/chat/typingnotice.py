@@ -51,10 +51,10 @@ class TypingNotice:
                 return self._typing_in_room(session, user, request, ack_id)
             self._tell_room(session, user, room, request.typing)
         else:
-            other = self._directory.cached_user(name)
-            if other is None:
+            pair = user.pairs.get(name)
+            if pair is None:
                 return self._typing_to(session, user, request, ack_id)
-            self._tell_user(session, user, other, request.typing)
+            self._tell(session, user, name, (pair.other(user.key),), request.typing)
         self._answers.succeed(session, ack_id)
         return None
 
@@ -69,17 +69,14 @@ class TypingNotice:
         self, session: Session, user: User, request: TypingRequest, ack_id: int | None
     ) -> None:
         other = await self._directory.user(request.recepient, "recepient")
-        self._tell_user(session, user, other, request.typing)
+        self._tell(session, user, other.id, (other.key,), request.typing)
         self._answers.succeed(session, ack_id)
-
-    def _tell_user(self, session: Session, user: User, other: User, typing: bool) -> None:
-        self._tell(session, user, other.id, (other.key,), typing)
 
     def _tell_room(self, session: Session, user: User, room: Room, typing: bool) -> None:
         self._tell(session, user, ROOM_PREFIX + room.id, room.members, typing)
 
     def _tell(self, session: Session, user: User, name: str, accounts: Any, typing: bool) -> None:
         packet = self._encode_event(Event.TYPING, encode(Typing(user.id, name, typing)))
-        self._reach.tell_accounts(
-            accounts, packet, hidden_from=self._reach.blockers(user.key), but=session
-        )
+        # Whom the user has blocked must not see that the user is there.
+        hidden_from = user.blocked | self._reach.blockers(user.key)
+        self._reach.tell_accounts(accounts, packet, hidden_from=hidden_from, but=session)

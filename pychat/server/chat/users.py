@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from pychat import protocol
-from pychat.protocol import Code, UsersAnswer, UsersRequest, decode
+from pychat.protocol import Code, UsersAnswer, UsersRequest, canonical_id, decode
 from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import User
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.session import Session
 from pychat.server.store.base import Store
+from pychat.server.store.terms import Query
 from pychat.visible import shown_name
 
 DECODER = msgspec.json.Decoder(UsersRequest)
@@ -24,9 +27,15 @@ class Users:
     """Who has blocked the asker looks offline."""
 
     def __init__(
-        self, store: Store, reach: LocalDelivery, limiter: Limiter, answers: Answers
+        self,
+        store: Store,
+        directory: Directory,
+        reach: LocalDelivery,
+        limiter: Limiter,
+        answers: Answers,
     ) -> None:
         self._store = store
+        self._directory = directory
         self._reach = reach
         self._limiter = limiter
         self._answers = answers
@@ -43,9 +52,31 @@ class Users:
     async def _users(
         self, session: Session, user: User, request: UsersRequest, ack_id: int
     ) -> None:
-        accounts = await self._store.find_accounts(request.query, request.limit)
+        page = partial(self._page, user, request)
+        users = await self._directory.read_for(user, page)
+        self._answers.answer(session, ack_id, UsersAnswer(Code.DONE, "done", users=users))
+
+    async def _page(self, user: User, request: UsersRequest) -> list[protocol.User]:
+        """Those who have blocked the user are found, and shown, by the alias they had then."""
+        blocks = await self._store.blockers(user.key)
+        hidden = {block.account.key for block in blocks}
+        accounts = await self._store.find_accounts(request.query, request.limit + len(blocks))
         found = [
             protocol.User(a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key))
             for a in accounts
+            if a.key not in hidden
         ]
-        self._answers.answer(session, ack_id, UsersAnswer(Code.DONE, "done", users=found))
+        if blocks:
+            query = Query(request.query)
+            found += [
+                protocol.User(
+                    block.account.id, shown_name(block.alias, block.account.id), online=False
+                )
+                for block in blocks
+                if not block.account.disabled
+                and (
+                    not request.query.strip() or query.matches(f"{block.account.id} {block.alias}")
+                )
+            ]
+            found.sort(key=lambda user: canonical_id(user.id))
+        return found[: request.limit]

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
-from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import User
 from pychat.server.chat.logins import Logins
 from pychat.server.chat.reach import LocalDelivery
@@ -41,13 +40,11 @@ class AccountWatch:
         self,
         store: Store,
         changes: AccountChanges,
-        directory: Directory,
         reach: LocalDelivery,
         logins: Logins,
     ) -> None:
         self._store = store
         self._changes = changes
-        self._directory = directory
         self._reach = reach
         self._logins = logins
 
@@ -73,13 +70,9 @@ class AccountWatch:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _review(self) -> None:
-        self._directory.doubt_offline()
         # Logins from here on look at the store themselves, at what is newer than these answers.
         logins = [_Login(s, s.user, s.token_hash, s.password_hash) for s in self._reach.sessions]
-        versions = {key: user.version for key, user in self._reach.users.items()}
-        accounts = {a.key: a for a in await self._store.accounts(list(versions))}
-        for key, account in accounts.items():
-            self._directory.keep(account, versions[key])
+        accounts = {a.key: a for a in await self._store.accounts(list(self._reach.users))}
         for login in logins:
             if not login.goes_on() or login.user is None:
                 continue

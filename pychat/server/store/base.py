@@ -9,6 +9,7 @@ from typing import Protocol
 from pychat.server.store.records import (
     Account,
     Appended,
+    Block,
     Conversation,
     ConversationSummary,
     CursorMove,
@@ -137,15 +138,17 @@ class Store(Protocol):
         """Also forgets that account's expired ones. Moves ``account_changes``."""
 
     # --- blocks ---
-    async def block(self, account: int, other: int) -> None: ...
+    async def block(self, account: int, other: int, since: int | None = None) -> None:
+        """Keeps the account's alias and ``since`` with it (None: when it was last seen), for
+        ``blockers``. What is blocked already stays as it is."""
 
     async def unblock(self, account: int, other: int) -> None: ...
 
     async def blocked(self, account: int) -> frozenset[int]:
         """Whom the account has blocked."""
 
-    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
-        """Those of the accounts who have blocked the account."""
+    async def blockers(self, account: int) -> list[Block]:
+        """Who has blocked the account. In any order."""
 
     # --- conversations ---
     async def everyone(self) -> Conversation:

@@ -39,6 +39,15 @@ class LoginSession(Struct, frozen=True):
     expires_at: int
 
 
+class Block(Struct, frozen=True):
+    """What somebody who is blocked is shown of the account that blocks them: its ``alias`` at that
+    time, and when it was seen until then. None: not known."""
+
+    account: Account
+    alias: str
+    since: int | None
+
+
 class Conversation(Struct, frozen=True):
     """``accounts``: the two keys of a pair (twice the same for messages to oneself), else empty.
     ``room_id`` is empty but for rooms."""

@@ -46,6 +46,8 @@ class DelayedStore:
         self._random = None if seed is None else random.Random(seed)
         self._turns = turns
         self._held: dict[str, list[Held]] = {}
+        self.calls: list[str] = []
+        """The methods that were called."""
         self._failing: set[str] = set()
         self._refusing: set[str] = set()
 
@@ -81,6 +83,7 @@ class DelayedStore:
             return result
 
         async def delayed(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
             if waiting := self._held.get(name):
                 return await waiting.pop(0).run(lambda: call(*args, **kwargs))
             await self._wait()

@@ -167,9 +167,27 @@ async def test_blocks_are_one_way_and_may_be_taken_back(chat: Populated) -> None
     await chat.store.block(alice.key, bob.key)
     assert await chat.store.blocked(alice.key) == {bob.key}
     assert await chat.store.blocked(bob.key) == frozenset()
-    assert await chat.store.blockers(bob.key, [bob.key, alice.key]) == {alice.key}
-    assert await chat.store.blockers(bob.key, [bob.key]) == frozenset()
-    assert await chat.store.blockers(alice.key, [bob.key]) == frozenset()
+    assert [block.account.key for block in await chat.store.blockers(bob.key)] == [alice.key]
+    assert await chat.store.blockers(alice.key) == []
     await chat.store.unblock(alice.key, bob.key)
     await chat.store.unblock(alice.key, bob.key)
     assert await chat.store.blocked(alice.key) == frozenset()
+
+
+async def test_who_is_blocked_goes_on_seeing_what_was_there_to_see(chat: Populated) -> None:
+    store = chat.store
+    bob, carol = await chat.account("bob"), await chat.account("carol")
+    alice = await chat.account("alice", "Al")
+    await store.block(alice.key, bob.key)
+    await store.update_account(alice.key, last_seen_at=alice.created_at + 5)
+    await store.block(alice.key, carol.key)
+    await store.update_account(alice.key, alias="Alice", last_seen_at=alice.created_at + 10)
+    await store.block(alice.key, bob.key, alice.created_at + 20)
+    (block,) = await store.blockers(bob.key)
+    assert (block.account.alias, block.alias, block.since) == ("Alice", "Al", alice.created_at)
+    (block,) = await store.blockers(carol.key)
+    assert (block.alias, block.since) == ("Al", alice.created_at + 5)
+    await store.unblock(alice.key, bob.key)
+    await store.block(alice.key, bob.key, alice.created_at + 30)
+    (block,) = await store.blockers(bob.key)
+    assert (block.alias, block.since) == ("Alice", alice.created_at + 30)

@@ -296,7 +296,7 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.revoke_sessions(alice.key, ["s"])
     await store.block(alice.key, bob.key)
     await store.blocked(alice.key)
-    await store.blockers(bob.key, [alice.key])
+    await store.blockers(bob.key)
     await store.unblock(alice.key, bob.key)
     await store.open_pairs([(alice.key, bob.key), (bob.key, bob.key)])
     await store.pairs(alice.key)

@@ -19,6 +19,7 @@ import pytest
 from pychat.protocol import canonical_id
 from pychat.server.store import AlreadyExists, Store, StoreError, StoreUnavailable, open_store
 from pychat.server.store.sqlite import SQLiteStore, client_ids
+from pychat.server.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from tests.server.store.conftest import Populated
 
 
@@ -288,6 +289,26 @@ async def test_a_newer_schema(path: Path) -> None:
         assert "newer pychat (schema 999" in await refusal(path, exclusive=exclusive)
 
 
+async def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    for statement in MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.executescript(
+        f"""
+        PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
+        INSERT INTO account (key, id, canonical, lookalike, alias, created_at, last_seen_at)
+            VALUES (1, 'alice', 'alice', 'alice', 'Al', 5, 7), (2, 'bob', 'bob', 'bob', '', 5, 7),
+                (3, 'carol', 'carol', 'carol', '', 5, NULL);
+        INSERT INTO block VALUES (1, 2), (3, 2);
+        """
+    )
+    connection.close()
+    store = await reopened(path)
+    blocks = [(b.account.id, b.alias, b.since) for b in await store.blockers(2)]
+    await store.close()
+    assert sorted(blocks) == [("alice", "Al", 7), ("carol", "", 5)]
+
+
 async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
     """What search and the comparison of ids know now, they know of what was there before."""
     async with opened(path) as chat:
@@ -297,7 +318,7 @@ async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
         await chat.store.index()
         await chat.account("dave", "Dave ⭐")
     with closing(sqlite3.connect(path)) as connection, connection:
-        # As version 1 had it: bob was taken, and so was what looks like it.
+        # As version 2 had it: bob was taken, and so was what looks like it.
         connection.executemany(
             "INSERT INTO account (id, canonical, lookalike, alias, created_at)"
             " VALUES (?1, ?2, ?2, '', 0)",
@@ -308,7 +329,7 @@ async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
         connection.execute("INSERT INTO terms (rowid, text) VALUES (1, ?)", (f"{scope} party",))
         connection.execute("INSERT INTO terms (rowid, text) VALUES (2, ?)", (f"{scope} party",))
         connection.execute("DELETE FROM account_term WHERE term > 'z'")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA user_version = 2")
     async with opened(path) as chat:
         for indexed in (False, True):
             if indexed:
@@ -342,7 +363,8 @@ async def test_a_damaged_file(path: Path) -> None:
     await chat.say(pair, alice, *("x" * 500 for _ in range(500)))
     await store.close()
     content = bytearray(path.read_bytes())
-    for page in range(1, len(content) // 4096):
+    # The messages were written last; the schema must be readable to open the file.
+    for page in range(len(content) // 4096 // 2, len(content) // 4096):
         content[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
     path.write_bytes(content)
 

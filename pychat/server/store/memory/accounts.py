@@ -10,7 +10,7 @@ import msgspec
 from pychat.protocol import canonical_id
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
-from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.records import Account, Block, LoginSession
 from pychat.server.store.terms import Query
 
 
@@ -22,7 +22,7 @@ class MemoryAccounts:
         self._account_keys: dict[str, int] = {}
         self._lookalikes: set[str] = set()
         self._sessions: dict[bytes, LoginSession] = {}
-        self._blocked: dict[int, set[int]] = {}
+        self._blocked: dict[int, dict[int, Block]] = {}
         self._account_changes = 0
 
     async def create_account(
@@ -129,14 +129,21 @@ class MemoryAccounts:
                 del self._sessions[token_hash]
         self._account_changes += 1
 
-    async def block(self, account: int, other: int) -> None:
-        self._blocked.setdefault(account, set()).add(other)
+    async def block(self, account: int, other: int, since: int | None = None) -> None:
+        by = self._accounts[account]
+        if since is None:
+            since = by.created_at if by.last_seen_at is None else by.last_seen_at
+        self._blocked.setdefault(account, {}).setdefault(other, Block(by, by.alias, since))
 
     async def unblock(self, account: int, other: int) -> None:
-        self._blocked.get(account, set()).discard(other)
+        self._blocked.get(account, {}).pop(other, None)
 
     async def blocked(self, account: int) -> frozenset[int]:
         return frozenset(self._blocked.get(account, ()))
 
-    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
-        return frozenset(key for key in among if account in self._blocked.get(key, ()))
+    async def blockers(self, account: int) -> list[Block]:
+        return [
+            Block(self._accounts[by], blocked[account].alias, blocked[account].since)
+            for by, blocked in self._blocked.items()
+            if account in blocked
+        ]

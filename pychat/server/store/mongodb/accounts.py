@@ -16,7 +16,7 @@ from pychat.server.store.base import AlreadyExists, StoreUnavailable
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
 from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document, member_id
-from pychat.server.store.records import Account, ConversationKind, LoginSession
+from pychat.server.store.records import Account, Block, ConversationKind, LoginSession
 from pychat.server.store.terms import Query, terms
 
 
@@ -179,11 +179,15 @@ class MongoAccounts(MongoPart):
     # --- blocks ---
 
     @change
-    async def block(self, account: int, other: int) -> None:
+    async def block(self, account: int, other: int, since: int | None = None) -> None:
+        by = await self._database["accounts"].find_one({"_id": account})
+        if by is None:
+            return
+        if since is None:
+            since = by["created_at"] if by["last_seen_at"] is None else by["last_seen_at"]
+        block = {"account": account, "other": other, "alias": by["alias"], "since": since}
         await self._database["blocks"].update_one(
-            {"_id": f"{account}-{other}"},
-            {"$set": {"account": account, "other": other}},
-            upsert=True,
+            {"_id": f"{account}-{other}"}, {"$setOnInsert": block}, upsert=True
         )
 
     @change
@@ -196,7 +200,12 @@ class MongoAccounts(MongoPart):
         return frozenset([document["other"] async for document in documents])
 
     @query
-    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
-        ids = [f"{key}-{account}" for key in among]
-        documents = self._database["blocks"].find({"_id": {"$in": ids}})
-        return frozenset([document["account"] async for document in documents])
+    async def blockers(self, account: int) -> list[Block]:
+        blocks = await self._database["blocks"].find({"other": account}).to_list()
+        by = {a.key: a for a in await self.accounts([block["account"] for block in blocks])}
+        # A store of an older pychat has blocks without alias and since.
+        return [
+            Block(by[key], block.get("alias", by[key].alias), block.get("since"))
+            for block in blocks
+            if (key := block["account"]) in by
+        ]

@@ -4,7 +4,7 @@ meta           "schema", "lock" or a counter's name: version; holder; value.
                "deletion-conversation", while that room is being deleted: conversation
 accounts       by key: as records.Account, canonical, lookalike, terms
 sessions       by the hash of the token: as records.LoginSession
-blocks         by "account-other": account, other
+blocks         by "account-other": account, other, alias and since as in records.Block
 conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which no
                message is beyond, though the last may not have been written
 pairs          by "account-account": conversation
@@ -45,7 +45,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("terms", ASCENDING)], name="terms"),
     ],
     "sessions": [IndexModel([("account", ASCENDING)], name="account")],
-    "blocks": [IndexModel([("account", ASCENDING)], name="account")],
+    "blocks": [
+        IndexModel([("account", ASCENDING)], name="account"),
+        IndexModel([("other", ASCENDING)], name="other"),
+    ],
     "rooms": [IndexModel([("conversation", ASCENDING)], name="conversation")],
     "memberships": [
         IndexModel([("account", ASCENDING), ("conversation", ASCENDING)], name="account"),

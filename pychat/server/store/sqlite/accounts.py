@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pychat.protocol import canonical_id
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
-from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.records import Account, Block, LoginSession
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.conversations import join
 from pychat.server.store.sqlite.rows import counter, set_counter
@@ -228,9 +227,14 @@ class SQLiteAccounts(SQLitePart):
 
     # --- blocks ---
 
-    async def block(self, account: int, other: int) -> None:
+    async def block(self, account: int, other: int, since: int | None = None) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR IGNORE INTO block VALUES (?, ?)", (account, other))
+            connection.execute(
+                "INSERT OR IGNORE INTO block (account, other, since, alias)"
+                " SELECT key, ?, coalesce(?, last_seen_at, created_at), alias FROM account"
+                " WHERE key = ?",
+                (other, since, account),
+            )
 
         await self._write(write)
 
@@ -249,14 +253,16 @@ class SQLiteAccounts(SQLitePart):
 
         return await self._read(read)
 
-    async def blockers(self, account: int, among: Sequence[int]) -> frozenset[int]:
-        def read(connection: sqlite3.Connection) -> frozenset[int]:
+    async def blockers(self, account: int) -> list[Block]:
+        columns = ", ".join(f"account.{column}" for column in _ACCOUNT.split(", "))
+
+        def read(connection: sqlite3.Connection) -> list[Block]:
             rows = connection.execute(
-                "SELECT account FROM block WHERE other = ?"
-                " AND account IN (SELECT value FROM json_each(?))",
-                (account, json.dumps(list(among))),
+                f"SELECT block.alias, block.since, {columns} FROM block"
+                " CROSS JOIN account ON account.key = block.account WHERE block.other = ?",
+                (account,),
             )
-            return frozenset(blocker for (blocker,) in rows)
+            return [Block(_account(tuple(by)), alias, since) for alias, since, *by in rows]
 
         return await self._read(read)
 

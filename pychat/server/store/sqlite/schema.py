@@ -114,10 +114,20 @@ _VERSION_1 = (
     " ('client_id_number', 0)",
 )
 
+# What somebody who is blocked goes on seeing of the account that blocks them.
+_VERSION_2 = (
+    "ALTER TABLE block ADD COLUMN since INTEGER",
+    "ALTER TABLE block ADD COLUMN alias TEXT NOT NULL DEFAULT ''",
+    """UPDATE block SET (since, alias) = (
+        SELECT coalesce(last_seen_at, created_at), alias FROM account WHERE key = block.account
+    )""",
+    "CREATE INDEX block_other ON block (other)",
+)
+
 # Search and the comparison of ids see other characters than before (terms.py, lookalikes.py).
 # Messages are indexed in idle time, and are scanned until then. Of accounts that look alike, which
 # there may be from before, only one gets the form that they share.
-_VERSION_2 = (
+_VERSION_3 = (
     "INSERT INTO terms (terms) VALUES ('delete-all')",
     "UPDATE counter SET value = 0 WHERE name = 'indexed_number'",
     "DELETE FROM account_term",
@@ -127,7 +137,7 @@ _VERSION_2 = (
     " WHERE lookalike <> lookalike_form(id)",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2)
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 """What takes a file from each schema version to the next; never change one that was released."""
 
 VERSION = len(MIGRATIONS)
