@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -110,7 +111,10 @@ def main() -> None:
 def fail(error: Exception) -> NoReturn:
     """Ends with what went wrong; a traceback is only for who asks for it."""
     if os.environ.get("PYCHAT_TRACEBACK"):
-        raise error
+        from pychat.client.safetext import safe_text
+
+        click.echo(safe_text("".join(traceback.format_exception(error))), err=True, nl=False)
+        sys.exit(1)
     complain(
         f"this is a fault in pychat, please report it: {type(error).__name__}: {error} "
         "(PYCHAT_TRACEBACK=1 shows where)"
@@ -135,10 +139,7 @@ def usage_text(error: click.UsageError) -> str:
 
 
 def complain(message: str) -> None:
-    """One line on standard error, whatever the message is made of.
+    """One line on standard error, whatever the message is made of: it may quote a server."""
+    from pychat.client.safetext import safe_line
 
-    It may quote a server, which must not drive the terminal: what is not to be seen is escaped.
-    """
-    line = " ".join(message.split())
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-    click.echo(f"Error: {shown}", err=True)
+    click.echo(f"Error: {safe_line(message)}", err=True)

@@ -19,7 +19,7 @@ from pychat.cli.streams import print_to_reader, reason
 from pychat.client import ChatClient, RequestRefused
 from pychat.client.events import StatusChanged
 from pychat.client.models import ConnectionState
-from pychat.client.safetext import safe_text
+from pychat.client.safetext import safe_line
 from pychat.protocol import ROOM_PREFIX
 
 HELP = """/msg NAME [TEXT]  talk to NAME from here on: a login id, #room or ALL
@@ -93,7 +93,7 @@ class PlainChat:
                 return self._note(HELP)
             else:
                 self.refused.append(self._number)
-                return self._note(f"There is no command {safe_text(command)}. /help helps.")
+                return self._note(f"There is no command {command}. /help helps.")
         if not line.strip():
             return None
         if self._conversation is None:
@@ -112,13 +112,13 @@ class PlainChat:
             await self._client.leave_room(id)
             if self._conversation == name:
                 self._conversation = None
-            return self._note(f"Left {safe_text(name)}.")
+            return self._note(f"Left {name}.")
         if command == "/create":
             await self._client.create_room(id, id)
         else:
             await self._client.join_room(id)
         self._conversation = name
-        return self._note(f"Talking in {safe_text(name)}.")
+        return self._note(f"Talking in {name}.")
 
     async def _show_messages(self) -> None:
         async for message in self._client.messages():
@@ -140,7 +140,8 @@ class PlainChat:
                 raise click.ClickException(event.status.reason)
 
     def _note(self, text: str) -> None:
-        click.echo(text, err=True)
+        # HELP has lines; what a server may be quoted in has none of its own.
+        click.echo(text if text is HELP else safe_line(text), err=True)
 
 
 async def standard_input() -> AsyncIterator[str]:

@@ -118,7 +118,7 @@ class ChatClient(Reading, Writing):
         try:
             self._core.session.start()
             await self._core.session.outcome()
-            await self._core.sync.loaded.wait()
+            await self._core.sync.loaded()
         except BaseException:
             await self.close()
             raise

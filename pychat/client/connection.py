@@ -15,16 +15,24 @@ from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import aiohttp
 import engineio
 import socketio
+from yarl import URL
 
 from pychat.client import serverjson
 from pychat.client.errors import ServerUnreachable
+from pychat.client.safetext import safe_line
 
 CONNECT_TIMEOUT: Final = 10.0
 CLOSE_TIMEOUT: Final = 1.0
+MAX_BODY: Final = 16 * 1024 * 1024
+"""Bytes of an answer over HTTP: a server of ours sends much less at once."""
+_RESERVED: Final = ("connect", "connect_error", "disconnect", "__disconnect_final")
+"""Names that the library gives to events of its own."""
+_HTTP: Final = {"ws": "http", "wss": "https"}
 
 logger = logging.getLogger("pychat.client.socketio")
 # At INFO python-socketio logs every payload, passwords and tokens among them; its warnings are of
@@ -34,6 +42,38 @@ logger.addHandler(logging.NullHandler())
 
 # The server answers a poll with all that waits; the library's default of 16 would drop the session.
 engineio.payload.Payload.max_decode_packets = 100_000
+
+
+class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # the library has no types
+    """What is no packet, or none that a chat server sends, is an event that nobody knows."""
+
+    def __init__(self, *fields: Any, encoded_packet: Any = None, **more: Any) -> None:
+        super().__init__(*fields, encoded_packet=encoded_packet, **more)
+        if encoded_packet is not None and not encoded_packet:
+            self.data = serverjson.UNREADABLE
+
+    def decode(self, encoded_packet: Any) -> int:
+        try:
+            attachments = super().decode(encoded_packet)
+        except (LookupError, TypeError, ValueError):
+            attachments = None
+        if attachments != 0 or not self._is_sound():
+            self.packet_type, self.data = socketio.packet.EVENT, serverjson.UNREADABLE
+            self.namespace = self.id = None
+        return 0
+
+    def _is_sound(self) -> bool:
+        match self.packet_type:
+            case socketio.packet.CONNECT:
+                return self.data is None or isinstance(self.data, dict)
+            case socketio.packet.EVENT:
+                named = isinstance(self.data, list) and len(self.data) > 0
+                return named and isinstance(self.data[0], str) and self.data[0] not in _RESERVED
+            case socketio.packet.ACK:
+                return isinstance(self.data, list) and self.id is not None
+            case socketio.packet.DISCONNECT | socketio.packet.CONNECT_ERROR:
+                return True
+        return False
 
 
 class ConnectionLost(ServerUnreachable):
@@ -52,6 +92,7 @@ class Connection:
         self._socket: Any = None  # socketio.AsyncClient, which carries no types
         self._http: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._responses: WeakSet[aiohttp.ClientResponse] = WeakSet()
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Its result is why, in one line."""
         self.last_received = time.monotonic()
@@ -77,6 +118,8 @@ class Connection:
             ),
             trace_configs=[trace],
             headers={"User-Agent": _user_agent()},
+            middlewares=(_stay_at(self.address, self._responses),),
+            response_class=_BoundedResponse,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
         )
         self._socket = socketio.AsyncClient(
@@ -85,6 +128,7 @@ class Connection:
             logger=logger,
             engineio_logger=logger,
             http_session=self._http,
+            serializer=_Packet,
             json=serverjson,
         )
         self._socket.on("*", self._received)
@@ -100,6 +144,9 @@ class Connection:
             failure.refused(str(error))
         except aiohttp.ClientError as error:
             failure.refused(str(error))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # The library takes for granted that what answers is an Engine.IO server.
+            failure.refused(str(error))
         except BaseException:
             await self._release()
             raise
@@ -109,6 +156,9 @@ class Connection:
         return failure
 
     async def _release(self) -> None:
+        # The library lets go of a websocket without closing it, where it ends by a broken frame.
+        for response in self._responses:
+            response.close()
         if self._http is not None:
             await self._http.close()
         # The library's own loops end by themselves once the transport is gone.
@@ -223,6 +273,9 @@ class _Failure:
         self.reason = f"{self._address} did not answer within {CONNECT_TIMEOUT:.0f} seconds"
 
     def refused(self, text: str) -> None:
+        self._refused(safe_line(text))
+
+    def _refused(self, text: str) -> None:
         if self._error is not None:
             self.reason = self._explain(self._error)
         elif self._status is not None:
@@ -237,6 +290,8 @@ class _Failure:
 
     def _explain(self, error: BaseException) -> str:
         match error:
+            case _Elsewhere():
+                return f"{self._address} sends its clients to {error}: is that the server you mean?"
             case aiohttp.ClientConnectorCertificateError():
                 return self._untrusted(error.certificate_error)
             case aiohttp.ClientConnectorDNSError():
@@ -250,7 +305,9 @@ class _Failure:
             case aiohttp.ServerDisconnectedError():
                 return f"{self._address} hangs up: is it https:// rather than http://?"
             case _:
-                return f"{self._address} answers, but not as a chat server ({error})"
+                return (
+                    f"{self._address} answers, but not as a chat server ({safe_line(str(error))})"
+                )
 
     def _untrusted(self, error: Exception) -> str:
         reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
@@ -258,6 +315,45 @@ class _Failure:
             f"the certificate of {self._host} is not trusted: {reason or error}; if it is one of "
             "your own, let SSL_CERT_FILE name the file of its authority"
         )
+
+
+class _Elsewhere(aiohttp.ClientConnectionError):
+    """A redirect to another origin, which it names."""
+
+
+def _stay_at(
+    address: str, responses: WeakSet[aiohttp.ClientResponse]
+) -> aiohttp.ClientMiddlewareType:
+    """Follows no redirect to another origin: that is not the server which the password is for.
+    ``responses`` gets every answer."""
+    origin = URL(address).origin()
+
+    async def stay(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        url = request.url
+        if url.with_scheme(_HTTP.get(url.scheme, url.scheme)).origin() != origin:
+            raise _Elsewhere(str(url.origin()))
+        response = await handler(request)
+        responses.add(response)
+        return response
+
+    return stay
+
+
+class _BoundedResponse(aiohttp.ClientResponse):
+    """A body that has an end, at MAX_BODY bytes; the library reads all of it."""
+
+    async def read(self) -> bytes:
+        if self._body is None:
+            body = bytearray()
+            async for part in self.content.iter_any():
+                body += part
+                if len(body) > MAX_BODY:
+                    self.close()
+                    raise ValueError("the answer is too large")
+            self._body = bytes(body)
+        return self._body
 
 
 def _os_reason(error: aiohttp.ClientOSError) -> str:

@@ -61,6 +61,13 @@ class RequestRefused(ChatClientError):
         self.retry_after = retry_after
 
 
+class AnswerNotUnderstood(RequestRefused):
+    """The server has answered, but not as the protocol has it: asking again does not help."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("500", f"the server's answer is not understood: {why}")
+
+
 class LoginRefused(RequestRefused):
     """Wrong password, revoked token, an id that may not log in, or no credentials at all."""
 

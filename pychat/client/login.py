@@ -11,6 +11,7 @@ import msgspec
 from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN
+from pychat.client.safetext import safe_line
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parsed
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Login:
 
     def _logged_in(self, answer: protocol.LoginAnswer) -> None:
         self.offered = None
-        self.said = answer.message
+        self.said = safe_line(answer.message)
         self.user, self.alias = answer.id, answer.alias
         if answer.token:
             changed = answer.token != self.token

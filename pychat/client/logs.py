@@ -16,7 +16,7 @@ from pychat.client.events import ClientEvent, MessageAdded, MessageChanged, Mess
 from pychat.client.models import Message
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
-from pychat.client.wire import message_record
+from pychat.client.wire import check_page, message_record
 
 logger = logging.getLogger("pychat.client")
 
@@ -262,11 +262,13 @@ class Logs:
         last = [] if log.same or anew else self._cache.messages(name, limit=1)
         overlaps = bool(last) and last[0].seq == log.told
         after = log.told - 1 if overlaps else log.told
-        answer: protocol.HistoryAnswer = await self._request(
-            protocol.Event.HISTORY,
-            protocol.HistoryRequest(name, after=None if anew else after, limit=protocol.MAX_LIMIT),
-            protocol.HistoryAnswer,
+        request = protocol.HistoryRequest(
+            name, after=None if anew else after, limit=protocol.MAX_LIMIT
         )
+        answer: protocol.HistoryAnswer = await self._request(
+            protocol.Event.HISTORY, request, protocol.HistoryAnswer
+        )
+        check_page(request, answer)
         page = [message_record(each, name, self.user) for each in answer.messages]
         if anew and page and page[0].seq > log.told + 1:
             self._cache.clear_messages(name)

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from pychat import protocol
 from pychat.client.cache import Cache
-from pychat.client.errors import RequestRefused
+from pychat.client.errors import AnswerNotUnderstood, RequestRefused
 from pychat.client.models import Delivery, Message
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, outgoing, parsed, seconds
 
@@ -220,7 +220,8 @@ class Outbox:
         )
 
     def _refused(self, message: Message, refusal: RequestRefused) -> None:
-        if refusal.code in _RETRIED or refusal.code.startswith("5"):
+        passing = refusal.code in _RETRIED or refusal.code.startswith("5")
+        if passing and not isinstance(refusal, AnswerNotUnderstood):
             self._wait(refusal.retry_after)
             return
         self._dequeue(message)

@@ -9,8 +9,10 @@ import msgspec
 from msgspec import UNSET
 
 from pychat import protocol
+from pychat.client.errors import AnswerNotUnderstood
 from pychat.client.models import HistoryPage, LoginSession, Room, SearchPage, User
 from pychat.client.wire import (
+    check_page,
     conversation_name,
     message_record,
     room_record,
@@ -51,6 +53,7 @@ class ServerRequests(ABC):
 
     async def _history_page(self, request: protocol.HistoryRequest) -> HistoryPage:
         answer = await self._request(Event.HISTORY, request, protocol.HistoryAnswer)
+        check_page(request, answer)
         records = [message_record(each, request.with_, self.user) for each in answer.messages]
         return HistoryPage(records, answer.has_more)
 
@@ -66,6 +69,8 @@ class ServerRequests(ABC):
         ``cursor`` is ``next`` of the page before."""
         request = protocol.SearchRequest(text, conversation, cursor or None, limit)
         answer = await self._request(Event.SEARCH, request, protocol.SearchAnswer)
+        if answer.next and answer.next == cursor:
+            raise AnswerNotUnderstood("a page of messages is followed by itself")
         records = [
             message_record(each, conversation or conversation_name(each, self.user), self.user)
             for each in answer.messages
@@ -76,7 +81,7 @@ class ServerRequests(ABC):
         """Whose id or alias begins with the query; an empty one matches all."""
         request = protocol.UsersRequest(query, limit)
         answer = await self._request(Event.USERS, request, protocol.UsersAnswer)
-        return [user_record(user) for user in answer.users]
+        return [user_record(user) for user in answer.users[:limit]]
 
     async def rooms(self) -> list[Room]:
         """All rooms of the server; ``member`` says which are one's own."""

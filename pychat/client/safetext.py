@@ -7,6 +7,8 @@ import unicodedata
 from typing import Final
 
 MAX_COMBINING_MARKS: Final = 8
+MAX_LINE: Final = 1000
+"""Characters of a line that may quote a server."""
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 # C0 but tab and newline, DEL, C1 (ECMA-48: 8-bit terminals take U+009B for ESC [), the line and
@@ -33,6 +35,17 @@ def safe_text(text: str, *, multiline: bool = True) -> str:
         text = text.replace("\n", " ").replace("\t", " ")
     text = _SURROGATES.sub(REPLACEMENT, _REMOVED.sub("", text))
     return _cap_marks(text) if _MAYBE_MARKS.search(text) else text
+
+
+def safe_line(text: str) -> str:
+    """What a program says that may quote a server, as one line: what is not to be seen is escaped,
+    and the end of a long one left out."""
+    # Spaces in a row are one: no more than so many characters can be needed.
+    line = " ".join(text[: MAX_LINE * 2].split())
+    if len(line) > MAX_LINE or len(text) > MAX_LINE * 2:
+        line = f"{line[:MAX_LINE]}…"
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return _cap_marks(shown) if _MAYBE_MARKS.search(shown) else shown
 
 
 def _cap_marks(text: str) -> str:

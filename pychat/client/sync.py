@@ -11,7 +11,12 @@ from msgspec import UNSET
 
 from pychat import protocol
 from pychat.client.cache import Cache
-from pychat.client.errors import RequestRefused, ServerUnreachable
+from pychat.client.errors import (
+    AnswerNotUnderstood,
+    ChatClientError,
+    RequestRefused,
+    ServerUnreachable,
+)
 from pychat.client.events import ClientEvent, MessagesReset
 from pychat.client.logs import Logs, is_same
 from pychat.client.outbox import Outbox
@@ -20,6 +25,8 @@ from pychat.client.wire import ANSWER_TIMEOUT, message_record
 
 logger = logging.getLogger("pychat.client")
 
+MAX_LISTED: Final = 100_000
+"""Conversations: nobody has more, and a list that has does not end."""
 _RETRY_AFTER: Final = 1.0
 
 
@@ -53,8 +60,8 @@ class Sync:
         self._anew: set[str] = set()
         self._others: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
-        self.loaded = asyncio.Event()
-        """Set once the conversations are what the server says."""
+        self._loaded = asyncio.Event()
+        self._failure: ChatClientError | None = None
 
     def connected(self) -> None:
         self._online = True
@@ -103,6 +110,8 @@ class Sync:
                 listed = await self._list()
             except (RequestRefused, ServerUnreachable) as error:
                 logger.info("the conversations could not be listed: %s", error)
+                if isinstance(error, AnswerNotUnderstood | ServerUnreachable):
+                    self._failed(error)
                 self._anew |= anew
                 self._others |= others
                 await asyncio.sleep(getattr(error, "retry_after", None) or _RETRY_AFTER)
@@ -111,10 +120,23 @@ class Sync:
             if not self._again:
                 return
 
+    async def loaded(self) -> None:
+        """Returns once the conversations are what the server says. Raises what it raised to be
+        asked for them, where asking again would not help; it is asked again all the same."""
+        await self._loaded.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _failed(self, error: ChatClientError) -> None:
+        if not self._loaded.is_set():
+            self._failure = error
+            self._loaded.set()
+
     async def _list(self) -> list[protocol.Conversation]:
         listed: dict[str, protocol.Conversation] = {}
         cursor: str | None = None
         while True:
+            before = len(listed)
             answer: protocol.ConversationsAnswer = await self._request(
                 protocol.Event.CONVERSATIONS,
                 protocol.ConversationsRequest(cursor=cursor, limit=protocol.MAX_LIMIT),
@@ -124,6 +146,8 @@ class Sync:
                 listed.setdefault(each.with_, each)
             if answer.next is UNSET or not answer.next:
                 return list(listed.values())
+            if len(listed) == before or len(listed) > MAX_LISTED:
+                raise AnswerNotUnderstood("the list of conversations does not end")
             cursor = answer.next
 
     def _listed(
@@ -167,7 +191,8 @@ class Sync:
                 if before.delivered_seq > each.delivered_seq:
                     self._on_behind(protocol.Event.DELIVERED, each.with_, before.delivered_seq)
         self._logs.listed()
-        self.loaded.set()
+        self._failure = None
+        self._loaded.set()
 
     def _is_another(self, listed: protocol.Conversation, told: dict[str, int]) -> bool:
         """A room made anew under its old id or joined again after messages that one may not read,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from pychat import protocol
-from pychat.client.errors import RequestRefused
+from pychat.client.errors import AnswerNotUnderstood, RequestRefused
 from pychat.client.models import (
     Conversation,
     Delivery,
@@ -18,6 +19,7 @@ from pychat.client.models import (
     Room,
     User,
 )
+from pychat.client.safetext import safe_line
 
 T = TypeVar("T")
 
@@ -30,13 +32,11 @@ _YEAR_9999: Final = 253_370_764_800.0
 
 
 def parsed(payload: Any, kind: type[T]) -> T:
-    """What the server sent, as its type. Raises RequestRefused 500 if it is not that."""
+    """What the server sent, as its type. Raises AnswerNotUnderstood if it is not that."""
     try:
         return msgspec.convert(payload, kind)
     except msgspec.ValidationError as error:
-        raise RequestRefused(
-            protocol.Code.INTERNAL, f"the server's answer is not understood: {error}"
-        ) from None
+        raise AnswerNotUnderstood(safe_line(str(error))) from None
 
 
 def check_refusal(payload: Any) -> None:
@@ -46,9 +46,24 @@ def check_refusal(payload: Any) -> None:
         after = answer.retry_after or 0.0
         raise RequestRefused(
             answer.code,
-            answer.message or f"refused with {answer.code}",
+            safe_line(answer.message or f"refused with {answer.code}"),
             min(after, LONGEST_WAIT) if after > 0 else None,
         )
+
+
+def check_page(request: protocol.HistoryRequest, answer: protocol.HistoryAnswer) -> None:
+    """Raises AnswerNotUnderstood unless it is a page that was asked for: who goes on from its first
+    or last message comes to an end."""
+    seqs = [message.seq for message in answer.messages]
+    if len(seqs) > request.limit:
+        raise AnswerNotUnderstood("a page has more messages than were asked for")
+    if any(seq >= after for seq, after in pairwise(seqs)):
+        raise AnswerNotUnderstood("the messages of a page are not in order")
+    if seqs and (
+        (request.before is not None and seqs[-1] >= request.before)
+        or (request.after is not None and seqs[0] <= request.after)
+    ):
+        raise AnswerNotUnderstood("a page has messages that were not asked for")
 
 
 def seconds(stamp: str) -> float:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from pychat.cli.listing import print_table
+from pychat.cli.users import print_people
+from pychat.client.models import User
 from tests.cli.invoke import Result, invoke
-from tests.client.scripted import DONE, ScriptedServer, scripted
+from tests.client.scripted import DONE, ScriptedServer, message, scripted
 
-HOSTILE = "\x1b]52;c;AAAA\x07\x9b31m\x7f\u202ered\u2066"
+HOSTILE = "\x1b]52;c;AAAA\x07\x9b31m\x7f\u202ered\u2066\r\n\u2028\u200f\x00\x85"
 
 
 @pytest.fixture
@@ -22,7 +26,14 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 async def run(server: ScriptedServer, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
-    return await asyncio.to_thread(invoke, *arguments, "--user", "alice", "--server", server.url)
+    command = (*arguments, "--user", "alice", "--server", server.url)
+    async with asyncio.timeout(60):
+        return await asyncio.to_thread(invoke, *command)
+
+
+def drives_nothing(output: str) -> bool:
+    """Whether it is lines of what can be seen, tabs between."""
+    return all(c.isprintable() or c in "\n\t" for c in output)
 
 
 async def test_what_a_server_says_does_not_drive_the_terminal(
@@ -32,7 +43,8 @@ async def test_what_a_server_says_does_not_drive_the_terminal(
     result = await run(server, "users", monkeypatch=monkeypatch)
     assert (result.status, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: no \\x1b]52;")
-    assert all(c.isprintable() for c in result.stderr.removesuffix("\n"))
+    assert result.stderr.count("\n") == 1
+    assert drives_nothing(result.stderr)
 
 
 async def test_a_line_of_json_does_not_drive_the_terminal(
@@ -40,6 +52,126 @@ async def test_a_line_of_json_does_not_drive_the_terminal(
 ) -> None:
     user = {"id": "bob", "alias": HOSTILE, "online": True}
     server.answers["users"] = lambda _: {**DONE, "users": [user]}
-    line = (await run(server, "users", "--json", monkeypatch=monkeypatch)).stdout
-    assert all(c.isprintable() for c in line.removesuffix("\n"))
-    assert json.loads(line)["alias"] == HOSTILE
+    lines = (await run(server, "users", "--json", monkeypatch=monkeypatch)).stdout
+    assert lines.count("\n") == 1
+    assert drives_nothing(lines)
+    assert json.loads(lines)["alias"] == HOSTILE
+
+
+COMMANDS = [
+    ["users"],
+    ["users", "--json"],
+    ["room", "list"],
+    ["room", "list", "--json"],
+    ["room", "create", "den"],
+    ["room", "join", "den"],
+    ["room", "leave", "den"],
+    ["history", "--with", "bob"],
+    ["history", "--with", "bob", "--json"],
+    ["listen", "--count", "1"],
+    ["send", "--to", "bob", "hi"],
+    ["remove", "1-1"],
+    ["connect", "--plain", "--with", "bob"],
+]
+LINES = ["hi", "/join den", "/leave den", "/create den", "/nonsense"]
+
+
+@pytest.fixture(autouse=True)
+def typed(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines for --plain, which goes on until what was said by others is on the screen."""
+
+    async def lines() -> AsyncIterator[str]:
+        for line in LINES:
+            yield line
+        async with asyncio.timeout(10):
+            while server.stored and not server.payloads("delivered"):  # noqa: ASYNC110 - other loop
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("pychat.cli.plain.standard_input", lines)
+
+
+def full_of_harm(server: ScriptedServer) -> None:
+    """Every text of every answer."""
+    login = server.answers["login"]
+    said = {"id": "alice", "alias": HOSTILE, "message": f"alice is yours now: {HOSTILE}"}
+    server.answers["login"] = lambda request: login(request) | said
+    server.stored += [
+        message(1, HOSTILE, id=HOSTILE, clientId=HOSTILE, sentAt=HOSTILE),
+        message(2, HOSTILE, recepient=HOSTILE, command=HOSTILE, type=HOSTILE),
+    ]
+    room = {"id": HOSTILE, "name": HOSTILE, "owner": HOSTILE, "member": True}
+    server.answers["room"] = lambda _: {"code": "200", "message": HOSTILE, "rooms": [room]}
+    user = {"id": HOSTILE, "alias": HOSTILE, "online": True}
+    server.answers["users"] = lambda _: {"code": "200", "message": HOSTILE, "users": [user]}
+    sent = {"code": "202", "message": HOSTILE, "id": HOSTILE, "seq": 3, "sentAt": HOSTILE}
+    server.answers["message"] = lambda _: sent
+    for event in ("remove", "delivered", "read"):
+        server.answers[event] = lambda _: {"code": "200", "message": HOSTILE}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_no_text_of_an_answer_drives_the_terminal(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    full_of_harm(server)
+    result = await run(server, *command, monkeypatch=monkeypatch)
+    assert drives_nothing(result.stdout), ascii(result.stdout)
+    assert drives_nothing(result.stderr), ascii(result.stderr)
+    assert "alice is yours now" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "fault in pychat" not in result.stderr
+    if "--plain" in command:
+        assert result.stdout.count("red") >= 2
+        assert "There is no command" in result.stderr
+
+
+REFUSALS: list[dict[str, Any]] = [
+    {"code": "403", "message": f"id: must {HOSTILE}"},
+    {"code": HOSTILE, "message": ""},
+    {"code": HOSTILE, "message": HOSTILE},
+    {"code": "404", "message": HOSTILE * 10_000},
+    {"code": "200", "message": HOSTILE, HOSTILE: HOSTILE},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["field", "code", "both", "long", "odd"])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "--json" not in c], ids=" ".join)
+async def test_no_refusal_drives_the_terminal(
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    refusal: dict[str, Any],
+) -> None:
+    events = ["users", "room", "message", "remove", "delivered", "read"]
+    # Without its list, a command would wait for the messages that the list speaks of.
+    events += ["history"] if command[0] == "history" else []
+    for event in events:
+        server.answers[event] = lambda _: refusal
+    if command[0] == "listen":
+        server.answers["login"] = lambda _: refusal
+    result = await run(server, *command, monkeypatch=monkeypatch)
+    assert drives_nothing(result.stdout), ascii(result.stdout)
+    assert drives_nothing(result.stderr), ascii(result.stderr)
+    assert all(len(line) < 1_200 for line in result.stderr.splitlines())
+    assert "Traceback" not in result.stderr
+    assert "fault in pychat" not in result.stderr
+    if refusal["code"] != "200":
+        assert result.status == 1
+
+
+def test_tables_do_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_people([User(HOSTILE, HOSTILE, True)])
+    print_table(("id", "name"), [(HOSTILE, HOSTILE)])
+    printed = capsys.readouterr().out
+    assert drives_nothing(printed), ascii(printed)
+
+
+async def test_a_connection_that_breaks_says_why_in_harmless_words(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = {"code": "503", "message": HOSTILE, "retryAfter": 0.01}
+    server.answers["login"] = lambda _: away
+    result = await run(server, "users", monkeypatch=monkeypatch)
+    assert result.status == 1
+    assert result.stderr.startswith("Error: \\x1b]52")
+    assert drives_nothing(result.stderr)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pychat.cli.history import newest
 from pychat.client import ChatClient, RequestRefused, serverjson
+from pychat.client.errors import AnswerNotUnderstood
 from pychat.client.events import ConversationsLoaded
-from pychat.client.models import ConnectionState
+from pychat.client.models import ConnectionState, Delivery
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
 from tests.client.watching import Watcher, started
 
@@ -93,3 +96,122 @@ def test_what_comes_out_can_be_stored_and_shown(text: str | bytes, value: object
     loaded = serverjson.loads(text)
     assert loaded == value
     json.dumps(loaded, ensure_ascii=False).encode()
+
+
+# --- numbers, lists and cursors that never end -------------------------------------------
+
+
+@pytest.mark.parametrize("next", ["the same", "another"])
+async def test_a_list_that_does_not_end_is_given_up(
+    server: ScriptedServer, next: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychat.client.sync.MAX_LISTED", 500)
+    next_number = count().__next__
+
+    def page(_: dict[str, Any]) -> dict[str, Any]:
+        number = next_number()
+        names = [f"peer {number}-{each}" for each in range(100)] if next == "another" else ["bob"]
+        listed = [{**server.conversation(), "with": name} for name in names]
+        return {**DONE, "conversations": listed, "next": f"{number}" if len(names) > 1 else next}
+
+    server.answers["conversations"] = page
+    with pytest.raises(RequestRefused, match="the list of conversations does not end"):
+        async with ChatClient(server.url, user="alice", password="x"):
+            pass
+
+
+async def test_a_list_that_is_none_is_told(server: ScriptedServer) -> None:
+    server.answers["conversations"] = lambda _: {**DONE, "conversations": None}
+    with pytest.raises(AnswerNotUnderstood):
+        async with ChatClient(server.url, user="alice", password="x"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "seqs",
+    [[1, 1], [2, 1], [5, 6], [1, 2, 3, 4], [0]],
+    ids=["twice", "back", "beyond", "many", "0"],
+)
+async def test_a_page_of_other_messages_is_not_believed(
+    server: ScriptedServer, alice: Watcher, seqs: list[int]
+) -> None:
+    page = [message(max(1, seq), "x") | {"seq": seq} for seq in seqs]
+    server.answers["history"] = lambda _: {**DONE, "messages": page, "hasMore": True}
+    asked = {"after": 0} if seqs == [0] else {"before": 4}
+    with pytest.raises(AnswerNotUnderstood):
+        await alice.client.history("bob", limit=3, **asked)
+
+
+async def test_reading_ends_though_the_same_page_comes_again(server: ScriptedServer) -> None:
+    server.stored = [message(1, "first"), message(2, "second")]
+    server.answers["history"] = lambda _: {
+        **DONE,
+        "messages": server.stored,
+        "hasMore": True,
+    }
+    async with ChatClient(server.url, user="alice", password="x") as client:
+        with pytest.raises(AnswerNotUnderstood):
+            await newest(client, "bob", 1_000)
+    assert len(server.payloads("history")) < 5
+
+
+async def test_a_search_that_is_followed_by_itself_is_not_believed(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    server.answers["search"] = lambda _: {**DONE, "messages": [], "next": "same"}
+    page = await alice.client.search("x")
+    with pytest.raises(AnswerNotUnderstood):
+        await alice.client.search("x", cursor=page.next)
+
+
+async def test_more_people_than_were_asked_for_are_left_out(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    user = {"id": "bob", "alias": "Bob", "online": True}
+    server.answers["users"] = lambda _: {**DONE, "users": [user] * 1_000}
+    assert len(await alice.client.users(limit=3)) == 3
+
+
+# --- answers that lack something ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["id", "seq", "sentAt"])
+async def test_a_message_that_is_answered_with_less_has_failed(
+    server: ScriptedServer, alice: Watcher, missing: str
+) -> None:
+    whole = {**DONE, "id": "1-1", "seq": 1, "sentAt": "2026-01-01T00:00:00.000Z"}
+    server.answers["message"] = lambda _: {k: v for k, v in whole.items() if k != missing}
+    posted = alice.client.post("bob", "hi")
+    failed = await alice.changed(client_id=posted.client_id, delivery=Delivery.FAILED)
+    assert f"`{missing}`" in failed.error
+    assert alice.client.status.waiting == 0
+    with pytest.raises(AnswerNotUnderstood):
+        await alice.client.send("bob", "hi")
+
+
+@pytest.mark.parametrize("missing", ["id", "alias", "token", "message", "code"])
+async def test_a_login_that_is_answered_with_less_is_told(
+    server: ScriptedServer, missing: str
+) -> None:
+    whole = server.answers["login"]({})
+    server.answers["login"] = lambda _: {k: v for k, v in whole.items() if k != missing}
+    with pytest.raises(RequestRefused, match=f"`{missing}`"):
+        async with ChatClient(server.url, user="alice", password="x"):
+            pass
+
+
+async def test_what_a_server_says_is_one_harmless_line(server: ScriptedServer) -> None:
+    harm = "\x1b]52;c;AAAA\x07\n\u202e\x9b" * 1_000
+    login = server.answers["login"]
+    server.answers["login"] = lambda request: login(request) | {"message": harm}
+    async with ChatClient(server.url, user="alice", password="x") as client:
+        assert client.said.isprintable()
+        for code in ("403", harm):
+            server.answers["users"] = lambda _, code=code: {  # type: ignore[misc] # bound now
+                "code": code,
+                "message": harm,
+            }
+            with pytest.raises(RequestRefused) as refused:
+                await client.users()
+            assert str(refused.value).isprintable()
+            assert len(str(refused.value)) < 10_000

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
     from pychat.tui.widgets.conversation_view import ConversationView
 
+MAX_EMPTY_PAGES: Final = 100
+"""Pages that may be asked for at once: those of blocked people are empty."""
 PLACEHOLDERS: Final = {
     False: "Search this conversation (Tab: all of them)",
     True: "Search all conversations (Tab: this one)",
@@ -135,7 +137,9 @@ class SearchBar(Horizontal):
     @work(exclusive=True)
     async def _step(self, at: int) -> None:
         try:
-            while self._more and at >= len(self._found):
+            for _ in range(MAX_EMPTY_PAGES):
+                if not self._more or at < len(self._found):
+                    break
                 await self._find_more()
         except ChatClientError as error:
             self._say(line(str(error), 80))
