@@ -75,9 +75,10 @@ class Packet(msgspec.Struct, gc=False):
 
     @property
     def ascii(self) -> bytes:
-        """With every other character as a JSON escape.
+        """With every other character of its JSON as an escape.
 
-        Engine.IO 3 clients on polling count lengths in different units; in ASCII all agree.
+        Engine.IO 3 clients on polling count lengths in different units; in ASCII all agree. What
+        is not JSON stays as it is: a namespace, and the data that a pong repeats.
         """
         if self._ascii is None:
             body = self.body
@@ -132,8 +133,11 @@ def read_base64(packet: str, protocol: int) -> bytes:
 
 
 def _escape(text: str) -> bytes:
-    # Only strings of JSON hold anything beyond ASCII, so an escape may stand for any of it.
-    return _BEYOND_ASCII.sub(lambda run: json.dumps(run[0])[1:-1], text).encode("ascii")
+    # In JSON only strings hold anything beyond ASCII, so an escape may stand for any of it.
+    match = _PACKET.fullmatch(text)
+    start = len(text) if match is None else match.start(6)  # data
+    escaped = _BEYOND_ASCII.sub(lambda run: json.dumps(run[0])[1:-1], text[start:])
+    return (text[:start] + escaped).encode()
 
 
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")

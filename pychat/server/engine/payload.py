@@ -40,20 +40,32 @@ def decode_v4(body: bytes) -> Iterator[str]:
 _MAX_TEXT = 32 * 1024
 
 
-def encode_v3(packets: Sequence[AnyPacket], *, base64: bool) -> tuple[bytes, bool]:
+def encode_v3(
+    packets: Sequence[AnyPacket], *, base64: bool, encoded_twice: bool = False
+) -> tuple[bytes, bool]:
     """The payload, and whether it is binary: it is if a packet is, unless base64 was asked for.
 
-    Text is ASCII, so that UTF-16 code units, bytes and characters are the same number.
+    Text is ASCII, so that UTF-16 code units, bytes and characters are the same number. If it cannot
+    be, because of a namespace's name, the payload is binary too; where only text may travel, the
+    client's own way to count decides (see ``DecoderV3``).
     """
     if not base64 and (
-        any(isinstance(packet, BinaryPacket) for packet in packets)
+        any(isinstance(packet, BinaryPacket) or not packet.ascii.isascii() for packet in packets)
         or sum(packet.size for packet in packets) > _MAX_TEXT
     ):
         return b"".join(_byte_frame(packet) for packet in packets), True
     parts = (
         packet.base64(3) if isinstance(packet, BinaryPacket) else packet.ascii for packet in packets
     )
-    return b"".join(b"%d:%b" % (len(part), part) for part in parts), False
+    return b"".join(_counted(part, encoded_twice) for part in parts), False
+
+
+def _counted(part: bytes, encoded_twice: bool) -> bytes:
+    if part.isascii():
+        return b"%d:%b" % (len(part), part)
+    if encoded_twice:
+        return b"%d:%b" % (len(part), part.decode("latin-1").encode())
+    return b"%d:%b" % (len(part.decode().encode("utf-16-le")) // 2, part)
 
 
 def _byte_frame(packet: AnyPacket) -> bytes:
@@ -73,10 +85,11 @@ class DecoderV3:
     the session.
     """
 
-    __slots__ = ("_encoded_twice",)
+    __slots__ = ("encoded_twice",)
 
     def __init__(self) -> None:
-        self._encoded_twice: bool | None = None
+        self.encoded_twice: bool | None = None
+        """None until a text has told."""
 
     def text(self, body: bytes) -> Iterator[str]:
         """``length:packet`` repeated. Raises MalformedPacket."""
@@ -105,15 +118,15 @@ class DecoderV3:
                 raise MalformedPacket("only messages are binary")
 
     def _repair(self, packet: str) -> str:
-        if self._encoded_twice is not False:
+        if self.encoded_twice is not False:
             try:
                 repaired = packet.encode("latin-1").decode()
             except UnicodeError:
-                if self._encoded_twice:
+                if self.encoded_twice:
                     raise MalformedPacket("not UTF-8 encoded twice, as before") from None
-                self._encoded_twice = False
+                self.encoded_twice = False
             else:
-                self._encoded_twice = True
+                self.encoded_twice = True
                 return repaired
         return packet
 

@@ -49,14 +49,20 @@ def take(session: Session, polling: Polling, script: str | None) -> Answer:
 
     ``script``: the number of the callback, if the client asks for JSONP.
     """
-    answer = polling.answer = _encode(session, polling.take(), script)
+    answer = polling.answer = _encode(session, polling, polling.take(), script)
     return answer
 
 
-def _encode(session: Session, packets: Sequence[AnyPacket], script: str | None) -> Answer:
-    if session.protocol == 4:
+def _encode(
+    session: Session, polling: Polling, packets: Sequence[AnyPacket], script: str | None
+) -> Answer:
+    if polling.decoder is None:
         return Answer(200, _TEXT, encode_v4(packets))
-    body, binary = encode_v3(packets, base64=script is not None or session.handshake.base64)
+    body, binary = encode_v3(
+        packets,
+        base64=script is not None or session.handshake.base64,
+        encoded_twice=polling.decoder.encoded_twice is True,
+    )
     if script is not None:
         return Answer(200, _SCRIPT, encode_jsonp(body, _digits(script)))
     return Answer(200, _BINARY if binary else _TEXT, body)

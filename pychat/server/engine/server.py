@@ -170,7 +170,7 @@ class EngineServer:
         transport = query["transport"]
         protocol = {"3": 3, "4": 4, None: 3}.get(query.get("EIO"))
         if protocol is None:
-            raise Refused(5, "Unsupported protocol version")
+            raise Refused(5, "Unsupported protocol version: use Socket.IO 1.1 or newer")
         if request.method != hdrs.METH_GET:
             raise Refused(2, "Bad handshake method")
         if (transport == "websocket") != upgrading:

@@ -52,6 +52,7 @@ async def test_protocol_4_keeps_the_engines_sid_secret(start: Start) -> None:
         ("POST", "EIO=4&transport=polling", 400, 2),
         ("PUT", "EIO=4&transport=polling", 400, 2),
         ("GET", "EIO=4&transport=websocket", 400, 3),
+        ("GET", "EIO=2&transport=polling", 400, 5),
         ("GET", "EIO=5&transport=polling", 400, 5),
         ("GET", "EIO=x&transport=polling", 400, 5),
     ],

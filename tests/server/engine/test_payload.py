@@ -55,6 +55,27 @@ def test_v3_sends_ascii_so_that_every_count_agrees() -> None:
     assert body == b'24:42["\\u00e9\\ud83d\\ude00"]1:6'
 
 
+@pytest.mark.parametrize(
+    ("packet", "ascii"),
+    [
+        ('44/방/é😀,"Invalid 방"', '44/방/é😀,"Invalid \\ubc29"'),
+        ('42/방,17["é",{"a":"/b,é"}]', '42/방,17["\\u00e9",{"a":"/b,\\u00e9"}]'),
+        ('451-/방,["é",{"num":0}]', '451-/방,["\\u00e9",{"num":0}]'),
+        ("40/방", "40/방"),
+        ("41/방,", "41/방,"),
+        ("3é😀", "3é😀"),
+    ],
+)
+def test_v3_sends_what_is_not_json_as_it_is(packet: str, ascii: str) -> None:
+    packets = [text_packet(packet.encode()), text_packet(b"6")]
+    body, binary = encode_v3(packets, base64=False)
+    assert binary
+    assert body == as_bytes([ascii, "6"])
+    # Where only text may travel, each client counts in its own way.
+    assert encode_v3(packets, base64=True) == (as_2x([ascii, "6"]), False)
+    assert encode_v3(packets, base64=True, encoded_twice=True) == (as_1x([ascii, "6"]), False)
+
+
 def test_v3_sends_binary_as_byte_frames_or_base64() -> None:
     packets = [text_packet(b"42[]"), BinaryPacket(b"hi" * 6)]
     body, binary = encode_v3(packets, base64=False)
