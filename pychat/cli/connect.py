@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.login import Login, run
-from pychat.cli.options import Command, ConversationName, form_login_options, option
+from pychat.cli.options import Command, ConversationName, form_login_options, option, source_of
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -88,7 +88,7 @@ def _run_screen(login: Login, name: str | None, terminal: Terminal) -> int | Non
     try:
         account = accounts.open(login.server, login.user, login.password)
     except InvalidAddress as error:
-        raise click.UsageError(f"--server: {error}.") from None
+        raise click.UsageError(f"{source_of('server')}: {error}.") from None
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
     app = ChatApp(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.options import Command, WholeNumber, option
+from pychat.cli.options import Command, WholeNumber, option, source_of
 from pychat.cli.terminalsettings import terminal_settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def demo(port: int, user: str) -> None:
     from pychat.server import ServeError
 
     try:
-        check_new_id(user, "--user")
+        check_new_id(user, source_of("demo-user"))
         sys.exit(asyncio.run(play(port, user)))
     except ProtocolError as error:
         raise click.UsageError(f"{error}.") from None

@@ -25,6 +25,7 @@ def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
 
     What the client raises is the command's one line of failure: ClickException.
     """
+    from pychat.cli.options import source_of
     from pychat.cli.password import WAYS, can_ask
     from pychat.cli.tokens import kept_token
     from pychat.client.address import normalized_address
@@ -52,7 +53,7 @@ def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
                 raise click.ClickException(f"{login.user} {why}: {WAYS}") from None
         return asyncio.run(_run(login, None, _ask(login), command))
     except InvalidAddress as error:
-        raise click.UsageError(f"--server: {error}.") from None
+        raise click.UsageError(f"{source_of('server')}: {error}.") from None
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
 

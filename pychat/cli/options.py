@@ -69,10 +69,10 @@ class Option(click.Option):
         except click.MissingParameter:
             raise click.UsageError(f"--{self.flag} (or {self.envvar}) is needed.", ctx) from None
         except click.BadParameter as error:
-            where = self._where_it_came_from(ctx)
+            where = self.where_it_came_from(ctx)
             raise click.UsageError(f"{where}: {error.message}", ctx) from None
 
-    def _where_it_came_from(self, ctx: click.Context) -> str:
+    def where_it_came_from(self, ctx: click.Context) -> str:
         source = ctx.get_parameter_source(self.name or "")
         if source is ParameterSource.ENVIRONMENT:
             return f"The variable {self.envvar}"
@@ -82,6 +82,14 @@ class Option(click.Option):
                 return f"{settings.own_file()}, [profiles.{profile}], {self.key}"
             return f"{settings.file_of(self.key)}, {self.key}"
         return f"--{self.flag}"
+
+
+def source_of(key: str) -> str:
+    """Where the running command's value of an option came from, in words: its flag, its variable,
+    or its key in which file."""
+    context = click.get_current_context()
+    options = (each for each in context.command.params if isinstance(each, Option))
+    return next(each for each in options if each.key == key).where_it_came_from(context)
 
 
 class WholeNumber(click.IntRange):

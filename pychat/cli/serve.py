@@ -10,7 +10,7 @@ import click
 
 from pychat.cli.auditing import audit_option
 from pychat.cli.invocation import own_command
-from pychat.cli.options import DEFAULT_SERVER, Command, WholeNumber, option
+from pychat.cli.options import DEFAULT_SERVER, Command, WholeNumber, option, source_of
 from pychat.cli.places import default_store, make_folder
 
 if TYPE_CHECKING:
@@ -51,7 +51,17 @@ def admins_given(
     return admins
 
 
-def _refuse_wrong(check: Callable[[Sequence[str]], None], given: tuple[str, ...]) -> None:
+def limits_given(
+    context: click.Context, parameter: click.Parameter, limits: tuple[str, ...]
+) -> tuple[str, ...]:
+    if limits:
+        from pychat.server.chat.limits import parse_limits
+
+        _refuse_wrong(parse_limits, limits)
+    return limits
+
+
+def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ...]) -> None:
     try:
         check(given)
     except ValueError as error:
@@ -133,6 +143,7 @@ def _refuse_wrong(check: Callable[[Sequence[str]], None], given: tuple[str, ...]
 @option(
     "--limit",
     multiple=True,
+    callback=limits_given,
     metavar="NAME=VALUE",
     show_default="docs/security.md",
     help="Another limit than the default: messages=50/250 (50 a second, 250 at once), "
@@ -209,7 +220,7 @@ def serve(
             metrics_port=metrics_port,
         )
     except InvalidStoreAddress as error:
-        raise click.UsageError(f"--store: {error}.") from None
+        raise click.UsageError(f"{source_of('store')}: {error}.") from None
     except StoreError as error:
         raise click.ClickException(str(error)) from None
     except ValueError as error:

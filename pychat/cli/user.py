@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.options import Command, option, password_options
+from pychat.cli.options import Command, option, password_options, source_of
 from pychat.cli.password import WAYS, ask_password, can_ask, given_password
 from pychat.cli.places import default_store
 
@@ -186,7 +186,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(main)
     except InvalidStoreAddress as error:
-        raise click.UsageError(f"--store: {error}.") from None
+        raise click.UsageError(f"{source_of('store')}: {error}.") from None
     except StoreError as error:
         raise click.ClickException(str(error)) from None
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from pychat.cli import settings
 from pychat.cli.login import Login
 from pychat.cli.options import Command, Option, WholeNumber, login_options, option
+from tests.cli.invoke import refusal
 
 
 @click.command(cls=Command)
@@ -257,3 +258,33 @@ def test_a_damaged_file_is_refused_by_name(folders: tuple[Path, Path], damage: s
     assert result.exit_code == 2
     assert f"Error: {file}" in result.output
     assert problem in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "value"),
+    [
+        ("users --user alice", "server", "http://"),
+        ("serve", "store", "nonsense"),
+        ("user list", "store", "nonsense"),
+        ("serve", "limit", "messages=abc"),
+        ("serve", "limit", "nosuch=1/2"),
+        ("serve", "cors-origin", "nonsense"),
+        ("serve", "trusted-proxy", "10.0.0.0/99"),
+        ("demo", "demo-user", "ALL"),
+    ],
+)
+def test_what_only_the_command_finds_is_told_of_where_it_stands(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, command: str, key: str, value: str
+) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    option = OPTIONS[key][1]
+    line = refusal(*command.split(), f"--{option.flag}", value, status=2)
+    assert line.startswith(f"--{option.flag}: ")
+    written = f'["{value}"]' if option.multiple else f'"{value}"'
+    file = folders[1] / "pychat.toml"
+    file.write_text(f"{key} = {written}\n")
+    assert refusal(*command.split(), status=2).startswith(f"{file}, {key}: ")
+    assert option.envvar is not None
+    monkeypatch.setenv(str(option.envvar), value)
+    line = refusal(*command.split(), status=2)
+    assert line.startswith(f"The variable {option.envvar}: ")
