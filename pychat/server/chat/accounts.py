@@ -49,8 +49,8 @@ class Entered(Struct):
     account: Account
     token: str = ""
     session: LoginSession | None = None
-    claimed: bool = False
-    """The id was nobody's until now."""
+    made: bool = False
+    """The account was made for it."""
 
 
 class Accounts:
@@ -85,7 +85,7 @@ class Accounts:
         """Who it is, changing nothing but that a new id is claimed. Raises ProtocolError 401, 403,
         429 or 503."""
         if self.mode == "open":
-            entered = Entered(await self._open(login, address))
+            entered = await self._open(login, address)
         elif login.token:
             entered = await self._by_token(login)
         else:
@@ -113,15 +113,16 @@ class Accounts:
             raise _changed()
         return found[0]
 
-    async def _open(self, login: Login, address: str) -> Account:
-        account = (
-            await self._store.account(login.id)
-            or await self._create(login, None, address)
-            or await self._store.account(login.id)
-        )
+    async def _open(self, login: Login, address: str) -> Entered:
+        account = await self._store.account(login.id)
         if account is None:
-            raise _taken()
-        return account
+            made = await self._create(login, None, address)
+            if made is not None:
+                return Entered(made, made=True)
+            account = await self._store.account(login.id)
+            if account is None:
+                raise _taken()
+        return Entered(account)
 
     async def _create(
         self, login: Login, password_hash: str | None, address: str
@@ -157,7 +158,7 @@ class Accounts:
         if account is None and self.mode == "claim":
             made = await self._claim(login, address)
             if made is not None:
-                return Entered(made, claimed=True)
+                return Entered(made, made=True)
             account = await self._store.account(login.id)
             if account is None:
                 raise _taken()

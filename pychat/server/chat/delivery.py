@@ -247,7 +247,7 @@ class Delivery:
                 self._to_room(user, conversation, packet, seq)
             else:
                 packet = self._packet(id, seq, user, EVERYONE, message, sent_at)
-                self._to_everyone(user, packet)
+                self._to_everyone(user, packet, seq)
         if ack_id is not None:
             answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at)
             session.connection.acknowledge(ack_id, encode(answer))
@@ -283,12 +283,17 @@ class Delivery:
                 for session in member.sessions:
                     session.connection.send(packet)
 
-    def _to_everyone(self, user: User, packet: Any) -> None:
-        blockers = self._reach.blockers(user.key)
-        if not blockers:
+    def _to_everyone(self, user: User, packet: Any, seq: int) -> None:
+        hidden_from = self._reach.blockers(user.key)
+        if self._reach.newcomers:
+            newcomers = self._reach.newcomers
+            # Stored before their accounts were made, and sent after they came.
+            hidden_from = hidden_from | {key for key, first in newcomers.items() if seq < first}
+            self._reach.newcomers = {k: first for k, first in newcomers.items() if seq + 1 < first}
+        if not hidden_from:
             for session in self._reach.sessions:
                 session.connection.send(packet)
             return
         for session in self._reach.sessions:
-            if session.user is not None and session.user.key not in blockers:
+            if session.user is not None and session.user.key not in hidden_from:
                 session.connection.send(packet)

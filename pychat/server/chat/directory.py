@@ -38,7 +38,7 @@ class Directory:
         self._relations = relations
         self.memberships = Memberships(store)
         self.removals = 0
-        """Moves with each message that is removed."""
+        """Moves with each message that is removed, and each room that is deleted."""
         self._users: dict[int, User] = {}
         self._in_use: WeakValueDictionary[int, User] = WeakValueDictionary()
         """Those that somebody has hold of, too, though they may be at hand no more."""
@@ -118,8 +118,8 @@ class Directory:
         self._users = {key: user for key, user in self._users.items() if user.sessions}
 
     async def read_for(self, user: User, read: Callable[[], Awaitable[T]]) -> T:
-        """What ``read`` reads for the user; again, if meanwhile the user has left a room or a
-        message was removed: it may hold what the user may not see."""
+        """What ``read`` reads for the user; again, if meanwhile the user has left a room or
+        something was removed: it may hold what the user may not see."""
         while True:
             moment = user.version, self.removals
             result = await read()
@@ -182,6 +182,7 @@ class Directory:
         if self.rooms.get(canonical_id(room.id)) is room:
             del self.rooms[canonical_id(room.id)]
         self._rooms_by_key.pop(room.key, None)
+        room.cursors.clear()
 
     async def pair(self, user: User, other: User) -> Pair | None:
         pair = user.pairs.get(other.id)

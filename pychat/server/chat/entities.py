@@ -27,6 +27,7 @@ class User:
         "_changing",
         "account",
         "arriving",
+        "arriving_logins",
         "blocked",
         "buckets",
         "id",
@@ -44,6 +45,8 @@ class User:
         self.sessions: list[Session] = []
         self.arriving = 0
         """Connections whose login is right and not finished yet."""
+        self.arriving_logins: list[str] = []
+        """The ids of such logins."""
         self.version = 0
         """Moves with each change of what the store has of it: the answer of a read that began
         before it is older."""

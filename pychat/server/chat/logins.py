@@ -127,9 +127,15 @@ class Logins:
         """``noticed``: the changes of accounts before this one was looked at."""
         if wants_token:
             await self._accounts.add_token(entered, session.connection.user_agent)
+        arriving = [] if entered.session is None else [entered.session.id]
+        user.arriving_logins += arriving
         try:
             if alias := shown_name(login.alias.strip(), ""):
                 await self._directory.change_alias(user, alias)
+            if entered.made:
+                everyone = self._directory.everyone
+                member = await self._directory.memberships.member(everyone, user)
+                self._reach.newcomers[user.key] = member.first_seq
             await self._relations.load(user)
             while noticed != self._changes.noticed:
                 noticed = self._changes.noticed
@@ -140,6 +146,9 @@ class Logins:
                 # Its token was told to nobody.
                 await self._changes.revoke_sessions(user.key, [entered.session.id])
             raise
+        finally:
+            for id in arriving:
+                user.arriving_logins.remove(id)
 
     def _join(
         self,
@@ -176,9 +185,7 @@ class Logins:
     async def _end_oldest(self, user: User) -> None:
         """The new login may be one too many; the answer has been given already."""
         try:
-            ended = await self._accounts.end_oldest(
-                user.key, lambda: {s.login_session for s in user.sessions if s.login_session}
-            )
+            ended = await self._accounts.end_oldest(user.key, lambda: _connected(user))
         except StoreError as error:
             log.warning("the oldest logins of %r go on until the next one: %s", user.id, error)
         else:
@@ -197,7 +204,7 @@ class Logins:
                 Code.DONE,
                 (
                     f"{user.id} is yours now: this password logs you in again"
-                    if entered.claimed
+                    if entered.made and self._accounts.mode == "claim"
                     else "logged in"
                 ),
                 id=user.id,
@@ -304,3 +311,8 @@ class Logins:
             audit.note("logged out by revocation", id=session.user.id)
         self.part(session)
         session.connection.close()
+
+
+def _connected(user: User) -> set[str]:
+    """The ids of its logins that are connected, or about to be."""
+    return {s.login_session for s in user.sessions if s.login_session} | {*user.arriving_logins}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychat.protocol import Code, ProtocolError
+from pychat.protocol import ROOM_PREFIX, Code, ProtocolError
 from pychat.server.chat.entities import Conversation, Member, Room, User
 from pychat.server.store.base import Store
 from pychat.server.store.records import Membership
@@ -30,12 +30,16 @@ class Memberships:
                 room.settled = True
 
     async def member(self, conversation: Conversation, user: User) -> Member:
-        """Raises ProtocolError 403 if the user is not in it."""
+        """Raises ProtocolError 403 if the user is not in it, 404 if it has been deleted."""
         while (member := conversation.cursors.get(user.key)) is None:
             changes = conversation.changes
             record = await self._store.membership(conversation.key, user.key)
             if conversation.changes != changes:
                 continue
+            if isinstance(conversation, Room) and conversation.deleted:
+                raise ProtocolError(
+                    Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{conversation.id}", field="with"
+                )
             if record is None:
                 raise ProtocolError(
                     Code.FORBIDDEN, "you are not in this conversation", field="with"

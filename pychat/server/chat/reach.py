@@ -17,6 +17,8 @@ class LocalDelivery:
         """Those who are online, by key."""
         self.sessions: dict[Session, None] = {}
         """Every logged-in connection, oldest first."""
+        self.newcomers: dict[int, int] = {}
+        """What new accounts may read of ALL: the first seq of each, until it has been sent."""
         self._blockers: dict[int, set[int]] = {}
 
     def join(self, session: Session, user: User) -> bool:

@@ -192,6 +192,7 @@ class Rooms:
         self._directory.remove_room(room)
         await self._delivery.settled()
         await self._store.delete_room(room.key)
+        self._directory.removals += 1
         return f"the room {room.id} is deleted"
 
     async def _join(self, user: User, request: RoomRequest) -> str:

@@ -102,6 +102,47 @@ async def test_what_was_stored_before_a_join_does_not_reach_the_new_member() -> 
         assert texts(await carol.ask("history", {"with": "#r"})) == ["with carol"]
 
 
+@pytest.mark.parametrize("mode", ["open", "claim"])
+async def test_what_was_stored_before_an_account_was_made_does_not_reach_it(mode: str) -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts=mode) as chat:
+        bob = await logged_in(chat, "bob")
+        held = store.hold("append", done=True)
+        sent = bob.start_send("ALL", "before carol")
+        await held.done.wait()
+        carol = await logged_in(chat, "carol")
+        held.answer()
+        assert (await sent)["code"] == "200"
+        assert (await bob.send_message("ALL", "with carol"))["code"] == "200"
+        assert [message["data"] for message in carol.of("message")] == ["with carol"]
+        assert texts(await carol.ask("history", {"with": "ALL"})) == ["with carol"]
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize(
+    ("event", "request_", "code"),
+    [
+        ("history", {"with": "#r"}, "404"),
+        ("search", {"text": "secret"}, "200"),
+        ("conversations", {}, "200"),
+    ],
+)
+async def test_a_room_that_is_deleted_during_a_read_is_not_shown(
+    event: str, request_: dict[str, Any], code: str, done: bool
+) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, _ = await with_room(chat)
+        await bob.send_message("r", "secret", "groupchat")
+        held = store.hold(event, done=done)
+        reading = phone.start(event, request_)
+        await (held.done if done else held.called).wait()
+        assert (await bob.ask("room", command="delete", roomId="r"))["code"] == "200"
+        held.answer()
+        answer = await reading
+        assert (answer["code"], "secret" in str(answer)) == (code, False)
+
+
 async def test_a_leave_whose_answer_was_lost_is_seen() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

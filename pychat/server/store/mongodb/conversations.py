@@ -210,18 +210,18 @@ class MongoConversations(MongoPart):
             *[self._summary(document, account, left_out) for _, _, document in page]
         )
         # A pair whose first message was never written.
-        kept = [s for s in summaries if s.last_seq or not s.conversation.accounts]
+        kept = [s for s in summaries if s and (s.last_seq or not s.conversation.accounts)]
         return kept, following
 
     async def _summary(
         self, document: Document, account: int, left_out: Sequence[int]
-    ) -> ConversationSummary:
-        """``left_out``: whose messages are not counted as unread."""
+    ) -> ConversationSummary | None:
+        """``left_out``: whose messages are not counted as unread. None if the account has left."""
         conversation = _conversation(document)
         key = conversation.key
         membership = await self.membership(key, account)
         if membership is None:  # left meanwhile
-            membership = Membership(key, account, 0, 0, 0)
+            return None
         peer = None
         if conversation.accounts:
             a, b = conversation.accounts
