@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 ROOMS = ("r1", "r2")
 PAUSES = (0.0, 0.001, 0.01, 0.1)
 """Seconds; a schedule draws one, and up to that long passes between two actions."""
-WEIGHTS = (0, 0, 1, 1, 3)
+ALWAYS = (1, 1, 3)
+SOMETIMES = (0, 1, 1, 4)
+"""How much of a kind is done; a schedule draws for each kind."""
 
 Action = Callable[[], None]
 
@@ -35,38 +37,28 @@ class Actions:
         self._other = draw.choice(simulation.people)
         self._room = draw.choice(ROOMS)
         self._device: Device
-        often: dict[Action, int] = {self._write: 6, self._come: 3}
-        drawn: list[Action] = [
-            *(self._leave, self._drop, self._write_originally, self._send_again, self._history),
-            *(
-                self._list,
-                self._join,
-                self._join_again,
-                self._leave_room,
-                self._create_room,
-                self._delete_room,
-            ),
-            *(
-                self._block,
-                self._block_and_leave,
-                self._unblock,
-                self._log_out,
-                self._sessions,
-                self._revoke,
-            ),
-            *(self._move_cursor, self._type, self._log_in_again, self._search, self._remove),
-            *(self._break_link, self._restart, self._change_password, self._disable),
+        groups: list[tuple[tuple[float, ...], dict[Action, float]]] = [
+            (ALWAYS, {self._come: 3, self._leave: 1, self._drop: 1, self._log_in_again: 0.5}),
+            (ALWAYS, {self._write: 5, self._write_originally: 2, self._send_again: 1}),
+            (SOMETIMES, {self._history: 1, self._list: 1, self._search: 0.5}),
+            (SOMETIMES, {self._move_cursor: 2, self._type: 1}),
+            (SOMETIMES, {self._join: 3, self._leave_room: 2, self._join_again: 2}),
+            (SOMETIMES, {self._create_room: 1, self._delete_room: 0.5}),
+            (SOMETIMES, {self._block: 1, self._unblock: 1, self._block_and_leave: 1}),
+            (SOMETIMES, {self._log_out: 0.5, self._sessions: 0.5, self._revoke: 0.3}),
+            (SOMETIMES, {self._change_password: 0.3, self._disable: 0.2, self._remove: 0.5}),
+            (SOMETIMES, {self._break_link: 2, self._restart: 0.3}),
         ]
-        weights = often | {action: draw.choice(WEIGHTS) for action in drawn}
-        rare = (self._restart, self._change_password, self._disable, self._revoke)
-        for action in rare:
-            weights[action] = min(weights[action], 1)
         self._without_device = {
             *(self._come, self._leave, self._drop, self._write_originally, self._break_link),
             *(self._restart, self._change_password, self._disable),
         }
-        self._actions = list(weights)
-        self._weights = list(weights.values())
+        self._actions: list[Action] = []
+        self._weights: list[float] = []
+        for inclinations, group in groups:
+            inclination = draw.choice(inclinations)
+            self._actions += group
+            self._weights += [weight * inclination for weight in group.values()]
         self.background: list[asyncio.Task[None]] = []
 
     async def run(self, number: int) -> None:

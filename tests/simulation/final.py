@@ -123,7 +123,7 @@ def check_cursors(ledger: Invariants, people: Iterable[Person]) -> None:
                 continue
             for (event, name), seq in device.moved.items():
                 conversation = ledger.conversation(person.id, name)
-                if conversation is None or len(ledger.block(person.id, name).since(0)) > 1:
+                if conversation is None or any(ledger.block(person.id, name).since(0)):
                     continue
                 membership = now(ledger.disk.membership(conversation, ledger.key(person.id)))
                 assert membership is not None
@@ -146,7 +146,10 @@ def check_original(ledger: Invariants, people: Iterable[Person]) -> None:
             if account not in ledger.pair(conversation):
                 continue
             for seq, stored in enumerate(log, 1):
-                gone = stored.removed.value
+                gone = (
+                    stored.removed.value
+                    or ledger.block(person.id, ledger.name(stored.sender)).value
+                )
                 if stored.sender != account and not gone and f"{conversation}-{seq}" not in got:
                     ledger.fail(
                         "original", f"{person.id} never got {conversation}-{seq}: {stored.data}"

@@ -130,6 +130,8 @@ class Ledger:
         self.violations: list[str] = []
         self.ignored: frozenset[str] = frozenset()
         """Rules that are not looked at."""
+        self.only: frozenset[str] = frozenset()
+        """If there are any, the rules that are looked at."""
         self.trace: list[str] | None = None
         self.digest = 0
         self.ends: dict[ServerEnd, Seen] = {}
@@ -160,7 +162,7 @@ class Ledger:
 
     def fail(self, rule: str, text: str) -> None:
         """A rule is broken: nothing more happens, unless this rule is left out."""
-        if rule in self.ignored:
+        if rule in self.ignored or (self.only and rule not in self.only):
             return
         self.note("BROKEN", rule, text)
         self.violations.append(f"{rule}: {text}")

@@ -7,14 +7,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from random import Random
 from typing import Any
 from uuid import UUID
 
 from pychat.server.store.base import StoreError
 from pychat.server.store.memory import MemoryStore
+from pychat.server.store.records import NewMessage
 from tests.simulation import final
-from tests.simulation.actions import Actions
+from tests.simulation.actions import ROOMS, Actions
 from tests.simulation.commands import Operator
 from tests.simulation.devices import Device, OriginalDevice, Person
 from tests.simulation.invariants import Invariants
@@ -76,6 +78,7 @@ class Simulation:
     async def _run(self) -> None:
         if self._story is None:
             self._add_people()
+            self._add_past()
             await self._start()
             await self._anything()
         else:
@@ -98,6 +101,35 @@ class Simulation:
                 devices = 0
             self.add(id, devices=devices, original=original < 0.3, password_kind=kind)
 
+    def _add_past(self) -> None:
+        """A room, messages and blocks that are there at the start."""
+        draw, ledger = self._draw, self.ledger
+        keys = [key for person in self.people if (key := ledger.key(person.id))]
+        if not keys:
+            return
+
+        def write(conversation: int, sender: int) -> None:
+            text = self.people[[p.id for p in self.people].index(ledger.name(sender))].text()
+            self._past("append", [NewMessage(conversation, sender, None, 0, text)])
+
+        if draw.random() < 0.6:
+            room = self._past("create_room", ROOMS[0], "Room", draw.choice(keys))
+            for key in keys:
+                if draw.random() < 0.5:
+                    write(room.conversation, room.owner)
+                if draw.random() < 0.7:
+                    self._past("join_room", room.conversation, key)
+        for one, other in pairwise(keys):
+            if draw.random() < 0.3:
+                write(self._past("open_pair", one, other).key, one)
+            if draw.random() < 0.1:
+                self._past("block", one, other)
+
+    def _past(self, name: str, *arguments: Any) -> Any:
+        result = now(getattr(self.disk, name)(*arguments))
+        self.ledger.committed(name, arguments, {}, result, False)
+        return result
+
     async def _anything(self) -> None:
         draw = self._draw
         for person in self.people:
@@ -105,7 +137,7 @@ class Simulation:
                 if draw.random() < 0.7:
                     device.come()
         actions = Actions(self, Random(f"{self.seed} actions"))
-        await actions.run(draw.choice((10, 25, 40)))
+        await actions.run(draw.choice((10, 25, 50)))
 
     # --- what a story says ---
 
