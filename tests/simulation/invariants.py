@@ -72,6 +72,7 @@ class Invariants(Ledger):
         # What was stored before it was sent, this time, is answered as it was then.
         first = stored.shown == LEFT and stored.committed >= request.tick
         stored.shown = min(stored.shown, tick)
+        stored.acknowledged = True
         if first and not stored.doubtful and seq <= seen.last_seq[conversation]:
             self.fail("order", f"{end.user_agent}: answer {answer['id']} after {seen.last_seq}")
         seen.last_seq[conversation] = max(seen.last_seq[conversation], seq)
@@ -87,7 +88,7 @@ class Invariants(Ledger):
     def _answer_to_history(
         self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
     ) -> None:
-        if answer["code"] != "200" or not answer["messages"]:
+        if answer["code"] != "200" or not answer["messages"] or not seen.open:
             return
         conversation = place(answer["messages"][0]["id"])[0]
         seqs = [each["seq"] for each in answer["messages"]]
@@ -133,7 +134,7 @@ class Invariants(Ledger):
     def _answer_to_conversations(
         self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
     ) -> None:
-        if answer["code"] != "200":
+        if answer["code"] != "200" or not seen.open:
             return
         for entry in answer["conversations"]:
             self._check_listed(seen, entry, request.tick)
@@ -210,7 +211,7 @@ class Invariants(Ledger):
         first_seq = 1
         account = self.key(seen.owner)
         if not self.pair(conversation):
-            first_seq = min(self.first_seq(conversation, account).since(stored.committed))
+            first_seq = min(self.first_seq(conversation, account).since(stored.arrived))
         # A new account may get what is being said to ALL while it is made.
         if seq < first_seq and stored.sender != account and data["recepient"] != "ALL":
             self.fail("joined", f"{seen.owner} reads from {first_seq} and is sent {data}")

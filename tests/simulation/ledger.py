@@ -106,7 +106,16 @@ class Seen:
 class Stored:
     """A message on the disk."""
 
-    __slots__ = ("arrived", "committed", "data", "doubtful", "removed", "sender", "shown")
+    __slots__ = (
+        "acknowledged",
+        "arrived",
+        "committed",
+        "data",
+        "doubtful",
+        "removed",
+        "sender",
+        "shown",
+    )
 
     def __init__(self, sender: int, data: str, arrived: int, committed: int) -> None:
         self.sender = sender
@@ -115,8 +124,9 @@ class Stored:
         self.committed = committed
         self.shown = LEFT
         """When somebody was first told of it."""
+        self.acknowledged = False
         self.doubtful = False
-        """The server was told that it could not be stored."""
+        """The server was told that it could not be stored, or ended before it told anybody."""
         self.removed = Timeline(False)
 
 
@@ -320,6 +330,9 @@ class Ledger:
     def node_gone(self) -> None:
         """A server has stopped or crashed: what its memory had is forgotten."""
         tick = self.note("node gone")
+        for log in self.messages.values():
+            for stored in log:
+                stored.doubtful = stored.doubtful or stored.shown == LEFT
         for seen in self.ends.values():
             seen.open = False
             for request in seen.pending.values():
@@ -354,7 +367,8 @@ class Ledger:
         self.note("store", name, "says that it failed")
         if name == "append":
             for where in result:
-                self.messages[where.conversation][where.seq - 1].doubtful = True
+                stored = self.messages[where.conversation][where.seq - 1]
+                stored.doubtful = stored.doubtful or stored.shown == LEFT
         elif name in ("join_room", "leave_room"):
             self.doubtful_rooms.add(arguments[:2])
 

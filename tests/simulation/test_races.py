@@ -122,6 +122,23 @@ def test_ones_other_device_is_sent_what_a_lost_one_wrote() -> None:
     assert told(story) == []
 
 
+def test_a_message_is_sent_once_though_a_retry_of_it_fails() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice"), world.add("bob")
+        await world.online(*alice, *bob)
+        answers = iter((0.3, -1.0))
+        world.weather.held["append"] = lambda: next(answers, 0.0)
+        client_id = world.client_id()
+        alice[0].write("bob", client_id)
+        await world.sleep(0.1)
+        alice[0].send_again(client_id)
+        await world.sleep(0.05)
+        alice[0].drop()
+        await world.sleep(2.0)
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")

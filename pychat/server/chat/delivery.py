@@ -72,9 +72,10 @@ class Delivery:
         self._failing = ""
         """What the log was told of the store, while it keeps no messages."""
         self._refused = 0
-        self._in_doubt: dict[tuple[int, str], None] = {}
-        """Sender and client id of what could not be stored: some of it may be there after all
-        (MongoDB keeps a batch one by one), and nobody has been given it."""
+        self._in_doubt: dict[tuple[int, str], int] = {}
+        """(sender, clientId) of failed writes, and the last seq that had been sent before in their
+        conversation. The store may have kept them (MongoDB stores a batch one by one): with a
+        higher seq, nobody has been sent them, and a retry must still be delivered."""
         self._writing = False
         self.stored = 0
         """Since the start."""
@@ -186,18 +187,18 @@ class Delivery:
         self._failing = why
 
     def _doubt(self, pending: list[_Pending]) -> None:
-        for _, user, _, message, _ in pending:
+        for _, user, conversation, message, _ in pending:
             if message.client_id is not None:
-                self._in_doubt[user.key, message.client_id.lower()] = None
+                key = user.key, message.client_id.lower()
+                # The first failure counts: later messages may have been sent since.
+                self._in_doubt.setdefault(key, conversation.sent_seq)
         while len(self._in_doubt) > MAX_IN_DOUBT:
             del self._in_doubt[next(iter(self._in_doubt))]
 
-    def _was_in_doubt(self, user: User, message: ClientMessage) -> bool:
+    def _was_in_doubt(self, user: User, message: ClientMessage, seq: int) -> bool:
+        """Whether it was stored although its write failed."""
         key = (user.key, (message.client_id or "").lower())
-        if key not in self._in_doubt:
-            return False
-        del self._in_doubt[key]
-        return True
+        return seq > self._in_doubt.pop(key, seq)
 
     def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
         for entry, where in zip(pending, appended, strict=False):
@@ -215,8 +216,10 @@ class Delivery:
         id = f"{where.conversation}-{seq}"
         sent_at = rfc3339(where.sent_at)
         new = not where.duplicate
-        if self._in_doubt and self._was_in_doubt(user, message):
+        if self._in_doubt and self._was_in_doubt(user, message, seq):
             new = True
+        if new and seq > conversation.sent_seq:
+            conversation.sent_seq = seq
         if type(conversation) is Pair:
             key = user.key
             recepient = self._reach.users.get(conversation.other(key))

@@ -84,14 +84,16 @@ class Member:
 
 
 class Conversation:
-    """What all conversations have. ``last_seq`` is -1 until it is known. ``cursors`` holds the
+    """What all conversations have. ``last_seq`` is -1 until it is known, and ``sent_seq`` that of
+    the last message that was sent to its readers, 0 before the first. ``cursors`` holds the
     memberships at hand, by account; ``changes`` moves when somebody joins or leaves."""
 
-    __slots__ = ("__weakref__", "changes", "cursors", "key", "last_seq")
+    __slots__ = ("__weakref__", "changes", "cursors", "key", "last_seq", "sent_seq")
 
     def __init__(self, key: int) -> None:
         self.key = key
         self.last_seq = -1
+        self.sent_seq = 0
         self.changes = 0
         self.cursors: dict[int, Member] = {}
 
