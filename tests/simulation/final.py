@@ -35,7 +35,8 @@ def _check_complete(
         stored = log[seq - 1]
         sender = ledger.name(stored.sender)
         blocks = ledger.block(seen.user, sender).between(stored.arrived, stored.shown)
-        if seq not in seen.got[conversation] and blocks == [False]:
+        told = stored.acknowledged or not stored.doubtful
+        if seq not in seen.got[conversation] and blocks == [False] and told:
             ledger.fail("never sent", f"{name} was never sent {conversation}-{seq}: {stored.data}")
 
 
@@ -146,10 +147,8 @@ def check_original(ledger: Invariants, people: Iterable[Person]) -> None:
             if account not in ledger.pair(conversation):
                 continue
             for seq, stored in enumerate(log, 1):
-                gone = (
-                    stored.removed.value
-                    or ledger.block(person.id, ledger.name(stored.sender)).value
-                )
+                blocked = ledger.block(person.id, ledger.name(stored.sender)).value
+                gone = stored.removed.value or blocked
                 if stored.sender != account and not gone and f"{conversation}-{seq}" not in got:
                     ledger.fail(
                         "original", f"{person.id} never got {conversation}-{seq}: {stored.data}"

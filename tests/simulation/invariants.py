@@ -115,7 +115,7 @@ class Invariants(Ledger):
         if stored is None or (pair and self.key(seen.owner) not in pair):
             self.fail("not theirs", f"{seen.owner} is shown {entry}")
             return
-        if seq < first_seq and (conversation, self.key(seen.owner)) not in self.doubtful_rooms:
+        if seq < first_seq and not self._joining(conversation, seen.owner):
             self.fail("first seq", f"{seen.owner} may read from {first_seq} and is shown {entry}")
         sender = self.name(stored.sender)
         hidden = self.block(seen.owner, sender).value if sender != seen.owner else False
@@ -170,7 +170,7 @@ class Invariants(Ledger):
             self._check_entry(seen, entry["last"], first_seq, since)
 
     def _joining(self, conversation: int, user: str) -> bool:
-        """Whether a room of theirs is changing now."""
+        """Whether a room of theirs is changing now, or may be."""
         return (conversation, self.key(user)) in self.doubtful_rooms or any(
             request.event == "room" and request.data["command"] != "list"
             for seen in self.ends.values()
