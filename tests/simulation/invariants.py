@@ -213,7 +213,8 @@ class Invariants(Ledger):
         if not self.pair(conversation):
             first_seq = min(self.first_seq(conversation, account).since(stored.arrived))
         # A new account may get what is being said to ALL while it is made.
-        if seq < first_seq and stored.sender != account and data["recepient"] != "ALL":
+        strange = stored.sender != account and data["recepient"] != "ALL"
+        if seq < first_seq and strange and not self._joining(conversation, seen.owner):
             self.fail("joined", f"{seen.owner} reads from {first_seq} and is sent {data}")
         self._check_entry(seen, data, 1, stored.committed)
         if seq in seen.got[conversation] and not stored.doubtful and seen.modern:
