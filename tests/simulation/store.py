@@ -22,6 +22,7 @@ DELAYS = (0.0, 0.0005, 0.004, 0.03)
 READS = frozenset(
     {
         *("account", "accounts", "find_accounts", "account_changes", "session", "sessions"),
+        "sessions_by_token",
         *("blocked", "blockers", "everyone", "pair", "pairs", "conversations_by_key"),
         *("membership", "memberships", "last_seq", "last_seqs", "conversations", "history"),
         *("undelivered", "search", "room", "rooms", "members", "check_ready"),

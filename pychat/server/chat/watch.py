@@ -73,18 +73,21 @@ class AccountWatch:
         # Logins from here on look at the store themselves, at what is newer than these answers.
         logins = [_Login(s, s.user, s.token_hash, s.password_hash) for s in self._reach.sessions]
         accounts = {a.key: a for a in await self._store.accounts(list(self._reach.users))}
+        # One query for all: with one each, thousands of users would hold up the store.
+        hashes = [login.token_hash for login in logins if login.token_hash is not None]
+        at = now()
+        records = await self._store.sessions_by_token(hashes)
+        valid = {record.token_hash for record in records if record.expires_at > at}
         for login in logins:
-            if not login.goes_on() or login.user is None:
+            if login.user is None or not login.goes_on():
                 continue
             account = accounts[login.user.key]
-            valid = not account.disabled and await self._still_valid(login, account)
-            if not valid and login.goes_on():
+            if account.disabled or not self._still_valid(login, account, valid):
                 log.info("%r is logged out: disabled or revoked", account.id)
                 self._logins.expel(login.session)
 
-    async def _still_valid(self, login: _Login, account: Account) -> bool:
+    def _still_valid(self, login: _Login, account: Account, tokens: set[bytes]) -> bool:
         if login.token_hash is None:
             # A client of the original protocol has no token: its password must be the same.
             return self._changes.same_password(login.password_hash, account.password_hash)
-        record = await self._store.session(login.token_hash)
-        return record is not None and record.expires_at > now()
+        return login.token_hash in tokens

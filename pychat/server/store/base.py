@@ -127,6 +127,9 @@ class Store(Protocol):
 
     async def session(self, token_hash: bytes) -> LoginSession | None: ...
 
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+        """In any order; unknown ones are left out."""
+
     async def sessions(self, account: int) -> list[LoginSession]:
         """Newest ``last_seen_at`` first, the expired ones left out by the caller."""
 
@@ -188,7 +191,8 @@ class Store(Protocol):
         not one."""
 
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
-        """The memberships after the moves, one a move, in that order."""
+        """The memberships after all the moves, one a move, in that order. One that is named twice
+        may be answered as after the first of its moves, or after the last."""
 
     async def put_memberships(self, memberships: Sequence[Membership]) -> None:
         """Exactly these, made or changed: what an import restores."""

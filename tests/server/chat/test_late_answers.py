@@ -71,7 +71,7 @@ async def test_a_page_that_logged_in_before_the_rehash_stays_logged_in() -> None
         bobs = store.hold("account_changes")
         await store.inner.update_account(bob.key, disabled=True)
         await bobs.called.wait()
-        reviewed = store.hold("session")
+        reviewed = store.hold("sessions_by_token")
         bobs.answer()
         await reviewed.called.wait()
         reviewed.answer()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pychat.server.app import ChatServer
 from pychat.server.chat.passwords import hash_password
 from pychat.server.store import open_store
 from pychat.server.store.memory import MemoryStore
+from pychat.server.store.records import LoginSession
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
 
@@ -286,6 +288,40 @@ async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
         store.go_on.set()
         assert (await login)["code"] == "403"
         assert (await late.ask("users", {"query": ""}))["code"] == "401"
+
+
+class Counting(MemoryStore):
+    """How often it is asked about tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    async def session(self, token_hash: bytes) -> LoginSession | None:
+        self.asked.append(1)
+        return await super().session(token_hash)
+
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+        self.asked.append(len(token_hashes))
+        return await super().sessions_by_token(token_hashes)
+
+
+async def test_a_revocation_elsewhere_is_one_question_for_all_who_are_online() -> None:
+    store = Counting()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(store, accounts="claim", limits=False))
+        peers = [await stack.enter_async_context(Peer(server, f"user{n}")) for n in range(12)]
+        account = await store.account("user5")
+        assert account is not None
+        store.asked.clear()
+        # What ``pychat user sessions --revoke`` does.
+        ids = [session.id for session in await store.sessions(account.key)]
+        await store.revoke_sessions(account.key, ids)
+        async with asyncio.timeout(10):
+            await peers[5].gone.wait()
+        assert store.asked == [12]
+        for peer in peers[:5] + peers[6:]:
+            assert (await peer.ask("users", {"query": ""}))["code"] == "200"
 
 
 async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:

@@ -136,8 +136,12 @@ async def test_a_session_is_found_by_the_hash_of_its_token(chat: Populated) -> N
 async def test_sessions_come_newest_first_and_use_prolongs_them(chat: Populated) -> None:
     alice, bob = await chat.account("alice"), await chat.account("bob")
     one, two = login(alice, "one", last_seen_at=5), login(alice, "two", last_seen_at=6)
-    for session in (one, two, login(bob, "other")):
+    other = login(bob, "other")
+    for session in (one, two, other):
         await chat.store.add_session(session)
+    tokens = [other.token_hash, b"?" * 32, one.token_hash]
+    assert {s.id for s in await chat.store.sessions_by_token(tokens)} == {"one", "other"}
+    assert await chat.store.sessions_by_token([]) == []
     assert [s.id for s in await chat.store.sessions(alice.key)] == ["two", "one"]
     await chat.store.touch_session(one.token_hash, 7, FAR + 1)
     sessions = await chat.store.sessions(alice.key)

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from pymongo import MongoClient, monitoring
 
 from pychat.protocol import canonical_id
-from pychat.server.store import AlreadyExists, StoreError, StoreUnavailable, open_store
+from pychat.server.store import (
+    AlreadyExists,
+    StoreError,
+    StoreLost,
+    StoreUnavailable,
+    open_store,
+)
+from pychat.server.store.mongodb import lease, messages
+from pychat.server.store.mongodb import store as mongo_store
 from pychat.server.store.mongodb.schema import INDEXES
-from pychat.server.store.records import CursorMove, LoginSession
+from pychat.server.store.records import CursorMove, LoginSession, NewMessage
+from tests.attack.wire import connect
 from tests.server.store import ferretdb
 from tests.server.store.conftest import MONGODB, Populated
+from tests.serving import serving
 
 pytestmark = MONGODB
 
@@ -83,8 +95,56 @@ async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> N
             await chat.say(pair, alice, "still here")
             await asyncio.sleep(0.1)
 
-    with pytest.raises(StoreUnavailable, match="taken it over"):
+    with pytest.raises(StoreLost, match="another pychat server has taken the database"):
         await asyncio.wait_for(go_on(), 20)
+    for ask in (chat.store.account_changes, chat.store.check_ready, chat.store.rooms):
+        with pytest.raises(StoreLost):
+            await ask()
+
+
+async def test_a_server_that_lost_its_hold_disconnects_its_clients(
+    address: str, meta: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    async with serving(address) as server, aiohttp.ClientSession() as web:
+        alice = await connect(web, server.url)
+        await alice.login("alice")
+        assert (await web.get(server.url + "/readyz")).status == 200
+        meta.update_one({"_id": "lock"}, {"$set": {"holder": "somebody else"}})
+        async with asyncio.timeout(10):
+            await alice.closed.wait()
+            assert isinstance(await server.failure(), StoreLost)
+        assert (await web.get(server.url + "/healthz")).status == 503
+
+
+async def test_a_database_that_does_not_answer_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo_store, "ANSWERED_BY_MS", 300)
+    with ferretdb.running(tmp_path) as server:
+        store = open_store(f"{server.url}chat")
+        await store.open()
+        chat = Populated(store)
+        alice, _, pair = await chat.pair()
+        server.process.send_signal(signal.SIGSTOP)
+        await asyncio.to_thread(os.waitpid, server.process.pid, os.WUNTRACED)
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(StoreUnavailable):
+                    await chat.say(pair, alice, "frozen")
+                with pytest.raises(StoreUnavailable):
+                    await store.check_ready()
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await store.check_ready()
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+        await chat.say(pair, alice, "again")
+        await store.close()
 
 
 async def test_accounts_may_be_changed_beside_a_server(chat: Populated, address: str) -> None:
@@ -249,6 +309,66 @@ async def test_every_write_waits_for_a_majority_and_its_journal(address: str) ->
     assert kept["ordered"] is True
 
 
+async def test_many_changes_cost_few_round_trips(address: str) -> None:
+    recorder = Recorder()
+    monitoring.register(recorder)
+    store = open_store(address)
+    await store.open()
+    chat = Populated(store)
+    alice = await chat.account("alice")
+    others = [await chat.account(f"user{n}") for n in range(45)]
+    pairs = await store.open_pairs([(alice.key, other.key) for other in others])
+
+    async def commands(work: Coroutine[Any, Any, object]) -> list[str]:
+        before = len(recorder.commands)
+        await work
+        asked = [next(iter(command.items())) for command in recorder.commands[before:]]
+        # The lease is renewed at any time.
+        return [name for name, collection in asked if collection != "meta"]
+
+    def batch() -> list[NewMessage]:
+        return [chat.message(pair, alice, "hi", uuid4().bytes) for pair in pairs[:15]]
+
+    await store.append(batch())
+    meta_before = sum("findAndModify" in command for command in recorder.commands)
+    for _ in range(3):
+        assert await commands(store.append(batch())) == ["update", "insert"]
+    assert sum("findAndModify" in command for command in recorder.commands) == meta_before
+    moves = [CursorMove(pair.key, alice.key, 1, 1) for pair in pairs]
+    gone = CursorMove(pairs[0].key, 999, 1)
+    assert await commands(store.move_cursors([*moves, gone])) == ["update"] * 3 + ["find"]
+    after = await store.move_cursors([*moves[:1], gone, CursorMove(pairs[1].key, alice.key)])
+    assert [(m.delivered_seq, m.read_seq, m.first_seq) for m in after] == [
+        (1, 1, 1),
+        (0, 0, 0),
+        (1, 1, 1),
+    ]
+    sessions = [LoginSession(str(n), alice.key, bytes([n]) * 32, "", 1, 1, 1) for n in range(30)]
+    for session in sessions:
+        await store.add_session(session)
+    tokens = [session.token_hash for session in sessions]
+    assert await commands(store.sessions_by_token([*tokens, b"unknown"])) == ["find"]
+    await store.close()
+
+
+async def test_numbers_ascend_over_blocks_and_restarts(
+    address: str, meta: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "NUMBERS_AT_ONCE", 5)
+    for _ in range(2):
+        store = open_store(address)
+        await store.open()
+        chat = Populated(store)
+        alice = await store.account("alice") or await chat.account("alice")
+        pair = await store.open_pair(alice.key, alice.key)
+        for size in (1, 3, 3, 7, 1):
+            await chat.say(pair, alice, *("x" for _ in range(size)))
+        await store.close()
+    numbers = [m["number"] for m in meta.database["messages"].find({}).sort("_id")]
+    assert len(numbers) == 30
+    assert numbers == sorted(set(numbers))
+
+
 def conditions(command: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """The collection, filter and sort of everything that a command looks for."""
     name, collection = next(iter(command.items()))
@@ -291,6 +411,7 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.account_changes()
     await store.add_session(session)
     await store.session(session.token_hash)
+    await store.sessions_by_token([session.token_hash])
     await store.sessions(alice.key)
     await store.touch_session(session.token_hash, 2, 2)
     await store.revoke_sessions(alice.key, ["s"])

@@ -111,6 +111,9 @@ class MemoryAccounts:
     async def session(self, token_hash: bytes) -> LoginSession | None:
         return self._sessions.get(token_hash)
 
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+        return [self._sessions[each] for each in token_hashes if each in self._sessions]
+
     async def sessions(self, account: int) -> list[LoginSession]:
         mine = [s for s in self._sessions.values() if s.account == account]
         return sorted(mine, key=lambda s: s.last_seen_at, reverse=True)

@@ -19,6 +19,9 @@ from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document, member_id
 from pychat.server.store.records import Account, Block, ConversationKind, LoginSession
 from pychat.server.store.terms import Query, terms
 
+TOKENS_AT_ONCE = 10_000
+"""Half a megabyte of a command; MongoDB takes up to 16."""
+
 
 def _account(document: Document) -> Account:
     return Account(
@@ -153,6 +156,15 @@ class MongoAccounts(MongoPart):
     async def session(self, token_hash: bytes) -> LoginSession | None:
         document = await self._database["sessions"].find_one({"_id": token_hash})
         return _session(document) if document else None
+
+    @query
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+        found: list[LoginSession] = []
+        for start in range(0, len(token_hashes), TOKENS_AT_ONCE):
+            wanted = list(token_hashes[start : start + TOKENS_AT_ONCE])
+            documents = self._database["sessions"].find({"_id": {"$in": wanted}})
+            found += [_session(document) async for document in documents]
+        return found
 
     @query
     async def sessions(self, account: int) -> list[LoginSession]:

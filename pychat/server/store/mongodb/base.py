@@ -65,13 +65,18 @@ Part = TypeVar("Part", bound=MongoPart)
 def query(
     method: Callable[Concatenate[Part, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Part, P], Coroutine[Any, Any, T]]:
-    """Tells the driver's errors as StoreUnavailable."""
+    """Tells the driver's errors as StoreUnavailable, and refuses once another server has taken the
+    store over."""
 
     @wraps(method)
     async def guarded(self: Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._lease:
+            self._lease.check_not_lost()
         try:
             return await method(self, *args, **kwargs)
         except PyMongoError as error:
+            if self._lease:
+                self._lease.doubt()
             raise StoreUnavailable(explain(error, self.location)) from error
 
     return guarded
@@ -80,7 +85,7 @@ def query(
 def change(
     method: Callable[Concatenate[Part, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Part, P], Coroutine[Any, Any, T]]:
-    """The same, and refuses once another server may have taken the store over."""
+    """The same, and refuses already if another server may have taken the store over."""
     guarded = query(method)
 
     @wraps(method)

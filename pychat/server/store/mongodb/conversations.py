@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
-from pymongo import DESCENDING, ReturnDocument, UpdateOne
+from pymongo import DESCENDING, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from pychat.protocol import MAX_UNREAD
@@ -267,18 +267,26 @@ class MongoConversations(MongoPart):
 
     @change
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
-        after = []
-        for move in moves:
-            document = await self._database["memberships"].find_one_and_update(
-                {"_id": member_id(move.conversation, move.account)},
-                {
-                    "$max": {
-                        "delivered_seq": max(move.delivered_seq, move.read_seq),
-                        "read_seq": move.read_seq,
-                    }
-                },
-                return_document=ReturnDocument.AFTER,
-            )
-            gone = Membership(move.conversation, move.account, 0, 0, 0)
-            after.append(_membership(document) if document else gone)
-        return after
+        memberships = self._database["memberships"]
+        ids = [member_id(move.conversation, move.account) for move in moves]
+        await update(
+            memberships,
+            [
+                UpdateOne(
+                    {"_id": id},
+                    {
+                        "$max": {
+                            "delivered_seq": max(move.delivered_seq, move.read_seq),
+                            "read_seq": move.read_seq,
+                        }
+                    },
+                )
+                for id, move in zip(ids, moves, strict=True)
+            ],
+        )
+        found = memberships.find({"_id": {"$in": ids}})
+        kept = {document["_id"]: _membership(document) async for document in found}
+        return [
+            kept.get(id) or Membership(move.conversation, move.account, 0, 0, 0)
+            for id, move in zip(ids, moves, strict=True)
+        ]

@@ -7,20 +7,25 @@ seen to be gone, else when it has not been renewed for its time.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from time import monotonic
 from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from pychat.server.store.base import StoreError, StoreUnavailable
+from pychat.server.store.base import StoreError, StoreLost, StoreUnavailable
 from pychat.server.store.mongodb.schema import Database, Document
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 9.0
 RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.5
+FRESH_SECONDS = 1.0
 
 
 class Lease:
@@ -31,8 +36,10 @@ class Lease:
         self._meta = database["meta"]
         self._name = database.name
         self._holder = uuid4().hex
-        self._renewals = 0
         self._renewed_at = 0.0
+        self._doubted = False
+        self._lost = ""
+        """Why it is not held any more, and never will be."""
         self._task: asyncio.Task[None] | None = None
 
     async def acquire(self) -> None:
@@ -67,29 +74,56 @@ class Lease:
                 if taken.matched_count:
                     break
             await asyncio.sleep(POLL_SECONDS)
-        self._task = asyncio.create_task(self._renew())
+        self._task = asyncio.create_task(self._keep_renewing())
+        self._task.add_done_callback(self._ended)
 
-    async def _renew(self) -> None:
-        while True:
+    async def _keep_renewing(self) -> None:
+        while not self._lost:
             await asyncio.sleep(RENEW_SECONDS)
-            now = monotonic()
-            try:
-                renewed = await self._meta.update_one(
-                    {"_id": "lock", "holder": self._holder}, {"$inc": {"renewals": 1}}
-                )
-            except PyMongoError:
-                continue  # the database is away: nobody else can take it over either
-            if not renewed.matched_count:
-                self._renewed_at = float("-inf")
-                return
-            self._renewed_at = now
+            # While the database is away, no other server can take it over either.
+            with suppress(PyMongoError, StoreLost):
+                await self.renew()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("the hold on the database is not renewed any more", exc_info=error)
+            self._lost = f"the hold on the database {self._name} is not renewed any more: {error!r}"
+
+    async def renew(self) -> None:
+        """A write, as every change is one: it succeeds only while messages can be stored. Raises
+        PyMongoError, StoreLost."""
+        now = monotonic()
+        renewed = await self._meta.update_one(
+            {"_id": "lock", "holder": self._holder}, {"$inc": {"renewals": 1}}
+        )
+        if not renewed.matched_count:
+            self._lost = (
+                f"another pychat server has taken the database {self._name} over: stop that one,"
+                " or this one"
+            )
+            raise StoreLost(self._lost)
+        self._renewed_at = now
+        self._doubted = False
+
+    def doubt(self) -> None:
+        """A command has failed."""
+        self._doubted = True
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was renewed within the last second, and no command has failed since."""
+        return not self._doubted and monotonic() - self._renewed_at < FRESH_SECONDS
+
+    def check_not_lost(self) -> None:
+        """Raises StoreLost if another server has taken it over."""
+        if self._lost:
+            raise StoreLost(self._lost)
 
     def check(self) -> None:
-        """Raises StoreUnavailable if another server may hold it by now."""
+        """The same, and raises StoreUnavailable if another server may hold it by now."""
+        self.check_not_lost()
         if monotonic() - self._renewed_at > LEASE_SECONDS:
-            raise StoreUnavailable(
-                f"the database {self._name} was away, or another pychat server has taken it over"
-            )
+            raise StoreUnavailable(f"the database {self._name} has not answered for a while")
 
     async def release(self) -> None:
         if self._task:

@@ -19,6 +19,8 @@ from pychat.server.store.mongodb.schema import (
 )
 from pychat.server.store.records import ConversationKind, Membership, Room
 
+DELETED_AT_ONCE = 5_000
+
 
 def _room(document: Document) -> Room:
     return Room(document["id"], document["name"], document["owner"], document["conversation"])
@@ -85,7 +87,12 @@ class MongoRooms(MongoPart):
         await self._database["conversations"].update_one(
             {"_id": conversation}, {"$set": {"deleted": True}}
         )
-        await self._database["messages"].delete_many({"_id": of_conversation(conversation)})
+        last_seq = await seq_of_last(self._database, conversation)
+        for after in range(0, last_seq, DELETED_AT_ONCE):
+            # A command that takes longer than store.ANSWERED_BY_MS would be given up.
+            await self._database["messages"].delete_many(
+                {"_id": of_conversation(conversation, after, after + DELETED_AT_ONCE + 1)}
+            )
         await self._database["meta"].delete_one({"_id": deletion["_id"]})
 
     @change

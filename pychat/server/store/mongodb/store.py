@@ -7,10 +7,10 @@ import asyncio
 from bson import CodecOptions, Int64
 from bson.codec_options import TypeDecoder, TypeRegistry
 from pymongo import AsyncMongoClient, WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from pychat.server.store.base import StoreError
+from pychat.server.store.base import StoreError, StoreUnavailable
 from pychat.server.store.mongodb.accounts import MongoAccounts
 from pychat.server.store.mongodb.base import explain, query
 from pychat.server.store.mongodb.conversations import MongoConversations
@@ -23,6 +23,11 @@ from pychat.server.store.mongodb.upgrade import upgrade
 DEFAULT_DATABASE = "pychat"
 ANSWER_WITHIN_MS = 3_000
 """A message may wait for two of these before it is refused: clients ask again after 10 s."""
+
+ANSWERED_BY_MS = 10_000
+"""A database that takes a command and does not answer it, being frozen, is given up after this."""
+
+PROBE_SECONDS = 5.0
 
 CONNECTIONS = 25
 """Fewer than FerretDB 1.24 has to its SQLite, of which an update takes two: see schema.update."""
@@ -60,6 +65,8 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
             self._client = AsyncMongoClient(
                 self._url,
                 serverSelectionTimeoutMS=ANSWER_WITHIN_MS,
+                connectTimeoutMS=ANSWER_WITHIN_MS,
+                socketTimeoutMS=ANSWERED_BY_MS if self._exclusive else None,
                 maxPoolSize=CONNECTIONS,
                 appname="pychat",
             )
@@ -104,6 +111,20 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
 
     @query
     async def check_ready(self) -> None:
-        if self._lease:
-            self._lease.check()
-        await self._database.command("ping")
+        if self._lease is None:
+            await self._database.command("ping")
+        elif not self._lease.is_fresh:
+            try:
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._probe(self._lease)
+            except TimeoutError:
+                raise StoreUnavailable(
+                    f"nothing could be written to {self.location} for {PROBE_SECONDS:g} seconds"
+                ) from None
+
+    async def _probe(self, lease: Lease) -> None:
+        try:
+            await lease.renew()
+        except AutoReconnect:
+            # Of a connection from before the database went away: the next one is new.
+            await lease.renew()

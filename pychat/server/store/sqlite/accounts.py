@@ -192,6 +192,14 @@ class SQLiteAccounts(SQLitePart):
 
         return await self._read(read)
 
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+        def read(connection: sqlite3.Connection) -> list[LoginSession]:
+            sql = f"SELECT {_SESSION} FROM session WHERE token_hash = ?"
+            rows = [connection.execute(sql, (each,)).fetchone() for each in token_hashes]
+            return [LoginSession(*row) for row in rows if row]
+
+        return await self._read(read)
+
     async def sessions(self, account: int) -> list[LoginSession]:
         def read(connection: sqlite3.Connection) -> list[LoginSession]:
             rows = connection.execute(
