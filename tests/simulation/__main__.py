@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 
@@ -34,7 +33,6 @@ def run_chunk(work: tuple[int, frozenset[str]]) -> Outcome:
         faults += simulation.faults
         if simulation.violations:
             failed.append((seed, simulation.violations[0]))
-    del simulation
     gc.collect()
     return CHUNK, steps, faults, failed
 
@@ -47,12 +45,6 @@ def seeds(first: int, count: int | None, seconds: float | None) -> Iterator[int]
         first += CHUNK
 
 
-def prepare() -> None:
-    """What a killed server leaves behind is no news."""
-    warnings.simplefilter("ignore")
-    sys.unraisablehook = lambda _: None
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
     parser.add_argument("amount", nargs="?", default="1000", help="a number, or seconds as in 60s")
@@ -62,7 +54,6 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     ignored = frozenset(options.ignore)
-    prepare()
     if options.seed is not None:
         return replay(options.seed, ignored)
     timed = options.amount.endswith("s")
@@ -70,7 +61,7 @@ def main() -> int:
     chunks = seeds(options.first, None if timed else int(amount), amount if timed else None)
     began = time.monotonic()
     number, steps, faults, failures = 0, 0, Counter[str](), Counter[str]()
-    with multiprocessing.Pool(options.jobs, prepare) as pool:
+    with multiprocessing.Pool(options.jobs) as pool:
         for outcome in pool.imap_unordered(run_chunk, ((seed, ignored) for seed in chunks)):
             number += outcome[0]
             steps += outcome[1]

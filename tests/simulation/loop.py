@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from random import Random
 from typing import Any
@@ -66,6 +67,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         finally:
             self._ended = True
             asyncio._set_running_loop(before)
+
+    def close(self) -> None:
+        """Ends what still waits, such as the tasks of a killed server, while no loop is running:
+        whatever it does about it has no effect on another simulation."""
+        for task in self._tasks:
+            if not task.done():
+                with suppress(Exception):
+                    task.get_coro().close()  # type: ignore[union-attr]  # it is a coroutine
+        self._tasks.clear()
+        self._ready.clear()
+        self._timers.clear()
 
     def end(self) -> None:
         """No callback runs after this one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
@@ -72,8 +73,18 @@ class Simulation:
         return self.ledger.violations
 
     def run(self) -> None:
-        with simulated_machine(self.loop, Random(f"{self.seed} chance")), _listening(self.ledger):
-            self.loop.run(self._run())
+        collecting = gc.isenabled()
+        gc.disable()  # when something is collected is not the seed's to say
+        try:
+            chance = Random(f"{self.seed} chance")
+            with simulated_machine(self.loop, chance), _listening(self.ledger):
+                self.loop.run(self._run())
+        finally:
+            logging.disable(logging.CRITICAL)
+            self.loop.close()
+            logging.disable(logging.NOTSET)
+            if collecting:
+                gc.enable()
 
     async def _run(self) -> None:
         if self._story is None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,17 +13,6 @@ from pychat.server.chat.reach import LocalDelivery
 from tests.simulation.run import Simulation
 
 CHUNK = 60
-
-
-@pytest.fixture(autouse=True)
-def killed_servers_leave_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Their coroutines end when they are collected, which is no fault: quietly, and here."""
-    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    yield
-    gc.collect()
-
-
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 
 @pytest.mark.parametrize("first", range(0, 5 * CHUNK, CHUNK))
