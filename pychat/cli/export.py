@@ -41,15 +41,17 @@ def export(store: str, audit_log: Path | None, file: Path) -> None:
 
 
 async def _export(address: str, file: Path) -> None:
+    from pychat.cli.jsonlines import harmless_json
     from pychat.cli.progress import counting
     from pychat.server.store.transfer.exporting import export_lines
 
     lost: Counter[str] = Counter()
+    seen = str(file) == "-" and sys.stdout.isatty()
     with _output(file) as output, counting("Exporting") as advance:
         async with opened(address) as store:
             last = b""
             async for line in export_lines(store, lambda name, seq: lost.update([name])):
-                output.write(line)
+                output.write(harmless_json(line.decode()).encode() if seen else line)
                 advance(1)
                 last = line
     click.echo(f"Exported {describe(total_of(last))}.", err=True)

@@ -13,5 +13,9 @@ _OBEYED: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2
 
 def json_line(value: Any) -> str:
     """What a terminal would obey is escaped. No line feed at the end."""
-    encoded = msgspec.json.encode(value).decode()
+    return harmless_json(msgspec.json.encode(value).decode())
+
+
+def harmless_json(encoded: str) -> str:
+    """The same value, for a terminal."""
     return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)

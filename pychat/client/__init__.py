@@ -2,6 +2,7 @@
 
 from pychat.client.client import ChatClient
 from pychat.client.errors import (
+    AnswerNotUnderstood,
     CacheDamaged,
     CacheUnusable,
     ChatClientError,
@@ -12,6 +13,7 @@ from pychat.client.errors import (
 )
 
 __all__ = [
+    "AnswerNotUnderstood",
     "CacheDamaged",
     "CacheUnusable",
     "ChatClient",

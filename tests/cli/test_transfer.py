@@ -1,12 +1,16 @@
 """``pychat export``, ``import`` and ``store check``."""
 
 import asyncio
+import io
+import json
 import re
 import subprocess
+from contextlib import AsyncExitStack, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from pychat.cli.export import export
 from pychat.server.store import open_store
 from tests.cli.invoke import Result, invoke, refusal
 from tests.processes import PYCHAT
@@ -69,6 +73,35 @@ def test_through_pipes(store: str, tmp_path: Path) -> None:
     copy = f"sqlite:///{tmp_path}/copy.db"
     assert invoke("import", "--store", copy, "-", input=lines).status == 0
     assert invoke("export", "--store", copy, "-").stdout == lines
+
+
+class Terminal(io.TextIOWrapper):
+    """Takes what is shown."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_was_said_does_not_drive_the_terminal(tmp_path: Path) -> None:
+    address, harm = f"sqlite:///{tmp_path}/chat.db", "\x1b[2J\x9b31m\x7f\u202ered"
+
+    async def make() -> None:
+        async with AsyncExitStack() as stack:
+            store = open_store(address)
+            await store.open()
+            stack.push_async_callback(store.close)
+            chat = Populated(store)
+            alice, _, pair = await chat.pair()
+            await chat.say(pair, alice, harm)
+
+    asyncio.run(make())
+    shown = Terminal(io.BytesIO(), "utf-8")
+    with redirect_stdout(shown):
+        export.main(["--store", address, "-"], standalone_mode=False)
+    assert isinstance(shown.buffer, io.BytesIO)
+    lines = shown.buffer.getvalue().decode().splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert harm in [json.loads(line).get("data") for line in lines]
 
 
 def test_what_is_no_export_makes_no_store(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from pychat.server.chat.session import Session
 from pychat.server.chat.views import fitting, to_wire
 from pychat.server.store.base import Store
 from pychat.server.store.records import Block, ConversationSummary
+from pychat.visible import shown_name
 
 DECODER = msgspec.json.Decoder(ConversationsRequest)
 
@@ -151,7 +152,7 @@ class Conversations:
         key = conversation.other(user.key)
         id = conversation.other_id(user.key)
         if key in hidden_by:
-            return hidden_by[key].alias or id
+            return shown_name(hidden_by[key].alias, id)
         return users[key].alias if key in users else id
 
     def _last_seen(
