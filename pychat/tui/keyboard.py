@@ -77,7 +77,7 @@ class Keyboard:
         if text.startswith(_PASTE_END, at):
             self._pasting = False
             return len(_PASTE_END), _PASTE_END
-        if _PASTE_END.startswith(text[at:]):
+        if _PASTE_END.startswith(text[at : at + len(_PASTE_END)]):
             return 0, ""
         return 1, ""
 

@@ -31,6 +31,7 @@ from pychat.server.engine import packet, payload
 from pychat.server.engine.packet import MalformedPacket
 from pychat.server.store import terms
 from pychat.tui import completion, fuzzy, graphemes, inline
+from pychat.tui.keyboard import Keyboard
 from pychat.tui.log import paint, rows, wrap
 from tests.attack import linear, sources
 from tests.attack.process import server_process
@@ -118,6 +119,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "wrap.fold": lambda text: wrap.fold(text, 40),
     "_wrapped": lambda text: rows._wrapped(inline.format_message(text), 20),
     "paint": _painted,
+    "Keyboard.feed": lambda text: Keyboard().feed("\x1b[200~" + text),
     "fuzzy": lambda text: fuzzy.fuzzy("abc", text),
     "completion": _completed,
 }
