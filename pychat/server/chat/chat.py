@@ -102,7 +102,9 @@ class Chat:
         messages = Messages(
             directory, self._delivery, limiter, logins.by_message if accounts == "open" else None
         )
-        removal = Removal(store, directory, reach, limiter, answers, encode_event, admins)
+        removal = Removal(
+            store, directory, self._delivery, reach, limiter, answers, encode_event, admins
+        )
         typing = TypingNotice(directory, reach, limiter, answers, encode_event)
         self._watch = AccountWatch(store, changes, reach, logins)
         self._handlers: dict[str, Handler] = {

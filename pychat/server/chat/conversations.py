@@ -65,7 +65,7 @@ class Conversations:
         self, session: Session, user: User, request: ConversationsRequest, ack_id: int
     ) -> None:
         # Cursors that were answered already must count.
-        await self._cursors.flush()
+        await self._cursors.flush_for(user)
         page = partial(self._fitting_page, user, request)
         entries, next = await self._directory.read_for(user, page)
         self._answers.answer(

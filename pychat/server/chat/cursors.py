@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -64,6 +65,7 @@ class Cursors:
         self._others: dict[tuple[int, int], _Move] = {}
         self._being_written: dict[tuple[int, int], _Move] = {}
         """Of pairs."""
+        self._others_being_written: list[_Move] = []
         self._timer: asyncio.TimerHandle | None = None
         self._other_timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
@@ -221,6 +223,20 @@ class Cursors:
             # Whoever waits may be cancelled; the cursors are everybody's.
             await asyncio.shield(self._start_flush(True))
 
+    async def flush_for(self, user: User) -> None:
+        """Returns when everything is kept that the user may see of it. Raises StoreError.
+
+        Waiting for the moves of others would tell how busy they are.
+        """
+        moves = chain(
+            self._pairs.values(),
+            self._others.values(),
+            self._being_written.values(),
+            self._others_being_written,
+        )
+        if any(_concerns(move, user) for move in moves):
+            await self.flush()
+
     @asynccontextmanager
     async def told(self) -> AsyncIterator[None]:
         """Everything moved before is kept and told, and nothing is meanwhile. Raises StoreError."""
@@ -241,6 +257,7 @@ class Cursors:
             if all:
                 others = list(self._others.values())
                 self._others = {}
+            self._others_being_written = others
             if not moves and not others:
                 return
             records = [
@@ -254,6 +271,7 @@ class Cursors:
                 raise
             finally:
                 self._being_written = {}
+                self._others_being_written = []
             for move, kept in zip(moves, memberships, strict=False):
                 self._directory.memberships.kept(move.conversation, kept)
                 self._kept(move)
@@ -304,3 +322,13 @@ class Cursors:
 def _is_hidden(conversation: Conversation, user: User) -> bool:
     """Somebody who is blocked must not see, by the cursors, that the other one is there."""
     return isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked
+
+
+def _concerns(move: _Move, user: User) -> bool:
+    """It is the user's, or the other one's in a conversation with the user."""
+    pair = move.conversation
+    if move.user is user:
+        return True
+    return (
+        isinstance(pair, Pair) and user.key in (pair.a, pair.b) and not _is_hidden(pair, move.user)
+    )

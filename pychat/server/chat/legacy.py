@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from pychat.protocol import Event, Message
@@ -16,7 +17,6 @@ from pychat.server.chat.session import Session
 from pychat.server.chat.unproven import Unproven
 from pychat.server.chat.views import to_wire
 from pychat.server.store.base import Store, StoreError
-from pychat.server.store.records import StoredMessage
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,8 @@ class Legacy:
                 if not sent:
                     # What another connection has proven is not sent again.
                     await self._cursors.flush()
-                page = await self._store.undelivered(user.key, PAGE, sent)
-                outgoing = await self._outgoing(user, page)
+                page = partial(self._page, user, sent)
+                outgoing = await self._directory.read_for(user, page)
             except StoreError as error:
                 log.warning("%s waits for its messages: %s", user.id, error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -146,7 +146,8 @@ class Legacy:
             self._sent_up_to[session] = sent
         session.catch_up = None
 
-    async def _outgoing(self, user: User, page: list[StoredMessage]) -> list[tuple[Pair, Message]]:
+    async def _page(self, user: User, sent: dict[int, int]) -> list[tuple[Pair, Message]]:
+        page = await self._store.undelivered(user.key, PAGE, sent)
         pairs = await self._directory.conversations({m.conversation for m in page})
         senders = await self._directory.users({m.sender for m in page})
         return [

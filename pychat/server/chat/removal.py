@@ -12,6 +12,7 @@ from pychat.protocol import Code, Event, ProtocolError, Removed, RemoveRequest, 
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
+from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.directory import Directory
 from pychat.server.chat.entities import Conversation, Pair, Room, User
 from pychat.server.chat.limits import Limiter
@@ -30,6 +31,7 @@ class Removal:
         self,
         store: Store,
         directory: Directory,
+        delivery: Delivery,
         reach: LocalDelivery,
         limiter: Limiter,
         answers: Answers,
@@ -38,6 +40,7 @@ class Removal:
     ) -> None:
         self._store = store
         self._directory = directory
+        self._delivery = delivery
         self._reach = reach
         self._limiter = limiter
         self._answers = answers
@@ -64,6 +67,8 @@ class Removal:
         if conversation is None or not await self._store.remove_message(key, seq):
             raise ProtocolError(Code.NOT_FOUND, "there is no such message", field="id")
         self._directory.removals += 1
+        # Whoever is still being sent it is told afterwards that it is gone.
+        await self._delivery.settled()
         address = session.connection.remote_address
         audit.note("message removed", id=user.id, removed=f"{key}-{seq}", address=address)
         for reader in self._readers(conversation):

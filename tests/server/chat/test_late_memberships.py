@@ -203,6 +203,24 @@ async def test_a_message_that_is_removed_during_a_read_is_not_shown(
         assert "regretted" not in str(await reading)
 
 
+async def test_a_message_that_is_removed_before_it_is_sent_is_said_to_be_removed_after_it() -> None:
+    store = DelayedStore()
+    await store.inner.create_account("root", "root", hash_password("secret password"), 0)
+    async with chatting(store, accounts="claim", admins=["root"]) as chat:
+        root, bob = await logged_in(chat, "root"), await logged_in(chat, "bob")
+        held = store.hold("append", done=True)
+        sent = bob.start_send("ALL", "regretted")
+        await held.done.wait()
+        (found,) = (await root.ask("history", {"with": "ALL"}))["messages"]
+        removed = store.hold("remove_message", done=True)
+        removing = root.start("remove", id=found["id"])
+        await removed.done.wait()
+        removed.answer()
+        held.answer()
+        assert (await removing)["code"] == (await sent)["code"] == "200"
+        assert [name for name, _ in bob.order] == ["message", "removed"]
+
+
 @pytest.mark.parametrize("lost", ["create_room", "rename_room", "delete_room"])
 async def test_a_change_of_a_room_whose_answer_was_lost_is_seen(lost: str) -> None:
     store = DelayedStore()
