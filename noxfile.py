@@ -61,8 +61,9 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE)
-    # These measure times, or fill a core each.
-    session.run("pytest", "-m", "e2e", "--durations=15")
+    # A file's tests stay in one process: what they share is made once.
+    session.run("pytest", "-m", "e2e and not alone", "-n", "2", "--dist", "loadfile")
+    session.run("pytest", "-m", "alone", "--durations=5")
 
 
 @nox.session(python=PYTHONS, default=False)

@@ -25,13 +25,13 @@ def run_pychat(
     environment: Mapping[str, str] | None = None,
     program: Sequence[str] = PYCHAT,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end, 30 s at most; neither its input nor its output is a terminal."""
+    """Runs a command to its end, 100 s at most; neither its input nor its output is a terminal."""
     done = subprocess.run(
         [*program, *map(str, arguments)],
         input=input.encode() if isinstance(input, str) else input,
         capture_output=True,
         env={**os.environ, **(environment or {})},
-        timeout=30,
+        timeout=100,
     )
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -90,7 +90,7 @@ class Serving:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
         try:
-            status = self._process.wait(timeout=10)
+            status = self._process.wait(timeout=60)
         finally:
             self._process.kill()
             self._reader.join()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pychat import protocol
-from pychat.client.errors import LoginRefused, ServerUnreachable
+from pychat.client.errors import AnswerLost, LoginRefused, ServerUnreachable
 from pychat.client.models import ConnectionState
 from pychat.client.session import Session
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parsed
@@ -36,7 +36,7 @@ class Asking:
             reason = f"the server has not answered for {ANSWER_TIMEOUT:.0f} seconds"
             if time.monotonic() - connection.last_received >= ANSWER_TIMEOUT:
                 connection.abort(reason)
-            raise ServerUnreachable(reason) from None
+            raise AnswerLost(reason) from None
         check_refusal(reply)
         return parsed(reply, answer)
 

@@ -17,6 +17,7 @@ from pychat.client.models import Conversation, Status
 from pychat.client.reachability import watch_server
 from pychat.client.reading import Reading
 from pychat.client.subscription import Subscription
+from pychat.client.wire import is_shared
 from pychat.client.writing import Writing
 from pychat.protocol import Event
 
@@ -215,16 +216,11 @@ class ChatClient(Reading, Writing):
     async def _joined(self) -> None:
         await self._core.sync.refreshed()
 
-    async def _hidden_or_shown(self, id: str) -> None:
-        if self._core.logs.whole:
-            await self._core.sync.refreshed()  # nothing is told twice to ``messages``
-        else:
-            shared = (
-                each.name
-                for each in self.conversations
-                if each.name == protocol.EVERYONE or each.name.startswith(protocol.ROOM_PREFIX)
-            )
-            await self._core.sync.read_anew([self._core.roster.known_name(id), *shared])
+    def _hidden_or_shown(self, id: str) -> None:
+        if not self._core.logs.whole:  # nothing is told twice to ``messages``
+            shared = [each.name for each in self.conversations if is_shared(each.name)]
+            self._core.sync.read_anew([self._core.roster.known_name(id), *shared])
 
     def _left(self, name: str) -> None:
         self._core.roster.left(name)
+        self._core.sync.overtaken()

@@ -23,7 +23,7 @@ import socketio
 from yarl import URL
 
 from pychat.client import serverjson
-from pychat.client.errors import ServerUnreachable
+from pychat.client.errors import AnswerLost, ServerUnreachable
 from pychat.client.safetext import safe_line
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -74,10 +74,6 @@ class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # the library has 
             case socketio.packet.DISCONNECT | socketio.packet.CONNECT_ERROR:
                 return True
         return False
-
-
-class ConnectionLost(ServerUnreachable):
-    """The connection ended before the answer came."""
 
 
 class Connection:
@@ -206,7 +202,7 @@ class Connection:
             self._end("the connection was lost")
 
     async def request(self, event: str, payload: Any, within: float) -> Any:
-        """The answer. Raises ConnectionLost, or TimeoutError after ``within`` seconds."""
+        """The answer. Raises AnswerLost, or TimeoutError after ``within`` seconds."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def answered(value: Any) -> None:
@@ -221,7 +217,7 @@ class Connection:
             return answer.result()
         answer.cancel()
         if self.closed.done():
-            raise ConnectionLost(self.closed.result())
+            raise AnswerLost(self.closed.result())
         raise TimeoutError
 
     def abort(self, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,13 @@ from pychat.client.asking import Asking
 from pychat.client.cache import Cache, MemoryCache
 from pychat.client.cursors import Cursors
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
-from pychat.client.events import CacheLost, ClientEvent, MessageChanged, StatusChanged
+from pychat.client.events import (
+    CacheLost,
+    ClientEvent,
+    MessageChanged,
+    MessagesReset,
+    StatusChanged,
+)
 from pychat.client.logs import Logs
 from pychat.client.models import Message, Status
 from pychat.client.outbox import Outbox
@@ -59,6 +66,8 @@ class Core:
         self._recounting: asyncio.TimerHandle | None = None
         self._opened = False
         self.closed = False
+        self.resets: Counter[str] = Counter()
+        """How often the view of each conversation has started anew."""
         self.session = Session(
             address,
             user=user,
@@ -91,6 +100,7 @@ class Core:
             publish=self.publish,
             on_stranger=self._on_stranger,
             on_another=self._on_another,
+            on_same=self._on_same,
             on_told=self._on_told,
         )
         self._cursors = Cursors(self.asking.request)
@@ -101,7 +111,7 @@ class Core:
             logs=self.logs,
             request=self.asking.request,
             publish=self.publish,
-            on_listed=self._cursors.listed,
+            on_reset=self._cursors.reset,
             on_behind=self._cursors.move,
         )
         self.typing_notice = TypingNotice(self._send_typing)
@@ -187,6 +197,8 @@ class Core:
         return subscription
 
     def publish(self, event: ClientEvent) -> None:
+        if isinstance(event, MessagesReset):
+            self.resets[event.conversation] += 1
         for subscription in self._subscriptions:
             subscription.put(event)
         self.settle_soon()
@@ -289,6 +301,10 @@ class Core:
 
     def _on_another(self, name: str) -> None:
         self.sync.renew(name)
+
+    def _on_same(self, name: str) -> None:
+        self._cursors.confirm(name)
+        self.settle_soon()
 
     def _on_told(self, message: Message) -> None:
         if not self.logs.whole and not message.own:

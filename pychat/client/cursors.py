@@ -18,8 +18,11 @@ _RETRY_AFTER: Final = 1.0
 
 
 class Cursors:
-    """Of moves that wait, the furthest counts; one request at a time is under way. None is sent
-    before the server's list: it may be another server, where the same seq is another message."""
+    """Of moves that wait, the furthest counts; one request at a time is under way.
+
+    The move of a conversation is sent once ``confirm`` says that the server has the messages it was
+    made for: in another store at the same address the same seq is another message.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class Cursors:
         self._request = request
         self._waiting: dict[tuple[protocol.Event, str], int] = {}
         self._task: asyncio.Task[None] | None = None
-        self._listed = False
+        self._confirmed: set[str] = set()
 
     def move(self, event: protocol.Event, name: str, seq: int) -> None:
         """``event`` is DELIVERED or READ. Sent at the next ``send``."""
@@ -39,25 +42,32 @@ class Cursors:
 
     def send(self) -> asyncio.Task[None] | None:
         """Sends what waits; the task that does so, None if nothing waits."""
-        if self._listed and self._waiting and (self._task is None or self._task.done()):
+        if self._next() is not None and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._send())
         return self._task
 
-    def listed(self, reset: set[str]) -> None:
-        """The list is here; the moves in these conversations were for other messages."""
-        self._waiting = {key: seq for key, seq in self._waiting.items() if key[1] not in reset}
-        self._listed = True
+    def confirm(self, name: str) -> None:
+        """The server has the messages of this conversation that were told."""
+        self._confirmed.add(name)
+
+    def reset(self, name: str) -> None:
+        """The moves in this conversation were for other messages than the server has."""
+        self._confirmed.discard(name)
+        self._waiting = {key: seq for key, seq in self._waiting.items() if key[1] != name}
 
     def disconnected(self) -> None:
-        """What waits, waits on."""
-        self._listed = False
+        """What waits, waits on; the next connection may be to another store."""
+        self._confirmed.clear()
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
+    def _next(self) -> tuple[protocol.Event, str] | None:
+        return next((key for key in self._waiting if key[1] in self._confirmed), None)
+
     async def _send(self) -> None:
-        while self._waiting:
-            (event, name), seq = next(iter(self._waiting.items()))
+        while (key := self._next()) is not None:
+            (event, name), seq = key, self._waiting[key]
             try:
                 await self._request(event, protocol.CursorRequest(name, seq), protocol.Answer)
             except ServerUnreachable:
@@ -67,5 +77,5 @@ class Cursors:
                     await asyncio.sleep(refusal.retry_after or _RETRY_AFTER)
                     continue
                 logger.warning("the server refused a %s cursor of %s: %s", event, name, refusal)
-            if self._waiting.get((event, name)) == seq:
-                del self._waiting[(event, name)]
+            if self._waiting.get(key) == seq:
+                del self._waiting[key]

@@ -48,6 +48,10 @@ class ServerUnreachable(ChatClientError):
     """Nobody answers there, not as a chat server, or with a certificate that is not trusted."""
 
 
+class AnswerLost(ServerUnreachable):
+    """The request was sent and its answer did not come: it may have been carried out."""
+
+
 class RequestRefused(ChatClientError):
     """The server said no. ``code`` is one of protocol.Code; ``retry_after`` (seconds) comes with
     429. ``message`` as the protocol has it, which may name a field first: that is ``field`` then,

@@ -35,7 +35,7 @@ class _Log(Struct):
     held: dict[int, Message] = field(default_factory=dict)
     fetching: asyncio.Task[None] | None = None
     same: bool = False
-    """Whether the server has the last one told, as it was told: known once a page was fetched."""
+    """Whether the server has the last one told, as it was told: known by its list or a page."""
 
 
 class Logs:
@@ -44,8 +44,8 @@ class Logs:
     ``whole``: told from the delivered cursor on, however much that is (for ``messages``); else from
     what is in the cache, and anew from the newest page where more than CATCH_UP_LIMIT was missed.
     ``on_stranger`` is called for a conversation that the server has not listed yet, ``on_another``
-    with the name of one in which it has other messages than those told, ``on_told`` with every
-    message told.
+    with the name of one in which it has other messages than those told, ``on_same`` with the name
+    of one in which it has them, ``on_told`` with every message told.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Logs:
         publish: Callable[[ClientEvent], None],
         on_stranger: Callable[[], None],
         on_another: Callable[[str], None],
+        on_same: Callable[[str], None],
         on_told: Callable[[Message], None],
     ) -> None:
         self._cache = cache
@@ -67,10 +68,13 @@ class Logs:
         self._publish = publish
         self._on_stranger = on_stranger
         self._on_another = on_another
+        self._on_same = on_same
         self._on_told = on_told
         self._logs: dict[str, _Log] = {}
         self._strangers: dict[str, dict[int, Message]] = {}
         self._posted: set[str] = set()
+        self._arrived: dict[str, int] = {}
+        self._last: dict[str, Message] = {}
         self._slots = asyncio.Semaphore(_FETCHED_AT_ONCE)
         self._online = False
         self._telling = False
@@ -99,9 +103,15 @@ class Logs:
 
     def connected(self) -> None:
         self._online = True
+        self._last = {
+            each.name: each.last
+            for each in self._roster.newest_first()
+            if each.last is not None and each.last.seq
+        }
 
     def disconnected(self) -> None:
         self._online = False
+        self._arrived.clear()
         for log in self._logs.values():
             log.same = False
             if log.fetching is not None:
@@ -126,11 +136,38 @@ class Logs:
             log = _Log(max(listed.delivered_seq, listed.first_seq - 1))
             self._logs[listed.with_] = log
         log.told = max(log.told, listed.first_seq - 1)
-        log.target = max(log.target, listed.last_seq)
+        log.target = max(log.target, listed.last_seq, self.newest_arrived(listed.with_))
+        if log.same or self._is_confirmed_by(listed):
+            self._confirm(listed.with_, log)
         self._fetch(listed.with_)
 
-    def forget(self, name: str) -> None:
-        """It is gone, or another one by the same name begins."""
+    def _is_confirmed_by(self, listed: protocol.Conversation) -> bool:
+        """Whether no message is known that the server might not have."""
+        newest = self._newest_known(listed.with_)
+        if newest is None:
+            return True
+        if listed.last is None:
+            return False
+        return is_same(message_record(listed.last, listed.with_, self.user), newest)
+
+    def _newest_known(self, name: str) -> Message | None:
+        """From before this connection."""
+        cached = self._cache.messages(name, limit=1)
+        return cached[0] if cached else self._last.get(name)
+
+    def _confirm(self, name: str, log: _Log) -> None:
+        log.same = True
+        self._on_same(name)
+        self._tell_held(log)
+
+    def newest_arrived(self, name: str) -> int:
+        """The highest seq that arrived over this connection."""
+        return self._arrived.get(name, 0)
+
+    def forget(self, name: str, *, another: bool = True) -> None:
+        """It is gone, or is read anew; ``another``: and is not the one that it was."""
+        if another:
+            self._last.pop(name, None)
         log = self._logs.pop(name, None)
         if log is not None and log.fetching is not None:
             log.fetching.cancel()
@@ -163,6 +200,7 @@ class Logs:
         if message.own and message.client_id:
             self._outbox.settle(message)
         self.heard.add(name)
+        self._arrived[name] = max(seq, self.newest_arrived(name))
         log = self._logs.get(name)
         if log is None:
             self._on_stranger()  # who they are, and where one stands with them
@@ -170,14 +208,15 @@ class Logs:
                 self._strangers.setdefault(name, {})[seq] = message
                 return
             self._roster.met(name)
-            log = self._logs[name] = _Log(0)
+            log = self._logs[name] = _Log(0, same=True)
         self._roster.heard(message)
         if seq <= log.told:
             if message.client_id in self._posted:
                 self._on_another(name)  # it was never told: what was, is another store's
             return
         log.target = max(log.target, seq)
-        if seq == log.told + 1 and self._telling:
+        # Right after a login it may be of another store than what was told before.
+        if seq == log.told + 1 and self._telling and log.same:
             self._tell(log, message)
             self._tell_held(log)
             return
@@ -233,14 +272,17 @@ class Logs:
 
     def _fetch(self, name: str) -> None:
         log = self._logs[name]
-        if not self._online or not self._telling or log.told >= log.target:
+        if not self._online or (log.same and not self._is_behind(log)):
             return
         if log.fetching is None or log.fetching.done():
             log.fetching = asyncio.get_running_loop().create_task(self._catch_up(name, log))
 
+    def _is_behind(self, log: _Log) -> bool:
+        return self._telling and log.told < log.target
+
     async def _catch_up(self, name: str, log: _Log) -> None:
         async with self._slots:
-            while log.told < log.target:
+            while not log.same or self._is_behind(log):
                 try:
                     if not await self._fetch_page(name, log):
                         self._on_another(name)
@@ -249,7 +291,7 @@ class Logs:
                     if refusal.code in (protocol.Code.FORBIDDEN, protocol.Code.NOT_FOUND):
                         log.target = log.told  # no longer one's own to read
                         log.held.clear()
-                        return
+                        return  # no cursor of it is sent
                     logger.info("%s could not be fetched: %s", name, refusal)
                     await asyncio.sleep(refusal.retry_after or _RETRY_AFTER)
                 except ServerUnreachable as error:
@@ -257,26 +299,26 @@ class Logs:
                     await asyncio.sleep(_RETRY_AFTER)
 
     async def _fetch_page(self, name: str, log: _Log) -> bool:
-        """False if the server has another message where the last one told was."""
-        anew = not self.whole and log.target - log.told > CATCH_UP_LIMIT
-        last = [] if log.same or anew else self._cache.messages(name, limit=1)
-        overlaps = bool(last) and last[0].seq == log.told
-        after = log.told - 1 if overlaps else log.told
-        request = protocol.HistoryRequest(
-            name, after=None if anew else after, limit=protocol.MAX_LIMIT
-        )
-        answer: protocol.HistoryAnswer = await self._request(
-            protocol.Event.HISTORY, request, protocol.HistoryAnswer
-        )
-        check_page(request, answer)
-        page = [message_record(each, name, self.user) for each in answer.messages]
+        """False if the server has another message where the newest one known is."""
+        behind = self._is_behind(log)
+        anew = behind and not self.whole and log.target - log.told > CATCH_UP_LIMIT
+        last = None if log.same else self._newest_known(name)
+        overlaps = last is not None and last.seq == log.told
+        if last is not None and (anew or not behind or not overlaps):
+            page = await self._page(name, last.seq - 1, 1)
+            if page and is_same(page[0], last):
+                self._confirm(name, log)
+                return True
+            return False
+        page = await self._page(name, None if anew else log.told - overlaps, protocol.MAX_LIMIT)
         if anew and page and page[0].seq > log.told + 1:
             self._cache.clear_messages(name)
             log.told = page[0].seq - 1
             self._publish(MessagesReset(name))
-        if overlaps and not (page and is_same(page[0], last[0])):
+        if last is not None and not (page and is_same(page[0], last)):
             return False
-        log.same = True
+        if not log.same:
+            self._confirm(name, log)
         before = log.told
         for message in page:
             if message.own and message.client_id:
@@ -289,6 +331,14 @@ class Logs:
             log.target = log.told  # there is nothing after it, whatever was said before
         self._tell_held(log)
         return True
+
+    async def _page(self, name: str, after: int | None, limit: int) -> list[Message]:
+        request = protocol.HistoryRequest(name, after=after, limit=limit)
+        answer: protocol.HistoryAnswer = await self._request(
+            protocol.Event.HISTORY, request, protocol.HistoryAnswer
+        )
+        check_page(request, answer)
+        return [message_record(each, name, self.user) for each in answer.messages]
 
 
 def is_same(one: Message, other: Message) -> bool:

@@ -70,9 +70,6 @@ class Outbox:
             if name is None or message.conversation == name
         ]
 
-    def __contains__(self, client_id: str) -> bool:
-        return client_id in self._entries
-
     def add(self, message: Message) -> None:
         self._cache.save_outgoing(message)
         self._entries[message.client_id] = message
@@ -105,17 +102,16 @@ class Outbox:
             self._send_next(message.conversation)
         return message
 
-    def settle(self, arrived: Message) -> bool:
-        """The server has stored ``arrived``; true if it was waiting here until now."""
+    def settle(self, arrived: Message) -> None:
+        """The server has stored ``arrived``, which may have been waiting here until now."""
         message = self._remove(arrived.client_id)
         if message is None:
-            return False
+            return
         waiter = self._waiters.pop(arrived.client_id, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(arrived)
         self._on_count()
         self._send_next(message.conversation)
-        return True
 
     def _remove(self, client_id: str) -> Message | None:
         message = self._entries.pop(client_id, None)
@@ -206,18 +202,18 @@ class Outbox:
                 self._answered(message.conversation)
                 self._refused(message, refusal)
             return
-        # Told even if it was discarded meanwhile: the others have it.
         self._pauses = 0
-        self._on_stored(
-            structs.replace(
-                message,
-                sender=self._user,
-                id=stored.id,
-                seq=stored.seq,
-                sent_at=seconds(stored.sent_at),
-                delivery=Delivery.SENT,
-            )
+        arrived = structs.replace(
+            message,
+            sender=self._user,
+            id=stored.id,
+            seq=stored.seq,
+            sent_at=seconds(stored.sent_at),
+            delivery=Delivery.SENT,
         )
+        self.settle(arrived)
+        # Told even if it was discarded meanwhile: the others have it.
+        self._on_stored(arrived)
 
     def _refused(self, message: Message, refusal: RequestRefused) -> None:
         passing = refusal.code in _RETRIED or refusal.code.startswith("5")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Final
 
 from pychat import protocol
 from pychat.client.core import Core
 from pychat.client.errors import ServerUnreachable
-from pychat.client.events import MessageAdded
+from pychat.client.events import MessageAdded, MessagesReset
 from pychat.client.models import HistoryPage, Message
 from pychat.client.requests import ServerRequests
 from pychat.protocol import Event
+
+_RETRY_AFTER: Final = 1.0
 
 
 class Reading(ServerRequests):
@@ -41,6 +46,7 @@ class Reading(ServerRequests):
 
         Raises RequestRefused; ServerUnreachable while offline, if the cache has nothing there.
         """
+        resets = self._core.resets[name]
         try:
             page = await self._history_page(protocol.HistoryRequest(name, before, after, limit))
         except ServerUnreachable:
@@ -48,7 +54,8 @@ class Reading(ServerRequests):
             if not page.messages:
                 raise
         else:
-            self._keep(name, page.messages)
+            if resets == self._core.resets[name]:  # else it was read before what is known now
+                self._keep(name, page.messages)
         page.messages = [self._core.roster.decorated(each) for each in page.messages]
         return page
 
@@ -79,20 +86,33 @@ class Reading(ServerRequests):
         comes again after the next start.
         """
         subscription = self._core.subscribe()
+        resets = Counter(self._core.resets)
         # Others may have been told more already than the cursor says.
         for conversation in self._core.roster.newest_first() if self._core.logs.whole else []:
             name, seq = conversation.name, conversation.delivered_seq
             told = self._core.logs.told(name)
-            while seq < told:
-                page = await self.history(name, after=seq, limit=protocol.MAX_LIMIT)
+            while seq < told and resets[name] == self._core.resets[name]:
+                try:
+                    page = await self.history(name, after=seq, limit=protocol.MAX_LIMIT)
+                except ServerUnreachable:
+                    await asyncio.sleep(_RETRY_AFTER)
+                    continue
                 seq = page.messages[-1].seq if page.messages else told
                 for message in page.messages:
                     if message.seq <= told and not message.own and not message.removed:
                         yield message
-                        self._core.move(Event.DELIVERED, name, message.seq)
+                        self._handled(message, resets)
         async for event in subscription:
-            if isinstance(event, MessageAdded):
+            if isinstance(event, MessagesReset):
+                resets[event.conversation] += 1
+            elif isinstance(event, MessageAdded):
                 message = event.message
                 if not message.own and not message.removed:
                     yield message
-                    self._core.move(Event.DELIVERED, message.conversation, message.seq)
+                    self._handled(message, resets)
+
+    def _handled(self, message: Message, resets: Counter[str]) -> None:
+        """Moves the delivered cursor, unless the conversation has started anew behind the message:
+        the seq may be another message's now. ``resets``: how often it had before the message."""
+        if resets[message.conversation] == self._core.resets[message.conversation]:
+            self._core.move(Event.DELIVERED, message.conversation, message.seq)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from pychat import protocol
-from pychat.client.errors import AnswerNotUnderstood
+from pychat.client.errors import AnswerLost, AnswerNotUnderstood
 from pychat.client.models import HistoryPage, LoginSession, Room, SearchPage, User
 from pychat.client.wire import (
     check_page,
@@ -41,11 +42,11 @@ class ServerRequests(ABC):
 
     @abstractmethod
     async def _joined(self) -> None:
-        """The list of conversations has become longer."""
+        """The list of conversations has changed: returns when it is here."""
 
     @abstractmethod
-    async def _hidden_or_shown(self, id: str) -> None:
-        """What one may see of that person's messages has changed."""
+    def _hidden_or_shown(self, id: str) -> None:
+        """What one may see of that person's messages has changed, or may have."""
 
     @abstractmethod
     def _left(self, name: str) -> None:
@@ -119,13 +120,20 @@ class ServerRequests(ABC):
     async def block(self, id: str) -> None:
         """Nothing that they write arrives any more, and what they wrote is hidden (``removed``) in
         every conversation, until ``unblock``; they do not learn of it."""
-        await self._request(Event.BLOCK, protocol.BlockRequest(id), protocol.Answer)
-        await self._hidden_or_shown(id)
+        await self._block(Event.BLOCK, id)
 
     async def unblock(self, id: str) -> None:
         """What they write arrives again; what they wrote meanwhile is fetched, and counted."""
-        await self._request(Event.UNBLOCK, protocol.BlockRequest(id), protocol.Answer)
-        await self._hidden_or_shown(id)
+        await self._block(Event.UNBLOCK, id)
+
+    async def _block(self, event: Event, id: str) -> None:
+        try:
+            await self._request(event, protocol.BlockRequest(id), protocol.Answer)
+        except (AnswerLost, asyncio.CancelledError):
+            self._hidden_or_shown(id)
+            raise
+        self._hidden_or_shown(id)
+        await self._joined()
 
     async def remove(self, message_id: str) -> None:
         """Takes a message away from everybody; for the server's admins."""

@@ -21,7 +21,7 @@ from pychat.client.events import ClientEvent, MessagesReset
 from pychat.client.logs import Logs, is_same
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
-from pychat.client.wire import ANSWER_TIMEOUT, message_record
+from pychat.client.wire import ANSWER_TIMEOUT, is_shared, message_record
 
 logger = logging.getLogger("pychat.client")
 
@@ -31,9 +31,9 @@ _RETRY_AFTER: Final = 1.0
 
 
 class Sync:
-    """``on_listed`` is called with the names of conversations whose messages are others than those
-    that were told, ``on_behind`` with each of one's own cursors that the server does not have yet.
-    """
+    """``on_reset`` is called with the name of each conversation whose messages are others than
+    those that were told, ``on_behind`` with each of one's own cursors that the server does not have
+    yet."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Sync:
         logs: Logs,
         request: Callable[..., Awaitable[Any]],
         publish: Callable[[ClientEvent], None],
-        on_listed: Callable[[set[str]], None],
+        on_reset: Callable[[str], None],
         on_behind: Callable[[protocol.Event, str, int], None],
     ) -> None:
         self._cache = cache
@@ -53,7 +53,7 @@ class Sync:
         self._logs = logs
         self._request = request
         self._publish = publish
-        self._on_listed = on_listed
+        self._on_reset = on_reset
         self._on_behind = on_behind
         self._online = False
         self._again = False
@@ -88,11 +88,16 @@ class Sync:
         if self._refreshing is not None:
             await asyncio.wait((self._refreshing,), timeout=ANSWER_TIMEOUT)
 
-    async def read_anew(self, names: Iterable[str]) -> None:
-        """What was told of these conversations is no longer what the server says: it is forgotten,
-        ``MessagesReset`` tells so, and history is asked again."""
+    def overtaken(self) -> None:
+        """Something has changed since a list was asked for that is still under way."""
+        if self._refreshing is not None and not self._refreshing.done():
+            self._again = True
+
+    def read_anew(self, names: Iterable[str]) -> None:
+        """What was told of these conversations is no longer what the server says: it is forgotten
+        with the next list, ``MessagesReset`` tells so, and history is asked again."""
         self._anew.update(names)
-        await self.refreshed()
+        self.refresh()
 
     def renew(self, name: str) -> None:
         """The server has another conversation by this name than the one that was told."""
@@ -106,15 +111,20 @@ class Sync:
             told = self._logs.all_told()
             anew, self._anew = self._anew, set()
             others, self._others = self._others, set()
+            listed = None
             try:
                 listed = await self._list()
             except (RequestRefused, ServerUnreachable) as error:
                 logger.info("the conversations could not be listed: %s", error)
                 if isinstance(error, AnswerNotUnderstood | ServerUnreachable):
                     self._failed(error)
-                self._anew |= anew
-                self._others |= others
-                await asyncio.sleep(getattr(error, "retry_after", None) or _RETRY_AFTER)
+                wait = getattr(error, "retry_after", None) or _RETRY_AFTER
+            finally:
+                if listed is None:  # also where the connection went: the next one goes on with them
+                    self._anew |= anew
+                    self._others |= others
+            if listed is None:
+                await asyncio.sleep(wait)
                 continue
             self._listed(listed, told, anew, others)
             if not self._again:
@@ -160,6 +170,17 @@ class Sync:
         renewed = {
             each.with_ for each in listed if each.with_ in others or self._is_another(each, told)
         }
+        known = {each.with_: self._roster.get(each.with_) for each in listed}
+        toggled = {
+            each.with_
+            for each in listed
+            if (record := known[each.with_]) is not None
+            and record.blocked is not (each.blocked is True)
+        }
+        if toggled and not self._logs.whole:
+            # By another device, or by a request whose answer was lost: other messages are hidden
+            # now, wherever the other one writes.
+            anew = anew | toggled | {each.with_ for each in listed if is_shared(each.with_)}
         reset = renewed | {each.with_ for each in listed if each.with_ in anew}
         # What was heard of while the list was made may be missing in it; a name that was typed
         # otherwise than the server writes it is not.
@@ -173,14 +194,13 @@ class Sync:
         reset |= gone
         self._others -= reset
         for name in reset:
-            self._logs.forget(name)
+            self._logs.forget(name, another=name in renewed or name in gone)
             self._cache.clear_messages(name)
-        known = {each.with_: self._roster.get(each.with_) for each in listed}
         outbox = self._outbox.entries()
         self._roster.listed(listed, renewed=renewed, kept=kept, gone=gone, outbox=outbox)
         for name in reset:
+            self._on_reset(name)
             self._publish(MessagesReset(name))
-        self._on_listed(reset)
         for each in listed:
             self._logs.follow(each)
             before = known[each.with_]
@@ -201,6 +221,10 @@ class Sync:
         A message's id is that of its conversation, a hyphen and its seq.
         """
         if told.get(listed.with_, 0) > listed.last_seq:
+            return True
+        known = self._roster.get(listed.with_)
+        heard = max(listed.last_seq, self._logs.newest_arrived(listed.with_))
+        if known is not None and known.last_seq > heard:
             return True
         if 0 < told.get(listed.with_, 0) < listed.first_seq - 1:
             return True

@@ -85,6 +85,11 @@ def conversation_name(message: protocol.Message, user: str) -> str:
     return recepient if sender == user else sender
 
 
+def is_shared(name: str) -> bool:
+    """Whether the conversation is one of many people: a room, or ``ALL``."""
+    return name == protocol.EVERYONE or name.startswith(protocol.ROOM_PREFIX)
+
+
 def outgoing(message: Message, user: str) -> protocol.ClientMessage:
     """One's own message, as it is sent. ``user``: as the server writes the id, which may not be how
     it was typed when the message was written."""

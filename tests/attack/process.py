@@ -66,7 +66,7 @@ async def server_process(folder: Path, *options: str) -> AsyncIterator[ServerPro
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 60)
 
 
 async def _address(process: asyncio.subprocess.Process, log: Path) -> str:

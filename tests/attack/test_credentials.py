@@ -107,6 +107,7 @@ async def test_many_wrong_passwords_lock_the_attacker_out(tell: Tell) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 async def test_a_flood_of_passwords_keeps_nobody_else_waiting(tell: Tell) -> None:
     """Hashing is slow on purpose; one address must not fill the queue for all."""
     async with serving(trusted_proxies=["127.0.0.1"]) as server, browsing() as web:
@@ -148,6 +149,7 @@ async def test_a_closed_server_does_not_say_which_ids_exist(tell: Tell) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 async def test_a_login_s_time_does_not_say_which_ids_exist(tell: Tell) -> None:
     """Both hash: what differs is far less than a hash takes."""
     async with serving(accounts="closed", limits=False) as server, browsing() as web:

@@ -31,6 +31,7 @@ from tests.attack.wire import browsing, connect, open_socket
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.alone,
     pytest.mark.timeout(300),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads memory from /proc"),
 ]

@@ -140,6 +140,7 @@ def test_what_reads_text_is_linear(name: str) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_the_page_is_linear(tmp_path: Path, tell: Tell) -> None:
     node = shutil.which("node")
     if node is None:
@@ -178,6 +179,7 @@ ANSWERED_WITHIN = 1.0
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_one_frame_does_not_stop_the_server(
     tmp_path: Path, tell: Tell, transport: str

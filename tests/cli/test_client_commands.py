@@ -119,7 +119,7 @@ def test_listen_starts_with_what_came_while_away(people: list[str]) -> None:
         invoke("send", "--user", alice, "--to", bob, "and now")
         assert json.loads(listener.stdout.readline())["data"] == "and now"
         listener.send_signal(signal.SIGINT)
-        assert listener.wait(timeout=10) == 130
+        assert listener.wait(timeout=60) == 130
         assert listener.stderr.read().strip() == ""
 
 
@@ -135,7 +135,7 @@ def test_listen_ends_when_nobody_reads_it_any_more(people: list[str]) -> None:
     with listener.stderr:
         with listener.stdout:
             assert b"the only one" in listener.stdout.readline()
-        assert listener.wait(timeout=10) == 1
+        assert listener.wait(timeout=60) == 1
         assert listener.stderr.read() == b""
 
 
@@ -225,7 +225,7 @@ def test_plain_shows_what_arrives(people: list[str]) -> None:
     with reader.stdin, reader.stdout:
         assert reader.stdout.readline().endswith(f"] {alice}: hello\n")
         reader.stdin.close()
-        assert reader.wait(timeout=10) == 0
+        assert reader.wait(timeout=60) == 0
 
 
 def test_the_login_is_kept_for_its_owner_only(people: list[str], own_folders: Path) -> None:

@@ -112,14 +112,14 @@ def test_an_output_that_nobody_reads_is_no_error() -> None:
     assert reader.stderr is not None
     assert reader.stderr.read() == ""
     reader.stderr.close()
-    reader.wait(timeout=10)
+    reader.wait(timeout=60)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
 def test_an_output_that_is_full_is_said_and_is_no_fault() -> None:
     with Path("/dev/full").open("wb") as full:
         run = subprocess.run(
-            [*PYCHAT, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+            [*PYCHAT, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=100
         )
     assert run.returncode == 1
     assert run.stderr == "Error: cannot write the output: No space left on device\n"

@@ -146,7 +146,7 @@ def test_an_import_into_somebody_s_store_changes_nothing(
 def test_to_a_full_disk(store: str, tmp_path: Path) -> None:
     command = [*PYCHAT, "export", "--store", store, "-"]
     with Path("/dev/full").open("wb") as full:
-        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100)
     assert run.returncode == 1
     assert run.stderr == "Error: cannot write to standard output: No space left on device\n"
 

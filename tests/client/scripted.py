@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,14 @@ from pychat.server.engine import AsyncServer
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 DONE = {"code": "200", "message": "done"}
+LOGIN = {
+    **DONE,
+    "id": "alice",
+    "alias": "alice",
+    "token": "t",
+    "serverTime": "2026-01-01T00:00:00.000Z",
+    "protocol": 1,
+}
 
 
 def message(seq: int, text: str, sender: str = "bob", **more: Any) -> dict[str, Any]:
@@ -41,22 +49,23 @@ class ScriptedServer:
         self.stored: list[dict[str, Any]] = []
         """The conversation with bob."""
         self.answers: dict[str, Answer] = {
-            "login": lambda _: {
-                **DONE,
-                "id": "alice",
-                "alias": "alice",
-                "token": "t",
-                "serverTime": "2026-01-01T00:00:00.000Z",
-                "protocol": 1,
-            },
+            "login": lambda _: LOGIN,
             "conversations": lambda _: {**DONE, "conversations": [self.conversation()]},
             "history": self._history,
         }
+        self.late: dict[str, Callable[[], Awaitable[Any]]] = {}
+        """What an event is answered after, by its name; ``never`` is one such."""
+        self.over = asyncio.Event()
+        self.sid = ""
+        """Whom is being answered."""
         self.url = ""
         self._news = asyncio.Condition()
 
-    async def _any(self, event: str, _sid: str, payload: dict[str, Any]) -> dict[str, Any]:
+    async def _any(self, event: str, sid: str, payload: dict[str, Any]) -> dict[str, Any]:
         await self.note(event, payload)
+        if event in self.late:
+            await self.late[event]()
+        self.sid = sid
         return self.answers.get(event, lambda _: DONE)(payload)
 
     async def note(self, event: str, payload: dict[str, Any]) -> None:
@@ -69,10 +78,14 @@ class ScriptedServer:
         """Of all that came by that name."""
         return [payload for each, payload in self.asked if each == event]
 
-    async def until(self, condition: Callable[[], bool], within: float = 15) -> None:
+    async def until(self, condition: Callable[[], bool], within: float = 60) -> None:
         """Returns once something has come that makes it true."""
         async with asyncio.timeout(within), self._news:
             await self._news.wait_for(condition)
+
+    async def never(self) -> None:
+        """Before the server ends."""
+        await self.over.wait()
 
     def conversation(self) -> dict[str, Any]:
         """As ``conversations`` lists it."""
@@ -110,4 +123,5 @@ async def scripted() -> AsyncIterator[ScriptedServer]:
     try:
         yield server
     finally:
+        server.over.set()
         await runner.cleanup()

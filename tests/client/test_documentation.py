@@ -87,7 +87,7 @@ async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> Non
 
             wrong = here("A front end").replace("for frida", "not frida")
             async with running(wrong, tmp_path) as front_end:
-                output, errors = await asyncio.wait_for(front_end.communicate(), 20)
+                output, errors = await asyncio.wait_for(front_end.communicate(), 60)
                 assert (front_end.returncode, errors) == (0, b"")
                 assert "refused wrong id or password" in output.decode()
 
@@ -131,7 +131,7 @@ async def test_socketio_without_the_chat() -> None:
     async with served(names["make_app"]()) as address:
         client = socketio.AsyncClient(handle_sigint=False)
         await client.connect(address, transports=["websocket"])
-        assert await client.call("greet", "Ada", timeout=5) == "Hello, Ada"
+        assert await client.call("greet", "Ada", timeout=60) == "Hello, Ada"
         await client.disconnect()
 
 

@@ -142,6 +142,7 @@ async def test_a_lost_answer_does_not_double_the_message(
     await alice.client.send("bob", "third")
     await bob.added("third")
     assert bob.texts == ["first", "second", "third"]
+    await alice.changed(text="third", delivery=Delivery.SENT)
     cached = [(each.seq, each.text) for each in alice.client.cached_messages("bob")]
     assert cached == [(1, "first"), (2, "second"), (3, "third")]
 

@@ -288,7 +288,7 @@ async def test_iterators_end_when_the_client_is_closed(server: ChatServer) -> No
     events, messages = client.events(), client.messages()
     readers = [asyncio.ensure_future(anext(each, None)) for each in (events, messages)]
     await client.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await asyncio.gather(*readers)
         async for _ in events:
             pass

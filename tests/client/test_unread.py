@@ -41,7 +41,7 @@ def bob_of(client: ChatClient) -> Conversation:
 
 async def counted(watcher: Watcher, unread: int) -> None:
     """Until so many are unread."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while bob_of(watcher.client).unread != unread:
             await watcher.next(ConversationChanged | ConversationsLoaded)  # type: ignore[arg-type] # a union matches too
 

@@ -23,7 +23,7 @@ class Watcher:
         self._events = client.events()
 
     async def next(
-        self, kind: type[E], matches: Callable[[E], bool] = lambda _: True, within: float = 15
+        self, kind: type[E], matches: Callable[[E], bool] = lambda _: True, within: float = 60
     ) -> E:
         """The next of this kind that matches; the ones before it are in ``seen``."""
         async with asyncio.timeout(within):

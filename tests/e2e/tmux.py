@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.requirements import require_program
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long a screen may take to show what is expected, in seconds."""
 
 

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from pychat.tui.app import ChatApp
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 NAMES = {
     " ": "space",
     "\n": "ctrl+j",

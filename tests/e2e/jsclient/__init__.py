@@ -69,7 +69,7 @@ class JavaScriptClient:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
         finally:
             self._process.kill()
             self._process.wait()

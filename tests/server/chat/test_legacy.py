@@ -110,7 +110,7 @@ async def test_it_is_sent_what_it_missed_once(server: ChatServer) -> None:
     async with Peer(server, "carol") as carol, Peer(server, "alice") as alice:
         async with OriginalPage(server, "bob"):
             pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await alice.send("bob", "0"))["code"] != "202":
                 pass
         for n in range(1, 300):

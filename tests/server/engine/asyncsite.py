@@ -37,7 +37,7 @@ class Site:
         client.on("disconnect", lambda *a: queue.put_nowait(("disconnect",)), namespaces[0])
         self.clients.append(client)
         await client.connect(
-            f"http://127.0.0.1:{self.port}", namespaces=namespaces, wait_timeout=5, **options
+            f"http://127.0.0.1:{self.port}", namespaces=namespaces, wait_timeout=60, **options
         )
         return client, queue
 
@@ -46,4 +46,4 @@ Serve = Callable[..., Awaitable[Site]]
 
 
 async def soon(awaitable: Awaitable[Any]) -> Any:
-    return await asyncio.wait_for(awaitable, 5)
+    return await asyncio.wait_for(awaitable, 60)

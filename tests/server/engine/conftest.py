@@ -47,7 +47,7 @@ class Recorder:
         self._changed.set()
 
     async def until(self, condition: Callable[[Recorder], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition(self):
                 self._changed.clear()
                 await self._changed.wait()

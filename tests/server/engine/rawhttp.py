@@ -54,7 +54,7 @@ class RawHttp(RawConnection):
 
     async def receive(self) -> Response:
         """The next answer. Raises IncompleteReadError at the end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
             line, *lines = head.decode().split("\r\n")[:-2]
             headers = {}

@@ -38,7 +38,7 @@ class RawConnection:
 
     async def at_end(self) -> bool:
         """Waits until the server has ended the connection, with nothing more on it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             try:
                 return await self.reader.read(1) == b""
             except ConnectionError:
@@ -82,7 +82,7 @@ class RawSocket(RawConnection):
 
     async def receive(self) -> tuple[int, bytes]:
         """The next frame: its first byte and payload. Raises IncompleteReadError at the end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             first, size = await self.reader.readexactly(2)
             if size == 126:
                 size = int.from_bytes(await self.reader.readexactly(2), "big")

@@ -131,7 +131,7 @@ async def test_rooms(serve: Serve, sio: Any) -> None:
 async def test_call_and_callbacks_also_inside_of_handlers(serve: Serve, sio: Any) -> None:
     @sio.event
     async def ask(sid: str, data: Any) -> Any:
-        return await sio.call("question", data, to=sid, timeout=5)
+        return await sio.call("question", data, to=sid, timeout=60)
 
     site = await serve(sio)
     client, _ = await site.client()

@@ -60,7 +60,7 @@ async def join(serve: Serve, redis_url: str) -> AsyncIterator[Join]:
         site = await serve(server)
         # It listens from its first client on.
         await (await site.client())[0].disconnect()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await store.pubsub_numsub(CHANNEL))[0][1] < len(managers):  # noqa: ASYNC110  # Redis does not tell
                 await asyncio.sleep(0.01)
         return site

@@ -30,7 +30,7 @@ async def chat(path: Path) -> AsyncIterator[Populated]:
     store = open_store(f"sqlite:///{path}")
     await store.open()
     yield Populated(store)
-    await asyncio.wait_for(store.close(), 10)
+    await asyncio.wait_for(store.close(), 60)
 
 
 def replace_by_copy(path: Path) -> None:
@@ -130,7 +130,7 @@ def let_fail(chat: Populated, **failing: BaseException) -> None:
 
 async def all_refused(chat: Populated) -> list[BaseException]:
     """What is submitted together is answered together, whatever happens to the thread."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answers = await asyncio.gather(
             *(chat.account(f"user{n}") for n in range(5)), return_exceptions=True
         )

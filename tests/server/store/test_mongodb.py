@@ -96,7 +96,7 @@ async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> N
             await asyncio.sleep(0.1)
 
     with pytest.raises(StoreLost, match="another pychat server has taken the database"):
-        await asyncio.wait_for(go_on(), 20)
+        await asyncio.wait_for(go_on(), 60)
     for ask in (chat.store.account_changes, chat.store.check_ready, chat.store.rooms):
         with pytest.raises(StoreLost):
             await ask()
@@ -111,7 +111,7 @@ async def test_a_server_that_lost_its_hold_disconnects_its_clients(
         await alice.login("alice")
         assert (await web.get(server.url + "/readyz")).status == 200
         meta.update_one({"_id": "lock"}, {"$set": {"holder": "somebody else"}})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await alice.closed.wait()
             assert isinstance(await server.failure(), StoreLost)
         assert (await web.get(server.url + "/healthz")).status == 503
@@ -129,14 +129,14 @@ async def test_a_database_that_does_not_answer_is_given_up(
         server.process.send_signal(signal.SIGSTOP)
         await asyncio.to_thread(os.waitpid, server.process.pid, os.WUNTRACED)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 with pytest.raises(StoreUnavailable):
                     await chat.say(pair, alice, "frozen")
                 with pytest.raises(StoreUnavailable):
                     await store.check_ready()
         finally:
             server.process.send_signal(signal.SIGCONT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await store.check_ready()

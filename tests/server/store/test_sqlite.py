@@ -96,7 +96,7 @@ async def test_a_client_id_stays_taken(path: Path) -> None:
     expected = [(1, True), (2, True), (3, True)]
     assert [(a.seq, a.duplicate) for a in await store.append(batch)] == expected
     connection = sqlite3.connect(path)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         # In idle time they are written to their table.
         while connection.execute("SELECT count(*) FROM client_id").fetchone() != (3,):
             await asyncio.sleep(0.02)
