@@ -243,7 +243,7 @@ def test_a_login_that_was_ended_asks_for_the_password_again(
     people: list[str], own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in (own_folders / "data" / "pychat" / "logins").glob("*.token"):
-        path.write_text("not a token of this server\n")
+        path.write_text("no-token-of-this-server\n")
     line = refusal("users", "--user", people[0])
     assert f"{people[0]} must log in again" in line
     assert "PYCHAT_PASSWORD" in line
