@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import io
 import os
-import select
 import stat
 import sys
 from typing import Any, Final
@@ -88,6 +86,8 @@ async def print_to_reader(line: str) -> None:
     Where standard output is no pipe, and on systems that do not tell, once it is written. Raises
     OSError: EPIPE if the reader went without it.
     """
+    import asyncio
+
     click.echo(line)
     pause = 0.0
     while True:
@@ -102,6 +102,8 @@ async def print_to_reader(line: str) -> None:
 
 async def reader_left() -> None:
     """Return once nobody reads the pipe that standard output is; never if it is none."""
+    import asyncio
+
     left = asyncio.Event()
     if not _is_pipe():
         await left.wait()
@@ -130,6 +132,8 @@ def _unread() -> int:
 def _reader_is_gone() -> bool:
     if sys.platform == "win32" or not _is_pipe():
         return False
+    import select
+
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(0))

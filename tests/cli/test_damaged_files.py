@@ -159,7 +159,7 @@ async def check_started(path: Path, *, aside: bool = True) -> None:
     told = [*Remembered(account.state).problems, *account.start(connect=False)]
     assert len(told) == 1
     assert str(path) in told[0]
-    assert len(told[0].replace(str(path.parent), "")) < 200
+    assert len(told[0].replace(str(path.parent), "")) < 250
     client = account.client
     client.set_draft("eve", "new")
     assert client.draft("eve") == "new"

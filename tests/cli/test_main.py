@@ -122,7 +122,7 @@ def test_an_output_that_is_full_is_said_and_is_no_fault() -> None:
             [*PYCHAT, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=100
         )
     assert run.returncode == 1
-    assert run.stderr == "Error: cannot write the output: No space left on device\n"
+    assert run.stderr == "Error: cannot write to standard output: No space left on device\n"
 
 
 def test_control_c_while_all_is_still_imported_is_quiet() -> None:
