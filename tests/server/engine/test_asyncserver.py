@@ -12,6 +12,7 @@ import socketio
 from pychat.server.engine import AsyncServer
 from tests.server.engine.asyncsite import Serve, soon
 from tests.server.engine.rawsocket import RawSocket, frame, text
+from tests.turns import turns
 
 
 async def test_events_with_arguments_and_acknowledgements(serve: Serve, sio: Any) -> None:
@@ -266,7 +267,7 @@ async def test_handlers_start_in_order_and_interleave(serve: Serve, sio: Any) ->
     @sio.event
     async def step(sid: str, n: int) -> None:
         log.append(("start", n))
-        await asyncio.sleep(0.05)
+        await turns()
         log.append(("end", n))
         if n == 19:
             done.set()
@@ -311,7 +312,7 @@ async def test_a_client_that_leaves_while_connecting_leaves_nothing(serve: Serve
     raw.send(text("40"))
     await soon(connecting.wait())
     raw.close()
-    await asyncio.sleep(0.05)
+    await turns()
     go_on.set()
     await soon(left.wait())
     await asyncio.sleep(0)

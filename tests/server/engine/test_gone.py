@@ -16,6 +16,7 @@ from aiohttp import web
 from pychat.server.engine import Pace, encode_event
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawhttp import RawHttp
+from tests.turns import turns
 
 
 class Queue:
@@ -127,7 +128,7 @@ async def test_what_breaks_off_over_tls_is_no_error(
         last = await RawHttp.open(server.port, client_side) if fresh else http
         last.target = http.target
         last.send(last.request("POST", '42["a",1]')[:-1])
-        await asyncio.sleep(0.05)
+        await turns()
         raw = last.writer.get_extra_info("socket")
         os.write(raw.fileno(), b"this is no TLS record")
         await server.handler.until(lambda it: len(it.reasons) == 1 + (not fresh))  # noqa: B023

@@ -13,6 +13,7 @@ from aiohttp import web
 from pychat.server.engine import encode_event
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawhttp import RawHttp
+from tests.turns import turns
 
 
 class Page:
@@ -207,7 +208,7 @@ async def test_a_client_that_wants_the_connection_closed(
         server.handler.connections[0].send(packet)
     last.send(last.request(more=more).replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
     if waits:
-        await asyncio.sleep(0.05)
+        await turns()
         server.handler.connections[0].send(packet)
     response = await last.receive()
     assert response.body == b'42["a",1]'
@@ -237,7 +238,7 @@ async def test_a_poll_whose_connection_has_gone_ends_the_session(start: Start, f
     last = await RawHttp.open(server.port) if fresh else http
     last.target = http.target
     last.send(last.request())
-    await asyncio.sleep(0.05)
+    await turns()
     last.close()
     await server.handler.until(lambda handler: handler.reasons == ["transport close"])
 
@@ -249,7 +250,7 @@ async def test_a_body_whose_connection_has_gone_ends_the_session(start: Start, f
     last = await RawHttp.open(server.port) if fresh else http
     last.target = http.target
     last.send(last.request("POST", '42["a",1]')[:-1])
-    await asyncio.sleep(0.05)
+    await turns()
     last.close()
     await server.handler.until(lambda handler: handler.reasons == ["transport error"])
     assert server.handler.events == []
@@ -260,7 +261,7 @@ async def test_two_bodies_at_once_end_the_session(start: Start) -> None:
     first, second = await RawHttp.joined(server.port), await RawHttp.joined(server.port)
     second.target = first.target
     first.send(first.request("POST", '42["a",1]')[:-1])
-    await asyncio.sleep(0.05)
+    await turns()
     assert (await second.post('42["b",1]')).status == 400
     assert server.handler.reasons == ["transport error"]
     first.send(b"]")
@@ -395,7 +396,7 @@ async def test_no_connection_and_no_task_outlives_the_server(start: Start) -> No
     server = await start()
     waiting, idle = await RawHttp.joined(server.port), await RawHttp.joined(server.port)
     waiting.send(waiting.request())
-    await asyncio.sleep(0.05)
+    await turns()
     await server.stop()
     assert (await waiting.receive()).body == b"1"
     for http in (waiting, idle):

@@ -9,6 +9,7 @@ import pytest
 
 from pychat.server.engine import encode_event
 from tests.server.engine.conftest import Start
+from tests.turns import turns
 
 
 async def test_events_and_acks(start: Start) -> None:
@@ -68,7 +69,7 @@ async def test_a_close_of_the_client_answers_the_open_poll(start: Start, protoco
     await server.post(query, '42["settle",1]' if protocol == 4 else '14:42["settle",1]')
     await poll
     poll = asyncio.create_task(server.get(query))
-    await asyncio.sleep(0.05)
+    await turns()
     assert (await server.post(query, "1" if protocol == 4 else "1:1"))[0] == 200
     assert await poll == (200, "6" if protocol == 4 else "1:6")
     assert server.handler.reasons == ["transport close"]
@@ -90,7 +91,7 @@ async def test_a_second_poll_ends_the_session(start: Start) -> None:
     server = await start()
     query = await server.open_polling()
     first = asyncio.create_task(server.get(query))
-    await asyncio.sleep(0.05)
+    await turns()
     assert (await server.get(query))[0] == 400
     assert await first == (200, "6")
     assert server.handler.reasons == ["transport error"]
@@ -101,7 +102,7 @@ async def test_a_poll_whose_client_has_gone_ends_the_session(start: Start) -> No
     query = await server.open_polling()
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"GET /socket.io/?{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    await asyncio.sleep(0.05)
+    await turns()
     writer.close()
     await server.handler.until(lambda handler: handler.reasons == ["transport close"])
 

@@ -12,6 +12,7 @@ import pytest
 from pychat.server.engine import encode_event
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, text
+from tests.turns import turns
 
 
 async def test_every_client_gets_a_close(
@@ -21,7 +22,7 @@ async def test_every_client_gets_a_close(
     queries = [await server.open_polling(protocol) for protocol in (3, 4)]
     polls = [asyncio.create_task(server.get(query)) for query in queries]
     sockets = [await server.open_websocket(protocol) for protocol in (3, 4)]
-    await asyncio.sleep(0.05)
+    await turns()
     packet = encode_event("a", b"1")
     for connection in server.handler.connections[2:]:
         for _ in range(100):
