@@ -46,7 +46,7 @@ def _is_silent(raw: RawSocket) -> None:
 async def test_why_a_client_left(
     serve: Serve, leaves: Callable[[RawSocket], None], reason: str
 ) -> None:
-    sio = AsyncServer(ping_interval=0.2, ping_timeout=0.2)
+    sio = AsyncServer(ping_interval=0.3, ping_timeout=0.7)
     left: asyncio.Queue[Any] = asyncio.Queue()
 
     @sio.event

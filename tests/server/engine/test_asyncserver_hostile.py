@@ -78,7 +78,7 @@ async def test_attachments_are_capped_together(serve: Serve) -> None:
 @pytest.mark.parametrize("unfinished", ['451-["a",{"_placeholder":true,"num":0}]', None])
 async def test_who_does_not_finish_in_time_is_cut(serve: Serve, unfinished: str | None) -> None:
     """Neither a binary packet nor its way into a namespace."""
-    site = await serve(AsyncServer(connect_timeout=0.1, ping_interval=1))
+    site = await serve(AsyncServer(connect_timeout=0.5, ping_interval=1))
     raw = await RawSocket.open(site.port)
     if unfinished:
         await raw.joined()

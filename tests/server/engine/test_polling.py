@@ -146,7 +146,7 @@ async def test_a_reader_that_does_not_poll_is_cut(start: Start) -> None:
 
 @pytest.mark.parametrize("protocol", [3, 4])
 async def test_ping_timeout(start: Start, protocol: int) -> None:
-    server = await start(ping_interval=0.1, ping_timeout=0.1)
+    server = await start(ping_interval=0.1, ping_timeout=0.7)
     query = await server.open_polling(protocol)
     if protocol == 4:
         assert await server.get(query) == (200, "2")
@@ -157,7 +157,7 @@ async def test_ping_timeout(start: Start, protocol: int) -> None:
 
 
 async def test_a_session_that_never_connects_is_cut(start: Start) -> None:
-    server = await start(connect_timeout=0.1, ping_interval=1)
+    server = await start(connect_timeout=0.5, ping_interval=1)
     _, body = await server.get("EIO=4&transport=polling")
     sid = json.loads(body[1:])["sid"]
     status, _ = await server.get(f"EIO=4&transport=polling&sid={sid}")
@@ -166,7 +166,7 @@ async def test_a_session_that_never_connects_is_cut(start: Start) -> None:
 
 
 async def test_unfinished_binary_packets_are_cut(start: Start) -> None:
-    server = await start(connect_timeout=0.1, ping_interval=1)
+    server = await start(connect_timeout=0.5, ping_interval=1)
     query = await server.open_polling()
     await server.post(query, '451-["a",{"_placeholder":true,"num":0}]')
     await server.handler.until(lambda handler: bool(handler.reasons))

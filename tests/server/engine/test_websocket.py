@@ -153,7 +153,7 @@ async def test_binary_of_protocol_3_has_its_type_first(start: Start) -> None:
 
 
 async def test_heartbeat_of_protocol_4_is_the_servers(start: Start) -> None:
-    server = await start(ping_interval=0.1, ping_timeout=0.2)
+    server = await start(ping_interval=0.2, ping_timeout=1)
     ws = await server.open_websocket()
     for _ in range(2):
         assert await ws.receive_str() == "2"
@@ -163,7 +163,7 @@ async def test_heartbeat_of_protocol_4_is_the_servers(start: Start) -> None:
 
 
 async def test_heartbeat_of_protocol_3_is_the_clients(start: Start) -> None:
-    server = await start(ping_interval=0.1, ping_timeout=0.2)
+    server = await start(ping_interval=0.2, ping_timeout=1)
     ws = await server.open_websocket(3)
     for _ in range(4):
         await asyncio.sleep(0.1)
@@ -184,7 +184,7 @@ async def test_events_before_connect_end_the_session(start: Start) -> None:
 
 
 async def test_a_session_that_never_connects_is_cut(start: Start) -> None:
-    server = await start(connect_timeout=0.1, ping_interval=1)
+    server = await start(connect_timeout=0.5, ping_interval=1)
     raw = await RawSocket.open(server.port)
     await raw.receive()
     assert await raw.close_code() == 1000
@@ -289,7 +289,7 @@ async def test_a_probe_that_is_none_leaves_the_session_on_polling(
 
 
 async def test_an_upgrade_that_takes_too_long_is_given_up(start: Start) -> None:
-    server = await start(upgrade_timeout=0.1, ping_interval=1)
+    server = await start(upgrade_timeout=0.5, ping_interval=1)
     query = await server.open_polling()
     raw = await RawSocket.open(server.port, query.replace("polling", "websocket"))
     raw.send(text("2probe"))
