@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from pychat.server.app import ChatServer
 from tests.e2e.page.chatpage import TIMEOUT_MS, ChatPage
 from tests.requirements import require_program
+from tests.server.chat.peers import Peer
 from tests.serving import serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
@@ -56,7 +59,7 @@ class TextbookPage:
         self.page = page
 
     @classmethod
-    async def open(cls, browser: Browser, address: str, port: int) -> TextbookPage:
+    async def open(cls, browser: Browser | BrowserContext, address: str, port: int) -> TextbookPage:
         page = await browser.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         await page.goto(address)
@@ -152,6 +155,79 @@ async def test_without_a_login_where_accounts_are_open(browser: Browser, folder:
         await page.sees("received: test01, ALL, chat, text, 안녕!")
         await page.sees("response:", times=0)
         await page.page.context.close()
+
+
+# The page writes each message to the console: what its handler was given outlives the page.
+RECORD = """(() => {
+  const page = Math.random();
+  let number = 0;
+  console.log = (text) => localStorage.setItem(`${page} ${number++}`, JSON.parse(text).data);
+})()"""
+LOST = """(written) => {
+  const shown = new Set(Object.values(localStorage));
+  return written.filter((text) => !shown.has(text));
+}"""
+STAYS = 3.0
+"""Seconds: some messages are proven when the page is left, some are not."""
+
+
+async def leave(how: str, old: TextbookPage) -> None:
+    if how == "disconnect":
+        await old.page.evaluate("() => socket.disconnect()")
+    elif how == "go elsewhere":
+        await old.page.goto("about:blank")
+    else:
+        await old.page.close()
+
+
+@asynccontextmanager
+async def writing(server: ChatServer, ids: Sequence[str]) -> AsyncIterator[list[str]]:
+    """Somebody writes to them in turn, until the end; what was written so far."""
+    written: list[str] = []
+    over = asyncio.Event()
+
+    async def write() -> None:
+        async with Peer(server, "writer") as writer:
+            while not over.is_set():
+                text = f"text {len(written)}"
+                for id in ids:
+                    assert (await writer.send(id, text))["code"] in ("200", "202")
+                written.append(text)
+                await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(write())
+    yield written
+    over.set()
+    await task
+
+
+async def test_nothing_is_lost_when_the_page_is_left(browser: Browser, folder: Path) -> None:
+    ways = {"close": "alice", "disconnect": "bob", "go elsewhere": "carol"}
+    async with serving(public=folder, limits=False) as server:
+        address = f"{server.url}/public/index.html"
+        contexts = {how: await browser.new_context() for how in ways}
+
+        async def open_page(how: str) -> TextbookPage:
+            page = await TextbookPage.open(contexts[how], address, server.port)
+            await page.log_in(ways[how])
+            return page
+
+        for context in contexts.values():
+            await context.add_init_script(RECORD)
+        pages = {how: await open_page(how) for how in ways}
+        async with writing(server, list(ways.values())) as written:
+            await asyncio.sleep(STAYS)
+            await asyncio.gather(*(leave(how, page) for how, page in pages.items()))
+            pages = {how: await open_page(how) for how in ways}
+        for how, new in pages.items():
+            for _ in range(100):
+                lost = await new.page.evaluate(LOST, written)
+                if not lost:
+                    break
+                await asyncio.sleep(0.1)
+            assert not lost, how
+        for context in contexts.values():
+            await context.close()
 
 
 async def test_an_origin_that_was_not_allowed_gets_no_connection(
