@@ -68,6 +68,9 @@ async def test_both_come_back_by_themselves(
     assert [each.text for each in page.messages] == ["before", "hi", "in between", "after"]
     assert [each.seq for each in page.messages] == [1, 2, 3, 4]
     texts = [each["payload"]["data"] for each in bob.heard if each.get("event") == "message"]
+    if end is signal.SIGKILL:
+        # An original client is sent again what it had not shown to have received.
+        texts = list(dict.fromkeys(texts))
     assert texts == ["before", "in between", "after"]
 
 
