@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pychat.server.descriptors import raise_limit
+from pychat.server.memory import return_memory
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer
@@ -59,10 +60,12 @@ async def _serve(
             loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
         if ready is not None:
             ready(server)
+        memory = asyncio.create_task(return_memory())
         failure = asyncio.create_task(server.failure())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((failure, stopped), return_when=asyncio.FIRST_COMPLETED)
         failed = failure.result() if failure.done() else None
+        memory.cancel()
         failure.cancel()
         stopped.cancel()
     finally:

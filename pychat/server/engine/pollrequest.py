@@ -140,9 +140,13 @@ class PollRequests:
         except TimeoutError:
             session.end(TRANSPORT_ERROR)
             raise body_too_slow() from None
-        except (web.RequestPayloadError, OSError):
+        except (web.RequestPayloadError, OSError) as error:
+            # aiohttp keeps the error with the request: what was received would stay with this
+            # frame until a full collection of garbage.
+            error.__traceback__ = None
             rest = received_whole(request)
             if rest is None or len(body) + len(rest) > limit:
+                body.clear()
                 session.end(TRANSPORT_ERROR)
                 raise bad_request() from None
             body += rest

@@ -199,6 +199,8 @@ class WebSocket(Frames):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
         self._closing = True
+        # It and its session keep each other until a full collection of garbage.
+        self._fragments = None
         self._frames = []
         self._owner.gone(self)
         if not self.probing:

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import ssl
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from aiohttp import web
 from pychat.server.engine import Pace, encode_event
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawhttp import RawHttp
+from tests.server.engine.rawsocket import RawSocket, frame
 from tests.turns import turns
 
 
@@ -152,3 +154,40 @@ async def test_requests_of_somebody_who_has_gone_are_no_error(
     await server.stop()
     gc.collect()
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("how", ["body", "fragments", "frame"])
+async def test_what_was_sent_by_half_is_not_kept(start: Start, how: str) -> None:
+    """Not even until a collection of garbage, which a server that has little to do puts off."""
+    server = await start()
+    half = 500_000
+
+    async def send_half() -> None:
+        if how == "body":
+            http = await RawHttp.joined(server.port)
+            other = await RawHttp.open(server.port)
+            other.target = http.target
+            other.send(other.request("POST", "4" * 2 * half)[:-half])
+            await other.writer.drain()
+            other.writer.close()
+        else:
+            raw = await (await RawSocket.open(server.port)).joined()
+            message = b"4" * half
+            raw.send(frame(0x01, message) if how == "fragments" else frame(0x81, message)[:-1])
+            await raw.writer.drain()
+            raw.close()
+
+    await send_half()
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for number in range(2, 12):
+            await send_half()
+            await server.handler.until(lambda it: len(it.reasons) == number)  # noqa: B023
+        await asyncio.sleep(0)
+        current, _ = tracemalloc.get_traced_memory()
+        assert current < 3 * half
+    finally:
+        tracemalloc.stop()
+        gc.enable()
