@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from tests.simulation.chatclients import ChatDevice
 from tests.simulation.devices import Device, OriginalDevice
 from tests.simulation.node import ADMIN
 
@@ -40,6 +41,7 @@ class Actions:
         groups: list[tuple[tuple[float, ...], dict[Action, float]]] = [
             (ALWAYS, {self._come: 3, self._leave: 1, self._drop: 1, self._log_in_again: 0.5}),
             (ALWAYS, {self._write: 5, self._write_originally: 2, self._send_again: 1}),
+            (ALWAYS, {self._use_chat_client: 4}),
             (SOMETIMES, {self._history: 1, self._list: 1, self._search: 0.5}),
             (SOMETIMES, {self._move_cursor: 2, self._type: 1}),
             (SOMETIMES, {self._join: 3, self._leave_room: 2, self._join_again: 2}),
@@ -51,7 +53,7 @@ class Actions:
         ]
         self._without_device = {
             *(self._come, self._leave, self._drop, self._write_originally, self._break_link),
-            *(self._restart, self._change_password, self._disable),
+            *(self._restart, self._change_password, self._disable, self._use_chat_client),
         }
         self._actions: list[Action] = []
         self._weights: list[float] = []
@@ -125,6 +127,11 @@ class Actions:
         for device in self._person.devices:
             if isinstance(device, OriginalDevice) and device.online:
                 device.write(self._target())
+
+    def _use_chat_client(self) -> None:
+        for device in self._person.devices:
+            if isinstance(device, ChatDevice):
+                device.act(self._other.id, self._room)
 
     def _send_again(self) -> None:
         if self._device.outbox:

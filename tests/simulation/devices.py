@@ -24,7 +24,8 @@ class Person:
         self.id = id
         self.password = password
         self.disabled = False
-        self.devices: list[Device | OriginalDevice] = []
+        self.devices: list[Any] = []
+        """Device, OriginalDevice or ChatDevice."""
         self.written = 0
 
     def text(self) -> str:
@@ -49,7 +50,7 @@ class _Connected:
         """Whether somebody sits before it."""
         self.online = False
         self._connecting: asyncio.Task[None] | None = None
-        person.devices.append(self)  # type: ignore[arg-type]  # one of the two below
+        person.devices.append(self)
 
     def come(self) -> None:
         self.wanted = True

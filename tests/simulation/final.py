@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tests.simulation.chatclients import ChatDevice
 from tests.simulation.devices import Device, OriginalDevice, Person
 from tests.simulation.invariants import Invariants
 from tests.simulation.ledger import Seen
@@ -153,6 +154,59 @@ def check_original(ledger: Invariants, people: Iterable[Person]) -> None:
                     ledger.fail(
                         "original", f"{person.id} never got {conversation}-{seq}: {stored.data}"
                     )
+
+
+def check_chat_clients(ledger: Invariants, people: Iterable[Person]) -> None:
+    """What programs on ChatClient show is what the disk has."""
+    ids = [person.id for person in people]
+    for person in people:
+        for device in person.devices:
+            if isinstance(device, ChatDevice) and device.online:
+                _check_chat_client(ledger, device, ids)
+
+
+def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -> None:
+    client = device.client
+    assert client is not None
+    user, account = client.user, ledger.key(client.user)
+    summaries, _ = now(ledger.disk.conversations(account, cursor=None, limit=100))
+    stored = {each.conversation.key: each for each in summaries}
+    shown = {ledger.conversation(user, each.name): each for each in client.conversations}
+    # What somebody wrote who is blocked is not sent, and what another device blocks is not told.
+    steady = not any(any(ledger.block(user, other).since(0)) for other in ids)
+    if not steady:
+        return
+    if stored.keys() - shown.keys():
+        ledger.fail("client", f"{device.name} lists {[each.name for each in shown.values()]}")
+        return
+    for key, summary in stored.items():
+        conversation = shown[key]
+        log = ledger.messages[key]
+        membership = summary.membership
+        expected: dict[str, object] = {
+            "last_seq": summary.last_seq,
+            "first_seq": membership.first_seq,
+            "read_seq": membership.read_seq,
+            "delivered_seq": membership.delivered_seq,
+            "unread": summary.unread,
+        }
+        if summary.peer is not None and conversation.name != user:
+            expected["peer_delivered_seq"] = summary.peer.delivered_seq
+            expected["peer_read_seq"] = summary.peer.read_seq
+        # Nor is a device told that another one has joined again.
+        joined = ledger.first_seq(key, account).since(0)
+        for field, value in expected.items() if len(joined) <= 2 else ():
+            if getattr(conversation, field) != value:
+                ledger.fail(
+                    "client",
+                    f"{device.name}: {field} of {conversation.name}: {conversation}, {value}",
+                )
+        cached = [each for each in client.cached_messages(conversation.name) if each.seq]
+        if cached and cached[-1].seq != len(log):
+            ledger.fail("client", f"{device.name} has {cached[-1]} last of {len(log)}")
+        for message in cached:
+            if not message.removed and message.text != log[message.seq - 1].data:
+                ledger.fail("client", f"{device.name} shows {message}")
 
 
 def _online(people: Iterable[Person]) -> list[Device]:

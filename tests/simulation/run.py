@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from itertools import pairwise
 from random import Random
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
+from pychat.client import connection as client_connection
 from pychat.server.store.base import StoreError
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import NewMessage
 from tests.simulation import final
 from tests.simulation.actions import ROOMS, Actions
+from tests.simulation.chatclients import ChatDevice, connection_on
 from tests.simulation.commands import Operator
 from tests.simulation.devices import Device, OriginalDevice, Person
 from tests.simulation.invariants import Invariants
@@ -77,7 +80,8 @@ class Simulation:
         gc.disable()  # when something is collected is not the seed's to say
         try:
             chance = Random(f"{self.seed} chance")
-            with simulated_machine(self.loop, chance), _listening(self.ledger):
+            connection = patch.object(client_connection, "Connection", connection_on(self.network))
+            with simulated_machine(self.loop, chance), _listening(self.ledger), connection:
                 self.loop.run(self._run())
         finally:
             logging.disable(logging.CRITICAL)
@@ -103,6 +107,7 @@ class Simulation:
 
     def _add_people(self) -> None:
         draw = self._draw
+        with_clients = draw.random() < 0.25
         for id in IDS[: draw.choice((2, 2, 3, 3, 4))]:
             exists = id == ADMIN or draw.random() < 0.9
             kind = draw.choice(("new", "new", "old")) if exists else None
@@ -110,7 +115,13 @@ class Simulation:
             original = draw.random()
             if original < 0.1:  # but the one below
                 devices = 0
-            self.add(id, devices=devices, original=original < 0.3, password_kind=kind)
+            self.add(
+                id,
+                devices=devices,
+                original=original < 0.3,
+                chat_client=with_clients and draw.random() < 0.7,
+                password_kind=kind,
+            )
 
     def _add_past(self) -> None:
         """A room, messages and blocks that are there at the start."""
@@ -158,9 +169,12 @@ class Simulation:
         *,
         devices: int = 1,
         original: bool = False,
+        chat_client: bool = False,
         password_kind: str | None = "new",
     ) -> list[Device]:
-        """Somebody with so many devices of protocol 1, and perhaps one of the original protocol.
+        """Somebody with so many scripted devices of protocol 1, and perhaps one of the original
+        protocol, and a ChatClient.
+
         ``password_kind`` None: the id is not claimed yet; "old": its hash is to be renewed."""
         person = Person(id, f"{id} password")
         if password_kind is not None:
@@ -173,9 +187,11 @@ class Simulation:
         ]
         if original:
             OriginalDevice(person, 9, self.network, self.loop, self._draw)
+        if chat_client:
+            ChatDevice(person, 8, self.ledger, self.loop, self._draw)
         return made
 
-    async def online(self, *devices: Device | OriginalDevice) -> None:
+    async def online(self, *devices: Device | OriginalDevice | ChatDevice) -> None:
         """They come; returns when they are there and know everything."""
         for device in devices:
             device.come()
@@ -268,6 +284,7 @@ class Simulation:
         final.check_rooms(ledger, people)
         final.check_cursors(ledger, people)
         final.check_original(ledger, people)
+        final.check_chat_clients(ledger, people)
         for person in people:
             for device in person.devices:
                 if isinstance(device, Device) and device.online:
