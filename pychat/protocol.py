@@ -441,9 +441,16 @@ def _id_problem(value: str) -> str:
     return ""
 
 
-@lru_cache(maxsize=4096)
 def canonical_id(value: str) -> str:
-    """The form in which ids are unique: ``Alice`` and ``ａｌｉｃｅ`` are both ``alice``."""
+    """The form in which ids are unique: ``Alice`` and ``ａｌｉｃｅ`` are both ``alice``.
+
+    What is too long for an id is its own form: to normalize it takes the square of its length.
+    """
+    return _canonical(value) if len(value) <= MAX_ID_CHARACTERS + len(ROOM_PREFIX) else value
+
+
+@lru_cache(maxsize=4096)
+def _canonical(value: str) -> str:
     folded = unicodedata.normalize("NFKC", value).casefold()
     return unicodedata.normalize("NFKC", folded)
 

@@ -14,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def _completed(text: str) -> object:
 
 LOGIN = msgspec.json.Decoder(protocol.Login)
 STYLES: dict[str, Style] = defaultdict(Style)
+NUMBERS = count()
 READERS: dict[str, Callable[[str], object]] = {
     "check_depth": lambda text: packet.check_depth('["a",' + "[]" * 40 + '"' + text),
     "read_packet": lambda text: packet.read_packet("4" + text),
@@ -104,6 +106,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "DecoderV3.binary": lambda text: list(payload.DecoderV3().binary(text.encode("utf-16"))),
     "decode_jsonp": lambda text: payload.decode_jsonp(b"d=" + text.encode("utf-8", "replace")),
     "decode": lambda text: protocol.decode(LOGIN, ('{"id":"' + text).encode("utf-8", "replace")),
+    # Never the same: what it said is remembered.
+    "canonical_id": lambda text: protocol.canonical_id(f"{text} {next(NUMBERS)}"),
     "fold": terms.fold,
     "terms": terms.terms,
     "Query.matches": lambda text: terms.Query((text[:50] + " a b c d e")[-256:]).matches(text),
