@@ -45,7 +45,7 @@ class Trimmer:
         self._resident_before = resident()
 
     def check(self) -> None:
-        """Costs microseconds unless it trims."""
+        """Costs a millisecond at most, unless it trims."""
         free, resident = self._free(), self._resident()
         freed = free - self._free_before
         # What was given back may have been used and freed again between two checks.
@@ -85,4 +85,5 @@ async def return_memory() -> None:
         await asyncio.sleep(CHECK_SECONDS)
         # With no descriptor left there will be a next time.
         with suppress(OSError):
-            trims.check()
+            # In a thread: 240 MB in 4,000 pieces took 80 ms.
+            await asyncio.to_thread(trims.check)
