@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from pychat.protocol import Code, Event, ProtocolError
@@ -40,6 +41,7 @@ from pychat.server.store.base import Store, StoreError
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 2.0
+SAY_AGAIN_SECONDS = 60.0
 READS_MESSAGES = frozenset({Event.CONVERSATIONS.value, Event.HISTORY.value, Event.SEARCH.value})
 """What a connection has sent before it asks for these must be in the answer."""
 
@@ -125,6 +127,7 @@ class Chat:
             Event.REMOVE.value: removal.remove,
         }
         self._stopping = False
+        self._failing, self._failing_since = "", 0.0
         self._too_fast = 0
         self._failures = 0
         self.failed: asyncio.Future[BaseException]
@@ -280,12 +283,18 @@ class Chat:
         session.waiting = None
         session.login_pending = False
 
+    def _say_failing(self, why: str) -> None:
+        """Not with every request: a log must not fill what is left of the disk."""
+        if why != self._failing or monotonic() - self._failing_since > SAY_AGAIN_SECONDS:
+            self._failing, self._failing_since = why, monotonic()
+            log.error("requests are refused: %s", why)
+
     def _refuse(self, session: Session, event: str, ack_id: int | None, error: Exception) -> None:
         if isinstance(error, ProtocolError):
             refusal = error
             self._too_fast += error.code is Code.TOO_FAST
         elif isinstance(error, StoreError):
-            log.error("%s could not be done: %s", event[:MAX_EVENT_NAME_SHOWN], error)
+            self._say_failing(str(error))
             refusal = ProtocolError(
                 Code.UNAVAILABLE, "the store cannot be reached: try again", retry_after=1.0
             )

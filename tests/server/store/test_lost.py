@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pychat.server.store import StoreLost, StoreUnavailable, open_store
+from pychat.server.store import StoreError, StoreLost, StoreUnavailable, open_store
 from pychat.server.store.sqlite import SQLiteStore
 from tests.server.store.conftest import Populated
 
@@ -70,6 +70,26 @@ async def test_nothing_is_acknowledged_once_a_file_is_gone(
     for ask in (chat.store.account_changes, chat.store.check_ready, chat.store.rooms):
         with pytest.raises(StoreLost):
             await ask()
+
+
+@pytest.mark.parametrize("idle", [True, False])
+async def test_a_database_that_is_put_back_has_everything(path: Path, idle: bool) -> None:
+    store = SQLiteStore(path)
+    await store.open()
+    await store.create_account("alice", "", None, 1)
+    moved = path.with_name("moved.db")
+    path.rename(moved)
+    with pytest.raises(StoreLost):
+        await (store.account_changes() if idle else store.create_account("bob", "", None, 1))
+    await store.close()
+    # No new store is made beside what belongs to the old one.
+    with pytest.raises(StoreError, match="put it back"):
+        await SQLiteStore(path).open()
+    moved.rename(path)
+    store = SQLiteStore(path)
+    await store.open()
+    assert await store.account("alice") is not None
+    await store.close()
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from pychat.server.store.address import Durability
-from pychat.server.store.base import StoreUnavailable
+from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.check import problems
@@ -107,7 +108,10 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
     def _close(self) -> None:
         assert self._connection is not None
         if self._lock and not self._writer.lost:
-            leave_wal_mode(self._connection)
+            # Of lost files the log stays: the database may be put back, or another one be there.
+            with suppress(StoreLost):
+                self._files.check()
+                leave_wal_mode(self._connection)
         self._connection.close()
 
     async def check(self) -> list[str]:
