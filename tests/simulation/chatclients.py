@@ -106,8 +106,9 @@ class ChatDevice:
         status = self.client.status
         if status.state is ConnectionState.ONLINE:
             return not status.waiting
-        # Disabled, or on too many devices: it will not get in.
-        return self.person.disabled or "times already" in status.reason
+        # Disabled, even if no longer, or on too many devices: it does not get in by itself.
+        disabled = status.state is ConnectionState.REFUSED and not self._logging_in
+        return disabled or "times already" in status.reason
 
     def come(self) -> None:
         if self.client is None:

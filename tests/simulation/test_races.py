@@ -139,6 +139,19 @@ def test_a_message_is_sent_once_though_a_retry_of_it_fails() -> None:
     assert told(story) == []
 
 
+def test_people_see_each_other_though_the_store_said_no_when_they_met() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice"), world.add("bob")
+        await world.online(*alice, *bob)
+        failures = iter((-1.0,))
+        world.weather.held["open_pair"] = lambda: next(failures, 0.0)
+        alice[0].write("bob", world.client_id())
+        await world.sleep(1.0)
+        bob[0].leave()
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")

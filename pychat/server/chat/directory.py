@@ -196,13 +196,14 @@ class Directory:
         if pair is not None:
             return pair
         record = await self._store.open_pair(user.key, other.key)
-        self._relations.met(user, other)
         return self._keep_pair(record.key, user, other)
 
     def _keep_pair(self, key: int, user: User, other: User) -> Pair:
         pair = self._pairs.get(key)
         if pair is None:
             pair = self._pairs[key] = Pair(key, user.key, user.id, other.key, other.id)
+            # However it was found: the store may have made it and said that it could not.
+            self._relations.met(user, other)
         user.pairs[other.id] = pair
         other.pairs[user.id] = pair
         return pair

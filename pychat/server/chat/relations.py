@@ -45,9 +45,13 @@ class Relations:
 
     def met(self, user: User, other: User) -> None:
         """They have a one-to-one conversation."""
+        if user is other:
+            return
         for one, partner in ((user, other), (other, user)):
-            one.version += 1
-            if one.sessions and partner is not one:
+            if not one.sessions:
+                one.version += 1
+            elif partner.key not in one.partners:
+                one.version += 1
                 one.partners |= {partner.key}
 
     def _set_blocked(self, user: User, blocked: frozenset[int], other: User) -> bool:
