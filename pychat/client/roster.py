@@ -111,7 +111,9 @@ class Roster:
             known = None if each.with_ in renewed else self._known.get(each.with_)
             record = conversation_record(each, self.user, known)
             if known is not None:
-                record = merged(self._cache, record, known)
+                record, certain = merged(self._cache, record, known)
+                if not certain:
+                    self._on_guess()
             if record.name in unsent:
                 record.last = unsent[record.name]
             if record.name in unsent or record.last_seq > each.last_seq:

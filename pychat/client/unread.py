@@ -12,7 +12,7 @@ def unread_after(cache: Cache, known: Conversation, seq: int) -> tuple[int, bool
     whether that is certain: only the server knows which of the messages in between are one's own.
     """
     left = known.last_seq - seq
-    if left <= 0:
+    if left <= 0 or (not known.unread and seq >= known.read_seq):
         return 0, True
     rest = cache.messages_after(known.name, seq)
     if rest and rest[-1].seq >= known.last_seq:
@@ -24,15 +24,16 @@ def unread_after(cache: Cache, known: Conversation, seq: int) -> tuple[int, bool
     return max(1, min(left, known.unread - (seq - known.read_seq))), False
 
 
-def merged(cache: Cache, listed: Conversation, known: Conversation) -> Conversation:
+def merged(cache: Cache, listed: Conversation, known: Conversation) -> tuple[Conversation, bool]:
     """The listed record, set right: the list may have been made before what has arrived, or was
-    read or sent, meanwhile."""
+    read or sent, meanwhile. And whether ``unread`` is certain."""
+    certain = True
     read_seq = max(listed.read_seq, known.read_seq)
     if known.last_seq > listed.last_seq:
         listed.last_seq, listed.last = known.last_seq, known.last
         listed.read_seq, listed.unread = known.read_seq, known.unread
     if read_seq > listed.read_seq:
-        listed.unread, _ = unread_after(cache, listed, read_seq)
+        listed.unread, certain = unread_after(cache, listed, read_seq)
         listed.read_seq = read_seq
     listed.delivered_seq = max(listed.delivered_seq, known.delivered_seq)
-    return listed
+    return listed, certain

@@ -127,7 +127,7 @@ class ChatDevice:
     def leave(self) -> None:
         client, self.client = self.client, None
         if client is not None:
-            self._do(client.close())
+            self.do(client.close())
 
     def drop(self) -> None:
         self.leave()
@@ -138,7 +138,7 @@ class ChatDevice:
 
     # --- what somebody does with it ---
 
-    def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+    def do(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self._loop.create_task(self._try(work))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -158,27 +158,27 @@ class ChatDevice:
         last = known.last_seq if known is not None else 0
         match draw.choice("wwwwwhrdtjlcxbu"):
             case "w":
-                self._do(self._post(draw.choice((other, f"#{room}", "ALL", name))))
+                self.do(self._post(draw.choice((other, f"#{room}", "ALL", name))))
             case "h":
-                self._do(client.history(name, after=draw.choice((0, None))))
+                self.do(client.history(name, after=draw.choice((0, None))))
             case "r":
-                self._do(client.mark_read(name, last))
+                self.do(client.mark_read(name, last))
             case "d":
-                self._do(client.mark_delivered(name, last))
+                self.do(client.mark_delivered(name, last))
             case "t":
                 client.typing(name, draw.random() < 0.5)
             case "j":
-                self._do(client.join_room(room))
+                self.do(client.join_room(room))
             case "l":
-                self._do(client.leave_room(room))
+                self.do(client.leave_room(room))
             case "c":
-                self._do(client.create_room(room, f"Room {room}"))
+                self.do(client.create_room(room, f"Room {room}"))
             case "x":
-                self._do(client.delete_room(room))
+                self.do(client.delete_room(room))
             case "b":
-                self._do(client.block(other))
+                self.do(client.block(other))
             case "u":
-                self._do(client.unblock(other))
+                self.do(client.unblock(other))
 
     async def _post(self, to: str) -> None:
         if self.client is not None:
@@ -201,7 +201,7 @@ class ChatDevice:
             case StatusChanged(status) if status.state is ConnectionState.REFUSED:
                 if not self._logging_in and not self.person.disabled:
                     self._logging_in = True
-                    self._do(self._log_in(client))
+                    self.do(self._log_in(client))
 
     async def _log_in(self, client: ChatClient) -> None:
         """With the password that holds now."""

@@ -152,6 +152,25 @@ def test_people_see_each_other_though_the_store_said_no_when_they_met() -> None:
     assert told(story) == []
 
 
+def test_what_is_unread_is_counted_again_after_a_list_that_was_too_old() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, program, *bob)
+        for device, to in ((bob[0], "alice"), (scripted, "bob"), (scripted, "bob")):
+            device.write(to, world.client_id())
+            await world.quiet()
+        for _ in range(2):
+            bob[0].write("alice", world.client_id())
+        await world.sleep(1.0)
+        world.weather.held["conversations"] = lambda: 0.5
+        program.do(program.client.unblock("bob"))
+        await world.sleep(0.2)
+        await program.client.mark_read("bob", 3)
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")
