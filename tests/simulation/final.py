@@ -173,7 +173,9 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
     stored = {each.conversation.key: each for each in summaries}
     shown = {ledger.conversation(user, each.name): each for each in client.conversations}
     # What somebody wrote who is blocked is not sent, and what another device blocks is not told.
-    steady = not any(any(ledger.block(user, other).since(0)) for other in ids)
+    blocked = ledger.ever_blocked
+    keys = [ledger.key(id) for id in ids]
+    steady = not any((account, key) in blocked or (key, account) in blocked for key in keys)
     if not steady:
         return
     # What another device joined shows with its first message.

@@ -154,6 +154,7 @@ class Ledger:
         self.joining: dict[tuple[int, str], int] = defaultdict(int)
         self._blocks: dict[tuple[str, str], Timeline] = {}
         self._blocking: dict[tuple[str, str], int] = defaultdict(int)
+        self.ever_blocked: set[tuple[int, int]] = set()
         self._doubtful_blocks: set[tuple[str, str]] = set()
         self.doubtful_rooms: set[tuple[int, int]] = set()
         self.last_seens: dict[tuple[str, str], tuple[int, str | None]] = {}
@@ -388,6 +389,9 @@ class Ledger:
     def _remove_message(self, tick: int, arguments: Any, _: Any, result: bool) -> None:
         if result:
             self.messages[arguments[0]][arguments[1] - 1].removed.set(tick, True)
+
+    def _block(self, tick: int, arguments: Any, _: Any, result: None) -> None:
+        self.ever_blocked.add(arguments[:2])
 
     def _create_room(self, tick: int, arguments: Any, _: Any, room: Any) -> None:
         self.kinds[room.conversation] = ()

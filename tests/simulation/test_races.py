@@ -171,6 +171,22 @@ def test_what_is_unread_is_counted_again_after_a_list_that_was_too_old() -> None
     assert told(story) == []
 
 
+def test_a_block_hides_somebody_whose_first_message_is_under_way() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice", devices=2), world.add("bob")
+        await world.online(alice[0], *bob)
+        world.weather.held["open_pair"] = lambda: 2.0
+        alice[0].write("bob", world.client_id())
+        await world.sleep(0.1)
+        alice[0].leave()
+        alice[1].come()
+        await world.sleep(0.5)
+        bob[0].wish("block", {"id": "alice"})
+        await world.sleep(3.0)
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")

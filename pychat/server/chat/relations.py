@@ -27,7 +27,16 @@ class Relations:
                 user.blocked = blocked or NOBODY
                 partners = frozenset(chain(*(pair.accounts for pair in pairs))) - {user.key}
                 user.partners = partners or NOBODY
+                self._note_partner(user)
                 return
+
+    def _note_partner(self, user: User) -> None:
+        """Those whom the user will be announced to know it, even while the answer of the store
+        that made their conversation is under way."""
+        for key in user.partners:
+            partner = self._reach.users.get(key)
+            if partner is not None and user.key not in partner.partners:
+                partner.partners |= {user.key}
 
     async def block(self, user: User, other: User, at: int) -> bool:
         """False if the other one was blocked already. ``at``: to whom it blocks, the user looks
