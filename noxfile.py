@@ -29,6 +29,7 @@ DEBIAN_PROGRAMS = {
     "strace": "strace",
     "dbus-run-session": "dbus-daemon",
     "gnome-keyring-daemon": "gnome-keyring",
+    "nginx": "nginx-light",
 }
 # A font family that a picture or a browser test needs, and its Debian package.
 DEBIAN_FONTS = {

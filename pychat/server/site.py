@@ -141,14 +141,14 @@ def add_public(app: web.Application, root: Path) -> None:
             raise not_found()
         if path.name == "index.html" and not request.path.endswith(("/", "index.html")):
             # Relative links in it start at the folder.
-            raise web.HTTPMovedPermanently(request.rel_url.raw_path + "/")
+            raise _moved_into_folder(request)
         response = web.FileResponse(path, headers={**SAFE, "Cache-Control": "no-cache"})
         if path.suffix in CONTENT_TYPES:
             response.headers["Content-Type"] = CONTENT_TYPES[path.suffix]
         return response
 
     async def to_folder(request: web.Request) -> web.Response:
-        raise web.HTTPMovedPermanently("/public/")
+        raise _moved_into_folder(request)
 
     app.router.add_get("/public", to_folder)
     app.router.add_get("/public/{path:.*}", serve)
@@ -217,6 +217,15 @@ def _page_headers(request: web.Request) -> dict[str, str]:
 
 def _plain_host(host: str) -> bool:
     return all(c.isascii() and (c.isalnum() or c in ".-:[]_") for c in host)
+
+
+def _moved_into_folder(request: web.Request) -> web.HTTPMovedPermanently:
+    """Redirect to the same path with a slash at the end.
+
+    The location is relative, as a proxy may serve the server under a path of its own.
+    """
+    name = request.rel_url.raw_path.rpartition("/")[2]
+    return web.HTTPMovedPermanently(f"./{name}/")
 
 
 def _public_file(root: Path, name: str) -> Path | None:

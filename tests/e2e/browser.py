@@ -22,11 +22,13 @@ ARGUMENTS = [
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*arguments: str) -> AsyncIterator[Browser]:
     """One browser process; give every user a context of their own (`browser.new_context()`)."""
     path = require_program("chromium", "chromium-browser", "google-chrome")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=[*ARGUMENTS, *arguments]
+        )
         try:
             yield browser
         finally:

@@ -172,16 +172,17 @@ async def test_two_tabs_of_one_user_agree(browser: Browser) -> None:
         await bob.close()
 
 
+NO_WEBSOCKET = """window.WebSocket = class {
+    constructor() { setTimeout(() => this.onerror?.(new Event('error'))); }
+    close() {}
+};
+"""
+
+
 async def test_works_by_polling_and_without_a_secure_context(browser: Browser) -> None:
     async with serving() as server:
         context = await browser.new_context()
-        await context.add_init_script(
-            """window.WebSocket = class {
-                constructor() { setTimeout(() => this.onerror?.(new Event('error'))); }
-                close() {}
-            };
-            delete Crypto.prototype.randomUUID;"""
-        )
+        await context.add_init_script(f"{NO_WEBSOCKET}delete Crypto.prototype.randomUUID;")
         alice = await ChatPage.logged_in(context, server.url, "alice")
         bob = await ChatPage.logged_in(browser, server.url, "bob")
         await alice.begin("bob")

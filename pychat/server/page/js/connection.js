@@ -1,6 +1,7 @@
 /** The one Socket.IO connection: logs in after every connect, asks and waits for answers. */
-import { io } from "/socket.io/socket.io.esm.min.js";
+import { io } from "../../socket.io/socket.io.esm.min.js";
 import { Emitter } from "./emitter.js";
+import { ROOT } from "./place.js";
 import { PROTOCOL, Refusal, Unanswered } from "./protocol.js";
 
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -15,6 +16,7 @@ const RETRY_MS = 3_000;
  */
 export class Connection extends Emitter {
   #socket = io({
+    path: `${ROOT}socket.io/`,
     autoConnect: false,
     transports: ["websocket", "polling"],
     tryAllTransports: true,

@@ -1,4 +1,5 @@
 /** Web Storage that never throws: where the browser refuses it, this page's memory serves. */
+import { ROOT } from "./place.js";
 
 /** @implements {Pick<Storage, "getItem" | "setItem" | "removeItem">} */
 class MemoryStorage {
@@ -82,6 +83,7 @@ export class JsonStorage {
   }
 }
 
-const PREFIX = "pychat:";
+/** Servers under different paths of one host share the storage, but no logins and no messages. */
+const PREFIX = ROOT === "/" ? "pychat:" : `pychat:${ROOT}:`;
 export const local = new JsonStorage("localStorage");
 export const session = new JsonStorage("sessionStorage");
