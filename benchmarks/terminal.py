@@ -26,7 +26,7 @@ from textual import events
 from textual.geometry import Size
 
 from pychat.client.events import MessageAdded
-from pychat.client.models import HistoryPage, Message
+from pychat.client.models import HistoryPage, MessageInfo
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.settings import Settings
@@ -79,7 +79,7 @@ class EndlessClient(ScriptedClient):
         self.say("bob", "hello", at=NOW - 2e7, own=True)
         self.count = count
 
-    def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
+    def cached_messages(self, name: str, limit: int = 500) -> list[MessageInfo]:
         return [message(seq) for seq in range(max(1, self.count + 1 - limit), self.count + 1)]
 
     async def history(
@@ -93,10 +93,10 @@ class EndlessClient(ScriptedClient):
         return HistoryPage(list(map(message, range(start, end))), start > 1)
 
 
-def message(seq: int) -> Message:
+def message(seq: int) -> MessageInfo:
     own = seq % 7 < 3
     text = " ".join(WORDS[(seq + word) % len(WORDS)] for word in range(3 + seq % 23))
-    return Message(
+    return MessageInfo(
         "bob", "alice" if own else "bob", text, f"c{seq}", f"bob-{seq}", seq,
         NOW - 1e7 + seq * 60, own=own,
     )  # fmt: skip

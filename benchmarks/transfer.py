@@ -26,7 +26,7 @@ from pychat.server.store.transfer.lines import (
     End,
     Header,
     Line,
-    Member,
+    MemberLine,
     MessageLine,
     Total,
     encoder,
@@ -47,14 +47,14 @@ def made_up(conversations: int, messages: int) -> Iterator[Line]:
     yield Header()
     for id in ids:
         yield AccountLine(id, id.title(), None, False, 1, None, [], [])
-    yield ConversationLine("everyone", [Member(id, 1, 0, 0) for id in ids])
+    yield ConversationLine("everyone", [MemberLine(id, 1, 0, 0) for id in ids])
     yield End(0, "")
     sent_at = 1_700_000_000_000
     for pair in range(conversations):
         first = pair // PARTNERS
         between = [ids[first], ids[first + 1 + pair % PARTNERS]]
         count = random_.randint(1, 2 * messages - 1)
-        members = [Member(id, 1, count, count) for id in between]
+        members = [MemberLine(id, 1, count, count) for id in between]
         yield ConversationLine("pair", members, between)
         for seq in range(1, count + 1):
             sent_at += 1

@@ -94,7 +94,7 @@ Name = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS + len(ROOM_PREFIX))]
 """An id or the name of a conversation; ``check_id`` says more about ids."""
 
 
-class Login(Struct, rename="camel"):
+class LoginRequest(Struct, rename="camel"):
     """``login``: with a password the first time, with the token of that answer afterwards."""
 
     id: Name
@@ -196,7 +196,7 @@ class LogoutRequest(Struct):
 # --- what the server sends ---------------------------------------------------------------
 
 
-class Message(Struct, rename="camel", omit_defaults=True):
+class MessagePayload(Struct, rename="camel", omit_defaults=True):
     """A stored message: ``message`` as the server sends it, and an entry of ``history``.
 
     A message that is gone, or that its reader may not see, is ``{id, seq, removed: true}``.
@@ -249,7 +249,7 @@ class MessageAnswer(Answer, kw_only=True):
     sent_at: str
 
 
-class Conversation(Struct, rename="camel"):
+class ConversationPayload(Struct, rename="camel"):
     """One conversation as its reader sees it. ``online`` is of the peer, and so is ``last_seen``
     (RFC 3339): there while it is offline and its presence is not hidden by a block. ``blocked``
     is there, and true, while the reader blocks the peer."""
@@ -264,7 +264,7 @@ class Conversation(Struct, rename="camel"):
     peer_delivered_seq: Seq
     peer_read_seq: Seq
     unread: Seq
-    last: Message | None
+    last: MessagePayload | None
     last_seen: str | UnsetType = UNSET
     blocked: Literal[True] | UnsetType = UNSET
 
@@ -272,25 +272,25 @@ class Conversation(Struct, rename="camel"):
 class ConversationsAnswer(Answer, kw_only=True):
     """``next`` is there while there are more."""
 
-    conversations: list[Conversation]
+    conversations: list[ConversationPayload]
     next: str | UnsetType = UNSET
 
 
 class HistoryAnswer(Answer, kw_only=True):
     """Oldest first; ``has_more`` in the direction that was asked for."""
 
-    messages: list[Message]
+    messages: list[MessagePayload]
     has_more: bool
 
 
 class SearchAnswer(Answer, kw_only=True):
     """Newest first; ``next`` is there while there are more."""
 
-    messages: list[Message]
+    messages: list[MessagePayload]
     next: str | UnsetType = UNSET
 
 
-class User(Struct):
+class UserPayload(Struct):
     """An account as others see it."""
 
     id: str
@@ -301,10 +301,10 @@ class User(Struct):
 class UsersAnswer(Answer, kw_only=True):
     """Those that match, at most ``limit``."""
 
-    users: list[User]
+    users: list[UserPayload]
 
 
-class Room(Struct):
+class RoomPayload(Struct):
     """A room; ``member`` only in the answer to ``room {command: "list"}``."""
 
     id: str
@@ -316,17 +316,17 @@ class Room(Struct):
 class RoomsAnswer(Answer, kw_only=True):
     """The answer to ``room {command: "list"}``."""
 
-    rooms: list[Room]
+    rooms: list[RoomPayload]
 
 
-class RoomList(Struct):
+class RoomListPayload(Struct):
     """``room`` as the server sends it, to every client, whenever the rooms have changed."""
 
-    rooms: list[Room]
+    rooms: list[RoomPayload]
     command: str = "list"
 
 
-class Session(Struct, rename="camel"):
+class DevicePayload(Struct, rename="camel"):
     """One login of one's own; times are RFC 3339."""
 
     id: str
@@ -339,7 +339,7 @@ class Session(Struct, rename="camel"):
 class SessionsAnswer(Answer, kw_only=True):
     """The logins that are left."""
 
-    sessions: list[Session]
+    sessions: list[DevicePayload]
 
 
 class Receipt(Struct):
@@ -359,7 +359,7 @@ class Typing(Struct):
     typing: bool
 
 
-class Presence(Struct, rename="camel"):
+class PresencePayload(Struct, rename="camel"):
     """``presence``: ``last_seen`` is RFC 3339, null while online or never seen."""
 
     id: str

@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from pychat.server.engine import Connection, SocketServer, encode_event
+from pychat.server.engine import SocketConnection, SocketServer, encode_event
 
 
 async def chat(store: str = "memory:") -> int:
@@ -43,17 +43,19 @@ class Relay:
         import msgspec
 
         self._decode = msgspec.json.Decoder(dict[str, str | int]).decode
-        self._users: dict[Any, Connection] = {}
+        self._users: dict[Any, SocketConnection] = {}
         self._sent = encode_event("response", b'{"command":"message","code":"200"}')
         self._welcome = encode_event("response", b'{"command":"login","code":"200"}')
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: SocketConnection) -> None:
         """Nothing until the login."""
 
-    def disconnected(self, connection: Connection, reason: str) -> None:
+    def disconnected(self, connection: SocketConnection, reason: str) -> None:
         self._users.pop(connection.context, None)
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+    def event(
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
         data = self._decode(payload)
         if event == "login":
             connection.context = data["id"]

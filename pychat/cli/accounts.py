@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pychat.cli.listing import print_listing
-from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.records import Account, LoginToken
 
 
 def print_accounts(accounts: Sequence[Account], *, as_json: bool) -> None:
@@ -28,7 +28,7 @@ def print_accounts(accounts: Sequence[Account], *, as_json: bool) -> None:
     print_listing(("id", "alias", "state", "last seen"), rows, objects=objects, as_json=as_json)
 
 
-def print_sessions(sessions: Sequence[LoginSession], *, as_json: bool) -> None:
+def print_sessions(sessions: Sequence[LoginToken], *, as_json: bool) -> None:
     """The same for logins: id, device, since when, when last seen, until when."""
     rows = [
         (s.id, s.device, _time(s.since), _time(s.last_seen_at), _time(s.expires_at))

@@ -12,7 +12,7 @@ import click
 from pychat.cli.options import option
 
 if TYPE_CHECKING:
-    from pychat.server.chat.audit import Entry
+    from pychat.server.chat.audit import AuditEntry
 
 _CREDENTIALS = re.compile(r"^(mongodb[^/]*//)[^/]*@")
 
@@ -33,13 +33,13 @@ class Audit:
     def __init__(self, path: Path | None, store: str) -> None:
         self._path = path
         self._store = store
-        self._entry: Entry | None = None
+        self._entry: AuditEntry | None = None
         if path is not None:
-            from pychat.server.chat.audit import Entry
+            from pychat.server.chat.audit import AuditEntry
             from pychat.server.logs import JsonFormatter
 
             try:
-                self._entry = Entry(path, JsonFormatter())
+                self._entry = AuditEntry(path, JsonFormatter())
             except OSError as error:
                 raise click.ClickException(f"{path}: {error.strerror}") from None
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from pychat.client import ChatClient
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 
 BOT: Final = "bot"
 ALIAS: Final = "Pip the bot"
@@ -54,7 +54,7 @@ async def run_bot(client: ChatClient, *, pause: float = 0.6) -> None:
         await client.send(message.conversation, answer(message.text, message.sender))
 
 
-def is_for_bot(message: Message) -> bool:
+def is_for_bot(message: MessageInfo) -> bool:
     """All that is said to it alone; in rooms and ALL what names it."""
     return message.conversation == message.sender or bool(_NAME.search(message.text))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pychat.cli import settings
-from pychat.cli.options import Command, option
+from pychat.cli.options import SettingsCommand, option
 
 
 @click.group()
@@ -41,7 +41,7 @@ def path() -> None:
     click.echo(str(settings.own_file()))
 
 
-@config.command(cls=Command)
+@config.command(cls=SettingsCommand)
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
 def profiles(as_lines: bool) -> None:
     """List the profiles: their names, users and servers."""

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, ConversationName, form_login_options, option, source_of
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import (
+    ConversationName,
+    SettingsCommand,
+    form_login_options,
+    option,
+    source_of,
+)
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
     from pychat.tui.terminal import Terminal
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @form_login_options
 @option(
     "--with",
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Lines in, lines out, without a screen; so it is where input or output is no terminal.",
 )
-def connect(login: Login, name: str | None, plain: bool) -> None:
+def connect(login: Credentials, name: str | None, plain: bool) -> None:
     """Open the chat in this terminal.
 
     The form to log in asks for what is not given here. The first password given for an id claims
@@ -44,7 +50,7 @@ def connect(login: Login, name: str | None, plain: bool) -> None:
         open_screen(login, name)
 
 
-def talk_in_lines(login: Login, name: str | None) -> None:
+def talk_in_lines(login: Credentials, name: str | None) -> None:
     from pychat.cli.plain import PlainChat, standard_input
     from pychat.cli.streams import check_output
 
@@ -66,7 +72,7 @@ def _not_done(lines: list[int]) -> str:
     return f"{len(lines)} lines could not be carried out: {shown}"
 
 
-def open_screen(login: Login, name: str | None) -> None:
+def open_screen(login: Credentials, name: str | None) -> None:
     """Opens at once, from what is kept on this machine; the login form is inside."""
     # Importing makes no garbage, and looking for it takes a tenth of the time to the first paint.
     # The app turns it on again.
@@ -77,7 +83,7 @@ def open_screen(login: Login, name: str | None) -> None:
         sys.exit(_run_screen(login, name, terminal))
 
 
-def _run_screen(login: Login, name: str | None, terminal: Terminal) -> int | None:
+def _run_screen(login: Credentials, name: str | None, terminal: Terminal) -> int | None:
     from pychat.cli.terminalaccounts import TerminalAccounts
     from pychat.cli.terminalsettings import terminal_settings
     from pychat.client import ChatClientError

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.options import Command, WholeNumber, option, source_of
+from pychat.cli.options import SettingsCommand, WholeNumber, option, source_of
 from pychat.cli.terminalsettings import terminal_settings
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @option(
     "--port",
     type=WholeNumber(0, 65535),

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.options import Command
+from pychat.cli.options import SettingsCommand
 from pychat.cli.streams import check_output, flush_output, reason
 from pychat.cli.user import opened, run, store_option
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pychat.server.store.transfer.lines import Total
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @store_option
 @audit_option
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))

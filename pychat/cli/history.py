@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, ConversationName, WholeNumber, login_options, option
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import ConversationName, SettingsCommand, WholeNumber, login_options, option
 from pychat.cli.streams import check_output
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-    from pychat.client.models import Message
+    from pychat.client.models import MessageInfo
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @login_options
 @option(
     "--with",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="How many messages, counted from the newest.",
 )
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON, as 'pychat listen' prints.")
-def history(login: Login, name: str, limit: int, as_lines: bool) -> None:
+def history(login: Credentials, name: str, limit: int, as_lines: bool) -> None:
     """Show what was said in a conversation, oldest first."""
     from pychat.cli.messages import as_json, as_text
 
@@ -47,11 +47,11 @@ def history(login: Login, name: str, limit: int, as_lines: bool) -> None:
     run(login, print_history)
 
 
-async def newest(client: ChatClient, name: str, limit: int) -> list[Message]:
+async def newest(client: ChatClient, name: str, limit: int) -> list[MessageInfo]:
     """The newest messages of a conversation, oldest first."""
     from pychat.protocol import MAX_LIMIT
 
-    messages: list[Message] = []
+    messages: list[MessageInfo] = []
     while len(messages) < limit:
         before = messages[0].seq if messages else None
         page = await client.history(

@@ -11,12 +11,12 @@ from typing import IO
 import click
 
 from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.options import Command
+from pychat.cli.options import SettingsCommand
 from pychat.cli.streams import reason
 from pychat.cli.user import opened, run, store_option
 
 
-@click.command("import", cls=Command)
+@click.command("import", cls=SettingsCommand)
 @store_option
 @audit_option
 @click.argument(

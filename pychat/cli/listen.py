@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, WholeNumber, login_options, option
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import SettingsCommand, WholeNumber, login_options, option
 from pychat.cli.streams import check_output, print_to_reader, reader_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pychat.client import ChatClient
-    from pychat.client.models import Message
+    from pychat.client.models import MessageInfo
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @login_options
 @option(
     "--count",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="NUMBER",
     help="End after this many messages; else it goes on until it is interrupted.",
 )
-def listen(login: Login, count: int | None) -> None:
+def listen(login: Credentials, count: int | None) -> None:
     """Print messages as they arrive, as lines of JSON.
 
     Starts with those that came while you were away. Each line is an object with the fields with,
@@ -48,7 +48,7 @@ async def print_messages(client: ChatClient, count: int | None) -> None:
 
     messages = client.messages()
     leaving = asyncio.ensure_future(reader_left())
-    arriving: asyncio.Task[Message] | None = None
+    arriving: asyncio.Task[MessageInfo] | None = None
     printed = 0
     try:
         while count is None or printed < count:
@@ -69,5 +69,5 @@ async def print_messages(client: ChatClient, count: int | None) -> None:
         await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def _next(messages: AsyncIterator[Message]) -> Message:
+async def _next(messages: AsyncIterator[MessageInfo]) -> MessageInfo:
     return await anext(messages)

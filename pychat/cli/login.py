@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
-class Login(NamedTuple):
+class Credentials(NamedTuple):
     """Who, where, and the password if one was given without being asked for."""
 
     server: str
@@ -20,7 +20,7 @@ class Login(NamedTuple):
     password: str | None
 
 
-def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
+def run(login: Credentials, command: Callable[[ChatClient], Awaitable[None]]) -> None:
     """Runs the command with a client that is connected, and closes it.
 
     What the client raises is the command's one line of failure: ClickException.
@@ -59,7 +59,7 @@ def run(login: Login, command: Callable[[ChatClient], Awaitable[None]]) -> None:
 
 
 async def _run(
-    login: Login,
+    login: Credentials,
     token: str | None,
     password: str | None,
     command: Callable[[ChatClient], Awaitable[None]],
@@ -82,7 +82,7 @@ async def _run(
         await command(client)
 
 
-def _ask(login: Login) -> str:
+def _ask(login: Credentials) -> str:
     """Not while the event loop runs: it would keep Ctrl+C from the prompt."""
     from pychat.cli.password import ask_password
 

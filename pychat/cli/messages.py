@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from pychat.cli.jsonlines import json_line
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.client.safetext import safe_text
 
 
-def as_json(message: Message) -> str:
+def as_json(message: MessageInfo) -> str:
     """One line; the fields are named as in docs/protocol.md. No line feed at the end."""
     fields: dict[str, object] = {
         "with": message.conversation,
@@ -28,7 +28,7 @@ def as_json(message: Message) -> str:
     return json_line(fields)
 
 
-def as_text(message: Message, *, conversation: bool = False) -> str:
+def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
     """Time, sender and text, safe to show in a terminal; further lines of it are indented.
 
     ``conversation``: names the room or ALL too, where messages of several are mixed.

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from pychat.cli import settings
-from pychat.cli.login import Login
+from pychat.cli.login import Credentials
 from pychat.cli.password import given_password
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -112,7 +112,7 @@ def conversation_name(text: str) -> str:
     return "ALL" if text.casefold() in ("all", "everyone") else text
 
 
-class Command(click.Command):
+class SettingsCommand(click.Command):
     """A command whose options are looked up in pychat.toml too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -202,7 +202,7 @@ def _login_options(function: Callable[..., Any], *, user_needed: bool) -> Callab
         **rest: Any,
     ) -> Any:
         password = given_password(password_file, password_command) if user else None
-        return function(login=Login(server, user or "", password), **rest)
+        return function(login=Credentials(server, user or "", password), **rest)
 
     with_login = option("--user", required=user_needed, metavar="ID", help="Who you are.")(
         server_option(password_options(with_login))

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import SettingsCommand, login_options
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @login_options
 @click.argument("message_id")
-def remove(login: Login, message_id: str) -> None:
+def remove(login: Credentials, message_id: str) -> None:
     """Remove a message, for everybody and for ever.
 
     MESSAGE_ID is its "id", as 'pychat history --json' and 'pychat listen' print it. The server

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, login_options, option
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import SettingsCommand, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -21,10 +21,10 @@ def room() -> None:
     """
 
 
-@room.command("list", cls=Command)
+@room.command("list", cls=SettingsCommand)
 @login_options
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
-def list_(login: Login, as_lines: bool) -> None:
+def list_(login: Credentials, as_lines: bool) -> None:
     """List all rooms.
 
     A table in a terminal, else lines of id, name, owner and member or nothing with tabs between.
@@ -40,31 +40,31 @@ def list_(login: Login, as_lines: bool) -> None:
     run(login, print_rooms)
 
 
-@room.command(cls=Command)
+@room.command(cls=SettingsCommand)
 @login_options
 @option("--name", default="", metavar="NAME", help="The name shown; else the id.")
 @click.argument("room")
-def create(login: Login, name: str, room: str) -> None:
+def create(login: Credentials, name: str, room: str) -> None:
     """Make a room; you own it and are in it."""
     id = room_id(room)
     run(login, lambda client: client.create_room(id, name or id))
     click.echo(f"Made the room #{id}.", err=True)
 
 
-@room.command(cls=Command)
+@room.command(cls=SettingsCommand)
 @login_options
 @click.argument("room")
-def join(login: Login, room: str) -> None:
+def join(login: Credentials, room: str) -> None:
     """Join a room: read and write there from now on."""
     id = room_id(room)
     run(login, lambda client: client.join_room(id))
     click.echo(f"Joined #{id}.", err=True)
 
 
-@room.command(cls=Command)
+@room.command(cls=SettingsCommand)
 @login_options
 @click.argument("room")
-def leave(login: Login, room: str) -> None:
+def leave(login: Credentials, room: str) -> None:
     """Leave a room."""
     id = room_id(room)
     run(login, lambda client: client.leave_room(id))

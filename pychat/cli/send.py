@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, ConversationName, login_options, option
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import ConversationName, SettingsCommand, login_options, option
 from pychat.cli.streams import reason
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @login_options
 @option(
     "--to",
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="Whom: a login id, '#room' (quote it) or ALL, which is everyone.",
 )
 @click.argument("text")
-def send(login: Login, to: str, text: str) -> None:
+def send(login: Credentials, to: str, text: str) -> None:
     """Send one message.
 
     TEXT is the message; '-' reads it from standard input. Returns when the server has stored it.

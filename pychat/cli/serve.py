@@ -10,7 +10,7 @@ import click
 
 from pychat.cli.auditing import audit_option
 from pychat.cli.invocation import own_command
-from pychat.cli.options import DEFAULT_SERVER, Command, WholeNumber, option, source_of
+from pychat.cli.options import DEFAULT_SERVER, SettingsCommand, WholeNumber, option, source_of
 from pychat.cli.places import default_store, make_folder
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
         raise click.BadParameter(str(error)) from None
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on.")
 @option(
     "--port",

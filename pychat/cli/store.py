@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.options import Command
+from pychat.cli.options import SettingsCommand
 from pychat.cli.places import make_folder
 from pychat.cli.user import opened, run, store_option, tell
 
@@ -19,7 +19,7 @@ def store() -> None:
     """Check, back up and restore a server's store."""
 
 
-@store.command(cls=Command)
+@store.command(cls=SettingsCommand)
 @store_option
 @audit_option
 def check(store: str, audit_log: Path | None) -> None:
@@ -32,7 +32,7 @@ def check(store: str, audit_log: Path | None) -> None:
     audit.note("store checked")
 
 
-@store.command(cls=Command)
+@store.command(cls=SettingsCommand)
 @store_option
 @audit_option
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
@@ -57,7 +57,7 @@ def backup(store: str, audit_log: Path | None, file: Path) -> None:
     tell(f"Backed up {path.absolute()} to {file}; checked, all right.")
 
 
-@store.command(cls=Command)
+@store.command(cls=SettingsCommand)
 @store_option
 @audit_option
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))

@@ -16,7 +16,7 @@ from pychat.cli.tokenkeeper import TokenKeeper
 from pychat.cli.tokens import find_token
 from pychat.client import ChatClient, ChatClientError
 from pychat.client.address import normalized_address
-from pychat.tui.accounts import Account
+from pychat.tui.accounts import TerminalAccount
 
 LAST_PATIENCE: Final = 1.5
 """Seconds that a keyring has at the end, to take a login that is still on its way there."""
@@ -36,10 +36,10 @@ class TerminalAccounts:
             if "user" in keys
         }
 
-    def open(self, server: str, user: str, password: str | None = None) -> Account:
+    def open(self, server: str, user: str, password: str | None = None) -> TerminalAccount:
         server = normalized_address(server)
         if not user:
-            return Account(ChatClient(server, user=user))
+            return TerminalAccount(ChatClient(server, user=user))
         keeper = TokenKeeper(server, user, lambda text: self.tell(text))
         self._keepers.append(keeper)
         problems: list[str] = []
@@ -54,11 +54,11 @@ class TerminalAccounts:
                 on_token=keeper.keep,
             )
             state = login_file(server, user, ".json")
-            return Account(client, state, cache, " ".join(problems))
+            return TerminalAccount(client, state, cache, " ".join(problems))
         except click.ClickException as error:
             raise ChatClientError(error.format_message()) from None
 
-    def open_profile(self, name: str) -> Account:
+    def open_profile(self, name: str) -> TerminalAccount:
         """Its password-command is not run: it may ask on the terminal, which is taken."""
         keys = self._profiles[name]
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.options import Command, option, password_options, source_of
+from pychat.cli.options import SettingsCommand, option, password_options, source_of
 from pychat.cli.password import WAYS, ask_password, can_ask, given_password
 from pychat.cli.places import default_store
 
@@ -37,7 +37,7 @@ def user() -> None:
     """
 
 
-@user.command(cls=Command)
+@user.command(cls=SettingsCommand)
 @store_option
 @option("--alias", default="", metavar="NAME", help="The name shown beside the id.")
 @password_options
@@ -74,7 +74,7 @@ def add(
     tell(f"Made the account {id}.")
 
 
-@user.command(cls=Command)
+@user.command(cls=SettingsCommand)
 @store_option
 @password_options
 @audit_option
@@ -105,7 +105,7 @@ def passwd(
     tell(f"Changed the password of {id}.")
 
 
-@user.command(cls=Command)
+@user.command(cls=SettingsCommand)
 @store_option
 @audit_option
 @click.argument("id")
@@ -117,7 +117,7 @@ def disable(store: str, audit_log: Path | None, id: str) -> None:
     tell(f"Disabled {id}.")
 
 
-@user.command(cls=Command)
+@user.command(cls=SettingsCommand)
 @store_option
 @audit_option
 @click.argument("id")
@@ -129,7 +129,7 @@ def enable(store: str, audit_log: Path | None, id: str) -> None:
     tell(f"Enabled {id}.")
 
 
-@user.command(cls=Command)
+@user.command(cls=SettingsCommand)
 @store_option
 @option("--revoke", metavar="SESSION", help="End this login, or 'all' of them, at once.")
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
@@ -160,7 +160,7 @@ def sessions(
     run(look())
 
 
-@user.command("list", cls=Command)
+@user.command("list", cls=SettingsCommand)
 @store_option
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
 def list_(store: str, as_lines: bool) -> None:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.login import Login, run
-from pychat.cli.options import Command, WholeNumber, login_options, option
+from pychat.cli.login import Credentials, run
+from pychat.cli.options import SettingsCommand, WholeNumber, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-    from pychat.client.models import User
+    from pychat.client.models import UserInfo
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @login_options
 @option(
     "--limit",
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
 @click.argument("query", default="")
-def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
+def users(login: Credentials, limit: int, as_lines: bool, query: str) -> None:
     """List whom one could write to.
 
     QUERY: only those whose id or alias has a word that begins with it. A table in a terminal,
@@ -49,7 +49,7 @@ def users(login: Login, limit: int, as_lines: bool, query: str) -> None:
     run(login, print_users)
 
 
-def print_people(users: list[User]) -> None:
+def print_people(users: list[UserInfo]) -> None:
     """Those who are online come first."""
     from rich.console import Console
     from rich.table import Table

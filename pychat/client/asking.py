@@ -12,11 +12,11 @@ import msgspec
 from pychat import protocol
 from pychat.client.errors import AnswerLost, LoginRefused, ServerUnreachable
 from pychat.client.models import ConnectionState
-from pychat.client.session import Session
+from pychat.client.session import Reconnector
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parsed
 
 if TYPE_CHECKING:
-    from pychat.client.connection import Connection
+    from pychat.client.connection import ServerConnection
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Asking:
     """Over whatever connection the session has."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Reconnector) -> None:
         self._session = session
 
     async def request(self, event: protocol.Event, payload: msgspec.Struct, answer: type[T]) -> T:
@@ -40,7 +40,7 @@ class Asking:
         check_refusal(reply)
         return parsed(reply, answer)
 
-    async def _ready(self) -> Connection:
+    async def _ready(self) -> ServerConnection:
         """The connection, waited for while the first one is being made."""
         if self._session.status.state is ConnectionState.CONNECTING:
             with contextlib.suppress(TimeoutError):

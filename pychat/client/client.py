@@ -13,12 +13,12 @@ from pychat import protocol
 from pychat.client.address import normalized_address
 from pychat.client.core import Core
 from pychat.client.errors import RequestRefused
-from pychat.client.models import Conversation, Status
+from pychat.client.models import ConversationInfo, Status
 from pychat.client.reachability import watch_server
-from pychat.client.reading import Reading
+from pychat.client.reading import MessageReader
 from pychat.client.subscription import Subscription
 from pychat.client.wire import is_shared
-from pychat.client.writing import Writing
+from pychat.client.writing import MessageWriter
 from pychat.protocol import Event
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ TOKEN_PATIENCE: Final = 1.0
 """Seconds. A keyring that takes longer asks somebody, who may rather type the password."""
 
 
-class ChatClient(Reading, Writing):
+class ChatClient(MessageReader, MessageWriter):
     """One user's connection to a chat server: it comes back by itself, fetches what it missed, and
     sends again what was not answered.
 
@@ -178,11 +178,11 @@ class ChatClient(Reading, Writing):
     # --- conversations ---
 
     @property
-    def conversations(self) -> list[Conversation]:
+    def conversations(self) -> list[ConversationInfo]:
         """What is known now, newest first."""
         return self._core.roster.newest_first()
 
-    def conversation(self, name: str) -> Conversation | None:
+    def conversation(self, name: str) -> ConversationInfo | None:
         """The one with this name, if it is known."""
         return self._core.roster.get(name)
 

@@ -76,7 +76,7 @@ class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # the library has 
         return False
 
 
-class Connection:
+class ServerConnection:
     """WebSocket first; HTTP long-polling where something on the way refuses that.
 
     ``on_event`` gets the name and first argument of every event, synchronously and in order.

@@ -16,7 +16,7 @@ from msgspec import structs
 from pychat import protocol
 from pychat.client.asking import Asking
 from pychat.client.cache import Cache, MemoryCache
-from pychat.client.cursors import Cursors
+from pychat.client.cursors import CursorSender
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import (
     CacheLost,
@@ -26,10 +26,10 @@ from pychat.client.events import (
     StatusChanged,
 )
 from pychat.client.logs import Logs
-from pychat.client.models import Message, Status
+from pychat.client.models import MessageInfo, Status
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
-from pychat.client.session import Session
+from pychat.client.session import Reconnector
 from pychat.client.subscription import Subscription
 from pychat.client.sync import Sync
 from pychat.client.typingnotice import TypingNotice
@@ -68,7 +68,7 @@ class Core:
         self.closed = False
         self.resets: Counter[str] = Counter()
         """How often the view of each conversation has started anew."""
-        self.session = Session(
+        self.session = Reconnector(
             address,
             user=user,
             alias=alias,
@@ -103,7 +103,7 @@ class Core:
             on_same=self._on_same,
             on_told=self._on_told,
         )
-        self._cursors = Cursors(self.asking.request)
+        self._cursors = CursorSender(self.asking.request)
         self.sync = Sync(
             cache=self.cache,
             roster=self.roster,
@@ -232,7 +232,7 @@ class Core:
         try:
             match name:
                 case Event.MESSAGE:
-                    message = parsed(data, protocol.Message)
+                    message = parsed(data, protocol.MessagePayload)
                     user = self.session.login.user
                     conversation = conversation_name(message, user)
                     self.logs.arrived(message_record(message, conversation, user))
@@ -241,12 +241,12 @@ class Core:
                 case Event.TYPING:
                     self.roster.typing(parsed(data, protocol.Typing))
                 case Event.PRESENCE:
-                    self.roster.presence(parsed(data, protocol.Presence))
+                    self.roster.presence(parsed(data, protocol.PresencePayload))
                 case Event.REMOVED:
                     removed = parsed(data, protocol.Removed)
                     self.logs.removed(removed.with_, removed.seq)
                 case Event.ROOM:
-                    self.roster.rooms(parsed(data, protocol.RoomList).rooms)
+                    self.roster.rooms(parsed(data, protocol.RoomListPayload).rooms)
                 case _:
                     pass  # events of a newer server
         except RequestRefused as error:
@@ -279,11 +279,11 @@ class Core:
             # Whoever could not keep it has to log in again the next time; this login goes on.
             logger.exception("on_token has failed")
 
-    def _on_failed(self, message: Message) -> None:
+    def _on_failed(self, message: MessageInfo) -> None:
         self.roster.failed(message)
         self.publish(MessageChanged(message))
 
-    def _on_stored(self, message: Message) -> None:
+    def _on_stored(self, message: MessageInfo) -> None:
         self.logs.arrived(message)
 
     def _on_guess(self) -> None:
@@ -306,6 +306,6 @@ class Core:
         self._cursors.confirm(name)
         self.settle_soon()
 
-    def _on_told(self, message: Message) -> None:
+    def _on_told(self, message: MessageInfo) -> None:
         if not self.logs.whole and not message.own:
             self.move(Event.DELIVERED, message.conversation, message.seq)

@@ -17,7 +17,7 @@ logger = logging.getLogger("pychat.client")
 _RETRY_AFTER: Final = 1.0
 
 
-class Cursors:
+class CursorSender:
     """Of moves that wait, the furthest counts; one request at a time is under way.
 
     The move of a conversation is sent once ``confirm`` says that the server has the messages it was

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from pychat.client.models import Conversation, Message, Room, Status
+from pychat.client.models import ConversationInfo, MessageInfo, RoomInfo, Status
 
 
 class StatusChanged(Struct):
@@ -16,27 +16,27 @@ class StatusChanged(Struct):
 class ConversationsLoaded(Struct):
     """The whole list is (again) what the server says: after every (re)connect."""
 
-    conversations: list[Conversation]
+    conversations: list[ConversationInfo]
 
 
 class ConversationChanged(Struct):
     """New, or its counters, presence, typing or last line changed."""
 
-    conversation: Conversation
+    conversation: ConversationInfo
 
 
 class MessageAdded(Struct):
     """A message at the end of its conversation: somebody's, or one's own, from here or another
     device. Each message is told once, seqs ascending."""
 
-    message: Message
+    message: MessageInfo
 
 
 class MessageChanged(Struct):
     """The same message (by ``client_id``, or by conversation and seq) has a new state: sent,
     failed, removed. Delivered and read are told by ``ConversationChanged`` cursors."""
 
-    message: Message
+    message: MessageInfo
 
 
 class MessagesReset(Struct):
@@ -51,7 +51,7 @@ class MessagesReset(Struct):
 class RoomsChanged(Struct):
     """The server's rooms."""
 
-    rooms: list[Room]
+    rooms: list[RoomInfo]
 
 
 class CacheLost(Struct):

@@ -15,7 +15,7 @@ from pychat.client.safetext import safe_line
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parsed
 
 if TYPE_CHECKING:
-    from pychat.client.connection import Connection
+    from pychat.client.connection import ServerConnection
 
 
 class Login:
@@ -46,12 +46,12 @@ class Login:
     def forget(self) -> None:
         self.token = self.password = self.offered = None
 
-    async def log_in(self, connection: Connection) -> None:
+    async def log_in(self, connection: ServerConnection) -> None:
         """Raises LoginRefused when every secret was refused, each of which is forgotten;
         RequestRefused when it should be tried later; ServerUnreachable."""
         refusal: LoginRefused | None = None
         for field, secret in self._secrets():
-            request = protocol.Login(
+            request = protocol.LoginRequest(
                 id=self.user,
                 alias=self.alias,
                 today=date.today().isoformat(),

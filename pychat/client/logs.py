@@ -13,7 +13,7 @@ from pychat import protocol
 from pychat.client.cache import Cache
 from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import ClientEvent, MessageAdded, MessageChanged, MessagesReset
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.client.outbox import Outbox
 from pychat.client.roster import Roster
 from pychat.client.wire import check_page, message_record
@@ -32,7 +32,7 @@ class _Log(Struct):
 
     told: int
     target: int = 0
-    held: dict[int, Message] = field(default_factory=dict)
+    held: dict[int, MessageInfo] = field(default_factory=dict)
     fetching: asyncio.Task[None] | None = None
     same: bool = False
     """Whether the server has the last one told, as it was told: known by its list or a page."""
@@ -59,7 +59,7 @@ class Logs:
         on_stranger: Callable[[], None],
         on_another: Callable[[str], None],
         on_same: Callable[[str], None],
-        on_told: Callable[[Message], None],
+        on_told: Callable[[MessageInfo], None],
     ) -> None:
         self._cache = cache
         self._roster = roster
@@ -71,10 +71,10 @@ class Logs:
         self._on_same = on_same
         self._on_told = on_told
         self._logs: dict[str, _Log] = {}
-        self._strangers: dict[str, dict[int, Message]] = {}
+        self._strangers: dict[str, dict[int, MessageInfo]] = {}
         self._posted: set[str] = set()
         self._arrived: dict[str, int] = {}
-        self._last: dict[str, Message] = {}
+        self._last: dict[str, MessageInfo] = {}
         self._slots = asyncio.Semaphore(_FETCHED_AT_ONCE)
         self._online = False
         self._telling = False
@@ -129,7 +129,7 @@ class Logs:
         """The last seq that was told, by conversation."""
         return {name: log.told for name, log in self._logs.items()}
 
-    def follow(self, listed: protocol.Conversation) -> None:
+    def follow(self, listed: protocol.ConversationPayload) -> None:
         """Fetches what is missing up to its last message."""
         log = self._logs.get(listed.with_)
         if log is None:
@@ -141,7 +141,7 @@ class Logs:
             self._confirm(listed.with_, log)
         self._fetch(listed.with_)
 
-    def _is_confirmed_by(self, listed: protocol.Conversation) -> bool:
+    def _is_confirmed_by(self, listed: protocol.ConversationPayload) -> bool:
         """Whether no message is known that the server might not have."""
         newest = self._newest_known(listed.with_)
         if newest is None:
@@ -150,7 +150,7 @@ class Logs:
             return False
         return is_same(message_record(listed.last, listed.with_, self.user), newest)
 
-    def _newest_known(self, name: str) -> Message | None:
+    def _newest_known(self, name: str) -> MessageInfo | None:
         """From before this connection."""
         cached = self._cache.messages(name, limit=1)
         return cached[0] if cached else self._last.get(name)
@@ -185,16 +185,16 @@ class Logs:
 
     # --- messages ---
 
-    def posted(self, message: Message) -> None:
+    def posted(self, message: MessageInfo) -> None:
         """One's own, told as soon as it was written."""
         self._posted.add(message.client_id)
         self._publish(MessageAdded(message))
 
-    def withdrawn(self, message: Message) -> None:
+    def withdrawn(self, message: MessageInfo) -> None:
         """One's own, which will not be sent."""
         self._posted.discard(message.client_id)
 
-    def arrived(self, message: Message) -> None:
+    def arrived(self, message: MessageInfo) -> None:
         """A stored message: an event of the server, or the answer to one's own."""
         name, seq = message.conversation, message.seq
         if message.own and message.client_id:
@@ -235,7 +235,7 @@ class Logs:
             return
         if gone[0].removed:
             return
-        message = Message(
+        message = MessageInfo(
             conversation=name,
             sender=gone[0].sender,
             text="",
@@ -251,7 +251,7 @@ class Logs:
         self._roster.removed(message)
         self._publish(MessageChanged(message))
 
-    def _tell(self, log: _Log, message: Message) -> None:
+    def _tell(self, log: _Log, message: MessageInfo) -> None:
         log.told = message.seq
         self._cache.save_messages(message.conversation, [message])
         if message.client_id and message.client_id in self._posted:
@@ -332,7 +332,7 @@ class Logs:
         self._tell_held(log)
         return True
 
-    async def _page(self, name: str, after: int | None, limit: int) -> list[Message]:
+    async def _page(self, name: str, after: int | None, limit: int) -> list[MessageInfo]:
         request = protocol.HistoryRequest(name, after=after, limit=limit)
         answer: protocol.HistoryAnswer = await self._request(
             protocol.Event.HISTORY, request, protocol.HistoryAnswer
@@ -341,7 +341,7 @@ class Logs:
         return [message_record(each, name, self.user) for each in answer.messages]
 
 
-def is_same(one: Message, other: Message) -> bool:
+def is_same(one: MessageInfo, other: MessageInfo) -> bool:
     """Whether two messages with the same seq are the same: the seqs of another server, or of one
     with an older store, are given again. A removed one tells nothing but its seq."""
     if one.seq != other.seq or one.removed or other.removed:

@@ -20,7 +20,7 @@ class ConnectionState(StrEnum):
     CLOSED = "closed"
 
 
-class Delivery(StrEnum):
+class DeliveryStatus(StrEnum):
     """How far one's own message has come."""
 
     SENDING = "sending"
@@ -32,7 +32,7 @@ class Delivery(StrEnum):
     """Refused: ``Message.error`` says why. ``retry`` or ``discard`` it."""
 
 
-class Message(Struct):
+class MessageInfo(Struct):
     """``conversation`` is its name as in ``with``. ``seq`` is 0 and ``id`` empty until stored."""
 
     conversation: str
@@ -45,12 +45,12 @@ class Message(Struct):
     """Seconds since the epoch: the server's stamp once stored, the client's clock before."""
     removed: bool = False
     own: bool = False
-    delivery: Delivery | None = None
+    delivery: DeliveryStatus | None = None
     """Of one's own messages; None for everybody else's."""
     error: str = ""
 
 
-class Conversation(Struct):
+class ConversationInfo(Struct):
     """``name`` is a login id, ``#roomId`` or ``ALL``."""
 
     name: str
@@ -65,14 +65,14 @@ class Conversation(Struct):
     peer_read_seq: int = 0
     unread: int = 0
     """Messages of others after ``read_seq``; 1,000 stands for that many or more."""
-    last: Message | None = None
+    last: MessageInfo | None = None
     typing: tuple[str, ...] = ()
     """Who is typing in it now."""
     blocked: bool = False
     """Whether oneself has blocked the other one."""
 
 
-class User(Struct):
+class UserInfo(Struct):
     """Somebody one could write to."""
 
     id: str
@@ -80,7 +80,7 @@ class User(Struct):
     online: bool
 
 
-class Room(Struct):
+class RoomInfo(Struct):
     """A room on the server."""
 
     id: str
@@ -92,18 +92,18 @@ class Room(Struct):
 class HistoryPage(Struct):
     """Oldest first."""
 
-    messages: list[Message]
+    messages: list[MessageInfo]
     has_more: bool
 
 
 class SearchPage(Struct):
     """Newest first; ``next`` is the cursor of the next page, empty at the end."""
 
-    messages: list[Message]
+    messages: list[MessageInfo]
     next: str = ""
 
 
-class LoginSession(Struct):
+class DeviceInfo(Struct):
     """One login of one's own; times are seconds since the epoch."""
 
     id: str

@@ -14,11 +14,11 @@ from msgspec import structs
 from pychat import protocol
 from pychat.client.cache import Cache
 from pychat.client.errors import AnswerNotUnderstood, RequestRefused
-from pychat.client.models import Delivery, Message
+from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, outgoing, parsed, seconds
 
 if TYPE_CHECKING:
-    from pychat.client.connection import Connection
+    from pychat.client.connection import ServerConnection
 
 _RETRIED: Final = (protocol.Code.UNAUTHORIZED, protocol.Code.TOO_FAST)
 _PAUSE_MAX: Final = 30.0
@@ -33,19 +33,19 @@ class Outbox:
         self,
         cache: Cache,
         *,
-        on_stored: Callable[[Message], None],
-        on_failed: Callable[[Message], None],
+        on_stored: Callable[[MessageInfo], None],
+        on_failed: Callable[[MessageInfo], None],
         on_count: Callable[[], None],
     ) -> None:
         self._cache = cache
         self._on_stored = on_stored
         self._on_failed = on_failed
         self._on_count = on_count
-        self._entries: dict[str, Message] = {}
+        self._entries: dict[str, MessageInfo] = {}
         self._queues: dict[str, deque[str]] = {}
         self._unanswered: dict[str, asyncio.TimerHandle] = {}
-        self._waiters: dict[str, asyncio.Future[Message]] = {}
-        self._connection: Connection | None = None
+        self._waiters: dict[str, asyncio.Future[MessageInfo]] = {}
+        self._connection: ServerConnection | None = None
         self._user = ""
         self._pause: asyncio.TimerHandle | None = None
         self._pauses = 0
@@ -54,7 +54,7 @@ class Outbox:
         """What the cache kept from before."""
         for message in self._cache.outbox():
             self._entries[message.client_id] = message
-            if message.delivery is Delivery.SENDING:
+            if message.delivery is DeliveryStatus.SENDING:
                 self._queues.setdefault(message.conversation, deque()).append(message.client_id)
 
     @property
@@ -62,7 +62,7 @@ class Outbox:
         """How many are still to be stored; those that failed are not."""
         return sum(map(len, self._queues.values()))
 
-    def entries(self, name: str | None = None) -> list[Message]:
+    def entries(self, name: str | None = None) -> list[MessageInfo]:
         """Sending and failed, in the order in which they were written."""
         return [
             message
@@ -70,30 +70,30 @@ class Outbox:
             if name is None or message.conversation == name
         ]
 
-    def add(self, message: Message) -> None:
+    def add(self, message: MessageInfo) -> None:
         self._cache.save_outgoing(message)
         self._entries[message.client_id] = message
         self._queues.setdefault(message.conversation, deque()).append(message.client_id)
         self._on_count()
         self._send_next(message.conversation)
 
-    def stored(self, client_id: str) -> asyncio.Future[Message]:
+    def stored(self, client_id: str) -> asyncio.Future[MessageInfo]:
         """Its result is the message as stored; RequestRefused if it failed or was discarded."""
         return self._waiters.setdefault(client_id, asyncio.get_running_loop().create_future())
 
-    def retry(self, client_id: str) -> Message | None:
+    def retry(self, client_id: str) -> MessageInfo | None:
         """The message, SENDING again at the end of its conversation's queue; None if there is no
         such message that failed."""
         message = self._entries.get(client_id)
-        if message is None or message.delivery is not Delivery.FAILED:
+        if message is None or message.delivery is not DeliveryStatus.FAILED:
             return None
-        message = structs.replace(message, delivery=Delivery.SENDING, error="")
+        message = structs.replace(message, delivery=DeliveryStatus.SENDING, error="")
         self._cache.drop_outgoing(client_id)
         del self._entries[client_id]
         self.add(message)
         return message
 
-    def discard(self, client_id: str) -> Message | None:
+    def discard(self, client_id: str) -> MessageInfo | None:
         """The message, gone from here; None if it was not here any more."""
         message = self._remove(client_id)
         if message is not None:
@@ -102,7 +102,7 @@ class Outbox:
             self._send_next(message.conversation)
         return message
 
-    def settle(self, arrived: Message) -> None:
+    def settle(self, arrived: MessageInfo) -> None:
         """The server has stored ``arrived``, which may have been waiting here until now."""
         message = self._remove(arrived.client_id)
         if message is None:
@@ -113,7 +113,7 @@ class Outbox:
         self._on_count()
         self._send_next(message.conversation)
 
-    def _remove(self, client_id: str) -> Message | None:
+    def _remove(self, client_id: str) -> MessageInfo | None:
         message = self._entries.pop(client_id, None)
         if message is None:
             return None
@@ -121,7 +121,7 @@ class Outbox:
         self._dequeue(message)
         return message
 
-    def _dequeue(self, message: Message) -> None:
+    def _dequeue(self, message: MessageInfo) -> None:
         queue = self._queues.get(message.conversation)
         if queue is None or message.client_id not in queue:
             return
@@ -133,7 +133,7 @@ class Outbox:
 
     # --- sending ---
 
-    def connected(self, connection: Connection, user: str) -> None:
+    def connected(self, connection: ServerConnection, user: str) -> None:
         """Logged in as ``user``: sends what waits."""
         self._connection = connection
         self._user = user
@@ -178,7 +178,7 @@ class Outbox:
             protocol.Event.MESSAGE, msgspec.to_builtins(outgoing(message, self._user)), answered
         )
 
-    def _overdue(self, name: str, connection: Connection, sent_at: float) -> None:
+    def _overdue(self, name: str, connection: ServerConnection, sent_at: float) -> None:
         del self._unanswered[name]
         if connection is not self._connection:
             return
@@ -192,7 +192,7 @@ class Outbox:
         if timer is not None:
             timer.cancel()
 
-    def _on_answer(self, message: Message, answer: Any) -> None:
+    def _on_answer(self, message: MessageInfo, answer: Any) -> None:
         queue = self._queues.get(message.conversation)
         try:
             check_refusal(answer)
@@ -209,19 +209,19 @@ class Outbox:
             id=stored.id,
             seq=stored.seq,
             sent_at=seconds(stored.sent_at),
-            delivery=Delivery.SENT,
+            delivery=DeliveryStatus.SENT,
         )
         self.settle(arrived)
         # Told even if it was discarded meanwhile: the others have it.
         self._on_stored(arrived)
 
-    def _refused(self, message: Message, refusal: RequestRefused) -> None:
+    def _refused(self, message: MessageInfo, refusal: RequestRefused) -> None:
         passing = refusal.code in _RETRIED or refusal.code.startswith("5")
         if passing and not isinstance(refusal, AnswerNotUnderstood):
             self._wait(refusal.retry_after)
             return
         self._dequeue(message)
-        failed = structs.replace(message, delivery=Delivery.FAILED, error=str(refusal))
+        failed = structs.replace(message, delivery=DeliveryStatus.FAILED, error=str(refusal))
         self._entries[message.client_id] = failed
         self._cache.save_outgoing(failed)
         self._fail_waiter(message.client_id, refusal)

@@ -19,10 +19,10 @@ async def watch_server(address: str, tell: Callable[[str], None]) -> None:
     each attempt that has failed, and an empty one once it can be."""
     # As for a login: it takes long, and not on the loop.
     await asyncio.to_thread(import_module, "pychat.client.connection")
-    from pychat.client.connection import Connection
+    from pychat.client.connection import ServerConnection
 
     while True:
-        connection = Connection(address, lambda _name, _data: None)
+        connection = ServerConnection(address, lambda _name, _data: None)
         try:
             await connection.open()
             tell("")

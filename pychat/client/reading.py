@@ -11,19 +11,19 @@ from pychat import protocol
 from pychat.client.core import Core
 from pychat.client.errors import ServerUnreachable
 from pychat.client.events import MessageAdded, MessagesReset
-from pychat.client.models import HistoryPage, Message
+from pychat.client.models import HistoryPage, MessageInfo
 from pychat.client.requests import ServerRequests
 from pychat.protocol import Event
 
 _RETRY_AFTER: Final = 1.0
 
 
-class Reading(ServerRequests):
+class MessageReader(ServerRequests):
     """What of ChatClient gives messages; the cache learns what the server was asked for."""
 
     _core: Core
 
-    def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
+    def cached_messages(self, name: str, limit: int = 500) -> list[MessageInfo]:
         """The newest that are known without asking, oldest first, without a gap; then the outbox.
 
         Reaches as far back as was fetched: ``history`` with ``before`` goes on from there.
@@ -70,7 +70,7 @@ class Reading(ServerRequests):
         first_seq = known.first_seq if known else 1
         return HistoryPage(kept, bool(kept) and kept[0].seq > first_seq)
 
-    def _keep(self, name: str, page: list[Message]) -> None:
+    def _keep(self, name: str, page: list[MessageInfo]) -> None:
         """In the cache, if that leaves no gap in it."""
         told = self._core.logs.told(name)
         oldest = self._core.cache.oldest_seq(name)
@@ -79,7 +79,7 @@ class Reading(ServerRequests):
             self._core.cache.save_messages(name, page)
             self._core.settle_soon()
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncIterator[MessageInfo]:
         """What others write, each message once and in order, from the delivered cursor on.
 
         The cursor moves when the next message is asked for: a message whose handling did not end
@@ -111,7 +111,7 @@ class Reading(ServerRequests):
                     yield message
                     self._handled(message, resets)
 
-    def _handled(self, message: Message, resets: Counter[str]) -> None:
+    def _handled(self, message: MessageInfo, resets: Counter[str]) -> None:
         """Moves the delivered cursor, unless the conversation has started anew behind the message:
         the seq may be another message's now. ``resets``: how often it had before the message."""
         if resets[message.conversation] == self._core.resets[message.conversation]:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from pychat import protocol
 from pychat.client.errors import AnswerLost, AnswerNotUnderstood
-from pychat.client.models import HistoryPage, LoginSession, Room, SearchPage, User
+from pychat.client.models import DeviceInfo, HistoryPage, RoomInfo, SearchPage, UserInfo
 from pychat.client.wire import (
     check_page,
     conversation_name,
@@ -78,13 +78,13 @@ class ServerRequests(ABC):
         ]
         return SearchPage(records, "" if answer.next is UNSET else answer.next)
 
-    async def users(self, query: str = "", limit: int = protocol.DEFAULT_LIMIT) -> list[User]:
+    async def users(self, query: str = "", limit: int = protocol.DEFAULT_LIMIT) -> list[UserInfo]:
         """Whose id or alias begins with the query; an empty one matches all."""
         request = protocol.UsersRequest(query, limit)
         answer = await self._request(Event.USERS, request, protocol.UsersAnswer)
         return [user_record(user) for user in answer.users[:limit]]
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomInfo]:
         """All rooms of the server; ``member`` says which are one's own."""
         request = protocol.RoomRequest("list")
         answer = await self._request(Event.ROOM, request, protocol.RoomsAnswer)
@@ -139,14 +139,14 @@ class ServerRequests(ABC):
         """Takes a message away from everybody; for the server's admins."""
         await self._request(Event.REMOVE, protocol.RemoveRequest(message_id), protocol.Answer)
 
-    async def sessions(self) -> list[LoginSession]:
+    async def sessions(self) -> list[DeviceInfo]:
         """One's own logins, this one being ``current``."""
         return await self._sessions(protocol.SessionsRequest())
 
-    async def revoke(self, what: str) -> list[LoginSession]:
+    async def revoke(self, what: str) -> list[DeviceInfo]:
         """Ends the login with this id, ``others`` or ``all``; gives those that are left."""
         return await self._sessions(protocol.SessionsRequest(what))
 
-    async def _sessions(self, request: protocol.SessionsRequest) -> list[LoginSession]:
+    async def _sessions(self, request: protocol.SessionsRequest) -> list[DeviceInfo]:
         answer = await self._request(Event.SESSIONS, request, protocol.SessionsAnswer)
         return [session_record(session) for session in answer.sessions]

@@ -10,7 +10,7 @@ from msgspec import structs
 from pychat import protocol
 from pychat.client.cache import Cache
 from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
-from pychat.client.models import Conversation, Delivery, Message
+from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
 from pychat.client.typists import Typists
 from pychat.client.unread import merged, unread_after
 from pychat.client.wire import conversation_record, room_record, seconds
@@ -32,14 +32,14 @@ class Roster:
         self._cache = cache
         self._publish = publish
         self._on_guess = on_guess
-        self._known: dict[str, Conversation] = {}
+        self._known: dict[str, ConversationInfo] = {}
         # Who was last: not by the time of the last message, for a clock may be set back.
         self._ranks: dict[str, int] = {}
         self._top_rank = 0
         self._typists = Typists(lambda name, people: self._change(name, typing=people))
         self.user = ""
 
-    def load(self, user: str, outbox: Iterable[Message]) -> None:
+    def load(self, user: str, outbox: Iterable[MessageInfo]) -> None:
         """What the cache kept from before."""
         self.user = user
         self._known = {each.name: each for each in self._cache.conversations()}
@@ -53,7 +53,7 @@ class Roster:
     def close(self) -> None:
         self._typists.close()
 
-    def get(self, name: str) -> Conversation | None:
+    def get(self, name: str) -> ConversationInfo | None:
         return self._known.get(name)
 
     def known_name(self, typed: str) -> str:
@@ -63,7 +63,7 @@ class Roster:
         wanted = protocol.canonical_id(typed)
         return next((name for name in self._known if protocol.canonical_id(name) == wanted), typed)
 
-    def newest_first(self) -> list[Conversation]:
+    def newest_first(self) -> list[ConversationInfo]:
         return sorted(
             self._known.values(),
             key=lambda each: self._ranks.get(each.name, 0) if each.last else 0,
@@ -75,7 +75,7 @@ class Roster:
         self._top_rank += 1
         self._ranks[name] = self._top_rank
 
-    def _set(self, conversation: Conversation) -> bool:
+    def _set(self, conversation: ConversationInfo) -> bool:
         if self._known.get(conversation.name) == conversation:
             return False
         self._known[conversation.name] = conversation
@@ -93,12 +93,12 @@ class Roster:
 
     def listed(
         self,
-        conversations: Iterable[protocol.Conversation],
+        conversations: Iterable[protocol.ConversationPayload],
         *,
         renewed: set[str],
         kept: set[str],
         gone: set[str],
-        outbox: list[Message],
+        outbox: list[MessageInfo],
     ) -> None:
         """The whole list anew. ``renewed``: another conversation than the one known by that name.
         ``kept``: not to be dropped though the list does not have them. ``gone``: the server has
@@ -128,7 +128,7 @@ class Roster:
             self._drop(name)
         for name in gone & self._known.keys():
             alias = self._known[name].alias
-            self._set(Conversation(name=name, alias=alias, last=unsent.get(name)))
+            self._set(ConversationInfo(name=name, alias=alias, last=unsent.get(name)))
         self._publish(ConversationsLoaded(self.newest_first()))
 
     def _drop(self, name: str) -> None:
@@ -142,7 +142,7 @@ class Roster:
             self._drop(name)
             self._publish(ConversationsLoaded(self.newest_first()))
 
-    def rooms(self, rooms: list[protocol.Room]) -> None:
+    def rooms(self, rooms: list[protocol.RoomPayload]) -> None:
         """The server's rooms, whenever they have changed."""
         here = {protocol.ROOM_PREFIX + room.id: room for room in rooms}
         for name in [each for each in self._known if each.startswith(protocol.ROOM_PREFIX)]:
@@ -158,7 +158,7 @@ class Roster:
 
     # --- messages ---
 
-    def posted(self, message: Message) -> None:
+    def posted(self, message: MessageInfo) -> None:
         """One's own, not yet stored; the conversation may be a new one."""
         self.met(message.conversation)
         self._raise(message.conversation)
@@ -167,15 +167,15 @@ class Roster:
     def met(self, name: str) -> None:
         """A conversation that the server has not listed yet, if it is that."""
         if name not in self._known:
-            self._set(Conversation(name=name, alias=name.removeprefix(protocol.ROOM_PREFIX)))
+            self._set(ConversationInfo(name=name, alias=name.removeprefix(protocol.ROOM_PREFIX)))
 
-    def failed(self, message: Message) -> None:
+    def failed(self, message: MessageInfo) -> None:
         """The server refused it."""
         known = self._known.get(message.conversation)
         if known and known.last and known.last.client_id == message.client_id:
             self._change(known.name, last=message)
 
-    def unposted(self, message: Message, last: Message | None) -> None:
+    def unposted(self, message: MessageInfo, last: MessageInfo | None) -> None:
         """It will not be sent; ``last`` is the one that is the last now."""
         known = self._known.get(message.conversation)
         if known is None or known.last is None or known.last.client_id != message.client_id:
@@ -185,7 +185,7 @@ class Roster:
         else:
             self._change(known.name, last=last)
 
-    def heard(self, message: Message) -> None:
+    def heard(self, message: MessageInfo) -> None:
         """A stored message, as soon as it arrives, even if earlier ones are still missing."""
         known = self._known.get(message.conversation)
         if known is None:
@@ -204,7 +204,7 @@ class Roster:
         if changes:
             self._change(known.name, **changes)
 
-    def removed(self, message: Message) -> None:
+    def removed(self, message: MessageInfo) -> None:
         """The text of a stored message is gone, in the cache too."""
         known = self._known.get(message.conversation)
         if known is None:
@@ -225,15 +225,15 @@ class Roster:
         if known is not None and known.unread and seq > known.read_seq:
             self._on_guess()
 
-    def decorated(self, message: Message) -> Message:
+    def decorated(self, message: MessageInfo) -> MessageInfo:
         """One's own message as delivered or read, if the other one's cursors say so."""
         known = self._known.get(message.conversation)
-        if known is None or message.delivery is not Delivery.SENT:
+        if known is None or message.delivery is not DeliveryStatus.SENT:
             return message
         if message.seq <= known.peer_read_seq:
-            return structs.replace(message, delivery=Delivery.READ)
+            return structs.replace(message, delivery=DeliveryStatus.READ)
         if message.seq <= known.peer_delivered_seq:
-            return structs.replace(message, delivery=Delivery.DELIVERED)
+            return structs.replace(message, delivery=DeliveryStatus.DELIVERED)
         return message
 
     # --- cursors ---
@@ -272,7 +272,7 @@ class Roster:
 
     # --- people ---
 
-    def presence(self, presence: protocol.Presence) -> None:
+    def presence(self, presence: protocol.PresencePayload) -> None:
         last_seen = seconds(presence.last_seen) if presence.last_seen else None
         self._change(presence.id, alias=presence.alias, online=presence.online, last_seen=last_seen)
         if not presence.online:

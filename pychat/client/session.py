@@ -18,13 +18,13 @@ from pychat.client.sleepwatch import watch_for_sleep
 from pychat.client.tokensearch import TokenSearch
 
 if TYPE_CHECKING:
-    from pychat.client.connection import Connection
+    from pychat.client.connection import ServerConnection
 
 RETRY_BASE: Final = 1.0
 RETRY_MAX: Final = 30.0
 
 
-class Session:
+class Reconnector:
     """A task that holds one connection after the other, each logged in.
 
     ``on_online`` is called after every login, ``on_offline`` when that connection is gone,
@@ -55,9 +55,9 @@ class Session:
         self._on_offline = on_offline
         self._on_status = on_status
         self.status = Status(ConnectionState.OFFLINE, time.time(), reason="not started")
-        self.connection: Connection | None = None
+        self.connection: ServerConnection | None = None
         """Logged in; None in every other state than ONLINE."""
-        self._opened: Connection | None = None
+        self._opened: ServerConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._paused = False
         self._sleepwatch: asyncio.Task[None] | None = None
@@ -192,9 +192,9 @@ class Session:
         """Returns why the connection, once logged in, has ended."""
         # aiohttp and python-socketio take long to import: not on the loop, which may be painting.
         await asyncio.to_thread(import_module, "pychat.client.connection")
-        from pychat.client.connection import Connection
+        from pychat.client.connection import ServerConnection
 
-        connection = self._opened = Connection(self.address, self._on_event)
+        connection = self._opened = ServerConnection(self.address, self._on_event)
         try:
             await connection.open()
             await self.login.log_in(connection)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pychat.client.errors import CacheDamaged, CacheInUse, CacheUnusable
-from pychat.client.models import Conversation, Message
+from pychat.client.models import ConversationInfo, MessageInfo
 
 KEPT_IN_FILE: Final = 5_000
 _APPLICATION_ID: Final = 0x70796363  # "pycc": says whose file it is
@@ -41,18 +41,18 @@ _NOT_ITS_FAULT: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sq
 Record = TypeVar("Record")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_messages: Final = msgspec.msgpack.Decoder(Message)
-_conversations: Final = msgspec.msgpack.Decoder(Conversation)
+_messages: Final = msgspec.msgpack.Decoder(MessageInfo)
+_conversations: Final = msgspec.msgpack.Decoder(ConversationInfo)
 
 
 # Columns of SQLite take any type: each of these raises DecodeError for another one.
 
 
-def _message(record: object) -> Message:
+def _message(record: object) -> MessageInfo:
     return _messages.decode(_bytes(record))
 
 
-def _conversation(record: object) -> Conversation:
+def _conversation(record: object) -> ConversationInfo:
     return _conversations.decode(_bytes(record))
 
 
@@ -250,14 +250,14 @@ class SQLiteCache:
 
     # --- conversations ---
 
-    def conversations(self) -> list[Conversation]:
+    def conversations(self) -> list[ConversationInfo]:
         # Nobody is known to be online, or typing, before the server says so.
         return [
             msgspec.structs.replace(conversation, online=False, typing=())
             for conversation in self._read(_conversation, _CONVERSATIONS)
         ]
 
-    def save_conversation(self, conversation: Conversation) -> None:
+    def save_conversation(self, conversation: ConversationInfo) -> None:
         self._write(
             "INSERT OR REPLACE INTO conversation VALUES (?, ?)",
             conversation.name,
@@ -281,7 +281,7 @@ class SQLiteCache:
         found = self._read(_seq, query, name)
         return found[0] if found else None
 
-    def messages(self, name: str, *, before: int | None = None, limit: int) -> list[Message]:
+    def messages(self, name: str, *, before: int | None = None, limit: int) -> list[MessageInfo]:
         return self._read(
             _message,
             "SELECT record FROM message WHERE conversation = ? AND seq < ? "
@@ -289,7 +289,7 @@ class SQLiteCache:
             *(name, 2**62 if before is None else before, limit),
         )[::-1]
 
-    def messages_after(self, name: str, seq: int) -> list[Message] | None:
+    def messages_after(self, name: str, seq: int) -> list[MessageInfo] | None:
         oldest = self.oldest_seq(name)
         if oldest is None or oldest > seq + 1:
             return None
@@ -299,7 +299,7 @@ class SQLiteCache:
             *(name, seq),
         )
 
-    def save_messages(self, name: str, messages: Sequence[Message]) -> None:
+    def save_messages(self, name: str, messages: Sequence[MessageInfo]) -> None:
         for message in messages:
             self._write(
                 "INSERT OR REPLACE INTO message VALUES (?, ?, ?)",
@@ -321,10 +321,10 @@ class SQLiteCache:
 
     # --- the outbox ---
 
-    def outbox(self) -> list[Message]:
+    def outbox(self) -> list[MessageInfo]:
         return self._read(_message, _OUTBOX)
 
-    def save_outgoing(self, message: Message) -> None:
+    def save_outgoing(self, message: MessageInfo) -> None:
         self._write(
             "INSERT INTO outgoing (client_id, record) VALUES (?, ?) "
             "ON CONFLICT (client_id) DO UPDATE SET record = excluded.record",

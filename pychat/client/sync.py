@@ -142,8 +142,8 @@ class Sync:
             self._failure = error
             self._loaded.set()
 
-    async def _list(self) -> list[protocol.Conversation]:
-        listed: dict[str, protocol.Conversation] = {}
+    async def _list(self) -> list[protocol.ConversationPayload]:
+        listed: dict[str, protocol.ConversationPayload] = {}
         cursor: str | None = None
         while True:
             before = len(listed)
@@ -162,7 +162,7 @@ class Sync:
 
     def _listed(
         self,
-        listed: list[protocol.Conversation],
+        listed: list[protocol.ConversationPayload],
         told: dict[str, int],
         anew: set[str],
         others: set[str],
@@ -214,7 +214,7 @@ class Sync:
         self._failure = None
         self._loaded.set()
 
-    def _is_another(self, listed: protocol.Conversation, told: dict[str, int]) -> bool:
+    def _is_another(self, listed: protocol.ConversationPayload, told: dict[str, int]) -> bool:
         """A room made anew under its old id or joined again after messages that one may not read,
         or a server that has lost what it had.
 

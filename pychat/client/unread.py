@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pychat import protocol
 from pychat.client.cache import Cache
-from pychat.client.models import Conversation
+from pychat.client.models import ConversationInfo
 
 
-def unread_after(cache: Cache, known: Conversation, seq: int) -> tuple[int, bool]:
+def unread_after(cache: Cache, known: ConversationInfo, seq: int) -> tuple[int, bool]:
     """What ``known.unread`` becomes when everything up to ``seq`` is read, at most MAX_UNREAD; and
     whether that is certain: only the server knows which of the messages in between are one's own.
     """
@@ -24,7 +24,9 @@ def unread_after(cache: Cache, known: Conversation, seq: int) -> tuple[int, bool
     return max(1, min(left, known.unread - (seq - known.read_seq))), False
 
 
-def merged(cache: Cache, listed: Conversation, known: Conversation) -> tuple[Conversation, bool]:
+def merged(
+    cache: Cache, listed: ConversationInfo, known: ConversationInfo
+) -> tuple[ConversationInfo, bool]:
     """The listed record, set right: the list may have been made before what has arrived, or was
     read or sent, meanwhile. And whether ``unread`` is certain."""
     certain = True

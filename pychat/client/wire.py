@@ -12,12 +12,12 @@ from msgspec import UNSET
 from pychat import protocol
 from pychat.client.errors import AnswerNotUnderstood, RequestRefused
 from pychat.client.models import (
-    Conversation,
-    Delivery,
-    LoginSession,
-    Message,
-    Room,
-    User,
+    ConversationInfo,
+    DeliveryStatus,
+    DeviceInfo,
+    MessageInfo,
+    RoomInfo,
+    UserInfo,
 )
 from pychat.client.safetext import safe_line
 
@@ -75,7 +75,7 @@ def seconds(stamp: str) -> float:
     return moment if 0 <= moment < _YEAR_9999 else 0.0
 
 
-def conversation_name(message: protocol.Message, user: str) -> str:
+def conversation_name(message: protocol.MessagePayload, user: str) -> str:
     """What the reader calls the conversation that the message is in."""
     sender, recepient = message.sender or "", message.recepient or ""
     if recepient == protocol.EVERYONE:
@@ -90,7 +90,7 @@ def is_shared(name: str) -> bool:
     return name == protocol.EVERYONE or name.startswith(protocol.ROOM_PREFIX)
 
 
-def outgoing(message: Message, user: str) -> protocol.ClientMessage:
+def outgoing(message: MessageInfo, user: str) -> protocol.ClientMessage:
     """One's own message, as it is sent. ``user``: as the server writes the id, which may not be how
     it was typed when the message was written."""
     room = message.conversation.startswith(protocol.ROOM_PREFIX)
@@ -103,10 +103,10 @@ def outgoing(message: Message, user: str) -> protocol.ClientMessage:
     )
 
 
-def message_record(message: protocol.Message, name: str, user: str) -> Message:
+def message_record(message: protocol.MessagePayload, name: str, user: str) -> MessageInfo:
     """The message as an entry of the conversation ``name``."""
     own = message.sender == user
-    return Message(
+    return MessageInfo(
         conversation=name,
         sender=message.sender or "",
         text=message.data or "",
@@ -116,16 +116,16 @@ def message_record(message: protocol.Message, name: str, user: str) -> Message:
         sent_at=seconds(message.sent_at) if message.sent_at is not UNSET else 0.0,
         removed=message.removed,
         own=own,
-        delivery=Delivery.SENT if own else None,
+        delivery=DeliveryStatus.SENT if own else None,
     )
 
 
 def conversation_record(
-    listed: protocol.Conversation, user: str, known: Conversation | None
-) -> Conversation:
+    listed: protocol.ConversationPayload, user: str, known: ConversationInfo | None
+) -> ConversationInfo:
     """``known`` gives what the list does not say."""
     name = listed.with_
-    return Conversation(
+    return ConversationInfo(
         name=name,
         alias=listed.alias,
         online=listed.online,
@@ -143,9 +143,9 @@ def conversation_record(
     )
 
 
-def room_record(room: protocol.Room, member: bool = False) -> Room:
+def room_record(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:
     """``member`` is what is known where the server does not say."""
-    return Room(
+    return RoomInfo(
         id=room.id,
         name=room.name,
         owner=room.owner,
@@ -153,12 +153,12 @@ def room_record(room: protocol.Room, member: bool = False) -> Room:
     )
 
 
-def user_record(user: protocol.User) -> User:
-    return User(id=user.id, alias=user.alias, online=user.online)
+def user_record(user: protocol.UserPayload) -> UserInfo:
+    return UserInfo(id=user.id, alias=user.alias, online=user.online)
 
 
-def session_record(session: protocol.Session) -> LoginSession:
-    return LoginSession(
+def session_record(session: protocol.DevicePayload) -> DeviceInfo:
+    return DeviceInfo(
         id=session.id,
         device=session.device,
         since=seconds(session.since),

@@ -13,19 +13,19 @@ from pychat import protocol
 from pychat.client.core import Core
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
-from pychat.client.models import Delivery, Message
+from pychat.client.models import DeliveryStatus, MessageInfo
 
 
-class Writing(ABC):
+class MessageWriter(ABC):
     """What of ChatClient sends messages and keeps drafts."""
 
     _core: Core
 
     @abstractmethod
-    def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
+    def cached_messages(self, name: str, limit: int = 500) -> list[MessageInfo]:
         """The newest of a conversation, oldest first, with the outbox."""
 
-    async def send(self, to: str, text: str) -> Message:
+    async def send(self, to: str, text: str) -> MessageInfo:
         """Returns once the server has stored it, with its id and seq; waits while offline.
 
         Raises RequestRefused. If this call is cancelled, the message is not sent again, but it may
@@ -39,7 +39,7 @@ class Writing(ABC):
                 self.discard(client_id)
             raise
 
-    def post(self, to: str, text: str) -> Message:
+    def post(self, to: str, text: str) -> MessageInfo:
         """Into the outbox, and returns at once: told as ``MessageAdded`` now, and as
         ``MessageChanged`` when it is sent or refused. Raises RequestRefused for what may not be
         sent at all (empty, too long, not a conversation's name).
@@ -52,14 +52,14 @@ class Writing(ABC):
         except protocol.ProtocolError as error:
             raise RequestRefused(error.code, str(error)) from None
         to = self._core.roster.known_name(to)
-        message = Message(
+        message = MessageInfo(
             conversation=to,
             sender=self._core.session.login.user,
             text=text,
             client_id=str(uuid.uuid4()),
             sent_at=time.time(),
             own=True,
-            delivery=Delivery.SENDING,
+            delivery=DeliveryStatus.SENDING,
         )
         self._core.typing_notice.end(to)
         self._core.outbox.add(message)

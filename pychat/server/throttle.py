@@ -33,7 +33,7 @@ def throttle(rate: Rate, proxies: Proxies) -> Middleware:
 
     Behind a trusted proxy the client's address counts, of IPv6 its /64.
     """
-    turns = Turns(rate)
+    turns = RequestTurns(rate)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,7 +52,7 @@ def throttle(rate: Rate, proxies: Proxies) -> Middleware:
     return middleware
 
 
-class Turns:
+class RequestTurns:
     """Whose turn is when: by address, as many as the rate allows."""
 
     def __init__(self, rate: Rate) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pychat.client.errors import ChatClientError
 from pychat.client.models import ConnectionState
 from pychat.protocol import canonical_id
-from pychat.tui.accounts import Account
+from pychat.tui.accounts import TerminalAccount
 from pychat.tui.names import line
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pychat.tui.app import ChatApp
 
 
-class AccountChanges:
+class AccountSwitcher:
     """One at a time, to its end: a client that is not closed yet holds its cache file.
 
     The account that was left goes on until the next one is let in, so that one can go back.
@@ -48,7 +48,7 @@ class AccountChanges:
         """Goes to another account; what goes wrong is told, and this one stays."""
         self._run(partial(self._to_profile, name))
 
-    def to(self, account: Account) -> None:
+    def to(self, account: TerminalAccount) -> None:
         """Goes to this account, which is logged in; the client before it is closed."""
         self._run(partial(self._to, account))
 
@@ -80,7 +80,7 @@ class AccountChanges:
             else:
                 await self._change(account)
 
-    async def _to(self, account: Account) -> None:
+    async def _to(self, account: TerminalAccount) -> None:
         async with self._one_at_a_time:
             await self._change(account)
 
@@ -93,7 +93,7 @@ class AccountChanges:
             if self._app.client.status.state is ConnectionState.ONLINE:
                 await self.close()
 
-    async def _change(self, account: Account) -> None:
+    async def _change(self, account: TerminalAccount) -> None:
         client = account.client
         left = _Left(self._app.account, self._app.chat.current)
         events = client.events()
@@ -131,7 +131,7 @@ class AccountChanges:
 class _Left:
     """Where one was."""
 
-    account: Account
+    account: TerminalAccount
     conversation: str
 
 

@@ -20,7 +20,7 @@ CACHE_IN_USE: Final = f"Another pychat has this login open: {CACHE_LOST}"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class TerminalAccount:
     """``client`` has not been started; ``cache`` is the file that it keeps, ``state`` one for what
     is remembered of it. ``problem``: what went wrong so far, in a line for people."""
 
@@ -68,7 +68,7 @@ def _rescue(cache: Path, damaged: Path, client: ChatClient) -> int:
         new.close()
 
 
-class Accounts(Protocol):
+class AccountSource(Protocol):
     """Implemented by whoever starts the app: it knows where logins and caches are kept."""
 
     profiles: dict[str, str]
@@ -77,8 +77,8 @@ class Accounts(Protocol):
     tell: Callable[[str], None]
     """Is given what goes wrong later, in one line; from any thread."""
 
-    def open(self, server: str, user: str) -> Account:
+    def open(self, server: str, user: str) -> TerminalAccount:
         """Raises ChatClientError, in one line. An empty ``user`` is nobody: nothing is kept."""
 
-    def open_profile(self, name: str) -> Account:
+    def open_profile(self, name: str) -> TerminalAccount:
         """The same for a profile."""

@@ -22,9 +22,9 @@ from textual.widgets import Input
 
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
-from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Message
-from pychat.tui.account_changes import AccountChanges
-from pychat.tui.accounts import CACHE_LOST, Account, Accounts
+from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
+from pychat.tui.account_changes import AccountSwitcher
+from pychat.tui.accounts import CACHE_LOST, AccountSource, TerminalAccount
 from pychat.tui.clock import Clock
 from pychat.tui.colours import Colours
 from pychat.tui.conversations import is_pair
@@ -66,19 +66,21 @@ class ChatApp(App[None]):
 
     def __init__(
         self,
-        account: Account | ChatClient,
+        account: TerminalAccount | ChatClient,
         settings: Settings | None = None,
         *,
         clock: Clock | None = None,
         state: Path | None = None,
         conversation: str | None = None,
-        accounts: Accounts | None = None,
+        accounts: AccountSource | None = None,
         terminal: Terminal | None = None,
     ) -> None:
         super().__init__()
         self.terminal = terminal
         self.answers = Answers()
-        self.account = account if isinstance(account, Account) else Account(account, state)
+        self.account = (
+            account if isinstance(account, TerminalAccount) else TerminalAccount(account, state)
+        )
         self.accounts = accounts
         self.settings = settings or Settings()
         self.clock = clock or Clock()
@@ -90,7 +92,7 @@ class ChatApp(App[None]):
         self._events: AsyncIterator[ClientEvent] | None = None
         self._problems: list[str] = []
         self._type_ahead = TypeAhead(self)
-        self.account_changes = AccountChanges(self)
+        self.account_changes = AccountSwitcher(self)
         self.colours = Colours(self)
         if self.settings.reduced_motion:
             self.animation_level = "none"
@@ -211,22 +213,26 @@ class ChatApp(App[None]):
         self.notify(line(problem, 300), severity="warning", timeout=10, markup=False)
 
     def _status_changed(self) -> None:
-        from pychat.tui.screens.login import Login
+        from pychat.tui.screens.login import LoginScreen
 
         status = self.client.status
         if status.state is ConnectionState.ONLINE:
             self.account_changes.let_in()
-        shown = next((screen for screen in self.screen_stack if isinstance(screen, Login)), None)
+        shown = next(
+            (screen for screen in self.screen_stack if isinstance(screen, LoginScreen)), None
+        )
         if shown is not None:
             shown.status_changed(status)
         elif status.state is ConnectionState.REFUSED:
             wrong = "" if status.reason == NOT_LOGGED_IN else status.reason
             back_to = self.account_changes.way_back
-            self.push_screen(Login(self.client, self.accounts, wrong, back_to))
+            self.push_screen(LoginScreen(self.client, self.accounts, wrong, back_to))
 
     # --- other accounts -------------------------------------------------------------------
 
-    async def take_account(self, account: Account, events: AsyncIterator[ClientEvent]) -> None:
+    async def take_account(
+        self, account: TerminalAccount, events: AsyncIterator[ClientEvent]
+    ) -> None:
         """All that is shown is of this account from here on."""
         self.account = account
         self.remembered = Remembered(account.state, self.settings.muted)
@@ -246,7 +252,7 @@ class ChatApp(App[None]):
         # Only posts a message: call_from_thread would wait for ever for a loop that ends meanwhile.
         self.notify(line(text, 300), severity="warning", markup=False)
 
-    def _notify(self, message: Message) -> None:
+    def _notify(self, message: MessageInfo) -> None:
         if self.app_focus or message.own or message.conversation in self.remembered.muted:
             return
         if not self.settings.previews:

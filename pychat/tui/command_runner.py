@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import Delivery, User
+from pychat.client.models import DeliveryStatus, UserInfo
 from pychat.protocol import EVERYONE, ROOM_PREFIX, canonical_id
-from pychat.tui.commands import Command
+from pychat.tui.commands import SlashCommand
 from pychat.tui.conversations import is_pair
 from pychat.tui.names import ALL_PEOPLE, line
 
@@ -45,7 +45,7 @@ class CommandRunner:
             "quit": self._quit,
         }
 
-    async def run(self, command: Command, arguments: str) -> None:
+    async def run(self, command: SlashCommand, arguments: str) -> None:
         """Does it."""
         try:
             await self._actions[command.name](arguments)
@@ -70,13 +70,13 @@ class CommandRunner:
             found = [user for user in await self._users(id) if user.id == id]
             if client is not self._screen.client:
                 return
-            self._screen.start(found[0] if found else User(id, "", online=False))
+            self._screen.start(found[0] if found else UserInfo(id, "", online=False))
         else:
             self._screen.open(id)
         if text.strip():
             self._screen.view.go_to_end()
 
-    async def _users(self, id: str) -> list[User]:
+    async def _users(self, id: str) -> list[UserInfo]:
         try:
             return await self._screen.client.users(id)
         except ChatClientError:
@@ -139,7 +139,7 @@ class CommandRunner:
 
     async def _discard(self, arguments: str) -> None:
         for message in self._screen.view.conversations.outbox(self._screen.current):
-            if message.delivery is Delivery.FAILED:
+            if message.delivery is DeliveryStatus.FAILED:
                 self._screen.client.discard(message.client_id)
 
     async def _block(self, arguments: str) -> None:

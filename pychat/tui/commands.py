@@ -8,7 +8,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class SlashCommand:
     """``needs``: it means nothing without its arguments."""
 
     name: str
@@ -18,25 +18,25 @@ class Command:
 
 
 COMMANDS: Final = (
-    Command("msg", "ID [TEXT]", "Write to somebody", needs=True),
-    Command("me", "TEXT", "Say what you do", needs=True),
-    Command("search", "[TEXT]", "Search this conversation"),
-    Command("searchall", "[TEXT]", "Search all conversations"),
-    Command("links", "", "Links in this conversation"),
-    Command("copy", "[N]", "Copy the last message, or the Nth from the end"),
-    Command("read", "", "Mark all of this conversation as read"),
-    Command("mute", "", "Mute this conversation, or undo it"),
-    Command("join", "ROOM", "Join a room, or make it", needs=True),
-    Command("leave", "", "Leave this room"),
-    Command("retry", "", "Send failed messages again"),
-    Command("discard", "", "Forget failed messages"),
-    Command("block", "[ID]", "See nothing more of somebody"),
-    Command("unblock", "ID", "See them again", needs=True),
-    Command("theme", "[NAME]", "Change the colours"),
-    Command("profile", "[NAME]", "Go to another server and account"),
-    Command("logout", "", "End this login, here and on the server"),
-    Command("help", "", "Keys and commands"),
-    Command("quit", "", "Leave pychat"),
+    SlashCommand("msg", "ID [TEXT]", "Write to somebody", needs=True),
+    SlashCommand("me", "TEXT", "Say what you do", needs=True),
+    SlashCommand("search", "[TEXT]", "Search this conversation"),
+    SlashCommand("searchall", "[TEXT]", "Search all conversations"),
+    SlashCommand("links", "", "Links in this conversation"),
+    SlashCommand("copy", "[N]", "Copy the last message, or the Nth from the end"),
+    SlashCommand("read", "", "Mark all of this conversation as read"),
+    SlashCommand("mute", "", "Mute this conversation, or undo it"),
+    SlashCommand("join", "ROOM", "Join a room, or make it", needs=True),
+    SlashCommand("leave", "", "Leave this room"),
+    SlashCommand("retry", "", "Send failed messages again"),
+    SlashCommand("discard", "", "Forget failed messages"),
+    SlashCommand("block", "[ID]", "See nothing more of somebody"),
+    SlashCommand("unblock", "ID", "See them again", needs=True),
+    SlashCommand("theme", "[NAME]", "Change the colours"),
+    SlashCommand("profile", "[NAME]", "Go to another server and account"),
+    SlashCommand("logout", "", "End this login, here and on the server"),
+    SlashCommand("help", "", "Keys and commands"),
+    SlashCommand("quit", "", "Leave pychat"),
 )
 _ALSO: Final = {"exit": "quit"}
 """What people type from habit."""
@@ -47,7 +47,7 @@ class CommandError(Exception):
     """Not a command, or not like that: one line for the user."""
 
 
-def parse(text: str) -> tuple[Command, str] | None:
+def parse(text: str) -> tuple[SlashCommand, str] | None:
     """The command and its arguments; None where the text is a message.
 
     ``/usr/bin`` and what begins with ``//`` are messages. Raises CommandError.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pychat.client.errors import RequestRefused, ServerUnreachable
-from pychat.client.models import Conversation, Message, User
+from pychat.client.models import ConversationInfo, MessageInfo, UserInfo
 from pychat.protocol import EVERYONE, ROOM_PREFIX
 from pychat.tui.clock import Clock
-from pychat.tui.log.rows import Reading
+from pychat.tui.log.rows import ReaderContext
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.viewport import Opened, Place
 from pychat.tui.names import YOU, Name, conversation_name
@@ -22,7 +22,7 @@ KEPT: Final = 12
 PAGE: Final = 100
 
 
-class Conversations:
+class OpenConversations:
     """What the log may show, by name. Knows the client, not the screen."""
 
     def __init__(self, client: ChatClient, clock: Clock, people: People) -> None:
@@ -34,27 +34,27 @@ class Conversations:
         """Seq before which the server has nothing more."""
         self._fetching: set[str] = set()
         self._fetching_newer: set[str] = set()
-        self._started: dict[str, Conversation] = {}
+        self._started: dict[str, ConversationInfo] = {}
         """Begun here, unknown to the server until the first message."""
         self.nobody: set[str] = set()
         """Ids that the server did not have when it was asked."""
 
-    def all(self) -> list[Conversation]:
+    def all(self) -> list[ConversationInfo]:
         """Newest first, those begun here before the others."""
         known = self._client.conversations
         names = {conversation.name for conversation in known}
         self._started = {n: c for n, c in self._started.items() if n not in names}
         return [*reversed(self._started.values()), *known]
 
-    def get(self, name: str) -> Conversation | None:
+    def get(self, name: str) -> ConversationInfo | None:
         """The conversation, if it is known or begun."""
         return self._client.conversation(name) or self._started.get(name)
 
-    def begin(self, user: User) -> None:
+    def begin(self, user: UserInfo) -> None:
         """A conversation that has no message yet."""
         self.nobody.discard(user.id)
         if self._client.conversation(user.id) is None:
-            self._started[user.id] = Conversation(user.id, user.alias, online=user.online)
+            self._started[user.id] = ConversationInfo(user.id, user.alias, online=user.online)
 
     def is_nobody(self, name: str) -> bool:
         """Whether the server has said that there is nobody of this id."""
@@ -68,7 +68,7 @@ class Conversations:
         """What the log shows of a conversation: from memory, or from the client's cache."""
         found = self._opened.pop(name, None)
         if found is None:
-            found = Opened(self._newest(name), Reading(self._clock, self.sender_name))
+            found = Opened(self._newest(name), ReaderContext(self._clock, self.sender_name))
         self._opened[name] = found
         self.follow_cursors(name)
         conversation = self.get(name)
@@ -132,7 +132,7 @@ class Conversations:
         opened.place = Place(seq, at_end=False)
         return opened
 
-    def continues(self, message: Message) -> bool:
+    def continues(self, message: MessageInfo) -> bool:
         """Whether it comes right after what is in memory; seqs have no gap."""
         opened = self._opened.get(message.conversation)
         if opened is None or not message.seq or not opened.transcript.reaches_end:
@@ -140,7 +140,7 @@ class Conversations:
         last = opened.transcript.last_seq
         return not last or message.seq <= last + 1
 
-    def add(self, message: Message) -> None:
+    def add(self, message: MessageInfo) -> None:
         """Keeps a message of a conversation that is not in the log now."""
         opened = self._opened.get(message.conversation)
         if opened is not None and opened.transcript.takes(message):
@@ -174,7 +174,7 @@ class Conversations:
             return conversation_name(conversation)
         return self._people.name(sender)
 
-    async def older(self, name: str) -> list[Message]:
+    async def older(self, name: str) -> list[MessageInfo]:
         """The page before what is here; empty when there is none, or none can be had now."""
         opened = self._opened.get(name)
         conversation = self.get(name)
@@ -198,7 +198,7 @@ class Conversations:
         opened.reading.skip_own(page.messages)
         return page.messages
 
-    async def newer(self, name: str) -> list[Message]:
+    async def newer(self, name: str) -> list[MessageInfo]:
         """The page after what is here, where what is newer was let go; then it is the end."""
         opened = self._opened.get(name)
         if opened is None or opened.transcript.reaches_end or name in self._fetching_newer:
@@ -228,7 +228,7 @@ class Conversations:
             conversation is None or conversation.last_seq <= seq
         )
 
-    def outbox(self, name: str) -> list[Message]:
+    def outbox(self, name: str) -> list[MessageInfo]:
         """One's own messages that the server has not stored, in memory or not."""
         return [each for each in self._client.cached_messages(name, limit=1) if not each.seq]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from pychat.client.models import ConnectionState, Conversation
+from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
 from pychat.tui.names import Name, conversation_name, last_line, line, typing_line
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def items_of(
-    conversations: Sequence[Conversation],
+    conversations: Sequence[ConversationInfo],
     client: ChatClient,
     clock: Clock,
     muted: Collection[str],
@@ -33,7 +33,7 @@ def items_of(
 
 
 def _item(
-    conversation: Conversation,
+    conversation: ConversationInfo,
     client: ChatClient,
     clock: Clock,
     muted: bool,

@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
-from pychat.client.models import Conversation, Message
+from pychat.client.models import ConversationInfo, MessageInfo
 from pychat.client.safetext import safe_text
 from pychat.protocol import EVERYONE, canonical_id
 from pychat.visible import shown_name
@@ -68,12 +68,12 @@ def name_of(name: str, alias: str = "") -> Name:
     return Name(called, "" if plain else id)
 
 
-def conversation_name(conversation: Conversation) -> Name:
+def conversation_name(conversation: ConversationInfo) -> Name:
     """``name_of`` a conversation that is known."""
     return name_of(conversation.name, conversation.alias)
 
 
-def last_line(message: Message, sender: Name | None, *, in_pair: bool) -> str:
+def last_line(message: MessageInfo, sender: Name | None, *, in_pair: bool) -> str:
     """A message as the list shows it: who, where that is not plain, and the first words."""
     text = "message hidden" if message.removed else line(message.text.lstrip(), 160)
     if message.own:

@@ -12,7 +12,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import Room, User
+from pychat.client.models import RoomInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX
 from pychat.tui.commands import COMMANDS
 from pychat.tui.fuzzy import BEST, fuzzy
@@ -31,7 +31,7 @@ PEOPLE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PaletteEntry:
     """``name`` and ``also`` (found by, too) are safe text; ``kind`` says what it is."""
 
     name: str
@@ -46,7 +46,7 @@ class Everything(Provider):
     Names are peer text: matched by our own matcher, and never read as markup.
     """
 
-    _rooms: list[Room] | None = None
+    _rooms: list[RoomInfo] | None = None
 
     async def discover(self) -> Hits:
         for entry in self._actions():
@@ -69,54 +69,54 @@ class Everything(Provider):
             if (hit := _hit(query, entry)) is not None:
                 yield hit
 
-    def _actions(self) -> Iterator[Entry]:
+    def _actions(self) -> Iterator[PaletteEntry]:
         app = cast("ChatApp", self.app)
         for key in KEYS:
             if key.id not in NOT_OFFERED:
                 keys = "  ".join(show(name) for name in keys_of(key, app.settings.keys))
-                yield Entry(key.does, keys, partial(self._run, key))
-        yield Entry("Change the colours", "/theme", app.action_change_theme)
+                yield PaletteEntry(key.does, keys, partial(self._run, key))
+        yield PaletteEntry("Change the colours", "/theme", app.action_change_theme)
 
     async def _run(self, key: Key) -> None:
         scope = "app" if key.scope == "app" else "screen"
         await self.app.run_action(f"{scope}.{key.action}", default_namespace=self.screen)
 
 
-def _conversations(app: ChatApp) -> Iterator[Entry]:
+def _conversations(app: ChatApp) -> Iterator[PaletteEntry]:
     for each in app.chat.view.conversations.all():
         go = partial(app.chat.open, each.name)
-        yield Entry(conversation_name(each).called, "conversation", go, line(each.name))
+        yield PaletteEntry(conversation_name(each).called, "conversation", go, line(each.name))
 
 
-def _profiles(app: ChatApp) -> Iterator[Entry]:
+def _profiles(app: ChatApp) -> Iterator[PaletteEntry]:
     for name, what in app.accounts.profiles.items() if app.accounts is not None else ():
-        yield Entry(
+        yield PaletteEntry(
             line(name), f"profile: {line(what, 200)}", partial(app.account_changes.to_profile, name)
         )
 
 
-def _themes(app: ChatApp) -> Iterator[Entry]:
+def _themes(app: ChatApp) -> Iterator[PaletteEntry]:
     for name in app.available_themes:
-        yield Entry(line(name), "theme", partial(setattr, app, "theme", name))
+        yield PaletteEntry(line(name), "theme", partial(setattr, app, "theme", name))
 
 
-def _people(app: ChatApp, people: list[User], known: set[str]) -> Iterator[Entry]:
+def _people(app: ChatApp, people: list[UserInfo], known: set[str]) -> Iterator[PaletteEntry]:
     for user in people:
         if user.id not in known:
             name = name_of(user.id, user.alias).called
-            yield Entry(name, "person", partial(app.chat.start, user), line(user.id))
+            yield PaletteEntry(name, "person", partial(app.chat.start, user), line(user.id))
 
 
-def _rooms(app: ChatApp, rooms: list[Room], known: set[str]) -> Iterator[Entry]:
+def _rooms(app: ChatApp, rooms: list[RoomInfo], known: set[str]) -> Iterator[PaletteEntry]:
     for room in rooms:
         name = ROOM_PREFIX + room.id
         if name not in known:
             join = ConversationView.Commanded(JOIN, room.id)
             go = partial(app.chat.post_message, join)
-            yield Entry(line(name), "room: join it", go, line(room.name))
+            yield PaletteEntry(line(name), "room: join it", go, line(room.name))
 
 
-def _hit(query: str, entry: Entry) -> Hit | None:
+def _hit(query: str, entry: PaletteEntry) -> Hit | None:
     in_name = fuzzy(query, entry.name)
     in_also = fuzzy(query, entry.also) if entry.also else None
     scores = [match[0] for match in (in_name, in_also) if match is not None]
@@ -126,7 +126,7 @@ def _hit(query: str, entry: Entry) -> Hit | None:
     return Hit(max(scores) / BEST, shown, entry.go, text=entry.name)
 
 
-def _shown(entry: Entry, matched: Sequence[int] = ()) -> Content:
+def _shown(entry: PaletteEntry, matched: Sequence[int] = ()) -> Content:
     """Content is drawn as it is; a string would be read as markup."""
     name = Content(entry.name)
     for position in matched:

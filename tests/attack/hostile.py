@@ -13,7 +13,7 @@ from pychat import protocol
 from pychat.protocol import Event
 
 REQUESTS: dict[Event, type[msgspec.Struct]] = {
-    Event.LOGIN: protocol.Login,
+    Event.LOGIN: protocol.LoginRequest,
     Event.MESSAGE: protocol.ClientMessage,
     Event.ROOM: protocol.RoomRequest,
     Event.CONVERSATIONS: protocol.ConversationsRequest,

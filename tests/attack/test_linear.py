@@ -94,7 +94,7 @@ def _completed(text: str) -> object:
     return completion.candidates(text, first_line=True), completion.closed_emoji(text)
 
 
-LOGIN = msgspec.json.Decoder(protocol.Login)
+LOGIN = msgspec.json.Decoder(protocol.LoginRequest)
 STYLES: dict[str, Style] = defaultdict(Style)
 NUMBERS = count()
 READERS: dict[str, Callable[[str], object]] = {

@@ -3,7 +3,7 @@
 import pytest
 
 from pychat.cli.bot import HELP, answer, is_for_bot
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_dice_add_up() -> None:
 def test_speaks_in_company_only_when_it_is_named(
     conversation: str, text: str, expected: bool
 ) -> None:
-    message = Message(conversation=conversation, sender="alice", text=text, client_id="")
+    message = MessageInfo(conversation=conversation, sender="alice", text=text, client_id="")
     assert is_for_bot(message) is expected

@@ -16,7 +16,7 @@ import pytest
 from pychat.cli.places import login_file
 from pychat.cli.terminalaccounts import TerminalAccounts
 from pychat.cli.tokens import keep_token
-from pychat.client.models import Conversation, Delivery, Message
+from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
 from pychat.client.sqlitecache import SQLiteCache
 from pychat.tui.remembered import Remembered
 
@@ -127,10 +127,12 @@ def fill() -> None:
     """What an earlier run has left."""
     cache = SQLiteCache(login_file(SERVER, USER, ".db"))
     cache.open(SERVER, USER)
-    cache.save_conversation(Conversation("bob", "Bob"))
+    cache.save_conversation(ConversationInfo("bob", "Bob"))
     cache.save_draft("bob", "half a line")
     cache.save_outgoing(
-        Message("bob", USER, "unsent", client_id="one", own=True, delivery=Delivery.SENDING)
+        MessageInfo(
+            "bob", USER, "unsent", client_id="one", own=True, delivery=DeliveryStatus.SENDING
+        )
     )
     cache.close()
     Remembered(login_file(SERVER, USER, ".json")).toggle_muted("bob")

@@ -11,7 +11,7 @@ import pytest
 
 from pychat.cli.listing import print_table
 from pychat.cli.users import print_people
-from pychat.client.models import User
+from pychat.client.models import UserInfo
 from tests.cli.invoke import Result, invoke
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
 
@@ -160,7 +160,7 @@ async def test_no_refusal_drives_the_terminal(
 
 
 def test_tables_do_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    print_people([User(HOSTILE, HOSTILE, True)])
+    print_people([UserInfo(HOSTILE, HOSTILE, True)])
     print_table(("id", "name"), [(HOSTILE, HOSTILE)])
     printed = capsys.readouterr().out
     assert drives_nothing(printed), ascii(printed)

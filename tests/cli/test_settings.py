@@ -9,12 +9,12 @@ from click.core import ParameterSource
 from click.testing import CliRunner, Result
 
 from pychat.cli import settings
-from pychat.cli.login import Login
-from pychat.cli.options import Command, Option, WholeNumber, login_options, option
+from pychat.cli.login import Credentials
+from pychat.cli.options import Option, SettingsCommand, WholeNumber, login_options, option
 from tests.cli.invoke import refusal
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @option("--port", type=WholeNumber(0, 65535), default=3000)
 @option("--cors-origin", multiple=True)
 @option("--no-limits", is_flag=True)
@@ -96,9 +96,9 @@ def test_a_command_for_the_password_is_taken_from_ones_own_folder(
     assert settings.settings() == {"password-command": "pass chat"}
 
 
-@click.command(cls=Command)
+@click.command(cls=SettingsCommand)
 @login_options
-def log_in(login: Login) -> None:
+def log_in(login: Credentials) -> None:
     click.echo(f"{login.user} {login.server} {login.password}")
 
 

@@ -14,21 +14,23 @@ import pytest
 
 from pychat.client import CacheUnusable
 from pychat.client.cache import Cache, MemoryCache
-from pychat.client.models import Conversation, Delivery, Message
+from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
 from pychat.client.sqlitecache import SQLiteCache
 
 SERVER, USER = "http://127.0.0.1:3000", "alice"
 
 
-def message(seq: int, text: str = "", *, conversation: str = "bob", own: bool = False) -> Message:
-    return Message(
+def message(
+    seq: int, text: str = "", *, conversation: str = "bob", own: bool = False
+) -> MessageInfo:
+    return MessageInfo(
         conversation=conversation,
         sender="alice" if own else "bob",
         text=text or f"number {seq}",
         client_id=f"id-{text}-{seq}",
         seq=seq,
         own=own,
-        delivery=Delivery.SENDING if own else None,
+        delivery=DeliveryStatus.SENDING if own else None,
     )
 
 
@@ -69,15 +71,15 @@ class TestEveryCache:
         first, second, third = (message(0, text, own=True) for text in ("a", "b", "c"))
         for each in (first, second, third):
             cache.save_outgoing(each)
-        first.delivery = Delivery.FAILED
+        first.delivery = DeliveryStatus.FAILED
         cache.save_outgoing(first)
         cache.drop_outgoing(second.client_id)
         assert cache.outbox() == [first, third]
 
     def test_a_dropped_conversation_takes_its_messages_along(self, cache: Cache) -> None:
-        cache.save_conversation(Conversation("bob", "Bob", unread=3))
+        cache.save_conversation(ConversationInfo("bob", "Bob", unread=3))
         cache.save_messages("bob", [message(1)])
-        assert cache.conversations() == [Conversation("bob", "Bob", unread=3)]
+        assert cache.conversations() == [ConversationInfo("bob", "Bob", unread=3)]
         cache.drop_conversation("bob")
         assert cache.conversations() == []
         assert cache.messages("bob", limit=9) == []
@@ -95,14 +97,14 @@ class TestTheFile:
         path = tmp_path / "deeper" / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
-        cache.save_conversation(Conversation("bob", "Bob", online=True, typing=("bob",)))
+        cache.save_conversation(ConversationInfo("bob", "Bob", online=True, typing=("bob",)))
         cache.save_messages("bob", [message(1)])
         cache.save_draft("bob", "half")
         cache.close()
 
         again = SQLiteCache(path)
         again.open(SERVER, USER)
-        assert again.conversations() == [Conversation("bob", "Bob")]
+        assert again.conversations() == [ConversationInfo("bob", "Bob")]
         assert again.messages("bob", limit=9) == [message(1)]
         assert again.draft("bob") == "half"
         again.close()
@@ -194,7 +196,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         path = tmp_path / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
-        cache.save_conversation(Conversation("bob", "Bob"))
+        cache.save_conversation(ConversationInfo("bob", "Bob"))
         cache.save_outgoing(message(0, "unsent", own=True))
         cache.save_messages("bob", [message(seq, "long " * 200) for seq in range(1, 200)])
         cache.close()
@@ -208,7 +210,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         again.save_draft("bob", "half")
         again.flush()
         assert again.messages("bob", limit=9) == [message(200)]
-        assert again.conversations() == [Conversation("bob", "Bob")]
+        assert again.conversations() == [ConversationInfo("bob", "Bob")]
         assert [each.text for each in again.outbox()] == ["unsent"]
         assert again.draft("bob") == "half"
         assert len(lost) == 1

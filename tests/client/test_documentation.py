@@ -136,13 +136,13 @@ async def test_socketio_without_the_chat() -> None:
 
 
 RECORDS = [
-    models.Message,
-    models.Conversation,
-    models.User,
-    models.Room,
+    models.MessageInfo,
+    models.ConversationInfo,
+    models.UserInfo,
+    models.RoomInfo,
     models.HistoryPage,
     models.SearchPage,
-    models.LoginSession,
+    models.DeviceInfo,
     models.Status,
 ]
 
@@ -155,7 +155,7 @@ def names_of_the_api() -> set[str]:
         names |= set(inspect.signature(each).parameters)
     for record in (*RECORDS, *get_args(events.ClientEvent)):
         names |= {record.__name__, *record.__struct_fields__}
-    for state in (models.ConnectionState, models.Delivery):
+    for state in (models.ConnectionState, models.DeliveryStatus):
         names |= {state.__name__, *state.__members__}
     return names
 

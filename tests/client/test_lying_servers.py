@@ -14,7 +14,7 @@ from pychat.cli.history import newest
 from pychat.client import ChatClient, RequestRefused, serverjson
 from pychat.client.errors import AnswerNotUnderstood
 from pychat.client.events import ConversationsLoaded
-from pychat.client.models import ConnectionState, Delivery
+from pychat.client.models import ConnectionState, DeliveryStatus
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
 from tests.client.watching import Watcher, started
 
@@ -182,7 +182,7 @@ async def test_a_message_that_is_answered_with_less_has_failed(
     whole = {**DONE, "id": "1-1", "seq": 1, "sentAt": "2026-01-01T00:00:00.000Z"}
     server.answers["message"] = lambda _: {k: v for k, v in whole.items() if k != missing}
     posted = alice.client.post("bob", "hi")
-    failed = await alice.changed(client_id=posted.client_id, delivery=Delivery.FAILED)
+    failed = await alice.changed(client_id=posted.client_id, delivery=DeliveryStatus.FAILED)
     assert f"`{missing}`" in failed.error
     assert alice.client.status.waiting == 0
     with pytest.raises(AnswerNotUnderstood):

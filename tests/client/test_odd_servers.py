@@ -10,7 +10,7 @@ import pytest
 
 from pychat.client import ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import ConversationChanged, ConversationsLoaded, StatusChanged
-from pychat.client.models import ConnectionState, Delivery
+from pychat.client.models import ConnectionState, DeliveryStatus
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
 from tests.client.watching import Watcher, started
 
@@ -79,7 +79,7 @@ async def test_a_store_that_is_away_leaves_the_message_in_the_outbox(
     server.answers["message"] = lambda _: refusals.pop(0) if refusals else stored(1)
     posted = alice.client.post("bob", "patience")
     sent = await alice.changed(client_id=posted.client_id)
-    assert (sent.delivery, sent.seq) == (Delivery.SENT, 1)
+    assert (sent.delivery, sent.seq) == (DeliveryStatus.SENT, 1)
     ids = [payload["clientId"] for payload in server.payloads("message")]
     assert ids == [posted.client_id] * 3
 
@@ -106,7 +106,7 @@ async def test_a_slow_answer_is_waited_for_while_the_line_works(
     # Sent again after 0.2 s, on the same connection.
     await server.until(lambda: len(server.payloads("message")) == 2)
     answer.set()
-    await alice.changed(client_id=posted.client_id, delivery=Delivery.SENT)
+    await alice.changed(client_id=posted.client_id, delivery=DeliveryStatus.SENT)
     chatting.cancel()
     assert len(server.payloads("login")) == 1
     assert [each.seq for each in alice.client.cached_messages("bob")] == [1]
@@ -129,10 +129,10 @@ async def test_one_unanswered_message_per_conversation(
     await server.until(lambda: len(answers) == 2)
     assert sorted(answers) == ["b1", "c1"]
     answers["b1"].set_result(stored(1))
-    await alice.changed(text="b1", delivery=Delivery.SENT)
+    await alice.changed(text="b1", delivery=DeliveryStatus.SENT)
     await server.until(lambda: "b2" in answers)
     answers["b2"].set_result({"code": "413", "message": "too large"})
-    failed = await alice.changed(text="b2", delivery=Delivery.FAILED)
+    failed = await alice.changed(text="b2", delivery=DeliveryStatus.FAILED)
     assert failed.error == "too large"
     answers["c1"].set_result({**stored(1), "id": "2-1"})
     await alice.next(StatusChanged, lambda event: event.status.waiting == 0)

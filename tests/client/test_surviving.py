@@ -16,7 +16,7 @@ from pychat.client.events import (
     MessagesReset,
     StatusChanged,
 )
-from pychat.client.models import ConnectionState, Delivery
+from pychat.client.models import ConnectionState, DeliveryStatus
 from pychat.server.app import ChatServer
 from pychat.server.chat import Limits, Rate
 from tests.client.watching import Watcher, started
@@ -79,7 +79,7 @@ async def test_a_restart_of_the_server_loses_nothing(tmp_path: Path) -> None:
     posted = alice.post("bob", "while it was down")
     assert alice.status.waiting == 1
     async with serving(store, port=port):
-        await a.changed(client_id=posted.client_id, delivery=Delivery.SENT)
+        await a.changed(client_id=posted.client_id, delivery=DeliveryStatus.SENT)
         await b.added("while it was down")
         await b.state(ConnectionState.ONLINE)
         await bob.send("alice", "after")
@@ -123,7 +123,7 @@ async def test_what_is_written_offline_goes_out_once_and_in_order(
     line.line = Line.OPEN
     await bob.added("29")
     assert bob.texts == ["first", *map(str, range(30))]
-    await alice.changed(text="29", delivery=Delivery.SENT)
+    await alice.changed(text="29", delivery=DeliveryStatus.SENT)
     assert [each.text for each in alice.client.cached_messages("bob")] == bob.texts
     assert alice.client.status.waiting == 0
 
@@ -138,11 +138,11 @@ async def test_a_lost_answer_does_not_double_the_message(
     line.line = Line.OPEN
     await bob.added("second")
     line.cut()
-    await alice.changed(client_id=posted.client_id, delivery=Delivery.SENT)
+    await alice.changed(client_id=posted.client_id, delivery=DeliveryStatus.SENT)
     await alice.client.send("bob", "third")
     await bob.added("third")
     assert bob.texts == ["first", "second", "third"]
-    await alice.changed(text="third", delivery=Delivery.SENT)
+    await alice.changed(text="third", delivery=DeliveryStatus.SENT)
     cached = [(each.seq, each.text) for each in alice.client.cached_messages("bob")]
     assert cached == [(1, "first"), (2, "second"), (3, "third")]
 
@@ -157,7 +157,7 @@ async def test_a_line_gone_silent_is_given_up_and_the_message_sent_on_a_new_one(
     assert "has not answered" in lost.status.reason
     line.line = Line.OPEN
     await bob.added("anybody?")
-    await alice.changed(text="anybody?", delivery=Delivery.SENT)
+    await alice.changed(text="anybody?", delivery=DeliveryStatus.SENT)
 
 
 @pytest.mark.usefixtures("quick_answers")
@@ -234,7 +234,9 @@ async def test_too_fast_is_waited_out_and_nothing_fails() -> None:
         await bob.added("11")
         assert bob.texts == [str(i) for i in range(12)]
         await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
-        assert not [e for e in alice.client.cached_messages("bob") if e.delivery is Delivery.FAILED]
+        assert not [
+            e for e in alice.client.cached_messages("bob") if e.delivery is DeliveryStatus.FAILED
+        ]
 
 
 async def test_reading_while_offline_reaches_the_server_later(

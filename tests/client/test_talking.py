@@ -14,7 +14,7 @@ from pychat.client.events import (
     MessagesReset,
     RoomsChanged,
 )
-from pychat.client.models import ConnectionState, Delivery
+from pychat.client.models import ConnectionState, DeliveryStatus
 from pychat.server.app import ChatServer
 from tests.client.watching import Watcher, started
 from tests.serving import serving
@@ -42,7 +42,7 @@ async def bob(server: ChatServer) -> AsyncIterator[Watcher]:
 
 async def test_send_returns_what_the_server_stored(alice: Watcher, bob: Watcher) -> None:
     sent = await alice.client.send("bob", "hello")
-    assert (sent.seq, sent.own, sent.delivery) == (1, True, Delivery.SENT)
+    assert (sent.seq, sent.own, sent.delivery) == (1, True, DeliveryStatus.SENT)
     assert sent.id
     assert sent.sent_at > 1.7e9
     arrived = await bob.added("hello")
@@ -54,11 +54,11 @@ async def test_a_posted_message_is_told_at_once_and_again_when_it_is_stored(
     alice: Watcher, bob: Watcher
 ) -> None:
     posted = alice.client.post("bob", "soon")
-    assert (posted.seq, posted.delivery) == (0, Delivery.SENDING)
+    assert (posted.seq, posted.delivery) == (0, DeliveryStatus.SENDING)
     assert alice.client.cached_messages("bob") == [posted]
     assert await alice.added("soon") == posted
     stored = await alice.changed(client_id=posted.client_id)
-    assert (stored.seq, stored.delivery) == (1, Delivery.SENT)
+    assert (stored.seq, stored.delivery) == (1, DeliveryStatus.SENT)
     assert [each.text for each in alice.client.cached_messages("bob")] == ["soon"]
     assert alice.client.status.waiting == 0
 
@@ -67,14 +67,14 @@ async def test_delivered_and_read_come_back_to_the_sender(alice: Watcher, bob: W
     await alice.client.send("bob", "did you get it?")
     await bob.added("did you get it?")
     await alice.next(ConversationChanged, lambda e: e.conversation.peer_delivered_seq == 1)
-    assert alice.client.cached_messages("bob")[0].delivery is Delivery.DELIVERED
+    assert alice.client.cached_messages("bob")[0].delivery is DeliveryStatus.DELIVERED
     conversation = bob.client.conversation("alice")
     assert conversation is not None
     assert conversation.unread == 1
     await bob.client.mark_read("alice", 1)
     assert bob.client.conversation("alice").unread == 0  # type: ignore[union-attr]  # known above
     await alice.next(ConversationChanged, lambda e: e.conversation.peer_read_seq == 1)
-    assert alice.client.cached_messages("bob")[0].delivery is Delivery.READ
+    assert alice.client.cached_messages("bob")[0].delivery is DeliveryStatus.READ
 
 
 async def test_every_device_has_every_message_once(
@@ -212,7 +212,7 @@ async def test_a_name_typed_otherwise_is_the_same_conversation(
     assert alice.client.post("BOB", "second").conversation == "bob"
     await bob.added("second")
     assert bob.texts == ["first", "second"]
-    await alice.changed(text="second", delivery=Delivery.SENT)
+    await alice.changed(text="second", delivery=DeliveryStatus.SENT)
     cached = [each.text for each in alice.client.cached_messages("bob")]
     assert cached == ["first", "second"]
 
@@ -228,17 +228,17 @@ async def test_a_refused_message_fails_and_can_be_tried_again_or_discarded(
     server: ChatServer, alice: Watcher
 ) -> None:
     first = alice.client.post("carol", "are you there?")
-    failed = await alice.changed(client_id=first.client_id, delivery=Delivery.FAILED)
+    failed = await alice.changed(client_id=first.client_id, delivery=DeliveryStatus.FAILED)
     assert "carol" in failed.error
     assert alice.client.cached_messages("carol") == [failed]
     second = alice.client.post("carol", "never mind")
-    await alice.changed(client_id=second.client_id, delivery=Delivery.FAILED)
+    await alice.changed(client_id=second.client_id, delivery=DeliveryStatus.FAILED)
     alice.client.discard(second.client_id)
     async with started(ChatClient(server.url, user="carol", password="")) as carol:
         await carol.state(ConnectionState.ONLINE)
         alice.client.retry(first.client_id)
         await carol.added("are you there?")
-        await alice.changed(client_id=first.client_id, delivery=Delivery.SENT)
+        await alice.changed(client_id=first.client_id, delivery=DeliveryStatus.SENT)
     assert [each.text for each in alice.client.cached_messages("carol")] == ["are you there?"]
 
 
@@ -246,7 +246,7 @@ async def test_what_somebody_blocked_writes_is_not_shown(alice: Watcher, bob: Wa
     await bob.client.block("alice")
     await alice.client.send("bob", "unwanted")
     mine = bob.client.post("alice", "I do not hear you")
-    stored = await bob.changed(client_id=mine.client_id, delivery=Delivery.SENT)
+    stored = await bob.changed(client_id=mine.client_id, delivery=DeliveryStatus.SENT)
     assert stored.seq == 2
     assert "unwanted" not in bob.texts
     cached = bob.client.cached_messages("alice")

@@ -10,7 +10,7 @@ import pytest
 
 from pychat.client import ChatClient
 from pychat.client.events import ConversationChanged, ConversationsLoaded
-from pychat.client.models import ConnectionState, Conversation
+from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.server.app import ChatServer
 from pychat.server.chat.passwords import hash_password
 from tests.client.watching import Watcher, started
@@ -33,7 +33,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ChatServer]:
         yield server
 
 
-def bob_of(client: ChatClient) -> Conversation:
+def bob_of(client: ChatClient) -> ConversationInfo:
     conversation = client.conversation("bob")
     assert conversation is not None
     return conversation

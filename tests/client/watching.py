@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pychat.client import ChatClient
 from pychat.client.events import ClientEvent, MessageAdded, MessageChanged, StatusChanged
-from pychat.client.models import ConnectionState, Message
+from pychat.client.models import ConnectionState, MessageInfo
 
 E = TypeVar("E")
 
@@ -39,10 +39,10 @@ class Watcher:
             return StatusChanged(self.client.status)
         return await self.next(StatusChanged, lambda event: event.status.state is state)
 
-    async def added(self, text: str) -> Message:
+    async def added(self, text: str) -> MessageInfo:
         return (await self.next(MessageAdded, lambda event: event.message.text == text)).message
 
-    async def changed(self, **to: Any) -> Message:
+    async def changed(self, **to: Any) -> MessageInfo:
         """The next change of a message to these values."""
         event = await self.next(
             MessageChanged,

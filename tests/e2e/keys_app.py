@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pychat.client.models import Delivery
+from pychat.client.models import DeliveryStatus
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
 from pychat.tui.terminal import Terminal
@@ -53,7 +53,7 @@ class KeysApp(ChatApp):
 
 def main() -> None:
     client = scenes.world()
-    client.say("bob", "not sent", own=True).delivery = Delivery.FAILED
+    client.say("bob", "not sent", own=True).delivery = DeliveryStatus.FAILED
     KeysApp.written = Path(sys.argv[1])
     with Terminal() as terminal:
         app = KeysApp(

@@ -8,12 +8,12 @@ import time
 import aiohttp
 
 from pychat.server.chat.limits import Limits, Rate
-from pychat.server.throttle import LONGEST_WAIT, Turns
+from pychat.server.throttle import LONGEST_WAIT, RequestTurns
 from tests.serving import serving
 
 
 def test_turns_come_one_after_the_other_by_address() -> None:
-    turns = Turns(Rate(10, 5))
+    turns = RequestTurns(Rate(10, 5))
     waits = [turns.take("192.0.2.1") for _ in range(10)]
     assert all(wait <= 0 for wait in waits[:5])
     assert waits[5:] == sorted(waits[5:])

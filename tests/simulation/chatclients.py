@@ -10,20 +10,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pychat.client import ChatClient, ChatClientError
-from pychat.client.connection import Connection
+from pychat.client.connection import ServerConnection
 from pychat.client.errors import ServerUnreachable
 from pychat.client.events import ClientEvent, MessageAdded, MessagesReset, StatusChanged
-from pychat.client.models import ConnectionState, Message
+from pychat.client.models import ConnectionState, MessageInfo
 from tests.simulation.devices import Person
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.network import Link, Network
 
 
-def connection_on(network: Network) -> type[Connection]:
+def connection_on(network: Network) -> type[ServerConnection]:
     """The client's Connection, with a simulated link instead of Socket.IO's."""
 
-    class SimulatedConnection(Connection):
+    class SimulatedConnection(ServerConnection):
         def __init__(self, address: str, on_event: Callable[[str, Any], None]) -> None:
             super().__init__(address, on_event)
             self._link: Link | None = None
@@ -210,7 +210,7 @@ class ChatDevice:
         if client is self.client:
             await client.login(self.person.password)
 
-    def _added(self, message: Message) -> None:
+    def _added(self, message: MessageInfo) -> None:
         name, seq = message.conversation, message.seq
         shown = self._shown.setdefault(name, set())
         key = message.client_id or f"seq {seq}"

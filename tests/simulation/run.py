@@ -80,7 +80,9 @@ class Simulation:
         gc.disable()  # when something is collected is not the seed's to say
         try:
             chance = Random(f"{self.seed} chance")
-            connection = patch.object(client_connection, "Connection", connection_on(self.network))
+            connection = patch.object(
+                client_connection, "ServerConnection", connection_on(self.network)
+            )
             with simulated_machine(self.loop, chance), _listening(self.ledger), connection:
                 self.loop.run(self._run())
         finally:

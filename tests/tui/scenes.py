@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pychat.client.models import Delivery, Message
-from pychat.tui.accounts import Account
+from pychat.client.models import DeliveryStatus, MessageInfo
+from pychat.tui.accounts import TerminalAccount
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
@@ -78,12 +78,12 @@ def failing(client: ScriptedClient) -> None:
     """One's own messages that are not there yet, and one that was refused."""
     for number, (text, state, error) in enumerate(
         [
-            ("This one is on its way", Delivery.SENDING, ""),
-            ("And this one was refused", Delivery.FAILED, "too fast: try again in 4 s"),
+            ("This one is on its way", DeliveryStatus.SENDING, ""),
+            ("And this one was refused", DeliveryStatus.FAILED, "too fast: try again in 4 s"),
         ]
     ):
         client.log["bob"].append(
-            Message(
+            MessageInfo(
                 "bob",
                 "alice",
                 text,
@@ -103,10 +103,10 @@ class OneAccount:
         self.profiles: dict[str, str] = {}
         self.tell: Callable[[str], None] = print
 
-    def open(self, server: str, user: str) -> Account:
+    def open(self, server: str, user: str) -> TerminalAccount:
         raise NotImplementedError
 
-    def open_profile(self, name: str) -> Account:
+    def open_profile(self, name: str) -> TerminalAccount:
         raise NotImplementedError
 
 

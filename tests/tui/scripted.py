@@ -19,14 +19,14 @@ from pychat.client.events import (
 )
 from pychat.client.models import (
     ConnectionState,
-    Conversation,
-    Delivery,
+    ConversationInfo,
+    DeliveryStatus,
     HistoryPage,
-    Message,
-    Room,
+    MessageInfo,
+    RoomInfo,
     SearchPage,
     Status,
-    User,
+    UserInfo,
 )
 from pychat.tui.clock import Clock
 
@@ -48,13 +48,13 @@ class ScriptedClient:
         self.token: str | None = "token"
         self.cache_in_use = False
         self.status = Status(ConnectionState.ONLINE, NOW)
-        self.known: list[Conversation] = []
-        self.log: dict[str, list[Message]] = {}
+        self.known: list[ConversationInfo] = []
+        self.log: dict[str, list[MessageInfo]] = {}
         self.drafts: dict[str, str] = {}
         self.read: list[tuple[str, int]] = []
         self.typed: list[tuple[str, bool]] = []
-        self.people: list[User] = []
-        self.all_rooms: list[Room] = []
+        self.people: list[UserInfo] = []
+        self.all_rooms: list[RoomInfo] = []
         self.closed = False
         self.unreachable = ""
         self._queues: list[asyncio.Queue[ClientEvent | None]] = []
@@ -70,11 +70,11 @@ class ScriptedClient:
         at: float = NOW,
         own: bool = False,
         tell: bool = False,
-    ) -> Message:
+    ) -> MessageInfo:
         """A stored message. ``tell``: it arrives now."""
         log = self.log.setdefault(conversation, [])
         seq = sum(1 for message in log if message.seq) + 1
-        message = Message(
+        message = MessageInfo(
             conversation,
             self.user if own else sender or conversation,
             text,
@@ -83,12 +83,12 @@ class ScriptedClient:
             seq=seq,
             sent_at=at,
             own=own,
-            delivery=Delivery.SENT if own else None,
+            delivery=DeliveryStatus.SENT if own else None,
         )
         log.append(message)
         known = self.conversation(conversation)
         if known is None:
-            known = Conversation(conversation, "")
+            known = ConversationInfo(conversation, "")
             self.known.append(known)
         known.last_seq, known.last = seq, message
         if not own:
@@ -111,7 +111,7 @@ class ScriptedClient:
     # --- ChatClient's face --------------------------------------------------------------
 
     @property
-    def conversations(self) -> list[Conversation]:
+    def conversations(self) -> list[ConversationInfo]:
         return sorted(self.known, key=lambda c: -(c.last.sent_at if c.last else 0))
 
     def start(self, *, connect: bool = True) -> None:
@@ -132,10 +132,10 @@ class ScriptedClient:
 
         return iterate()
 
-    def conversation(self, name: str) -> Conversation | None:
+    def conversation(self, name: str) -> ConversationInfo | None:
         return next((c for c in self.known if c.name == name), None)
 
-    def cached_messages(self, name: str, limit: int = 500) -> list[Message]:
+    def cached_messages(self, name: str, limit: int = 500) -> list[MessageInfo]:
         return self.log.get(name, [])[-limit:]
 
     async def history(
@@ -159,26 +159,26 @@ class ScriptedClient:
         ]
         return SearchPage(found[:limit])
 
-    async def users(self, query: str = "", limit: int = 50) -> list[User]:
+    async def users(self, query: str = "", limit: int = 50) -> list[UserInfo]:
         return [user for user in self.people if query.casefold() in user.id.casefold()][:limit]
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomInfo]:
         return self.all_rooms
 
     async def join_room(self, id: str) -> None:
-        self.known.append(Conversation(f"#{id}", ""))
+        self.known.append(ConversationInfo(f"#{id}", ""))
         self.tell(ConversationsLoaded(self.conversations))
 
-    def post(self, to: str, text: str) -> Message:
+    def post(self, to: str, text: str) -> MessageInfo:
         number = len(self.log.setdefault(to, []))
-        message = Message(
+        message = MessageInfo(
             to,
             self.user,
             text,
             client_id=f"new-{number}",
             sent_at=NOW,
             own=True,
-            delivery=Delivery.SENDING,
+            delivery=DeliveryStatus.SENDING,
         )
         self.log[to].append(message)
         self.tell(MessageAdded(message))
@@ -188,7 +188,7 @@ class ScriptedClient:
         for log in self.log.values():
             for message in log:
                 if message.client_id == client_id:
-                    message.delivery = Delivery.SENDING
+                    message.delivery = DeliveryStatus.SENDING
                     self.tell(MessageChanged(message))
 
     async def mark_read(self, name: str, seq: int) -> None:

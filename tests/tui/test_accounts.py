@@ -16,9 +16,9 @@ from textual.widgets import Input
 from pychat.cli import settings, tokenkeeper
 from pychat.cli.terminalaccounts import TerminalAccounts
 from pychat.client import ChatClient
-from pychat.client.models import ConnectionState, User
+from pychat.client.models import ConnectionState, UserInfo
 from pychat.server.app import ChatServer
-from pychat.tui.accounts import Account
+from pychat.tui.accounts import TerminalAccount
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
 from tests.serving import serving
@@ -388,7 +388,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
         assert app.accounts is not None
         open_profile = app.accounts.open_profile
 
-        def noted(name: str) -> Account:
+        def noted(name: str) -> TerminalAccount:
             account = open_profile(name)
             opened.append(account.client)
             return account
@@ -441,10 +441,10 @@ async def test_what_is_said_to_somebody_goes_out_from_the_account_where_it_was_w
         await start_with(pilot, "bob")
         asked, answer, alices = asyncio.Event(), asyncio.Event(), app.client
 
-        async def slow(query: str = "", limit: int = 50) -> list[User]:
+        async def slow(query: str = "", limit: int = 50) -> list[UserInfo]:
             asked.set()
             await answer.wait()
-            return [User("bob", "", online=False)]
+            return [UserInfo("bob", "", online=False)]
 
         alices.users = slow  # type: ignore[method-assign] # as on a slow line
         await write(pilot, "/msg bob from alice")

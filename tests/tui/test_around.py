@@ -16,13 +16,13 @@ from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost
 from pychat.client.models import (
     ConnectionState,
-    Conversation,
-    Room,
+    ConversationInfo,
+    RoomInfo,
     SearchPage,
     Status,
-    User,
+    UserInfo,
 )
-from pychat.tui.accounts import Account
+from pychat.tui.accounts import TerminalAccount
 from pychat.tui.app import ChatApp
 from pychat.tui.keys import KEYS
 from pychat.tui.notifier import Notifications
@@ -183,7 +183,7 @@ async def test_links_are_chosen_and_opened(monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_the_switcher_finds_people_and_says_when_nobody_is_called_so() -> None:
     client = scenes.world()
-    client.people = [User("ruben", "Rubén", False)]
+    client.people = [UserInfo("ruben", "Rubén", False)]
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+k")
@@ -365,7 +365,7 @@ async def test_long_unread_opens_where_it_begins() -> None:
     for number in range(100):
         client.say("bob", f"line {number}")
     known = client.conversation("bob")
-    assert isinstance(known, Conversation)
+    assert isinstance(known, ConversationInfo)
     known.read_seq, known.unread = 40, 60
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -502,7 +502,7 @@ async def test_a_damaged_cache_is_told_and_the_app_starts(tmp_path: Path) -> Non
     path = tmp_path / "cache.db"
     path.write_bytes(b"\xa5" * 5_000)
     client = ChatClient("http://127.0.0.1:9", user="alice", password="", cache=path)
-    app = ChatApp(Account(client, cache=path), Settings(reduced_motion=True))
+    app = ChatApp(TerminalAccount(client, cache=path), Settings(reduced_motion=True))
     async with app.run_test(size=(120, 24), notifications=True) as pilot:
         await wait_text(pilot, "offline", "is damaged or not a pychat cache", "cache.db.unusable-1")
 
@@ -675,8 +675,8 @@ async def test_a_narrow_help_keeps_its_two_columns_apart() -> None:
 
 async def test_the_palette_goes_to_people_rooms_and_themes_whatever_they_are_called() -> None:
     client = scenes.world()
-    client.people = [User("zoe", "Zoë [b]x[/] \x1b]2;owned\x07", online=True)]
-    client.all_rooms = [Room("zoo", "All [/x] animals", "bob")]
+    client.people = [UserInfo("zoe", "Zoë [b]x[/] \x1b]2;owned\x07", online=True)]
+    client.all_rooms = [RoomInfo("zoo", "All [/x] animals", "bob")]
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         for typed, shown, opened in (

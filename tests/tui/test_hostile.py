@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from pychat.client.models import ConnectionState, Message, Status, User
+from pychat.client.models import ConnectionState, MessageInfo, Status, UserInfo
 from pychat.tui.fuzzy import fuzzy
-from pychat.tui.log.rows import Reading, rows_of
+from pychat.tui.log.rows import ReaderContext, rows_of
 from pychat.tui.names import Name
 from tests.tui import scenes
 from tests.tui.driving import screen_text
@@ -56,7 +56,7 @@ async def test_it_is_shown_as_harmless_text_everywhere() -> None:
         person = client.conversation(name)
         assert person is not None
         person.alias, person.typing = text, (text,)
-        client.people.append(User(f"mallory {name}", text, True))
+        client.people.append(UserInfo(f"mallory {name}", text, True))
         client.drafts[name] = text[:5000]
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -89,8 +89,8 @@ async def test_it_is_shown_as_harmless_text_everywhere() -> None:
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", ["megabyte", "wide megabyte", "lines", "spaces", "stars"])
 def test_one_message_cannot_hold_the_log_up(name: str) -> None:
-    reading = Reading(stopped_clock(), Name)
-    message = Message("bob", "bob", CORPUS[name], "c", "bob-1", 1, NOW)
+    reading = ReaderContext(stopped_clock(), Name)
+    message = MessageInfo("bob", "bob", CORPUS[name], "c", "bob-1", 1, NOW)
     rows = rows_of(message, None, 80, reading)
     assert len(rows) < 20_000
 

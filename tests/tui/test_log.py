@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.selection import SELECT_ALL, Selection
 
 from pychat.client.events import MessagesReset
-from pychat.client.models import Delivery, HistoryPage, Message
+from pychat.client.models import DeliveryStatus, HistoryPage, MessageInfo
 from pychat.tui.app import ChatApp
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.widget import MessageLog
@@ -20,8 +20,8 @@ from tests.tui.driving import screen_text, wait_for, wait_text
 from tests.tui.scripted import NOW, ScriptedClient
 
 
-def message(seq: int, text: str = "") -> Message:
-    return Message(
+def message(seq: int, text: str = "") -> MessageInfo:
+    return MessageInfo(
         "bob", "bob", text or f"line {seq} of the log", f"c{seq}", f"bob-{seq}", seq, NOW + seq
     )
 
@@ -143,7 +143,7 @@ async def test_own_messages_go_from_sending_to_their_place() -> None:
         await pilot.pause(0.1)
         assert rows(log)[-1] == "mine" + rows(log)[-1][4:-1] + "◌"
         log.append([message(3, "theirs")])
-        stored = Message("bob", "alice", "mine", mine.client_id, "bob-4", 4, NOW + 4, own=True)
+        stored = MessageInfo("bob", "alice", "mine", mine.client_id, "bob-4", 4, NOW + 4, own=True)
         log.change(stored)
         await pilot.pause()
         shown = [row for row in rows(log) if row.startswith(("mine", "theirs"))]
@@ -267,7 +267,7 @@ async def test_what_comes_while_one_reads_far_up_is_counted_and_found_at_the_end
         await pilot.pause(0.1)
         await pilot.press("ctrl+end")
         await wait_text(pilot, "while reading", "mine")
-        stored = Message("bob", "alice", "mine", mine.client_id, "b", 602, NOW + 4, own=True)
+        stored = MessageInfo("bob", "alice", "mine", mine.client_id, "b", 602, NOW + 4, own=True)
         log.change(stored)
         await pilot.pause()
         assert sum("mine" in row for row in rows(log)) == 1
@@ -318,7 +318,7 @@ async def test_what_has_failed_is_sent_again_wherever_one_reads(
     monkeypatch.setattr(Transcript, "MAX_HELD", 200)
     client = long_log(600)
     failed = client.post("bob", "refused")
-    failed.delivery = Delivery.FAILED
+    failed.delivery = DeliveryStatus.FAILED
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         log = await opened(app, pilot)
@@ -326,7 +326,7 @@ async def test_what_has_failed_is_sent_again_wherever_one_reads(
         await press_until(pilot, "pageup", log, "line 1 of the log")
         await pilot.press("ctrl+r")
         await pilot.pause()
-        assert failed.delivery is Delivery.SENDING
+        assert failed.delivery is DeliveryStatus.SENDING
 
 
 async def test_a_log_read_anew_while_a_hit_is_fetched_still_reaches_its_end() -> None:
@@ -428,7 +428,7 @@ async def test_a_removed_message_says_so() -> None:
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         log = await opened(app, pilot)
-        log.change(Message("bob", "bob", "", "c1", "bob-1", 1, NOW + 1, removed=True))
+        log.change(MessageInfo("bob", "bob", "", "c1", "bob-1", 1, NOW + 1, removed=True))
         await pilot.pause()
         assert "1 message hidden" in rows(log)
         assert "line 1 of the log" not in rows(log)
@@ -437,7 +437,7 @@ async def test_a_removed_message_says_so() -> None:
 async def test_hidden_messages_are_one_line_and_break_no_day() -> None:
     client = client_with(*range(1, 200))
     client.log["bob"][99:150] = [
-        Message("bob", "", "", "", f"bob-{seq}", seq, removed=True) for seq in range(100, 151)
+        MessageInfo("bob", "", "", "", f"bob-{seq}", seq, removed=True) for seq in range(100, 151)
     ]
     app = scenes.app(client)
     async with app.run_test(size=(80, 60)) as pilot:
@@ -449,8 +449,8 @@ async def test_hidden_messages_are_one_line_and_break_no_day() -> None:
             "51 messages hidden",
             "line 151 of the log",
         ]
-        log.append([Message("bob", "", "", "", "bob-200", 200, removed=True)])
-        log.append([Message("bob", "", "", "", "bob-201", 201, removed=True)])
+        log.append([MessageInfo("bob", "", "", "", "bob-200", 200, removed=True)])
+        log.append([MessageInfo("bob", "", "", "", "bob-201", 201, removed=True)])
         await pilot.pause()
         assert "2 messages hidden" in rows(log)
 
@@ -463,7 +463,7 @@ async def test_a_discarded_message_goes() -> None:
         mine = client.post("bob", "never mind")
         await pilot.pause(0.1)
         assert any(row.startswith("never mind") for row in rows(log))
-        log.change(Message("bob", "alice", "", mine.client_id, own=True, removed=True))
+        log.change(MessageInfo("bob", "alice", "", mine.client_id, own=True, removed=True))
         await pilot.pause()
         assert not any(row.startswith("never mind") for row in rows(log))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import OptionList
 
-from pychat.client.models import User
+from pychat.client.models import UserInfo
 from pychat.tui.names import Name, name_of
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_text, write
@@ -58,7 +58,7 @@ async def test_the_exact_id_is_found_first() -> None:
 
 async def test_everyone_is_found_before_a_person_of_that_name() -> None:
     client = two_bobs()
-    client.people = [User("Everyone", "", True), User("eve3", "Everyone", True)]
+    client.people = [UserInfo("Everyone", "", True), UserInfo("eve3", "Everyone", True)]
     app = scenes.app(client)
     async with app.run_test(size=(100, 24)) as pilot:
         for query in ("Every", "everyone"):

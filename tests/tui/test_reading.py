@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from pychat.client import ChatClient
-from pychat.client.models import Conversation
+from pychat.client.models import ConversationInfo
 from pychat.tui import read_marker
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
@@ -24,7 +24,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_marker, "READ_SECONDS", 0.15)
 
 
-def unread(count: int, *, read: int = 0) -> tuple[ScriptedClient, Conversation]:
+def unread(count: int, *, read: int = 0) -> tuple[ScriptedClient, ConversationInfo]:
     """Bob has written ``read`` messages that alice has read, and ``count`` that she has not."""
     client = ScriptedClient()
     for number in range(1, read + count + 1):
@@ -191,6 +191,6 @@ async def test_three_thousand_from_a_server_are_read_as_they_come_into_view(tmp_
             await wait_text(pilot, f"line {read + 1}.")
 
 
-def peer_read(conversation: Conversation | None) -> int:
+def peer_read(conversation: ConversationInfo | None) -> int:
     assert conversation is not None
     return conversation.peer_read_seq

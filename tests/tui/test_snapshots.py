@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status, User
+from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status, UserInfo
 from pychat.tui.app import ChatApp
 from tests.tui import scenes
 from tests.tui.driving import wait_text
@@ -118,6 +118,6 @@ def test_what_is_around_it(
     snap_compare: Any, steps: Steps, size: tuple[int, int], theme: str
 ) -> None:
     client = scenes.world()
-    client.people = [User("bobby", "Bobby Tables", False)]
+    client.people = [UserInfo("bobby", "Bobby Tables", False)]
     app = scenes.app(client, theme)
     assert snap_compare(app, terminal_size=size, run_before=steps)

@@ -7,10 +7,10 @@ import random
 import pytest
 from rich.cells import cell_len
 
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.tui.graphemes import boundary_after, boundary_before, graphemes
 from pychat.tui.inline import format_message, links
-from pychat.tui.log.rows import Reading, rows_of
+from pychat.tui.log.rows import ReaderContext, rows_of
 from pychat.tui.log.wrap import fold, wrap
 from pychat.tui.names import Name
 from tests.tui.scripted import NOW, stopped_clock
@@ -101,10 +101,10 @@ def test_links_come_without_the_sentence_around_them() -> None:
 
 
 def test_the_time_above_a_message_is_never_off_by_more_than_five_minutes() -> None:
-    reading = Reading(stopped_clock(), Name)
+    reading = ReaderContext(stopped_clock(), Name)
     shown, previous = 0.0, None
     for minute in range(30):
-        message = Message(
+        message = MessageInfo(
             "bob", "bob", "hi", f"c{minute}", seq=minute + 1, sent_at=NOW + 60 * minute
         )
         if any(row.kind == "head" for row in rows_of(message, previous, 80, reading)):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 
-from pychat.client.models import Delivery, Message
+from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.tui.log.heights import Heights
 from pychat.tui.log.transcript import CHUNK_SIZE, PENDING_KEY, Transcript
 
 
-def stored(seq: int, text: str = "") -> Message:
-    return Message("bob", "bob", text or f"message {seq}", f"c{seq}", seq=seq, sent_at=float(seq))
+def stored(seq: int, text: str = "") -> MessageInfo:
+    return MessageInfo(
+        "bob", "bob", text or f"message {seq}", f"c{seq}", seq=seq, sent_at=float(seq)
+    )
 
 
-def pending(number: int) -> Message:
-    return Message("bob", "me", "mine", f"p{number}", own=True, delivery=Delivery.SENDING)
+def pending(number: int) -> MessageInfo:
+    return MessageInfo("bob", "me", "mine", f"p{number}", own=True, delivery=DeliveryStatus.SENDING)
 
 
 def seqs(transcript: Transcript) -> list[int]:
@@ -76,7 +78,7 @@ def test_a_key_finds_its_message_after_pages_came_in_front() -> None:
     assert transcript.position(PENDING_KEY + 1) is None
 
 
-def rows(message: Message, previous: Message | None) -> int:
+def rows(message: MessageInfo, previous: MessageInfo | None) -> int:
     return 1 + message.seq % 3
 
 

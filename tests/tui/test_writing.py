@@ -10,7 +10,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from pychat.client.models import Delivery, User
+from pychat.client.models import DeliveryStatus, UserInfo
 from pychat.tui.app import ChatApp
 from pychat.tui.commands import CommandError, parse, plain
 from tests.tui import scenes
@@ -183,7 +183,7 @@ async def test_me_and_what_only_looks_like_a_command() -> None:
 
 async def test_msg_opens_a_conversation_and_says_it() -> None:
     client = scenes.world()
-    client.people = [User("zoe", "Zoë", True)]
+    client.people = [UserInfo("zoe", "Zoë", True)]
     async with with_bob(client) as (app, pilot):
         app.chat.view.composer.load("/msg zoe hello there")
         await pilot.press("enter")
@@ -242,7 +242,7 @@ async def test_control_d_quits_where_nothing_is_open() -> None:
 
 async def test_an_id_that_nobody_has_is_said_before_one_writes() -> None:
     client = scenes.world()
-    client.people = [User("zoe", "Zoë", True)]
+    client.people = [UserInfo("zoe", "Zoë", True)]
     async with with_bob(client) as (app, pilot):
         app.chat.open("nosuch")
         await wait_text(pilot, "nosuch  nobody has this id")
@@ -265,7 +265,7 @@ async def test_failed_messages_are_sent_again() -> None:
     async with with_bob(client) as (_, pilot):
         await wait_text(pilot, "too fast: try again in 4 s", "✗")
         await pilot.press("ctrl+r")
-        await wait_for(pilot, lambda: client.log["bob"][-1].delivery is Delivery.SENDING)
+        await wait_for(pilot, lambda: client.log["bob"][-1].delivery is DeliveryStatus.SENDING)
         await wait_for(pilot, lambda: "✗" not in screen_text(pilot.app))
 
 

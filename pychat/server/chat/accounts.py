@@ -13,16 +13,16 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pychat.protocol import EVERYONE, Code, Login, ProtocolError, canonical_id, check_new_id
+from pychat.protocol import EVERYONE, Code, LoginRequest, ProtocolError, canonical_id, check_new_id
 from pychat.server.chat import audit
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.passwords import Passwords, Turns
+from pychat.server.chat.passwords import PasswordQueue, Passwords
 from pychat.server.household import household
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store
-from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.records import Account, LoginToken
 from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Entered(Struct):
 
     account: Account
     token: str = ""
-    session: LoginSession | None = None
+    session: LoginToken | None = None
     made: bool = False
     """The account was made for it."""
 
@@ -76,12 +76,12 @@ class Accounts:
         self._limiter = limiter
         self._reserved = [EVERYONE, *CALLED, *reserved]
         self._passwords = Passwords()
-        self._turns = Turns()
+        self._turns = PasswordQueue()
 
     def close(self) -> None:
         self._passwords.close()
 
-    async def enter(self, login: Login, *, address: str) -> Entered:
+    async def enter(self, login: LoginRequest, *, address: str) -> Entered:
         """Who it is, changing nothing but that a new id is claimed. Raises ProtocolError 401, 403,
         429 or 503."""
         if self.mode == "open":
@@ -113,7 +113,7 @@ class Accounts:
             raise _changed()
         return found[0]
 
-    async def _open(self, login: Login, address: str) -> Entered:
+    async def _open(self, login: LoginRequest, address: str) -> Entered:
         account = await self._store.account(login.id)
         if account is None:
             made = await self._create(login, None, address)
@@ -125,7 +125,7 @@ class Accounts:
         return Entered(account)
 
     async def _create(
-        self, login: Login, password_hash: str | None, address: str
+        self, login: LoginRequest, password_hash: str | None, address: str
     ) -> Account | None:
         """None if somebody else was as quick, or the id looks like one that is there."""
         check_new_id(login.id, "id")
@@ -149,7 +149,7 @@ class Accounts:
     def _reserved_forms(self) -> frozenset[str]:
         return frozenset(map(lookalike_form, self._reserved))
 
-    async def _by_password(self, login: Login, address: str) -> Entered:
+    async def _by_password(self, login: LoginRequest, address: str) -> Entered:
         if not login.password:
             raise ProtocolError(Code.UNAUTHORIZED, "must not be empty", field="password")
         canonical = canonical_id(login.id)
@@ -179,7 +179,7 @@ class Accounts:
         self._limiter.password_was_wrong(canonical, address)
         raise ProtocolError(Code.UNAUTHORIZED, "wrong id or password")
 
-    async def _claim(self, login: Login, address: str) -> Account | None:
+    async def _claim(self, login: LoginRequest, address: str) -> Account | None:
         if len(login.password) < SHORT_PASSWORD:
             # The protocol has no rule for passwords: a refusal would lock its clients out.
             log.warning(
@@ -201,7 +201,7 @@ class Accounts:
             raise _changed()
         return current
 
-    async def _by_token(self, login: Login) -> Entered:
+    async def _by_token(self, login: LoginRequest) -> Entered:
         refused = ProtocolError(
             Code.UNAUTHORIZED, "is not valid any more: log in with the password", field="token"
         )
@@ -224,7 +224,7 @@ class Accounts:
         account = entered.account
         token = secrets.token_urlsafe(TOKEN_BYTES)
         at = now()
-        session = LoginSession(
+        session = LoginToken(
             id=secrets.token_urlsafe(9),
             account=account.key,
             token_hash=token_hash(token),

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from pychat.protocol import Answer, Code, Event, ProtocolError, Response
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 
 encode = msgspec.json.Encoder().encode
 
@@ -33,12 +33,12 @@ class Answers:
         self._encode_event = encode_event
         self._responses: dict[tuple[str, str, str], Any] = {}
 
-    def answer(self, session: Session, ack_id: int | None, answer: Answer) -> None:
+    def answer(self, session: ChatSession, ack_id: int | None, answer: Answer) -> None:
         """To the acknowledgement only: nothing if there is none."""
         if ack_id is not None:
             session.connection.acknowledge(ack_id, encode(answer))
 
-    def done(self, session: Session, event: str, ack_id: int | None, message: str) -> None:
+    def done(self, session: ChatSession, event: str, ack_id: int | None, message: str) -> None:
         """200, to the acknowledgement or as a ``response``."""
         if ack_id is not None:
             session.connection.acknowledge(ack_id, encode(Answer(Code.DONE, message)))
@@ -46,12 +46,12 @@ class Answers:
             response = Response(event, Code.DONE, message)
             session.connection.send(self._encode_event(Event.RESPONSE, encode(response)))
 
-    def succeed(self, session: Session, ack_id: int | None) -> None:
+    def succeed(self, session: ChatSession, ack_id: int | None) -> None:
         """200 to the acknowledgement; nothing if there is none."""
         if ack_id is not None:
             session.connection.acknowledge(ack_id, SUCCESS)
 
-    def respond(self, session: Session, command: str, code: str, message: str) -> None:
+    def respond(self, session: ChatSession, command: str, code: str, message: str) -> None:
         """One of the few constant ``response`` events, encoded once."""
         key = (command, code, message)
         packet = self._responses.get(key)
@@ -61,7 +61,7 @@ class Answers:
         session.connection.send(packet)
 
     def refuse(
-        self, session: Session, event: str, ack_id: int | None, error: ProtocolError
+        self, session: ChatSession, event: str, ack_id: int | None, error: ProtocolError
     ) -> None:
         """The reason, to the acknowledgement or as a ``response``."""
         text = str(error)[:MAX_REASON_CHARACTERS]

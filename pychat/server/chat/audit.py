@@ -26,13 +26,13 @@ def to_file(path: Path, formatter: logging.Formatter) -> None:
     Readable by its owner only; several processes may write, and logrotate may move it. When it
     cannot be written any more, the server's log says so.
     """
-    handler = _File(path)
+    handler = _AuditFile(path)
     handler.setFormatter(formatter)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
 
 
-class Entry:
+class AuditEntry:
     """One line at the end of the file, for a command: opened before it does anything.
 
     Raises OSError, as ``write`` does.
@@ -50,7 +50,7 @@ class Entry:
             file.write(self._formatter.format(record) + "\n")
 
 
-class _File(logging.handlers.WatchedFileHandler):
+class _AuditFile(logging.handlers.WatchedFileHandler):
     def __init__(self, path: Path) -> None:
         self._failing = self._failed_before = ""
         super().__init__(path, encoding="utf-8")

@@ -13,11 +13,11 @@ from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now
 from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import User
+from pychat.server.chat.entities import OnlineUser
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.relations import Relations
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 
 DECODER = msgspec.json.Decoder(BlockRequest)
 
@@ -42,7 +42,7 @@ class Blocks:
         self._answers = answers
 
     def block(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(DECODER, payload)
@@ -50,14 +50,16 @@ class Blocks:
         return self._block(session, user, request.id, ack_id)
 
     def unblock(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(DECODER, payload)
         self._limiter.take(user, "changes")
         return self._unblock(session, user, request.id, ack_id)
 
-    async def _block(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
+    async def _block(
+        self, session: ChatSession, user: OnlineUser, id: str, ack_id: int | None
+    ) -> None:
         other = await self._directory.user(id, "id")
         if other.key == user.key:
             raise ProtocolError(Code.MALFORMED, "must not be yourself", field="id")
@@ -69,7 +71,9 @@ class Blocks:
         audit.note("block", id=user.id, other=other.id, address=session.connection.remote_address)
         self._answers.done(session, Event.BLOCK, ack_id, f"{other.id} is blocked")
 
-    async def _unblock(self, session: Session, user: User, id: str, ack_id: int | None) -> None:
+    async def _unblock(
+        self, session: ChatSession, user: OnlineUser, id: str, ack_id: int | None
+    ) -> None:
         other = await self._directory.user(id, "id")
         if await self._relations.unblock(user, other):
             self._presence.show(user, other)

@@ -15,7 +15,7 @@ from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.accounts import Accounts, AccountsMode
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
 from pychat.server.chat.blocks import Blocks
-from pychat.server.chat.connection import Connection, EncodeEvent
+from pychat.server.chat.connection import ChatConnection, EncodeEvent
 from pychat.server.chat.conversations import Conversations
 from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.delivery import Delivery
@@ -32,8 +32,8 @@ from pychat.server.chat.relations import Relations
 from pychat.server.chat.removal import Removal
 from pychat.server.chat.roomlist import RoomList
 from pychat.server.chat.rooms import Rooms
-from pychat.server.chat.session import Session
-from pychat.server.chat.typingnotice import TypingNotice
+from pychat.server.chat.session import ChatSession
+from pychat.server.chat.typingnotice import TypingRelay
 from pychat.server.chat.users import Users
 from pychat.server.chat.watch import AccountWatch
 from pychat.server.store.base import Store, StoreError
@@ -46,7 +46,7 @@ READS_MESSAGES = frozenset({Event.CONVERSATIONS.value, Event.HISTORY.value, Even
 """What a connection has sent before it asks for these must be in the answer."""
 
 Work = Coroutine[Any, Any, None]
-Handler = Callable[[Session, bytes, int | None], Work | None]
+Handler = Callable[[ChatSession, bytes, int | None], Work | None]
 """Raises ProtocolError to refuse. What cannot be done at once is handed back as a coroutine; the
 connection's later events wait for it."""
 
@@ -107,7 +107,7 @@ class Chat:
         removal = Removal(
             store, directory, self._delivery, reach, limiter, answers, encode_event, admins
         )
-        typing = TypingNotice(directory, reach, limiter, answers, encode_event)
+        typing = TypingRelay(directory, reach, limiter, answers, encode_event)
         self._watch = AccountWatch(store, changes, reach, logins)
         self._handlers: dict[str, Handler] = {
             Event.LOGIN.value: logins.login,
@@ -199,11 +199,13 @@ class Chat:
         }
 
     # --- what the engine calls ---
-    def connected(self, connection: Connection) -> None:
-        connection.context = Session(connection)
+    def connected(self, connection: ChatConnection) -> None:
+        connection.context = ChatSession(connection)
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
-        session: Session = connection.context
+    def event(
+        self, connection: ChatConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
+        session: ChatSession = connection.context
         try:
             if session.waiting is not None:
                 session.enqueue(event, payload, ack_id)
@@ -219,7 +221,7 @@ class Chat:
             self._working.add(task)
             task.add_done_callback(partial(self._worked, session))
 
-    def _worked(self, session: Session, task: asyncio.Task[None]) -> None:
+    def _worked(self, session: ChatSession, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # Its later events would wait for this one for ever: the client comes back and asks.
@@ -227,8 +229,8 @@ class Chat:
             log.error("a client could not be answered and is disconnected", exc_info=error)
             session.connection.close()
 
-    def disconnected(self, connection: Connection, reason: str) -> None:
-        session: Session = connection.context
+    def disconnected(self, connection: ChatConnection, reason: str) -> None:
+        session: ChatSession = connection.context
         user = session.user
         if user is not None:
             log.info("%r disconnected: %s", user.id, reason)
@@ -239,7 +241,7 @@ class Chat:
 
     # --- the order of a connection's events ---
     def _handle(
-        self, session: Session, event: str, payload: bytes, ack_id: int | None
+        self, session: ChatSession, event: str, payload: bytes, ack_id: int | None
     ) -> Work | None:
         handler = self._handlers.get(event)
         if handler is None:
@@ -252,7 +254,7 @@ class Chat:
         return handler(session, payload, ack_id)
 
     async def _after_messages(
-        self, handler: Handler, session: Session, payload: bytes, ack_id: int | None
+        self, handler: Handler, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> None:
         await self._delivery.settled()
         work = handler(session, payload, ack_id)
@@ -260,7 +262,7 @@ class Chat:
             await work
 
     async def _work(
-        self, session: Session, event: str, ack_id: int | None, work: Work | None
+        self, session: ChatSession, event: str, ack_id: int | None, work: Work | None
     ) -> None:
         waiting = session.waiting
         assert waiting is not None
@@ -289,7 +291,9 @@ class Chat:
             self._failing, self._failing_since = why, monotonic()
             log.error("requests are refused: %s", why)
 
-    def _refuse(self, session: Session, event: str, ack_id: int | None, error: Exception) -> None:
+    def _refuse(
+        self, session: ChatSession, event: str, ack_id: int | None, error: Exception
+    ) -> None:
         if isinstance(error, ProtocolError):
             refusal = error
             self._too_fast += error.code is Code.TOO_FAST

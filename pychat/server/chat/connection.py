@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 
-class Connection(Protocol):
+class ChatConnection(Protocol):
     """One Socket.IO client on the namespace ``/``.
 
     ``context`` is the chat's own room on it, None at first. ``packet`` is what ``EncodeEvent``

@@ -20,11 +20,11 @@ from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.clock import rfc3339
 from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Conversation, Pair, Room, User
+from pychat.server.chat.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.history import not_a_cursor
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.chat.views import fitting, to_wire
 from pychat.server.store.base import Store
 from pychat.server.store.records import Block, ConversationSummary
@@ -53,7 +53,7 @@ class Conversations:
         self._answers = answers
 
     def conversations(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(DECODER, payload)
@@ -62,7 +62,7 @@ class Conversations:
         return self._conversations(session, user, request, ack_id)
 
     async def _conversations(
-        self, session: Session, user: User, request: ConversationsRequest, ack_id: int
+        self, session: ChatSession, user: OnlineUser, request: ConversationsRequest, ack_id: int
     ) -> None:
         # Cursors that were answered already must count.
         await self._cursors.flush_for(user)
@@ -75,8 +75,8 @@ class Conversations:
         )
 
     async def _fitting_page(
-        self, user: User, request: ConversationsRequest
-    ) -> tuple[list[protocol.Conversation], str | None]:
+        self, user: OnlineUser, request: ConversationsRequest
+    ) -> tuple[list[protocol.ConversationPayload], str | None]:
         page, next = await self._page(user, request, request.limit)
         fit = fitting(page)
         if fit < len(page):
@@ -85,8 +85,8 @@ class Conversations:
         return page, next
 
     async def _page(
-        self, user: User, request: ConversationsRequest, limit: int
-    ) -> tuple[list[protocol.Conversation], str | None]:
+        self, user: OnlineUser, request: ConversationsRequest, limit: int
+    ) -> tuple[list[protocol.ConversationPayload], str | None]:
         try:
             summaries, next = await self._store.conversations(
                 user.key, cursor=request.cursor, limit=limit
@@ -108,12 +108,12 @@ class Conversations:
 
     def _entry(
         self,
-        user: User,
+        user: OnlineUser,
         summary: ConversationSummary,
         conversation: Conversation,
-        users: Mapping[int, User],
+        users: Mapping[int, OnlineUser],
         hidden_by: Mapping[int, Block],
-    ) -> protocol.Conversation:
+    ) -> protocol.ConversationPayload:
         """``hidden_by``: who has blocked the user."""
         conversation.last_seq = max(conversation.last_seq, summary.last_seq)
         peer_key = conversation.other(user.key) if isinstance(conversation, Pair) else None
@@ -122,7 +122,7 @@ class Conversations:
         if summary.last is not None:
             last = to_wire(user, conversation, summary.last, users)
         mine, peer = summary.membership, summary.peer
-        return protocol.Conversation(
+        return protocol.ConversationPayload(
             with_=self._directory.name(conversation, user),
             alias=self._alias(user, conversation, users, hidden_by),
             online=peer_key is not None and self._reach.sees_online(user, peer_key),
@@ -140,9 +140,9 @@ class Conversations:
 
     def _alias(
         self,
-        user: User,
+        user: OnlineUser,
         conversation: Conversation,
-        users: Mapping[int, User],
+        users: Mapping[int, OnlineUser],
         hidden_by: Mapping[int, Block],
     ) -> str:
         if isinstance(conversation, Room):
@@ -157,9 +157,9 @@ class Conversations:
 
     def _last_seen(
         self,
-        user: User,
+        user: OnlineUser,
         peer: int | None,
-        users: Mapping[int, User],
+        users: Mapping[int, OnlineUser],
         hidden_by: Mapping[int, Block],
     ) -> str | UnsetType:
         other = None if peer is None else users.get(peer)

@@ -14,10 +14,10 @@ import msgspec
 from pychat.protocol import Code, CursorRequest, ProtocolError, decode
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Conversation, Member, Pair, User
+from pychat.server.chat.entities import Conversation, Member, OnlineUser, Pair
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.receipts import Kind, Receipts
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import CursorMove
 
@@ -34,13 +34,13 @@ class _Move:
 
     __slots__ = ("conversation", "delivered_seq", "read_seq", "sessions", "user", "waiting")
 
-    def __init__(self, conversation: Conversation, user: User) -> None:
+    def __init__(self, conversation: Conversation, user: OnlineUser) -> None:
         self.conversation = conversation
         self.user = user
         self.delivered_seq = 0
         self.read_seq = 0
-        self.waiting: list[tuple[Session, int | None, Kind]] = []
-        self.sessions: set[Session | None] = set()
+        self.waiting: list[tuple[ChatSession, int | None, Kind]] = []
+        self.sessions: set[ChatSession | None] = set()
         """Those it came from."""
 
 
@@ -72,16 +72,18 @@ class Cursors:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def delivered(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None] | None:
         return self._request(session, payload, ack_id, "delivered")
 
     def read(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None] | None:
         return self._request(session, payload, ack_id, "read")
 
-    def proven(self, pair: Pair, user: User, seq: int, session: Session | None = None) -> None:
+    def proven(
+        self, pair: Pair, user: OnlineUser, seq: int, session: ChatSession | None = None
+    ) -> None:
         """A message has arrived, as its client cannot say by itself; ``session`` knows already."""
         move = self._pairs.get((pair.key, user.key))
         if move is not None:
@@ -102,7 +104,7 @@ class Cursors:
         return self._tasks
 
     def _request(
-        self, session: Session, payload: bytes, ack_id: int | None, kind: Kind
+        self, session: ChatSession, payload: bytes, ack_id: int | None, kind: Kind
     ) -> Coroutine[Any, Any, None] | None:
         user = session.require_user()
         request = decode(DECODER, payload)
@@ -115,7 +117,12 @@ class Cursors:
         return None
 
     async def _request_from_store(
-        self, session: Session, user: User, request: CursorRequest, ack_id: int | None, kind: Kind
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        request: CursorRequest,
+        ack_id: int | None,
+        kind: Kind,
     ) -> None:
         conversation = await self._directory.conversation(user, request.with_, "with")
         last_seq = 0
@@ -135,8 +142,8 @@ class Cursors:
 
     def _accept(
         self,
-        session: Session,
-        user: User,
+        session: ChatSession,
+        user: OnlineUser,
         conversation: Conversation,
         member: Member,
         kind: Kind,
@@ -163,11 +170,11 @@ class Cursors:
     def _move(
         self,
         conversation: Conversation,
-        user: User,
+        user: OnlineUser,
         member: Member | None,
         kind: Kind,
         seq: int,
-        origin: Session | None,
+        origin: ChatSession | None,
     ) -> _Move:
         key = (conversation.key, user.key)
         moves = self._pairs if isinstance(conversation, Pair) else self._others
@@ -223,7 +230,7 @@ class Cursors:
             # Whoever waits may be cancelled; the cursors are everybody's.
             await asyncio.shield(self._start_flush(True))
 
-    async def flush_for(self, user: User) -> None:
+    async def flush_for(self, user: OnlineUser) -> None:
         """Returns when everything is kept that the user may see of it. Raises StoreError.
 
         Waiting for the moves of others would tell how busy they are.
@@ -319,12 +326,12 @@ class Cursors:
             self._answers.succeed(session, ack_id)
 
 
-def _is_hidden(conversation: Conversation, user: User) -> bool:
+def _is_hidden(conversation: Conversation, user: OnlineUser) -> bool:
     """Somebody who is blocked must not see, by the cursors, that the other one is there."""
     return isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked
 
 
-def _concerns(move: _Move, user: User) -> bool:
+def _concerns(move: _Move, user: OnlineUser) -> bool:
     """It is the user's, or the other one's in a conversation with the user."""
     pair = move.conversation
     if move.user is user:

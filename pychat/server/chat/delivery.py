@@ -14,17 +14,17 @@ from pychat.protocol import (
     ClientMessage,
     Code,
     Event,
-    Message,
     MessageAnswer,
+    MessagePayload,
     ProtocolError,
 )
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.entities import Conversation, Pair, Room, User
+from pychat.server.chat.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.legacy import Legacy
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import Appended, NewMessage
 
@@ -43,7 +43,7 @@ _MESSAGE = Event.MESSAGE.value
 _DONE = Code.DONE.value
 _STORED = Code.STORED.value
 
-_Pending = tuple[Session, User, Conversation, ClientMessage, int | None]
+_Pending = tuple[ChatSession, OnlineUser, Conversation, ClientMessage, int | None]
 
 
 class Delivery:
@@ -91,8 +91,8 @@ class Delivery:
 
     def submit(
         self,
-        session: Session,
-        user: User,
+        session: ChatSession,
+        user: OnlineUser,
         conversation: Conversation,
         message: ClientMessage,
         client_id: bytes | None,
@@ -195,7 +195,7 @@ class Delivery:
         while len(self._in_doubt) > MAX_IN_DOUBT:
             del self._in_doubt[next(iter(self._in_doubt))]
 
-    def _was_in_doubt(self, user: User, message: ClientMessage, seq: int) -> bool:
+    def _was_in_doubt(self, user: OnlineUser, message: ClientMessage, seq: int) -> bool:
         """Whether it was stored although its write failed."""
         key = (user.key, (message.client_id or "").lower())
         return seq > self._in_doubt.pop(key, seq)
@@ -258,16 +258,22 @@ class Delivery:
             self._answers.respond(session, _MESSAGE, code, text)
 
     def _packet(
-        self, id: str, seq: int, user: User, recepient: str, message: ClientMessage, sent_at: str
+        self,
+        id: str,
+        seq: int,
+        user: OnlineUser,
+        recepient: str,
+        message: ClientMessage,
+        sent_at: str,
     ) -> Any:
         client_id = UNSET if message.client_id is None else message.client_id.lower()
-        outgoing = Message(
+        outgoing = MessagePayload(
             id, seq, user.id, recepient, message.command, "text", message.data, sent_at, client_id
         )
         return self._encode_event(_MESSAGE, encode(outgoing))
 
     def _to_own_devices(
-        self, origin: Session, user: User, pair: Pair, packet: Any, seq: int
+        self, origin: ChatSession, user: OnlineUser, pair: Pair, packet: Any, seq: int
     ) -> None:
         for session in user.sessions:
             if session is not origin:
@@ -276,7 +282,7 @@ class Delivery:
                 else:
                     session.catch_up.hold(pair.key, seq, packet)
 
-    def _to_room(self, user: User, room: Room, packet: Any, seq: int) -> None:
+    def _to_room(self, user: OnlineUser, room: Room, packet: Any, seq: int) -> None:
         blockers = self._reach.blockers(user.key)
         online = self._reach.users
         for key, first_seq in room.members.items():
@@ -286,7 +292,7 @@ class Delivery:
                 for session in member.sessions:
                     session.connection.send(packet)
 
-    def _to_everyone(self, user: User, packet: Any, seq: int) -> None:
+    def _to_everyone(self, user: OnlineUser, packet: Any, seq: int) -> None:
         hidden_from = self._reach.blockers(user.key)
         if self._reach.newcomers:
             newcomers = self._reach.newcomers

@@ -16,13 +16,13 @@ from pychat.protocol import (
     canonical_id,
     check_id,
 )
-from pychat.server.chat.entities import Conversation, Everyone, Pair, Room, User
+from pychat.server.chat.entities import Conversation, Everyone, OnlineUser, Pair, Room
 from pychat.server.chat.memberships import Memberships
 from pychat.server.chat.relations import Relations
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind
-from pychat.server.store.records import Conversation as ConversationRecord
-from pychat.server.store.records import Room as RoomRecord
+from pychat.server.store.records import ConversationRecord as ConversationRecord
+from pychat.server.store.records import RoomRecord as RoomRecord
 
 T = TypeVar("T")
 
@@ -39,8 +39,8 @@ class Directory:
         self.memberships = Memberships(store)
         self.removals = 0
         """Moves with each message that is removed, and each room that is deleted."""
-        self._users: dict[int, User] = {}
-        self._in_use: WeakValueDictionary[int, User] = WeakValueDictionary()
+        self._users: dict[int, OnlineUser] = {}
+        self._in_use: WeakValueDictionary[int, OnlineUser] = WeakValueDictionary()
         """Those that somebody has hold of, too, though they may be at hand no more."""
         self._pairs: WeakValueDictionary[int, Pair] = WeakValueDictionary()
         self._rooms_by_key: dict[int, Room] = {}
@@ -68,7 +68,7 @@ class Directory:
                 self.add_room(record, owners[record.owner].id if record.owner in owners else "")
 
     # --- users ---
-    async def user(self, id: str, field: str) -> User:
+    async def user(self, id: str, field: str) -> OnlineUser:
         """Raises ProtocolError: 400 if it cannot be an id, 404 if nobody has it."""
         # Even if it is at hand: a quicker answer would tell that it is online.
         account = await self._store.account(check_id(id, field))
@@ -76,7 +76,7 @@ class Directory:
             raise ProtocolError(Code.NOT_FOUND, f"nobody is called {id}", field=field)
         return self.keep(account)
 
-    async def users(self, keys: Iterable[int]) -> dict[int, User]:
+    async def users(self, keys: Iterable[int]) -> dict[int, OnlineUser]:
         """By key; unknown keys are left out."""
         found = {key: self._users.get(key) for key in keys}
         missing = [key for key, user in found.items() if user is None]
@@ -85,39 +85,39 @@ class Directory:
                 found[account.key] = self.keep(account)
         return {key: user for key, user in found.items() if user is not None}
 
-    def keep(self, account: Account) -> User:
+    def keep(self, account: Account) -> OnlineUser:
         """The user of that account. What is at hand of it stays: nobody else changes an alias or
         the time last seen, so what the store has said may only be older."""
         user = self._users.get(account.key)
         if user is None:
             user = self._in_use.get(account.key)
             if user is None:
-                user = self._in_use[account.key] = User(account)
+                user = self._in_use[account.key] = OnlineUser(account)
             if len(self._users) >= MAX_USERS_AT_HAND:
                 self._forget_offline()
             self._users[account.key] = user
         return user
 
-    async def change_alias(self, user: User, alias: str) -> None:
+    async def change_alias(self, user: OnlineUser, alias: str) -> None:
         async with user.changing:
             if alias != user.account.alias:
                 await self._store.update_account(user.key, alias=alias)
                 user.account = msgspec.structs.replace(user.account, alias=alias)
                 user.version += 1
 
-    def note_seen(self, user: User, at: int) -> None:
+    def note_seen(self, user: OnlineUser, at: int) -> None:
         """When the user went offline; ``keep_seen`` stores it."""
         user.account = msgspec.structs.replace(user.account, last_seen_at=at)
         user.version += 1
 
-    async def keep_seen(self, user: User, at: int) -> None:
+    async def keep_seen(self, user: OnlineUser, at: int) -> None:
         async with user.changing:
             await self._store.update_account(user.key, last_seen_at=at)
 
     def _forget_offline(self) -> None:
         self._users = {key: user for key, user in self._users.items() if user.sessions}
 
-    async def read_for(self, user: User, read: Callable[[], Awaitable[T]]) -> T:
+    async def read_for(self, user: OnlineUser, read: Callable[[], Awaitable[T]]) -> T:
         """What ``read`` reads for the user; again, if meanwhile the user has left a room or
         something was removed: it may hold what the user may not see."""
         while True:
@@ -127,7 +127,7 @@ class Directory:
                 return result
 
     # --- conversations ---
-    def cached_conversation(self, user: User, name: str) -> Conversation | None:
+    def cached_conversation(self, user: OnlineUser, name: str) -> Conversation | None:
         """The conversation the user calls so, if it is at hand and the user may read it."""
         pair = user.pairs.get(name)
         if pair is not None:
@@ -142,7 +142,7 @@ class Directory:
         # Another spelling of an id is looked up: a quicker answer would tell who is at hand.
         return None
 
-    async def conversation(self, user: User, name: str, field: str) -> Conversation | None:
+    async def conversation(self, user: OnlineUser, name: str, field: str) -> Conversation | None:
         """None for somebody there is no conversation with yet. Raises ProtocolError 400, 403 or
         404."""
         found = self.cached_conversation(user, name)
@@ -162,7 +162,7 @@ class Directory:
             raise ProtocolError(Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field)
         return room
 
-    async def joined_room(self, user: User, id: str, field: str) -> Room:
+    async def joined_room(self, user: OnlineUser, id: str, field: str) -> Room:
         """Raises ProtocolError 400, 404, or 403 for a room the user is not in."""
         room = await self.room(id, field)
         if user.key not in room.members:
@@ -184,21 +184,21 @@ class Directory:
         self._rooms_by_key.pop(room.key, None)
         room.cursors.clear()
 
-    async def pair(self, user: User, other: User) -> Pair | None:
+    async def pair(self, user: OnlineUser, other: OnlineUser) -> Pair | None:
         pair = user.pairs.get(other.id)
         if pair is not None:
             return pair
         record = await self._store.pair(user.key, other.key)
         return None if record is None else self._keep_pair(record.key, user, other)
 
-    async def open_pair(self, user: User, other: User) -> Pair:
+    async def open_pair(self, user: OnlineUser, other: OnlineUser) -> Pair:
         pair = user.pairs.get(other.id)
         if pair is not None:
             return pair
         record = await self._store.open_pair(user.key, other.key)
         return self._keep_pair(record.key, user, other)
 
-    def _keep_pair(self, key: int, user: User, other: User) -> Pair:
+    def _keep_pair(self, key: int, user: OnlineUser, other: OnlineUser) -> Pair:
         pair = self._pairs.get(key)
         if pair is None:
             pair = self._pairs[key] = Pair(key, user.key, user.id, other.key, other.id)
@@ -241,7 +241,7 @@ class Directory:
             return self.everyone
         return self._rooms_by_key.get(key) or self._pairs.get(key)
 
-    def name(self, conversation: Conversation, user: User) -> str:
+    def name(self, conversation: Conversation, user: OnlineUser) -> str:
         """What the user calls it on the wire: ``with``."""
         if isinstance(conversation, Pair):
             return conversation.other_id(user.key)

@@ -6,18 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from pychat.server.store.records import Account
-from pychat.server.store.records import Room as RoomRecord
+from pychat.server.store.records import RoomRecord as RoomRecord
 from pychat.visible import shown_name
 
 if TYPE_CHECKING:
     from pychat.server.chat.limits import TokenBucket
-    from pychat.server.chat.session import Session
+    from pychat.server.chat.session import ChatSession
 
 NOBODY: Final[frozenset[int]] = frozenset()
 """One for all users who have nobody to name: an empty set takes 216 bytes."""
 
 
-class User:
+class OnlineUser:
     """An account, with the connections it is logged in on. As long as anybody has hold of it
     there is no second one of the same account, so whoever finds a user finds all its connections.
     """
@@ -42,7 +42,7 @@ class User:
         self.account = account
         self.key = account.key
         self.id = account.id
-        self.sessions: list[Session] = []
+        self.sessions: list[ChatSession] = []
         self.arriving = 0
         """Connections whose login is right and not finished yet."""
         self.arriving_logins: list[str] = []

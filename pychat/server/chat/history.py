@@ -13,7 +13,7 @@ from pychat.protocol import (
     Code,
     HistoryAnswer,
     HistoryRequest,
-    Message,
+    MessagePayload,
     ProtocolError,
     SearchAnswer,
     SearchRequest,
@@ -21,12 +21,12 @@ from pychat.protocol import (
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Conversation, User
+from pychat.server.chat.entities import Conversation, OnlineUser
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.chat.views import fitting, to_wire
 from pychat.server.store.base import Store
-from pychat.server.store.records import StoredMessage
+from pychat.server.store.records import MessageRecord
 
 HISTORY = msgspec.json.Decoder(HistoryRequest)
 SEARCH = msgspec.json.Decoder(SearchRequest)
@@ -44,7 +44,7 @@ class History:
         self._answers = answers
 
     def history(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(HISTORY, payload)
@@ -57,10 +57,10 @@ class History:
         return self._history(session, user, request, ack_id)
 
     async def _history(
-        self, session: Session, user: User, request: HistoryRequest, ack_id: int
+        self, session: ChatSession, user: OnlineUser, request: HistoryRequest, ack_id: int
     ) -> None:
         conversation = await self._directory.conversation(user, request.with_, "with")
-        messages: list[Message] = []
+        messages: list[MessagePayload] = []
         more = False
         if conversation is not None:
             page = partial(self._page, user, conversation, request)
@@ -72,8 +72,8 @@ class History:
         )
 
     async def _page(
-        self, user: User, conversation: Conversation, request: HistoryRequest
-    ) -> tuple[list[Message], bool]:
+        self, user: OnlineUser, conversation: Conversation, request: HistoryRequest
+    ) -> tuple[list[MessagePayload], bool]:
         member = await self._directory.memberships.member(conversation, user)
         stored, more = await self._store.history(
             conversation.key,
@@ -85,7 +85,7 @@ class History:
         return await self._shown(user, {conversation.key: conversation}, stored), more
 
     def search(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(SEARCH, payload)
@@ -96,12 +96,12 @@ class History:
         return self._search(session, user, request, ack_id)
 
     async def _search(
-        self, session: Session, user: User, request: SearchRequest, ack_id: int
+        self, session: ChatSession, user: OnlineUser, request: SearchRequest, ack_id: int
     ) -> None:
         conversation = None
         if request.with_ is not None:
             conversation = await self._directory.conversation(user, request.with_, "with")
-        messages: list[Message] = []
+        messages: list[MessagePayload] = []
         next: str | None = None
         if request.with_ is None or conversation is not None:
             key = None if conversation is None else conversation.key
@@ -113,8 +113,8 @@ class History:
         self._answers.answer(session, ack_id, answer)
 
     async def _found(
-        self, user: User, request: SearchRequest, conversation: int | None
-    ) -> tuple[list[Message], str | None]:
+        self, user: OnlineUser, request: SearchRequest, conversation: int | None
+    ) -> tuple[list[MessagePayload], str | None]:
         messages, next = await self._found_up_to(user, request, conversation, request.limit)
         fit = fitting(messages)
         if fit < len(messages):
@@ -123,8 +123,8 @@ class History:
         return messages, next
 
     async def _found_up_to(
-        self, user: User, request: SearchRequest, conversation: int | None, limit: int
-    ) -> tuple[list[Message], str | None]:
+        self, user: OnlineUser, request: SearchRequest, conversation: int | None, limit: int
+    ) -> tuple[list[MessagePayload], str | None]:
         try:
             stored, next = await self._store.search(
                 user.key,
@@ -139,8 +139,8 @@ class History:
         return await self._shown(user, conversations, stored), next
 
     async def _shown(
-        self, user: User, conversations: dict[int, Conversation], stored: list[StoredMessage]
-    ) -> list[Message]:
+        self, user: OnlineUser, conversations: dict[int, Conversation], stored: list[MessageRecord]
+    ) -> list[MessagePayload]:
         senders = await self._directory.users({m.sender for m in stored})
         return [
             to_wire(user, conversations[m.conversation], m, senders)
@@ -153,7 +153,9 @@ def not_a_cursor() -> ProtocolError:
     return ProtocolError(Code.MALFORMED, "is not one that an answer gave", field="cursor")
 
 
-def _fitting(messages: list[Message], *, oldest_first: bool) -> tuple[list[Message], bool]:
+def _fitting(
+    messages: list[MessagePayload], *, oldest_first: bool
+) -> tuple[list[MessagePayload], bool]:
     """As many as fit, from the end that the reader comes from; and whether some did not."""
     fit = fitting(messages if oldest_first else messages[::-1])
     if fit == len(messages):

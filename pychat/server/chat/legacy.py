@@ -7,13 +7,13 @@ import logging
 from functools import partial
 from typing import Any
 
-from pychat.protocol import Event, Message
+from pychat.protocol import Event, MessagePayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Pair, User
-from pychat.server.chat.session import Session
+from pychat.server.chat.entities import OnlineUser, Pair
+from pychat.server.chat.session import ChatSession
 from pychat.server.chat.unproven import Unproven
 from pychat.server.chat.views import to_wire
 from pychat.server.store.base import Store, StoreError
@@ -63,12 +63,12 @@ class Legacy:
         self._directory = directory
         self._cursors = cursors
         self._encode_event = encode_event
-        self._unproven: dict[Session, Unproven] = {}
+        self._unproven: dict[ChatSession, Unproven] = {}
         # A batch that was being committed when a catch-up ended is in its pages and comes again
         # as a delivery: by connection and conversation, how far the pages went.
-        self._sent_up_to: dict[Session, dict[int, int]] = {}
+        self._sent_up_to: dict[ChatSession, dict[int, int]] = {}
 
-    def send(self, session: Session, pair: Pair, packet: Any, seq: int) -> None:
+    def send(self, session: ChatSession, pair: Pair, packet: Any, seq: int) -> None:
         """Send a message that has just been stored."""
         if session.catch_up is not None:
             session.catch_up.missed = True
@@ -80,7 +80,7 @@ class Legacy:
         session.connection.send(packet)
         self._unproven[session].add(pair, seq)
 
-    def start(self, session: Session, user: User) -> None:
+    def start(self, session: ChatSession, user: OnlineUser) -> None:
         """After the 200 of its login."""
         unproven = Unproven(session.connection, user, self._cursors)
         self._unproven[session] = unproven
@@ -89,7 +89,7 @@ class Legacy:
             self._run(session, user, catch_up, unproven), name="legacy catch-up"
         )
 
-    def stop(self, session: Session) -> None:
+    def stop(self, session: ChatSession) -> None:
         """The connection is gone, or somebody else logs in on it: what is not proven now is sent
         again at the next login."""
         if session.catch_up is not None:
@@ -108,12 +108,14 @@ class Legacy:
             unproven.finish()
             self.stop(session)
 
-    def wrote_to_oneself(self, session: Session, user: User, pair: Pair, seq: int) -> None:
+    def wrote_to_oneself(
+        self, session: ChatSession, user: OnlineUser, pair: Pair, seq: int
+    ) -> None:
         """A client of protocol 1 did: it has the message, so no other one has missed it."""
         self._cursors.proven(pair, user, seq, session)
 
     async def _run(
-        self, session: Session, user: User, catch_up: CatchUp, unproven: Unproven
+        self, session: ChatSession, user: OnlineUser, catch_up: CatchUp, unproven: Unproven
     ) -> None:
         sent = catch_up.sent_up_to
         while True:
@@ -146,7 +148,9 @@ class Legacy:
             self._sent_up_to[session] = sent
         session.catch_up = None
 
-    async def _page(self, user: User, sent: dict[int, int]) -> list[tuple[Pair, Message]]:
+    async def _page(
+        self, user: OnlineUser, sent: dict[int, int]
+    ) -> list[tuple[Pair, MessagePayload]]:
         page = await self._store.undelivered(user.key, PAGE, sent)
         pairs = await self._directory.conversations({m.conversation for m in page})
         senders = await self._directory.users({m.sender for m in page})
@@ -158,10 +162,10 @@ class Legacy:
 
     def _send_page(
         self,
-        session: Session,
+        session: ChatSession,
         catch_up: CatchUp,
         unproven: Unproven,
-        page: list[tuple[Pair, Message]],
+        page: list[tuple[Pair, MessagePayload]],
     ) -> None:
         for pair, message in page:
             for packet in catch_up.release(pair.key, message.seq):

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
-from pychat.server.chat.entities import User
-from pychat.server.chat.session import Session
+from pychat.server.chat.entities import OnlineUser
+from pychat.server.chat.session import ChatSession
 from pychat.server.household import household
 from pychat.server.recent import Recent
 
@@ -129,7 +129,7 @@ class Limiter:
             }
         )
 
-    def take(self, user: User, kind: str, amount: float = 1.0) -> None:
+    def take(self, user: OnlineUser, kind: str, amount: float = 1.0) -> None:
         """So much more of a user's messages, queries … Raises ProtocolError 429."""
         rate = self._rates.get(kind)
         if rate is None:
@@ -144,7 +144,7 @@ class Limiter:
             raise _too_fast(wait)
 
     @contextmanager
-    def connection(self, user: User, session: Session) -> Iterator[None]:
+    def connection(self, user: OnlineUser, session: ChatSession) -> Iterator[None]:
         """One more connection of a user, who has a place for it while the login is finished.
         Raises ProtocolError 429."""
         if self.limits is None or session in user.sessions:

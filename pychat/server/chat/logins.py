@@ -13,8 +13,8 @@ from pychat.protocol import (
     PROTOCOL_VERSION,
     Code,
     Event,
-    Login,
     LoginAnswer,
+    LoginRequest,
     LogoutRequest,
     ProtocolError,
     SessionsAnswer,
@@ -28,19 +28,19 @@ from pychat.server.chat.accounts import Accounts, Entered
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import User
+from pychat.server.chat.entities import OnlineUser
 from pychat.server.chat.legacy import Legacy
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.presence import Presence
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.chat.relations import Relations
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)
 
-LOGIN = msgspec.json.Decoder(Login)
+LOGIN = msgspec.json.Decoder(LoginRequest)
 LOGOUT = msgspec.json.Decoder(LogoutRequest)
 SESSIONS = msgspec.json.Decoder(SessionsRequest)
 
@@ -75,7 +75,7 @@ class Logins:
         self.refused = 0
 
     def login(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         login = decode(LOGIN, payload)
         check_id(login.id, "id")
@@ -83,14 +83,19 @@ class Logins:
             raise ProtocolError(Code.MALFORMED, "must not be negative", field="protocol")
         return self._login(session, login, ack_id)
 
-    async def by_message(self, session: Session, sender: str) -> None:
+    async def by_message(self, session: ChatSession, sender: str) -> None:
         """Where accounts are open: log in as who a message says it is from, without an answer."""
         check_id(sender, "sender")
-        await self._login(session, Login(sender), None, answered=False)
+        await self._login(session, LoginRequest(sender), None, answered=False)
         session.logged_in_by_message = True
 
     async def _login(
-        self, session: Session, login: Login, ack_id: int | None, *, answered: bool = True
+        self,
+        session: ChatSession,
+        login: LoginRequest,
+        ack_id: int | None,
+        *,
+        answered: bool = True,
     ) -> None:
         connection = session.connection
         self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
@@ -117,9 +122,9 @@ class Logins:
 
     async def _prepare(
         self,
-        session: Session,
-        user: User,
-        login: Login,
+        session: ChatSession,
+        user: OnlineUser,
+        login: LoginRequest,
         entered: Entered,
         noticed: int,
         wants_token: bool,
@@ -152,9 +157,9 @@ class Logins:
 
     def _join(
         self,
-        session: Session,
-        user: User,
-        login: Login,
+        session: ChatSession,
+        user: OnlineUser,
+        login: LoginRequest,
         entered: Entered,
         ack_id: int | None,
         *,
@@ -182,7 +187,7 @@ class Logins:
         if not session.modern:
             self._legacy.start(session, user)
 
-    async def _end_oldest(self, user: User) -> None:
+    async def _end_oldest(self, user: OnlineUser) -> None:
         """The new login may be one too many; the answer has been given already."""
         try:
             ended = await self._accounts.end_oldest(user.key, lambda: _connected(user))
@@ -192,7 +197,12 @@ class Logins:
             self._end(user, ended, but=None)
 
     def _answer(
-        self, session: Session, user: User, entered: Entered, login: Login, ack_id: int | None
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        entered: Entered,
+        login: LoginRequest,
+        ack_id: int | None,
     ) -> None:
         if ack_id is None:
             self._answers.respond(session, Event.LOGIN, Code.DONE, "logged in")
@@ -215,14 +225,14 @@ class Logins:
             ),
         )
 
-    def disconnected(self, session: Session) -> None:
+    def disconnected(self, session: ChatSession) -> None:
         """The user stays on the session: what had come in before is still theirs."""
         session.closed = True
         self._legacy.stop(session)
         if self._reach.leave(session) and session.user is not None:
             self._presence.went(session.user)
 
-    def part(self, session: Session) -> None:
+    def part(self, session: ChatSession) -> None:
         """Nobody is logged in on that connection any more."""
         user = session.user
         if user is None:
@@ -233,14 +243,14 @@ class Logins:
         session.log_out()
 
     def logout(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         if payload != b"null":
             decode(LOGOUT, payload)
         return self._logout(session, user, ack_id)
 
-    async def _logout(self, session: Session, user: User, ack_id: int | None) -> None:
+    async def _logout(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
         if session.login_session is not None:
             await self._changes.revoke_sessions(user.key, [session.login_session])
             self._end(user, {session.login_session}, but=session)
@@ -249,7 +259,7 @@ class Logins:
         self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
 
     def sessions(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(SESSIONS, payload)
@@ -257,7 +267,7 @@ class Logins:
         return self._sessions(session, user, request, ack_id)
 
     async def _sessions(
-        self, session: Session, user: User, request: SessionsRequest, ack_id: int | None
+        self, session: ChatSession, user: OnlineUser, request: SessionsRequest, ack_id: int | None
     ) -> None:
         at = now()
         records = [s for s in await self._store.sessions(user.key) if s.expires_at > at]
@@ -276,7 +286,7 @@ class Logins:
             address = session.connection.remote_address
             audit.note("logins ended", id=user.id, logins=len(gone), address=address)
         left = [
-            protocol.Session(
+            protocol.DevicePayload(
                 id=s.id,
                 device=s.device,
                 since=rfc3339(s.since),
@@ -300,12 +310,12 @@ class Logins:
         else:
             self._end(user, gone, but=None)
 
-    def _end(self, user: User, ids: set[str], *, but: Session | None) -> None:
+    def _end(self, user: OnlineUser, ids: set[str], *, but: ChatSession | None) -> None:
         for other in list(user.sessions):
             if other is not but and other.login_session in ids:
                 self.expel(other)
 
-    def expel(self, session: Session) -> None:
+    def expel(self, session: ChatSession) -> None:
         """Logged out and disconnected, after what waits has been written."""
         if session.user is not None:
             audit.note("logged out by revocation", id=session.user.id)
@@ -313,6 +323,6 @@ class Logins:
         session.connection.close()
 
 
-def _connected(user: User) -> set[str]:
+def _connected(user: OnlineUser) -> set[str]:
     """The ids of its logins that are connected, or about to be."""
     return {s.login_session for s in user.sessions if s.login_session} | {*user.arriving_logins}

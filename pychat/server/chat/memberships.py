@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pychat.protocol import ROOM_PREFIX, Code, ProtocolError
-from pychat.server.chat.entities import Conversation, Member, Room, User
+from pychat.server.chat.entities import Conversation, Member, OnlineUser, Room
 from pychat.server.store.base import Store
 from pychat.server.store.records import Membership
 
@@ -16,7 +16,7 @@ class Memberships:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def joined_at_hand(self, room: Room, user: User) -> bool:
+    def joined_at_hand(self, room: Room, user: OnlineUser) -> bool:
         """False, too, where it is not known yet."""
         return room.settled and user.key in room.members
 
@@ -29,7 +29,7 @@ class Memberships:
                 room.members = {member.account: member.first_seq for member in members}
                 room.settled = True
 
-    async def member(self, conversation: Conversation, user: User) -> Member:
+    async def member(self, conversation: Conversation, user: OnlineUser) -> Member:
         """Raises ProtocolError 403 if the user is not in it, 404 if it has been deleted."""
         while (member := conversation.cursors.get(user.key)) is None:
             changes = conversation.changes
@@ -47,7 +47,7 @@ class Memberships:
             self._keep(conversation, record)
         return member
 
-    async def join(self, room: Room, user: User) -> None:
+    async def join(self, room: Room, user: OnlineUser) -> None:
         try:
             member = await self._store.join_room(room.key, user.key)
         except BaseException:
@@ -59,7 +59,7 @@ class Memberships:
         self._keep(room, member)
         self._changed(room, user)
 
-    async def leave(self, room: Room, user: User) -> None:
+    async def leave(self, room: Room, user: OnlineUser) -> None:
         try:
             await self._store.leave_room(room.key, user.key)
         except BaseException:
@@ -80,12 +80,12 @@ class Memberships:
             record.account, Member(record.first_seq, record.delivered_seq, record.read_seq)
         )
 
-    def _doubt(self, room: Room, user: User) -> None:
+    def _doubt(self, room: Room, user: OnlineUser) -> None:
         """The store may have done it or not. Messages go to those who were members last."""
         room.settled = False
         room.cursors.pop(user.key, None)
         self._changed(room, user)
 
-    def _changed(self, room: Room, user: User) -> None:
+    def _changed(self, room: Room, user: OnlineUser) -> None:
         room.changes += 1
         user.version += 1

@@ -20,9 +20,9 @@ from pychat.protocol import (
 from pychat.server.chat.answers import UnknownRecepient
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Conversation, Room, User
+from pychat.server.chat.entities import Conversation, OnlineUser, Room
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 
 DECODER = msgspec.json.Decoder(ClientMessage)
 UUID = re.compile(
@@ -38,7 +38,7 @@ class Messages:
         directory: Directory,
         delivery: Delivery,
         limiter: Limiter,
-        log_in: Callable[[Session, str], Awaitable[None]] | None,
+        log_in: Callable[[ChatSession, str], Awaitable[None]] | None,
     ) -> None:
         """``log_in`` as the sender of a message, where that takes no password; else None."""
         self._log_in = log_in
@@ -48,7 +48,7 @@ class Messages:
         self._limited = limiter.limits is not None
 
     def message(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None] | None:
         user = session.user
         if user is None:
@@ -83,7 +83,10 @@ class Messages:
         return None
 
     async def _log_in_first(
-        self, log_in: Callable[[Session, str], Awaitable[None]], session: Session, payload: bytes
+        self,
+        log_in: Callable[[ChatSession, str], Awaitable[None]],
+        session: ChatSession,
+        payload: bytes,
     ) -> None:
         """A page of the original that has no login, and does not ask for an acknowledgement."""
         message = decode(DECODER, payload)
@@ -93,7 +96,7 @@ class Messages:
         if work is not None:
             await work
 
-    def _joined_room_at_hand(self, user: User, id: str) -> Room | None:
+    def _joined_room_at_hand(self, user: OnlineUser, id: str) -> Room | None:
         room = self._directory.rooms.get(canonical_id(id))
         if room is not None and self._directory.memberships.joined_at_hand(room, user):
             return room
@@ -101,8 +104,8 @@ class Messages:
 
     async def _find_conversation(
         self,
-        session: Session,
-        user: User,
+        session: ChatSession,
+        user: OnlineUser,
         message: ClientMessage,
         client_id: bytes | None,
         ack_id: int | None,

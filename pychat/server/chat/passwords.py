@@ -77,7 +77,7 @@ class Passwords:
             self._waiting -= 1
 
 
-class Turns:
+class PasswordQueue:
     """One password at a time from one address.
 
     So a flood of logins from one address leaves the threads to the others, and guesses that come

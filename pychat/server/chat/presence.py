@@ -6,12 +6,12 @@ import asyncio
 import logging
 
 from pychat.protocol import Event
-from pychat.protocol import Presence as PresenceEvent
+from pychat.protocol import PresencePayload as PresenceEvent
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Pair, User
+from pychat.server.chat.entities import OnlineUser, Pair
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.store.base import StoreError
 
@@ -29,11 +29,11 @@ class Presence:
         self._encode_event = encode_event
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def came(self, user: User) -> None:
+    def came(self, user: OnlineUser) -> None:
         """On the first connection that logs in."""
         self._announce(user, online=True)
 
-    def went(self, user: User) -> None:
+    def went(self, user: OnlineUser) -> None:
         """With the last connection that leaves; kept in the store as the time last seen."""
         at = now()
         self._directory.note_seen(user, at)
@@ -50,7 +50,7 @@ class Presence:
         self._reach.tell(a, self._packet(b, online=True))
         self._reach.tell(b, self._packet(a, online=True))
 
-    def hide(self, user: User, other: User, at: int) -> None:
+    def hide(self, user: OnlineUser, other: OnlineUser, at: int) -> None:
         """The user has just blocked the other one: to each the other one is offline, and to the
         other one the user has been so since ``at``."""
         if other.key in user.partners and user.key not in other.blocked:
@@ -58,7 +58,7 @@ class Presence:
                 self._reach.tell(user, self._packet(other, online=False))
             self._reach.tell(other, self._packet(user, online=False, seen=at))
 
-    def show(self, user: User, other: User) -> None:
+    def show(self, user: OnlineUser, other: OnlineUser) -> None:
         """The user has just unblocked the other one."""
         if other.key in user.partners and other is not user and user.key not in other.blocked:
             for viewer, shown in ((user, other), (other, user)):
@@ -75,7 +75,7 @@ class Presence:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _keep(self, user: User, at: int) -> None:
+    async def _keep(self, user: OnlineUser, at: int) -> None:
         try:
             await self._directory.keep_seen(user, at)
         except StoreError as error:
@@ -83,7 +83,7 @@ class Presence:
         except Exception:
             log.exception("when %s was last seen could not be stored", user.id)
 
-    def _announce(self, user: User, *, online: bool) -> None:
+    def _announce(self, user: OnlineUser, *, online: bool) -> None:
         packet = None
         for key in user.partners:
             partner = self._reach.users.get(key)
@@ -98,7 +98,7 @@ class Presence:
                 packet = self._packet(user, online=online, seen=user.account.last_seen_at)
             self._reach.tell(partner, packet)
 
-    def _packet(self, user: User, *, online: bool, seen: int | None = None) -> object:
+    def _packet(self, user: OnlineUser, *, online: bool, seen: int | None = None) -> object:
         presence = PresenceEvent(
             user.id,
             user.alias,

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pychat.server.chat.entities import User
-from pychat.server.chat.session import Session
+from pychat.server.chat.entities import OnlineUser
+from pychat.server.chat.session import ChatSession
 
 
 class LocalDelivery:
     """Who is online, on which connections. A user's blocks are at hand while online."""
 
     def __init__(self) -> None:
-        self.users: dict[int, User] = {}
+        self.users: dict[int, OnlineUser] = {}
         """Those who are online, by key."""
-        self.sessions: dict[Session, None] = {}
+        self.sessions: dict[ChatSession, None] = {}
         """Every logged-in connection, oldest first."""
         self.newcomers: dict[int, int] = {}
         """What new accounts may read of ALL: the first seq of each, until it has been sent."""
         self._blockers: dict[int, set[int]] = {}
 
-    def join(self, session: Session, user: User) -> bool:
+    def join(self, session: ChatSession, user: OnlineUser) -> bool:
         """True if the user has come online by it."""
         first = not user.sessions
         user.sessions.append(session)
@@ -32,7 +32,7 @@ class LocalDelivery:
                 self._blockers.setdefault(blocked, set()).add(user.key)
         return first
 
-    def leave(self, session: Session) -> bool:
+    def leave(self, session: ChatSession) -> bool:
         """True if its user has gone offline by it."""
         user = session.user
         if user is None or session not in self.sessions:
@@ -46,7 +46,7 @@ class LocalDelivery:
             self._unindex(blocked, user.key)
         return True
 
-    def set_blocked(self, user: User, blocked: frozenset[int]) -> None:
+    def set_blocked(self, user: OnlineUser, blocked: frozenset[int]) -> None:
         """The user is online."""
         for key in user.blocked - blocked:
             self._unindex(key, user.key)
@@ -65,12 +65,12 @@ class LocalDelivery:
         """Those online who have blocked the account."""
         return self._blockers.get(account) or frozenset()
 
-    def sees_online(self, viewer: User, other: int) -> bool:
+    def sees_online(self, viewer: OnlineUser, other: int) -> bool:
         """Whether the viewer may know that the other one is online now, and wants to."""
         user = self.users.get(other)
         return user is not None and viewer.key not in user.blocked and other not in viewer.blocked
 
-    def tell(self, user: User | None, packet: Any, *, but: Session | None = None) -> None:
+    def tell(self, user: OnlineUser | None, packet: Any, *, but: ChatSession | None = None) -> None:
         """What only clients of protocol 1 understand."""
         if user is not None:
             for session in user.sessions:
@@ -83,7 +83,7 @@ class LocalDelivery:
         packet: Any,
         *,
         hidden_from: frozenset[int] | set[int],
-        but: Session,
+        but: ChatSession,
     ) -> None:
         """The same, to those of the accounts who are online and not left out."""
         for key in accounts:

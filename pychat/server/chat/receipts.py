@@ -9,9 +9,9 @@ from pychat.protocol import Event, Receipt
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Conversation, Pair, User
+from pychat.server.chat.entities import Conversation, OnlineUser, Pair
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 
 Kind = Literal["delivered", "read"]
 
@@ -26,7 +26,7 @@ class Receipts:
         self._reach = reach
         self._encode_event = encode_event
 
-    def to_peer(self, pair: Pair, user: User, kind: Kind, seq: int) -> None:
+    def to_peer(self, pair: Pair, user: OnlineUser, kind: Kind, seq: int) -> None:
         """Not to somebody the user has blocked."""
         peer = pair.other(user.key)
         online = self._reach.users.get(peer)
@@ -38,10 +38,10 @@ class Receipts:
     def to_own_devices(
         self,
         conversation: Conversation,
-        user: User,
+        user: OnlineUser,
         kind: Kind,
         seq: int,
-        origins: Set[Session | None],
+        origins: Set[ChatSession | None],
     ) -> None:
         """``origins``: where it came from; a single one knows already."""
         others = [s for s in user.sessions if s.modern and (len(origins) > 1 or s not in origins)]

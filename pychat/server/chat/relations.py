@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from pychat.server.chat.entities import NOBODY, User
+from pychat.server.chat.entities import NOBODY, OnlineUser
 from pychat.server.chat.reach import LocalDelivery
 from pychat.server.store.base import Store
 
@@ -17,7 +17,7 @@ class Relations:
         self._store = store
         self._reach = reach
 
-    async def load(self, user: User) -> None:
+    async def load(self, user: OnlineUser) -> None:
         """Before a user comes online, who must do so before anything else is awaited."""
         while not user.sessions:
             version = user.version
@@ -30,7 +30,7 @@ class Relations:
                 self._note_partner(user)
                 return
 
-    def _note_partner(self, user: User) -> None:
+    def _note_partner(self, user: OnlineUser) -> None:
         """Those whom the user will be announced to know it, even while the answer of the store
         that made their conversation is under way."""
         for key in user.partners:
@@ -38,7 +38,7 @@ class Relations:
             if partner is not None and user.key not in partner.partners:
                 partner.partners |= {user.key}
 
-    async def block(self, user: User, other: User, at: int) -> bool:
+    async def block(self, user: OnlineUser, other: OnlineUser, at: int) -> bool:
         """False if the other one was blocked already. ``at``: to whom it blocks, the user looks
         as if it had gone offline then."""
         async with user.changing:
@@ -46,13 +46,13 @@ class Relations:
             await self._store.block(user.key, other.key, at if user.sessions else None)
             return self._set_blocked(user, user.blocked | {other.key}, other)
 
-    async def unblock(self, user: User, other: User) -> bool:
+    async def unblock(self, user: OnlineUser, other: OnlineUser) -> bool:
         """False if the other one was not blocked."""
         async with user.changing:
             await self._store.unblock(user.key, other.key)
             return self._set_blocked(user, user.blocked - {other.key}, other)
 
-    def met(self, user: User, other: User) -> None:
+    def met(self, user: OnlineUser, other: OnlineUser) -> None:
         """They have a one-to-one conversation."""
         if user is other:
             return
@@ -63,7 +63,7 @@ class Relations:
                 one.version += 1
                 one.partners |= {partner.key}
 
-    def _set_blocked(self, user: User, blocked: frozenset[int], other: User) -> bool:
+    def _set_blocked(self, user: OnlineUser, blocked: frozenset[int], other: OnlineUser) -> bool:
         user.version += 1
         other.version += 1
         if not user.sessions or blocked == user.blocked:

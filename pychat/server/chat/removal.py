@@ -14,10 +14,10 @@ from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Conversation, Pair, Room, User
+from pychat.server.chat.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.store.base import Store
 
 DECODER = msgspec.json.Decoder(RemoveRequest)
@@ -48,7 +48,7 @@ class Removal:
         self._admins = {canonical_id(id) for id in admins}
 
     def remove(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         if canonical_id(user.id) not in self._admins:
@@ -61,7 +61,7 @@ class Removal:
         return self._remove(session, user, int(match[1]), int(match[2]), ack_id)
 
     async def _remove(
-        self, session: Session, user: User, key: int, seq: int, ack_id: int | None
+        self, session: ChatSession, user: OnlineUser, key: int, seq: int, ack_id: int | None
     ) -> None:
         conversation = (await self._directory.conversations({key})).get(key)
         if conversation is None or not await self._store.remove_message(key, seq):

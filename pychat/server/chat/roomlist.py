@@ -53,7 +53,7 @@ class RoomList:
 
     def _tell(self) -> None:
         self._timer = None
-        payload = encode(protocol.RoomList([shown(room) for room in self.rooms()]))
+        payload = encode(protocol.RoomListPayload([shown(room) for room in self.rooms()]))
         packet = self._encode_event(Event.ROOM, payload)
         hidden_from = self._hidden_from
         for session in self._reach.sessions:
@@ -63,6 +63,8 @@ class RoomList:
         self._next_at = asyncio.get_running_loop().time() + seconds
 
 
-def shown(room: Room, member: bool | None = None) -> protocol.Room:
+def shown(room: Room, member: bool | None = None) -> protocol.RoomPayload:
     """As the wire has it."""
-    return protocol.Room(room.id, room.name, room.owner_id, UNSET if member is None else member)
+    return protocol.RoomPayload(
+        room.id, room.name, room.owner_id, UNSET if member is None else member
+    )

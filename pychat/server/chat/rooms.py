@@ -27,10 +27,10 @@ from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Room, User
+from pychat.server.chat.entities import OnlineUser, Room
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.roomlist import RoomList, shown
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.visible import shown_name
@@ -66,7 +66,7 @@ class Rooms:
         self._reloading: asyncio.Task[None] | None = None
 
     def room(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(DECODER, payload)
@@ -82,19 +82,19 @@ class Rooms:
         self._limiter.take(user, "changes")
         return self._change(session, user, request, ack_id)
 
-    async def _list(self, session: Session, user: User, ack_id: int | None) -> None:
+    async def _list(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
         for room in self._list_of_rooms.rooms():
             await self._directory.memberships.settle(room)
         rooms = [shown(room, user.key in room.members) for room in self._list_of_rooms.rooms()]
         if ack_id is None:
             session.connection.send(
-                self._encode_event(Event.ROOM, encode(protocol.RoomList(rooms)))
+                self._encode_event(Event.ROOM, encode(protocol.RoomListPayload(rooms)))
             )
         else:
             self._answers.answer(session, ack_id, RoomsAnswer(Code.DONE, "done", rooms=rooms))
 
     async def _change(
-        self, session: Session, user: User, request: RoomRequest, ack_id: int | None
+        self, session: ChatSession, user: OnlineUser, request: RoomRequest, ack_id: int | None
     ) -> None:
         check_id(request.room_id, "roomId")
         async with self._changing:
@@ -119,7 +119,7 @@ class Rooms:
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
 
-    async def _changed(self, user: User, request: RoomRequest) -> str:
+    async def _changed(self, user: OnlineUser, request: RoomRequest) -> str:
         match request.command:
             case "create":
                 return await self._create(user, request)
@@ -149,7 +149,7 @@ class Rooms:
         """The tasks that are left."""
         return set() if self._reloading is None else {self._reloading}
 
-    async def _create(self, user: User, request: RoomRequest) -> str:
+    async def _create(self, user: OnlineUser, request: RoomRequest) -> str:
         check_new_id(request.room_id, "roomId")
         if canonical_id(request.room_id) in self._directory.rooms:
             raise _taken(request.room_id)
@@ -177,7 +177,7 @@ class Rooms:
         room.settled = True
         return f"the room {room.id} is made"
 
-    async def _rename(self, user: User, request: RoomRequest) -> str:
+    async def _rename(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._owned(user, request.room_id)
         name = _name(request)
         if not name:
@@ -186,7 +186,7 @@ class Rooms:
         room.name = name
         return f"the room {room.id} is now called {name}"
 
-    async def _delete(self, user: User, request: RoomRequest) -> str:
+    async def _delete(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._owned(user, request.room_id)
         # Nothing new gets in, and what is on its way is delivered, before it is gone.
         self._directory.remove_room(room)
@@ -195,17 +195,17 @@ class Rooms:
         self._directory.removals += 1
         return f"the room {room.id} is deleted"
 
-    async def _join(self, user: User, request: RoomRequest) -> str:
+    async def _join(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._directory.room(request.room_id, "roomId")
         await self._directory.memberships.join(room, user)
         return f"you are in the room {room.id}"
 
-    async def _leave(self, user: User, request: RoomRequest) -> str:
+    async def _leave(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._directory.joined_room(user, request.room_id, "roomId")
         await self._directory.memberships.leave(room, user)
         return f"you have left the room {room.id}"
 
-    async def _owned(self, user: User, id: str) -> Room:
+    async def _owned(self, user: OnlineUser, id: str) -> Room:
         room = await self._directory.room(id, "roomId")
         if room.owner != user.key:
             raise ProtocolError(Code.FORBIDDEN, f"the room {room.id} is not yours", field="roomId")

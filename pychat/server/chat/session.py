@@ -13,8 +13,8 @@ from pychat.protocol import (
 )
 
 if TYPE_CHECKING:
-    from pychat.server.chat.connection import Connection
-    from pychat.server.chat.entities import User
+    from pychat.server.chat.connection import ChatConnection
+    from pychat.server.chat.entities import OnlineUser
     from pychat.server.chat.legacy import CatchUp
 
 MAX_EVENTS_WAITING = 1024
@@ -23,7 +23,7 @@ MAX_BYTES_WAITING = 4 * 1024 * 1024
 WaitingEvent = tuple[str, bytes, int | None]
 
 
-class Session:
+class ChatSession:
     """``waiting`` is None while the connection's events are handled as they come in; while one
     of them has to wait for something, the ones after it wait there, so that they keep their order.
     """
@@ -45,9 +45,9 @@ class Session:
         "waiting_bytes",
     )
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ChatConnection) -> None:
         self.connection = connection
-        self.user: User | None = None
+        self.user: OnlineUser | None = None
         self.login_id = ""
         """The id as it was typed, which a client of the original protocol goes on sending."""
         self.logged_in_by_message = False
@@ -65,7 +65,7 @@ class Session:
         self.waiting_bytes = 0
         self.catch_up: CatchUp | None = None
 
-    def require_user(self) -> User:
+    def require_user(self) -> OnlineUser:
         """Who is logged in. Raises ProtocolError 401 if nobody is."""
         if self.user is None:
             raise ProtocolError(Code.UNAUTHORIZED, "log in first")

@@ -11,15 +11,15 @@ from pychat.protocol import EVERYONE, ROOM_PREFIX, Event, Typing, TypingRequest,
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import Room, User
+from pychat.server.chat.entities import OnlineUser, Room
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 
 DECODER = msgspec.json.Decoder(TypingRequest)
 
 
-class TypingNotice:
+class TypingRelay:
     """In a pair to the other one, in rooms and ALL to who is online."""
 
     def __init__(
@@ -37,7 +37,7 @@ class TypingNotice:
         self._encode_event = encode_event
 
     def typing(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None] | None:
         user = session.require_user()
         request = decode(DECODER, payload)
@@ -59,23 +59,25 @@ class TypingNotice:
         return None
 
     async def _typing_in_room(
-        self, session: Session, user: User, request: TypingRequest, ack_id: int | None
+        self, session: ChatSession, user: OnlineUser, request: TypingRequest, ack_id: int | None
     ) -> None:
         room = await self._directory.joined_room(user, request.recepient[1:], "recepient")
         self._tell_room(session, user, room, request.typing)
         self._answers.succeed(session, ack_id)
 
     async def _typing_to(
-        self, session: Session, user: User, request: TypingRequest, ack_id: int | None
+        self, session: ChatSession, user: OnlineUser, request: TypingRequest, ack_id: int | None
     ) -> None:
         other = await self._directory.user(request.recepient, "recepient")
         self._tell(session, user, other.id, (other.key,), request.typing)
         self._answers.succeed(session, ack_id)
 
-    def _tell_room(self, session: Session, user: User, room: Room, typing: bool) -> None:
+    def _tell_room(self, session: ChatSession, user: OnlineUser, room: Room, typing: bool) -> None:
         self._tell(session, user, ROOM_PREFIX + room.id, room.members, typing)
 
-    def _tell(self, session: Session, user: User, name: str, accounts: Any, typing: bool) -> None:
+    def _tell(
+        self, session: ChatSession, user: OnlineUser, name: str, accounts: Any, typing: bool
+    ) -> None:
         packet = self._encode_event(Event.TYPING, encode(Typing(user.id, name, typing)))
         # Whom the user has blocked must not see that the user is there.
         hidden_from = user.blocked | self._reach.blockers(user.key)

@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from functools import partial
 
-from pychat.server.chat.connection import Connection
+from pychat.server.chat.connection import ChatConnection
 from pychat.server.chat.cursors import Cursors
-from pychat.server.chat.entities import Pair, User
+from pychat.server.chat.entities import OnlineUser, Pair
 
 ASK_SECONDS = 1.0
 """Proof is asked for no more often."""
@@ -36,7 +36,7 @@ class Unproven:
         "_user",
     )
 
-    def __init__(self, connection: Connection, user: User, cursors: Cursors) -> None:
+    def __init__(self, connection: ChatConnection, user: OnlineUser, cursors: Cursors) -> None:
         self._connection = connection
         self._user = user
         self._cursors = cursors

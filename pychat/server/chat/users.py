@@ -12,10 +12,10 @@ from pychat import protocol
 from pychat.protocol import Code, UsersAnswer, UsersRequest, canonical_id, decode
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.directory import Directory
-from pychat.server.chat.entities import User
+from pychat.server.chat.entities import OnlineUser
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.store.base import Store
 from pychat.server.store.terms import Query
 from pychat.visible import shown_name
@@ -41,7 +41,7 @@ class Users:
         self._answers = answers
 
     def users(
-        self, session: Session, payload: bytes, ack_id: int | None
+        self, session: ChatSession, payload: bytes, ack_id: int | None
     ) -> Coroutine[Any, Any, None]:
         user = session.require_user()
         request = decode(DECODER, payload)
@@ -50,26 +50,28 @@ class Users:
         return self._users(session, user, request, ack_id)
 
     async def _users(
-        self, session: Session, user: User, request: UsersRequest, ack_id: int
+        self, session: ChatSession, user: OnlineUser, request: UsersRequest, ack_id: int
     ) -> None:
         page = partial(self._page, user, request)
         users = await self._directory.read_for(user, page)
         self._answers.answer(session, ack_id, UsersAnswer(Code.DONE, "done", users=users))
 
-    async def _page(self, user: User, request: UsersRequest) -> list[protocol.User]:
+    async def _page(self, user: OnlineUser, request: UsersRequest) -> list[protocol.UserPayload]:
         """Those who have blocked the user are found, and shown, by the alias they had then."""
         blocks = await self._store.blockers(user.key)
         hidden = {block.account.key for block in blocks}
         accounts = await self._store.find_accounts(request.query, request.limit + len(blocks))
         found = [
-            protocol.User(a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key))
+            protocol.UserPayload(
+                a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key)
+            )
             for a in accounts
             if a.key not in hidden
         ]
         if blocks:
             query = Query(request.query)
             found += [
-                protocol.User(
+                protocol.UserPayload(
                     block.account.id, shown_name(block.alias, block.account.id), online=False
                 )
                 for block in blocks

@@ -7,24 +7,27 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from pychat.protocol import EVERYONE, MAX_PAGE_BYTES, Message
+from pychat.protocol import EVERYONE, MAX_PAGE_BYTES, MessagePayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import rfc3339
-from pychat.server.chat.entities import Conversation, Pair, Room, User
-from pychat.server.store.records import StoredMessage
+from pychat.server.chat.entities import Conversation, OnlineUser, Pair, Room
+from pychat.server.store.records import MessageRecord
 
 ENVELOPE_BYTES = 1024
 """Kept free for what is around the entries of a page."""
 
 
 def to_wire(
-    reader: User, conversation: Conversation, stored: StoredMessage, senders: Mapping[int, User]
-) -> Message:
+    reader: OnlineUser,
+    conversation: Conversation,
+    stored: MessageRecord,
+    senders: Mapping[int, OnlineUser],
+) -> MessagePayload:
     """``{id, seq, removed: true}`` if it is gone or its reader has blocked its sender."""
     id = f"{stored.conversation}-{stored.seq}"
     sender = senders.get(stored.sender)
     if stored.removed or sender is None or stored.sender in reader.blocked:
-        return Message(id, stored.seq, removed=True)
+        return MessagePayload(id, stored.seq, removed=True)
     if isinstance(conversation, Pair):
         recepient, command = conversation.other_id(stored.sender), "chat"
     elif isinstance(conversation, Room):
@@ -32,7 +35,7 @@ def to_wire(
     else:
         recepient, command = EVERYONE, "chat"
     client_id = UNSET if stored.client_id is None else str(UUID(bytes=stored.client_id))
-    return Message(
+    return MessagePayload(
         id,
         stored.seq,
         sender.id,

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from pychat.server.chat.accountchanges import AccountChanges
 from pychat.server.chat.clock import now
-from pychat.server.chat.entities import User
+from pychat.server.chat.entities import OnlineUser
 from pychat.server.chat.logins import Logins
 from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.session import Session
+from pychat.server.chat.session import ChatSession
 from pychat.server.store.base import Store, StoreError, StoreLost
 from pychat.server.store.records import Account
 
@@ -23,8 +23,8 @@ POLL_SECONDS = 0.5
 class _Login(NamedTuple):
     """Who was logged in on a connection when the store was asked."""
 
-    session: Session
-    user: User | None
+    session: ChatSession
+    user: OnlineUser | None
     token_hash: bytes | None
     password_hash: str | None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pychat.server.engine.tested import UntestedVersion  # isort: skip
 
 from pychat.server.engine.admission import Admission
-from pychat.server.engine.connection import Connection, Handler
+from pychat.server.engine.connection import Handler, SocketConnection
 from pychat.server.engine.origins import Proxies, is_bent
 from pychat.server.engine.pace import Pace
 from pychat.server.engine.packet import Packet, encode_event
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Admission",
     "AsyncServer",
-    "Connection",
     "Handler",
     "Pace",
     "Packet",
     "Proxies",
+    "SocketConnection",
     "SocketServer",
     "UntestedVersion",
     "encode_event",

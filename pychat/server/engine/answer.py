@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from pychat.server.engine.refusal import Refused
 
 
-class Answer(NamedTuple):
+class HTTPAnswer(NamedTuple):
     """What every answer has; bodies are small enough to be written whole."""
 
     status: int
@@ -27,9 +27,9 @@ class Answer(NamedTuple):
         )
 
 
-def refusal(refused: Refused) -> Answer:
+def refusal(refused: Refused) -> HTTPAnswer:
     """Engine.IO's error, in JSON."""
-    return Answer(refused.status, "application/json", refused.body)
+    return HTTPAnswer(refused.status, "application/json", refused.body)
 
 
 def cors(origin: str) -> dict[str, str]:
@@ -48,7 +48,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
     )
 
 
-class Writing:
+class AnswerWriter:
     """Puts answers into bytes, each with the headers given here and the date."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ class Writing:
         self._second = 0
         self._every = b""
 
-    def __call__(self, answer: Answer, more: bytes, *, close: bool) -> bytes:
+    def __call__(self, answer: HTTPAnswer, more: bytes, *, close: bool) -> bytes:
         """``more`` are header lines; ``close`` says that the connection ends with it."""
         second = int(time.time())
         if second != self._second:

@@ -15,7 +15,7 @@ from pychat.server.engine.asynclayer import AsyncLayer
 from pychat.server.engine.environ import Environ
 from pychat.server.engine.packet import BinaryPacket, text_packet
 from pychat.server.engine.server import EngineServer, handshake_of
-from pychat.server.engine.session import Session
+from pychat.server.engine.session import EngineSession
 from pychat.server.engine.tasks import Tasks
 
 logger = logging.getLogger("pychat.engine")
@@ -132,7 +132,7 @@ class AsyncEngine:
         """The sid that ``generate_id`` returns next: clients of Engine.IO 3 choose their own."""
         self._next_id = sid
 
-    def session(self, eio_sid: str | None) -> Session | None:
+    def session(self, eio_sid: str | None) -> EngineSession | None:
         """The session, if it is still there."""
         return self._server.sessions.get(eio_sid) if eio_sid else None
 

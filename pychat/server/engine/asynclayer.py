@@ -25,7 +25,7 @@ from pychat.server.engine.packet import (
     read_packet,
 )
 from pychat.server.engine.server import EngineServer
-from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, Session
+from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, EngineSession
 from pychat.server.engine.tasks import Tasks
 
 logger = logging.getLogger("pychat.engine")
@@ -65,7 +65,7 @@ class Client:
         "waiting",
     )
 
-    def __init__(self, session: Session, path: str) -> None:
+    def __init__(self, session: EngineSession, path: str) -> None:
         self.session = session
         self.environ = Environ(session.handshake, path)
         self.stored: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class AsyncLayer:
 
     # --- told by the sessions
 
-    def opened(self, session: Session) -> None:
+    def opened(self, session: EngineSession) -> None:
         """Engine.IO 3: the client joins ``/`` unasked."""
         client = session.context = Client(session, self._server.path)
         if session.protocol == 3:
@@ -103,7 +103,7 @@ class AsyncLayer:
         else:
             self._server.wheel.start(self._connecting, session)
 
-    def text(self, session: Session, text: str) -> None:
+    def text(self, session: EngineSession, text: str) -> None:
         """A packet, whole but for its attachments."""
         client: Client = session.context
         try:
@@ -120,7 +120,7 @@ class AsyncLayer:
         except MalformedPacket:
             session.end(PARSE_ERROR)
 
-    def binary(self, session: Session, data: bytes) -> None:
+    def binary(self, session: EngineSession, data: bytes) -> None:
         """An attachment of the packet that waits for it."""
         client: Client = session.context
         packet = client.packet
@@ -138,7 +138,7 @@ class AsyncLayer:
             client.attachments = []
             self._connecting.stop(session)
 
-    def closed(self, session: Session, reason: str) -> None:
+    def closed(self, session: EngineSession, reason: str) -> None:
         """Its handlers of disconnect run."""
         self._connecting.stop(session)
         client: Client = session.context
@@ -217,7 +217,7 @@ class AsyncLayer:
             logger.exception("the json module failed on a packet, whose session is closed")
             raise MalformedPacket("the json module failed") from error
 
-    def _too_late(self, session: Session) -> None:
+    def _too_late(self, session: EngineSession) -> None:
         session.end(FORCED_CLOSE)
 
 

@@ -23,7 +23,7 @@ from pychat.server.engine.session import (
     PARSE_ERROR,
     SERVER_SHUTDOWN,
     SLOW_CONSUMER,
-    Session,
+    EngineSession,
 )
 
 logger = logging.getLogger("pychat.engine")
@@ -235,7 +235,12 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         self.send_to_session(session, b"%d" % kind, namespace, pkt.id, data)
 
     def send_to_session(
-        self, session: Session | None, kind: bytes, namespace: str, ack_id: int | None, data: Any
+        self,
+        session: EngineSession | None,
+        kind: bytes,
+        namespace: str,
+        ack_id: int | None,
+        data: Any,
     ) -> None:
         if session is not None:
             for packet in self.encode(kind, namespace, ack_id, data):

@@ -7,31 +7,33 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from pychat.server.engine.packet import Packet, encode_ack
-from pychat.server.engine.session import Session
+from pychat.server.engine.session import EngineSession
 
 
 class Handler(Protocol):
     """Who gets the clients' events: called straight from the frame, so it must not block."""
 
-    def connected(self, connection: Connection) -> None: ...
+    def connected(self, connection: SocketConnection) -> None: ...
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+    def event(
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
         """``payload`` is the JSON text of the first argument, well-formed, ``null`` if none."""
 
-    def disconnected(self, connection: Connection, reason: str) -> None: ...
+    def disconnected(self, connection: SocketConnection, reason: str) -> None: ...
 
 
-class Connection:
+class SocketConnection:
     """One client on the namespace ``/``. ``context`` belongs to the Handler."""
 
     __slots__ = ("__weakref__", "_disconnect", "_session", "context", "sid")
 
     def __init__(
-        self, session: Session, sid: str, disconnect: Callable[[Connection], None]
+        self, session: EngineSession, sid: str, disconnect: Callable[[SocketConnection], None]
     ) -> None:
         self.sid = sid
         self.context: Any = None
-        self._session: Session = session
+        self._session: EngineSession = session
         self._disconnect = disconnect
 
     @property

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pychat.server.engine.connection import Connection, Handler
+from pychat.server.engine.connection import Handler, SocketConnection
 from pychat.server.engine.packet import (
     ACK,
     BINARY_ACK,
@@ -23,7 +23,7 @@ from pychat.server.engine.packet import (
     text_packet,
 )
 from pychat.server.engine.server import EngineServer
-from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, Session
+from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, EngineSession
 
 logger = logging.getLogger("pychat.engine")
 
@@ -41,20 +41,20 @@ class Dispatcher:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._refused: dict[Session, int] = {}
-        self._pending: dict[Session, _Pending] = {}
+        self._refused: dict[EngineSession, int] = {}
+        self._pending: dict[EngineSession, _Pending] = {}
 
     def watch_connecting(self, engine: EngineServer, timeout: float) -> None:
         """Ends sessions that do not CONNECT, or do not finish a binary packet, in that time."""
         self._wheel = engine.wheel
         self._connecting = engine.wheel.add(timeout, self._too_late)
 
-    def _too_late(self, session: Session) -> None:
+    def _too_late(self, session: EngineSession) -> None:
         session.end(FORCED_CLOSE)
 
     # --- the layer
 
-    def opened(self, session: Session) -> None:
+    def opened(self, session: EngineSession) -> None:
         """Engine.IO 3: the client has joined ``/`` already."""
         if session.protocol == 3:
             session.send(_JOINED)
@@ -62,7 +62,7 @@ class Dispatcher:
         else:
             self._wheel.start(self._connecting, session)
 
-    def text(self, session: Session, text: str) -> None:
+    def text(self, session: EngineSession, text: str) -> None:
         """A Socket.IO packet."""
         connection = session.context
         try:
@@ -79,7 +79,7 @@ class Dispatcher:
         except Exception:
             logger.exception("the handler of event %.100r failed", event)
 
-    def binary(self, session: Session, data: bytes) -> None:
+    def binary(self, session: EngineSession, data: bytes) -> None:
         """An attachment: its placeholder stays in the payload, the data is of no use here."""
         pending = self._pending.get(session)
         if pending is None:
@@ -94,7 +94,7 @@ class Dispatcher:
             except MalformedPacket:
                 session.end(PARSE_ERROR)
 
-    def closed(self, session: Session, reason: str) -> None:
+    def closed(self, session: EngineSession, reason: str) -> None:
         """The session has ended."""
         self._connecting.stop(session)
         self._pending.pop(session, None)
@@ -103,7 +103,9 @@ class Dispatcher:
 
     # --- packets
 
-    def _packet(self, session: Session, connection: Connection | None, text: str) -> None:
+    def _packet(
+        self, session: EngineSession, connection: SocketConnection | None, text: str
+    ) -> None:
         if session in self._pending:
             raise MalformedPacket("text where an attachment is due")
         packet = read_packet(text)
@@ -124,14 +126,16 @@ class Dispatcher:
         elif packet.type != ACK:
             raise MalformedPacket("only a server refuses a connection")
 
-    def _event(self, session: Session, connection: Connection | None, packet: SocketPacket) -> None:
+    def _event(
+        self, session: EngineSession, connection: SocketConnection | None, packet: SocketPacket
+    ) -> None:
         if packet.type == BINARY_ACK or connection is None:
             return
         event, payload = read_event(packet.data)
         self._deliver(connection, event, payload, packet.id)
 
     def _deliver(
-        self, connection: Connection, event: str, payload: bytes, ack_id: int | None
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
     ) -> None:
         try:
             self._handler.event(connection, event, payload, ack_id)
@@ -139,7 +143,7 @@ class Dispatcher:
             logger.exception("the handler of event %.100r failed", event)
 
     def _connect(
-        self, session: Session, connection: Connection | None, packet: SocketPacket
+        self, session: EngineSession, connection: SocketConnection | None, packet: SocketPacket
     ) -> None:
         if len(packet.data) > _MAX_AUTH:
             raise MalformedPacket("too much auth data")
@@ -164,14 +168,14 @@ class Dispatcher:
             self._connecting.stop(session)
             self._join(session, sid)
 
-    def _join(self, session: Session, sid: str) -> None:
-        connection = session.context = Connection(session, sid, self.disconnect)
+    def _join(self, session: EngineSession, sid: str) -> None:
+        connection = session.context = SocketConnection(session, sid, self.disconnect)
         try:
             self._handler.connected(connection)
         except Exception:
             logger.exception("the handler of a new connection failed")
 
-    def _leave(self, session: Session, reason: str) -> None:
+    def _leave(self, session: EngineSession, reason: str) -> None:
         connection, session.context = session.context, None
         if connection is not None:
             try:
@@ -179,7 +183,7 @@ class Dispatcher:
             except Exception:
                 logger.exception("the handler of a disconnect failed")
 
-    def disconnect(self, connection: Connection) -> None:
+    def disconnect(self, connection: SocketConnection) -> None:
         """The server's disconnect of one client."""
         session = connection._session
         session.send(_DISCONNECT_PACKET)

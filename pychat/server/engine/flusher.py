@@ -9,7 +9,7 @@ from typing import Protocol
 logger = logging.getLogger("pychat.engine")
 
 
-class Writer(Protocol):
+class BufferedWriter(Protocol):
     """A connection that has something waiting."""
 
     def flush(self) -> None:
@@ -22,11 +22,11 @@ class Flusher:
     __slots__ = ("_loop", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: list[Writer] = []
+        self.waiting: list[BufferedWriter] = []
         """Always this list: see ``add``."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def add(self, writer: Writer) -> None:
+    def add(self, writer: BufferedWriter) -> None:
         """It has something waiting now, and had nothing before."""
         if not self.waiting:
             self.wake()

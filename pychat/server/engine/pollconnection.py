@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion11, web
 
-from pychat.server.engine.answer import Answer, refusal
+from pychat.server.engine.answer import HTTPAnswer, refusal
 from pychat.server.engine.borrow import Loan
 from pychat.server.engine.head import MAX_HEAD, Reader, Request
 from pychat.server.engine.polling import comes, packets_in, receive, take
@@ -23,8 +23,8 @@ from pychat.server.engine.session import (
     NOOP_PACKET,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
+    EngineSession,
     Polling,
-    Session,
 )
 
 _REQUESTS_AT_ONCE: Final = 20
@@ -36,13 +36,13 @@ _BODY_TOO_SLOW: Final = refusal(body_too_slow())
 
 
 class _Poll(NamedTuple):
-    session: Session
+    session: EngineSession
     polling: Polling
     script: str | None
 
 
 class _Post(NamedTuple):
-    session: Session
+    session: EngineSession
     polling: Polling
     request: Request
 
@@ -88,7 +88,7 @@ class PollConnection(asyncio.Protocol):
 
     # --- answers
 
-    def poll(self, session: Session, polling: Polling, query: Mapping[str, str]) -> None:
+    def poll(self, session: EngineSession, polling: Polling, query: Mapping[str, str]) -> None:
         """Answers with what waits for the session, as soon as something does."""
         again = comes(session, polling, query)
         if again is not None:
@@ -117,19 +117,19 @@ class PollConnection(asyncio.Protocol):
             self._shared.forget(session)
         self._go_on()
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: HTTPAnswer) -> None:
         """Answers the request that is under way."""
         self._write(answer)
         self._go_on()
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: HTTPAnswer) -> None:
         transport = self._transport
         if not transport.is_closing():
             transport.write(self._shared.write(answer, self._cors, close=self._last))
             if self._last:
                 transport.close()
 
-    def _end_with(self, answer: Answer) -> None:
+    def _end_with(self, answer: HTTPAnswer) -> None:
         self._last = True
         self._busy = True
         self._write(answer)
@@ -247,7 +247,7 @@ class PollConnection(asyncio.Protocol):
         )
         receive(session, packets, self._posted)
 
-    def _posted(self, answer: Answer) -> None:
+    def _posted(self, answer: HTTPAnswer) -> None:
         post, self._post = self._post, None
         if post is not None:
             post.polling.posted = False

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pychat.server.engine.answer import Answer, refusal
+from pychat.server.engine.answer import HTTPAnswer, refusal
 from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.packet import AnyPacket, MalformedPacket
 from pychat.server.engine.payload import (
@@ -18,7 +18,7 @@ from pychat.server.engine.payload import (
     encode_v4,
 )
 from pychat.server.engine.refusal import bad_request
-from pychat.server.engine.session import PARSE_ERROR, Polling, Session
+from pychat.server.engine.session import PARSE_ERROR, EngineSession, Polling
 
 BODY_TIMEOUT: Final = 30.0
 """Seconds that the body of a POST may take."""
@@ -27,24 +27,24 @@ _TEXT: Final = "text/plain; charset=UTF-8"
 _BINARY: Final = "application/octet-stream"
 _SCRIPT: Final = "text/javascript; charset=UTF-8"
 # Not text/plain: old browsers offer that as a download.
-_DONE: Final = Answer(200, "text/html", b"ok")
+_DONE: Final = HTTPAnswer(200, "text/html", b"ok")
 _MALFORMED: Final = refusal(bad_request())
 
 _PACKETS_AT_ONCE: Final = 100
 """Of one POST; then others have their turn."""
 
 
-def comes(session: Session, polling: Polling, query: Mapping[str, str]) -> Answer | None:
+def comes(session: EngineSession, polling: Polling, query: Mapping[str, str]) -> HTTPAnswer | None:
     """A poll has come; its answer if it is the one before once more."""
     if polling.comes(query.get("t")):
-        answer: Answer | None = polling.answer
+        answer: HTTPAnswer | None = polling.answer
         return answer
     if session.proof is not None:
         session.proof.polled(polling.received)
     return None
 
 
-def take(session: Session, polling: Polling, script: str | None) -> Answer:
+def take(session: EngineSession, polling: Polling, script: str | None) -> HTTPAnswer:
     """What waits, as the answer to a poll.
 
     ``script``: the number of the callback, if the client asks for JSONP.
@@ -54,18 +54,18 @@ def take(session: Session, polling: Polling, script: str | None) -> Answer:
 
 
 def _encode(
-    session: Session, polling: Polling, packets: Sequence[AnyPacket], script: str | None
-) -> Answer:
+    session: EngineSession, polling: Polling, packets: Sequence[AnyPacket], script: str | None
+) -> HTTPAnswer:
     if polling.decoder is None:
-        return Answer(200, _TEXT, encode_v4(packets))
+        return HTTPAnswer(200, _TEXT, encode_v4(packets))
     body, binary = encode_v3(
         packets,
         base64=script is not None or session.handshake.base64,
         encoded_twice=polling.decoder.encoded_twice is True,
     )
     if script is not None:
-        return Answer(200, _SCRIPT, encode_jsonp(body, _digits(script)))
-    return Answer(200, _BINARY if binary else _TEXT, body)
+        return HTTPAnswer(200, _SCRIPT, encode_jsonp(body, _digits(script)))
+    return HTTPAnswer(200, _BINARY if binary else _TEXT, body)
 
 
 def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> Iterator[Received]:
@@ -80,7 +80,9 @@ def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> 
         yield from polling.decoder.text(body)
 
 
-def receive(session: Session, packets: Iterator[Received], done: Callable[[Answer], None]) -> None:
+def receive(
+    session: EngineSession, packets: Iterator[Received], done: Callable[[HTTPAnswer], None]
+) -> None:
     """Hands packets to the session at its pace; ``done`` gets the answer, now or later."""
     allowance = session.allowance
     try:

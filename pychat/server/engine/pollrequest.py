@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.answer import Answer, cors, header_lines
+from pychat.server.engine.answer import HTTPAnswer, cors, header_lines
 from pychat.server.engine.borrow import Taken, borrow, has_gone, received_whole
 from pychat.server.engine.head import Reader, is_binary, read_query
 from pychat.server.engine.origins import page_origin
@@ -25,8 +25,8 @@ from pychat.server.engine.session import (
     NOOP_PACKET,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
+    EngineSession,
     Polling,
-    Session,
 )
 
 Allows = Callable[[str | None, str, str, str], bool]
@@ -48,13 +48,15 @@ class PollRequests:
         # One for each way in which the server is reached: they are few.
         self._reader = lru_cache(maxsize=16)(self._new_reader)
 
-    def first(self, session: Session, polling: Polling, request: web.Request) -> web.Response:
+    def first(self, session: EngineSession, polling: Polling, request: web.Request) -> web.Response:
         """The answer to the handshake: what the session has sent already."""
         query = read_query(_query(request))
         polling.comes(query.get("t"))
         return take(session, polling, query.get("j")).response()
 
-    def get(self, session: Session, polling: Polling, request: web.Request) -> web.StreamResponse:
+    def get(
+        self, session: EngineSession, polling: Polling, request: web.Request
+    ) -> web.StreamResponse:
         """A poll. Raises Refused for a second one on a session, or after its end.
 
         Who has gone meanwhile takes nothing along: the session ends (ConnectionResetError), as if
@@ -84,7 +86,7 @@ class PollRequests:
         return response
 
     async def post(
-        self, session: Session, polling: Polling, request: web.Request
+        self, session: EngineSession, polling: Polling, request: web.Request
     ) -> web.StreamResponse:
         """Packets. Raises Refused; what breaks off ends the session, as in Node."""
         if polling.posted:
@@ -126,7 +128,7 @@ class PollRequests:
 
         return Reader(cors_lines)
 
-    async def _read(self, session: Session, request: web.Request) -> bytes:
+    async def _read(self, session: EngineSession, request: web.Request) -> bytes:
         limit = session.first_payload or self._shared.max_payload
         if request.content_length is not None and request.content_length > limit:
             raise Refused(3, "Payload too large", 413)
@@ -154,11 +156,11 @@ class PollRequests:
 
 
 async def _received(
-    session: Session, polling: Polling, request: web.Request, body: bytes
-) -> Answer:
-    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    session: EngineSession, polling: Polling, request: web.Request, body: bytes
+) -> HTTPAnswer:
+    answered: asyncio.Future[HTTPAnswer] = asyncio.get_running_loop().create_future()
 
-    def done(answer: Answer) -> None:
+    def done(answer: HTTPAnswer) -> None:
         if not answered.done():
             answered.set_result(answer)
 

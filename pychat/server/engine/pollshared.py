@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Final, Protocol
 
-from pychat.server.engine.answer import Writing
+from pychat.server.engine.answer import AnswerWriter
 from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.heartbeat import Deadlines, Wheel
 from pychat.server.engine.polling import BODY_TIMEOUT
@@ -43,7 +43,7 @@ class Shared:
         self.forget = registry.forget
         self.flusher = flusher
         self.max_payload = max_payload
-        self.write = Writing(headers)
+        self.write = AnswerWriter(headers)
         self.wheel = wheel
         self.idle: Deadlines[Late] = wheel.add(KEEP_ALIVE, lambda it: it.may_be_idle())
         self.heads: Deadlines[Late] = wheel.add(HEAD_TIMEOUT, lambda it: it.head_is_late())

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pychat.server.engine.session import Session
+    from pychat.server.engine.session import EngineSession
 
 _HEARTBEATS = 2
 
@@ -28,7 +28,7 @@ class Proof:
 
     __slots__ = ("_answers", "_callback", "_heartbeats", "_pings", "_pongs", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: EngineSession) -> None:
         self._session = session
         self._callback: Callable[[], None] | None = None
         self._answers = 0

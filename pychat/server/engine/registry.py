@@ -7,7 +7,7 @@ from typing import Final
 from pychat.server.engine.admission import Visitors
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.refusal import Refused
-from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, Session
+from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, EngineSession
 from pychat.server.engine.sockets import Sockets
 
 SILENT_SECONDS: Final = 10.0
@@ -24,12 +24,12 @@ class Registry:
         self,
         wheel: Wheel,
         sockets: Sockets,
-        visitors: Visitors[Session] | None,
+        visitors: Visitors[EngineSession] | None,
         *,
         ping_interval: float,
         ping_timeout: float,
     ) -> None:
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, EngineSession] = {}
         self._wheel = wheel
         self._sockets = sockets
         self._visitors = visitors
@@ -46,7 +46,7 @@ class Registry:
         if refusal:
             raise Refused(3, refusal, TOO_MANY)
 
-    def start(self, session: Session) -> None:
+    def start(self, session: EngineSession) -> None:
         """It is there from now on."""
         self.sessions[session.sid] = session
         address = session.handshake.remote_address
@@ -61,7 +61,7 @@ class Registry:
         if oldest is not None:
             self._unused(oldest)
 
-    def heard(self, session: Session) -> None:
+    def heard(self, session: EngineSession) -> None:
         """A silent one is in use from now on. Raises Refused if it is one too many."""
         try:
             self.check(session.handshake.remote_address)
@@ -72,23 +72,23 @@ class Registry:
         if self._visitors is not None:
             self._visitors.came(session.handshake.remote_address)
 
-    def _break_silence(self, session: Session) -> None:
+    def _break_silence(self, session: EngineSession) -> None:
         session.silent = False
         self._silent.stop(session)
         if self._visitors is not None:
             self._visitors.silent_no_more(session.handshake.remote_address, session)
 
-    def _unused(self, session: Session) -> None:
+    def _unused(self, session: EngineSession) -> None:
         session.end(TRANSPORT_CLOSE)
 
-    def forget(self, session: Session) -> None:
+    def forget(self, session: EngineSession) -> None:
         """Its last packet has been fetched, or never will be."""
         self._lingering.stop(session)
         self.sessions.pop(session.sid, None)
 
     # --- told by the sessions
 
-    def answered(self, session: Session) -> None:
+    def answered(self, session: EngineSession) -> None:
         """The client is there."""
         if session.protocol == 4:
             self._pongs.stop(session)
@@ -96,12 +96,12 @@ class Registry:
         else:
             self._wheel.start(self._client_pings, session)
 
-    def overdue(self, session: Session) -> bool:
+    def overdue(self, session: EngineSession) -> bool:
         """Engine.IO 3: whether its ping is late."""
         left = self._wheel.left(self._client_pings, session)
         return left < self._ping_timeout - _LATE
 
-    def ended(self, session: Session, *, lingers: bool) -> None:
+    def ended(self, session: EngineSession, *, lingers: bool) -> None:
         """Nothing is expected of it any more, but the poll that fetches its last packet."""
         for queue in (self._pings, self._pongs, self._client_pings):
             queue.stop(session)
@@ -117,10 +117,10 @@ class Registry:
 
     # --- what is due
 
-    def _ping(self, session: Session) -> None:
+    def _ping(self, session: EngineSession) -> None:
         session.ping()
         if session.open:
             self._wheel.start(self._pongs, session)
 
-    def _timed_out(self, session: Session) -> None:
+    def _timed_out(self, session: EngineSession) -> None:
         session.end(PING_TIMEOUT)

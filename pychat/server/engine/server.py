@@ -23,7 +23,7 @@ from pychat.server.engine.pollrequest import PollRequests
 from pychat.server.engine.pollshared import Shared
 from pychat.server.engine.refusal import Refused, bad_request
 from pychat.server.engine.registry import TOO_MANY, Registry
-from pychat.server.engine.session import SERVER_SHUTDOWN, Handshake, Layer, Polling, Session
+from pychat.server.engine.session import SERVER_SHUTDOWN, EngineSession, Handshake, Layer, Polling
 from pychat.server.engine.sockets import Sockets, accepted_key
 
 _TRANSPORTS: Final = ("polling", "websocket")
@@ -205,17 +205,19 @@ class EngineServer:
         """Nobody guesses it."""
         return secrets.token_urlsafe(15)
 
-    def _new_session(self, request: web.Request, query: dict[str, str], protocol: int) -> Session:
+    def _new_session(
+        self, request: web.Request, query: dict[str, str], protocol: int
+    ) -> EngineSession:
         address = self.client_address(request)
         self._registry.check(address)
         handshake = handshake_of(request, address, base64=query.get("b64") in ("1", "true"))
-        session = Session(self.new_sid(), protocol, handshake, self._layer, self._registry)
+        session = EngineSession(self.new_sid(), protocol, handshake, self._layer, self._registry)
         session.first_payload = self._first_payload
         if self._pace is not None:
             session.allowance = Allowance(self._pace)
         return session
 
-    def _start(self, session: Session, upgrades: list[str]) -> None:
+    def _start(self, session: EngineSession, upgrades: list[str]) -> None:
         self._registry.start(session)
         handshake = {
             "sid": session.sid,

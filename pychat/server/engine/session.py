@@ -46,26 +46,26 @@ MAX_WAITING: Final = 2**20
 class Layer(Protocol):
     """Whoever stands on the sessions: Socket.IO."""
 
-    def opened(self, session: Session) -> None: ...
+    def opened(self, session: EngineSession) -> None: ...
 
-    def text(self, session: Session, text: str) -> None:
+    def text(self, session: EngineSession, text: str) -> None:
         """A message, its ``4`` included."""
 
-    def binary(self, session: Session, data: bytes) -> None: ...
+    def binary(self, session: EngineSession, data: bytes) -> None: ...
 
-    def closed(self, session: Session, reason: str) -> None: ...
+    def closed(self, session: EngineSession, reason: str) -> None: ...
 
 
 class Heartbeat(Protocol):
     """Who watches that the client is there."""
 
-    def answered(self, session: Session) -> None:
+    def answered(self, session: EngineSession) -> None:
         """Engine.IO 4: a pong has come. 3: a ping has."""
 
-    def overdue(self, session: Session) -> bool:
+    def overdue(self, session: EngineSession) -> bool:
         """Engine.IO 3: whether the client's ping should have come some time ago."""
 
-    def ended(self, session: Session, *, lingers: bool) -> None:
+    def ended(self, session: EngineSession, *, lingers: bool) -> None:
         """It is over; it lingers until a poll has fetched its last packet."""
 
 
@@ -105,7 +105,7 @@ class Handshake:
         return headers
 
 
-class Session:
+class EngineSession:
     """State: ``open`` until it is closed by either side, then its end has been told."""
 
     __slots__ = (

@@ -10,7 +10,7 @@ from aiohttp import web
 from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.refusal import Refused, bad_request
-from pychat.server.engine.session import Session
+from pychat.server.engine.session import EngineSession
 from pychat.server.engine.takeover import NotAWebSocket, TakenSocket, accept_key, take_over
 from pychat.server.engine.websocket import WebSocket
 
@@ -28,13 +28,13 @@ class Sockets:
         self._flusher = flusher
         self._max_payload = max_payload
         self._open: set[WebSocket] = set()
-        self._probes: dict[Session, WebSocket] = {}
+        self._probes: dict[EngineSession, WebSocket] = {}
         self._all_gone: asyncio.Event | None = None
         self._upgrades = wheel.add(upgrade_timeout, self.end_probe)
         self._closes = wheel.add(_CLOSE_TIMEOUT, _abort)
 
     def take(
-        self, session: Session, request: web.Request, accept: str, *, probing: bool
+        self, session: EngineSession, request: web.Request, accept: str, *, probing: bool
     ) -> tuple[WebSocket, TakenSocket]:
         """The websocket that the request opens. Raises ConnectionResetError."""
         socket = WebSocket(session, self._flusher, self._max_payload, self, probing=probing)
@@ -47,7 +47,7 @@ class Sockets:
         socket.start()
         return socket, taken
 
-    def probe(self, session: Session, request: web.Request) -> TakenSocket:
+    def probe(self, session: EngineSession, request: web.Request) -> TakenSocket:
         """A websocket beside a session that polls. Raises Refused, ConnectionResetError."""
         if not session.open or session.polling is None or session in self._probes:
             raise bad_request()
@@ -57,7 +57,7 @@ class Sockets:
         taken.feed_early()
         return taken
 
-    def end_probe(self, session: Session) -> None:
+    def end_probe(self, session: EngineSession) -> None:
         """Closes the websocket that probes for that session, if one does."""
         socket = self._probes.get(session)
         if socket is not None:

@@ -17,7 +17,7 @@ from pychat.server.engine.session import (
     PONG_PROBE,
     SLOW_CONSUMER,
     TRANSPORT_CLOSE,
-    Session,
+    EngineSession,
 )
 from pychat.server.engine.takeover import Frames, renew_parser
 
@@ -75,7 +75,7 @@ class WebSocket(Frames):
 
     def __init__(
         self,
-        session: Session,
+        session: EngineSession,
         flusher: Flusher,
         max_payload: int,
         owner: Owner,

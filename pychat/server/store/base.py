@@ -10,14 +10,14 @@ from pychat.server.store.records import (
     Account,
     Appended,
     Block,
-    Conversation,
+    ConversationRecord,
     ConversationSummary,
     CursorMove,
-    LoginSession,
+    LoginToken,
     Membership,
+    MessageRecord,
     NewMessage,
-    Room,
-    StoredMessage,
+    RoomRecord,
 )
 
 UNREAD_LOOKED_AT = 10_000
@@ -123,14 +123,14 @@ class Store(Protocol):
         session."""
 
     # --- login sessions ---
-    async def add_session(self, session: LoginSession) -> None: ...
+    async def add_session(self, session: LoginToken) -> None: ...
 
-    async def session(self, token_hash: bytes) -> LoginSession | None: ...
+    async def session(self, token_hash: bytes) -> LoginToken | None: ...
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         """In any order; unknown ones are left out."""
 
-    async def sessions(self, account: int) -> list[LoginSession]:
+    async def sessions(self, account: int) -> list[LoginToken]:
         """Newest ``last_seen_at`` first, the expired ones left out by the caller."""
 
     async def touch_session(
@@ -154,22 +154,22 @@ class Store(Protocol):
         """Who has blocked the account. In any order."""
 
     # --- conversations ---
-    async def everyone(self) -> Conversation:
+    async def everyone(self) -> ConversationRecord:
         """The conversation ALL; it is always there."""
 
-    async def pair(self, a: int, b: int) -> Conversation | None:
+    async def pair(self, a: int, b: int) -> ConversationRecord | None:
         """The conversation of two accounts, in either order, if there is one."""
 
-    async def open_pair(self, a: int, b: int) -> Conversation:
+    async def open_pair(self, a: int, b: int) -> ConversationRecord:
         """The same, made if need be, both accounts being members."""
 
-    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[ConversationRecord]:
         """The same for many, in that order: what an import makes at once."""
 
-    async def pairs(self, account: int) -> list[Conversation]:
+    async def pairs(self, account: int) -> list[ConversationRecord]:
         """The account's one-to-one conversations, that with itself too. In any order."""
 
-    async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
+    async def conversations_by_key(self, keys: Sequence[int]) -> list[ConversationRecord]:
         """In any order; unknown keys and deleted rooms are left out."""
 
     async def membership(self, conversation: int, account: int) -> Membership | None: ...
@@ -211,14 +211,14 @@ class Store(Protocol):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], bool]:
+    ) -> tuple[list[MessageRecord], bool]:
         """Oldest first, and whether there are more: older ones (``before``, or neither), newer
         ones (``after``). ``before`` and ``after`` are exclusive, never both. Nothing below
         ``first_seq`` is given."""
 
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
-    ) -> list[StoredMessage]:
+    ) -> list[MessageRecord]:
         """From the account's one-to-one conversations, what is after its delivered cursor and was
         not sent by itself, unless to itself: conversation by conversation, oldest first. ``sent``
         names the seqs, by conversation, up to which messages are not asked for again."""
@@ -231,7 +231,7 @@ class Store(Protocol):
         conversation: int | None,
         cursor: str | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], str | None]:
+    ) -> tuple[list[MessageRecord], str | None]:
         """Newest first. Every word of the text must be in the message, by prefix, case and
         accents ignored; in Korean, Japanese and Chinese, anywhere in it. Only what the account
         may read. Raises ValueError for a cursor that is not one."""
@@ -240,12 +240,12 @@ class Store(Protocol):
         """Its text is gone, its seq stays. False if there is no such message."""
 
     # --- rooms ---
-    async def create_room(self, id: str, name: str, owner: int) -> Room:
+    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
         """The owner is a member. Raises AlreadyExists."""
 
-    async def room(self, id: str) -> Room | None: ...
+    async def room(self, id: str) -> RoomRecord | None: ...
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomRecord]:
         """By id."""
 
     async def rename_room(self, conversation: int, name: str) -> None: ...

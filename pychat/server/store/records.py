@@ -27,7 +27,7 @@ class Account(Struct, frozen=True):
     last_seen_at: int | None
 
 
-class LoginSession(Struct, frozen=True):
+class LoginToken(Struct, frozen=True):
     """One token: only its hash is kept. ``id`` is what its owner revokes it by."""
 
     id: str
@@ -48,7 +48,7 @@ class Block(Struct, frozen=True):
     since: int | None
 
 
-class Conversation(Struct, frozen=True):
+class ConversationRecord(Struct, frozen=True):
     """``accounts``: the two keys of a pair (twice the same for messages to oneself), else empty.
     ``room_id`` is empty but for rooms."""
 
@@ -58,7 +58,7 @@ class Conversation(Struct, frozen=True):
     room_id: str = ""
 
 
-class Room(Struct, frozen=True):
+class RoomRecord(Struct, frozen=True):
     """A room that exists; a deleted room's id made again is another conversation."""
 
     id: str
@@ -86,7 +86,7 @@ class Appended(Struct, frozen=True):
     duplicate: bool = False
 
 
-class StoredMessage(Struct, frozen=True):
+class MessageRecord(Struct, frozen=True):
     """A message as kept; ``data`` is empty once it is removed."""
 
     conversation: int
@@ -113,11 +113,11 @@ class ConversationSummary(Struct, frozen=True):
     None in rooms and ALL. ``unread`` leaves out the account's own messages, removed ones and those
     of accounts that it has blocked; it stops at 1,000."""
 
-    conversation: Conversation
+    conversation: ConversationRecord
     membership: Membership
     peer: Membership | None
     last_seq: int
-    last: StoredMessage | None
+    last: MessageRecord | None
     unread: int
 
 

@@ -11,10 +11,10 @@ from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
 
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.tui.log.transcript import Chunk, Transcript
 
-Measure = Callable[[Message, Message | None], int]
+Measure = Callable[[MessageInfo, MessageInfo | None], int]
 """Rows of a message that comes after another."""
 
 

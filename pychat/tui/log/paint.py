@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from pychat.client.models import Delivery
+from pychat.client.models import DeliveryStatus
 from pychat.tui.inline import LINK
 from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
 
@@ -51,7 +51,7 @@ def paint(row: Row, width: int, styles: Styles, selected: tuple[int, int] | None
     return Strip(segments).adjust_cell_length(width, base)
 
 
-def _state(state: Delivery | None) -> str:
+def _state(state: DeliveryStatus | None) -> str:
     return GLYPHS[state] if state else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pychat.client.models import Delivery, Message
+from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
 from pychat.tui.inline import MAX_SHOWN, Line, StyledSpan, format_message
@@ -23,11 +23,11 @@ STATE_WIDTH: Final = 3
 SENDER_STYLES: Final = 6
 
 GLYPHS: Final = {
-    Delivery.SENDING: "◌",
-    Delivery.SENT: "✓",
-    Delivery.DELIVERED: "✓✓",
-    Delivery.READ: "✓✓",
-    Delivery.FAILED: "✗",
+    DeliveryStatus.SENDING: "◌",
+    DeliveryStatus.SENT: "✓",
+    DeliveryStatus.DELIVERED: "✓✓",
+    DeliveryStatus.READ: "✓✓",
+    DeliveryStatus.FAILED: "✗",
 }
 
 
@@ -40,13 +40,13 @@ class Row:
     kind: Literal["blank", "day", "new", "head", "text", "note"] = "text"
     joint: str = "\n"
     """What stood between this row and the next in the message: nothing, a space or a new line."""
-    state: Delivery | None = None
+    state: DeliveryStatus | None = None
     hit: bool = False
     """Whether the search stands at its message: a bar before it says so, in every theme."""
 
 
 @dataclass(slots=True)
-class Reading:
+class ReaderContext:
     """What the same messages look like depends on their reader."""
 
     clock: Clock
@@ -61,7 +61,7 @@ class Reading:
     hit: int = 0
     """Seq of the message that the search stands at."""
 
-    def skip_own(self, messages: Iterable[Message]) -> None:
+    def skip_own(self, messages: Iterable[MessageInfo]) -> None:
         """What one wrote oneself, perhaps on another device, is not new, nor is what is gone: the
         line stands below it.
         To be called with messages, ascending, before they are shown."""
@@ -71,19 +71,19 @@ class Reading:
                 self.new_after = message.seq
 
 
-def delivery(message: Message, reading: Reading) -> Delivery | None:
+def delivery(message: MessageInfo, reading: ReaderContext) -> DeliveryStatus | None:
     """How far one's own message is; None for everybody else's."""
     if not message.own or message.removed:
         return None
     if not message.seq:
-        return message.delivery or Delivery.SENDING
+        return message.delivery or DeliveryStatus.SENDING
     if message.seq <= reading.read_seq:
-        return Delivery.READ
+        return DeliveryStatus.READ
     if message.seq <= reading.delivered_seq:
-        return Delivery.DELIVERED
-    if message.delivery in (Delivery.DELIVERED, Delivery.READ):
+        return DeliveryStatus.DELIVERED
+    if message.delivery in (DeliveryStatus.DELIVERED, DeliveryStatus.READ):
         return message.delivery
-    return Delivery.SENT
+    return DeliveryStatus.SENT
 
 
 def sender_style(sender: str) -> str:
@@ -97,10 +97,10 @@ def text_width(width: int) -> int:
 
 
 def rows_of(
-    message: Message,
-    previous: Message | None,
+    message: MessageInfo,
+    previous: MessageInfo | None,
     width: int,
-    reading: Reading,
+    reading: ReaderContext,
     removed: int = 1,
 ) -> list[Row]:
     """All rows of a message, with what stands above it because of ``Transcript.above``.
@@ -117,7 +117,7 @@ def rows_of(
         rows.append(Row(more, [(0, len(more), "faint")], kind="note"))
     state = delivery(message, reading)
     rows[-1].state = state
-    if state is Delivery.FAILED:
+    if state is DeliveryStatus.FAILED:
         reason = safe_text(message.error, multiline=False) or "not sent"
         rows += [
             Row(reason[start:end], [(0, end - start, "error")], kind="note")
@@ -139,7 +139,9 @@ def _removed(count: int) -> list[Row]:
     return [Row(kind="blank"), Row(text, [(0, len(text), "faint")], kind="note")]
 
 
-def _above(message: Message, previous: Message | None, cells: int, reading: Reading) -> list[Row]:
+def _above(
+    message: MessageInfo, previous: MessageInfo | None, cells: int, reading: ReaderContext
+) -> list[Row]:
     clock = reading.clock
     rows: list[Row] = []
     new_day = previous is None or clock.day(previous.sent_at) != clock.day(message.sent_at)
@@ -164,7 +166,7 @@ def _above(message: Message, previous: Message | None, cells: int, reading: Read
     return rows
 
 
-def _head(message: Message, cells: int, reading: Reading) -> Row:
+def _head(message: MessageInfo, cells: int, reading: ReaderContext) -> Row:
     time = reading.clock.time(message.sent_at)
     name = reading.sender_name(message.sender).fitted(max(8, cells - len(time) - 2))
     style = "own" if message.own else sender_style(message.sender)

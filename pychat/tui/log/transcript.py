@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import ClassVar, Final
 
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 
 CHUNK_SIZE: Final = 64
 PENDING_KEY: Final = 1 << 54
@@ -22,7 +22,7 @@ class Chunk:
 
     __slots__ = ("height", "heights", "length", "messages")
 
-    def __init__(self, messages: list[Message]) -> None:
+    def __init__(self, messages: list[MessageInfo]) -> None:
         self.messages = messages
         self.heights: list[int] | None = None
         self.height = 0
@@ -48,7 +48,7 @@ class Transcript:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[MessageInfo]:
         for chunk in self.chunks:
             yield from chunk.messages
 
@@ -67,7 +67,7 @@ class Transcript:
         return 0 < self.first_seq <= seq <= self.last_seq
 
     @property
-    def pending(self) -> list[Message]:
+    def pending(self) -> list[MessageInfo]:
         """One's own messages that the server has not stored."""
         return self.chunks[-1].messages
 
@@ -90,13 +90,13 @@ class Transcript:
         """The next position."""
         return self._normal(chunk, index + 1)
 
-    def before(self, chunk: int, index: int) -> Message | None:
+    def before(self, chunk: int, index: int) -> MessageInfo | None:
         """The message before a position."""
         if index:
             return self.chunks[chunk].messages[index - 1]
         return self.chunks[chunk - 1].messages[-1] if chunk else None
 
-    def above(self, chunk: int, index: int) -> Message | None:
+    def above(self, chunk: int, index: int) -> MessageInfo | None:
         """The message that one looks like it comes after: what is removed stands for itself, the
         others come after the last one that is not."""
         previous = self.before(chunk, index)
@@ -132,11 +132,11 @@ class Transcript:
         found = bisect_right(self.chunks, seq, hi=stored, key=_first_seq) - 1
         return max(0, found)
 
-    def takes(self, message: Message) -> bool:
+    def takes(self, message: MessageInfo) -> bool:
         """Whether it has its place in this run; else it is met on scrolling there."""
         return self.reaches_end or 0 < message.seq <= self.last_seq + 1
 
-    def add(self, message: Message) -> tuple[int, int]:
+    def add(self, message: MessageInfo) -> tuple[int, int]:
         """Puts a message that it ``takes`` where it belongs and tells where; the same seq again
         replaces it, or, in the outbox, the same client id."""
         if not message.seq:
@@ -175,7 +175,7 @@ class Transcript:
         halves = [Chunk(messages[:CHUNK_SIZE]), Chunk(messages[CHUNK_SIZE:])]
         self.chunks[number : number + 1] = halves
 
-    def add_older(self, messages: Iterable[Message]) -> int:
+    def add_older(self, messages: Iterable[MessageInfo]) -> int:
         """Puts messages before all that are here, oldest first; those that are not older are
         left out. Tells how many chunks were put in front."""
         first = self.first_seq or PENDING_KEY
@@ -212,7 +212,7 @@ class Transcript:
         self._count = count
         return count < before
 
-    def after_seq(self, seq: int) -> Iterator[Message]:
+    def after_seq(self, seq: int) -> Iterator[MessageInfo]:
         """Stored messages after this one, ascending."""
         at = self.position(seq + 1)
         while at is not None and at[0] < len(self.chunks) - 1:
@@ -228,7 +228,7 @@ class Transcript:
             seq += 1
         return seq
 
-    def newest(self) -> Iterator[Message]:
+    def newest(self) -> Iterator[MessageInfo]:
         """All of it, newest first."""
         for chunk in reversed(self.chunks):
             yield from reversed(chunk.messages)
@@ -251,7 +251,7 @@ class Transcript:
         self._count -= 1
 
 
-def _seq(message: Message) -> int:
+def _seq(message: MessageInfo) -> int:
     return message.seq
 
 

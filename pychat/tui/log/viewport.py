@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.tui.log.heights import Heights
-from pychat.tui.log.rows import Reading, rows_of
+from pychat.tui.log.rows import ReaderContext, rows_of
 from pychat.tui.log.transcript import PENDING_KEY, Transcript
 
 FAR: Final = 4
@@ -31,7 +31,7 @@ class Opened:
     """A transcript with its reading and the place where it was left."""
 
     transcript: Transcript
-    reading: Reading
+    reading: ReaderContext
     place: Place = field(default_factory=Place)
 
     @property
@@ -55,7 +55,7 @@ class Viewport:
         self.height = height
         self.heights = Heights(opened.transcript, self._measure, width)
 
-    def _measure(self, message: Message, previous: Message | None) -> int:
+    def _measure(self, message: MessageInfo, previous: MessageInfo | None) -> int:
         return len(rows_of(message, previous, self.width, self.opened.reading))
 
     @property

@@ -13,7 +13,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.tui.component_styles import component_style
 from pychat.tui.log.paint import INDENT, paint
 from pychat.tui.log.rowcache import RowCache
@@ -91,7 +91,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._cache.forget()
         self._settle()
 
-    def append(self, messages: Iterable[Message]) -> None:
+    def append(self, messages: Iterable[MessageInfo]) -> None:
         """Puts messages where they belong, which is nearly always the end."""
         if self._opened is None:
             return
@@ -123,7 +123,7 @@ class MessageLog(ScrollView, can_focus=True):
             if self._view is not None:
                 self._view.heights.changed(0, len(self._opened.transcript.chunks))
 
-    def change(self, message: Message) -> None:
+    def change(self, message: MessageInfo) -> None:
         """The same message has another state: sent, failed, removed, discarded."""
         if self._opened is None:
             return
@@ -140,7 +140,7 @@ class MessageLog(ScrollView, can_focus=True):
         else:
             self._settle()
 
-    def prepend(self, messages: list[Message]) -> None:
+    def prepend(self, messages: list[MessageInfo]) -> None:
         """Older messages, oldest first; what is in view stays where it is."""
         if self._opened is None:
             return

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 
-from pychat.client.models import User
+from pychat.client.models import UserInfo
 from pychat.tui.clock import Clock
 from pychat.tui.command_runner import CommandRunner
 from pychat.tui.conversations import is_pair
@@ -136,7 +136,7 @@ class ChatScreen(Screen[None]):
         self.updates.show_list()
         self.query_one(ConversationList).focus()
 
-    def start(self, user: User) -> None:
+    def start(self, user: UserInfo) -> None:
         """Opens a conversation with somebody, which may have no message yet."""
         self.view.conversations.begin(user)
         self.open(user.id)
@@ -197,7 +197,7 @@ class ChatScreen(Screen[None]):
 
         self.app.push_screen(Switcher(self.client, self.view.conversations.all()), self._switched)
 
-    def _switched(self, user: User | None) -> None:
+    def _switched(self, user: UserInfo | None) -> None:
         if user is not None:
             self.start(user) if is_pair(user.id) else self.open(user.id)
 

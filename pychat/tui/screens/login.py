@@ -13,7 +13,7 @@ from textual.widgets import Button, Input, Label, Static
 from pychat.client.address import normalized_address
 from pychat.client.errors import ChatClientError, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
-from pychat.tui.accounts import Account, Accounts
+from pychat.tui.accounts import AccountSource, TerminalAccount
 from pychat.tui.keys import shortest
 from pychat.tui.names import line
 from pychat.tui.screens.dialog import Dialog
@@ -33,7 +33,7 @@ HINT = "New here? The first password given for an id claims it."
 SUBMIT = "Log in, or claim this id"
 
 
-class Login(Dialog[None]):
+class LoginScreen(Dialog[None]):
     """Dismissed once logged in. What was typed stays when it was wrong.
 
     Server and id can be changed where there are ``accounts``; another account is tried by a client
@@ -52,7 +52,7 @@ class Login(Dialog[None]):
     def __init__(
         self,
         client: ChatClient,
-        accounts: Accounts | None = None,
+        accounts: AccountSource | None = None,
         reason: str = "",
         back_to: str = "",
     ) -> None:
@@ -208,7 +208,7 @@ class Login(Dialog[None]):
             else:
                 changes.to(account)
 
-    def _other_account(self, server: str, user: str) -> Account | None:
+    def _other_account(self, server: str, user: str) -> TerminalAccount | None:
         """Another one than the form was opened for. Raises ChatClientError."""
         mine = (self._client.server, line(self._client.user))
         if self._accounts is None or (normalized_address(server), user) == mine:
@@ -216,7 +216,7 @@ class Login(Dialog[None]):
         return self._accounts.open(server, user)
 
     async def _failed(
-        self, why: str, account: Account | None, *, unreachable: bool = False
+        self, why: str, account: TerminalAccount | None, *, unreachable: bool = False
     ) -> None:
         if account is not None:
             await account.client.close()

@@ -13,7 +13,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import ConnectionState, Conversation, User
+from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
 from pychat.protocol import MAX_ID_CHARACTERS, canonical_id
 from pychat.tui.conversations import is_pair
 from pychat.tui.fuzzy import fuzzy
@@ -27,7 +27,7 @@ SHOWN = 50
 ASK_SECONDS = 0.15
 
 
-class Switcher(Dialog[User | None]):
+class Switcher(Dialog[UserInfo | None]):
     """Dismissed with whom to write to, or None."""
 
     CSS_PATH = "switcher.tcss"
@@ -37,14 +37,14 @@ class Switcher(Dialog[User | None]):
         Binding("down", "move(1)", show=False, priority=True),
     ]
 
-    def __init__(self, client: ChatClient, conversations: list[Conversation]) -> None:
+    def __init__(self, client: ChatClient, conversations: list[ConversationInfo]) -> None:
         super().__init__()
         self._client = client
         self._known = {
-            c.name: User(c.name, conversation_name(c).called, c.online) for c in conversations
+            c.name: UserInfo(c.name, conversation_name(c).called, c.online) for c in conversations
         }
-        self._found: dict[str, User] = {}
-        self._offered: list[User] = []
+        self._found: dict[str, UserInfo] = {}
+        self._offered: list[UserInfo] = []
         self._offered_for = ""
         self._answered = ""
         """The query that the server has answered last."""
@@ -92,7 +92,7 @@ class Switcher(Dialog[User | None]):
     def _offer(self) -> None:
         query = self.query_one(Input).value.strip()
         people = [*self._known.values(), *self._found.values()]
-        options: list[tuple[float, User, Content]] = []
+        options: list[tuple[float, UserInfo, Content]] = []
         for user in people:
             name = _name(user)
             best = (1.0, []) if not query else _best(query, name.called, line(user.id))
@@ -105,7 +105,7 @@ class Switcher(Dialog[User | None]):
         offered = [user for _, user, _ in options]
         prompts = [Option(prompt) for _, _, prompt in options]
         if self._may_be_new(query, people):
-            offered.append(User(query, "", online=False))
+            offered.append(UserInfo(query, "", online=False))
             prompts.append(Option(Content.assemble("Write to ", (query, "bold"))))
         if not prompts:
             prompts.append(Option(Content(f"Nobody is called {line(query)}"), disabled=True))
@@ -117,7 +117,7 @@ class Switcher(Dialog[User | None]):
         kept = [index for index, user in enumerate(offered) if user == chosen]
         matches.highlighted = kept[0] if kept else 0 if offered else None
 
-    def _may_be_new(self, query: str, people: list[User]) -> bool:
+    def _may_be_new(self, query: str, people: list[UserInfo]) -> bool:
         """Offline nobody can be asked, so any id may be somebody."""
         if not 0 < len(query) <= MAX_ID_CHARACTERS or not is_pair(query):
             return False
@@ -125,7 +125,7 @@ class Switcher(Dialog[User | None]):
             return False
         return self._answered != query
 
-    def _prompt(self, user: User, name: Name, positions: list[int]) -> Content:
+    def _prompt(self, user: UserInfo, name: Name, positions: list[int]) -> Content:
         dot = Content("  ")
         if is_pair(user.id):
             dot = (
@@ -143,7 +143,7 @@ class Switcher(Dialog[User | None]):
         matches = self.query_one(OptionList)
         matches.action_cursor_down() if by > 0 else matches.action_cursor_up()
 
-    def _chosen(self) -> User | None:
+    def _chosen(self) -> UserInfo | None:
         highlighted = self.query_one(OptionList).highlighted
         if highlighted is None or highlighted >= len(self._offered):
             return None
@@ -161,11 +161,11 @@ class Switcher(Dialog[User | None]):
             self.dismiss(self._offered[event.option_index])
 
 
-def _name(user: User) -> Name:
+def _name(user: UserInfo) -> Name:
     return name_of(user.id, user.alias)
 
 
-def _rank(wanted: str, user: User, score: float) -> tuple[bool, float, bool]:
+def _rank(wanted: str, user: UserInfo, score: float) -> tuple[bool, float, bool]:
     """Who has exactly this id comes first, whatever others are called; nobody before Everyone."""
     pair = is_pair(user.id)
     ids = (user.id,) if pair else (user.id, _name(user).called)

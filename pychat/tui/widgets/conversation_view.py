@@ -13,11 +13,17 @@ from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import ConnectionState, Conversation, Delivery, Message, User
+from pychat.client.models import (
+    ConnectionState,
+    ConversationInfo,
+    DeliveryStatus,
+    MessageInfo,
+    UserInfo,
+)
 from pychat.protocol import canonical_id
 from pychat.tui.clock import Clock
-from pychat.tui.commands import Command
-from pychat.tui.conversations import Conversations, is_pair
+from pychat.tui.commands import SlashCommand
+from pychat.tui.conversations import OpenConversations, is_pair
 from pychat.tui.drafting import Drafting
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.names import Name, conversation_name, line, name_of
@@ -44,7 +50,7 @@ class ConversationView(Vertical):
     class Commanded(TextualMessage):
         """A ``/`` command was typed."""
 
-        def __init__(self, command: Command, arguments: str) -> None:
+        def __init__(self, command: SlashCommand, arguments: str) -> None:
             super().__init__()
             self.command = command
             self.arguments = arguments
@@ -52,14 +58,14 @@ class ConversationView(Vertical):
     def __init__(self, client: ChatClient, clock: Clock, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
         self._people = People(client, self._name_wanted)
-        self.conversations = Conversations(client, clock, self._people)
+        self.conversations = OpenConversations(client, clock, self._people)
         self.drafting = Drafting(client, self)
         self.read_marker = ReadMarker(client, self)
         self.current = ""
         self._client = client
         self._clock = clock
         self._settings = settings
-        self._arrived: list[Message] = []
+        self._arrived: list[MessageInfo] = []
 
     def compose(self) -> ComposeResult:
         yield ConversationHeader(self._clock, id="header")
@@ -90,7 +96,7 @@ class ConversationView(Vertical):
             self.drafting.give_waiting(name)
         self.current = name
         if is_pair(name) and self.conversations.get(name) is None:
-            self.conversations.begin(User(name, "", online=False))
+            self.conversations.begin(UserInfo(name, "", online=False))
         self.composer.load(self._client.draft(name))
         self._show()
         self.show_header()
@@ -172,7 +178,7 @@ class ConversationView(Vertical):
 
     # --- what the client tells ------------------------------------------------------------
 
-    def added(self, message: Message) -> None:
+    def added(self, message: MessageInfo) -> None:
         """A message arrived; shown at the next ``flush``."""
         if self.conversations.opened(message.conversation) is not None:
             self._arrived.append(message)
@@ -180,7 +186,7 @@ class ConversationView(Vertical):
     def flush(self) -> int:
         """Shows what has arrived since the last time; tells how many messages that were."""
         arrived, self._arrived = self._arrived, []
-        shown: list[Message] = []
+        shown: list[MessageInfo] = []
         for message in arrived:
             if message.conversation == self.current:
                 shown.append(message)
@@ -201,7 +207,7 @@ class ConversationView(Vertical):
                 self.query_one(Below).arrived += sum(not message.own for message in shown)
         return len(arrived)
 
-    def changed(self, message: Message) -> None:
+    def changed(self, message: MessageInfo) -> None:
         """A message has another state."""
         self.flush()
         if message.conversation == self.current:
@@ -217,7 +223,7 @@ class ConversationView(Vertical):
         if name == self.current:
             self._show()
 
-    def cursors_changed(self, conversation: Conversation) -> None:
+    def cursors_changed(self, conversation: ConversationInfo) -> None:
         """Somebody has received or read more."""
         moved = self.conversations.follow_cursors(conversation.name)
         if moved and conversation.name == self.current:
@@ -308,7 +314,7 @@ class ConversationView(Vertical):
     def retry_failed(self) -> int:
         """Sends failed messages again; tells how many."""
         outbox = self.conversations.outbox(self.current)
-        failed = [message for message in outbox if message.delivery is Delivery.FAILED]
+        failed = [message for message in outbox if message.delivery is DeliveryStatus.FAILED]
         for message in failed:
             self._client.retry(message.client_id)
         return len(failed)

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from pychat.client.models import Conversation
+from pychat.client.models import ConversationInfo
 from pychat.protocol import EVERYONE
 from pychat.tui.clock import Clock
 from pychat.tui.conversations import is_pair
@@ -28,7 +28,7 @@ class ConversationHeader(Widget):
     def show(
         self,
         title: Name | None,
-        conversation: Conversation | None,
+        conversation: ConversationInfo | None,
         typing: tuple[Name, ...],
         *,
         connected: bool,
@@ -54,7 +54,7 @@ class ConversationHeader(Widget):
         else:
             self.detail = self._presence(conversation)
 
-    def _presence(self, conversation: Conversation) -> str:
+    def _presence(self, conversation: ConversationInfo) -> str:
         if conversation.online:
             return "online"
         if conversation.last_seen is not None:
@@ -78,7 +78,7 @@ class ConversationHeader(Widget):
         return Content.assemble(*parts)
 
 
-def _about_many(conversation: Conversation) -> str:
+def _about_many(conversation: ConversationInfo) -> str:
     if conversation.name == EVERYONE:
         return "all on this server"
     alias = line(conversation.alias)

@@ -12,7 +12,7 @@ from textual.message import Message as TextualMessage
 from textual.widgets import Input, Static
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import Message
+from pychat.client.models import MessageInfo
 from pychat.protocol import MAX_LIMIT, MAX_QUERY_CHARACTERS
 from pychat.tui.names import line
 
@@ -52,7 +52,7 @@ class SearchBar(Horizontal):
         self._client = client
         self._view = view
         self._text = ""
-        self._found: list[Message] = []
+        self._found: list[MessageInfo] = []
         self._more = ""
         self._at = -1
         self._everywhere = False

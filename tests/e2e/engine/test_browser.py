@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from pychat.server.engine import Connection, SocketServer
+from pychat.server.engine import SocketConnection, SocketServer
 from tests.e2e.browser import chromium
 from tests.e2e.engine.matrix import CORPUS, HERE, Relay, client_of, corpus_json
 
@@ -133,11 +133,13 @@ async def test_a_page_of_another_site_opens_no_sessions(host: str) -> None:
 class Silent:
     """A handler that does nothing."""
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: SocketConnection) -> None:
         return None
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+    def event(
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
         return None
 
-    def disconnected(self, connection: Connection, reason: str) -> None:
+    def disconnected(self, connection: SocketConnection, reason: str) -> None:
         return None

@@ -15,7 +15,7 @@ import aiohttp
 
 from pychat.client import ChatClient
 from pychat.client.events import MessageAdded, MessageChanged, MessagesReset, StatusChanged
-from pychat.client.models import Delivery
+from pychat.client.models import DeliveryStatus
 from tests.attack import wire
 
 BACKLOG = 12
@@ -120,7 +120,7 @@ class Terminal:
         user = self.client.user
         async for event in self._events:
             match event:
-                case MessageChanged(message) if message.delivery is Delivery.FAILED:
+                case MessageChanged(message) if message.delivery is DeliveryStatus.FAILED:
                     self.failed.append(f"{message.text}: {message.error}")
                 case MessageChanged(message):
                     # Of one's own, the seq is known from here on.

@@ -14,7 +14,7 @@ from pychat.server.app import ChatServer
 from pychat.server.chat.passwords import hash_password
 from pychat.server.store import open_store
 from pychat.server.store.memory import MemoryStore
-from pychat.server.store.records import LoginSession
+from pychat.server.store.records import LoginToken
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
 
@@ -297,11 +297,11 @@ class Counting(MemoryStore):
         super().__init__()
         self.asked: list[int] = []
 
-    async def session(self, token_hash: bytes) -> LoginSession | None:
+    async def session(self, token_hash: bytes) -> LoginToken | None:
         self.asked.append(1)
         return await super().session(token_hash)
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         self.asked.append(len(token_hashes))
         return await super().sessions_by_token(token_hashes)
 

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from pychat.server.engine import AsyncServer, Connection, SocketServer, encode_event
+from pychat.server.engine import AsyncServer, SocketConnection, SocketServer, encode_event
 from tests.server.engine.asyncsite import Serve, Site
 
 
@@ -21,16 +21,18 @@ class Recorder:
     """Echoes events, acknowledges with the payload, and lets tests wait for what happened."""
 
     def __init__(self) -> None:
-        self.connections: list[Connection] = []
+        self.connections: list[SocketConnection] = []
         self.events: list[tuple[str, Any]] = []
         self.reasons: list[str] = []
         self._changed = asyncio.Event()
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: SocketConnection) -> None:
         self.connections.append(connection)
         self._changed.set()
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+    def event(
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
         self.events.append((event, json.loads(payload)))
         self._changed.set()
         if event == "fail":
@@ -42,7 +44,7 @@ class Recorder:
         else:
             connection.send(encode_event(event, payload))
 
-    def disconnected(self, connection: Connection, reason: str) -> None:
+    def disconnected(self, connection: SocketConnection, reason: str) -> None:
         self.reasons.append(reason)
         self._changed.set()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pychat.server.engine.connection import Connection
+from pychat.server.engine.connection import SocketConnection
 from pychat.server.engine.frame import ping_frame
 from pychat.server.engine.packet import AnyPacket
-from pychat.server.engine.session import Handshake, Session
+from pychat.server.engine.session import EngineSession, Handshake
 
 
 class Layer:
@@ -17,16 +17,16 @@ class Layer:
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
 
-    def opened(self, session: Session) -> None:
+    def opened(self, session: EngineSession) -> None:
         self.told.append(("opened", None))
 
-    def text(self, session: Session, text: str) -> None:
+    def text(self, session: EngineSession, text: str) -> None:
         self.told.append(("text", text))
 
-    def binary(self, session: Session, data: bytes) -> None:
+    def binary(self, session: EngineSession, data: bytes) -> None:
         self.told.append(("binary", data))
 
-    def closed(self, session: Session, reason: str) -> None:
+    def closed(self, session: EngineSession, reason: str) -> None:
         self.told.append(("closed", reason))
 
 
@@ -38,13 +38,13 @@ class Heartbeat:
         self.lingers: bool | None = None
         self.late = False
 
-    def answered(self, session: Session) -> None:
+    def answered(self, session: EngineSession) -> None:
         self.answers += 1
 
-    def overdue(self, session: Session) -> bool:
+    def overdue(self, session: EngineSession) -> bool:
         return self.late
 
-    def ended(self, session: Session, *, lingers: bool) -> None:
+    def ended(self, session: EngineSession, *, lingers: bool) -> None:
         self.lingers = lingers
 
 
@@ -100,18 +100,24 @@ class Transport:
 class Echo:
     """A Handler that sends everything back."""
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: SocketConnection) -> None:
         connection.context = 0
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+    def event(
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
         connection.context += 1
         connection.acknowledge(ack_id or 0, payload)
 
-    def disconnected(self, connection: Connection, reason: str) -> None:
+    def disconnected(self, connection: SocketConnection, reason: str) -> None:
         connection.context = None
 
 
-def session(protocol: int = 4) -> tuple[Session, Layer, Heartbeat]:
+def session(protocol: int = 4) -> tuple[EngineSession, Layer, Heartbeat]:
     """Fresh, on no transport."""
     layer, heartbeat = Layer(), Heartbeat()
-    return Session("sid", protocol, Handshake(b"", "", ""), layer, heartbeat), layer, heartbeat
+    return (
+        EngineSession("sid", protocol, Handshake(b"", "", ""), layer, heartbeat),
+        layer,
+        heartbeat,
+    )

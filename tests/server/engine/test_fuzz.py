@@ -20,7 +20,7 @@ from pychat.server.engine.dispatcher import Dispatcher
 from pychat.server.engine.flusher import Flusher
 from pychat.server.engine.head import MAX_HEAD, Reader
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.session import Handshake, Polling, Session
+from pychat.server.engine.session import EngineSession, Handshake, Polling
 from pychat.server.engine.websocket import WebSocket
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.sansio import Echo, Heartbeat, Transport
@@ -68,7 +68,7 @@ def new_socket(protocol: int, *, probing: bool = False) -> tuple[WebSocket, Tran
     engine = Engine()
     dispatcher = Dispatcher(Echo())
     dispatcher.watch_connecting(cast("Any", engine), 60)
-    session = Session("sid", protocol, Handshake(b"", "", ""), dispatcher, Heartbeat())
+    session = EngineSession("sid", protocol, Handshake(b"", "", ""), dispatcher, Heartbeat())
     socket = WebSocket(session, Flusher(), 1000, Owner(), probing=probing)
     transport = Transport()
     socket.transport = cast("Any", transport)

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
-from pychat.server.engine import Admission, Connection, Pace, SocketServer
+from pychat.server.engine import Admission, Pace, SocketConnection, SocketServer
 
 
 class Counting:
@@ -16,15 +16,17 @@ class Counting:
     def __init__(self) -> None:
         self.count = 0
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: SocketConnection) -> None:
         return None
 
-    def event(self, connection: Connection, event: str, payload: bytes, ack_id: int | None) -> None:
+    def event(
+        self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
+    ) -> None:
         self.count += 1
         if ack_id is not None:
             connection.acknowledge(ack_id, payload)
 
-    def disconnected(self, connection: Connection, reason: str) -> None:
+    def disconnected(self, connection: SocketConnection, reason: str) -> None:
         return None
 
 

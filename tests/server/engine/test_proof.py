@@ -11,7 +11,7 @@ from pychat.server.engine import registry
 from pychat.server.engine.frame import ping_frame, text_frame
 from pychat.server.engine.packet import encode_event
 from pychat.server.engine.polling import comes, take
-from pychat.server.engine.session import Polling, Session
+from pychat.server.engine.session import EngineSession, Polling
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, frame, text
 from tests.server.engine.sansio import Carrier, session
@@ -22,7 +22,7 @@ PACKET = encode_event("a", b"1")
 class Received:
     """Counts the callbacks of a session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: EngineSession) -> None:
         self._session = session
         self.times = 0
 
@@ -37,7 +37,9 @@ class Received:
         self.times += 1
 
 
-def polling_session(protocol: int = 4) -> tuple[Session, Callable[[str | None], bytes], Received]:
+def polling_session(
+    protocol: int = 4,
+) -> tuple[EngineSession, Callable[[str | None], bytes], Received]:
     """A session that polls; a function that polls with a ``t``; and its proofs."""
     subject, _, _ = session(protocol)
     polling = subject.polling = Polling(protocol)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, open_store
-from pychat.server.store.records import Account, Appended, Conversation, NewMessage
+from pychat.server.store.records import Account, Appended, ConversationRecord, NewMessage
 from tests.server.store import ferretdb
 
 # The first test that needs the server builds it.
@@ -29,13 +29,15 @@ class Populated:
     async def account(self, id: str, alias: str = "") -> Account:
         return await self.store.create_account(id, alias or id, "hash", 1_700_000_000_000)
 
-    async def pair(self, a: str = "alice", b: str = "bob") -> tuple[Account, Account, Conversation]:
+    async def pair(
+        self, a: str = "alice", b: str = "bob"
+    ) -> tuple[Account, Account, ConversationRecord]:
         one, other = await self.account(a), await self.account(b)
         return one, other, await self.store.open_pair(one.key, other.key)
 
     def message(
         self,
-        conversation: Conversation | int,
+        conversation: ConversationRecord | int,
         sender: Account,
         data: str = "hi",
         client_id: bytes | None = None,
@@ -44,7 +46,7 @@ class Populated:
         return NewMessage(key, sender.key, client_id, next(self._times), data)
 
     async def say(
-        self, conversation: Conversation | int, sender: Account, *texts: str
+        self, conversation: ConversationRecord | int, sender: Account, *texts: str
     ) -> list[Appended]:
         return await self.store.append(
             [self.message(conversation, sender, text, uuid4().bytes) for text in texts]

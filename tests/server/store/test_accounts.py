@@ -7,16 +7,14 @@ import time
 import pytest
 
 from pychat.server.store import AlreadyExists, Store
-from pychat.server.store.records import Account, LoginSession
+from pychat.server.store.records import Account, LoginToken
 from tests.server.store.conftest import Populated
 
 FAR = int(time.time() * 1000) + 86_400_000
 
 
-def login(
-    account: Account, id: str, *, last_seen_at: int = 5, expires_at: int = FAR
-) -> LoginSession:
-    return LoginSession(
+def login(account: Account, id: str, *, last_seen_at: int = 5, expires_at: int = FAR) -> LoginToken:
+    return LoginToken(
         id=id,
         account=account.key,
         token_hash=id.encode().ljust(32, b"\0"),

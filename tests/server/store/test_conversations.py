@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pychat.server.store import AlreadyExists, Store
-from pychat.server.store.records import ConversationKind, CursorMove, Membership, Room
+from pychat.server.store.records import ConversationKind, CursorMove, Membership, RoomRecord
 from tests.server.store.conftest import Populated
 
 
@@ -214,7 +214,7 @@ async def test_cursor_moves_are_answered_in_order(chat: Populated) -> None:
 async def test_a_room_has_its_owner_as_first_member(chat: Populated) -> None:
     alice = await chat.account("alice")
     room = await chat.store.create_room("Lounge", "The lounge", alice.key)
-    assert room == Room("Lounge", "The lounge", alice.key, room.conversation)
+    assert room == RoomRecord("Lounge", "The lounge", alice.key, room.conversation)
     assert await chat.store.room("LOUNGE") == room
     assert await chat.store.room("kitchen") is None
     assert await chat.store.members(room.conversation) == [alice.key]

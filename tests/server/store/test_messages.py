@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-from pychat.server.store.records import Appended, CursorMove, Membership, StoredMessage
+from pychat.server.store.records import Appended, CursorMove, Membership, MessageRecord
 from tests.server.store.conftest import Populated
 
 
@@ -86,7 +86,7 @@ async def test_a_message_is_kept_unchanged(chat: Populated) -> None:
     (kept,), more = await chat.store.history(
         pair.key, first_seq=1, before=None, after=None, limit=1
     )
-    assert kept == StoredMessage(pair.key, 1, alice.key, client_id, message.sent_at, data)
+    assert kept == MessageRecord(pair.key, 1, alice.key, client_id, message.sent_at, data)
     assert not more
 
 

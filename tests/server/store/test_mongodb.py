@@ -26,7 +26,7 @@ from pychat.server.store import (
 from pychat.server.store.mongodb import lease, messages
 from pychat.server.store.mongodb import store as mongo_store
 from pychat.server.store.mongodb.schema import INDEXES
-from pychat.server.store.records import CursorMove, LoginSession, NewMessage
+from pychat.server.store.records import CursorMove, LoginToken, NewMessage
 from tests.attack.wire import connect
 from tests.server.store import ferretdb
 from tests.server.store.conftest import MONGODB, Populated
@@ -343,7 +343,7 @@ async def test_many_changes_cost_few_round_trips(address: str) -> None:
         (0, 0, 0),
         (1, 1, 1),
     ]
-    sessions = [LoginSession(str(n), alice.key, bytes([n]) * 32, "", 1, 1, 1) for n in range(30)]
+    sessions = [LoginToken(str(n), alice.key, bytes([n]) * 32, "", 1, 1, 1) for n in range(30)]
     for session in sessions:
         await store.add_session(session)
     tokens = [session.token_hash for session in sessions]
@@ -401,7 +401,7 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.open()
     chat = Populated(store)
     alice, bob, pair = await chat.pair()
-    session = LoginSession("s", alice.key, b"t" * 32, "", 1, 1, 1)
+    session = LoginToken("s", alice.key, b"t" * 32, "", 1, 1, 1)
     await store.account("alice")
     await store.accounts([alice.key])
     await store.find_accounts("", 5)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from rich._emoji_codes import EMOJI
 
-from pychat.server.store.records import Account, Conversation
+from pychat.server.store.records import Account, ConversationRecord
 from pychat.server.store.sqlite import SQLiteStore
 from pychat.server.store.terms import Query, terms
 from tests.server.store.conftest import Populated
 
 
 async def found(
-    chat: Populated, account: Account, text: str, conversation: Conversation | None = None
+    chat: Populated, account: Account, text: str, conversation: ConversationRecord | None = None
 ) -> list[str]:
     """The texts of all the messages, gathered page by page: the same before they are indexed as
     after, where a store indexes later."""
@@ -24,7 +24,7 @@ async def found(
 
 
 async def pages(
-    chat: Populated, account: Account, text: str, conversation: Conversation | None
+    chat: Populated, account: Account, text: str, conversation: ConversationRecord | None
 ) -> list[str]:
     texts: list[str] = []
     cursor = None

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, StoreError, open_store
-from pychat.server.store.records import CursorMove, LoginSession, NewMessage
+from pychat.server.store.records import CursorMove, LoginToken, NewMessage
 from pychat.server.store.transfer import importing
 from pychat.server.store.transfer.checking import check
 from pychat.server.store.transfer.exporting import export_lines
@@ -30,7 +30,7 @@ async def fill(store: Store) -> None:
     await store.create_account("dave", "", None, 5)
     await store.block(alice.key, carol.key)
     await store.add_session(
-        LoginSession("s1", alice.key, b"\1" * 32, "Firefox", 1, 2, 4_000_000_000_000)
+        LoginToken("s1", alice.key, b"\1" * 32, "Firefox", 1, 2, 4_000_000_000_000)
     )
     await chat.say(pair, alice, "한국어 \0 <b>", "two", "three")
     await store.append([chat.message(pair, bob, "without a client id")])

@@ -10,7 +10,7 @@ import msgspec
 from pychat.protocol import canonical_id
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
-from pychat.server.store.records import Account, Block, LoginSession
+from pychat.server.store.records import Account, Block, LoginToken
 from pychat.server.store.terms import Query
 
 
@@ -21,7 +21,7 @@ class MemoryAccounts:
         self._accounts: dict[int, Account] = {}
         self._account_keys: dict[str, int] = {}
         self._lookalikes: set[str] = set()
-        self._sessions: dict[bytes, LoginSession] = {}
+        self._sessions: dict[bytes, LoginToken] = {}
         self._blocked: dict[int, dict[int, Block]] = {}
         self._account_changes = 0
 
@@ -105,16 +105,16 @@ class MemoryAccounts:
     async def account_changes(self) -> int:
         return self._account_changes
 
-    async def add_session(self, session: LoginSession) -> None:
+    async def add_session(self, session: LoginToken) -> None:
         self._sessions[session.token_hash] = session
 
-    async def session(self, token_hash: bytes) -> LoginSession | None:
+    async def session(self, token_hash: bytes) -> LoginToken | None:
         return self._sessions.get(token_hash)
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         return [self._sessions[each] for each in token_hashes if each in self._sessions]
 
-    async def sessions(self, account: int) -> list[LoginSession]:
+    async def sessions(self, account: int) -> list[LoginToken]:
         mine = [s for s in self._sessions.values() if s.account == account]
         return sorted(mine, key=lambda s: s.last_seen_at, reverse=True)
 

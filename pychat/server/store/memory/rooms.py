@@ -8,7 +8,13 @@ from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.memory.accounts import MemoryAccounts
 from pychat.server.store.memory.log import Log
-from pychat.server.store.records import Appended, Conversation, ConversationKind, Membership, Room
+from pychat.server.store.records import (
+    Appended,
+    ConversationKind,
+    ConversationRecord,
+    Membership,
+    RoomRecord,
+)
 
 
 class MemoryRooms(MemoryAccounts):
@@ -16,11 +22,11 @@ class MemoryRooms(MemoryAccounts):
 
     def __init__(self) -> None:
         super().__init__()
-        self._everyone = Conversation(1, ConversationKind.EVERYONE, ())
+        self._everyone = ConversationRecord(1, ConversationKind.EVERYONE, ())
         self._logs: dict[int, Log] = {1: Log(self._everyone)}
         self._next_conversation = 2
         self._of_account: dict[int, set[int]] = {}
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, RoomRecord] = {}
         self._client_ids: dict[tuple[int, bytes], Appended] = {}
 
     def _account_created(self, key: int) -> None:
@@ -38,22 +44,22 @@ class MemoryRooms(MemoryAccounts):
     ) -> Log:
         key = self._next_conversation
         self._next_conversation += 1
-        log = self._logs[key] = Log(Conversation(key, kind, accounts, room_id))
+        log = self._logs[key] = Log(ConversationRecord(key, kind, accounts, room_id))
         return log
 
-    async def create_room(self, id: str, name: str, owner: int) -> Room:
+    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
         canonical = canonical_id(id)
         if canonical in self._rooms:
             raise AlreadyExists(id)
         log = self._new_log(ConversationKind.ROOM, (), id)
-        room = self._rooms[canonical] = Room(id, name, owner, log.conversation.key)
+        room = self._rooms[canonical] = RoomRecord(id, name, owner, log.conversation.key)
         self._join(log, owner, from_now=False)
         return room
 
-    async def room(self, id: str) -> Room | None:
+    async def room(self, id: str) -> RoomRecord | None:
         return self._rooms.get(canonical_id(id))
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomRecord]:
         return [self._rooms[canonical] for canonical in sorted(self._rooms)]
 
     def _room_of(self, conversation: int) -> str | None:

@@ -13,13 +13,13 @@ from pychat.server.store.memory.log import Log
 from pychat.server.store.memory.rooms import MemoryRooms
 from pychat.server.store.records import (
     Appended,
-    Conversation,
     ConversationKind,
+    ConversationRecord,
     ConversationSummary,
     CursorMove,
     Membership,
+    MessageRecord,
     NewMessage,
-    StoredMessage,
 )
 from pychat.server.store.terms import Query
 
@@ -49,14 +49,14 @@ class MemoryStore(MemoryRooms):
 
     # --- conversations ---
 
-    async def everyone(self) -> Conversation:
+    async def everyone(self) -> ConversationRecord:
         return self._everyone
 
-    async def pair(self, a: int, b: int) -> Conversation | None:
+    async def pair(self, a: int, b: int) -> ConversationRecord | None:
         key = self._pairs.get((min(a, b), max(a, b)))
         return None if key is None else self._logs[key].conversation
 
-    async def open_pair(self, a: int, b: int) -> Conversation:
+    async def open_pair(self, a: int, b: int) -> ConversationRecord:
         existing = await self.pair(a, b)
         if existing:
             return existing
@@ -67,14 +67,14 @@ class MemoryStore(MemoryRooms):
             self._join(log, account, from_now=False)
         return log.conversation
 
-    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[ConversationRecord]:
         return [await self.open_pair(a, b) for a, b in pairs]
 
-    async def pairs(self, account: int) -> list[Conversation]:
+    async def pairs(self, account: int) -> list[ConversationRecord]:
         mine = [self._logs[key].conversation for key in self._of_account.get(account, ())]
         return [each for each in mine if each.kind is ConversationKind.PAIR]
 
-    async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
+    async def conversations_by_key(self, keys: Sequence[int]) -> list[ConversationRecord]:
         logs = [self._logs[key] for key in keys if key in self._logs]
         return [log.conversation for log in logs if not log.deleted]
 
@@ -171,7 +171,7 @@ class MemoryStore(MemoryRooms):
             if oldest.client_id is not None:
                 del self._client_ids[oldest.sender, oldest.client_id]
         log.messages.append(
-            StoredMessage(
+            MessageRecord(
                 new.conversation, log.last_seq, new.sender, new.client_id, new.sent_at, new.data
             )
         )
@@ -186,7 +186,7 @@ class MemoryStore(MemoryRooms):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], bool]:
+    ) -> tuple[list[MessageRecord], bool]:
         log = self._logs.get(conversation)
         if log is None:
             return [], False
@@ -199,8 +199,8 @@ class MemoryStore(MemoryRooms):
 
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
-    ) -> list[StoredMessage]:
-        found: list[StoredMessage] = []
+    ) -> list[MessageRecord]:
+        found: list[MessageRecord] = []
         for key in sorted(self._of_account.get(account, ())):
             log = self._logs[key]
             if log.conversation.kind is ConversationKind.PAIR:
@@ -218,7 +218,7 @@ class MemoryStore(MemoryRooms):
         conversation: int | None,
         cursor: str | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], str | None]:
+    ) -> tuple[list[MessageRecord], str | None]:
         end = decode_cursor(cursor, 1)[0] if cursor is not None else self._number + 1
         keys = self._of_account.get(account, set())
         query = Query(text)

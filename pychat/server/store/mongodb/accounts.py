@@ -16,7 +16,7 @@ from pychat.server.store.base import AlreadyExists, StoreUnavailable
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
 from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document, member_id
-from pychat.server.store.records import Account, Block, ConversationKind, LoginSession
+from pychat.server.store.records import Account, Block, ConversationKind, LoginToken
 from pychat.server.store.terms import Query, terms
 
 TOKENS_AT_ONCE = 10_000
@@ -35,8 +35,8 @@ def _account(document: Document) -> Account:
     )
 
 
-def _session(document: Document) -> LoginSession:
-    return LoginSession(token_hash=bytes(document.pop("_id")), **document)
+def _session(document: Document) -> LoginToken:
+    return LoginToken(token_hash=bytes(document.pop("_id")), **document)
 
 
 class MongoAccounts(MongoPart):
@@ -147,19 +147,19 @@ class MongoAccounts(MongoPart):
     # --- login sessions ---
 
     @change
-    async def add_session(self, session: LoginSession) -> None:
+    async def add_session(self, session: LoginToken) -> None:
         document: Document = msgspec.structs.asdict(session)
         document["_id"] = document.pop("token_hash")
         await self._database["sessions"].insert_one(document)
 
     @query
-    async def session(self, token_hash: bytes) -> LoginSession | None:
+    async def session(self, token_hash: bytes) -> LoginToken | None:
         document = await self._database["sessions"].find_one({"_id": token_hash})
         return _session(document) if document else None
 
     @query
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
-        found: list[LoginSession] = []
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+        found: list[LoginToken] = []
         for start in range(0, len(token_hashes), TOKENS_AT_ONCE):
             wanted = list(token_hashes[start : start + TOKENS_AT_ONCE])
             documents = self._database["sessions"].find({"_id": {"$in": wanted}})
@@ -167,7 +167,7 @@ class MongoAccounts(MongoPart):
         return found
 
     @query
-    async def sessions(self, account: int) -> list[LoginSession]:
+    async def sessions(self, account: int) -> list[LoginToken]:
         documents = self._database["sessions"].find({"account": account})
         found = [_session(document) async for document in documents]
         return sorted(found, key=lambda session: session.last_seen_at, reverse=True)

@@ -27,16 +27,16 @@ from pychat.server.store.mongodb.schema import (
     update,
 )
 from pychat.server.store.records import (
-    Conversation,
     ConversationKind,
+    ConversationRecord,
     ConversationSummary,
     CursorMove,
     Membership,
 )
 
 
-def _conversation(document: Document) -> Conversation:
-    return Conversation(
+def _conversation(document: Document) -> ConversationRecord:
+    return ConversationRecord(
         document["_id"],
         ConversationKind(document["kind"]),
         tuple(document["accounts"]),
@@ -95,11 +95,11 @@ async def add_member(
 class MongoConversations(MongoPart):
     """See ``base.Store`` for what each method promises."""
 
-    async def everyone(self) -> Conversation:
-        return Conversation(EVERYONE_KEY, ConversationKind.EVERYONE, ())
+    async def everyone(self) -> ConversationRecord:
+        return ConversationRecord(EVERYONE_KEY, ConversationKind.EVERYONE, ())
 
     @query
-    async def pair(self, a: int, b: int) -> Conversation | None:
+    async def pair(self, a: int, b: int) -> ConversationRecord | None:
         low, high = min(a, b), max(a, b)
         named = await self._database["pairs"].find_one({"_id": pair_id(low, high)})
         if named is None:
@@ -109,15 +109,15 @@ class MongoConversations(MongoPart):
         return _conversation(made) if made else None
 
     @change
-    async def open_pair(self, a: int, b: int) -> Conversation:
+    async def open_pair(self, a: int, b: int) -> ConversationRecord:
         (pair,) = await self._open_pairs([(a, b)])
         return pair
 
     @change
-    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[ConversationRecord]:
         return await self._open_pairs(pairs) if pairs else []
 
-    async def _open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
+    async def _open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[ConversationRecord]:
         wanted = [(min(pair), max(pair)) for pair in pairs]
         names = {pair_id(*accounts): accounts for accounts in wanted}
         keys = await self._pair_keys(list(names))
@@ -134,7 +134,7 @@ class MongoConversations(MongoPart):
             ],
         )
         return [
-            Conversation(keys[pair_id(*accounts)], ConversationKind.PAIR, accounts)
+            ConversationRecord(keys[pair_id(*accounts)], ConversationKind.PAIR, accounts)
             for accounts in wanted
         ]
 
@@ -161,7 +161,7 @@ class MongoConversations(MongoPart):
         )
 
     @query
-    async def pairs(self, account: int) -> list[Conversation]:
+    async def pairs(self, account: int) -> list[ConversationRecord]:
         return [
             _conversation(document)
             for document in await self._conversations_of(account)
@@ -169,7 +169,7 @@ class MongoConversations(MongoPart):
         ]
 
     @query
-    async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
+    async def conversations_by_key(self, keys: Sequence[int]) -> list[ConversationRecord]:
         found = self._database["conversations"].find({"_id": {"$in": list(keys)}})
         return [_conversation(document) async for document in found if not document["deleted"]]
 

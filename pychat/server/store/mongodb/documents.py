@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pychat.server.store.mongodb.schema import Document, message_id
-from pychat.server.store.records import NewMessage, StoredMessage
+from pychat.server.store.records import MessageRecord, NewMessage
 from pychat.server.store.terms import terms
 
 
-def stored_message(document: Document) -> StoredMessage:
+def stored_message(document: Document) -> MessageRecord:
     """The record of a document of ``messages``."""
     client_id = document["client_id"]
-    return StoredMessage(
+    return MessageRecord(
         conversation=document["conversation"],
         seq=document["seq"],
         sender=document["sender"],

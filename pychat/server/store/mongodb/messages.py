@@ -28,7 +28,7 @@ from pychat.server.store.mongodb.schema import (
     of_conversation,
     update,
 )
-from pychat.server.store.records import Appended, ConversationKind, NewMessage, StoredMessage
+from pychat.server.store.records import Appended, ConversationKind, MessageRecord, NewMessage
 from pychat.server.store.terms import Query, Term
 
 MAX_CACHED = 100_000
@@ -176,7 +176,7 @@ class MongoMessages(MongoPart):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], bool]:
+    ) -> tuple[list[MessageRecord], bool]:
         start = max(first_seq - 1, after or 0)
         order = DESCENDING if after is None else ASCENDING
         found = self._database["messages"].find(
@@ -191,7 +191,7 @@ class MongoMessages(MongoPart):
     @query
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
-    ) -> list[StoredMessage]:
+    ) -> list[MessageRecord]:
         memberships = await self._database["memberships"].find({"account": account}).to_list()
         cursors = {
             key: max(document["delivered_seq"], sent.get(key, 0))
@@ -204,7 +204,7 @@ class MongoMessages(MongoPart):
             async for document in conversations
             if document["last_seq"] > cursors[document["_id"]]
         }
-        found: list[StoredMessage] = []
+        found: list[MessageRecord] = []
         for key in sorted(behind):
             if len(found) == limit:
                 break
@@ -233,7 +233,7 @@ class MongoMessages(MongoPart):
         conversation: int | None,
         cursor: str | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], str | None]:
+    ) -> tuple[list[MessageRecord], str | None]:
         end = decode_cursor(cursor, 1)[0] if cursor is not None else 1 << 62
         query = Query(text)
         if not query.terms:

@@ -17,20 +17,20 @@ from pychat.server.store.mongodb.schema import (
     new_conversation,
     of_conversation,
 )
-from pychat.server.store.records import ConversationKind, Membership, Room
+from pychat.server.store.records import ConversationKind, Membership, RoomRecord
 
 DELETED_AT_ONCE = 5_000
 
 
-def _room(document: Document) -> Room:
-    return Room(document["id"], document["name"], document["owner"], document["conversation"])
+def _room(document: Document) -> RoomRecord:
+    return RoomRecord(document["id"], document["name"], document["owner"], document["conversation"])
 
 
 class MongoRooms(MongoPart):
     """See ``base.Store`` for what each method promises."""
 
     @change
-    async def create_room(self, id: str, name: str, owner: int) -> Room:
+    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
         canonical = canonical_id(id)
         if await self._database["rooms"].find_one({"_id": canonical}):
             raise AlreadyExists(id)
@@ -50,12 +50,12 @@ class MongoRooms(MongoPart):
         return _room(room)
 
     @query
-    async def room(self, id: str) -> Room | None:
+    async def room(self, id: str) -> RoomRecord | None:
         document = await self._database["rooms"].find_one({"_id": canonical_id(id)})
         return _room(document) if document else None
 
     @query
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomRecord]:
         documents = self._database["rooms"].find({"_id": {"$gt": ""}}).sort("_id", ASCENDING)
         return [_room(document) async for document in documents]
 

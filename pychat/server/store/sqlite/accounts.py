@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pychat.protocol import canonical_id
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
-from pychat.server.store.records import Account, Block, LoginSession
+from pychat.server.store.records import Account, Block, LoginToken
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.conversations import join
 from pychat.server.store.sqlite.rows import counter, set_counter
@@ -166,7 +166,7 @@ class SQLiteAccounts(SQLitePart):
 
     # --- login sessions ---
 
-    async def add_session(self, session: LoginSession) -> None:
+    async def add_session(self, session: LoginToken) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 f"INSERT INTO session ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -183,30 +183,30 @@ class SQLiteAccounts(SQLitePart):
 
         await self._write(write)
 
-    async def session(self, token_hash: bytes) -> LoginSession | None:
-        def read(connection: sqlite3.Connection) -> LoginSession | None:
+    async def session(self, token_hash: bytes) -> LoginToken | None:
+        def read(connection: sqlite3.Connection) -> LoginToken | None:
             row = connection.execute(
                 f"SELECT {_SESSION} FROM session WHERE token_hash = ?", (token_hash,)
             ).fetchone()
-            return LoginSession(*row) if row else None
+            return LoginToken(*row) if row else None
 
         return await self._read(read)
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginSession]:
-        def read(connection: sqlite3.Connection) -> list[LoginSession]:
+    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+        def read(connection: sqlite3.Connection) -> list[LoginToken]:
             sql = f"SELECT {_SESSION} FROM session WHERE token_hash = ?"
             rows = [connection.execute(sql, (each,)).fetchone() for each in token_hashes]
-            return [LoginSession(*row) for row in rows if row]
+            return [LoginToken(*row) for row in rows if row]
 
         return await self._read(read)
 
-    async def sessions(self, account: int) -> list[LoginSession]:
-        def read(connection: sqlite3.Connection) -> list[LoginSession]:
+    async def sessions(self, account: int) -> list[LoginToken]:
+        def read(connection: sqlite3.Connection) -> list[LoginToken]:
             rows = connection.execute(
                 f"SELECT {_SESSION} FROM session WHERE account = ? ORDER BY last_seen_at DESC",
                 (account,),
             )
-            return [LoginSession(*row) for row in rows]
+            return [LoginToken(*row) for row in rows]
 
         return await self._read(read)
 

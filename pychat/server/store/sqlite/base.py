@@ -12,7 +12,7 @@ from typing import TypeVar
 from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.connect import connect_reader, unavailable
 from pychat.server.store.sqlite.files import DatabaseFiles
-from pychat.server.store.sqlite.writer import Writer
+from pychat.server.store.sqlite.writer import WriterThread
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class SQLitePart:
 
     _files: DatabaseFiles
     _readers: Readers
-    _writer: Writer
+    _writer: WriterThread
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         if self._writer.lost:

@@ -12,8 +12,8 @@ from pychat.protocol import MAX_UNREAD
 from pychat.server.store.base import UNREAD_LOOKED_AT
 from pychat.server.store.cursors import decode_cursor, encode_cursor
 from pychat.server.store.records import (
-    Conversation,
     ConversationKind,
+    ConversationRecord,
     ConversationSummary,
     CursorMove,
     Membership,
@@ -68,10 +68,10 @@ _LISTED = f"""
 """
 
 
-def _conversation(row: tuple[int, int, int | None, int | None, str]) -> Conversation:
+def _conversation(row: tuple[int, int, int | None, int | None, str]) -> ConversationRecord:
     key, kind, a, b, room_id = row
     accounts = () if a is None or b is None else (a, b)
-    return Conversation(key, ConversationKind(kind), accounts, room_id)
+    return ConversationRecord(key, ConversationKind(kind), accounts, room_id)
 
 
 def _membership(
@@ -84,14 +84,14 @@ def _membership(
     return Membership(*row) if row else None
 
 
-def _pair(connection: sqlite3.Connection, a: int, b: int) -> Conversation | None:
+def _pair(connection: sqlite3.Connection, a: int, b: int) -> ConversationRecord | None:
     row = connection.execute(
         f"SELECT {_CONVERSATION} FROM conversation WHERE a = ? AND b = ?", (min(a, b), max(a, b))
     ).fetchone()
     return _conversation(row) if row else None
 
 
-def _open_pair(connection: sqlite3.Connection, a: int, b: int) -> Conversation:
+def _open_pair(connection: sqlite3.Connection, a: int, b: int) -> ConversationRecord:
     existing = _pair(connection, a, b)
     if existing:
         return existing
@@ -103,7 +103,7 @@ def _open_pair(connection: sqlite3.Connection, a: int, b: int) -> Conversation:
     assert key is not None
     for account in {low, high}:
         join(connection, key, account, from_now=False)
-    return Conversation(key, ConversationKind.PAIR, (low, high))
+    return ConversationRecord(key, ConversationKind.PAIR, (low, high))
 
 
 def last_seq(connection: sqlite3.Connection, conversation: int) -> int:
@@ -131,24 +131,24 @@ def join(
 class SQLiteConversations(SQLitePart):
     """See ``base.Store`` for what each method promises."""
 
-    async def everyone(self) -> Conversation:
-        return Conversation(EVERYONE_KEY, ConversationKind.EVERYONE, ())
+    async def everyone(self) -> ConversationRecord:
+        return ConversationRecord(EVERYONE_KEY, ConversationKind.EVERYONE, ())
 
-    async def pair(self, a: int, b: int) -> Conversation | None:
+    async def pair(self, a: int, b: int) -> ConversationRecord | None:
         return await self._read(lambda connection: _pair(connection, a, b))
 
-    async def open_pair(self, a: int, b: int) -> Conversation:
+    async def open_pair(self, a: int, b: int) -> ConversationRecord:
         existing = await self.pair(a, b)
         return existing or (await self.open_pairs([(a, b)]))[0]
 
-    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Conversation]:
-        def write(connection: sqlite3.Connection) -> list[Conversation]:
+    async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[ConversationRecord]:
+        def write(connection: sqlite3.Connection) -> list[ConversationRecord]:
             return [_open_pair(connection, a, b) for a, b in pairs]
 
         return await self._write(write, len(pairs)) if pairs else []
 
-    async def pairs(self, account: int) -> list[Conversation]:
-        def read(connection: sqlite3.Connection) -> list[Conversation]:
+    async def pairs(self, account: int) -> list[ConversationRecord]:
+        def read(connection: sqlite3.Connection) -> list[ConversationRecord]:
             rows = connection.execute(
                 f"SELECT {_CONVERSATION} FROM membership"
                 " CROSS JOIN conversation ON conversation.key = membership.conversation"
@@ -159,8 +159,8 @@ class SQLiteConversations(SQLitePart):
 
         return await self._read(read)
 
-    async def conversations_by_key(self, keys: Sequence[int]) -> list[Conversation]:
-        def read(connection: sqlite3.Connection) -> list[Conversation]:
+    async def conversations_by_key(self, keys: Sequence[int]) -> list[ConversationRecord]:
+        def read(connection: sqlite3.Connection) -> list[ConversationRecord]:
             sql = f"SELECT {_CONVERSATION} FROM conversation WHERE key = ? AND deleted = 0"
             rows = [connection.execute(sql, (key,)).fetchone() for key in keys]
             return [_conversation(row) for row in rows if row]

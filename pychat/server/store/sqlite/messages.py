@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from pychat.server.store.records import Appended, ConversationKind, NewMessage, StoredMessage
+from pychat.server.store.records import Appended, ConversationKind, MessageRecord, NewMessage
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.conversations import last_seq
@@ -53,8 +53,8 @@ class SQLiteMessages(SQLitePart):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], bool]:
-        def read(connection: sqlite3.Connection) -> tuple[list[StoredMessage], bool]:
+    ) -> tuple[list[MessageRecord], bool]:
+        def read(connection: sqlite3.Connection) -> tuple[list[MessageRecord], bool]:
             sql = f"SELECT {MESSAGE} FROM message WHERE conversation = ? AND seq >= ?"
             parameters = [conversation, first_seq]
             if before is not None:
@@ -76,8 +76,8 @@ class SQLiteMessages(SQLitePart):
 
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
-    ) -> list[StoredMessage]:
-        def read(connection: sqlite3.Connection) -> list[StoredMessage]:
+    ) -> list[MessageRecord]:
+        def read(connection: sqlite3.Connection) -> list[MessageRecord]:
             behind = connection.execute(
                 "SELECT key, a = b, delivered_seq,"
                 " (SELECT max(seq) FROM message WHERE conversation = key) AS last_seq"
@@ -85,7 +85,7 @@ class SQLiteMessages(SQLitePart):
                 " WHERE account = ? AND kind = ? AND last_seq > delivered_seq ORDER BY key",
                 (account, ConversationKind.PAIR),
             ).fetchall()
-            found: list[StoredMessage] = []
+            found: list[MessageRecord] = []
             for key, to_itself, delivered, last in behind:
                 after = max(delivered, sent.get(key, 0))
                 if after < last and len(found) < limit:

@@ -6,7 +6,7 @@ import sqlite3
 
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
-from pychat.server.store.records import ConversationKind, Membership, Room
+from pychat.server.store.records import ConversationKind, Membership, RoomRecord
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.conversations import join
 
@@ -16,8 +16,8 @@ _ROOM = "id, name, owner, conversation"
 class SQLiteRooms(SQLitePart):
     """See ``base.Store`` for what each method promises."""
 
-    async def create_room(self, id: str, name: str, owner: int) -> Room:
-        def write(connection: sqlite3.Connection) -> Room:
+    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
+        def write(connection: sqlite3.Connection) -> RoomRecord:
             canonical = canonical_id(id)
             if connection.execute(
                 "SELECT 1 FROM room WHERE canonical = ?", (canonical,)
@@ -33,23 +33,23 @@ class SQLiteRooms(SQLitePart):
                 (canonical, id, name, owner, conversation),
             )
             join(connection, conversation, owner, from_now=False)
-            return Room(id, name, owner, conversation)
+            return RoomRecord(id, name, owner, conversation)
 
         return await self._write(write)
 
-    async def room(self, id: str) -> Room | None:
-        def read(connection: sqlite3.Connection) -> Room | None:
+    async def room(self, id: str) -> RoomRecord | None:
+        def read(connection: sqlite3.Connection) -> RoomRecord | None:
             row = connection.execute(
                 f"SELECT {_ROOM} FROM room WHERE canonical = ?", (canonical_id(id),)
             ).fetchone()
-            return Room(*row) if row else None
+            return RoomRecord(*row) if row else None
 
         return await self._read(read)
 
-    async def rooms(self) -> list[Room]:
-        def read(connection: sqlite3.Connection) -> list[Room]:
+    async def rooms(self) -> list[RoomRecord]:
+        def read(connection: sqlite3.Connection) -> list[RoomRecord]:
             rows = connection.execute(f"SELECT {_ROOM} FROM room ORDER BY canonical")
-            return [Room(*row) for row in rows]
+            return [RoomRecord(*row) for row in rows]
 
         return await self._read(read)
 

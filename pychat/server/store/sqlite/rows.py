@@ -5,15 +5,15 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from pychat.server.store.records import StoredMessage
+from pychat.server.store.records import MessageRecord
 
 MESSAGE = "conversation, seq, sender, client_id, sent_at, data"
 
 
-def stored_message(row: tuple[Any, ...]) -> StoredMessage:
+def stored_message(row: tuple[Any, ...]) -> MessageRecord:
     """``row`` has the columns ``MESSAGE``; data is NULL once removed."""
     conversation, seq, sender, client_id, sent_at, data = row
-    return StoredMessage(conversation, seq, sender, client_id, sent_at, data or "", data is None)
+    return MessageRecord(conversation, seq, sender, client_id, sent_at, data or "", data is None)
 
 
 def counter(connection: sqlite3.Connection, name: str) -> int:

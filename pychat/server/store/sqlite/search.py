@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from pychat.server.store.cursors import decode_cursor, encode_cursor
-from pychat.server.store.records import ConversationKind, StoredMessage
+from pychat.server.store.records import ConversationKind, MessageRecord
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.rows import MESSAGE, counter, set_counter, stored_message
 from pychat.server.store.sqlite.schema import PREFIX_LENGTHS
@@ -58,14 +58,14 @@ class SQLiteSearch(SQLitePart):
         conversation: int | None,
         cursor: str | None,
         limit: int,
-    ) -> tuple[list[StoredMessage], str | None]:
+    ) -> tuple[list[MessageRecord], str | None]:
         end = decode_cursor(cursor, 1)[0] if cursor is not None else 1 << 62
         query = Query(text)
         if not query.terms:
             return [], None
 
-        def read(connection: sqlite3.Connection) -> tuple[list[StoredMessage], str | None]:
-            found: list[tuple[int, StoredMessage]] = []
+        def read(connection: sqlite3.Connection) -> tuple[list[MessageRecord], str | None]:
+            found: list[tuple[int, MessageRecord]] = []
             for number, message in _candidates(connection, account, query, conversation, end):
                 if conversation in (None, message.conversation) and query.matches(message.data):
                     if len(found) == limit:
@@ -158,7 +158,7 @@ def _candidates(
     query: Query,
     conversation: int | None,
     end: int,
-) -> Iterator[tuple[int, StoredMessage]]:
+) -> Iterator[tuple[int, MessageRecord]]:
     """Newest first, what may match and the account may read."""
     indexed = counter(connection, "indexed_number")
     for number, *row in connection.execute(_TAIL, (account, indexed, end)):

@@ -27,7 +27,7 @@ from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare
 from pychat.server.store.sqlite.search import SQLiteSearch, index_some, purge_some
-from pychat.server.store.sqlite.writer import Writer
+from pychat.server.store.sqlite.writer import WriterThread
 
 
 class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRooms, SQLiteSearch):
@@ -57,7 +57,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
     async def open(self) -> None:
         self._connection = await asyncio.to_thread(self._open)
         self._readers = Readers(self._path, self._files)
-        self._writer = Writer(
+        self._writer = WriterThread(
             self._connection,
             self._path,
             self._files,

@@ -41,7 +41,7 @@ class _Outcome(NamedTuple):
     error: Exception | None
 
 
-class Writer:
+class WriterThread:
     """``submit`` from the event loop; the answer comes once the transaction is on disk.
 
     ``files`` are checked before anything is answered. If they are lost, or the thread cannot go on

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from pychat.server.store.base import Store
 from pychat.server.store.transfer.exporting import read_store
-from pychat.server.store.transfer.lines import ConversationLine, End, Member, MessageLine
+from pychat.server.store.transfer.lines import ConversationLine, End, MemberLine, MessageLine
 
 
 async def check(store: Store) -> AsyncIterator[str]:
@@ -14,7 +14,7 @@ async def check(store: Store) -> AsyncIterator[str]:
     that is right."""
     for problem in await store.check():
         yield problem
-    name, expected, members = "", 1, list[Member]()
+    name, expected, members = "", 1, list[MemberLine]()
     async for line in read_store(store):
         match line:
             case ConversationLine():

@@ -10,16 +10,16 @@ from typing import Final, TypeVar
 
 from pychat.protocol import canonical_id
 from pychat.server.store.base import Store, StoreDamaged
-from pychat.server.store.records import Account, StoredMessage
+from pychat.server.store.records import Account, MessageRecord
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
     End,
     Header,
     Line,
-    Member,
+    LoginTokenLine,
+    MemberLine,
     MessageLine,
-    Session,
     Total,
     encoder,
 )
@@ -33,7 +33,7 @@ NO_END: Final = 2**63 - 2
 AT_ONCE = 50
 """So many accounts or conversations are read at once, and of all these a page of messages."""
 
-Page = tuple[list[StoredMessage], bool]
+Page = tuple[list[MessageRecord], bool]
 """Messages, and whether there may be more."""
 
 Lost = Callable[[str, int], None]
@@ -139,7 +139,7 @@ async def _pairs(
 
 async def _account_line(store: Store, account: Account, accounts: Accounts) -> AccountLine:
     sessions = [
-        Session(s.id, s.token_hash.hex(), s.device, s.since, s.last_seen_at, s.expires_at)
+        LoginTokenLine(s.id, s.token_hash.hex(), s.device, s.since, s.last_seen_at, s.expires_at)
         for s in await store.sessions(account.key)
     ]
     return AccountLine(
@@ -166,19 +166,21 @@ async def _end(store: Store, conversation: int, lost: Lost | None) -> int:
 
 async def _members(
     store: Store, conversations: Sequence[int], accounts: Accounts
-) -> dict[int, list[Member]]:
+) -> dict[int, list[MemberLine]]:
     """Of each conversation, in the file's order."""
-    members: dict[int, list[Member]] = {key: [] for key in conversations}
+    members: dict[int, list[MemberLine]] = {key: [] for key in conversations}
     found = [(accounts.get(m.account), m) for m in await store.memberships(conversations)]
     known = [(account, m) for account, m in found if account]
     for account, m in sorted(known, key=lambda each: _order(each[0])):
-        members[m.conversation].append(Member(account.id, m.first_seq, m.delivered_seq, m.read_seq))
+        members[m.conversation].append(
+            MemberLine(account.id, m.first_seq, m.delivered_seq, m.read_seq)
+        )
     return members
 
 
 async def _members_until(
     store: Store, conversation: int, accounts: Accounts, end: int
-) -> list[Member]:
+) -> list[MemberLine]:
     members = await _members(store, [conversation], accounts)
     now = end if end == NO_END else await store.last_seq(conversation)
 
@@ -187,7 +189,7 @@ async def _members_until(
         return min(cursor, end) if cursor <= now else cursor
 
     return [
-        Member(m.id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq))
+        MemberLine(m.id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq))
         for m in members[conversation]
     ]
 
@@ -265,7 +267,7 @@ async def _last_seq(store: Store, key: int, line: ConversationLine) -> int:
         return max((max(m.delivered_seq, m.read_seq) for m in line.members), default=0)
 
 
-def _message_line(message: StoredMessage, accounts: Accounts) -> MessageLine:
+def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
     return MessageLine(
         seq=message.seq,
         sender=accounts[message.sender].id,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from pychat.server.store.base import AlreadyExists, Store, StoreError
-from pychat.server.store.records import LoginSession, Membership, NewMessage
+from pychat.server.store.records import LoginToken, Membership, NewMessage
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
@@ -119,7 +119,7 @@ class Importer:
             token_hash = bytes.fromhex(session.token_hash)
             if await self._store.session(token_hash) is None:
                 await self._store.add_session(
-                    LoginSession(
+                    LoginToken(
                         id=session.id,
                         account=account.key,
                         token_hash=token_hash,

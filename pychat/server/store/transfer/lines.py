@@ -23,7 +23,7 @@ Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """What every store can keep."""
 
 
-class Session(Struct, rename="camel"):
+class LoginTokenLine(Struct, rename="camel"):
     """A login; ``token_hash`` in hexadecimal."""
 
     id: str
@@ -34,7 +34,7 @@ class Session(Struct, rename="camel"):
     expires_at: Number
 
 
-class Member(Struct, rename="camel"):
+class MemberLine(Struct, rename="camel"):
     """Who reads a conversation, from where, and how far that one has come."""
 
     id: str
@@ -58,7 +58,7 @@ class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
     disabled: bool
     created_at: Number
     last_seen_at: Number | None
-    sessions: list[Session]
+    sessions: list[LoginTokenLine]
     blocked: list[str]
 
 
@@ -66,7 +66,7 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
     """``between``: the two ids of a pair. ``room_*`` only for rooms."""
 
     kind: Literal["everyone", "room", "pair"]
-    members: list[Member]
+    members: list[MemberLine]
     between: list[str] = []
     room_id: str = ""
     room_name: str = ""
