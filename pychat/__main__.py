@@ -7,7 +7,7 @@ def main() -> None:
     """``pychat.cli.main.main``, and Ctrl+C is quiet while that is imported."""
     try:
         from pychat.cli import main as command
-        from pychat.cli import streams
+        from pychat.cli.output import streams
     except KeyboardInterrupt:
         sys.exit(128 + 2)
     streams.secure()

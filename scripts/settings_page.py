@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pychat.cli.template import commented_defaults
+from pychat.cli.settings.template import commented_defaults
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pychat.cli.options import option
+from pychat.cli.settings.options import option
 
 if TYPE_CHECKING:
     from pychat.server.chat.audit import AuditEntry

@@ -1,4 +1,4 @@
-"""The command ``pychat``: its subcommands, imported when used, and how every error ends."""
+"""The ``pychat`` command: lazily imported subcommands, and how every error ends."""
 
 from __future__ import annotations
 
@@ -6,32 +6,79 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, NoReturn
+from importlib import import_module
+from typing import Any, Final, NoReturn
 
 import click
 
-from pychat.cli.lazy import LazyGroup
-from pychat.cli.streams import flush_output, reason
+from pychat.cli.output.streams import flush_output, reason
+
+
+class LazyGroup(click.Group):
+    """``commands_table``: name → ("module:attribute", one line of help)."""
+
+    def __init__(
+        self, *args: Any, commands_table: Mapping[str, tuple[str, str]], **attributes: Any
+    ) -> None:
+        super().__init__(*args, **attributes)
+        self.commands_table = commands_table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands_table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands_table:
+            return None
+        module, attribute = self.commands_table[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.commands_table and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.commands_table, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in self.commands_table.items()])
+
 
 COMMANDS: Final = {
-    "serve": ("pychat.cli.serve:serve", "Run a chat server."),
-    "connect": ("pychat.cli.connect:connect", "Open the chat in this terminal."),
-    "demo": ("pychat.cli.demo:demo", "Try it alone: a server in memory and a bot to talk to."),
-    "send": ("pychat.cli.send:send", "Send one message."),
-    "listen": ("pychat.cli.listen:listen", "Print messages as they arrive, as lines of JSON."),
+    "serve": ("pychat.cli.commands.serve:serve", "Run a chat server."),
+    "connect": ("pychat.cli.commands.connect:connect", "Open the chat in this terminal."),
+    "demo": (
+        "pychat.cli.commands.demo:demo",
+        "Try it alone: a server in memory and a bot to talk to.",
+    ),
+    "send": ("pychat.cli.commands.send:send", "Send one message."),
+    "listen": (
+        "pychat.cli.commands.listen:listen",
+        "Print messages as they arrive, as lines of JSON.",
+    ),
     "history": (
-        "pychat.cli.history:history",
+        "pychat.cli.commands.history:history",
         "Show what was said in a conversation, oldest first.",
     ),
-    "users": ("pychat.cli.users:users", "List whom one could write to."),
-    "room": ("pychat.cli.room:room", "List, make, join and leave rooms."),
-    "remove": ("pychat.cli.remove:remove", "Remove a message, for everybody and for ever."),
-    "config": ("pychat.cli.config:config", "Write the settings file, or look into it."),
-    "user": ("pychat.cli.user:user", "Manage the accounts in a server's store."),
-    "export": ("pychat.cli.export:export", "Write a whole store to a file."),
-    "import": ("pychat.cli.import_:import_", "Put an exported file into a store."),
-    "store": ("pychat.cli.store:store", "Check, back up and restore a server's store."),
+    "users": ("pychat.cli.commands.users:users", "List whom one could write to."),
+    "room": ("pychat.cli.commands.room:room", "List, make, join and leave rooms."),
+    "remove": (
+        "pychat.cli.commands.remove:remove",
+        "Remove a message, for everybody and for ever.",
+    ),
+    "config": ("pychat.cli.commands.config:config", "Write the settings file, or look into it."),
+    "user": ("pychat.cli.commands.user:user", "Manage the accounts in a server's store."),
+    "export": ("pychat.cli.commands.export:export", "Write a whole store to a file."),
+    "import": ("pychat.cli.commands.import_:import_", "Put an exported file into a store."),
+    "store": ("pychat.cli.commands.store:store", "Check, back up and restore a server's store."),
 }
 
 INTERRUPTED: Final = 128 + 2

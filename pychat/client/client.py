@@ -10,15 +10,14 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from pychat import protocol
-from pychat.client.address import normalized_address
+from pychat.client.connection.address import normalized_address, watch_server
 from pychat.client.core import Core
 from pychat.client.errors import RequestRefused
+from pychat.client.events import Subscription
 from pychat.client.models import ConversationInfo, Status
-from pychat.client.reachability import watch_server
-from pychat.client.reading import MessageReader
-from pychat.client.subscription import Subscription
+from pychat.client.state.reading import MessageReader
+from pychat.client.state.writing import MessageWriter
 from pychat.client.wire import is_shared
-from pychat.client.writing import MessageWriter
 from pychat.protocol import Event
 
 T = TypeVar("T")

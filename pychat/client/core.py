@@ -14,9 +14,8 @@ import msgspec
 from msgspec import structs
 
 from pychat import protocol
-from pychat.client.asking import Asking
-from pychat.client.cache import Cache, MemoryCache
-from pychat.client.cursors import CursorSender
+from pychat.client.connection.reconnect import Reconnector
+from pychat.client.connection.requests import Asking
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import (
     CacheLost,
@@ -24,15 +23,16 @@ from pychat.client.events import (
     MessageChanged,
     MessagesReset,
     StatusChanged,
+    Subscription,
 )
-from pychat.client.logs import Logs
 from pychat.client.models import MessageInfo, Status
-from pychat.client.outbox import Outbox
-from pychat.client.roster import Roster
-from pychat.client.session import Reconnector
-from pychat.client.subscription import Subscription
-from pychat.client.sync import Sync
-from pychat.client.typingnotice import TypingNotice
+from pychat.client.state.cursors import CursorSender
+from pychat.client.state.logs import Logs
+from pychat.client.state.roster import Roster
+from pychat.client.state.sync import Sync
+from pychat.client.state.typing import TypingNotice
+from pychat.client.storage.cache import Cache, MemoryCache
+from pychat.client.storage.outbox import Outbox
 from pychat.client.wire import conversation_name, message_record, parsed
 from pychat.protocol import Event
 
@@ -119,7 +119,7 @@ class Core:
     def _cache_at(self, path: Path | str | None) -> Cache:
         if path is None:
             return MemoryCache()
-        from pychat.client.sqlitecache import SQLiteCache  # with the database, only where used
+        from pychat.client.storage.sqlite import SQLiteCache  # with the database, only where used
 
         return SQLiteCache(path, self._on_cache_lost)
 

@@ -16,14 +16,14 @@ from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
 from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
-from pychat.server.gate import HEADERS, Gate, note_request
+from pychat.server.errors import ServeError, serve_error
+from pychat.server.guard.gate import HEADERS, Gate, note_request
+from pychat.server.guard.throttle import throttle
 from pychat.server.listening import address, bind, plain_host
 from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
-from pychat.server.serveerror import ServeError, serve_error
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.address import Durability
-from pychat.server.throttle import throttle
 from pychat.server.tls import Certificate, CertificateError
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from pychat.server.gate import HEADERS, SAFE
+from pychat.server.guard.gate import HEADERS, SAFE
 
 PAGE: Final = Path(__file__).parent / "page"
 CLIENT_FILES: Final = PAGE / "vendor"

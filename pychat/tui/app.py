@@ -23,23 +23,23 @@ from textual.widgets import Input
 from pychat.client.errors import ChatClientError
 from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
-from pychat.tui.account_changes import AccountSwitcher
-from pychat.tui.accounts import CACHE_LOST, AccountSource, TerminalAccount
 from pychat.tui.clock import Clock
-from pychat.tui.colours import Colours
-from pychat.tui.conversations import is_pair
+from pychat.tui.commands.keys import bindings
+from pychat.tui.commands.palette import HINT as PALETTE_HINT
+from pychat.tui.commands.palette import Everything
 from pychat.tui.crash import write_crash_log
-from pychat.tui.keys import bindings
-from pychat.tui.names import line
-from pychat.tui.notifier import Notifications
-from pychat.tui.palette import HINT as PALETTE_HINT
-from pychat.tui.palette import Everything
-from pychat.tui.questions import Answers, ask_terminal
-from pychat.tui.remembered import Remembered
+from pychat.tui.model.account_changes import AccountSwitcher
+from pychat.tui.model.accounts import CACHE_LOST, AccountSource, TerminalAccount
+from pychat.tui.model.conversations import is_pair
+from pychat.tui.model.remembered import Remembered
 from pychat.tui.screens.chat import ChatScreen
 from pychat.tui.settings import Settings
-from pychat.tui.terminal import Terminal
-from pychat.tui.typeahead import TypeAhead
+from pychat.tui.terminal.notifier import Notifications
+from pychat.tui.terminal.questions import Answers, ask_terminal
+from pychat.tui.terminal.terminal import Terminal
+from pychat.tui.text.names import line
+from pychat.tui.theme.colours import Colours
+from pychat.tui.widgets.typeahead import TypeAhead
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -112,7 +112,7 @@ class ChatApp(App[None]):
     def get_driver_class(self) -> type[Driver]:
         if constants.DRIVER is not None or sys.platform == "win32":
             return super().get_driver_class()
-        from pychat.tui.driver import TerminalDriver
+        from pychat.tui.terminal.driver import TerminalDriver
 
         return TerminalDriver
 

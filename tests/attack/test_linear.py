@@ -23,17 +23,18 @@ import pytest
 from rich.style import Style
 
 from pychat import protocol
-from pychat.cli.jsonlines import json_line
-from pychat.client import serverjson
+from pychat.cli.output.messages import json_line
+from pychat.client.connection import socket as serverjson
 from pychat.client.errors import RequestRefused
 from pychat.client.safetext import safe_text
 from pychat.protocol import ProtocolError
-from pychat.server.engine import packet, payload
-from pychat.server.engine.packet import MalformedPacket
+from pychat.server.engine.codec import packet, payload
+from pychat.server.engine.codec.packet import MalformedPacket
 from pychat.server.store import terms
-from pychat.tui import completion, fuzzy, graphemes, inline
-from pychat.tui.keyboard import Keyboard
-from pychat.tui.log import paint, rows, wrap
+from pychat.tui.log import paint, rows
+from pychat.tui.model import completion
+from pychat.tui.terminal.keyboard import Keyboard
+from pychat.tui.text import fuzzy, graphemes, inline, wrap
 from tests.attack import linear, sources
 from tests.attack.process import server_process
 from tests.attack.report import Tell

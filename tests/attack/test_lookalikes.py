@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from pychat.server.app import ChatServer
-from pychat.server.chat.passwords import Passwords
+from pychat.server.chat.accounts.passwords import Passwords
 from tests.attack.report import Tell
 from tests.attack.wire import Client, connect
 from tests.serving import serving

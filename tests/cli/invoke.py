@@ -9,8 +9,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from pychat.cli import settings
 from pychat.cli.main import main
+from pychat.cli.settings import files as settings
 
 
 class Result(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pychat.cli.bot import HELP, answer, is_for_bot
+from pychat.cli.commands.bot import HELP, answer, is_for_bot
 from pychat.client.models import MessageInfo
 
 

@@ -11,8 +11,8 @@ import click
 import msgspec
 import pytest
 
-from pychat.cli import settings
-from pychat.tui.keys import KEYS
+from pychat.cli.settings import files as settings
+from pychat.tui.commands.keys import KEYS
 from pychat.tui.settings import Settings
 from scripts.settings_page import PAGE, page
 from tests.cli.invoke import invoke, refusal

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pychat.cli.places import login_file
-from pychat.cli.terminalaccounts import TerminalAccounts
-from pychat.cli.tokens import keep_token
+from pychat.cli.credentials.accounts import TerminalAccounts
+from pychat.cli.credentials.tokens import keep_token
+from pychat.cli.settings.places import login_file
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
-from pychat.client.sqlitecache import SQLiteCache
-from pychat.tui.remembered import Remembered
+from pychat.client.storage.sqlite import SQLiteCache
+from pychat.tui.model.remembered import Remembered
 
 SERVER = "http://127.0.0.1:9"
 USER = "alice"
@@ -222,8 +222,8 @@ async def test_many_damaged_ones_do_not_fill_the_folder() -> None:
 
 @pytest.mark.parametrize("answer", [b"bytes", 5, "", "two words", "\x1b[2J", "x" * 100_000])
 def test_a_keyring_may_answer_anything(monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
-    from pychat.cli import systemkeyring
-    from pychat.cli.tokens import kept_token
+    from pychat.cli.credentials import keyring as systemkeyring
+    from pychat.cli.credentials.tokens import kept_token
 
     login_file(SERVER, USER, ".keyring").touch()
     monkeypatch.setattr(systemkeyring, "read", lambda server, user: answer)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pychat.cli.listing import print_table
-from pychat.cli.users import print_people
+from pychat.cli.commands.users import print_people
+from pychat.cli.output.listing import print_table
 from pychat.client.models import UserInfo
 from tests.cli.invoke import Result, invoke
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
@@ -87,7 +87,7 @@ def typed(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
             while server.stored and not server.payloads("delivered"):  # noqa: ASYNC110 - other loop
                 await asyncio.sleep(0.01)
 
-    monkeypatch.setattr("pychat.cli.plain.standard_input", lines)
+    monkeypatch.setattr("pychat.cli.commands.plain.standard_input", lines)
 
 
 def full_of_harm(server: ScriptedServer) -> None:

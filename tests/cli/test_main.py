@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pychat.cli.lazy import LazyGroup
-from pychat.cli.main import COMMANDS, cli
+from pychat.cli.main import COMMANDS, LazyGroup, cli
 from tests.cli.invoke import invoke, refusal
 from tests.processes import PYCHAT, run_pychat
 

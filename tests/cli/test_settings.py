@@ -8,9 +8,9 @@ import pytest
 from click.core import ParameterSource
 from click.testing import CliRunner, Result
 
-from pychat.cli import settings
-from pychat.cli.login import Credentials
-from pychat.cli.options import Option, SettingsCommand, WholeNumber, login_options, option
+from pychat.cli.credentials.login import Credentials
+from pychat.cli.settings import files as settings
+from pychat.cli.settings.options import Option, SettingsCommand, WholeNumber, login_options, option
 from tests.cli.invoke import refusal
 
 

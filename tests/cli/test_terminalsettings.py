@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import pytest
 
-from pychat.cli import settings
-from pychat.cli.terminalsettings import terminal_settings
-from pychat.tui.themes import CHOICE
+from pychat.cli.settings import files as settings
+from pychat.cli.settings.terminal import terminal_settings
+from pychat.tui.theme.themes import CHOICE
 
 
 @pytest.fixture

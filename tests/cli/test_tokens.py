@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pychat.cli.tokens import keep_token, kept_token
+from pychat.cli.credentials.tokens import keep_token, kept_token
 
 SERVER = "http://127.0.0.1:3000"
 
@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pychat.cli.systemkeyring.write", lambda *_: False)
+    monkeypatch.setattr("pychat.cli.credentials.keyring.write", lambda *_: False)
     return tmp_path
 
 

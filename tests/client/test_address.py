@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pychat.client import ChatClient, InvalidAddress
-from pychat.client.address import normalized_address
+from pychat.client.connection.address import normalized_address
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pychat.client import CacheUnusable
-from pychat.client.cache import Cache, MemoryCache
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
-from pychat.client.sqlitecache import SQLiteCache
+from pychat.client.storage.cache import Cache, MemoryCache
+from pychat.client.storage.sqlite import SQLiteCache
 
 SERVER, USER = "http://127.0.0.1:3000", "alice"
 

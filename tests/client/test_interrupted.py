@@ -20,13 +20,13 @@ from tests.proxy import Proxy, proxying
 @pytest.fixture(autouse=True)
 def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was lost is made again at once."""
-    monkeypatch.setattr("pychat.client.session.RETRY_BASE", 0.01)
-    monkeypatch.setattr("pychat.client.session.RETRY_MAX", 0.01)
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.01)
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_MAX", 0.01)
     # The library waits so long for a connection that is lost while it is made.
-    monkeypatch.setattr("pychat.client.connection.CONNECT_TIMEOUT", 0.5)
-    monkeypatch.setattr("pychat.client.sync._RETRY_AFTER", 0.01)
-    monkeypatch.setattr("pychat.client.logs._RETRY_AFTER", 0.01)
-    monkeypatch.setattr("pychat.client.cursors._RETRY_AFTER", 0.01)
+    monkeypatch.setattr("pychat.client.connection.socket.CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr("pychat.client.state.sync._RETRY_AFTER", 0.01)
+    monkeypatch.setattr("pychat.client.state.logs._RETRY_AFTER", 0.01)
+    monkeypatch.setattr("pychat.client.state.cursors._RETRY_AFTER", 0.01)
 
 
 class World:

@@ -270,7 +270,7 @@ async def test_plain_http_where_tls_is_meant_says_so(
 async def test_a_line_that_goes_dead_in_the_login_is_given_up(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.client.connection.CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr("pychat.client.connection.socket.CONNECT_TIMEOUT", 0.3)
     async with proxying(server.port) as proxy:
         proxy.line = Line.SILENT
         with pytest.raises(ServerUnreachable, match="did not answer within"):

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pychat.cli.history import newest
-from pychat.client import ChatClient, RequestRefused, serverjson
+from pychat.cli.commands.history import newest
+from pychat.client import ChatClient, RequestRefused
+from pychat.client.connection import socket as serverjson
 from pychat.client.errors import AnswerNotUnderstood
 from pychat.client.events import ConversationsLoaded
 from pychat.client.models import ConnectionState, DeliveryStatus
@@ -105,7 +106,7 @@ def test_what_comes_out_can_be_stored_and_shown(text: str | bytes, value: object
 async def test_a_list_that_does_not_end_is_given_up(
     server: ScriptedServer, next: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.client.sync.MAX_LISTED", 500)
+    monkeypatch.setattr("pychat.client.state.sync.MAX_LISTED", 500)
     next_number = count().__next__
 
     def page(_: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ async def test_a_store_that_is_away_leaves_the_message_in_the_outbox(
 async def test_a_slow_answer_is_waited_for_while_the_line_works(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.client.outbox.ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr("pychat.client.storage.outbox.ANSWER_TIMEOUT", 0.2)
     answer = asyncio.Event()
 
     async def slow(_sid: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ async def test_delivered_goes_out_once_for_many_messages(
 async def test_typing_is_sent_seldom_and_ends_by_itself(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.client.typingnotice.ENDS_AFTER", 0.1)
+    monkeypatch.setattr("pychat.client.state.typing.ENDS_AFTER", 0.1)
     for _ in range(20):
         alice.client.typing("bob", True)
     await server.until(lambda: len(server.payloads("typing")) == 2)
@@ -195,7 +195,7 @@ async def test_typing_of_others_ends_by_itself_or_with_their_message(
     await alice.next(ConversationChanged, typing(True))
     await server.emit("message", message(1, "there"))
     await alice.next(ConversationChanged, typing(False))
-    monkeypatch.setattr("pychat.client.typists.TYPING_SHOWN", 0.05)
+    monkeypatch.setattr("pychat.client.state.typing.TYPING_SHOWN", 0.05)
     await server.emit("typing", start)
     await alice.next(ConversationChanged, typing(True))
     await alice.next(ConversationChanged, typing(False))

@@ -143,7 +143,7 @@ async def test_a_handshake_that_is_none(first: str, transport: str) -> None:
 
 
 async def test_an_answer_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pychat.client.connection.MAX_BODY", 100_000)
+    monkeypatch.setattr("pychat.client.connection.socket.MAX_BODY", 100_000)
     sent = 0
 
     async def pour(request: web.Request) -> web.StreamResponse:

@@ -26,13 +26,13 @@ from tests.serving import serving
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pychat.client.session.RETRY_BASE", 0.02)
-    monkeypatch.setattr("pychat.client.session.RETRY_MAX", 0.1)
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.02)
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_MAX", 0.1)
 
 
 @pytest.fixture
 def quick_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("outbox", "asking", "login"):
+    for module in ("storage.outbox", "connection.requests", "connection.login"):
         monkeypatch.setattr(f"pychat.client.{module}.ANSWER_TIMEOUT", 0.3)
 
 
@@ -359,7 +359,7 @@ class TestTheCacheFile:
     async def test_a_long_absence_starts_the_view_anew(
         self, tmp_path: Path, server: ChatServer, bob: Watcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pychat.client.logs.CATCH_UP_LIMIT", 120)
+        monkeypatch.setattr("pychat.client.state.logs.CATCH_UP_LIMIT", 120)
         path = tmp_path / "alice.db"
         async with started(ChatClient(server.url, user="alice", password="", cache=path)) as alice:
             await alice.state(ConnectionState.ONLINE)
@@ -402,8 +402,8 @@ async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
     monkeypatch: pytest.MonkeyPatch, line: Proxy
 ) -> None:
     clock = [1_000.0]
-    monkeypatch.setattr("pychat.client.sleepwatch.TICK", 0.02)
-    monkeypatch.setattr("pychat.client.sleepwatch.wall_clock", lambda: clock[0])
+    monkeypatch.setattr("pychat.client.connection.reconnect.TICK", 0.02)
+    monkeypatch.setattr("pychat.client.connection.reconnect.wall_clock", lambda: clock[0])
     async with started(ChatClient(line.url, user="carol", password="")) as carol:
         await carol.state(ConnectionState.ONLINE)
         clock[0] += 30.0

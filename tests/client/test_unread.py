@@ -12,7 +12,7 @@ from pychat.client import ChatClient
 from pychat.client.events import ConversationChanged, ConversationsLoaded
 from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.server.app import ChatServer
-from pychat.server.chat.passwords import hash_password
+from pychat.server.chat.accounts.passwords import hash_password
 from tests.client.watching import Watcher, started
 from tests.many import say_many
 from tests.proxy import Line, proxying
@@ -21,8 +21,8 @@ from tests.serving import serving
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pychat.client.session.RETRY_BASE", 0.02)
-    monkeypatch.setattr("pychat.client.session.RETRY_MAX", 0.1)
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.02)
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_MAX", 0.1)
     monkeypatch.setattr("pychat.client.core.RECOUNT_TIME", 0.1)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from pychat.client.models import DeliveryStatus
 from pychat.tui.app import ChatApp
 from pychat.tui.settings import Settings
-from pychat.tui.terminal import Terminal
+from pychat.tui.terminal.terminal import Terminal
 from tests.tui import scenes
 from tests.tui.scripted import stopped_clock
 

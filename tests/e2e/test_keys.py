@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pychat.tui.keys import KEYS, show
+from pychat.tui.commands.keys import KEYS, show
 from tests.e2e.keys_app import DRAFT
 from tests.e2e.pseudoterminal import PseudoTerminal
 from tests.e2e.tmux import Terminal

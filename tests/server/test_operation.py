@@ -11,9 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from pychat.server import gate, logs
+from pychat.server import logs
 from pychat.server.chat import audit
 from pychat.server.chat.limits import Limits, Rate, parse_limits
+from pychat.server.guard import gate
 from tests.attack.wire import connect
 from tests.serving import serving
 

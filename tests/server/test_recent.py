@@ -1,6 +1,6 @@
 """The table of what was used lately."""
 
-from pychat.server.recent import Recent
+from pychat.server.guard.addresses import Recent
 
 
 def test_a_full_table_forgets_what_was_used_longest_ago() -> None:

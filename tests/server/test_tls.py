@@ -71,7 +71,7 @@ async def test_a_tls_handshake_has_a_deadline(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
 ) -> None:
     """Whoever does not agree on TLS in time is cut, and others are served meanwhile."""
-    monkeypatch.setattr("pychat.server.gate.TLS_HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("pychat.server.guard.gate.TLS_HANDSHAKE_SECONDS", 0.5)
     certificate, key = _files(authority, tmp_path)
     connector = aiohttp.TCPConnector(ssl=_trusting(authority), force_close=True)
     async with (

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pychat.client import ChatClient, ChatClientError
-from pychat.client.connection import ServerConnection
+from pychat.client.connection.socket import ServerConnection
 from pychat.client.errors import ServerUnreachable
 from pychat.client.events import ClientEvent, MessageAdded, MessagesReset, StatusChanged
 from pychat.client.models import ConnectionState, MessageInfo

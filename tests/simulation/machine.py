@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 from argon2.exceptions import VerifyMismatchError
 
-from pychat.client import sleepwatch
-from pychat.server.chat import accounts, passwords
+from pychat.client.connection import reconnect as sleepwatch
+from pychat.server.chat.accounts import accounts, passwords
 from tests.simulation.loop import SimulatedLoop
 
 EPOCH = 1_790_000_000.0

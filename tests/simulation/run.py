@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from pychat.client import connection as client_connection
+from pychat.client.connection import socket as client_connection
 from pychat.server.store.base import StoreError
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import NewMessage

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pychat.server.chat.delivery import Delivery
-from pychat.server.chat.presence import Presence
-from pychat.server.chat.reach import LocalDelivery
+from pychat.server.chat.notices.presence import Presence
+from pychat.server.chat.state.reach import LocalDelivery
 from tests.simulation.run import Simulation
 
 CHUNK = 60

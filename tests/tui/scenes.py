@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.client.models import DeliveryStatus, MessageInfo
-from pychat.tui.accounts import TerminalAccount
 from pychat.tui.app import ChatApp
+from pychat.tui.model.accounts import TerminalAccount
 from pychat.tui.settings import Settings
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
 

@@ -13,13 +13,14 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from pychat.cli import settings, tokenkeeper
-from pychat.cli.terminalaccounts import TerminalAccounts
+from pychat.cli.credentials import tokens as tokenkeeper
+from pychat.cli.credentials.accounts import TerminalAccounts
+from pychat.cli.settings import files as settings
 from pychat.client import ChatClient
 from pychat.client.models import ConnectionState, UserInfo
 from pychat.server.app import ChatServer
-from pychat.tui.accounts import TerminalAccount
 from pychat.tui.app import ChatApp
+from pychat.tui.model.accounts import TerminalAccount
 from pychat.tui.settings import Settings
 from tests.serving import serving
 from tests.tui.driving import screen_text, start_with, wait_for, wait_gone, wait_text, write

@@ -22,14 +22,14 @@ from pychat.client.models import (
     Status,
     UserInfo,
 )
-from pychat.tui.accounts import TerminalAccount
 from pychat.tui.app import ChatApp
-from pychat.tui.keys import KEYS
-from pychat.tui.notifier import Notifications
-from pychat.tui.questions import read_answers
-from pychat.tui.remembered import Remembered
+from pychat.tui.commands.keys import KEYS
+from pychat.tui.model.accounts import TerminalAccount
+from pychat.tui.model.remembered import Remembered
 from pychat.tui.settings import Settings
-from pychat.tui.themes import ThemeError, load_theme
+from pychat.tui.terminal.notifier import Notifications
+from pychat.tui.terminal.questions import read_answers
+from pychat.tui.theme.themes import ThemeError, load_theme
 from pychat.tui.widgets.conversation_list import ConversationList
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from pychat.client.models import ConnectionState, MessageInfo, Status, UserInfo
-from pychat.tui.fuzzy import fuzzy
 from pychat.tui.log.rows import ReaderContext, rows_of
-from pychat.tui.names import Name
+from pychat.tui.text.fuzzy import fuzzy
+from pychat.tui.text.names import Name
 from tests.tui import scenes
 from tests.tui.driving import screen_text
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock

@@ -9,7 +9,7 @@ from textual import events
 
 from pychat.client import ChatClient
 from pychat.tui.app import ChatApp
-from pychat.tui.keys import KEYS
+from pychat.tui.commands.keys import KEYS
 from pychat.tui.settings import Settings
 from tests.serving import serving
 from tests.tui.driving import start_with, wait_text, write

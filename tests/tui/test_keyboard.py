@@ -9,9 +9,9 @@ from rich.cells import cell_len
 from textual import events
 from textual._xterm_parser import XTermParser
 
-from pychat.tui.emoji import SAMPLES, Emoji
-from pychat.tui.keyboard import Keyboard
-from pychat.tui.questions import read_answers
+from pychat.tui.terminal.keyboard import Keyboard
+from pychat.tui.terminal.questions import read_answers
+from pychat.tui.text.emoji import SAMPLES, Emoji
 
 KEYS = {
     "\x1bn": ["alt+n"],

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import OptionList
 
 from pychat.client.models import UserInfo
-from pychat.tui.names import Name, name_of
+from pychat.tui.text.names import Name, name_of
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_text, write
 from tests.tui.scripted import NOW, ScriptedClient

@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 
 from pychat.client import ChatClient
 from pychat.client.models import ConversationInfo
-from pychat.tui import read_marker
 from pychat.tui.app import ChatApp
+from pychat.tui.model import read_marker
 from pychat.tui.settings import Settings
 from tests.many import say_many
 from tests.serving import serving

@@ -11,31 +11,31 @@ from time import monotonic
 from typing import Any
 
 from pychat.protocol import Code, Event, ProtocolError
-from pychat.server.chat.accountchanges import AccountChanges
-from pychat.server.chat.accounts import Accounts, AccountsMode
+from pychat.server.chat.accounts.accounts import Accounts, AccountsMode
+from pychat.server.chat.accounts.changes import AccountChanges
+from pychat.server.chat.accounts.watch import AccountWatch
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
-from pychat.server.chat.blocks import Blocks
 from pychat.server.chat.connection import ChatConnection, EncodeEvent
-from pychat.server.chat.conversations import Conversations
-from pychat.server.chat.cursors import Cursors
 from pychat.server.chat.delivery import Delivery
-from pychat.server.chat.directory import Directory
-from pychat.server.chat.history import History
-from pychat.server.chat.legacy import Legacy
+from pychat.server.chat.events.block import Blocks
+from pychat.server.chat.events.conversations import Conversations
+from pychat.server.chat.events.cursors import Cursors
+from pychat.server.chat.events.history import History
+from pychat.server.chat.events.login import Logins
+from pychat.server.chat.events.message import Messages
+from pychat.server.chat.events.remove import Removal
+from pychat.server.chat.events.room import Rooms
+from pychat.server.chat.events.typing import TypingRelay
+from pychat.server.chat.events.users import Users
 from pychat.server.chat.limits import Limiter, Limits
-from pychat.server.chat.logins import Logins
-from pychat.server.chat.messages import Messages
-from pychat.server.chat.presence import Presence
-from pychat.server.chat.reach import LocalDelivery
-from pychat.server.chat.receipts import Receipts
-from pychat.server.chat.relations import Relations
-from pychat.server.chat.removal import Removal
-from pychat.server.chat.roomlist import RoomList
-from pychat.server.chat.rooms import Rooms
+from pychat.server.chat.notices.original import Legacy
+from pychat.server.chat.notices.presence import Presence
+from pychat.server.chat.notices.receipts import Receipts
+from pychat.server.chat.notices.roomlist import RoomList
 from pychat.server.chat.session import ChatSession
-from pychat.server.chat.typingnotice import TypingRelay
-from pychat.server.chat.users import Users
-from pychat.server.chat.watch import AccountWatch
+from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.relations import Relations
 from pychat.server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)

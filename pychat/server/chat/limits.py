@@ -11,10 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
-from pychat.server.chat.entities import OnlineUser
 from pychat.server.chat.session import ChatSession
-from pychat.server.household import household
-from pychat.server.recent import Recent
+from pychat.server.chat.state.entities import OnlineUser
+from pychat.server.guard.addresses import Recent, household
 
 MAX_ENTRIES = 20_000
 

@@ -14,8 +14,8 @@ from pychat.protocol import (
 
 if TYPE_CHECKING:
     from pychat.server.chat.connection import ChatConnection
-    from pychat.server.chat.entities import OnlineUser
-    from pychat.server.chat.legacy import CatchUp
+    from pychat.server.chat.notices.original import CatchUp
+    from pychat.server.chat.state.entities import OnlineUser
 
 MAX_EVENTS_WAITING = 1024
 MAX_BYTES_WAITING = 4 * 1024 * 1024

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from pychat.protocol import EVERYONE, MAX_PAGE_BYTES, MessagePayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import rfc3339
-from pychat.server.chat.entities import Conversation, OnlineUser, Pair, Room
+from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.store.records import MessageRecord
 
 ENVELOPE_BYTES = 1024

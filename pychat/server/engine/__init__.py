@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 # First: it says clearly what the imports below would not.
-from pychat.server.engine.tested import UntestedVersion  # isort: skip
+from pychat.server.engine.versions import UntestedVersion  # isort: skip
 
 from pychat.server.engine.admission import Admission
-from pychat.server.engine.connection import Handler, SocketConnection
+from pychat.server.engine.codec.packet import Packet, encode_event
 from pychat.server.engine.origins import Proxies, is_bent
 from pychat.server.engine.pace import Pace
-from pychat.server.engine.packet import Packet, encode_event
-from pychat.server.engine.socketserver import SocketServer
+from pychat.server.engine.socketio.connection import Handler, SocketConnection
+from pychat.server.engine.socketio.server import SocketServer
 
 if TYPE_CHECKING:
-    from pychat.server.engine.asyncserver import AsyncServer
+    from pychat.server.asyncserver.server import AsyncServer
 
 __all__ = [
     "Admission",
@@ -35,7 +35,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The chat does without python-socketio, and starts faster for it.
     if name == "AsyncServer":
-        from pychat.server.engine.asyncserver import AsyncServer
+        from pychat.server.asyncserver.server import AsyncServer
 
         return AsyncServer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from pychat.server.engine.admission import Visitors
+from pychat.server.engine.admission import Refused, Visitors
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.refusal import Refused
 from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, EngineSession
-from pychat.server.engine.sockets import Sockets
+from pychat.server.engine.websocket.sockets import Sockets
 
 SILENT_SECONDS: Final = 10.0
 """How long a session is kept whose sender has not shown that it has read the answer."""

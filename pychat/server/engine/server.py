@@ -10,21 +10,20 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.admission import Admission, Visitors
-from pychat.server.engine.answer import cors, refusal
-from pychat.server.engine.borrow import Taken, has_gone
-from pychat.server.engine.flusher import Flusher
-from pychat.server.engine.head import read_query
+from pychat.server.engine.admission import Admission, Refused, Visitors, bad_request
+from pychat.server.engine.codec.packet import OPEN, text_packet
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies, page_origin
 from pychat.server.engine.pace import Allowance, Pace
-from pychat.server.engine.packet import OPEN, text_packet
-from pychat.server.engine.pollrequest import PollRequests
-from pychat.server.engine.pollshared import Shared
-from pychat.server.engine.refusal import Refused, bad_request
+from pychat.server.engine.polling.answer import cors, refusal
+from pychat.server.engine.polling.borrow import Taken, has_gone
+from pychat.server.engine.polling.head import read_query
+from pychat.server.engine.polling.request import PollRequests
+from pychat.server.engine.polling.shared import Shared
 from pychat.server.engine.registry import TOO_MANY, Registry
 from pychat.server.engine.session import SERVER_SHUTDOWN, EngineSession, Handshake, Layer, Polling
-from pychat.server.engine.sockets import Sockets, accepted_key
+from pychat.server.engine.websocket.flusher import Flusher
+from pychat.server.engine.websocket.sockets import Sockets, accepted_key
 
 _TRANSPORTS: Final = ("polling", "websocket")
 

@@ -8,8 +8,7 @@ from typing import Any, Final, Protocol
 
 from multidict import CIMultiDict
 
-from pychat.server.engine.pace import Allowance
-from pychat.server.engine.packet import (
+from pychat.server.engine.codec.packet import (
     CLOSE,
     MESSAGE,
     NOOP,
@@ -22,7 +21,8 @@ from pychat.server.engine.packet import (
     read_base64,
     text_packet,
 )
-from pychat.server.engine.payload import DecoderV3
+from pychat.server.engine.codec.payload import DecoderV3
+from pychat.server.engine.pace import Allowance
 from pychat.server.engine.proof import Proof
 
 NOOP_PACKET: Final = text_packet(b"6")

@@ -13,8 +13,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from pychat.client.models import DeliveryStatus
-from pychat.tui.inline import LINK
 from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
+from pychat.tui.text.inline import LINK
 
 INDENT: Final = 2
 """Cells before every row."""

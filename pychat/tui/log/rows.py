@@ -9,9 +9,9 @@ from typing import Final, Literal
 from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
-from pychat.tui.inline import MAX_SHOWN, Line, StyledSpan, format_message
-from pychat.tui.log.wrap import fold, wrap
-from pychat.tui.names import Name
+from pychat.tui.text.inline import MAX_SHOWN, Line, StyledSpan, format_message
+from pychat.tui.text.names import Name
+from pychat.tui.text.wrap import fold, wrap
 
 GROUP_SECONDS: Final = 300
 """A sender's messages stand under one name and time while the clock has not come to another such

@@ -14,12 +14,12 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from pychat.client.models import MessageInfo
-from pychat.tui.component_styles import component_style
 from pychat.tui.log.paint import INDENT, paint
 from pychat.tui.log.rowcache import RowCache
 from pychat.tui.log.rows import SENDER_STYLES, Row
 from pychat.tui.log.selecting import message_at, place_of, selected_text
 from pychat.tui.log.viewport import Opened, Viewport
+from pychat.tui.theme.component_styles import component_style
 
 MARGIN: Final = 30
 """So many rows from the top or the bottom of what is here, more messages are asked for."""

@@ -12,13 +12,13 @@ from textual.screen import Screen
 
 from pychat.client.models import UserInfo
 from pychat.tui.clock import Clock
-from pychat.tui.command_runner import CommandRunner
-from pychat.tui.conversations import is_pair
-from pychat.tui.keys import bindings, shortest
-from pychat.tui.names import line
-from pychat.tui.remembered import Remembered
+from pychat.tui.commands.keys import bindings, shortest
+from pychat.tui.commands.runner import CommandRunner
+from pychat.tui.model.conversations import is_pair
+from pychat.tui.model.remembered import Remembered
 from pychat.tui.screens.updates import Updates
 from pychat.tui.settings import Settings
+from pychat.tui.text.names import line
 from pychat.tui.widgets.completions import Completions
 from pychat.tui.widgets.composer import Composer
 from pychat.tui.widgets.conversation_list import ConversationList

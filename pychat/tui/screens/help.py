@@ -12,8 +12,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from pychat.tui.commands import COMMANDS
-from pychat.tui.keys import KEYS, keys_of, show
+from pychat.tui.commands.keys import KEYS, keys_of, show
+from pychat.tui.commands.table import COMMANDS
 from pychat.tui.screens.dialog import Dialog
 
 WIDE: Final = 56

@@ -14,9 +14,9 @@ from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from pychat.client.safetext import safe_text
-from pychat.tui.inline import MAX_SHOWN, links
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.screens.dialog import Dialog
+from pychat.tui.text.inline import MAX_SHOWN, links
 
 LOOKED_AT = 1000
 SHOWN = 100

@@ -10,13 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Button, Input, Label, Static
 
-from pychat.client.address import normalized_address
+from pychat.client.connection.address import normalized_address
 from pychat.client.errors import ChatClientError, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
-from pychat.tui.accounts import AccountSource, TerminalAccount
-from pychat.tui.keys import shortest
-from pychat.tui.names import line
+from pychat.tui.commands.keys import shortest
+from pychat.tui.model.accounts import AccountSource, TerminalAccount
 from pychat.tui.screens.dialog import Dialog
+from pychat.tui.text.names import line
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

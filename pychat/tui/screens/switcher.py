@@ -15,10 +15,10 @@ from textual.widgets.option_list import Option
 from pychat.client.errors import ChatClientError
 from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
 from pychat.protocol import MAX_ID_CHARACTERS, canonical_id
-from pychat.tui.conversations import is_pair
-from pychat.tui.fuzzy import fuzzy
-from pychat.tui.names import Name, conversation_name, line, name_of
+from pychat.tui.model.conversations import is_pair
 from pychat.tui.screens.dialog import Dialog
+from pychat.tui.text.fuzzy import fuzzy
+from pychat.tui.text.names import Name, conversation_name, line, name_of
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

@@ -16,7 +16,7 @@ from pychat.client.events import (
 from pychat.client.models import ConnectionState
 from pychat.protocol import MAX_UNREAD
 from pychat.tui.clock import Clock
-from pychat.tui.items import items_of
+from pychat.tui.model.items import items_of
 from pychat.tui.widgets.conversation_list import ConversationList, Item
 from pychat.tui.widgets.status_line import StatusLine
 

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from pychat.tui.keys import shortest
+from pychat.tui.commands.keys import shortest
 
 
 class Below(Widget):

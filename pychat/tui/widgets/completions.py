@@ -8,7 +8,7 @@ from textual.message import Message as TextualMessage
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from pychat.tui.completion import Candidate
+from pychat.tui.model.completion import Candidate
 
 
 class Completions(OptionList, can_focus=False):

@@ -13,10 +13,10 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from pychat.client.safetext import safe_text
-from pychat.tui.completion import Candidate, candidates, closed_emoji
-from pychat.tui.folding import Folds
-from pychat.tui.graphemes import boundary_after, boundary_before
-from pychat.tui.keys import bindings, editing_bindings
+from pychat.tui.commands.keys import bindings, editing_bindings
+from pychat.tui.model.completion import Candidate, candidates, closed_emoji
+from pychat.tui.text.folding import Folds
+from pychat.tui.text.graphemes import boundary_after, boundary_before
 from pychat.tui.widgets.completions import Completions
 
 

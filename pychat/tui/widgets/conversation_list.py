@@ -17,8 +17,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pychat.protocol import MAX_UNREAD
-from pychat.tui.component_styles import component_style
-from pychat.tui.names import Name, fitted
+from pychat.tui.text.names import Name, fitted
+from pychat.tui.theme.component_styles import component_style
 
 ITEM_ROWS: Final = 2
 _STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft")

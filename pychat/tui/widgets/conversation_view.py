@@ -22,14 +22,14 @@ from pychat.client.models import (
 )
 from pychat.protocol import canonical_id
 from pychat.tui.clock import Clock
-from pychat.tui.commands import SlashCommand
-from pychat.tui.conversations import OpenConversations, is_pair
-from pychat.tui.drafting import Drafting
+from pychat.tui.commands.table import SlashCommand
 from pychat.tui.log.widget import MessageLog
-from pychat.tui.names import Name, conversation_name, line, name_of
-from pychat.tui.people import People
-from pychat.tui.read_marker import ReadMarker
+from pychat.tui.model.conversations import OpenConversations, is_pair
+from pychat.tui.model.drafting import Drafting
+from pychat.tui.model.people import People
+from pychat.tui.model.read_marker import ReadMarker
 from pychat.tui.settings import Settings
+from pychat.tui.text.names import Name, conversation_name, line, name_of
 from pychat.tui.widgets.below import Below
 from pychat.tui.widgets.completions import Completions
 from pychat.tui.widgets.composer import Composer

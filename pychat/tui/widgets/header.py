@@ -9,8 +9,8 @@ from textual.widget import Widget
 from pychat.client.models import ConversationInfo
 from pychat.protocol import EVERYONE
 from pychat.tui.clock import Clock
-from pychat.tui.conversations import is_pair
-from pychat.tui.names import Name, line, typing_line
+from pychat.tui.model.conversations import is_pair
+from pychat.tui.text.names import Name, line, typing_line
 
 
 class ConversationHeader(Widget):

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from pychat.client.errors import ChatClientError
 from pychat.client.models import MessageInfo
 from pychat.protocol import MAX_LIMIT, MAX_QUERY_CHARACTERS
-from pychat.tui.names import line
+from pychat.tui.text.names import line
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

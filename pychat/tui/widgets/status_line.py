@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from pychat.client.models import ConnectionState, Status
 from pychat.tui.clock import Clock
-from pychat.tui.names import line
+from pychat.tui.text.names import line
 
 
 class StatusLine(Widget):

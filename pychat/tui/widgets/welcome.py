@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from textual.content import Content
 from textual.widgets import Static
 
-from pychat.tui.keys import KEYS, WELCOME, shortest
+from pychat.tui.commands.keys import KEYS, WELCOME, shortest
 
 
 class Welcome(Static):

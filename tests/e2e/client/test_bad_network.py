@@ -12,8 +12,8 @@ import pytest
 
 from pychat.client import ChatClient
 from pychat.client.events import MessageAdded, MessagesReset
-from pychat.client.logs import CATCH_UP_LIMIT
 from pychat.client.models import ConnectionState
+from pychat.client.state.logs import CATCH_UP_LIMIT
 from pychat.protocol import MAX_LIMIT
 from tests.client.watching import Watcher, started
 from tests.proxy import Line, Proxy, proxying

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from pychat.client import ChatClient
-from pychat.server.chat.passwords import hash_password
+from pychat.server.chat.accounts.passwords import hash_password
 from tests.clock import HOUR, Clock
 from tests.e2e.page.chatpage import ChatPage
 from tests.serving import serving

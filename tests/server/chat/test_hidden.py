@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pychat.server.chat import Chat, unproven
+from pychat.server.chat import Chat
+from pychat.server.chat.notices import unproven
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from argon2 import PasswordHasher
 
-from pychat.server.chat import Chat, Limits, accounts
-from pychat.server.chat.passwords import hash_password
+from pychat.server.chat import Chat, Limits
+from pychat.server.chat.accounts import accounts
+from pychat.server.chat.accounts.passwords import hash_password
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 

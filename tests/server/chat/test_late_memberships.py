@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pychat.server.chat import Chat
-from pychat.server.chat.passwords import hash_password
+from pychat.server.chat.accounts.passwords import hash_password
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 

@@ -9,9 +9,10 @@ from typing import Literal
 import pytest
 
 from pychat.server.app import ChatServer
-from pychat.server.chat import legacy, unproven
-from pychat.server.chat.entities import Pair
 from pychat.server.chat.limits import Limits, Rate
+from pychat.server.chat.notices import original as legacy
+from pychat.server.chat.notices import unproven
+from pychat.server.chat.state.entities import Pair
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pychat.server.app import ChatServer
-from pychat.server.chat.passwords import hash_password
+from pychat.server.chat.accounts.passwords import hash_password
 from pychat.server.store import open_store
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import LoginToken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.server.chat import directory
+from pychat.server.chat.state import directory
 from tests.server.chat.peers import Peer
 from tests.serving import serving
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from pychat.server.app import ChatServer
-from pychat.server.chat.passwords import hash_password
+from pychat.server.chat.accounts.passwords import hash_password
 from tests.attack.wire import PASSWORD, connect
 from tests.serving import serving
 

@@ -10,14 +10,14 @@ import sys
 import atheris  # type: ignore[import-not-found]  # wanted only by whoever runs this
 
 with atheris.instrument_imports():
-    from pychat.server.engine.head import Reader
-    from pychat.server.engine.packet import (
+    from pychat.server.engine.codec.packet import (
         MalformedPacket,
         read_base64,
         read_event,
         read_packet,
     )
-    from pychat.server.engine.payload import DecoderV3, decode_jsonp, decode_v4
+    from pychat.server.engine.codec.payload import DecoderV3, decode_jsonp, decode_v4
+    from pychat.server.engine.polling.head import Reader
 
 
 def attempt(data: bytes) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pychat.server.engine.connection import SocketConnection
-from pychat.server.engine.frame import ping_frame
-from pychat.server.engine.packet import AnyPacket
+from pychat.server.engine.codec.frame import ping_frame
+from pychat.server.engine.codec.packet import AnyPacket
 from pychat.server.engine.session import EngineSession, Handshake
+from pychat.server.engine.socketio.connection import SocketConnection
 
 
 class Layer:

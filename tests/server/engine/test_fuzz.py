@@ -16,12 +16,12 @@ from picows import WSMsgType
 from picows.picows import _make_test_ws_frame  # type: ignore[attr-defined]  # made for tests
 
 from pychat.server.engine import SocketServer
-from pychat.server.engine.dispatcher import Dispatcher
-from pychat.server.engine.flusher import Flusher
-from pychat.server.engine.head import MAX_HEAD, Reader
 from pychat.server.engine.heartbeat import Wheel
+from pychat.server.engine.polling.head import MAX_HEAD, Reader
 from pychat.server.engine.session import EngineSession, Handshake, Polling
-from pychat.server.engine.websocket import WebSocket
+from pychat.server.engine.socketio.dispatcher import Dispatcher
+from pychat.server.engine.websocket.flusher import Flusher
+from pychat.server.engine.websocket.transport import WebSocket
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.sansio import Echo, Heartbeat, Transport
 

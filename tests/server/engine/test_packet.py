@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.server.engine.packet import (
+from pychat.server.engine.codec.packet import (
     BinaryPacket,
     MalformedPacket,
     SocketPacket,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.server.engine.packet import BinaryPacket, MalformedPacket, text_packet
-from pychat.server.engine.payload import (
+from pychat.server.engine.codec.packet import BinaryPacket, MalformedPacket, text_packet
+from pychat.server.engine.codec.payload import (
     DecoderV3,
     decode_jsonp,
     decode_v4,

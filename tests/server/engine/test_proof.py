@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from pychat.server.engine import registry
-from pychat.server.engine.frame import ping_frame, text_frame
-from pychat.server.engine.packet import encode_event
-from pychat.server.engine.polling import comes, take
+from pychat.server.engine.codec.frame import ping_frame, text_frame
+from pychat.server.engine.codec.packet import encode_event
+from pychat.server.engine.polling.transport import comes, take
 from pychat.server.engine.session import EngineSession, Polling
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, frame, text

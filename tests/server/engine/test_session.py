@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.server.engine.packet import BinaryPacket, encode_event
+from pychat.server.engine.codec.packet import BinaryPacket, encode_event
 from pychat.server.engine.session import CLOSE_PACKET, MAX_WAITING, NOOP_PACKET, Polling
 from tests.server.engine.sansio import Carrier, session
 

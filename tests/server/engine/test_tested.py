@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat.server.engine.tested import UntestedVersion, check_versions
+from pychat.server.engine.versions import UntestedVersion, check_versions
 from tests.processes import run_pychat
 
 

@@ -18,7 +18,8 @@ import pytest
 
 from pychat.protocol import canonical_id
 from pychat.server.store import AlreadyExists, Store, StoreError, StoreUnavailable, open_store
-from pychat.server.store.sqlite import SQLiteStore, client_ids
+from pychat.server.store.sqlite import SQLiteStore
+from pychat.server.store.sqlite import appender as client_ids
 from pychat.server.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from tests.server.store.conftest import Populated
 

@@ -1,20 +1,44 @@
-"""Conversations, their members and rooms of the store in memory."""
+"""Conversations, members and rooms of the in-memory store."""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.memory.accounts import MemoryAccounts
-from pychat.server.store.memory.log import Log
 from pychat.server.store.records import (
     Appended,
     ConversationKind,
     ConversationRecord,
     Membership,
+    MessageRecord,
     RoomRecord,
 )
+
+
+class Log:
+    """``number`` is the last message's among all of the store's; ``numbers`` are its messages'."""
+
+    __slots__ = ("conversation", "deleted", "last_seq", "members", "messages", "number", "numbers")
+
+    def __init__(self, conversation: ConversationRecord) -> None:
+        self.conversation = conversation
+        self.members: dict[int, Membership] = {}
+        self.messages: deque[MessageRecord] = deque()
+        self.numbers: deque[int] = deque()
+        self.last_seq = 0
+        self.number = 0
+        self.deleted = False
+
+    def after(self, seq: int) -> Iterable[MessageRecord]:
+        """The kept messages with a greater seq, oldest first."""
+        first = self.last_seq - len(self.messages) + 1
+        return islice(self.messages, max(0, seq + 1 - first), None)
 
 
 class MemoryRooms(MemoryAccounts):

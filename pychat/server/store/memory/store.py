@@ -9,8 +9,7 @@ import msgspec
 
 from pychat.protocol import MAX_UNREAD
 from pychat.server.store.cursors import decode_cursor, encode_cursor
-from pychat.server.store.memory.log import Log
-from pychat.server.store.memory.rooms import MemoryRooms
+from pychat.server.store.memory.rooms import Log, MemoryRooms
 from pychat.server.store.records import (
     Appended,
     ConversationKind,

@@ -10,9 +10,11 @@ from pathlib import Path
 from pychat.server.store.address import Durability
 from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
+from pychat.server.store.sqlite.backup import check_leftovers
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.check import problems
 from pychat.server.store.sqlite.connect import (
+    ServerLock,
     check_file,
     connect_writer,
     leave_wal_mode,
@@ -21,8 +23,6 @@ from pychat.server.store.sqlite.connect import (
 )
 from pychat.server.store.sqlite.conversations import SQLiteConversations
 from pychat.server.store.sqlite.files import DatabaseFiles
-from pychat.server.store.sqlite.leftover import check_leftovers
-from pychat.server.store.sqlite.lock import ServerLock
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare

@@ -1,0 +1,1 @@
+"""The subcommands, one module each. Heavy imports are inside the functions."""

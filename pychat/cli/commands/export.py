@@ -1,0 +1,114 @@
+"""``pychat export``: a whole store as lines of JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from pychat.cli.auditing import Audit, audit_option
+from pychat.cli.commands.user import opened, run, store_option
+from pychat.cli.output.streams import check_output, flush_output, reason
+from pychat.cli.settings.options import SettingsCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pychat.server.store.transfer.lines import Total
+
+
+@click.command(cls=SettingsCommand)
+@store_option
+@audit_option
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+def export(store: str, audit_log: Path | None, file: Path) -> None:
+    """Write a whole store to a file.
+
+    FILE is for 'pychat import'; - is standard output. Accounts, conversations and messages are in
+    it as lines of JSON, password hashes and logins too: keep it as safe as the store. The server
+    may be running. Messages that a damaged store has lost are in it as removed ones; the exit
+    status is 1 then.
+    """
+    audit = Audit(audit_log, store)
+    run(_export(store, file))
+    audit.note("store exported", file=str(file))
+
+
+async def _export(address: str, file: Path) -> None:
+    from pychat.cli.output.messages import harmless_json
+    from pychat.cli.output.progress import counting
+    from pychat.server.store.transfer.exporting import export_lines
+
+    lost: Counter[str] = Counter()
+    seen = str(file) == "-" and sys.stdout.isatty()
+    with _output(file) as output, counting("Exporting") as advance:
+        async with opened(address) as store:
+            last = b""
+            async for line in export_lines(store, lambda name, seq: lost.update([name])):
+                output.write(harmless_json(line.decode()).encode() if seen else line)
+                advance(1)
+                last = line
+    click.echo(f"Exported {describe(total_of(last))}.", err=True)
+    if lost:
+        where = ", ".join(f"{count:,} in {name}" for name, count in lost.items())
+        raise click.ClickException(
+            f"the store is damaged: messages that could not be read ({where}) stand in the export "
+            "as removed ones"
+        )
+
+
+def total_of(line: bytes) -> Total:
+    """The last line of an export."""
+    import msgspec
+
+    from pychat.server.store.transfer.lines import Total
+
+    return msgspec.json.decode(line, type=Total)
+
+
+def describe(total: Total) -> str:
+    """What an export has, for people."""
+    return (
+        f"{total.accounts:,} accounts, {total.conversations:,} conversations and"
+        f" {total.messages:,} messages"
+    )
+
+
+@contextmanager
+def _output(file: Path) -> Iterator[IO[bytes]]:
+    """Written beside and renamed when it is whole; for its owner's eyes only."""
+    if str(file) == "-":
+        try:
+            check_output()
+            yield sys.stdout.buffer
+            flush_output()
+        except OSError as error:
+            with suppress(OSError):
+                flush_output()
+            raise click.ClickException(
+                f"cannot write to standard output: {reason(error)}"
+            ) from None
+        return
+    if os.path.lexists(file):
+        raise click.ClickException(f"{file} is there already: choose another name")
+    part = None
+    try:
+        # A name that nobody can have put there; mode 0600.
+        descriptor, part = tempfile.mkstemp(dir=file.parent, prefix="pychat-export-")
+        with os.fdopen(descriptor, "wb") as output:
+            yield output
+            output.flush()
+            os.fsync(output.fileno())
+        os.replace(part, file)
+        part = None
+    except OSError as error:
+        raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
+    finally:
+        if part is not None:
+            Path(part).unlink(missing_ok=True)

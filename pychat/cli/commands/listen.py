@@ -1,0 +1,73 @@
+"""``pychat listen``: messages as they arrive, as lines of JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from pychat.cli.credentials.login import Credentials, run
+from pychat.cli.output.streams import check_output, print_to_reader, reader_left
+from pychat.cli.settings.options import SettingsCommand, WholeNumber, login_options, option
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pychat.client import ChatClient
+    from pychat.client.models import MessageInfo
+
+
+@click.command(cls=SettingsCommand)
+@login_options
+@option(
+    "--count",
+    type=WholeNumber(min=1),
+    metavar="NUMBER",
+    help="End after this many messages; else it goes on until it is interrupted.",
+)
+def listen(login: Credentials, count: int | None) -> None:
+    """Print messages as they arrive, as lines of JSON.
+
+    Starts with those that came while you were away. Each line is an object with the fields with,
+    id, seq, sender, data, sentAt and clientId. A message counts as delivered once the reader has
+    its line; the command ends when nobody reads what it prints.
+    """
+    check_output()
+    run(login, lambda client: print_messages(client, count))
+
+
+async def print_messages(client: ChatClient, count: int | None) -> None:
+    """Raises BrokenPipeError once nobody reads the pipe that standard output is, also while
+    nothing arrives: else ``listen | head -1`` would stay until a second message."""
+    from pychat.cli.output.messages import as_json
+    from pychat.client import RequestRefused
+
+    messages = client.messages()
+    leaving = asyncio.ensure_future(reader_left())
+    arriving: asyncio.Task[MessageInfo] | None = None
+    printed = 0
+    try:
+        while count is None or printed < count:
+            arriving = asyncio.ensure_future(_next(messages))
+            await asyncio.wait((arriving, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not arriving.done():
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            message = arriving.result()
+            await print_to_reader(as_json(message))
+            # A room may be gone meanwhile.
+            with suppress(RequestRefused):
+                await client.mark_delivered(message.conversation, message.seq)
+            printed += 1
+    finally:
+        pending = [task for task in (arriving, leaving) if task is not None]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _next(messages: AsyncIterator[MessageInfo]) -> MessageInfo:
+    return await anext(messages)

@@ -1,0 +1,273 @@
+"""``pychat user``: the accounts in a server's store, beside the running server or without it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pychat.cli.auditing import Audit, audit_option
+from pychat.cli.credentials.password import WAYS, ask_password, can_ask, given_password
+from pychat.cli.settings.options import SettingsCommand, option, password_options, source_of
+from pychat.cli.settings.places import default_store
+
+if TYPE_CHECKING:
+    from pychat.server.store import Store
+    from pychat.server.store.records import Account
+
+store_option = option(
+    "--store",
+    default=default_store,
+    metavar="ADDRESS",
+    show_default="the user's data folder",
+    help="The server's store: sqlite:///path/to/chat.db or mongodb://host/database.",
+)
+
+
+@click.group()
+def user() -> None:
+    """Manage the accounts in a server's store.
+
+    The server may be running: it notices.
+    """
+
+
+@user.command(cls=SettingsCommand)
+@store_option
+@option("--alias", default="", metavar="NAME", help="The name shown beside the id.")
+@password_options
+@audit_option
+@click.argument("id")
+def add(
+    store: str,
+    alias: str,
+    password_file: str | None,
+    password_command: str | None,
+    audit_log: Path | None,
+    id: str,
+) -> None:
+    """Make an account."""
+    _check_new_id(id)
+    _check_alias(alias)
+    audit = Audit(audit_log, store)
+    password = _new_password(id, password_file, password_command)
+
+    async def make() -> None:
+        from pychat.server.store import AlreadyExists
+        from pychat.visible import shown_name
+
+        async with opened(store, create=True) as opened_store:
+            try:
+                await opened_store.create_account(
+                    id, shown_name(alias, id), hashed(password), int(time.time() * 1000)
+                )
+            except AlreadyExists:
+                raise click.ClickException(f"the id {id} is taken") from None
+
+    run(make())
+    audit.note("account made", id=id)
+    tell(f"Made the account {id}.")
+
+
+@user.command(cls=SettingsCommand)
+@store_option
+@password_options
+@audit_option
+@click.argument("id")
+def passwd(
+    store: str,
+    password_file: str | None,
+    password_command: str | None,
+    audit_log: Path | None,
+    id: str,
+) -> None:
+    """Set an account's password.
+
+    Everything logged in with the old one is logged out.
+    """
+    audit = Audit(audit_log, store)
+    password = _new_password(id, password_file, password_command)
+
+    async def change() -> None:
+        async with opened(store) as opened_store:
+            account = await existing(opened_store, id)
+            await opened_store.update_account(account.key, password_hash=hashed(password))
+            sessions = await opened_store.sessions(account.key)
+            await opened_store.revoke_sessions(account.key, [session.id for session in sessions])
+
+    run(change())
+    audit.note("password changed", id=id)
+    tell(f"Changed the password of {id}.")
+
+
+@user.command(cls=SettingsCommand)
+@store_option
+@audit_option
+@click.argument("id")
+def disable(store: str, audit_log: Path | None, id: str) -> None:
+    """Lock an account out; its messages stay."""
+    audit = Audit(audit_log, store)
+    run(_set_disabled(store, id, True))
+    audit.note("id disabled", id=id)
+    tell(f"Disabled {id}.")
+
+
+@user.command(cls=SettingsCommand)
+@store_option
+@audit_option
+@click.argument("id")
+def enable(store: str, audit_log: Path | None, id: str) -> None:
+    """Let a disabled account in again."""
+    audit = Audit(audit_log, store)
+    run(_set_disabled(store, id, False))
+    audit.note("id enabled", id=id)
+    tell(f"Enabled {id}.")
+
+
+@user.command(cls=SettingsCommand)
+@store_option
+@option("--revoke", metavar="SESSION", help="End this login, or 'all' of them, at once.")
+@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@audit_option
+@click.argument("id")
+def sessions(
+    store: str, revoke: str | None, as_lines: bool, audit_log: Path | None, id: str
+) -> None:
+    """List an account's logins, or end them."""
+    audit = Audit(None if revoke is None else audit_log, store)
+
+    async def look() -> None:
+        from pychat.cli.output.accounts import print_sessions
+
+        async with opened(store) as opened_store:
+            account = await existing(opened_store, id)
+            found = await opened_store.sessions(account.key)
+            if revoke is not None:
+                ids = [s.id for s in found if revoke in ("all", s.id)]
+                if not ids and revoke != "all":
+                    raise click.ClickException(f"{id} has no login {revoke}")
+                await opened_store.revoke_sessions(account.key, ids)
+                audit.note("logins ended", id=id, logins=len(ids))
+                tell(f"Ended {len(ids)} {'login' if len(ids) == 1 else 'logins'} of {id}.")
+                return
+        print_sessions(found, as_json=as_lines)
+
+    run(look())
+
+
+@user.command("list", cls=SettingsCommand)
+@store_option
+@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+def list_(store: str, as_lines: bool) -> None:
+    """List the accounts.
+
+    A table in a terminal, else lines of id, alias, state and last login with tabs between.
+    """
+
+    async def collect() -> None:
+        from pychat.cli.output.accounts import print_accounts
+
+        async with opened(store) as opened_store:
+            accounts = [account async for account in opened_store.all_accounts()]
+        print_accounts(accounts, as_json=as_lines)
+
+    run(collect())
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Runs a command on the store; what the store raises is the one line of failure."""
+    from pychat.server.store import InvalidStoreAddress, StoreError
+
+    try:
+        asyncio.run(main)
+    except InvalidStoreAddress as error:
+        raise click.UsageError(f"{source_of('store')}: {error}.") from None
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@asynccontextmanager
+async def opened(
+    address: str, *, create: bool = False, exclusive: bool = False
+) -> AsyncIterator[Store]:
+    """The store; ``exclusive``: held against a running server. Raises StoreError.
+
+    ``create``: makes one that is missing, and says so: the address may be mistyped.
+    """
+    from pychat.server.store import StoreMissing, open_store
+
+    if address.startswith("memory:"):
+        raise click.UsageError("memory: is gone with its server, there is nothing to work on.")
+    store = open_store(address, exclusive=exclusive, create=False)
+    try:
+        await store.open()
+    except StoreMissing:
+        if not create:
+            raise
+        store = open_store(address, exclusive=exclusive)
+        await store.open()
+        tell(f"Made the store {store.location}.")
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def existing(store: Store, id: str) -> Account:
+    account = await store.account(id)
+    if account is None:
+        raise click.ClickException(f"there is no account {id} in {store.location}")
+    return account
+
+
+def hashed(password: str) -> str:
+    from pychat.server.chat.accounts.passwords import hash_password
+
+    return hash_password(password)
+
+
+def tell(message: str) -> None:
+    """What was done, for people: standard output is for data."""
+    click.echo(message, err=True)
+
+
+async def _set_disabled(address: str, id: str, disabled: bool) -> None:
+    async with opened(address) as store:
+        account = await existing(store, id)
+        await store.update_account(account.key, disabled=disabled)
+
+
+def _new_password(id: str, file: str | None, command: str | None) -> str:
+    from pychat.protocol import MAX_PASSWORD_CHARACTERS
+
+    password = given_password(file, command)
+    if password is None:
+        if not can_ask():
+            raise click.UsageError(f"There is no terminal to ask for the password: {WAYS}.")
+        password = ask_password(f"New password of {id}", twice=True)
+    if not 1 <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        raise click.ClickException(
+            f"a password must have 1 to {MAX_PASSWORD_CHARACTERS} characters"
+        )
+    return password
+
+
+def _check_new_id(id: str) -> None:
+    from pychat.protocol import ProtocolError, check_new_id
+
+    try:
+        check_new_id(id, "ID")
+    except ProtocolError as error:
+        raise click.UsageError(f"{error}.") from None
+
+
+def _check_alias(alias: str) -> None:
+    from pychat.protocol import MAX_ALIAS_CHARACTERS
+
+    if len(alias) > MAX_ALIAS_CHARACTERS:
+        raise click.UsageError(f"--alias must have at most {MAX_ALIAS_CHARACTERS} characters.")

@@ -1,0 +1,1 @@
+"""Passwords, tokens and accounts on this machine."""

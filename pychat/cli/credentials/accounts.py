@@ -1,0 +1,74 @@
+"""The accounts that the terminal client may go to: tokens, caches and profiles of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import click
+
+from pychat.cli.credentials.password import password_from_file
+from pychat.cli.credentials.tokens import TokenKeeper, find_token
+from pychat.cli.settings import files as settings
+from pychat.cli.settings.options import DEFAULT_SERVER
+from pychat.cli.settings.places import login_file
+from pychat.client import ChatClient, ChatClientError
+from pychat.client.connection.address import normalized_address
+from pychat.tui.model.accounts import TerminalAccount
+
+LAST_PATIENCE: Final = 1.5
+"""Seconds that a keyring has at the end, to take a login that is still on its way there."""
+
+
+class TerminalAccounts:
+    """``pychat.tui.model.accounts.Accounts`` for this user."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[str], None] = lambda text: click.echo(text, err=True)
+        self._keepers: list[TokenKeeper] = []
+        outside = {"server": DEFAULT_SERVER} | settings.own_login()
+        self._profiles = {name: outside | keys for name, keys in settings.profiles().items()}
+        self.profiles = {
+            name: f"{keys['user']} on {keys['server']}"
+            for name, keys in self._profiles.items()
+            if "user" in keys
+        }
+
+    def open(self, server: str, user: str, password: str | None = None) -> TerminalAccount:
+        server = normalized_address(server)
+        if not user:
+            return TerminalAccount(ChatClient(server, user=user))
+        keeper = TokenKeeper(server, user, lambda text: self.tell(text))
+        self._keepers.append(keeper)
+        problems: list[str] = []
+        try:
+            cache = login_file(server, user, ".db")
+            client = ChatClient(
+                server,
+                user=user,
+                password=password,
+                token=find_token(server, user, problems.append),
+                cache=cache,
+                on_token=keeper.keep,
+            )
+            state = login_file(server, user, ".json")
+            return TerminalAccount(client, state, cache, " ".join(problems))
+        except click.ClickException as error:
+            raise ChatClientError(error.format_message()) from None
+
+    def open_profile(self, name: str) -> TerminalAccount:
+        """Its password-command is not run: it may ask on the terminal, which is taken."""
+        keys = self._profiles[name]
+        try:
+            file = keys.get("password-file")
+            password = password_from_file(file) if file is not None else None
+        except click.ClickException as error:
+            raise ChatClientError(error.format_message()) from None
+        return self.open(keys["server"], keys["user"], password)
+
+    def finish(self) -> None:
+        """Before the process ends: no login is lost, however long the keyring takes."""
+        deadline = time.monotonic() + LAST_PATIENCE
+        for keeper in self._keepers:
+            keeper.finish(deadline)

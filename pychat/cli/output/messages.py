@@ -1,0 +1,67 @@
+"""Print a message: a line of JSON for programs, text for people."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from pychat.client.models import MessageInfo
+from pychat.client.safetext import safe_text
+
+# JSON leaves DEL, C1 controls (a terminal may take U+009B for ESC [) and bidi controls as they are.
+_OBEYED: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff]")
+
+
+def json_line(value: Any) -> str:
+    """What a terminal would obey is escaped. No line feed at the end."""
+    return harmless_json(msgspec.json.encode(value).decode())
+
+
+def harmless_json(encoded: str) -> str:
+    """The same value, for a terminal."""
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)
+
+
+def as_json(message: MessageInfo) -> str:
+    """One line; the fields are named as in docs/protocol.md. No line feed at the end."""
+    fields: dict[str, object] = {
+        "with": message.conversation,
+        "id": message.id,
+        "seq": message.seq,
+    }
+    if message.removed:
+        fields["removed"] = True
+    else:
+        fields |= {
+            "sender": message.sender,
+            "data": message.text,
+            "sentAt": _utc(message.sent_at),
+            "clientId": message.client_id,
+        }
+    return json_line(fields)
+
+
+def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
+    """Time, sender and text, safe to show in a terminal; further lines of it are indented.
+
+    ``conversation``: names the room or ALL too, where messages of several are mixed.
+    """
+    if message.removed:
+        return f"[{_local(message.sent_at)}] (removed)" if message.sent_at else "(removed)"
+    sender = safe_text(message.sender, multiline=False)
+    if conversation and message.conversation != message.sender:
+        sender += f" → {safe_text(message.conversation, multiline=False)}"
+    text = safe_text(message.text).replace("\n", "\n    ")
+    return f"[{_local(message.sent_at)}] {sender}: {text}"
+
+
+def _utc(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,1 @@
+"""Settings: pychat.toml, environment variables and options."""

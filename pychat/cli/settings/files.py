@@ -1,0 +1,191 @@
+"""pychat.toml: what is in the working directory goes before the user's configuration folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from pychat.cli.settings.options import Option
+
+FILE_NAME: Final = "pychat.toml"
+
+# A folder may come from a stranger: what runs a program, reads a file to send it, or says where a
+# password of one's own goes is taken only from one's own.
+PASSWORDS: Final = frozenset({"password-command", "password-file"})
+OWN_FOLDER_ONLY: Final = PASSWORDS | {"profiles"}
+
+# Tables beside the options; who reads one checks it.
+TABLES: Final = frozenset({"profiles", "tui"})
+
+PROFILE_KEYS: Final = ("user", "server", "password-file", "password-command")
+
+
+def settings() -> dict[str, Any]:
+    """The keys of both files. Raises UsageError: not TOML, or a key that is no option."""
+    return {key: value for key, (value, _) in _found().items() if key not in TABLES}
+
+
+def table(name: str) -> dict[str, Any]:
+    """The table of this name, its keys from both files, and so those of the tables in it."""
+    own, here = (_read(path).get(name, {}) for path in (own_file(), Path(FILE_NAME)))
+    for read, path in ((own, own_file()), (here, Path(FILE_NAME))):
+        if not isinstance(read, dict):
+            raise click.UsageError(f"{path}, {name}: it must be a table, [{name}].")
+    return _merged(own, here)
+
+
+def _merged(own: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    merged = own | here
+    for key, value in here.items():
+        beneath = own.get(key)
+        if isinstance(value, dict) and isinstance(beneath, dict):
+            merged[key] = _merged(beneath, value)
+    return merged
+
+
+def profiles() -> dict[str, dict[str, str]]:
+    """The servers and accounts that have a name: each with some of PROFILE_KEYS.
+
+    Raises UsageError, which names what is wrong.
+    """
+    found = _read(own_file()).get("profiles", {})
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{own_file()}: write a profile as a table, [profiles.work].")
+    for name, keys in found.items():
+        where = f"{own_file()}, profiles.{name}"
+        if not isinstance(keys, dict):
+            raise click.UsageError(f"{where}: write it as a table, [profiles.{name}].")
+        for key, value in keys.items():
+            if key not in PROFILE_KEYS:
+                known = ", ".join(PROFILE_KEYS)
+                raise click.UsageError(f"{where}: {key} does not belong there; these do: {known}.")
+            if not isinstance(value, str):
+                raise click.UsageError(f"{where}: {key} must be a string.")
+    return found
+
+
+def profile(name: str) -> dict[str, str]:
+    """The keys of one profile. Raises UsageError."""
+    found = profiles()
+    if name not in found:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, found, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Write it as [profiles.{name}]."
+        raise click.UsageError(f"There is no profile {name} in {own_file()}. {hint}")
+    return found[name]
+
+
+def own_login() -> dict[str, str]:
+    """User and server of one's own file outside of the profiles, which may lack either."""
+    own = _read(own_file())
+    return {key: str(own[key]) for key in ("user", "server") if key in own}
+
+
+def file_of(key: str) -> Path:
+    """The file that the key's value is from."""
+    return _found()[key][1]
+
+
+def file_with(*keys: str) -> Path:
+    """The file that the value in a table is from: ``file_with("tui", "keys", "search")``."""
+    here = Path(FILE_NAME)
+    value: Any = _read(here)
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return own_file()
+        value = value[key]
+    return here
+
+
+def is_own(key: str) -> bool:
+    """Whether the working directory has nothing to say about it."""
+    return key not in _read(Path(FILE_NAME))
+
+
+@cache
+def _found() -> dict[str, tuple[Any, Path]]:
+    here, own = Path(FILE_NAME), own_file()
+    found = {key: (value, own) for key, value in _read(own).items()}
+    for key, value in _read(here).items():
+        if key in OWN_FOLDER_ONLY:
+            raise click.UsageError(f"{here}: {key} is read only from {own}.")
+        found[key] = (value, here)
+    if not is_own("server"):
+        for key in PASSWORDS & found.keys():
+            del found[key]  # it is for the server that is named beside it
+    return found
+
+
+def own_file() -> Path:
+    """The one in the user's configuration folder."""
+    from platformdirs import user_config_path
+
+    return user_config_path("pychat", appauthor=False) / FILE_NAME
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise click.UsageError(f"{path} cannot be read: it is not a file.")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} cannot be read: it is not UTF-8 text.") from None
+
+    import tomllib
+
+    try:
+        read = tomllib.loads(text)
+    except ValueError as error:  # also a number of more digits than Python takes
+        raise click.UsageError(f"{path} is not valid TOML: {error}.") from None
+    except RecursionError:
+        raise click.UsageError(f"{path}: lists or tables stand too deep in each other.") from None
+    _refuse_wrong(read, path)
+    return read
+
+
+def _refuse_wrong(read: dict[str, Any], path: Path) -> None:
+    """Keys that are no option, and values of another type than theirs, of whatever command: what
+    a type would be turned into is seldom what was meant."""
+    from difflib import get_close_matches
+
+    if not read:
+        return
+    options = {option.key: option for _, option in all_options()}
+    known = options.keys() | TABLES
+    for key, value in read.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"{path}: there is no option {key}.{hint}")
+        if key not in TABLES and not options[key].takes(value):
+            raise click.UsageError(f"{path}, {key}: it must be {options[key].written}.")
+
+
+def all_options() -> Iterator[tuple[str, Option]]:
+    """Every command's, with the command's name: ``room create``."""
+    from pychat.cli.main import cli
+    from pychat.cli.settings.options import Option
+
+    def of(command: click.Command, path: str) -> Iterator[tuple[str, Option]]:
+        for parameter in command.params:
+            if isinstance(parameter, Option):
+                yield path, parameter
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                if child is not None:
+                    yield from of(child, f"{path} {name}".strip())
+
+    yield from of(cli, "")

@@ -1,0 +1,1 @@
+"""The connection to one server: socket, login, requests, reconnecting."""

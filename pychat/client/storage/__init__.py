@@ -1,0 +1,1 @@
+"""What the client keeps: cache and outbox."""

@@ -1,0 +1,1 @@
+"""python-socketio's AsyncServer on this engine."""

@@ -1,0 +1,226 @@
+"""The sessions' packets, read for python-socketio's server: the layer under AsyncServer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from pychat.server.asyncserver.environ import Environ
+from pychat.server.engine.codec.attachments import with_attachments
+from pychat.server.engine.codec.packet import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    DISCONNECT,
+    EVENT,
+    RESERVED_EVENTS,
+    MalformedPacket,
+    SocketPacket,
+    check_depth,
+    read_packet,
+)
+from pychat.server.engine.server import EngineServer
+from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, EngineSession
+from pychat.server.engine.tasks import Tasks
+
+logger = logging.getLogger("pychat.engine")
+
+_MAX_REFUSALS: Final = 10
+
+
+class SocketIO(Protocol):
+    """Who handles the packets: python-socketio's server."""
+
+    def knows_namespace(self, namespace: str) -> bool: ...
+
+    def is_joined(self, eio_sid: str, namespace: str) -> bool: ...
+
+    async def client_connects(self, client: Client, namespace: str, auth: Any) -> None: ...
+
+    async def client_leaves(self, client: Client, namespace: str | None, reason: str) -> None: ...
+
+    def client_event(
+        self, client: Client, namespace: str, ack_id: int | None, data: list[Any]
+    ) -> None: ...
+
+    def client_ack(self, client: Client, namespace: str, ack_id: int, data: list[Any]) -> None: ...
+
+
+class Client:
+    """One session as python-socketio sees it: its environ, its stored data."""
+
+    __slots__ = (
+        "attachments",
+        "environ",
+        "lifecycle",
+        "packet",
+        "refusals",
+        "session",
+        "stored",
+        "waiting",
+    )
+
+    def __init__(self, session: EngineSession, path: str) -> None:
+        self.session = session
+        self.environ = Environ(session.handshake, path)
+        self.stored: dict[str, Any] = {}
+        self.packet: SocketPacket | None = None
+        self.attachments: list[bytes] = []
+        self.refusals = 0
+        self.waiting = 0
+        """Its events whose turn has not come."""
+        # Joining and leaving happen one after the other, however long handlers take.
+        self.lifecycle: asyncio.Task[None] | None = None
+
+
+class AsyncLayer:
+    """Decodes what the clients send and tells the server; a session's context is its Client."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self.socketio: SocketIO
+        self.decode: Callable[[str], Any] = msgspec.json.Decoder().decode
+        self.leaving: dict[str, Client] = {}
+        """By sid: those whose session has ended, while their handlers of disconnect run."""
+        self._tasks = tasks
+
+    def watch_connecting(self, engine: EngineServer, timeout: float) -> None:
+        """Ends sessions that do not CONNECT, or do not finish a binary packet, in that time."""
+        self._server = engine
+        self._connecting = engine.wheel.add(timeout, self._too_late)
+
+    # --- told by the sessions
+
+    def opened(self, session: EngineSession) -> None:
+        """Engine.IO 3: the client joins ``/`` unasked."""
+        client = session.context = Client(session, self._server.path)
+        if session.protocol == 3:
+            self._join(client, "/", None)
+        else:
+            self._server.wheel.start(self._connecting, session)
+
+    def text(self, session: EngineSession, text: str) -> None:
+        """A packet, whole but for its attachments."""
+        client: Client = session.context
+        try:
+            if client.packet is not None:
+                raise MalformedPacket("text where an attachment is due")
+            packet = read_packet(text)
+            if packet.attachments:
+                if not self.socketio.is_joined(session.sid, packet.namespace):
+                    raise MalformedPacket("not connected to that namespace")
+                client.packet = packet
+                self._server.wheel.start(self._connecting, session)
+            else:
+                self._packet(client, packet)
+        except MalformedPacket:
+            session.end(PARSE_ERROR)
+
+    def binary(self, session: EngineSession, data: bytes) -> None:
+        """An attachment of the packet that waits for it."""
+        client: Client = session.context
+        packet = client.packet
+        size = len(data) + sum(map(len, client.attachments))
+        if packet is None or size > self._server.max_payload:
+            session.end(PARSE_ERROR)
+            return
+        client.attachments.append(data)
+        if len(client.attachments) == packet.attachments:
+            try:
+                self._packet(client, packet)
+            except MalformedPacket:
+                session.end(PARSE_ERROR)
+            client.packet = None
+            client.attachments = []
+            self._connecting.stop(session)
+
+    def closed(self, session: EngineSession, reason: str) -> None:
+        """Its handlers of disconnect run."""
+        self._connecting.stop(session)
+        client: Client = session.context
+        self.leaving[session.sid] = client
+        self._leave(client, None, reason)
+        assert client.lifecycle is not None
+        client.lifecycle.add_done_callback(lambda _: self.leaving.pop(session.sid))
+
+    # --- packets
+
+    def _packet(self, client: Client, packet: SocketPacket) -> None:
+        kind = packet.type
+        if kind in (EVENT, BINARY_EVENT):
+            data = self._arguments(packet, client.attachments)
+            name = data[0] if data else None
+            if not isinstance(name, str | int) or name in RESERVED_EVENTS:
+                raise MalformedPacket("not a name that an event may have")
+            if not self.socketio.is_joined(client.session.sid, packet.namespace):
+                raise MalformedPacket("not connected to that namespace")
+            self.socketio.client_event(client, packet.namespace, packet.id, data)
+        elif kind in (ACK, BINARY_ACK):
+            data = self._arguments(packet, client.attachments)
+            if packet.id is None:
+                raise MalformedPacket("an acknowledgement of nothing")
+            self.socketio.client_ack(client, packet.namespace, packet.id, data)
+        elif kind == CONNECT:
+            self._connect(client, packet)
+        elif kind == DISCONNECT:
+            self._leave(client, packet.namespace, "client disconnect")
+        else:
+            raise MalformedPacket("only a server refuses a connection")
+
+    def _connect(self, client: Client, packet: SocketPacket) -> None:
+        session = client.session
+        if session.protocol == 3 and packet.namespace == "/":
+            return
+        auth = self._json(packet.data) if packet.data else None
+        if auth is not None and not isinstance(auth, dict):
+            raise MalformedPacket("auth is an object")
+        if not self.socketio.knows_namespace(packet.namespace):
+            client.refusals += 1
+            if client.refusals > _MAX_REFUSALS:
+                raise MalformedPacket("too many namespaces")
+        else:
+            self._connecting.stop(session)
+        self._join(client, packet.namespace, auth)
+
+    def _join(self, client: Client, namespace: str, auth: Any) -> None:
+        self.in_turn(client, self.socketio.client_connects(client, namespace, auth))
+
+    def _leave(self, client: Client, namespace: str | None, reason: str) -> None:
+        self.in_turn(client, self.socketio.client_leaves(client, namespace, reason))
+
+    def in_turn(self, client: Client, step: Coroutine[Any, Any, None]) -> None:
+        """Runs it when what was to happen to the client before is over."""
+        before = client.lifecycle
+        if before is not None and not before.done():
+            step = _one_after_the_other(before, step)
+        client.lifecycle = self._tasks.start(step)
+
+    def _arguments(self, packet: SocketPacket, attachments: list[bytes]) -> list[Any]:
+        data = self._json(packet.data)
+        if not isinstance(data, list):
+            raise MalformedPacket("arguments are an array")
+        if packet.attachments:
+            data = [with_attachments(item, attachments) for item in data]
+        return data
+
+    def _json(self, text: str) -> Any:
+        check_depth(text)
+        try:
+            return self.decode(text)
+        except (ValueError, RecursionError) as error:
+            raise MalformedPacket(str(error)) from None
+        except Exception as error:
+            logger.exception("the json module failed on a packet, whose session is closed")
+            raise MalformedPacket("the json module failed") from error
+
+    def _too_late(self, session: EngineSession) -> None:
+        session.end(FORCED_CLOSE)
+
+
+async def _one_after_the_other(before: asyncio.Task[None], step: Coroutine[Any, Any, None]) -> None:
+    await asyncio.wait([before])
+    await step

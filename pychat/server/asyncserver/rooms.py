@@ -1,0 +1,61 @@
+"""python-socketio's rooms, with an emit that encodes once and starts no tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import socketio
+
+if TYPE_CHECKING:
+    from pychat.server.asyncserver.server import AsyncServer
+
+
+class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+    """The manager of an AsyncServer that is given none: one process, rooms in memory."""
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """To the room, or to everyone in the namespace."""
+        arguments = [event]
+        if isinstance(data, tuple):
+            arguments += data
+        elif data is not None:
+            arguments.append(data)
+        room = to or room
+        rooms = self.rooms.get(namespace)
+        if rooms is None:
+            return
+        if room is None or isinstance(room, str):
+            members = rooms.get(room)
+            if members is None:
+                return
+            participants = list(members._fwdm.items())  # as python-socketio itself reads it
+        else:
+            participants = list(self.get_participants(namespace, room))
+        skipped = skip_sid if isinstance(skip_sid, list | tuple | set) else (skip_sid,)
+        if not participants:
+            return
+        server: AsyncServer = self.server
+        session_of = server.eio.session
+        packets = None if callback else server.encode(b"2", namespace, None, arguments)
+        for sid, eio_sid in participants:
+            session = session_of(eio_sid)
+            if session is None or sid in skipped:
+                continue
+            if callback is not None:
+                ack_id = self._generate_ack_id(sid, callback)
+                server.send_to_session(session, b"2", namespace, ack_id, arguments)
+            else:
+                assert packets is not None
+                for packet in packets:
+                    session.send(packet)

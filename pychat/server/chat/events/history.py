@@ -1,0 +1,163 @@
+"""``history`` and ``search``: pages of stored messages, as their reader may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pychat.protocol import (
+    Code,
+    HistoryAnswer,
+    HistoryRequest,
+    MessagePayload,
+    ProtocolError,
+    SearchAnswer,
+    SearchRequest,
+    decode,
+)
+from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.session import ChatSession
+from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.entities import Conversation, OnlineUser
+from pychat.server.chat.views import fitting, to_wire
+from pychat.server.store.base import Store
+from pychat.server.store.records import MessageRecord
+
+HISTORY = msgspec.json.Decoder(HistoryRequest)
+SEARCH = msgspec.json.Decoder(SearchRequest)
+
+
+class History:
+    """Reads only what the reader is a member of, from where it became one."""
+
+    def __init__(
+        self, store: Store, directory: Directory, limiter: Limiter, answers: Answers
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._limiter = limiter
+        self._answers = answers
+
+    def history(
+        self, session: ChatSession, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(HISTORY, payload)
+        if request.before is not None and request.after is not None:
+            raise ProtocolError(
+                Code.MALFORMED, "cannot be given together with before", field="after"
+            )
+        ack_id = require_acknowledgement(ack_id)
+        self._limiter.take(user, "queries")
+        return self._history(session, user, request, ack_id)
+
+    async def _history(
+        self, session: ChatSession, user: OnlineUser, request: HistoryRequest, ack_id: int
+    ) -> None:
+        conversation = await self._directory.conversation(user, request.with_, "with")
+        messages: list[MessagePayload] = []
+        more = False
+        if conversation is not None:
+            page = partial(self._page, user, conversation, request)
+            messages, more = await self._directory.read_for(user, page)
+            messages, cut = _fitting(messages, oldest_first=request.after is not None)
+            more = more or cut
+        self._answers.answer(
+            session, ack_id, HistoryAnswer(Code.DONE, "done", messages=messages, has_more=more)
+        )
+
+    async def _page(
+        self, user: OnlineUser, conversation: Conversation, request: HistoryRequest
+    ) -> tuple[list[MessagePayload], bool]:
+        member = await self._directory.memberships.member(conversation, user)
+        stored, more = await self._store.history(
+            conversation.key,
+            first_seq=member.first_seq,
+            before=request.before,
+            after=request.after,
+            limit=request.limit,
+        )
+        return await self._shown(user, {conversation.key: conversation}, stored), more
+
+    def search(
+        self, session: ChatSession, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(SEARCH, payload)
+        if not request.text.strip():
+            raise ProtocolError(Code.MALFORMED, "must not be empty", field="text")
+        ack_id = require_acknowledgement(ack_id)
+        self._limiter.take(user, "searches")
+        return self._search(session, user, request, ack_id)
+
+    async def _search(
+        self, session: ChatSession, user: OnlineUser, request: SearchRequest, ack_id: int
+    ) -> None:
+        conversation = None
+        if request.with_ is not None:
+            conversation = await self._directory.conversation(user, request.with_, "with")
+        messages: list[MessagePayload] = []
+        next: str | None = None
+        if request.with_ is None or conversation is not None:
+            key = None if conversation is None else conversation.key
+            found = partial(self._found, user, request, key)
+            messages, next = await self._directory.read_for(user, found)
+        # What they have blocked is left out only now: the cursor stands after it.
+        messages = [message for message in messages if not message.removed]
+        answer = SearchAnswer(Code.DONE, "done", messages=messages, next=next or UNSET)
+        self._answers.answer(session, ack_id, answer)
+
+    async def _found(
+        self, user: OnlineUser, request: SearchRequest, conversation: int | None
+    ) -> tuple[list[MessagePayload], str | None]:
+        messages, next = await self._found_up_to(user, request, conversation, request.limit)
+        fit = fitting(messages)
+        if fit < len(messages):
+            # The store's cursors stand at the end of a page: ask for the page that fits.
+            messages, next = await self._found_up_to(user, request, conversation, fit)
+        return messages, next
+
+    async def _found_up_to(
+        self, user: OnlineUser, request: SearchRequest, conversation: int | None, limit: int
+    ) -> tuple[list[MessagePayload], str | None]:
+        try:
+            stored, next = await self._store.search(
+                user.key,
+                request.text,
+                conversation=conversation,
+                cursor=request.cursor,
+                limit=limit,
+            )
+        except ValueError:
+            raise not_a_cursor() from None
+        conversations = await self._directory.conversations({m.conversation for m in stored})
+        return await self._shown(user, conversations, stored), next
+
+    async def _shown(
+        self, user: OnlineUser, conversations: dict[int, Conversation], stored: list[MessageRecord]
+    ) -> list[MessagePayload]:
+        senders = await self._directory.users({m.sender for m in stored})
+        return [
+            to_wire(user, conversations[m.conversation], m, senders)
+            for m in stored
+            if m.conversation in conversations
+        ]
+
+
+def not_a_cursor() -> ProtocolError:
+    return ProtocolError(Code.MALFORMED, "is not one that an answer gave", field="cursor")
+
+
+def _fitting(
+    messages: list[MessagePayload], *, oldest_first: bool
+) -> tuple[list[MessagePayload], bool]:
+    """As many as fit, from the end that the reader comes from; and whether some did not."""
+    fit = fitting(messages if oldest_first else messages[::-1])
+    if fit == len(messages):
+        return messages, False
+    return (messages[:fit] if oldest_first else messages[-fit:]), True

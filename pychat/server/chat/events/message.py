@@ -1,0 +1,134 @@
+"""``message`` from a client: checked, its conversation found, handed to the delivery."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from pychat.protocol import (
+    EVERYONE,
+    ClientMessage,
+    Code,
+    ProtocolError,
+    canonical_id,
+    check_data,
+    decode,
+)
+from pychat.server.chat.answers import UnknownRecepient
+from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.session import ChatSession
+from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.entities import Conversation, OnlineUser, Room
+
+DECODER = msgspec.json.Decoder(ClientMessage)
+UUID = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+).fullmatch
+
+
+class Messages:
+    """The path of every message: what is at hand is used at once, the rest is read first."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        delivery: Delivery,
+        limiter: Limiter,
+        log_in: Callable[[ChatSession, str], Awaitable[None]] | None,
+    ) -> None:
+        """``log_in`` as the sender of a message, where that takes no password; else None."""
+        self._log_in = log_in
+        self._directory = directory
+        self._delivery = delivery
+        self._limiter = limiter
+        self._limited = limiter.limits is not None
+
+    def message(
+        self, session: ChatSession, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None] | None:
+        user = session.user
+        if user is None:
+            if self._log_in is not None and ack_id is None:
+                return self._log_in_first(self._log_in, session, payload)
+            user = session.require_user()
+        message = decode(DECODER, payload)
+        if message.sender != user.id and message.sender != session.login_id:
+            if self._log_in is not None and session.logged_in_by_message:
+                return self._log_in_first(self._log_in, session, payload)
+            raise ProtocolError(
+                Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="sender"
+            )
+        check_data(message.data)
+        client_id = _client_id(message.client_id)
+        if self._limited:
+            self._limiter.take(user, "messages")
+            self._limiter.take(user, "text", len(message.data))
+        recepient = message.recepient
+        conversation: Conversation | None
+        if recepient == EVERYONE:
+            conversation = self._directory.everyone
+        elif message.command == "chat":
+            conversation = user.pairs.get(recepient)
+        elif message.command == "groupchat":
+            conversation = self._joined_room_at_hand(user, recepient)
+        else:
+            raise ProtocolError(Code.MALFORMED, "must be chat or groupchat", field="command")
+        if conversation is None:
+            return self._find_conversation(session, user, message, client_id, ack_id)
+        self._delivery.submit(session, user, conversation, message, client_id, ack_id)
+        return None
+
+    async def _log_in_first(
+        self,
+        log_in: Callable[[ChatSession, str], Awaitable[None]],
+        session: ChatSession,
+        payload: bytes,
+    ) -> None:
+        """A page of the original that has no login, and does not ask for an acknowledgement."""
+        message = decode(DECODER, payload)
+        check_data(message.data)
+        await log_in(session, message.sender)
+        work = self.message(session, payload, None)
+        if work is not None:
+            await work
+
+    def _joined_room_at_hand(self, user: OnlineUser, id: str) -> Room | None:
+        room = self._directory.rooms.get(canonical_id(id))
+        if room is not None and self._directory.memberships.joined_at_hand(room, user):
+            return room
+        return None
+
+    async def _find_conversation(
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        message: ClientMessage,
+        client_id: bytes | None,
+        ack_id: int | None,
+    ) -> None:
+        conversation: Conversation
+        if message.command == "groupchat":
+            conversation = await self._directory.joined_room(user, message.recepient, "recepient")
+        else:
+            try:
+                other = await self._directory.user(message.recepient, "recepient")
+            except ProtocolError as error:
+                if error.code is Code.NOT_FOUND:
+                    raise UnknownRecepient(f"nobody is called {message.recepient}") from None
+                raise
+            if self._limited and await self._directory.pair(user, other) is None:
+                self._limiter.take(user, "conversations")
+            conversation = await self._directory.open_pair(user, other)
+        self._delivery.submit(session, user, conversation, message, client_id, ack_id)
+
+
+def _client_id(value: str | None) -> bytes | None:
+    if value is None:
+        return None
+    if not UUID(value):
+        raise ProtocolError(Code.MALFORMED, "must be a UUID", field="clientId")
+    return bytes.fromhex(value.replace("-", ""))

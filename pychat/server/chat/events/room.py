@@ -1,0 +1,231 @@
+"""``room``: made, renamed, deleted, joined, left and listed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from pychat import protocol
+from pychat.protocol import (
+    MAX_ALIAS_CHARACTERS,
+    Code,
+    Event,
+    ProtocolError,
+    RoomRequest,
+    RoomsAnswer,
+    canonical_id,
+    check_id,
+    check_new_id,
+    decode,
+)
+from pychat.server.chat import audit
+from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.connection import EncodeEvent
+from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.notices.roomlist import RoomList, shown
+from pychat.server.chat.session import ChatSession
+from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.entities import OnlineUser, Room
+from pychat.server.lookalikes import lookalike_form
+from pychat.server.store.base import AlreadyExists, Store, StoreError
+from pychat.visible import shown_name
+
+log = logging.getLogger(__name__)
+
+RELOAD_SECONDS = 1.0
+DECODER = msgspec.json.Decoder(RoomRequest)
+
+
+class Rooms:
+    """Whatever changes the rooms is told to every logged-in client as the new list. Changes are
+    made one at a time, so that nobody joins a room that is being deleted."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        list_of_rooms: RoomList,
+        delivery: Delivery,
+        limiter: Limiter,
+        answers: Answers,
+        encode_event: EncodeEvent,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._list_of_rooms = list_of_rooms
+        self._delivery = delivery
+        self._limiter = limiter
+        self._answers = answers
+        self._encode_event = encode_event
+        self._changing = asyncio.Lock()
+        self._reloading: asyncio.Task[None] | None = None
+
+    def room(
+        self, session: ChatSession, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        if request.command == "list":
+            self._limiter.take(user, "queries")
+            return self._list(session, user, ack_id)
+        # With a join or leave it names the owner, who may be anybody.
+        owner_is_asker = request.room_owner in ("", user.id, session.login_id)
+        if not owner_is_asker and request.command not in ("join", "leave"):
+            raise ProtocolError(
+                Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="roomOwner"
+            )
+        self._limiter.take(user, "changes")
+        return self._change(session, user, request, ack_id)
+
+    async def _list(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
+        for room in self._list_of_rooms.rooms():
+            await self._directory.memberships.settle(room)
+        rooms = [shown(room, user.key in room.members) for room in self._list_of_rooms.rooms()]
+        if ack_id is None:
+            session.connection.send(
+                self._encode_event(Event.ROOM, encode(protocol.RoomListPayload(rooms)))
+            )
+        else:
+            self._answers.answer(session, ack_id, RoomsAnswer(Code.DONE, "done", rooms=rooms))
+
+    async def _change(
+        self, session: ChatSession, user: OnlineUser, request: RoomRequest, ack_id: int | None
+    ) -> None:
+        check_id(request.room_id, "roomId")
+        async with self._changing:
+            try:
+                done = await self._changed(user, request)
+            except StoreError:
+                # It may have been done or not.
+                if self._reloading is None:
+                    self._reloading = asyncio.get_running_loop().create_task(self._reload())
+                raise
+        audit.note(
+            f"room {request.command}",
+            id=user.id,
+            room=request.room_id,
+            address=session.connection.remote_address,
+        )
+        if request.command in ("join", "leave"):
+            # The list is the same: it would only tell that the user is there.
+            self._list_of_rooms.changed(hidden_from=user.blocked)
+        else:
+            self._list_of_rooms.changed()
+        if ack_id is not None or request.command in ("join", "leave"):
+            self._answers.done(session, Event.ROOM, ack_id, done)
+
+    async def _changed(self, user: OnlineUser, request: RoomRequest) -> str:
+        match request.command:
+            case "create":
+                return await self._create(user, request)
+            case "update":
+                return await self._rename(user, request)
+            case "delete":
+                return await self._delete(user, request)
+            case "join":
+                return await self._join(user, request)
+            case _:
+                return await self._leave(user, request)
+
+    async def _reload(self) -> None:
+        """Until the store says which rooms there are."""
+        while self._reloading is not None:
+            async with self._changing:
+                try:
+                    await self._directory.load_rooms()
+                    self._reloading = None
+                except StoreError as error:
+                    log.warning("the rooms cannot be read: %s", error)
+            if self._reloading is not None:
+                await asyncio.sleep(RELOAD_SECONDS)
+        self._list_of_rooms.changed()
+
+    def close(self) -> set[asyncio.Task[None]]:
+        """The tasks that are left."""
+        return set() if self._reloading is None else {self._reloading}
+
+    async def _create(self, user: OnlineUser, request: RoomRequest) -> str:
+        check_new_id(request.room_id, "roomId")
+        if canonical_id(request.room_id) in self._directory.rooms:
+            raise _taken(request.room_id)
+        # In a thread: the first one beyond ASCII reads a table.
+        ids = [room.id for room in self._directory.rooms.values()]
+        alike = await asyncio.to_thread(_looks_like, request.room_id, ids)
+        if alike is not None:
+            raise _taken(alike)
+        limits = self._limiter.limits
+        if limits is not None:
+            if len(self._directory.rooms) >= limits.rooms:
+                raise ProtocolError(Code.FORBIDDEN, f"there are {limits.rooms} rooms already")
+            owned = sum(room.owner == user.key for room in self._directory.rooms.values())
+            if owned >= limits.rooms_per_user:
+                raise ProtocolError(
+                    Code.FORBIDDEN, f"nobody may own more than {limits.rooms_per_user} rooms"
+                )
+        name = _name(request) or request.room_id
+        try:
+            record = await self._store.create_room(request.room_id, name, user.key)
+        except AlreadyExists:
+            raise _taken(request.room_id) from None
+        room = self._directory.add_room(record, user.id)
+        room.members = {user.key: 1}
+        room.settled = True
+        return f"the room {room.id} is made"
+
+    async def _rename(self, user: OnlineUser, request: RoomRequest) -> str:
+        room = await self._owned(user, request.room_id)
+        name = _name(request)
+        if not name:
+            raise ProtocolError(Code.MALFORMED, "must not be empty", field="roomName")
+        await self._store.rename_room(room.key, name)
+        room.name = name
+        return f"the room {room.id} is now called {name}"
+
+    async def _delete(self, user: OnlineUser, request: RoomRequest) -> str:
+        room = await self._owned(user, request.room_id)
+        # Nothing new gets in, and what is on its way is delivered, before it is gone.
+        self._directory.remove_room(room)
+        await self._delivery.settled()
+        await self._store.delete_room(room.key)
+        self._directory.removals += 1
+        return f"the room {room.id} is deleted"
+
+    async def _join(self, user: OnlineUser, request: RoomRequest) -> str:
+        room = await self._directory.room(request.room_id, "roomId")
+        await self._directory.memberships.join(room, user)
+        return f"you are in the room {room.id}"
+
+    async def _leave(self, user: OnlineUser, request: RoomRequest) -> str:
+        room = await self._directory.joined_room(user, request.room_id, "roomId")
+        await self._directory.memberships.leave(room, user)
+        return f"you have left the room {room.id}"
+
+    async def _owned(self, user: OnlineUser, id: str) -> Room:
+        room = await self._directory.room(id, "roomId")
+        if room.owner != user.key:
+            raise ProtocolError(Code.FORBIDDEN, f"the room {room.id} is not yours", field="roomId")
+        return room
+
+
+def _looks_like(id: str, others: Sequence[str]) -> str | None:
+    """Which of the others it looks like."""
+    form = lookalike_form(id)
+    return next((other for other in others if lookalike_form(other) == form), None)
+
+
+def _name(request: RoomRequest) -> str:
+    name = shown_name(request.room_name.strip(), "")
+    if len(name) > MAX_ALIAS_CHARACTERS:
+        raise ProtocolError(
+            Code.MALFORMED, f"must have at most {MAX_ALIAS_CHARACTERS} characters", field="roomName"
+        )
+    return name
+
+
+def _taken(id: str) -> ProtocolError:
+    return ProtocolError(Code.TAKEN, f"there is a room {id} already", field="roomId")

@@ -1,0 +1,84 @@
+"""``users``: finds the ids and aliases one could write to."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from pychat import protocol
+from pychat.protocol import Code, UsersAnswer, UsersRequest, canonical_id, decode
+from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.session import ChatSession
+from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.entities import OnlineUser
+from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.store.base import Store
+from pychat.server.store.terms import Query
+from pychat.visible import shown_name
+
+DECODER = msgspec.json.Decoder(UsersRequest)
+
+
+class Users:
+    """Who has blocked the asker looks offline."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        reach: LocalDelivery,
+        limiter: Limiter,
+        answers: Answers,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._reach = reach
+        self._limiter = limiter
+        self._answers = answers
+
+    def users(
+        self, session: ChatSession, payload: bytes, ack_id: int | None
+    ) -> Coroutine[Any, Any, None]:
+        user = session.require_user()
+        request = decode(DECODER, payload)
+        ack_id = require_acknowledgement(ack_id)
+        self._limiter.take(user, "searches")
+        return self._users(session, user, request, ack_id)
+
+    async def _users(
+        self, session: ChatSession, user: OnlineUser, request: UsersRequest, ack_id: int
+    ) -> None:
+        page = partial(self._page, user, request)
+        users = await self._directory.read_for(user, page)
+        self._answers.answer(session, ack_id, UsersAnswer(Code.DONE, "done", users=users))
+
+    async def _page(self, user: OnlineUser, request: UsersRequest) -> list[protocol.UserPayload]:
+        """Those who have blocked the user are found, and shown, by the alias they had then."""
+        blocks = await self._store.blockers(user.key)
+        hidden = {block.account.key for block in blocks}
+        accounts = await self._store.find_accounts(request.query, request.limit + len(blocks))
+        found = [
+            protocol.UserPayload(
+                a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key)
+            )
+            for a in accounts
+            if a.key not in hidden
+        ]
+        if blocks:
+            query = Query(request.query)
+            found += [
+                protocol.UserPayload(
+                    block.account.id, shown_name(block.alias, block.account.id), online=False
+                )
+                for block in blocks
+                if not block.account.disabled
+                and (
+                    not request.query.strip() or query.matches(f"{block.account.id} {block.alias}")
+                )
+            ]
+            found.sort(key=lambda user: canonical_id(user.id))
+        return found[: request.limit]

@@ -1,0 +1,1 @@
+"""State that the chat keeps in memory: users online, conversations, members."""

@@ -1,0 +1,1 @@
+"""The HTTP long-polling transport."""

@@ -1,0 +1,82 @@
+"""Answers to polling requests: as bytes, or as aiohttp's response."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from aiohttp import hdrs, web
+
+from pychat.server.engine.admission import Refused
+
+
+class HTTPAnswer(NamedTuple):
+    """What every answer has; bodies are small enough to be written whole."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    def response(self) -> web.Response:
+        """The same as a response of aiohttp's."""
+        return web.Response(
+            status=self.status, body=self.body, headers={hdrs.CONTENT_TYPE: self.content_type}
+        )
+
+
+def refusal(refused: Refused) -> HTTPAnswer:
+    """Engine.IO's error, in JSON."""
+    return HTTPAnswer(refused.status, "application/json", refused.body)
+
+
+def cors(origin: str) -> dict[str, str]:
+    """The headers for a page of an allowed origin: old clients send credentials, so never ``*``."""
+    return {
+        hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
+        hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true",
+        hdrs.VARY: "Origin",
+    }
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """As they are written; a name or value that came from a request is written as it came."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode(
+        "utf-8", "surrogateescape"
+    )
+
+
+class AnswerWriter:
+    """Puts answers into bytes, each with the headers given here and the date."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = header_lines(headers)
+        self._second = 0
+        self._every = b""
+
+    def __call__(self, answer: HTTPAnswer, more: bytes, *, close: bool) -> bytes:
+        """``more`` are header lines; ``close`` says that the connection ends with it."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._every = b"Date: %b\r\n%b" % (
+                formatdate(second, usegmt=True).encode(),
+                self._headers,
+            )
+        status, content_type, body = answer
+        return b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b\r\n%b" % (
+            _STATUS_LINES[status],
+            content_type.encode(),
+            len(body),
+            self._every,
+            more,
+            b"Connection: close\r\n" if close else b"",
+            body,
+        )
+
+
+_STATUS_LINES: Final = {
+    status.value: f"{status.value} {status.phrase}".encode() for status in HTTPStatus
+}

@@ -1,0 +1,328 @@
+"""Connections that poll: kept-alive HTTP/1.1, without aiohttp as long as it is only polls.
+
+A poll that waits is no more than its connection in the session's hands. Whatever else comes on
+the connection goes to aiohttp: other paths, other methods, upgrades, the next session's
+handshake, and everything that is not a plain request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from aiohttp import HttpVersion11, web
+
+from pychat.server.engine.admission import Refused, body_too_slow
+from pychat.server.engine.polling.answer import HTTPAnswer, refusal
+from pychat.server.engine.polling.borrow import Loan
+from pychat.server.engine.polling.head import MAX_HEAD, Reader, Request
+from pychat.server.engine.polling.shared import Shared
+from pychat.server.engine.polling.transport import comes, packets_in, receive, take
+from pychat.server.engine.session import (
+    NOOP_PACKET,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    EngineSession,
+    Polling,
+)
+
+_REQUESTS_AT_ONCE: Final = 20
+"""Of one connection; then others have their turn."""
+
+_HEAD_TOO_LARGE: Final = refusal(Refused(3, "Request header fields too large", 431))
+_HEAD_TOO_SLOW: Final = refusal(Refused(3, "The request took too long", 408))
+_BODY_TOO_SLOW: Final = refusal(body_too_slow())
+
+
+class _Poll(NamedTuple):
+    session: EngineSession
+    polling: Polling
+    script: str | None
+
+
+class _Post(NamedTuple):
+    session: EngineSession
+    polling: Polling
+    request: Request
+
+
+class PollConnection(asyncio.Protocol):
+    """One connection, that answers one request at a time, in order.
+
+    It starts with the request that aiohttp has received, which is being answered.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        request: web.Request,
+        transport: asyncio.Transport,
+        reader: Reader,
+        cors: bytes,
+    ) -> None:
+        self._shared = shared
+        self._transport = transport
+        self._reader = reader
+        # aiohttp's router has found us by these.
+        self._path = request.rel_url.raw_path.encode()
+        self._host = request.host
+        self._last = not request.keep_alive or request.version < HttpVersion11
+        self._cors = cors
+        self._received = b""
+        self._busy = True
+        self._serving = False
+        self._stalled = False
+        self._paused = False
+        self._idle = False
+        self._gone = False
+        self._poll: _Poll | None = None
+        self._post: _Post | None = None
+        self._body: bytearray | None = None
+        self._loan: Loan
+
+    def borrowed(self, loan: Loan) -> None:
+        """The connection is ours."""
+        self._loan = loan
+        self._shared.wheel.start(self._shared.idle, self)
+
+    # --- answers
+
+    def poll(self, session: EngineSession, polling: Polling, query: Mapping[str, str]) -> None:
+        """Answers with what waits for the session, as soon as something does."""
+        again = comes(session, polling, query)
+        if again is not None:
+            self.answer(again)
+            return
+        self._poll = _Poll(session, polling, query.get("j"))
+        polling.polled = True
+        if polling.upgrading and not polling.ready:
+            polling.send(NOOP_PACKET)
+        if polling.ready:
+            self.flush()
+        else:
+            polling.on_ready = self._ready
+
+    def _ready(self) -> None:
+        self._shared.flusher.add(self)
+
+    def flush(self) -> None:
+        """Answers the poll that waits. On a transport that is gone, leaves it to its end."""
+        if self._poll is None or self._transport.is_closing():
+            return
+        (session, polling, script), self._poll = self._poll, None
+        polling.polled = False
+        self._write(take(session, polling, script))
+        if polling.ended:
+            self._shared.forget(session)
+        self._go_on()
+
+    def answer(self, answer: HTTPAnswer) -> None:
+        """Answers the request that is under way."""
+        self._write(answer)
+        self._go_on()
+
+    def _write(self, answer: HTTPAnswer) -> None:
+        transport = self._transport
+        if not transport.is_closing():
+            transport.write(self._shared.write(answer, self._cors, close=self._last))
+            if self._last:
+                transport.close()
+
+    def _end_with(self, answer: HTTPAnswer) -> None:
+        self._last = True
+        self._busy = True
+        self._write(answer)
+
+    # --- requests
+
+    def data_received(self, data: bytes) -> None:
+        """Of a head, of a body, or of requests behind the one that is being answered."""
+        self._idle = False
+        if self._body is not None:
+            self._body += data
+            self._body_received(self._body)
+            return
+        self._received = self._received + data if self._received else data
+        if not (self._busy or self._stalled):
+            self._serve()
+        elif len(self._received) > MAX_HEAD and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        self._busy = self._last
+        self._idle = False
+        if self._received and not (self._serving or self._busy or self._stalled):
+            self._serve()
+        if not (self._busy or self._stalled):
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _serve(self) -> None:
+        self._serving = True
+        for _ in range(_REQUESTS_AT_ONCE):
+            if not self._received or self._busy or self._stalled or not self._next():
+                break
+        else:
+            if not (self._busy or self._stalled):
+                self._busy = True
+                asyncio.get_running_loop().call_soon(self._go_on)
+        self._serving = False
+        if self._gone:
+            self._abandon()
+
+    def _next(self) -> bool:
+        """Begins to answer the next request; False if there is none for us."""
+        data = self._received
+        end = data.find(b"\r\n\r\n")
+        if end < 0 and len(data) <= MAX_HEAD:
+            if self not in self._shared.heads:
+                self._shared.wheel.start(self._shared.heads, self)
+            return False
+        self._shared.heads.stop(self)
+        if not 0 <= end <= MAX_HEAD:
+            self._end_with(_HEAD_TOO_LARGE)
+            return False
+        request = self._reader.read(data, end)
+        if request is None or not self._begin(request, end + 4):
+            self._give_back()
+            return False
+        return True
+
+    def _begin(self, request: Request, start: int) -> bool:
+        """False if it is not for us to answer."""
+        query, head = request.query, request.head
+        session = self._shared.sessions.get(query.get("sid", ""))
+        if (
+            session is None
+            or query.get("transport") != "polling"
+            or session.silent
+            or request.path != self._path
+            or head.host != self._host
+        ):
+            return False
+        polling = session.polling
+        if polling is None:
+            return False
+        if request.method == b"GET":
+            if polling.polled or polling.ended:
+                return False
+            self._received = self._received[start:]
+            self._busy = True
+            self._cors = head.cors
+            self.poll(session, polling, query)
+            return True
+        limit = session.first_payload or self._shared.max_payload
+        if not session.open or polling.posted or head.size > limit:
+            return False
+        polling.posted = True
+        self._busy = True
+        self._cors = head.cors
+        self._post = _Post(session, polling, request)
+        body, self._received = self._received[start:], b""
+        self._body_received(body)
+        return True
+
+    def _body_received(self, body: bytes | bytearray) -> None:
+        post = self._post
+        assert post is not None
+        session, polling, request = post
+        size = request.head.size
+        if len(body) < size:
+            if self._body is None:
+                self._body = bytearray(body)
+                self._shared.wheel.start(self._shared.bodies, self)
+            return
+        if self._body is not None:
+            self._body = None
+            self._shared.bodies.stop(self)
+        self._received = bytes(body[size:])
+        packets = packets_in(
+            bytes(body[:size]), polling, script="j" in request.query, binary=request.head.binary
+        )
+        receive(session, packets, self._posted)
+
+    def _posted(self, answer: HTTPAnswer) -> None:
+        post, self._post = self._post, None
+        if post is not None:
+            post.polling.posted = False
+        self.answer(answer)
+
+    def _give_back(self) -> None:
+        if self._transport.is_closing():
+            # Whom aiohttp would answer has gone: it is told that at once.
+            self._busy = True
+            return
+        self._leave()
+        data, self._received = self._received, b""
+        self._busy = True
+        self._read_on()
+        self._loan.give_back(data)
+
+    # --- ends
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A poll that waits, or a body that is not whole, ends its session: as in Node.
+
+        A POST that is whole is still handled when it is its turn.
+        """
+        self._gone = True
+        self._stalled = False
+        self._loan.lost(exc)
+        if self._busy:
+            self._abandon()
+        else:
+            self._serve()
+
+    def _abandon(self) -> None:
+        self._leave()
+        poll, self._poll = self._poll, None
+        if poll is not None:
+            poll.polling.polled = False
+            poll.polling.on_ready = None
+            poll.session.end(TRANSPORT_CLOSE)
+        self._abandon_body()
+
+    def _leave(self) -> None:
+        for queue in (self._shared.idle, self._shared.heads, self._shared.bodies):
+            queue.stop(self)
+
+    def may_be_idle(self) -> None:
+        """Cut if nothing has happened since it was asked last."""
+        idle, self._idle = self._idle, True
+        if (idle and not self._busy) or self._transport.is_closing():
+            self._transport.abort()
+        else:
+            self._shared.wheel.start(self._shared.idle, self)
+
+    def head_is_late(self) -> None:
+        """The rest of a request's head has not come in time."""
+        self._end_with(_HEAD_TOO_SLOW)
+
+    def body_is_late(self) -> None:
+        """The same of a body."""
+        self._abandon_body()
+        self._end_with(_BODY_TOO_SLOW)
+
+    def _abandon_body(self) -> None:
+        if self._body is not None and self._post is not None:
+            self._body = None
+            self._post.polling.posted = False
+            self._post.session.end(TRANSPORT_ERROR)
+
+    def pause_writing(self) -> None:
+        """The client does not read: its next request waits."""
+        self._stalled = True
+        self._loan.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._stalled = False
+        self._loan.resume_writing()
+        if not self._busy:
+            self._go_on()

@@ -1,0 +1,114 @@
+"""What polling says, whoever carries it: answers of packets that wait, packets out of a body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from pychat.server.engine.admission import bad_request
+from pychat.server.engine.codec.packet import AnyPacket, MalformedPacket
+from pychat.server.engine.codec.payload import (
+    Received,
+    decode_jsonp,
+    decode_v4,
+    encode_jsonp,
+    encode_v3,
+    encode_v4,
+)
+from pychat.server.engine.pace import BYTES_PER_CREDIT
+from pychat.server.engine.polling.answer import HTTPAnswer, refusal
+from pychat.server.engine.session import PARSE_ERROR, EngineSession, Polling
+
+BODY_TIMEOUT: Final = 30.0
+"""Seconds that the body of a POST may take."""
+
+_TEXT: Final = "text/plain; charset=UTF-8"
+_BINARY: Final = "application/octet-stream"
+_SCRIPT: Final = "text/javascript; charset=UTF-8"
+# Not text/plain: old browsers offer that as a download.
+_DONE: Final = HTTPAnswer(200, "text/html", b"ok")
+_MALFORMED: Final = refusal(bad_request())
+
+_PACKETS_AT_ONCE: Final = 100
+"""Of one POST; then others have their turn."""
+
+
+def comes(session: EngineSession, polling: Polling, query: Mapping[str, str]) -> HTTPAnswer | None:
+    """A poll has come; its answer if it is the one before once more."""
+    if polling.comes(query.get("t")):
+        answer: HTTPAnswer | None = polling.answer
+        return answer
+    if session.proof is not None:
+        session.proof.polled(polling.received)
+    return None
+
+
+def take(session: EngineSession, polling: Polling, script: str | None) -> HTTPAnswer:
+    """What waits, as the answer to a poll.
+
+    ``script``: the number of the callback, if the client asks for JSONP.
+    """
+    answer = polling.answer = _encode(session, polling, polling.take(), script)
+    return answer
+
+
+def _encode(
+    session: EngineSession, polling: Polling, packets: Sequence[AnyPacket], script: str | None
+) -> HTTPAnswer:
+    if polling.decoder is None:
+        return HTTPAnswer(200, _TEXT, encode_v4(packets))
+    body, binary = encode_v3(
+        packets,
+        base64=script is not None or session.handshake.base64,
+        encoded_twice=polling.decoder.encoded_twice is True,
+    )
+    if script is not None:
+        return HTTPAnswer(200, _SCRIPT, encode_jsonp(body, _digits(script)))
+    return HTTPAnswer(200, _BINARY if binary else _TEXT, body)
+
+
+def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> Iterator[Received]:
+    """The packets of a POST. Raises MalformedPacket where they end to be some."""
+    if polling.decoder is None:
+        yield from decode_v4(body)
+    elif script:
+        yield from polling.decoder.text(decode_jsonp(body))
+    elif binary:
+        yield from polling.decoder.binary(body)
+    else:
+        yield from polling.decoder.text(body)
+
+
+def receive(
+    session: EngineSession, packets: Iterator[Received], done: Callable[[HTTPAnswer], None]
+) -> None:
+    """Hands packets to the session at its pace; ``done`` gets the answer, now or later."""
+    allowance = session.allowance
+    try:
+        for number, packet in enumerate(packets, 1):
+            if isinstance(packet, bytes):
+                session.receive_binary(packet)
+            else:
+                session.receive(packet)
+            if not session.open:
+                break
+            if allowance is not None:
+                allowance.left -= 1 + len(packet) // BYTES_PER_CREDIT
+                if allowance.left < 0:
+                    asyncio.get_running_loop().call_later(
+                        allowance.pause(), receive, session, packets, done
+                    )
+                    return
+            elif number == _PACKETS_AT_ONCE:
+                asyncio.get_running_loop().call_soon(receive, session, packets, done)
+                return
+    except MalformedPacket:
+        session.end(PARSE_ERROR)
+        done(_MALFORMED)
+    else:
+        done(_DONE)
+
+
+def _digits(text: str) -> str:
+    return "".join(character for character in text if character in "0123456789")

@@ -1,0 +1,71 @@
+"""SocketServer: the engine and the dispatcher put together, for a Handler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from aiohttp import web
+
+from pychat.server.engine.admission import Admission
+from pychat.server.engine.pace import Pace
+from pychat.server.engine.server import EngineServer
+from pychat.server.engine.socketio.connection import Handler
+from pychat.server.engine.socketio.dispatcher import Dispatcher
+
+
+class SocketServer:
+    """A Socket.IO server for every generation of clients, on one route of an aiohttp app.
+
+    Times are in seconds. ``allowed_origins`` are added to the server's own. ``pace`` bounds how
+    fast a client is read, ``admission`` how many sessions an address may have, ``first_payload``
+    (bytes, 64 KiB or more) what a client may send in one piece before ``Connection.admit``; None:
+    not at all. ``headers`` are added to every answer over HTTP.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        path: str = "/socket.io/",
+        ping_interval: float = 25.0,
+        ping_timeout: float = 20.0,
+        connect_timeout: float = 45.0,
+        upgrade_timeout: float = 10.0,
+        max_payload: int = 1_000_000,
+        first_payload: int | None = None,
+        allowed_origins: Sequence[str] | Literal["*"] = (),
+        trusted_proxies: Sequence[str] = (),
+        pace: Pace | None = None,
+        admission: Admission | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._path = path
+        dispatcher = Dispatcher(handler)
+        self._engine = EngineServer(
+            dispatcher,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            upgrade_timeout=upgrade_timeout,
+            max_payload=max_payload,
+            first_payload=first_payload,
+            allowed_origins=allowed_origins,
+            trusted_proxies=trusted_proxies,
+            pace=pace,
+            admission=admission,
+            headers=headers,
+        )
+        dispatcher.watch_connecting(self._engine, connect_timeout)
+
+    @property
+    def client_count(self) -> int:
+        """Sessions that are open."""
+        return len(self._engine.sessions)
+
+    def attach(self, app: web.Application) -> None:
+        """Adds only the route under the path: the application's shutdown is to call ours."""
+        self._engine.attach(app, self._path)
+
+    async def shutdown(self) -> None:
+        """Every client gets a close; returns when they have gone, after 2 s at most."""
+        await self._engine.shutdown()

@@ -1,0 +1,87 @@
+"""Client addresses: what counts as one client, and which of them exceed a limit."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Final, Generic, TypeVar
+
+
+@lru_cache(maxsize=4096)
+def household(address: str) -> str:
+    """An IPv4 address itself; of an IPv6 address its /64, all of which one line is given."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """At most ``most`` entries, whoever fills it; each use costs the same however full it is."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: K) -> V | None:
+        """Its entry, which was used now."""
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+
+    def forget(self, key: K) -> None:
+        """Does nothing if it is not there."""
+        self._entries.pop(key, None)
+
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS: Final = 600.0
+_MAX_ADDRESSES: Final = 20_000
+
+
+class Crowds:
+    """Tells of each once, and again when some time has passed."""
+
+    def __init__(self, what: str) -> None:
+        """``what`` there are too many of."""
+        self._what = what
+        self._told: Recent[str, float] = Recent(_MAX_ADDRESSES)
+
+    def refused(self, address: str, most: int) -> None:
+        """One more than ``most``, from an address or a network."""
+        now = time.monotonic()
+        told = self._told.get(address)
+        if told is None or now - told > AGAIN_SECONDS:
+            self._told[address] = now
+            log.warning(
+                "%s has %d %s and is refused more: if it is a house or a school, allow them with "
+                "--limit connections-per-address=%d",
+                address,
+                most,
+                self._what,
+                4 * most,
+            )

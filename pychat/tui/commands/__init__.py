@@ -1,0 +1,1 @@
+"""Slash commands, keys and the command palette."""

@@ -1,0 +1,1 @@
+"""State of the terminal client that is not a widget."""

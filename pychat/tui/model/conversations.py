@@ -1,0 +1,238 @@
+"""The conversations that are open in the log: transcripts kept, older history fetched once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pychat.client.errors import RequestRefused, ServerUnreachable
+from pychat.client.models import ConversationInfo, MessageInfo, UserInfo
+from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.tui.clock import Clock
+from pychat.tui.log.rows import ReaderContext
+from pychat.tui.log.transcript import Transcript
+from pychat.tui.log.viewport import Opened, Place
+from pychat.tui.model.people import People
+from pychat.tui.text.names import YOU, Name, conversation_name
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+KEPT: Final = 12
+"""So many transcripts stay in memory; the others are read from the client's cache again."""
+PAGE: Final = 100
+
+
+class OpenConversations:
+    """What the log may show, by name. Knows the client, not the screen."""
+
+    def __init__(self, client: ChatClient, clock: Clock, people: People) -> None:
+        self._client = client
+        self._clock = clock
+        self._people = people
+        self._opened: dict[str, Opened] = {}
+        self._oldest: dict[str, int] = {}
+        """Seq before which the server has nothing more."""
+        self._fetching: set[str] = set()
+        self._fetching_newer: set[str] = set()
+        self._started: dict[str, ConversationInfo] = {}
+        """Begun here, unknown to the server until the first message."""
+        self.nobody: set[str] = set()
+        """Ids that the server did not have when it was asked."""
+
+    def all(self) -> list[ConversationInfo]:
+        """Newest first, those begun here before the others."""
+        known = self._client.conversations
+        names = {conversation.name for conversation in known}
+        self._started = {n: c for n, c in self._started.items() if n not in names}
+        return [*reversed(self._started.values()), *known]
+
+    def get(self, name: str) -> ConversationInfo | None:
+        """The conversation, if it is known or begun."""
+        return self._client.conversation(name) or self._started.get(name)
+
+    def begin(self, user: UserInfo) -> None:
+        """A conversation that has no message yet."""
+        self.nobody.discard(user.id)
+        if self._client.conversation(user.id) is None:
+            self._started[user.id] = ConversationInfo(user.id, user.alias, online=user.online)
+
+    def is_nobody(self, name: str) -> bool:
+        """Whether the server has said that there is nobody of this id."""
+        return name in self.nobody and self._client.conversation(name) is None
+
+    def opened(self, name: str) -> Opened | None:
+        """What is in memory of it."""
+        return self._opened.get(name)
+
+    def open(self, name: str) -> Opened:
+        """What the log shows of a conversation: from memory, or from the client's cache."""
+        found = self._opened.pop(name, None)
+        if found is None:
+            found = Opened(self._newest(name), ReaderContext(self._clock, self.sender_name))
+        self._opened[name] = found
+        self.follow_cursors(name)
+        conversation = self.get(name)
+        if conversation is not None and conversation.unread:
+            found.reading.new_after = conversation.read_seq
+            found.reading.skip_own(found.transcript.after_seq(conversation.read_seq))
+        while len(self._opened) > KEPT:
+            self._opened.pop(next(iter(self._opened)))
+        return found
+
+    def first_unread(self, name: str) -> int:
+        """The seq of the first message that is not read; 0 where all are."""
+        conversation = self.get(name)
+        if conversation is None or not conversation.unread:
+            return 0
+        read = max(conversation.read_seq, conversation.first_seq - 1)
+        opened = self._opened.get(name)
+        return (read if opened is None else opened.transcript.past_own(read)) + 1
+
+    def first_new(self, name: str) -> int:
+        """As ``first_unread``; where all are read, the seq below the line; 0 for neither."""
+        opened, conversation = self._opened.get(name), self.get(name)
+        first = self.first_unread(name)
+        if first or opened is None or conversation is None or opened.reading.new_after is None:
+            return first
+        line = opened.reading.new_after + 1
+        return line if line <= conversation.last_seq else 0
+
+    def _newest(self, name: str) -> Transcript:
+        transcript = Transcript()
+        for message in self._client.cached_messages(name):
+            transcript.add(message)
+        return transcript
+
+    def go_to_end(self, name: str) -> Opened | None:
+        """As ``opened``, with the newest messages in it and its place at the end."""
+        opened = self._opened.get(name)
+        if opened is not None:
+            opened.transcript, opened.place = self._newest(name), Place()
+        return opened
+
+    async def go_to(self, name: str, seq: int) -> Opened | None:
+        """As ``opened``, with this message and those around it, and its place there; None if it
+        cannot be had now."""
+        try:
+            page = await self._client.history(name, before=seq + PAGE // 2, limit=PAGE)
+            if all(message.seq != seq for message in page.messages):  # those after it are long
+                page = await self._client.history(name, after=seq - 1, limit=PAGE)
+        except (ServerUnreachable, RequestRefused):
+            return None
+        opened = self._opened.get(name)  # by now: it may have been read anew meanwhile
+        if opened is None or all(message.seq != seq for message in page.messages):
+            return None
+        opened.reading.skip_own(page.messages)
+        opened.transcript = Transcript()
+        # Where this is not the end, the rest comes on scrolling there, and tells where the end is.
+        at_end = self._is_newest(name, page.messages[-1].seq)
+        for message in [*page.messages, *(self.outbox(name) if at_end else ())]:
+            opened.transcript.add(message)
+        opened.transcript.reaches_end = at_end
+        opened.place = Place(seq, at_end=False)
+        return opened
+
+    def continues(self, message: MessageInfo) -> bool:
+        """Whether it comes right after what is in memory; seqs have no gap."""
+        opened = self._opened.get(message.conversation)
+        if opened is None or not message.seq or not opened.transcript.reaches_end:
+            return True
+        last = opened.transcript.last_seq
+        return not last or message.seq <= last + 1
+
+    def add(self, message: MessageInfo) -> None:
+        """Keeps a message of a conversation that is not in the log now."""
+        opened = self._opened.get(message.conversation)
+        if opened is not None and opened.transcript.takes(message):
+            opened.reading.skip_own([message])
+            opened.transcript.add(message)
+            opened.let_go()
+
+    def forget(self, name: str) -> None:
+        """Next time it is read from the client's cache again."""
+        self._opened.pop(name, None)
+        self._oldest.pop(name, None)
+
+    def follow_cursors(self, name: str) -> bool:
+        """Takes the peer's cursors over; True if they have moved."""
+        found, conversation = self._opened.get(name), self.get(name)
+        if found is None or conversation is None:
+            return False
+        reading = found.reading
+        new = (conversation.peer_delivered_seq, conversation.peer_read_seq)
+        if new == (reading.delivered_seq, reading.read_seq):
+            return False
+        reading.delivered_seq, reading.read_seq = new
+        return True
+
+    def sender_name(self, sender: str) -> Name:
+        """What a sender is called in the log."""
+        if sender == self._client.user:
+            return Name(YOU)
+        conversation = self.get(sender)
+        if conversation is not None:
+            return conversation_name(conversation)
+        return self._people.name(sender)
+
+    async def older(self, name: str) -> list[MessageInfo]:
+        """The page before what is here; empty when there is none, or none can be had now."""
+        opened = self._opened.get(name)
+        conversation = self.get(name)
+        if opened is None or conversation is None or name in self._fetching:
+            return []
+        first = opened.transcript.first_seq
+        oldest = self._oldest.get(name, conversation.first_seq)
+        if conversation.last_seq < oldest or (first and first <= oldest):
+            return []
+        self._fetching.add(name)
+        try:
+            page = await self._client.history(name, before=first or None, limit=PAGE)
+        except (ServerUnreachable, RequestRefused):
+            return []  # the status line says so; scrolling asks again
+        finally:
+            self._fetching.discard(name)
+        if self._opened.get(name) is not opened or opened.transcript.first_seq != first:
+            return await self.older(name)  # another run is here now: what came is out of date
+        if not page.has_more:
+            self._oldest[name] = page.messages[0].seq if page.messages else first
+        opened.reading.skip_own(page.messages)
+        return page.messages
+
+    async def newer(self, name: str) -> list[MessageInfo]:
+        """The page after what is here, where what is newer was let go; then it is the end."""
+        opened = self._opened.get(name)
+        if opened is None or opened.transcript.reaches_end or name in self._fetching_newer:
+            return []
+        transcript = opened.transcript
+        last = transcript.last_seq
+        self._fetching_newer.add(name)
+        try:
+            page = await self._client.history(name, after=last, limit=PAGE)
+        except (ServerUnreachable, RequestRefused):
+            return []
+        finally:
+            self._fetching_newer.discard(name)
+        if self._opened.get(name) is not opened or transcript is not opened.transcript:
+            return []
+        if transcript.last_seq != last:
+            return await self.newer(name)  # more was let go meanwhile
+        newest = page.messages[-1].seq if page.messages else last
+        transcript.reaches_end = not page.has_more and self._is_newest(name, newest)
+        return [*page.messages, *(self.outbox(name) if transcript.reaches_end else ())]
+
+    def _is_newest(self, name: str, seq: int) -> bool:
+        """Whether no later message is known."""
+        conversation = self.get(name)
+        cached = self._client.cached_messages(name, limit=1)
+        return all(message.seq <= seq for message in cached) and (
+            conversation is None or conversation.last_seq <= seq
+        )
+
+    def outbox(self, name: str) -> list[MessageInfo]:
+        """One's own messages that the server has not stored, in memory or not."""
+        return [each for each in self._client.cached_messages(name, limit=1) if not each.seq]
+
+
+def is_pair(name: str) -> bool:
+    """Whether a conversation is with one person."""
+    return name != EVERYONE and not name.startswith(ROOM_PREFIX)

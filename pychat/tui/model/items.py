@@ -1,0 +1,60 @@
+"""The list's items, from the client's records: who is shown how, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+from pychat.client.models import ConnectionState, ConversationInfo
+from pychat.tui.clock import Clock
+from pychat.tui.model.conversations import is_pair
+from pychat.tui.text.names import Name, conversation_name, last_line, line, typing_line
+from pychat.tui.widgets.conversation_list import Item
+
+if TYPE_CHECKING:
+    from pychat.client import ChatClient
+
+
+def items_of(
+    conversations: Sequence[ConversationInfo],
+    client: ChatClient,
+    clock: Clock,
+    muted: Collection[str],
+    current: str,
+    name_of: Callable[[str], Name],
+) -> list[Item]:
+    """Unread ones first, otherwise as given (newest first). The open one does not move up by
+    being unread: what one is looking at must not jump."""
+    items = [
+        _item(conversation, client, clock, conversation.name in muted, current, name_of)
+        for conversation in conversations
+    ]
+    return sorted(items, key=lambda item: not item.unread or item.muted or item.name == current)
+
+
+def _item(
+    conversation: ConversationInfo,
+    client: ChatClient,
+    clock: Clock,
+    muted: bool,
+    current: str,
+    name_of: Callable[[str], Name],
+) -> Item:
+    pair = is_pair(conversation.name)
+    draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
+    last = conversation.last
+    typing = typing_line(tuple(map(name_of, conversation.typing)), in_pair=pair)
+    sender = None if pair or last is None or not last.sender else name_of(last.sender)
+    shown = "" if last is None else last_line(last, sender, in_pair=pair)
+    connected = client.status.state is ConnectionState.ONLINE
+    return Item(
+        name=conversation.name,
+        title=conversation_name(conversation),
+        line=typing or draft or shown,
+        time=clock.short(last.sent_at) if last is not None else "",
+        unread=conversation.unread,
+        online=conversation.online if pair and connected else None,
+        typing=bool(typing),
+        draft=bool(draft) and not typing,
+        muted=muted,
+    )

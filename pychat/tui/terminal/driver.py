@@ -1,0 +1,157 @@
+"""TerminalDriver: Textual's driver, which lets go of the terminal on every way out and reads keys
+that Textual does not."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import selectors
+import signal
+from codecs import getincrementaldecoder
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from textual import constants
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+from pychat.tui.terminal.keyboard import Keyboard
+from pychat.tui.text.emoji import Emoji
+
+if TYPE_CHECKING:
+    from pychat.tui.app import ChatApp
+
+# xterm: Alt sends Esc before a key, instead of another letter; and the title goes onto a stack.
+_TAKE: Final = "\x1b[?1036;1039s\x1b[?1036;1039h\x1b[22;2t"
+_GIVE_BACK: Final = "\x1b[?1036;1039r\x1b[23;2t"
+PAUSE: Final = 0.1
+"""Seconds after which an Esc is a key of its own."""
+ORPHAN_SECONDS: Final = 0.3
+"""Where no shell could bring it back, the system does not stop it: it goes on after this."""
+
+
+class TerminalDriver(LinuxDriver):
+    """``app`` is a ChatApp."""
+
+    def __init__(self, app: ChatApp, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._file = _Quiet(self._file)  # type: ignore[assignment] # all that the driver uses of it
+        self._chat = app
+        self._emoji = Emoji(app.answers.widths)
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def _is_on(self) -> bool:
+        return self._writer_thread is not None
+
+    # --- taking it and letting go -----------------------------------------------------------
+
+    def start_application_mode(self) -> None:
+        self.exit_event.clear()
+        super().start_application_mode()  # type: ignore[no-untyped-call] # Textual's
+        terminal = self._chat.terminal
+        if terminal is not None and terminal.attributes is not None:
+            self.attrs_before = terminal.attributes
+        if self._is_on:
+            self.write(_TAKE)
+            if terminal is not None:
+                terminal.taken = True
+
+    def stop_application_mode(self) -> None:
+        if self._is_on:
+            self.write(_GIVE_BACK)
+            super().stop_application_mode()
+
+    def close(self) -> None:
+        writer, self._writer_thread = self._writer_thread, None
+        if writer is not None:
+            writer.stop()
+            if self._chat.terminal is not None:
+                self._chat.terminal.taken = False
+
+    def write(self, data: str) -> None:
+        """Nothing, while it is not ours: the app may end before, and tell something after."""
+        writer = self._writer_thread
+        if writer is not None:
+            writer.write(self._emoji.fit(data))
+
+    # --- Ctrl+Z ---------------------------------------------------------------------------------
+    # On the event loop: a signal may come while something is being written.
+
+    def _sigtstp_application(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._suspend)
+
+    def _sigcont_application(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._resume)
+
+    def _suspend(self) -> None:
+        if not self._is_on:
+            return
+        self.suspend_application_mode()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(0, signal.SIGTSTP)  # with whoever waits for this process, as a terminal would
+        self._loop.call_later(ORPHAN_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if not self._is_on and self._chat.is_running:
+            signal.signal(signal.SIGTSTP, self._sigtstp_application)
+            self._must_signal_resume = True
+            self.resume_application_mode()
+
+    # --- reading keys ---------------------------------------------------------------------------
+
+    def run_input_thread(self) -> None:
+        """As Textual's, but for what ``Keyboard`` knows, bytes that are no text, and the end."""
+        parser = XTermParser(self._debug)
+        keyboard = Keyboard()
+        decode = getincrementaldecoder("utf-8")("replace").decode
+
+        def take(text: str) -> None:
+            for event in parser.feed(text) if text else ():
+                self.process_message(event)
+
+        def read(data: bytes) -> None:
+            text = decode(data)
+            take(text if constants.DISABLE_KITTY_KEY else keyboard.feed(text))
+
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            read(self._chat.take_typed())
+            while not self.exit_event.is_set():
+                if selector.select(PAUSE):
+                    try:
+                        data = os.read(self.fileno, 4096)
+                    except OSError:
+                        data = b""
+                    if not data:
+                        self._chat.call_later(self._chat.end_by, signal.SIGHUP)
+                        return
+                    read(data)
+                else:
+                    take(keyboard.pause())
+                for event in parser.tick():
+                    self.process_message(event)
+
+
+class _Quiet(io.TextIOBase):
+    """What is written to a terminal that is gone is lost, and ends nothing."""
+
+    def __init__(self, file: Any) -> None:
+        self._under = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._under.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._under.flush()
+
+    def fileno(self) -> int:
+        number: int = self._under.fileno()
+        return number
+
+    def isatty(self) -> bool:
+        return bool(self._under.isatty())

@@ -1,0 +1,1 @@
+"""Text on screen: graphemes, Markdown, wrapping, names."""
