@@ -131,6 +131,33 @@ class Invariants(Ledger):
         if (entry["sender"], entry["data"]) != (sender, stored.data):
             self.fail("text", f"{entry} is not what {sender} wrote: {stored.data}")
 
+    def _answer_to_search(
+        self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
+    ) -> None:
+        if answer["code"] != "200" or not seen.open:
+            return
+        for each in answer["messages"]:
+            conversation = place(each["id"])[0]
+            first_seq = 1
+            if not self.pair(conversation):
+                account = self.key(seen.owner)
+                first_seq = min(self.first_seq(conversation, account).since(request.tick))
+            self._check_entry(seen, each, first_seq, request.tick)
+
+    def _answer_to_users(
+        self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
+    ) -> None:
+        if answer["code"] != "200" or not seen.open:
+            return
+        for each in answer["users"]:
+            if each["online"] and each["id"] != seen.owner:
+                self._check_visible(seen.owner, each["id"])
+
+    def _check_visible(self, user: str, other: str) -> None:
+        """For somebody who is shown to be there."""
+        if self.block(user, other).value or self.block(other, user).value:
+            self.fail("hidden", f"{user} is told that {other} is online, who is hidden")
+
     def _answer_to_conversations(
         self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
     ) -> None:
@@ -227,9 +254,8 @@ class Invariants(Ledger):
         seen.got[conversation].add(seq)
 
     def _event_presence(self, end: ServerEnd, seen: Seen, data: Any, tick: int) -> None:
-        user, other = seen.owner, data["id"]
-        if data["online"] and (self.block(user, other).value or self.block(other, user).value):
-            self.fail("hidden", f"{user} is told that {other} is online, who is hidden")
+        if data["online"]:
+            self._check_visible(seen.owner, data["id"])
 
     def _event_receipt(self, end: ServerEnd, seen: Seen, data: Any, tick: int) -> None:
         user, other = seen.owner, data["by"]
@@ -240,6 +266,8 @@ class Invariants(Ledger):
         user, other = seen.owner, data["sender"]
         if user != other and self.block(user, other).value:
             self.fail("block", f"{user} has blocked {other} and is told that they type")
+        if user != other and self.block(other, user).value and data["recepient"] == user:
+            self.fail("hidden", f"{user} is told that {other} types, who has blocked them")
 
     # --- what is asked of the records ---
 
