@@ -187,6 +187,41 @@ def test_a_block_hides_somebody_whose_first_message_is_under_way() -> None:
     assert told(story) == []
 
 
+def test_a_message_that_fills_a_hole_is_counted_as_unread() -> None:
+    async def story(world: Simulation) -> None:
+        world.add("alice", devices=0, chat_client=True)
+        world.add("bob", devices=0, original=True)
+        (alice,), (bob,) = (person.devices for person in world.people)
+        await world.online(alice, bob)
+        answers = iter((0.0, -1.0))
+        world.weather.held["append"] = lambda: next(answers, 0.0)
+        for _ in range(3):
+            bob.write("alice")
+            await world.sleep(0.5)
+
+    assert told(story) == []
+
+
+def test_a_room_left_here_and_joined_again_elsewhere_is_listed() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, program, *bob)
+        bob[0].wish("room", {"command": "create", "roomId": "r1"})
+        await world.quiet()
+        program.do(program.client.join_room("r1"))
+        await world.quiet()
+        bob[0].write("#r1", world.client_id())
+        await world.quiet()
+        program.do(program.client.leave_room("r1"))
+        await world.quiet()
+        scripted.wish("room", {"command": "join", "roomId": "r1"})
+        await world.quiet()
+        bob[0].write("#r1", world.client_id())
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")

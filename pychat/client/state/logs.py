@@ -202,6 +202,10 @@ class Logs:
         self.heard.add(name)
         self._arrived[name] = max(seq, self.newest_arrived(name))
         log = self._logs.get(name)
+        if log is not None and self._roster.get(name) is None:
+            # The user had left it here, and joined it again on another device.
+            self.forget(name)
+            log = None
         if log is None:
             self._on_stranger()  # who they are, and where one stands with them
             if seq > 1:

@@ -36,6 +36,8 @@ class Roster:
         # Who was last: not by the time of the last message, for a clock may be set back.
         self._ranks: dict[str, int] = {}
         self._top_rank = 0
+        self._holes: dict[str, set[int]] = {}
+        """Messages that later ones were heard before: not counted as unread yet."""
         self._typists = Typists(lambda name, people: self._change(name, typing=people))
         self.user = ""
 
@@ -111,6 +113,8 @@ class Roster:
             known = None if each.with_ in renewed else self._known.get(each.with_)
             record = conversation_record(each, self.user, known)
             if known is not None:
+                if known.last_seq <= record.last_seq:
+                    self._holes.pop(record.name, None)  # the list has counted them
                 record, certain = merged(self._cache, record, known)
                 if not certain:
                     self._on_guess()
@@ -134,6 +138,7 @@ class Roster:
     def _drop(self, name: str) -> None:
         del self._known[name]
         self._ranks.pop(name, None)
+        self._holes.pop(name, None)
         self._cache.drop_conversation(name)
 
     def left(self, name: str) -> None:
@@ -194,13 +199,18 @@ class Roster:
         changes: dict[str, Any] = {}
         if known.last is not None and known.last.client_id == message.client_id != "":
             changes["last"] = message
+        holes = self._holes.setdefault(known.name, set())
+        new = message.seq > known.last_seq or message.seq in holes
+        holes.discard(message.seq)
         if message.seq > known.last_seq:
+            oldest = max(known.last_seq + 1, message.seq - protocol.MAX_UNREAD)
+            holes.update(range(oldest, message.seq))
             changes["last_seq"] = message.seq
             self._raise(known.name)
             if known.last is None or known.last.seq > 0:
                 changes["last"] = message
-            if not message.own and not message.removed and message.seq > known.read_seq:
-                changes["unread"] = min(known.unread + 1, protocol.MAX_UNREAD)
+        if new and not message.own and not message.removed and message.seq > known.read_seq:
+            changes["unread"] = min(known.unread + 1, protocol.MAX_UNREAD)
         if changes:
             self._change(known.name, **changes)
 
