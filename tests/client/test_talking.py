@@ -97,8 +97,10 @@ async def test_every_device_has_every_message_once(
         for device, peer in ((alice, "bob"), (phone, "bob"), (bob, "alice")):
             cached = device.client.cached_messages(peer)
             assert [(each.seq, each.text) for each in cached] == list(enumerate(expected, 1))
-        await alice.client.mark_read("bob", 9)
-        await phone.next(ConversationChanged, lambda e: e.conversation.read_seq == 9)
+        await bob.client.send("alice", "and one more")
+        await alice.added("and one more")
+        await alice.client.mark_read("bob", 12)
+        await phone.next(ConversationChanged, lambda e: e.conversation.read_seq == 12)
 
 
 async def test_a_message_to_everyone_and_to_oneself_is_shown_once(

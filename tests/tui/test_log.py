@@ -306,7 +306,7 @@ async def test_what_waits_to_be_sent_is_right_after_it_was_out_of_memory(
             client.say("bob", "meanwhile", tell=True)
         client.log["bob"].remove(second)
         client.log["bob"].append(second)  # what waits comes last
-        await wait_text(pilot, "↓ 20 new")
+        await wait_text(pilot, "↓ 20 unread")
         await press_until(pilot, "pagedown", log, "the ")
         assert [row.split("  ")[0] for row in rows(log) if row.startswith("the ")] == ["the second"]
 

@@ -14,6 +14,7 @@ from pychat.client.core import Core
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
 from pychat.client.models import DeliveryStatus, MessageInfo
+from pychat.protocol import Event
 
 
 class MessageWriter(ABC):
@@ -43,6 +44,10 @@ class MessageWriter(ABC):
         """Into the outbox, and returns at once: told as ``MessageAdded`` now, and as
         ``MessageChanged`` when it is sent or refused. Raises RequestRefused for what may not be
         sent at all (empty, too long, not a conversation's name).
+
+        A client begun with ``start`` marks the messages above it as read: those that ``events``
+        has given by now. What arrives while the message waits in the outbox stays unread. After
+        ``connect`` the cursors are the caller's.
         """
         self._core.check_not_closed()
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -65,6 +70,8 @@ class MessageWriter(ABC):
         self._core.outbox.add(message)
         self._core.logs.posted(message)
         self._core.roster.posted(message)
+        if not self._core.logs.whole:
+            self._core.move(Event.READ, to, self._core.logs.told(to))
         return message
 
     def retry(self, client_id: str) -> None:

@@ -14,10 +14,10 @@ from pychat.client.events import (
     StatusChanged,
 )
 from pychat.client.models import ConnectionState
-from pychat.protocol import MAX_UNREAD
 from pychat.tui.clock import Clock
 from pychat.tui.model.items import items_of
-from pychat.tui.widgets.conversation_list import ConversationList, Item
+from pychat.tui.text.names import unread_count
+from pychat.tui.widgets.conversation_list import ConversationList
 from pychat.tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
@@ -100,15 +100,6 @@ class Updates:
             conversations.sender_name,
         )
         screen.query_one(ConversationList).show(items, current)
-        heard = [item for item in items if not item.muted]
-        elsewhere = [item for item in heard if item.name != current]
-        screen.query_one(StatusLine).unread_elsewhere = _unread(elsewhere)
-        unread = _unread(heard)
+        unread = unread_count(item.unread for item in items if not item.muted)
+        screen.query_one(StatusLine).unread = unread
         screen.app.title = f"({unread}) pychat" if unread else "pychat"
-
-
-def _unread(items: list[Item]) -> str:
-    """How many messages; empty for none."""
-    total = sum(item.unread for item in items)
-    more = any(item.unread >= MAX_UNREAD for item in items)
-    return f"{total}{'+' if more else ''}" if total else ""

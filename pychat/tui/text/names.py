@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -10,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from pychat.client.models import ConversationInfo, MessageInfo
 from pychat.client.safetext import safe_text
-from pychat.protocol import EVERYONE, canonical_id
+from pychat.protocol import EVERYONE, MAX_UNREAD, canonical_id
 from pychat.visible import shown_name
 
 MAX_NAME: Final = 64
@@ -91,3 +92,13 @@ def typing_line(people: tuple[Name, ...], *, in_pair: bool) -> str:
         return "several are typing…"
     names = " and ".join(str(person.fitted(_IN_A_LINE)) for person in people)
     return f"{names} {'is' if len(people) == 1 else 'are'} typing…"
+
+
+def unread_count(counts: Iterable[int]) -> str:
+    """The sum of what is unread in conversations, as every place shows it; empty for none.
+
+    The server and the client count to MAX_UNREAD only: a plus stands for what is beyond.
+    """
+    counts = list(counts)
+    total = sum(min(count, MAX_UNREAD - 1) for count in counts)
+    return f"{total}{'+' if max(counts) >= MAX_UNREAD else ''}" if total else ""

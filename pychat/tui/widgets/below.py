@@ -1,4 +1,4 @@
-"""Below: one quiet row while one reads further up: how many messages have come below."""
+"""Below: one quiet row while one reads further up: how many messages are unread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Below(Widget):
     """A blank row while the log is at its end."""
 
     shown = reactive(False)
-    arrived = reactive(0)
+    unread = reactive("")
 
     def __init__(self, rebound: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -25,9 +25,9 @@ class Below(Widget):
         self.set_class(shown, "-shown")
 
     def render(self) -> Content:
-        if self.arrived:
+        if self.unread:
             return Content.assemble(
-                (f"↓ {self.arrived} new", "$accent"), (f"  {self._key}", "$foreground 72%")
+                (f"↓ {self.unread} unread", "$accent"), (f"  {self._key}", "$foreground 72%")
             )
         return Content.styled(f"↓ {self._key}", "$foreground 72%")
 

@@ -16,8 +16,7 @@ from textual.message import Message as TextualMessage
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from pychat.protocol import MAX_UNREAD
-from pychat.tui.text.names import Name, fitted
+from pychat.tui.text.names import Name, fitted, unread_count
 from pychat.tui.theme.component_styles import component_style
 
 ITEM_ROWS: Final = 2
@@ -216,7 +215,7 @@ def _first_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Se
 
 def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Segment]:
     """The last line, and at the right how many are unread."""
-    count = "muted" if item.muted and not item.unread else _count(item.unread)
+    count = "muted" if item.muted and not item.unread else unread_count((item.unread,))
     room = max(1, width - 5 - cell_len(count))
     mark, mark_style = ("draft ", "draft") if item.draft else ("", "faint")
     text = fitted(item.line, max(0, room - cell_len(mark)))
@@ -228,7 +227,3 @@ def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[S
         Segment(count, style("faint" if item.muted else "count")),
         Segment(" ", style("name")),
     ]
-
-
-def _count(unread: int) -> str:
-    return "" if not unread else str(unread) if unread < MAX_UNREAD else f"{MAX_UNREAD - 1}+"

@@ -29,7 +29,7 @@ from pychat.tui.model.drafting import Drafting
 from pychat.tui.model.people import People
 from pychat.tui.model.read_marker import ReadMarker
 from pychat.tui.settings import Settings
-from pychat.tui.text.names import Name, conversation_name, line, name_of
+from pychat.tui.text.names import Name, conversation_name, line, name_of, unread_count
 from pychat.tui.widgets.below import Below
 from pychat.tui.widgets.completions import Completions
 from pychat.tui.widgets.composer import Composer
@@ -131,7 +131,6 @@ class ConversationView(Vertical):
         unread = self.conversations.first_unread(self.current) if opened.place.at_end else 0
         here = opened.transcript.holds(unread)
         self.log_view.open(opened, unread if here else 0)
-        self.query_one(Below).arrived = 0
         self.want_older()
         if unread and not here:
             self._fetch_unread(unread)
@@ -162,7 +161,7 @@ class ConversationView(Vertical):
         return tuple(self.conversations.sender_name(person) for person in people)
 
     def show_header(self) -> None:
-        """Presence and typing as they are now."""
+        """Presence, typing and what is unread as they are now."""
         conversation = self.conversations.get(self.current)
         title = self.title_of(self.current) if self.current else None
         self.query_one(ConversationHeader).show(
@@ -172,6 +171,8 @@ class ConversationView(Vertical):
             connected=self._client.status.state is ConnectionState.ONLINE,
             nobody=self.conversations.is_nobody(self.current),
         )
+        unread = conversation.unread if conversation is not None else 0
+        self.query_one(Below).unread = unread_count((unread,))
         if conversation is not None:
             invites = f"{title} is blocked" if conversation.blocked else f"Message {title}"
             self.composer.placeholder = Content(invites)  # a string would be read as markup
@@ -203,8 +204,6 @@ class ConversationView(Vertical):
             if opened is not None:
                 opened.reading.skip_own(shown)
             self.log_view.append(shown)
-            if not self.log_view.at_end:
-                self.query_one(Below).arrived += sum(not message.own for message in shown)
         return len(arrived)
 
     def changed(self, message: MessageInfo) -> None:
@@ -295,10 +294,7 @@ class ConversationView(Vertical):
     def _viewed(self, event: MessageLog.Viewed) -> None:
         if event.opened is not self.conversations.opened(self.current):
             return  # another one is in the log by now
-        below = self.query_one(Below)
-        below.shown = not event.at_end
-        if event.at_end:
-            below.arrived = 0
+        self.query_one(Below).shown = not event.at_end
         self.read_marker.in_view(event.seqs)
 
     def on_show(self) -> None:

@@ -19,7 +19,7 @@ class StatusLine(Widget):
     status: reactive[Status | None] = reactive(None)
     user = reactive("")
     hints = reactive("")
-    unread_elsewhere = reactive("")
+    unread = reactive("")
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -65,8 +65,8 @@ class StatusLine(Widget):
             parts = [("○ ", faint), ("closed", faint)]
         if status.waiting:
             parts.append((f" · {status.waiting} waiting", "$warning"))
-        if self.unread_elsewhere:
-            parts.append((f" · {self.unread_elsewhere} unread", "$accent"))
+        if self.unread:
+            parts.append((f" · {self.unread} unread", "$accent"))
         return parts
 
     def _retry(self, status: Status) -> list[tuple[str, str]]:
