@@ -50,3 +50,13 @@ def test_every_decision_is_listed() -> None:
     records = {path.name for path in folder.glob("0*.md")}
     listed = re.findall(r"\]\((0[^)]+)\)", (folder / "README.md").read_text("utf-8"))
     assert sorted(records) == listed
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "decisions"])
+def test_files_that_are_named_exist(name: str) -> None:
+    page = ROOT / "docs" / name
+    pages = page.glob("*.md") if page.is_dir() else [page]
+    text = "\n".join(each.read_text("utf-8") for each in pages)
+    named = set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", text))
+    inside = [ROOT, ROOT / "pychat", ROOT / "pychat" / "server"]
+    assert {path for path in named if not any((top / path).exists() for top in inside)} == set()

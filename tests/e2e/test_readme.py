@@ -143,12 +143,3 @@ def test_ci_runs_the_readmes_test_command() -> None:
     lines = [line.replace(" --quiet", "") for line in script]
     for line in block("sh", "bin/nox").splitlines():
         assert line in lines
-
-
-def test_every_link_leads_somewhere() -> None:
-    documents = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
-    for document in [*documents, *(ROOT / "docs").glob("*.md")]:
-        text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
-        for target in re.findall(r"\]\(([^)#\s]+)", text):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
