@@ -10,13 +10,13 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from pychat import protocol
+from pychat.client.api.reading import MessageReader
+from pychat.client.api.writing import MessageWriter
 from pychat.client.connection.address import normalized_address, watch_server
 from pychat.client.core import Core
 from pychat.client.errors import RequestRefused
 from pychat.client.events import Subscription
 from pychat.client.models import ConversationInfo, Status
-from pychat.client.state.reading import MessageReader
-from pychat.client.state.writing import MessageWriter
 from pychat.client.wire import is_shared
 from pychat.protocol import Event
 

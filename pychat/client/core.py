@@ -14,8 +14,8 @@ import msgspec
 from msgspec import structs
 
 from pychat import protocol
+from pychat.client.api.requests import Asking
 from pychat.client.connection.reconnect import Reconnector
-from pychat.client.connection.requests import Asking
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import (
     CacheLost,
@@ -27,9 +27,9 @@ from pychat.client.events import (
 )
 from pychat.client.models import MessageInfo, Status
 from pychat.client.state.cursors import CursorSender
-from pychat.client.state.logs import Logs
 from pychat.client.state.roster import Roster
 from pychat.client.state.sync import Sync
+from pychat.client.state.transcripts import Logs
 from pychat.client.state.typing import TypingNotice
 from pychat.client.storage.cache import Cache, MemoryCache
 from pychat.client.storage.outbox import Outbox

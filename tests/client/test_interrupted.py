@@ -25,7 +25,7 @@ def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
     # The library waits so long for a connection that is lost while it is made.
     monkeypatch.setattr("pychat.client.connection.socket.CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr("pychat.client.state.sync._RETRY_AFTER", 0.01)
-    monkeypatch.setattr("pychat.client.state.logs._RETRY_AFTER", 0.01)
+    monkeypatch.setattr("pychat.client.state.transcripts._RETRY_AFTER", 0.01)
     monkeypatch.setattr("pychat.client.state.cursors._RETRY_AFTER", 0.01)
 
 

@@ -359,7 +359,7 @@ class TestTheCacheFile:
     async def test_a_long_absence_starts_the_view_anew(
         self, tmp_path: Path, server: ChatServer, bob: Watcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pychat.client.state.logs.CATCH_UP_LIMIT", 120)
+        monkeypatch.setattr("pychat.client.state.transcripts.CATCH_UP_LIMIT", 120)
         path = tmp_path / "alice.db"
         async with started(ChatClient(server.url, user="alice", password="", cache=path)) as alice:
             await alice.state(ConnectionState.ONLINE)

@@ -17,8 +17,8 @@ from pychat.client.errors import (
     ServerUnreachable,
 )
 from pychat.client.events import ClientEvent, MessagesReset
-from pychat.client.state.logs import Logs, is_same
 from pychat.client.state.roster import Roster
+from pychat.client.state.transcripts import Logs, is_same
 from pychat.client.storage.cache import Cache
 from pychat.client.storage.outbox import Outbox
 from pychat.client.wire import ANSWER_TIMEOUT, is_shared, message_record

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pychat.client.errors import CacheDamaged, CacheUnusable
-from pychat.client.storage.ownfile import set_aside
+from pychat.client.storage.userfile import set_aside
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

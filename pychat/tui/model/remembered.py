@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from pychat.client.storage.ownfile import read_own_file, set_aside
+from pychat.client.storage.userfile import read_own_file, set_aside
 
 
 class _State(Struct, omit_defaults=True):

@@ -13,7 +13,7 @@ import pytest
 from pychat.client import ChatClient
 from pychat.client.events import MessageAdded, MessagesReset
 from pychat.client.models import ConnectionState
-from pychat.client.state.logs import CATCH_UP_LIMIT
+from pychat.client.state.transcripts import CATCH_UP_LIMIT
 from pychat.protocol import MAX_LIMIT
 from tests.client.watching import Watcher, started
 from tests.proxy import Line, Proxy, proxying

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from pychat import protocol
-from pychat.client.connection.requests import ServerRequests
+from pychat.client.api.requests import ServerRequests
 from pychat.client.core import Core
 from pychat.client.errors import ServerUnreachable
 from pychat.client.events import MessageAdded, MessagesReset

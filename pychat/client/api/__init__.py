@@ -1,0 +1,1 @@
+"""The methods of ChatClient, grouped by what they do."""
