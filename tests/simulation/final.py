@@ -125,7 +125,8 @@ def check_cursors(ledger: Invariants, people: Iterable[Person]) -> None:
                 continue
             for (event, name), seq in device.moved.items():
                 conversation = ledger.conversation(person.id, name)
-                if conversation is None or any(ledger.block(person.id, name).since(0)):
+                blocked = (ledger.key(person.id), ledger.key(name)) in ledger.ever_blocked
+                if conversation is None or blocked:
                     continue
                 membership = now(ledger.disk.membership(conversation, ledger.key(person.id)))
                 assert membership is not None
