@@ -222,6 +222,22 @@ def test_a_room_left_here_and_joined_again_elsewhere_is_listed() -> None:
     assert told(story) == []
 
 
+def test_a_room_deleted_and_made_again_begins_anew() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,) = world.add("alice", chat_client=True)
+        program = world.people[0].devices[1]
+        await world.online(scripted, program)
+        for _ in range(2):
+            scripted.wish("room", {"command": "create", "roomId": "r1"})
+            await world.sleep(0.1)
+            scripted.write("#r1", world.client_id())
+            await world.sleep(0.5)
+            scripted.wish("room", {"command": "delete", "roomId": "r1"})
+            await world.sleep(0.1)
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")

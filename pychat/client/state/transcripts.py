@@ -203,8 +203,10 @@ class Logs:
         self._arrived[name] = max(seq, self.newest_arrived(name))
         log = self._logs.get(name)
         if log is not None and self._roster.get(name) is None:
-            # The user had left it here, and joined it again on another device.
+            # The user had left it here, and joined it again on another device; or it was deleted,
+            # and made again.
             self.forget(name)
+            self._publish(MessagesReset(name))
             log = None
         if log is None:
             self._on_stranger()  # who they are, and where one stands with them
