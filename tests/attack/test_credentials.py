@@ -51,7 +51,7 @@ async def test_tokens_that_ended_open_nothing(
         tell(what, 1, "refused, 401")
 
     assert await try_login(id="alice", token=token) == "200"
-    await server.store.touch_session(token_hash(token), 1, 1)
+    await server.store.touch_login_token(token_hash(token), 1, 1)
     assert await try_login(id="alice", token=token) == "401"
     tell("an expired token", 1, "refused, 401")
 

@@ -26,8 +26,8 @@ class Operator:
         password = f"{person.id} password {person.written}"
         person.password = password
         await self._store.update_account(account.key, password_hash=f"new:{password}")
-        sessions = await self._store.sessions(account.key)
-        await self._store.revoke_sessions(account.key, [each.id for each in sessions])
+        sessions = await self._store.login_tokens(account.key)
+        await self._store.revoke_login_tokens(account.key, [each.id for each in sessions])
 
     async def disable(self, person: Person, disabled: bool) -> None:
         """Or enables."""

@@ -418,12 +418,12 @@ class Ledger:
                 if seen.owner == self.name(account):
                     seen.baselines.pop(conversation, None)
 
-    def _add_session(self, tick: int, arguments: Any, _: Any, result: None) -> None:
+    def _add_login_token(self, tick: int, arguments: Any, _: Any, result: None) -> None:
         session = arguments[0]
         self.token_ids[session.id] = session.token_hash
         self.token(session.token_hash).set(tick, True)
 
-    def _revoke_sessions(self, tick: int, arguments: Any, _: Any, result: None) -> None:
+    def _revoke_login_tokens(self, tick: int, arguments: Any, _: Any, result: None) -> None:
         account, ids = arguments
         hashes = [self.token_ids[id] for id in ids]
         hashes = [hash for hash in hashes if self.token(hash).value]

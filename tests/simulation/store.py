@@ -21,8 +21,8 @@ DELAYS = (0.0, 0.0005, 0.004, 0.03)
 """Seconds; a schedule draws one, and each call takes up to twice that long."""
 READS = frozenset(
     {
-        *("account", "accounts", "find_accounts", "account_changes", "session", "sessions"),
-        "sessions_by_token",
+        *("account", "accounts", "find_accounts", "account_changes"),
+        *("login_token", "login_tokens", "login_tokens_by_hash"),
         *("blocked", "blockers", "everyone", "pair", "pairs", "conversations_by_key"),
         *("membership", "memberships", "last_seq", "last_seqs", "conversations", "history"),
         *("undelivered", "search", "room", "rooms", "members", "check_ready"),
@@ -32,8 +32,8 @@ READS = frozenset(
 CALLS = sorted(
     {
         *READS,
-        *("create_account", "update_account", "add_session", "touch_session", "revoke_sessions"),
-        "rehash_password",
+        *("create_account", "update_account", "rehash_password"),
+        *("add_login_token", "touch_login_token", "revoke_login_tokens"),
         *("block", "unblock", "open_pair", "move_cursors", "append", "remove_message"),
         *("create_room", "rename_room", "delete_room", "join_room", "leave_room"),
     }

@@ -97,8 +97,10 @@ def passwd(
         async with opened(store) as opened_store:
             account = await existing(opened_store, id)
             await opened_store.update_account(account.key, password_hash=hashed(password))
-            sessions = await opened_store.sessions(account.key)
-            await opened_store.revoke_sessions(account.key, [session.id for session in sessions])
+            sessions = await opened_store.login_tokens(account.key)
+            await opened_store.revoke_login_tokens(
+                account.key, [session.id for session in sessions]
+            )
 
     run(change())
     audit.note("password changed", id=id)
@@ -146,12 +148,12 @@ def sessions(
 
         async with opened(store) as opened_store:
             account = await existing(opened_store, id)
-            found = await opened_store.sessions(account.key)
+            found = await opened_store.login_tokens(account.key)
             if revoke is not None:
                 ids = [s.id for s in found if revoke in ("all", s.id)]
                 if not ids and revoke != "all":
                     raise click.ClickException(f"{id} has no login {revoke}")
-                await opened_store.revoke_sessions(account.key, ids)
+                await opened_store.revoke_login_tokens(account.key, ids)
                 audit.note("logins ended", id=id, logins=len(ids))
                 tell(f"Ended {len(ids)} {'login' if len(ids) == 1 else 'logins'} of {id}.")
                 return

@@ -123,21 +123,21 @@ class Store(Protocol):
         session."""
 
     # --- login sessions ---
-    async def add_session(self, session: LoginToken) -> None: ...
+    async def add_login_token(self, session: LoginToken) -> None: ...
 
-    async def session(self, token_hash: bytes) -> LoginToken | None: ...
+    async def login_token(self, token_hash: bytes) -> LoginToken | None: ...
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+    async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         """In any order; unknown ones are left out."""
 
-    async def sessions(self, account: int) -> list[LoginToken]:
+    async def login_tokens(self, account: int) -> list[LoginToken]:
         """Newest ``last_seen_at`` first, the expired ones left out by the caller."""
 
-    async def touch_session(
+    async def touch_login_token(
         self, token_hash: bytes, last_seen_at: int, expires_at: int
     ) -> None: ...
 
-    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+    async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
         """Also forgets that account's expired ones. Moves ``account_changes``."""
 
     # --- blocks ---

@@ -72,7 +72,7 @@ async def test_a_page_that_logged_in_before_the_rehash_stays_logged_in() -> None
         bobs = store.hold("account_changes")
         await store.inner.update_account(bob.key, disabled=True)
         await bobs.called.wait()
-        reviewed = store.hold("sessions_by_token")
+        reviewed = store.hold("login_tokens_by_hash")
         bobs.answer()
         await reviewed.called.wait()
         reviewed.answer()
@@ -116,7 +116,7 @@ async def test_logins_under_way_count_as_connections() -> None:
     limits = Limits(connections_per_user=2)
     async with chatting(store, accounts="claim", limits=limits) as chat:
         await logged_in(chat, "alice")
-        held = store.hold("add_session")
+        held = store.hold("add_login_token")
         slow = Direct(chat, "alice").start_login()
         await held.called.wait()
         assert (await Direct(chat, "alice").login())["code"] == "429"
@@ -137,7 +137,7 @@ async def test_a_login_that_is_refused_at_its_end_leaves_no_token() -> None:
         await alice.gone.wait()
         held.answer()
         assert (await late)["code"] == "403"
-        assert len(await store.inner.sessions(account.key)) == 1
+        assert len(await store.inner.login_tokens(account.key)) == 1
 
 
 async def test_a_device_that_is_online_outlives_all_other_logins(

@@ -273,7 +273,7 @@ class Halting(MemoryStore):
 
 
 async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
-    store = Halting("add_session")
+    store = Halting("add_login_token")
     async with (
         serving(store, accounts="claim") as server,
         Peer(server, "alice") as watched,
@@ -297,13 +297,13 @@ class Counting(MemoryStore):
         super().__init__()
         self.asked: list[int] = []
 
-    async def session(self, token_hash: bytes) -> LoginToken | None:
+    async def login_token(self, token_hash: bytes) -> LoginToken | None:
         self.asked.append(1)
-        return await super().session(token_hash)
+        return await super().login_token(token_hash)
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+    async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         self.asked.append(len(token_hashes))
-        return await super().sessions_by_token(token_hashes)
+        return await super().login_tokens_by_hash(token_hashes)
 
 
 async def test_a_revocation_elsewhere_is_one_question_for_all_who_are_online() -> None:
@@ -315,8 +315,8 @@ async def test_a_revocation_elsewhere_is_one_question_for_all_who_are_online() -
         assert account is not None
         store.asked.clear()
         # What ``pychat user sessions --revoke`` does.
-        ids = [session.id for session in await store.sessions(account.key)]
-        await store.revoke_sessions(account.key, ids)
+        ids = [session.id for session in await store.login_tokens(account.key)]
+        await store.revoke_login_tokens(account.key, ids)
         async with asyncio.timeout(10):
             await peers[5].gone.wait()
         assert store.asked == [12]
@@ -343,7 +343,7 @@ async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:
 
 
 async def test_a_password_that_is_changed_during_a_login_leaves_no_token() -> None:
-    store = Halting("add_session")
+    store = Halting("add_login_token")
     async with serving(store, accounts="claim") as server, Peer(server) as thief:
         await thief.login("alice")
         store.armed = True
@@ -352,8 +352,8 @@ async def test_a_password_that_is_changed_during_a_login_leaves_no_token() -> No
         assert account is not None
         # What ``pychat user passwd`` does.
         await store.update_account(account.key, password_hash=hash_password("a new one"))
-        ids = [session.id for session in await store.sessions(account.key)]
-        await store.revoke_sessions(account.key, ids)
+        ids = [session.id for session in await store.login_tokens(account.key)]
+        await store.revoke_login_tokens(account.key, ids)
         store.go_on.set()
         assert (await login)["code"] == "503"
-        assert await store.sessions(account.key) == []
+        assert await store.login_tokens(account.key) == []

@@ -107,7 +107,7 @@ async def test_changes_that_end_logins_move_the_counter(chat: Populated) -> None
     seen.append(await store.account_changes())
     await store.update_account(alice.key, disabled=True)
     seen.append(await store.account_changes())
-    await store.revoke_sessions(alice.key, ["s1"])
+    await store.revoke_login_tokens(alice.key, ["s1"])
     seen.append(await store.account_changes())
     assert seen == sorted(set(seen))
 
@@ -126,9 +126,9 @@ async def test_a_password_is_rehashed_only_while_it_is_the_same(chat: Populated)
 async def test_a_session_is_found_by_the_hash_of_its_token(chat: Populated) -> None:
     alice = await chat.account("alice")
     session = login(alice, "one")
-    await chat.store.add_session(session)
-    assert await chat.store.session(session.token_hash) == session
-    assert await chat.store.session(b"?" * 32) is None
+    await chat.store.add_login_token(session)
+    assert await chat.store.login_token(session.token_hash) == session
+    assert await chat.store.login_token(b"?" * 32) is None
 
 
 async def test_sessions_come_newest_first_and_use_prolongs_them(chat: Populated) -> None:
@@ -136,13 +136,13 @@ async def test_sessions_come_newest_first_and_use_prolongs_them(chat: Populated)
     one, two = login(alice, "one", last_seen_at=5), login(alice, "two", last_seen_at=6)
     other = login(bob, "other")
     for session in (one, two, other):
-        await chat.store.add_session(session)
+        await chat.store.add_login_token(session)
     tokens = [other.token_hash, b"?" * 32, one.token_hash]
-    assert {s.id for s in await chat.store.sessions_by_token(tokens)} == {"one", "other"}
-    assert await chat.store.sessions_by_token([]) == []
-    assert [s.id for s in await chat.store.sessions(alice.key)] == ["two", "one"]
-    await chat.store.touch_session(one.token_hash, 7, FAR + 1)
-    sessions = await chat.store.sessions(alice.key)
+    assert {s.id for s in await chat.store.login_tokens_by_hash(tokens)} == {"one", "other"}
+    assert await chat.store.login_tokens_by_hash([]) == []
+    assert [s.id for s in await chat.store.login_tokens(alice.key)] == ["two", "one"]
+    await chat.store.touch_login_token(one.token_hash, 7, FAR + 1)
+    sessions = await chat.store.login_tokens(alice.key)
     assert [(s.id, s.last_seen_at, s.expires_at) for s in sessions] == [
         ("one", 7, FAR + 1),
         ("two", 6, FAR),
@@ -157,10 +157,10 @@ async def test_revoking_ends_those_sessions_and_forgets_expired_ones(chat: Popul
         login(alice, "old", expires_at=10),
         login(bob, "bobs-old", expires_at=10),
     ):
-        await chat.store.add_session(session)
-    await chat.store.revoke_sessions(alice.key, ["gone", "bobs-old"])
-    assert [s.id for s in await chat.store.sessions(alice.key)] == ["keep"]
-    assert [s.id for s in await chat.store.sessions(bob.key)] == ["bobs-old"]
+        await chat.store.add_login_token(session)
+    await chat.store.revoke_login_tokens(alice.key, ["gone", "bobs-old"])
+    assert [s.id for s in await chat.store.login_tokens(alice.key)] == ["keep"]
+    assert [s.id for s in await chat.store.login_tokens(bob.key)] == ["bobs-old"]
 
 
 async def test_blocks_are_one_way_and_may_be_taken_back(chat: Populated) -> None:

@@ -345,9 +345,9 @@ async def test_many_changes_cost_few_round_trips(address: str) -> None:
     ]
     sessions = [LoginToken(str(n), alice.key, bytes([n]) * 32, "", 1, 1, 1) for n in range(30)]
     for session in sessions:
-        await store.add_session(session)
+        await store.add_login_token(session)
     tokens = [session.token_hash for session in sessions]
-    assert await commands(store.sessions_by_token([*tokens, b"unknown"])) == ["find"]
+    assert await commands(store.login_tokens_by_hash([*tokens, b"unknown"])) == ["find"]
     await store.close()
 
 
@@ -409,12 +409,12 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     _ = [account async for account in store.all_accounts()]
     await store.update_account(alice.key, alias="A", disabled=False)
     await store.account_changes()
-    await store.add_session(session)
-    await store.session(session.token_hash)
-    await store.sessions_by_token([session.token_hash])
-    await store.sessions(alice.key)
-    await store.touch_session(session.token_hash, 2, 2)
-    await store.revoke_sessions(alice.key, ["s"])
+    await store.add_login_token(session)
+    await store.login_token(session.token_hash)
+    await store.login_tokens_by_hash([session.token_hash])
+    await store.login_tokens(alice.key)
+    await store.touch_login_token(session.token_hash, 2, 2)
+    await store.revoke_login_tokens(alice.key, ["s"])
     await store.block(alice.key, bob.key)
     await store.blocked(alice.key)
     await store.blockers(bob.key)

@@ -29,7 +29,7 @@ async def fill(store: Store) -> None:
     await store.update_account(carol.key, disabled=True, last_seen_at=77)
     await store.create_account("dave", "", None, 5)
     await store.block(alice.key, carol.key)
-    await store.add_session(
+    await store.add_login_token(
         LoginToken("s1", alice.key, b"\1" * 32, "Firefox", 1, 2, 4_000_000_000_000)
     )
     await chat.say(pair, alice, "한국어 \0 <b>", "two", "three")

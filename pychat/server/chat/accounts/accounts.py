@@ -103,7 +103,7 @@ class Accounts:
                 account.password_hash, entered.account.password_hash
             )
         else:
-            still_valid = await self._store.session(entered.session.token_hash) is not None
+            still_valid = await self._store.login_token(entered.session.token_hash) is not None
         if not still_valid:
             raise _changed()
 
@@ -205,7 +205,7 @@ class Accounts:
         refused = ProtocolError(
             Code.UNAUTHORIZED, "is not valid any more: log in with the password", field="token"
         )
-        session = await self._store.session(token_hash(login.token))
+        session = await self._store.login_token(token_hash(login.token))
         if session is None or session.expires_at <= now():
             raise refused
         found = await self._store.accounts([session.account])
@@ -214,7 +214,7 @@ class Accounts:
         at = now()
         if at - session.last_seen_at >= TOUCH_EVERY_MS:
             session = replace(session, last_seen_at=at, expires_at=at + TOKEN_LIFE_MS)
-            await self._store.touch_session(session.token_hash, at, session.expires_at)
+            await self._store.touch_login_token(session.token_hash, at, session.expires_at)
         return Entered(found[0], login.token, session)
 
     async def add_token(self, entered: Entered, device: str) -> None:
@@ -233,7 +233,7 @@ class Accounts:
             last_seen_at=at,
             expires_at=at + TOKEN_LIFE_MS,
         )
-        await self._store.add_session(session)
+        await self._store.add_login_token(session)
         entered.token, entered.session = token, session
         # Whoever has changed the password after it was looked at may have listed the logins to
         # end before this one was there.
@@ -246,7 +246,7 @@ class Accounts:
         """Ends the logins beyond the most that an account may have: those that were seen longest
         ago. ``online``: those that are connected, which end last. Returns their ids."""
         at = now()
-        sessions = [s for s in await self._store.sessions(account) if s.expires_at > at]
+        sessions = [s for s in await self._store.login_tokens(account) if s.expires_at > at]
         surplus = len(sessions) - MAX_SESSIONS_PER_ACCOUNT
         if surplus <= 0:
             return set()

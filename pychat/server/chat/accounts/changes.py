@@ -30,7 +30,7 @@ class AccountChanges:
     async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
         if ids:
             async with self._changing:
-                await self._store.revoke_sessions(account, ids)
+                await self._store.revoke_login_tokens(account, ids)
                 self._own += 1
                 self.noticed += 1
 

@@ -76,7 +76,7 @@ class AccountWatch:
         # One query for all: with one each, thousands of users would hold up the store.
         hashes = [login.token_hash for login in logins if login.token_hash is not None]
         at = now()
-        records = await self._store.sessions_by_token(hashes)
+        records = await self._store.login_tokens_by_hash(hashes)
         valid = {record.token_hash for record in records if record.expires_at > at}
         for login in logins:
             if login.user is None or not login.goes_on():

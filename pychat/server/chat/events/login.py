@@ -270,7 +270,7 @@ class Logins:
         self, session: ChatSession, user: OnlineUser, request: SessionsRequest, ack_id: int | None
     ) -> None:
         at = now()
-        records = [s for s in await self._store.sessions(user.key) if s.expires_at > at]
+        records = [s for s in await self._store.login_tokens(user.key) if s.expires_at > at]
         gone: set[str] = set()
         if request.revoke is not None:
             ids = {s.id for s in records}

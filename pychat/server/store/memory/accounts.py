@@ -105,27 +105,29 @@ class MemoryAccounts:
     async def account_changes(self) -> int:
         return self._account_changes
 
-    async def add_session(self, session: LoginToken) -> None:
+    async def add_login_token(self, session: LoginToken) -> None:
         self._sessions[session.token_hash] = session
 
-    async def session(self, token_hash: bytes) -> LoginToken | None:
+    async def login_token(self, token_hash: bytes) -> LoginToken | None:
         return self._sessions.get(token_hash)
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+    async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         return [self._sessions[each] for each in token_hashes if each in self._sessions]
 
-    async def sessions(self, account: int) -> list[LoginToken]:
+    async def login_tokens(self, account: int) -> list[LoginToken]:
         mine = [s for s in self._sessions.values() if s.account == account]
         return sorted(mine, key=lambda s: s.last_seen_at, reverse=True)
 
-    async def touch_session(self, token_hash: bytes, last_seen_at: int, expires_at: int) -> None:
+    async def touch_login_token(
+        self, token_hash: bytes, last_seen_at: int, expires_at: int
+    ) -> None:
         session = self._sessions.get(token_hash)
         if session:
             self._sessions[token_hash] = msgspec.structs.replace(
                 session, last_seen_at=last_seen_at, expires_at=expires_at
             )
 
-    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+    async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
         now = time.time() * 1000
         for token_hash, session in list(self._sessions.items()):
             if session.account == account and (session.id in ids or session.expires_at <= now):

@@ -147,18 +147,18 @@ class MongoAccounts(MongoPart):
     # --- login sessions ---
 
     @change
-    async def add_session(self, session: LoginToken) -> None:
+    async def add_login_token(self, session: LoginToken) -> None:
         document: Document = msgspec.structs.asdict(session)
         document["_id"] = document.pop("token_hash")
         await self._database["sessions"].insert_one(document)
 
     @query
-    async def session(self, token_hash: bytes) -> LoginToken | None:
+    async def login_token(self, token_hash: bytes) -> LoginToken | None:
         document = await self._database["sessions"].find_one({"_id": token_hash})
         return _session(document) if document else None
 
     @query
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+    async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         found: list[LoginToken] = []
         for start in range(0, len(token_hashes), TOKENS_AT_ONCE):
             wanted = list(token_hashes[start : start + TOKENS_AT_ONCE])
@@ -167,20 +167,22 @@ class MongoAccounts(MongoPart):
         return found
 
     @query
-    async def sessions(self, account: int) -> list[LoginToken]:
+    async def login_tokens(self, account: int) -> list[LoginToken]:
         documents = self._database["sessions"].find({"account": account})
         found = [_session(document) async for document in documents]
         return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
 
     @change
-    async def touch_session(self, token_hash: bytes, last_seen_at: int, expires_at: int) -> None:
+    async def touch_login_token(
+        self, token_hash: bytes, last_seen_at: int, expires_at: int
+    ) -> None:
         await self._database["sessions"].update_one(
             {"_id": token_hash},
             {"$set": {"last_seen_at": last_seen_at, "expires_at": expires_at}},
         )
 
     @change
-    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+    async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
         now = int(time.time() * 1000)
         await self._database["sessions"].delete_many({"account": account, "id": {"$in": list(ids)}})
         await self._database["sessions"].delete_many(

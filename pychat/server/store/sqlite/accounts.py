@@ -166,7 +166,7 @@ class SQLiteAccounts(SQLitePart):
 
     # --- login sessions ---
 
-    async def add_session(self, session: LoginToken) -> None:
+    async def add_login_token(self, session: LoginToken) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 f"INSERT INTO session ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -183,7 +183,7 @@ class SQLiteAccounts(SQLitePart):
 
         await self._write(write)
 
-    async def session(self, token_hash: bytes) -> LoginToken | None:
+    async def login_token(self, token_hash: bytes) -> LoginToken | None:
         def read(connection: sqlite3.Connection) -> LoginToken | None:
             row = connection.execute(
                 f"SELECT {_SESSION} FROM session WHERE token_hash = ?", (token_hash,)
@@ -192,7 +192,7 @@ class SQLiteAccounts(SQLitePart):
 
         return await self._read(read)
 
-    async def sessions_by_token(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
+    async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         def read(connection: sqlite3.Connection) -> list[LoginToken]:
             sql = f"SELECT {_SESSION} FROM session WHERE token_hash = ?"
             rows = [connection.execute(sql, (each,)).fetchone() for each in token_hashes]
@@ -200,7 +200,7 @@ class SQLiteAccounts(SQLitePart):
 
         return await self._read(read)
 
-    async def sessions(self, account: int) -> list[LoginToken]:
+    async def login_tokens(self, account: int) -> list[LoginToken]:
         def read(connection: sqlite3.Connection) -> list[LoginToken]:
             rows = connection.execute(
                 f"SELECT {_SESSION} FROM session WHERE account = ? ORDER BY last_seen_at DESC",
@@ -210,7 +210,9 @@ class SQLiteAccounts(SQLitePart):
 
         return await self._read(read)
 
-    async def touch_session(self, token_hash: bytes, last_seen_at: int, expires_at: int) -> None:
+    async def touch_login_token(
+        self, token_hash: bytes, last_seen_at: int, expires_at: int
+    ) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "UPDATE session SET last_seen_at = ?, expires_at = ? WHERE token_hash = ?",
@@ -219,7 +221,7 @@ class SQLiteAccounts(SQLitePart):
 
         await self._write(write)
 
-    async def revoke_sessions(self, account: int, ids: Sequence[str]) -> None:
+    async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
         now = int(time.time() * 1000)
 
         def write(connection: sqlite3.Connection) -> None:

@@ -140,7 +140,7 @@ async def _pairs(
 async def _account_line(store: Store, account: Account, accounts: Accounts) -> AccountLine:
     sessions = [
         LoginTokenLine(s.id, s.token_hash.hex(), s.device, s.since, s.last_seen_at, s.expires_at)
-        for s in await store.sessions(account.key)
+        for s in await store.login_tokens(account.key)
     ]
     return AccountLine(
         id=account.id,

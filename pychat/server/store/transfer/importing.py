@@ -117,8 +117,8 @@ class Importer:
         self._blocked.append((account.key, line.blocked))
         for session in line.sessions:
             token_hash = bytes.fromhex(session.token_hash)
-            if await self._store.session(token_hash) is None:
-                await self._store.add_session(
+            if await self._store.login_token(token_hash) is None:
+                await self._store.add_login_token(
                     LoginToken(
                         id=session.id,
                         account=account.key,
