@@ -14,15 +14,10 @@ from pychat.protocol import Code, ProtocolError
 from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.guard.addresses import Recent, household
+from pychat.server.guard.bucket import Rate as Rate
+from pychat.server.guard.bucket import TokenBucket
 
 MAX_ENTRIES = 20_000
-
-
-class Rate(Struct, frozen=True):
-    """``burst`` at once, then ``per_second``."""
-
-    per_second: float
-    burst: float
 
 
 class Limits(Struct, frozen=True):
@@ -87,28 +82,6 @@ def parse_limits(settings: Iterable[str]) -> Limits:
     return msgspec.structs.replace(defaults, **changed)
 
 
-class TokenBucket:
-    """What is left of a rate."""
-
-    __slots__ = ("at", "tokens")
-
-    def __init__(self, rate: Rate) -> None:
-        self.tokens = rate.burst
-        self.at = time.monotonic()
-
-    def take(self, rate: Rate, amount: float = 1.0) -> float:
-        """0 if as much more may pass, else the seconds until it may."""
-        now = time.monotonic()
-        tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_second)
-        self.at = now
-        # What is larger than the burst passes when the bucket is full.
-        if tokens >= min(amount, rate.burst):
-            self.tokens = tokens - amount
-            return 0.0
-        self.tokens = tokens
-        return (min(amount, rate.burst) - tokens) / rate.per_second
-
-
 class Limiter:
     """``limits`` None: no rates (``--no-limits``)."""
 
@@ -138,7 +111,7 @@ class Limiter:
         bucket = user.buckets.get(kind)
         if bucket is None:
             bucket = user.buckets[kind] = TokenBucket(rate)
-        wait = bucket.take(rate, amount)
+        wait = bucket.take(amount)
         if wait:
             raise _too_fast(wait)
 
@@ -170,7 +143,7 @@ class Limiter:
         bucket = buckets.get(address)
         if bucket is None:
             bucket = buckets[address] = TokenBucket(rate)
-        wait = bucket.take(rate)
+        wait = bucket.take()
         if wait:
             raise _too_fast(wait)
 

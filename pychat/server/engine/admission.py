@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from pychat.server.guard.addresses import Crowds, Recent, household
+from pychat.server.guard.bucket import Rate, TokenBucket
 
 
 class Refused(Exception):
@@ -62,7 +62,8 @@ class Visitors(Generic[S]):
         self._sessions: dict[str, int] = {}
         self._silent: dict[str, dict[S, None]] = {}
         self._crowds = Crowds("sessions")
-        self._handshakes: Recent[str, tuple[float, float]] = Recent(_MAX_REMEMBERED)
+        self._rate = Rate(admission.handshakes_per_second, admission.handshakes_burst)
+        self._handshakes: Recent[str, TokenBucket] = Recent(_MAX_REMEMBERED)
 
     def refusal(self, address: str) -> str:
         """Why one more session from there may not be, empty if it may."""
@@ -71,7 +72,7 @@ class Visitors(Generic[S]):
         if sessions >= self._admission.sessions:
             self._crowds.refused(address, sessions)
             return "Too many connections from your address"
-        if self._handshakes_left(address) < 1:
+        if self._handshakes_of(address).left() < 1:
             return "Too many connections from your address at once"
         return ""
 
@@ -79,7 +80,7 @@ class Visitors(Generic[S]):
         """A session is in use."""
         address = household(address)
         self._sessions[address] = self._sessions.get(address, 0) + 1
-        self._handshakes[address] = (self._handshakes_left(address) - 1, time.monotonic())
+        self._handshakes_of(address).borrow()
 
     def went(self, address: str) -> None:
         """It has ended."""
@@ -105,7 +106,8 @@ class Visitors(Generic[S]):
             if not silent:
                 del self._silent[address]
 
-    def _handshakes_left(self, address: str) -> float:
-        now, admission = time.monotonic(), self._admission
-        left, at = self._handshakes.get(address) or (admission.handshakes_burst, now)
-        return min(admission.handshakes_burst, left + (now - at) * admission.handshakes_per_second)
+    def _handshakes_of(self, address: str) -> TokenBucket:
+        bucket = self._handshakes.get(address)
+        if bucket is None:
+            bucket = self._handshakes[address] = TokenBucket(self._rate)
+        return bucket

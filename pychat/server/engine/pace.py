@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Final
+
+from pychat.server.guard.bucket import Rate, TokenBucket
 
 BYTES_PER_CREDIT: Final = 512
 AT_ONCE: Final = 20
@@ -22,20 +23,15 @@ class Pace:
 class Allowance:
     """What one client has left. It may run into debt: a packet is taken whole."""
 
-    __slots__ = ("_at", "_bucket", "_pace", "left")
+    __slots__ = ("_bucket", "left")
 
     def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-        self._bucket = pace.burst
-        self._at = time.monotonic()
+        self._bucket = TokenBucket(Rate(pace.per_second, pace.burst))
         self.left: float = AT_ONCE
         """Until the client is to be paused: below 0."""
 
     def pause(self) -> float:
         """The seconds until the client may be read again, 0 for the loop's next turn."""
-        now = time.monotonic()
-        earned = (now - self._at) * self._pace.per_second
-        self._at = now
-        self._bucket = min(self._pace.burst, self._bucket + earned) - (AT_ONCE - self.left)
+        used = AT_ONCE - self.left
         self.left = AT_ONCE
-        return max(0.0, -self._bucket / self._pace.per_second)
+        return self._bucket.borrow(used)

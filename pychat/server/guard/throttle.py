@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from pychat.server.engine import Proxies
 from pychat.server.guard.addresses import Recent, household
+from pychat.server.guard.bucket import Rate, TokenBucket
 from pychat.server.guard.gate import HEADERS
 
 LONGEST_WAIT: Final = 10.0
 """Seconds; what would have to wait longer is refused."""
 MAX_ADDRESSES: Final = 20_000
-
-
-class Rate(Protocol):
-    """``burst`` at once, then ``per_second``."""
-
-    @property
-    def per_second(self) -> float: ...
-    @property
-    def burst(self) -> float: ...
 
 
 def throttle(rate: Rate, proxies: Proxies) -> Middleware:
@@ -52,21 +43,19 @@ def throttle(rate: Rate, proxies: Proxies) -> Middleware:
 
 
 class RequestTurns:
-    """Whose turn is when: by address, as many as the rate allows."""
+    """The rate of each address, as the time at which its next request is answered."""
 
     def __init__(self, rate: Rate) -> None:
-        self._each = 1 / rate.per_second
-        self._ahead = rate.burst / rate.per_second
-        # When an address will have been given all that it asked for so far, by the clock.
-        self._until: Recent[str, float] = Recent(MAX_ADDRESSES)
+        self._rate = rate
+        self._buckets: Recent[str, TokenBucket] = Recent(MAX_ADDRESSES)
 
     def take(self, address: str) -> float:
-        """The seconds until the turn of one more from there: 0 or less, at once; more than
-        LONGEST_WAIT, none was taken."""
-        now = time.monotonic()
+        """Return the seconds until the address's next request may be answered, 0 for at once.
+
+        More than LONGEST_WAIT: the request is to be refused, and was not counted.
+        """
         address = household(address)
-        until = max(self._until.get(address) or 0.0, now) + self._each
-        wait = until - now - self._ahead
-        if wait <= LONGEST_WAIT:
-            self._until[address] = until
-        return wait
+        bucket = self._buckets.get(address)
+        if bucket is None:
+            bucket = self._buckets[address] = TokenBucket(self._rate)
+        return bucket.borrow(longest=LONGEST_WAIT)

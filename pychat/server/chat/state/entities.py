@@ -10,8 +10,8 @@ from pychat.server.store.records import RoomRecord as RoomRecord
 from pychat.visible import shown_name
 
 if TYPE_CHECKING:
-    from pychat.server.chat.limits import TokenBucket
     from pychat.server.chat.session import ChatSession
+    from pychat.server.guard.bucket import TokenBucket
 
 NOBODY: Final[frozenset[int]] = frozenset()
 """One for all users who have nobody to name: an empty set takes 216 bytes."""

@@ -1,0 +1,59 @@
+"""The token bucket behind every rate limit."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``per_second`` tokens are added each second, up to ``burst``, which may be used at once."""
+
+    per_second: float
+    burst: float
+
+
+class TokenBucket:
+    """The tokens that are left of one rate. A bucket starts full."""
+
+    __slots__ = ("_at", "_tokens", "rate")
+
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
+        self._tokens = rate.burst
+        self._at = time.monotonic()
+
+    def left(self) -> float:
+        """The tokens available now; negative while a debt from ``borrow`` is being repaid."""
+        now = time.monotonic()
+        rate = self.rate
+        self._tokens = min(rate.burst, self._tokens + (now - self._at) * rate.per_second)
+        self._at = now
+        return self._tokens
+
+    def take(self, amount: float = 1.0) -> float:
+        """Take tokens if there are enough, for limits that refuse.
+
+        Return 0 if they were taken, otherwise the seconds until they can be. An amount larger
+        than the burst passes when the bucket is full.
+        """
+        needed = min(amount, self.rate.burst)
+        left = self.left()
+        if left < needed:
+            return (needed - left) / self.rate.per_second
+        self._tokens = left - amount
+        return 0.0
+
+    def borrow(self, amount: float = 1.0, *, longest: float = math.inf) -> float:
+        """Take tokens even if there are not enough, for limits that delay.
+
+        Return the seconds until the debt is repaid, 0 if there is none. If that would be more than
+        ``longest`` seconds, nothing is taken.
+        """
+        left = self.left() - amount
+        wait = max(0.0, -left / self.rate.per_second)
+        if wait <= longest:
+            self._tokens = left
+        return wait
