@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, Status
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.keys import KEYS, show
-from pychat.tui.commands.table import COMMANDS
+from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.settings import Settings
 from pychat.tui.theme.themes import CHOICE
 from tests.tui import scenes

@@ -25,21 +25,21 @@ from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusCha
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings
-from pychat.tui.commands.palette import HINT as PALETTE_HINT
-from pychat.tui.commands.palette import Everything
 from pychat.tui.crash import write_crash_log
-from pychat.tui.model.account_changes import AccountSwitcher
+from pychat.tui.model.account_switcher import AccountSwitcher
 from pychat.tui.model.accounts import CACHE_LOST, AccountSource, TerminalAccount
 from pychat.tui.model.conversations import is_pair
-from pychat.tui.model.remembered import Remembered
+from pychat.tui.model.saved_state import SavedState
 from pychat.tui.screens.chat import ChatScreen
+from pychat.tui.screens.palette import HINT as PALETTE_HINT
+from pychat.tui.screens.palette import PaletteProvider
 from pychat.tui.settings import Settings
-from pychat.tui.terminal.notifier import Notifications
-from pychat.tui.terminal.questions import Answers, ask_terminal
+from pychat.tui.terminal.notifications import Notifications
+from pychat.tui.terminal.probe import TerminalAnswers, ask_terminal
 from pychat.tui.terminal.terminal import Terminal
+from pychat.tui.terminal.typeahead import TypeAhead
 from pychat.tui.text.names import line
-from pychat.tui.theme.colours import Colours
-from pychat.tui.widgets.typeahead import TypeAhead
+from pychat.tui.theme.colours import ThemeSelector
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -60,7 +60,7 @@ class ChatApp(App[None]):
     TITLE = "pychat"
     # Textual loads a screen's own CSS_PATH when it is pushed, not for the default screen.
     CSS_PATH = Path(__file__).parent / "screens" / "chat.tcss"
-    COMMANDS: ClassVar[set[type[Everything]]] = {Everything}  # type: ignore[assignment] # narrower
+    COMMANDS: ClassVar[set[type[PaletteProvider]]] = {PaletteProvider}  # type: ignore[assignment] # narrower
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
@@ -77,14 +77,14 @@ class ChatApp(App[None]):
     ) -> None:
         super().__init__()
         self.terminal = terminal
-        self.answers = Answers()
+        self.answers = TerminalAnswers()
         self.account = (
             account if isinstance(account, TerminalAccount) else TerminalAccount(account, state)
         )
         self.accounts = accounts
         self.settings = settings or Settings()
         self.clock = clock or Clock()
-        self.remembered = Remembered(self.account.state, self.settings.muted)
+        self.remembered = SavedState(self.account.state, self.settings.muted)
         self.notifications = Notifications(
             self.settings.notify, self._write_to_terminal, self.clock.now
         )
@@ -93,7 +93,7 @@ class ChatApp(App[None]):
         self._problems: list[str] = []
         self._type_ahead = TypeAhead(self)
         self.account_changes = AccountSwitcher(self)
-        self.colours = Colours(self)
+        self.colours = ThemeSelector(self)
         if self.settings.reduced_motion:
             self.animation_level = "none"
         if self.settings.keys:
@@ -235,7 +235,7 @@ class ChatApp(App[None]):
     ) -> None:
         """All that is shown is of this account from here on."""
         self.account = account
-        self.remembered = Remembered(account.state, self.settings.muted)
+        self.remembered = SavedState(account.state, self.settings.muted)
         for problem in self.remembered.problems:
             self.warn(problem)
         self.colours.take_remembered()

@@ -34,7 +34,7 @@ from pychat.server.store import terms
 from pychat.tui.log import paint, rows
 from pychat.tui.model import completion
 from pychat.tui.terminal.keyboard import Keyboard
-from pychat.tui.text import fuzzy, graphemes, inline, wrap
+from pychat.tui.text import fuzzy, graphemes, markdown, wrap
 from tests.attack import linear, sources
 from tests.attack.process import server_process
 from tests.attack.report import Tell
@@ -87,7 +87,7 @@ def _decoded_v3(text: str) -> object:
 
 
 def _painted(text: str) -> object:
-    drawn = rows._wrapped(inline.format_message(text), 60)
+    drawn = rows._wrapped(markdown.format_message(text), 60)
     return [paint.paint(row, 66, STYLES) for row in drawn]
 
 
@@ -116,13 +116,13 @@ READERS: dict[str, Callable[[str], object]] = {
     "serverjson.loads": lambda text: serverjson.loads('["' + text),
     "json_line": json_line,
     "RequestRefused": lambda text: RequestRefused("400", text),
-    "format_message": inline.format_message,
-    "links": inline.links,
-    "trim_link": lambda text: inline.trim_link("https://" + text),
+    "format_message": markdown.format_message,
+    "links": markdown.links,
+    "trim_link": lambda text: markdown.trim_link("https://" + text),
     "graphemes": graphemes.graphemes,
     "wrap": lambda text: wrap.wrap(text, 40),
     "wrap.fold": lambda text: wrap.fold(text, 40),
-    "_wrapped": lambda text: rows._wrapped(inline.format_message(text), 20),
+    "_wrapped": lambda text: rows._wrapped(markdown.format_message(text), 20),
     "paint": _painted,
     "Keyboard.feed": lambda text: Keyboard().feed("\x1b[200~" + text),
     "fuzzy": lambda text: fuzzy.fuzzy("abc", text),

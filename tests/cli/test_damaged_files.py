@@ -18,7 +18,7 @@ from pychat.cli.credentials.tokens import keep_token
 from pychat.cli.settings.places import login_file
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
 from pychat.client.storage.sqlite import SQLiteCache
-from pychat.tui.model.remembered import Remembered
+from pychat.tui.model.saved_state import SavedState
 
 SERVER = "http://127.0.0.1:9"
 USER = "alice"
@@ -135,7 +135,7 @@ def fill() -> None:
         )
     )
     cache.close()
-    Remembered(login_file(SERVER, USER, ".json")).toggle_muted("bob")
+    SavedState(login_file(SERVER, USER, ".json")).toggle_muted("bob")
     keep_token(SERVER, USER, "a-token")
 
 
@@ -151,14 +151,14 @@ async def test_a_damaged_file_is_set_aside_and_told(
     await check_started(path)
     # Once is enough: the next time all is well.
     again = TerminalAccounts().open(SERVER, USER)
-    assert Remembered(again.state).problems == []
+    assert SavedState(again.state).problems == []
     assert again.start(connect=False) == []
     await again.client.close()
 
 
 async def check_started(path: Path, *, aside: bool = True) -> None:
     account = TerminalAccounts().open(SERVER, USER)
-    told = [*Remembered(account.state).problems, *account.start(connect=False)]
+    told = [*SavedState(account.state).problems, *account.start(connect=False)]
     assert len(told) == 1
     assert str(path) in told[0]
     assert len(told[0].replace(str(path.parent), "")) < 250
@@ -216,7 +216,7 @@ async def test_many_damaged_ones_do_not_fill_the_folder() -> None:
         fill()
         path = login_file(SERVER, USER, ".json")
         garbage(path)
-        assert len(Remembered(path).problems) == 1
+        assert len(SavedState(path).problems) == 1
     assert len(list(path.parent.glob("*.unusable-*"))) == 9
 
 
@@ -287,4 +287,4 @@ def test_what_is_remembered_stays_what_it_was() -> None:
     fill()
     path = login_file(SERVER, USER, ".json")
     assert msgspec.json.decode(path.read_bytes()) == {"muted": ["bob"]}
-    assert Remembered(path).muted == {"bob"}
+    assert SavedState(path).muted == {"bob"}

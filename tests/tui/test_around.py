@@ -25,10 +25,10 @@ from pychat.client.models import (
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.keys import KEYS
 from pychat.tui.model.accounts import TerminalAccount
-from pychat.tui.model.remembered import Remembered
+from pychat.tui.model.saved_state import SavedState
 from pychat.tui.settings import Settings
-from pychat.tui.terminal.notifier import Notifications
-from pychat.tui.terminal.questions import read_answers
+from pychat.tui.terminal.notifications import Notifications
+from pychat.tui.terminal.probe import read_answers
 from pychat.tui.theme.themes import ThemeError, load_theme
 from pychat.tui.widgets.conversation_list import ConversationList
 from tests.tui import scenes
@@ -377,15 +377,15 @@ async def test_long_unread_opens_where_it_begins() -> None:
 
 def test_muted_and_theme_are_remembered(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "state.json"
-    remembered = Remembered(path)
+    remembered = SavedState(path)
     assert remembered.toggle_muted("bob")
     remembered.theme = "nord"
-    again = Remembered(path, muted=["carol"])
+    again = SavedState(path, muted=["carol"])
     assert again.muted == {"bob", "carol"}
     assert again.theme == "nord"
     assert not again.toggle_muted("bob")
     path.write_text("{broken")
-    assert Remembered(path).muted == frozenset()
+    assert SavedState(path).muted == frozenset()
 
 
 async def test_a_theme_that_was_chosen_is_taken_again_and_auto_is_no_choice(tmp_path: Path) -> None:
@@ -400,11 +400,11 @@ async def test_a_theme_that_was_chosen_is_taken_again_and_auto_is_no_choice(tmp_
     async with first.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "● alice")
         assert first.theme == "pychat-dark"
-        assert Remembered(path).theme == ""
+        assert SavedState(path).theme == ""
         first.chat.open("bob")
         first.chat.view.composer.load("/theme nord")
         await pilot.press("enter")
-        await wait_for(pilot, lambda: Remembered(path).theme == "nord")
+        await wait_for(pilot, lambda: SavedState(path).theme == "nord")
     again = app()
     async with again.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "● alice")

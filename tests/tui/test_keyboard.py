@@ -10,7 +10,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from pychat.tui.terminal.keyboard import Keyboard
-from pychat.tui.terminal.questions import read_answers
+from pychat.tui.terminal.probe import read_answers
 from pychat.tui.text.emoji import SAMPLES, Emoji
 
 KEYS = {

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from pychat.client import ChatClient
 from pychat.client.models import ConversationInfo
 from pychat.tui.app import ChatApp
-from pychat.tui.model import read_marker
+from pychat.tui.model import read_marks
 from pychat.tui.settings import Settings
 from tests.many import say_many
 from tests.serving import serving
@@ -21,7 +21,7 @@ from tests.tui.scripted import ScriptedClient
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_marker, "READ_SECONDS", 0.15)
+    monkeypatch.setattr(read_marks, "READ_SECONDS", 0.15)
 
 
 def unread(count: int, *, read: int = 0) -> tuple[ScriptedClient, ConversationInfo]:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from pychat.client.models import MessageInfo
 from pychat.tui.log.rows import ReaderContext, rows_of
 from pychat.tui.text.graphemes import boundary_after, boundary_before, graphemes
-from pychat.tui.text.inline import format_message, links
+from pychat.tui.text.markdown import format_message, links
 from pychat.tui.text.names import Name
 from pychat.tui.text.wrap import fold, wrap
 from tests.tui.scripted import NOW, stopped_clock

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from pychat.client.models import DeliveryStatus, UserInfo
 from pychat.tui.app import ChatApp
-from pychat.tui.commands.table import CommandError, parse, plain
+from pychat.tui.commands.slash import CommandError, parse, plain
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
 from tests.tui.scripted import ScriptedClient

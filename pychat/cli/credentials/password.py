@@ -42,9 +42,9 @@ def can_ask() -> bool:
 
 def ask_password(prompt: str, *, twice: bool = False) -> str:
     """Typed without being shown; empty is allowed."""
-    from pychat.tui.terminal.terminal import EndingSignals
+    from pychat.tui.terminal.terminal import TerminationSignals
 
-    with EndingSignals(but=signal.SIGINT):  # or the shell would not show what is typed, either
+    with TerminationSignals(but=signal.SIGINT):  # or the shell would not show what is typed, either
         password: str = click.prompt(
             prompt,
             hide_input=True,

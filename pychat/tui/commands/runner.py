@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from pychat.client.errors import ChatClientError
 from pychat.client.models import DeliveryStatus, UserInfo
 from pychat.protocol import EVERYONE, ROOM_PREFIX, canonical_id
-from pychat.tui.commands.table import SlashCommand
+from pychat.tui.commands.slash import SlashCommand
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.text.names import ALL_PEOPLE, line
 

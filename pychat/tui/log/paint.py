@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from pychat.client.models import DeliveryStatus
 from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
-from pychat.tui.text.inline import LINK
+from pychat.tui.text.markdown import LINK
 
 INDENT: Final = 2
 """Cells before every row."""

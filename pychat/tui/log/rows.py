@@ -9,7 +9,7 @@ from typing import Final, Literal
 from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
-from pychat.tui.text.inline import MAX_SHOWN, Line, StyledSpan, format_message
+from pychat.tui.text.markdown import MAX_SHOWN, Line, StyledSpan, format_message
 from pychat.tui.text.names import Name
 from pychat.tui.text.wrap import fold, wrap
 

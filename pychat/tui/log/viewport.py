@@ -18,7 +18,7 @@ FAR: Final = 4
 
 
 @dataclass(slots=True)
-class Place:
+class ScrollAnchor:
     """Where a view of a transcript is: the message at its top, or its end."""
 
     key: int = 0
@@ -27,12 +27,12 @@ class Place:
 
 
 @dataclass(slots=True)
-class Opened:
+class OpenTranscript:
     """A transcript with its reading and the place where it was left."""
 
     transcript: Transcript
     reading: ReaderContext
-    place: Place = field(default_factory=Place)
+    place: ScrollAnchor = field(default_factory=ScrollAnchor)
 
     @property
     def follows(self) -> bool:
@@ -49,7 +49,7 @@ class Opened:
 class Viewport:
     """A view of ``opened``, ``width`` by ``height`` cells, both at least 1. Moves its place."""
 
-    def __init__(self, opened: Opened, width: int, height: int) -> None:
+    def __init__(self, opened: OpenTranscript, width: int, height: int) -> None:
         self.opened = opened
         self.width = width
         self.height = height
@@ -82,12 +82,12 @@ class Viewport:
         """Makes this message the place, if what follows is more than fits; else the end."""
         transcript = self.opened.transcript
         position = transcript.position(seq)
-        self.opened.place = Place()
+        self.opened.place = ScrollAnchor()
         if position is not None:
             self._measure_from(self.heights.row_of(*position))
             below = self.heights.total - self.heights.row_of(*position)
             if below > self.height or not transcript.reaches_end:
-                self.opened.place = Place(transcript.key(*position), at_end=False)
+                self.opened.place = ScrollAnchor(transcript.key(*position), at_end=False)
 
     def show(self, seq: int) -> bool:
         """Makes the place so that this message is a third from the top; False if it is not here."""
@@ -116,11 +116,11 @@ class Viewport:
         """This row is at the top now."""
         located = self.heights.locate(top)
         if located is None:
-            self.opened.place = Place()
+            self.opened.place = ScrollAnchor()
         else:
             chunk, index, row = located
             at_end = self.opened.transcript.reaches_end and top >= self.rows - self.height
-            self.opened.place = Place(self.opened.transcript.key(chunk, index), row, at_end)
+            self.opened.place = ScrollAnchor(self.opened.transcript.key(chunk, index), row, at_end)
 
     def in_view(self, top: int) -> tuple[int, int]:
         """The first and the last stored message whose end is in view; none if the last comes

@@ -17,9 +17,9 @@ from pychat.client.models import MessageInfo
 from pychat.tui.log.paint import INDENT, paint
 from pychat.tui.log.rowcache import RowCache
 from pychat.tui.log.rows import SENDER_STYLES, Row
-from pychat.tui.log.selecting import message_at, place_of, selected_text
-from pychat.tui.log.viewport import Opened, Viewport
-from pychat.tui.theme.component_styles import component_style
+from pychat.tui.log.selection import message_at, place_of, selected_text
+from pychat.tui.log.viewport import OpenTranscript, Viewport
+from pychat.tui.theme.styles import component_style
 
 MARGIN: Final = 30
 """So many rows from the top or the bottom of what is here, more messages are asked for."""
@@ -35,7 +35,7 @@ STYLE_NAMES: Final = (
 
 
 class MessageLog(ScrollView, can_focus=True):
-    """A line-API widget over one ``Opened`` at a time. Follows the end while it is at the end."""
+    """A line-API widget over one transcript at a time. Follows the end while it is at the end."""
 
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"message-log--{name}" for name in STYLE_NAMES}
@@ -49,7 +49,7 @@ class MessageLog(ScrollView, can_focus=True):
     class Viewed(TextualMessage):
         """Other messages are in view, ``seqs`` as of ``Viewport.in_view``."""
 
-        def __init__(self, opened: Opened, seqs: tuple[int, int], at_end: bool) -> None:
+        def __init__(self, opened: OpenTranscript, seqs: tuple[int, int], at_end: bool) -> None:
             super().__init__()
             self.opened = opened
             self.seqs = seqs
@@ -57,7 +57,7 @@ class MessageLog(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._opened: Opened | None = None
+        self._opened: OpenTranscript | None = None
         self._view: Viewport | None = None
         self._cache = RowCache()
         self._styles: dict[str, Style] = {}
@@ -71,7 +71,7 @@ class MessageLog(ScrollView, can_focus=True):
     # --- what is shown --------------------------------------------------------------------
 
     @property
-    def opened(self) -> Opened | None:
+    def opened(self) -> OpenTranscript | None:
         """What is shown now."""
         return self._opened
 
@@ -80,7 +80,7 @@ class MessageLog(ScrollView, can_focus=True):
         """Whether new messages come into view by themselves."""
         return self._opened is None or self._opened.follows
 
-    def open(self, opened: Opened | None, first_new: int = 0) -> None:
+    def open(self, opened: OpenTranscript | None, first_new: int = 0) -> None:
         """Shows another transcript where it was left; None shows nothing. ``first_new``: from this
         seq on, if that is more than fits."""
         self._opened = opened

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from pychat.tui.commands.table import COMMANDS
+from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.text.fuzzy import fuzzy
 
 SHOWN: Final = 8

@@ -10,7 +10,7 @@ from pychat.protocol import EVERYONE, ROOM_PREFIX
 from pychat.tui.clock import Clock
 from pychat.tui.log.rows import ReaderContext
 from pychat.tui.log.transcript import Transcript
-from pychat.tui.log.viewport import Opened, Place
+from pychat.tui.log.viewport import OpenTranscript, ScrollAnchor
 from pychat.tui.model.people import People
 from pychat.tui.text.names import YOU, Name, conversation_name
 
@@ -29,7 +29,7 @@ class OpenConversations:
         self._client = client
         self._clock = clock
         self._people = people
-        self._opened: dict[str, Opened] = {}
+        self._opened: dict[str, OpenTranscript] = {}
         self._oldest: dict[str, int] = {}
         """Seq before which the server has nothing more."""
         self._fetching: set[str] = set()
@@ -60,15 +60,15 @@ class OpenConversations:
         """Whether the server has said that there is nobody of this id."""
         return name in self.nobody and self._client.conversation(name) is None
 
-    def opened(self, name: str) -> Opened | None:
+    def opened(self, name: str) -> OpenTranscript | None:
         """What is in memory of it."""
         return self._opened.get(name)
 
-    def open(self, name: str) -> Opened:
+    def open(self, name: str) -> OpenTranscript:
         """What the log shows of a conversation: from memory, or from the client's cache."""
         found = self._opened.pop(name, None)
         if found is None:
-            found = Opened(self._newest(name), ReaderContext(self._clock, self.sender_name))
+            found = OpenTranscript(self._newest(name), ReaderContext(self._clock, self.sender_name))
         self._opened[name] = found
         self.follow_cursors(name)
         conversation = self.get(name)
@@ -103,14 +103,14 @@ class OpenConversations:
             transcript.add(message)
         return transcript
 
-    def go_to_end(self, name: str) -> Opened | None:
+    def go_to_end(self, name: str) -> OpenTranscript | None:
         """As ``opened``, with the newest messages in it and its place at the end."""
         opened = self._opened.get(name)
         if opened is not None:
-            opened.transcript, opened.place = self._newest(name), Place()
+            opened.transcript, opened.place = self._newest(name), ScrollAnchor()
         return opened
 
-    async def go_to(self, name: str, seq: int) -> Opened | None:
+    async def go_to(self, name: str, seq: int) -> OpenTranscript | None:
         """As ``opened``, with this message and those around it, and its place there; None if it
         cannot be had now."""
         try:
@@ -129,7 +129,7 @@ class OpenConversations:
         for message in [*page.messages, *(self.outbox(name) if at_end else ())]:
             opened.transcript.add(message)
         opened.transcript.reaches_end = at_end
-        opened.place = Place(seq, at_end=False)
+        opened.place = ScrollAnchor(seq, at_end=False)
         return opened
 
     def continues(self, message: MessageInfo) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pychat.tui.log.viewport import Opened
+from pychat.tui.log.viewport import OpenTranscript
 
 if TYPE_CHECKING:
     from pychat.client.models import ConversationInfo
@@ -48,7 +48,7 @@ class Marking:
         self._name, self._view = name, view
         return goes_on
 
-    def settle(self, conversation: ConversationInfo, opened: Opened) -> int:
+    def settle(self, conversation: ConversationInfo, opened: OpenTranscript) -> int:
         """What has been in view for a while is seen: the last seq up to which all is read."""
         seen = self._seen.setdefault(conversation.name, _Seen())
         if conversation.name == self._name and self._passed[0] <= self._passed[1]:
@@ -59,7 +59,7 @@ class Marking:
             seen.caught_up = cursor
         return cursor
 
-    def _advanced(self, seen: _Seen, conversation: ConversationInfo, opened: Opened) -> int:
+    def _advanced(self, seen: _Seen, conversation: ConversationInfo, opened: OpenTranscript) -> int:
         cursor = max(conversation.read_seq, conversation.first_seq - 1)
         moved = True
         while moved:
@@ -72,7 +72,7 @@ class Marking:
             cursor = past
         return min(cursor, conversation.last_seq)
 
-    def slipped_by(self, conversation: ConversationInfo, opened: Opened) -> bool:
+    def slipped_by(self, conversation: ConversationInfo, opened: OpenTranscript) -> bool:
         """Whether messages came, and went out of view again unseen, after all had been read."""
         seen = self._seen.get(conversation.name)
         new_after = opened.reading.new_after

@@ -15,7 +15,7 @@ from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
 from pychat.tui.commands.runner import CommandRunner
 from pychat.tui.model.conversations import is_pair
-from pychat.tui.model.remembered import Remembered
+from pychat.tui.model.saved_state import SavedState
 from pychat.tui.screens.updates import Updates
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import line
@@ -43,7 +43,7 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("chat")
 
     def __init__(
-        self, client: ChatClient, clock: Clock, settings: Settings, remembered: Remembered
+        self, client: ChatClient, clock: Clock, settings: Settings, remembered: SavedState
     ) -> None:
         super().__init__(classes="-nothing-open")
         self._clock = clock
@@ -54,12 +54,12 @@ class ChatScreen(Screen[None]):
         self.updates = Updates(self, clock)
         self._take(client, remembered)
 
-    def _take(self, client: ChatClient, remembered: Remembered) -> None:
+    def _take(self, client: ChatClient, remembered: SavedState) -> None:
         self.client = client
         self.remembered = remembered
         self.view = ConversationView(client, self._clock, self._settings, id="main")
 
-    async def change_account(self, client: ChatClient, remembered: Remembered) -> None:
+    async def change_account(self, client: ChatClient, remembered: SavedState) -> None:
         """Made anew, for another account: nothing of the one before is left."""
         self.view.drafting.save()
         self._changing = True

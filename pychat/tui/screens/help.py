@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from pychat.tui.commands.keys import KEYS, keys_of, show
-from pychat.tui.commands.table import COMMANDS
+from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.screens.dialog import Dialog
 
 WIDE: Final = 56

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from pychat.client.safetext import safe_text
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.screens.dialog import Dialog
-from pychat.tui.text.inline import MAX_SHOWN, links
+from pychat.tui.text.markdown import MAX_SHOWN, links
 
 LOOKED_AT = 1000
 SHOWN = 100

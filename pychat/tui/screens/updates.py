@@ -15,7 +15,7 @@ from pychat.client.events import (
 )
 from pychat.client.models import ConnectionState
 from pychat.tui.clock import Clock
-from pychat.tui.model.items import items_of
+from pychat.tui.model.list_items import items_of
 from pychat.tui.text.names import unread_count
 from pychat.tui.widgets.conversation_list import ConversationList
 from pychat.tui.widgets.status_line import StatusLine

@@ -22,7 +22,7 @@ _GIVE_BACK: Final = (
 )
 
 
-class EndingSignals:
+class TerminationSignals:
     """A context in which the signals that end a process end the ``with`` first: SystemExit is
     raised, with the status that shells give for the signal.
 
@@ -59,7 +59,7 @@ class EndingSignals:
             signal.signal(number, handler)
 
 
-class Terminal(EndingSignals):
+class Terminal(TerminationSignals):
     """Use it around all from the first moment on: keys are not shown and wait for the app, and
     whatever ends the ``with`` leaves the terminal as it was."""
 

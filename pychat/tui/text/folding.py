@@ -8,7 +8,7 @@ FOLDED_FROM: Final = 4_000
 """Characters. What is shorter is edited as it is."""
 
 
-class Folds:
+class PasteFolds:
     """Marks and what they stand for."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ TEXTUALS: Final = "textual-dark"
 """The theme that an app has until it takes another one; none of those that are offered."""
 
 
-class Colours:
+class ThemeSelector:
     """The one chosen in the app goes before that of the settings, and that before the one that
     suits the terminal. The settings have been checked, see ``themes.check_themes``."""
 

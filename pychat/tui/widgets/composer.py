@@ -15,7 +15,7 @@ from textual.widgets import TextArea
 from pychat.client.safetext import safe_text
 from pychat.tui.commands.keys import bindings, editing_bindings
 from pychat.tui.model.completion import Candidate, candidates, closed_emoji
-from pychat.tui.text.folding import Folds
+from pychat.tui.text.folding import PasteFolds
 from pychat.tui.text.graphemes import boundary_after, boundary_before
 from pychat.tui.widgets.completions import Completions
 
@@ -44,7 +44,7 @@ class Composer(TextArea, inherit_bindings=False):
         )
         self.match_cursor_bracket = False
         self._submit = submit
-        self._folds = Folds()
+        self._folds = PasteFolds()
         self._recall_from = recall
         self._recalled = 0
         """So many messages back; 0 while one writes something of one's own."""

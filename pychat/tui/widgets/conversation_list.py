@@ -17,13 +17,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pychat.tui.text.names import Name, fitted, unread_count
-from pychat.tui.theme.component_styles import component_style
+from pychat.tui.theme.styles import component_style
 
 ITEM_ROWS: Final = 2
 _STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft")
 
 
-class Item(Struct, frozen=True):
+class ConversationItem(Struct, frozen=True):
     """One conversation, all text safe and of one line."""
 
     name: str
@@ -39,7 +39,7 @@ class Item(Struct, frozen=True):
 
 
 class ConversationList(ScrollView, can_focus=True):
-    """``items`` from above, ``Selected`` and ``Opened`` to above."""
+    """``items`` from above, ``Opened`` to above."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"conversation-list--{name}" for name in _STYLES),
@@ -75,13 +75,13 @@ class ConversationList(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._items: list[Item] = []
+        self._items: list[ConversationItem] = []
         self._current = ""
         self._cursor = ""
         self._hover: int | None = None
         self._styles: dict[str, Style] = {}
 
-    def show(self, items: list[Item], current: str) -> None:
+    def show(self, items: list[ConversationItem], current: str) -> None:
         """Shows these, in this order, with ``current`` marked."""
         moved = current != self._current
         if moved:
@@ -193,7 +193,7 @@ class ConversationList(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, base)
 
 
-def _first_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Segment]:
+def _first_row(item: ConversationItem, width: int, style: Callable[[str], Style]) -> list[Segment]:
     """A dot for presence, the name with the id, the time."""
     dot, dot_style = ("○" if item.online is False else " "), "faint"
     if item.online:
@@ -213,7 +213,7 @@ def _first_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Se
     ]
 
 
-def _second_row(item: Item, width: int, style: Callable[[str], Style]) -> list[Segment]:
+def _second_row(item: ConversationItem, width: int, style: Callable[[str], Style]) -> list[Segment]:
     """The last line, and at the right how many are unread."""
     count = "muted" if item.muted and not item.unread else unread_count((item.unread,))
     room = max(1, width - 5 - cell_len(count))

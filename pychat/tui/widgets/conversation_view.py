@@ -22,20 +22,20 @@ from pychat.client.models import (
 )
 from pychat.protocol import canonical_id
 from pychat.tui.clock import Clock
-from pychat.tui.commands.table import SlashCommand
+from pychat.tui.commands.slash import SlashCommand
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.model.conversations import OpenConversations, is_pair
-from pychat.tui.model.drafting import Drafting
+from pychat.tui.model.drafts import Drafting
 from pychat.tui.model.people import People
-from pychat.tui.model.read_marker import ReadMarker
+from pychat.tui.model.read_marks import ReadMarker
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import Name, conversation_name, line, name_of, unread_count
 from pychat.tui.widgets.below import Below
 from pychat.tui.widgets.completions import Completions
 from pychat.tui.widgets.composer import Composer
 from pychat.tui.widgets.header import ConversationHeader
+from pychat.tui.widgets.hints import Welcome
 from pychat.tui.widgets.search_bar import SearchBar
-from pychat.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

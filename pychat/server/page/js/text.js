@@ -23,7 +23,7 @@ const ONE_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})/u;
 const MAX_BIG = 3;
 
 /**
- * A message as nodes: the same small Markdown as in the terminal (pychat/tui/inline.py), and links.
+ * A message as nodes: the same small Markdown as in the terminal (pychat/tui/text/markdown.py), and links.
  * @param {string} text
  * @returns {Array<string | HTMLElement>}
  */

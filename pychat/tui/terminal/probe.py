@@ -30,7 +30,7 @@ _ANSWERS: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class TerminalAnswers:
     """``is_light``: the background, None where it is not told. ``widths``: cells of the samples of
     ``pychat.tui.text.emoji``, of all or none. ``typed``: what somebody has typed meanwhile."""
 
@@ -39,10 +39,10 @@ class Answers:
     typed: bytes = b""
 
 
-def ask_terminal() -> Answers:
+def ask_terminal() -> TerminalAnswers:
     """Blocks up to ``TIMEOUT``. To be called before the app takes the terminal over."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or sys.platform == "win32":
-        return Answers()
+        return TerminalAnswers()
     import termios
     import tty
 
@@ -52,23 +52,23 @@ def ask_terminal() -> Answers:
         # At once: with TCSAFLUSH, which is the default, what was typed until now would be lost.
         tty.setcbreak(descriptor, termios.TCSANOW)
     except termios.error:
-        return Answers()
+        return TerminalAnswers()
     try:
         os.write(sys.stderr.fileno(), _QUESTION)
         return read_answers(_answer(descriptor))
     except OSError:
-        return Answers()
+        return TerminalAnswers()
     finally:
         termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
-def read_answers(given: bytes) -> Answers:
+def read_answers(given: bytes) -> TerminalAnswers:
     """What the terminal has said, and what else came."""
     columns = _COLUMN.findall(given)
     widths = {}
     if len(columns) == len(SAMPLES):
         widths = {kind: int(column) - 1 for kind, column in zip(SAMPLES, columns, strict=True)}
-    return Answers(_is_light(given), widths, _ANSWERS.sub(b"", given))
+    return TerminalAnswers(_is_light(given), widths, _ANSWERS.sub(b"", given))
 
 
 def _is_light(given: bytes) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pychat.client.errors import ChatClientError
-from pychat.tui.commands.table import CommandError, parse, plain
+from pychat.tui.commands.slash import CommandError, parse, plain
 from pychat.tui.text.names import line
 
 if TYPE_CHECKING:

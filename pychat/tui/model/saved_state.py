@@ -16,7 +16,7 @@ class _State(Struct, omit_defaults=True):
     theme: str = ""
 
 
-class Remembered:
+class SavedState:
     """In memory without a path. A file that cannot be used is set aside; one that cannot be written
     is not worth a word."""
 

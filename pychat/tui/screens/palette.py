@@ -15,7 +15,7 @@ from pychat.client.errors import ChatClientError
 from pychat.client.models import RoomInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX
 from pychat.tui.commands.keys import KEYS, Key, keys_of, show
-from pychat.tui.commands.table import COMMANDS
+from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.text.fuzzy import BEST, fuzzy
 from pychat.tui.text.names import conversation_name, line, name_of
 from pychat.tui.widgets.conversation_view import ConversationView
@@ -40,7 +40,7 @@ class PaletteEntry:
     also: str = ""
 
 
-class Everything(Provider):
+class PaletteProvider(Provider):
     """Actions, conversations, people, rooms, profiles and themes, found by their names.
 
     Names are peer text: matched by our own matcher, and never read as markup.

@@ -9,7 +9,7 @@ from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.tui.clock import Clock
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.text.names import Name, conversation_name, last_line, line, typing_line
-from pychat.tui.widgets.conversation_list import Item
+from pychat.tui.widgets.conversation_list import ConversationItem
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -22,7 +22,7 @@ def items_of(
     muted: Collection[str],
     current: str,
     name_of: Callable[[str], Name],
-) -> list[Item]:
+) -> list[ConversationItem]:
     """Unread ones first, otherwise as given (newest first). The open one does not move up by
     being unread: what one is looking at must not jump."""
     items = [
@@ -39,7 +39,7 @@ def _item(
     muted: bool,
     current: str,
     name_of: Callable[[str], Name],
-) -> Item:
+) -> ConversationItem:
     pair = is_pair(conversation.name)
     draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
     last = conversation.last
@@ -47,7 +47,7 @@ def _item(
     sender = None if pair or last is None or not last.sender else name_of(last.sender)
     shown = "" if last is None else last_line(last, sender, in_pair=pair)
     connected = client.status.state is ConnectionState.ONLINE
-    return Item(
+    return ConversationItem(
         name=conversation.name,
         title=conversation_name(conversation),
         line=typing or draft or shown,
