@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+    wait,
+)
 
 from tests.simulation.run import Simulation
 
@@ -22,8 +29,7 @@ Outcome = tuple[int, int, Counter[str], list[tuple[int, str]]]
 """Schedules, steps, faults by kind, and the seeds that failed."""
 
 
-def run_chunk(work: tuple[int, frozenset[str]]) -> Outcome:
-    first, ignored = work
+def run_chunk(first: int, ignored: frozenset[str]) -> Outcome:
     steps, faults, failed = 0, Counter[str](), []
     gc.disable()
     for seed in range(first, first + CHUNK):
@@ -51,7 +57,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay this one, and print what happens")
     parser.add_argument("--ignore", action="append", default=[], help="a rule not to look at")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     ignored = frozenset(options.ignore)
     if options.seed is not None:
@@ -59,24 +65,49 @@ def main() -> int:
     timed = options.amount.endswith("s")
     amount = float(options.amount.removesuffix("s"))
     chunks = seeds(options.first, None if timed else int(amount), amount if timed else None)
+    return run_all(chunks, ignored, options.jobs)
+
+
+def run_all(chunks: Iterator[int], ignored: frozenset[str], jobs: int) -> int:
+    """Until there are no more, or Ctrl+C is pressed; prints what has failed, and the sums."""
     began = time.monotonic()
     number, steps, faults, failures = 0, 0, Counter[str](), Counter[str]()
-    with multiprocessing.Pool(options.jobs) as pool:
-        for outcome in pool.imap_unordered(run_chunk, ((seed, ignored) for seed in chunks)):
-            number += outcome[0]
-            steps += outcome[1]
-            faults += outcome[2]
-            for seed, text in outcome[3]:
+
+    def note(outcomes: Iterable[Future[Outcome]]) -> None:
+        nonlocal number, steps, faults
+        for outcome in outcomes:
+            schedules, steps_of_them, faults_of_them, failed = outcome.result()
+            number += schedules
+            steps += steps_of_them
+            faults += faults_of_them
+            for seed, text in failed:
                 rule = text.partition(":")[0]
                 failures[rule] += 1
                 if failures[rule] <= SHOWN:
                     print(f"seed {seed}: {text[:300]}", flush=True)
+
+    with ProcessPoolExecutor(jobs, initializer=leave_interrupts) as pool:
+        running: set[Future[Outcome]] = set()
+        try:
+            for seed in chunks:
+                running.add(pool.submit(run_chunk, seed, ignored))
+                if len(running) > 2 * jobs:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    note(done)
+            note(as_completed(running))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
     seconds = time.monotonic() - began
     print(f"{number} schedules, {steps} steps in {seconds:.0f} s ({number / seconds:.0f}/s)")
     for kind, times in sorted(faults.items()):
         print(f"  {kind}: {times}")
     print(f"failures: {dict(failures) or 'none'}")
     return 1 if failures else 0
+
+
+def leave_interrupts() -> None:
+    """Ctrl+C is for the process that counts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def replay(seed: int, ignored: frozenset[str]) -> int:

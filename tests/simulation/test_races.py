@@ -238,6 +238,22 @@ def test_a_room_deleted_and_made_again_begins_anew() -> None:
     assert told(story) == []
 
 
+def test_a_list_takes_no_receipt_back() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, *bob)
+        scripted.write("bob", world.client_id())
+        await world.quiet()
+        world.weather.held["conversations"] = lambda: 1.0
+        program.come()
+        await world.sleep(0.3)
+        bob[0].move_cursor("read", "alice", 1)
+        await world.sleep(2.0)
+
+    assert told(story) == []
+
+
 def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
     async def story(world: Simulation) -> None:
         alice = world.add("alice")

@@ -122,6 +122,12 @@ class Conversations:
         if summary.last is not None:
             last = to_wire(user, conversation, summary.last, users)
         mine, peer = summary.membership, summary.peer
+        peer_delivered_seq = peer_read_seq = 0
+        if peer is not None:
+            # The user may have been told of a move after the store was read.
+            at_hand = conversation.cursors.get(peer.account, peer)
+            peer_delivered_seq = max(peer.delivered_seq, at_hand.delivered_seq)
+            peer_read_seq = max(peer.read_seq, at_hand.read_seq)
         return protocol.ConversationPayload(
             with_=self._directory.name(conversation, user),
             alias=self._alias(user, conversation, users, hidden_by),
@@ -130,8 +136,8 @@ class Conversations:
             last_seq=summary.last_seq,
             delivered_seq=mine.delivered_seq,
             read_seq=mine.read_seq,
-            peer_delivered_seq=0 if peer is None else peer.delivered_seq,
-            peer_read_seq=0 if peer is None else peer.read_seq,
+            peer_delivered_seq=peer_delivered_seq,
+            peer_read_seq=peer_read_seq,
             unread=0 if blocked else summary.unread,
             last=last,
             last_seen=self._last_seen(user, peer_key, users, hidden_by),
