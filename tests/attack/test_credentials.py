@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from pychat.server.app import ChatServer
 from pychat.server.chat import hash_password
-from pychat.server.chat.accounts.accounts import token_hash
+from pychat.server.chat.accounts.authentication import token_hash
 from tests.attack.report import Tell
 from tests.attack.wire import Client, browsing, connect
 from tests.serving import serving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pychat.server.chat.accounts.accounts import token_hash
+from pychat.server.chat.accounts.authentication import token_hash
 from tests.simulation.ledger import ACCEPTED, LEFT, Ledger, Request, Seen, Stored
 from tests.simulation.store import now
 

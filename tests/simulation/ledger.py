@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pychat.server.chat.accounts.accounts import token_hash
+from pychat.server.chat.accounts.authentication import token_hash
 from pychat.server.store.memory import MemoryStore
 from tests.simulation.store import now
 

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from argon2.exceptions import VerifyMismatchError
 
 from pychat.client.connection import reconnect as sleepwatch
-from pychat.server.chat.accounts import accounts, passwords
+from pychat.server.chat.accounts import authentication, passwords
 from tests.simulation.loop import SimulatedLoop
 
 EPOCH = 1_790_000_000.0
@@ -63,7 +63,7 @@ def simulated_machine(loop: SimulatedLoop, draw: Random) -> Iterator[None]:
             (uuid, "uuid4", identifier),
             (random, "uniform", draw.uniform),
             (passwords, "_hasher", FakeHasher()),
-            (accounts, "MAX_SESSIONS_PER_ACCOUNT", SESSIONS_PER_ACCOUNT),
+            (authentication, "MAX_SESSIONS_PER_ACCOUNT", SESSIONS_PER_ACCOUNT),
         ):
             stack.enter_context(patch.object(owner, name, value))
         yield

@@ -1,6 +1,6 @@
 """What chat means: accounts, delivery, presence, rooms, limits. Knows no aiohttp and no SQL."""
 
-from pychat.server.chat.accounts.accounts import AccountsMode as AccountsMode
+from pychat.server.chat.accounts.authentication import AccountsMode as AccountsMode
 from pychat.server.chat.accounts.passwords import hash_password as hash_password
 from pychat.server.chat.chat import Chat as Chat
 from pychat.server.chat.limits import Limits as Limits

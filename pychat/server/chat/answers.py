@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from pychat.protocol import Answer, Code, Event, ProtocolError, Response
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.session import ChatSession
+from pychat.server.chat.state.session import ChatSession
 
 encode = msgspec.json.Encoder().encode
 

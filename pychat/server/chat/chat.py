@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from pychat.protocol import Code, Event, ProtocolError
-from pychat.server.chat.accounts.accounts import Accounts, AccountsMode
+from pychat.server.chat.accounts.authentication import Accounts, AccountsMode
 from pychat.server.chat.accounts.changes import AccountChanges
 from pychat.server.chat.accounts.watch import AccountWatch
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
@@ -19,7 +19,6 @@ from pychat.server.chat.connection import ChatConnection, EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.events.block import Blocks
 from pychat.server.chat.events.conversations import Conversations
-from pychat.server.chat.events.cursors import Cursors
 from pychat.server.chat.events.history import History
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
@@ -28,14 +27,15 @@ from pychat.server.chat.events.room import Rooms
 from pychat.server.chat.events.typing import TypingRelay
 from pychat.server.chat.events.users import Users
 from pychat.server.chat.limits import Limiter, Limits
+from pychat.server.chat.notices.cursors import Cursors
 from pychat.server.chat.notices.original import Legacy
 from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.notices.receipts import Receipts
-from pychat.server.chat.notices.roomlist import RoomList
-from pychat.server.chat.session import ChatSession
+from pychat.server.chat.notices.room_list import RoomList
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.reach import LocalDelivery
 from pychat.server.chat.state.relations import Relations
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)

@@ -22,9 +22,9 @@ from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.notices.original import Legacy
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import Appended, NewMessage
 

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.entities import OnlineUser
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.guard.addresses import Recent, household
 from pychat.server.guard.bucket import Rate as Rate
 from pychat.server.guard.bucket import TokenBucket

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pychat.server.chat import Chat
-from pychat.server.chat.notices import unproven
+from pychat.server.chat.notices import proof
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 
@@ -210,8 +210,8 @@ async def test_a_blocked_sender_observes_what_an_offline_recipient_leaves_to_be_
 ) -> None:
     clock = [0]
     monkeypatch.setattr(time, "time_ns", lambda: clock[0])
-    monkeypatch.setattr(unproven, "STAY_SECONDS", 0.0)
-    monkeypatch.setattr(unproven, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(proof, "STAY_SECONDS", 0.0)
+    monkeypatch.setattr(proof, "ASK_SECONDS", 0.0)
     seen = []
     for hides in (False, True):
         clock[0] = 1_700_000_000_000_000_000

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from pychat.server.chat import Chat
-from pychat.server.chat.accounts import accounts
+from pychat.server.chat.accounts import authentication
 from pychat.server.chat.accounts.passwords import hash_password
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
@@ -109,7 +109,7 @@ async def test_who_has_written_to_each_other_sees_the_other_come_and_go(first: i
 async def test_no_login_ends_one_that_is_connected(
     monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
-    monkeypatch.setattr(accounts, "MAX_SESSIONS_PER_ACCOUNT", 5)
+    monkeypatch.setattr(authentication, "MAX_SESSIONS_PER_ACCOUNT", 5)
     password_hash = hash_password("secret password")
     for seed in range(first, first + 20):
         store = DelayedStore(seed)

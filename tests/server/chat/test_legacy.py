@@ -11,7 +11,7 @@ import pytest
 from pychat.server.app import ChatServer
 from pychat.server.chat.limits import Limits, Rate
 from pychat.server.chat.notices import original as legacy
-from pychat.server.chat.notices import unproven
+from pychat.server.chat.notices import proof
 from pychat.server.chat.state.entities import Pair
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
@@ -20,8 +20,8 @@ from tests.serving import serving
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proof counts after a moment."""
-    monkeypatch.setattr(unproven, "ASK_SECONDS", 0.02)
-    monkeypatch.setattr(unproven, "STAY_SECONDS", 0.05)
+    monkeypatch.setattr(proof, "ASK_SECONDS", 0.02)
+    monkeypatch.setattr(proof, "STAY_SECONDS", 0.05)
 
 
 async def test_login_and_one_to_one(server: ChatServer) -> None:
@@ -208,7 +208,7 @@ async def test_a_page_that_leaves_at_once_is_sent_it_again(
 ) -> None:
     async with Peer(server, "alice") as alice:
         if pongs:
-            monkeypatch.setattr(unproven, "STAY_SECONDS", 60)
+            monkeypatch.setattr(proof, "STAY_SECONDS", 60)
         for _ in range(2):
             async with OriginalPage(server, "bob", pongs=pongs) as bob:
                 if not alice.order:
@@ -217,7 +217,7 @@ async def test_a_page_that_leaves_at_once_is_sent_it_again(
                 assert (first["data"], first["seq"]) == ("live", 1)
                 assert not alice.waiting("receipt")
             await alice.gone_offline("bob")
-        monkeypatch.setattr(unproven, "STAY_SECONDS", 0)
+        monkeypatch.setattr(proof, "STAY_SECONDS", 0)
         async with OriginalPage(server, "bob") as bob:
             assert (await bob.next("message"))["seq"] == 1
             await delivered(alice, 1)
@@ -290,15 +290,15 @@ async def test_a_stop_of_the_server_counts_what_is_proven(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
-    monkeypatch.setattr(unproven, "STAY_SECONDS", 60)
+    monkeypatch.setattr(proof, "STAY_SECONDS", 60)
     proven = asyncio.Event()
-    count = unproven.Unproven._received
+    count = proof.Unproven._received
 
-    def counted(self: unproven.Unproven, seqs: dict[Pair, int]) -> None:
+    def counted(self: proof.Unproven, seqs: dict[Pair, int]) -> None:
         count(self, seqs)
         proven.set()
 
-    monkeypatch.setattr(unproven.Unproven, "_received", counted)
+    monkeypatch.setattr(proof.Unproven, "_received", counted)
     async with (
         serving(store, accounts="open") as server,
         Peer(server, "alice") as alice,

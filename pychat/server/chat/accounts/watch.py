@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pychat.server.chat.accounts.changes import AccountChanges
 from pychat.server.chat.clock import now
 from pychat.server.chat.events.login import Logins
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError, StoreLost
 from pychat.server.store.records import Account
 

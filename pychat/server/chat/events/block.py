@@ -11,13 +11,13 @@ from pychat.protocol import BlockRequest, Code, Event, ProtocolError, decode
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now
-from pychat.server.chat.events.cursors import Cursors
 from pychat.server.chat.limits import Limiter
+from pychat.server.chat.notices.cursors import Cursors
 from pychat.server.chat.notices.presence import Presence
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.relations import Relations
+from pychat.server.chat.state.session import ChatSession
 
 DECODER = msgspec.json.Decoder(BlockRequest)
 

@@ -18,13 +18,13 @@ from pychat.protocol import (
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.clock import rfc3339
-from pychat.server.chat.events.cursors import Cursors
 from pychat.server.chat.events.history import not_a_cursor
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import ChatSession
+from pychat.server.chat.notices.cursors import Cursors
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.chat.views import fitting, to_wire
 from pychat.server.store.base import Store
 from pychat.server.store.records import Block, ConversationSummary

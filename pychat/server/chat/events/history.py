@@ -21,9 +21,9 @@ from pychat.protocol import (
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.chat.views import fitting, to_wire
 from pychat.server.store.base import Store
 from pychat.server.store.records import MessageRecord

@@ -23,18 +23,18 @@ from pychat.protocol import (
     decode,
 )
 from pychat.server.chat import audit
-from pychat.server.chat.accounts.accounts import Accounts, Entered
+from pychat.server.chat.accounts.authentication import Accounts, Entered
 from pychat.server.chat.accounts.changes import AccountChanges
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.notices.original import Legacy
 from pychat.server.chat.notices.presence import Presence
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.reach import LocalDelivery
 from pychat.server.chat.state.relations import Relations
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.visible import shown_name
 

@@ -20,9 +20,9 @@ from pychat.protocol import (
 from pychat.server.chat.answers import UnknownRecepient
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Room
+from pychat.server.chat.state.session import ChatSession
 
 DECODER = msgspec.json.Decoder(ClientMessage)
 UUID = re.compile(

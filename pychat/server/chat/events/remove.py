@@ -14,10 +14,10 @@ from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store
 
 DECODER = msgspec.json.Decoder(RemoveRequest)

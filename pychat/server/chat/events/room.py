@@ -27,10 +27,10 @@ from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.notices.roomlist import RoomList, shown
-from pychat.server.chat.session import ChatSession
+from pychat.server.chat.notices.room_list import RoomList, shown
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.visible import shown_name

@@ -11,10 +11,10 @@ from pychat.protocol import EVERYONE, ROOM_PREFIX, Event, Typing, TypingRequest,
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 
 DECODER = msgspec.json.Decoder(TypingRequest)
 

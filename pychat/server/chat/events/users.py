@@ -12,10 +12,10 @@ from pychat import protocol
 from pychat.protocol import Code, UsersAnswer, UsersRequest, canonical_id, decode
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store
 from pychat.server.store.terms import Query
 from pychat.visible import shown_name

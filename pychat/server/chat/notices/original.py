@@ -10,11 +10,11 @@ from typing import Any
 from pychat.protocol import Event, MessagePayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.events.cursors import Cursors
-from pychat.server.chat.notices.unproven import Unproven
-from pychat.server.chat.session import ChatSession
+from pychat.server.chat.notices.cursors import Cursors
+from pychat.server.chat.notices.proof import Unproven
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Pair
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.chat.views import to_wire
 from pychat.server.store.base import Store, StoreError
 

@@ -8,10 +8,10 @@ from typing import Literal
 from pychat.protocol import Event, Receipt
 from pychat.server.chat.answers import encode
 from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair
 from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.session import ChatSession
 
 Kind = Literal["delivered", "read"]
 

@@ -10,7 +10,7 @@ from pychat.server.store.records import RoomRecord as RoomRecord
 from pychat.visible import shown_name
 
 if TYPE_CHECKING:
-    from pychat.server.chat.session import ChatSession
+    from pychat.server.chat.state.session import ChatSession
     from pychat.server.guard.bucket import TokenBucket
 
 NOBODY: Final[frozenset[int]] = frozenset()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.entities import OnlineUser
+from pychat.server.chat.state.session import ChatSession
 
 
 class LocalDelivery:

@@ -15,9 +15,9 @@ from pychat.protocol import Code, CursorRequest, ProtocolError, decode
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.notices.receipts import Kind, Receipts
-from pychat.server.chat.session import ChatSession
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, Member, OnlineUser, Pair
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import CursorMove
 

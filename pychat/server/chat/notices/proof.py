@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 
 from pychat.server.chat.connection import ChatConnection
-from pychat.server.chat.events.cursors import Cursors
+from pychat.server.chat.notices.cursors import Cursors
 from pychat.server.chat.state.entities import OnlineUser, Pair
 
 ASK_SECONDS = 1.0
