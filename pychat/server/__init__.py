@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer as ChatServer
-    from pychat.server.errors import ServeError as ServeError
+    from pychat.server.listening import ServeError as ServeError
 
 __all__ = ["ChatServer", "ServeError"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return ChatServer
     if name == "ServeError":
-        from pychat.server.errors import ServeError
+        from pychat.server.listening import ServeError
 
         return ServeError
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -15,11 +16,12 @@ from aiohttp.typedefs import Middleware
 from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN
 from pychat.server import site
 from pychat.server.chat import AccountsMode, Chat, Limits
-from pychat.server.engine import Admission, Pace, Proxies, SocketServer, encode_event
-from pychat.server.errors import ServeError, serve_error
+from pychat.server.engine import EngineSession, Proxies, SocketServer, encode_event
 from pychat.server.guard.gate import HEADERS, Gate, note_request
+from pychat.server.guard.pace import Allowance
 from pychat.server.guard.throttle import throttle
-from pychat.server.listening import address, bind, plain_host
+from pychat.server.guard.visitors import Admission, Visitors
+from pychat.server.listening import ServeError, address, bind, plain_host, serve_error
 from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
 from pychat.server.store import Store, StoreError, open_store
@@ -32,6 +34,7 @@ SOCKET_PATH: Final = "/socket.io/"
 BACKLOG: Final = 512
 SHUTDOWN_SECONDS: Final = 0.5
 """How long an HTTP request that is under way may still take when the server stops."""
+_MORE_CONNECTIONS: Final = "--limit connections-per-address={}"
 
 
 class ChatServer:
@@ -81,6 +84,7 @@ class ChatServer:
         self._limits = Limits() if limits is True else limits or None
         self._cors_origins: Sequence[str] | Literal["*"] = cors_origins
         self._trusted_proxies = trusted_proxies
+        self._proxies = Proxies(trusted_proxies)
         self._admins = tuple(admins)
         if tls_key is not None and tls_cert is None:
             raise ValueError("tls_key needs tls_cert")
@@ -128,7 +132,7 @@ class ChatServer:
         ``ready`` is called once it listens. Raises ServeError or StoreError if it cannot start, or
         cannot go on.
         """
-        run(self, port, host, ready)
+        run(self, port, host, None if ready is None else partial(ready, self))
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
@@ -231,7 +235,9 @@ class ChatServer:
             first_payload=MAX_BYTES_BEFORE_LOGIN,
             allowed_origins=self._cors_origins,
             trusted_proxies=self._trusted_proxies,
-            pace=None if limits is None else _pace(limits),
+            origin_option="--cors-origin {}",
+            proxy_option="--trusted-proxy {}",
+            pace=None if limits is None else partial(Allowance, limits.packets),
             admission=None if limits is None else _admission(limits),
             headers=HEADERS,
         )
@@ -240,16 +246,20 @@ class ChatServer:
     def _middlewares(self) -> list[Middleware]:
         around: list[Middleware] = [note_request, web.middleware(site.plain_errors)]
         if self._limits is not None:
-            around.insert(1, throttle(self._limits.requests, Proxies(self._trusted_proxies)))
+            around.insert(1, throttle(self._limits.requests, self._client_address))
         return around
+
+    def _client_address(self, request: web.Request) -> str:
+        return self._proxies.client(request.remote or "", request.headers)
 
     async def _accept(self, runner: web.AppRunner, sockets: list[socket.socket]) -> None:
         assert runner.server is not None
         self._gate = Gate(
             runner.server,
             per_address=None if self._limits is None else self._limits.connections_per_address,
-            is_exempt=Proxies(self._trusted_proxies).trusts,
+            is_exempt=self._proxies.trusts,
             context=None if self._certificate is None else self._certificate.context,
+            hint=_MORE_CONNECTIONS,
         )
         loop = asyncio.get_running_loop()
         for sock in sockets:
@@ -333,10 +343,7 @@ async def _bound(host: str, port: int) -> list[socket.socket]:
         raise serve_error(host, port, error) from error
 
 
-def _pace(limits: Limits) -> Pace:
-    return Pace(limits.packets.per_second, limits.packets.burst)
-
-
-def _admission(limits: Limits) -> Admission:
+def _admission(limits: Limits) -> Visitors[EngineSession]:
     handshakes = limits.handshakes
-    return Admission(limits.connections_per_address, handshakes.per_second, handshakes.burst)
+    admission = Admission(limits.connections_per_address, handshakes.per_second, handshakes.burst)
+    return Visitors(admission, _MORE_CONNECTIONS)

@@ -7,21 +7,27 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from pychat.server.descriptors import raise_limit
 from pychat.server.memory import return_memory
 
-if TYPE_CHECKING:
-    from pychat.server.app import ChatServer
+
+class RunnableServer(Protocol):
+    """A server that ``run`` can start and stop."""
+
+    async def start(self, port: int, host: str) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def failure(self) -> Exception: ...
+
+    def reload_certificate(self) -> None: ...
 
 
-def run(
-    server: ChatServer, port: int, host: str, ready: Callable[[ChatServer], None] | None
-) -> None:
+def run(server: RunnableServer, port: int, host: str, ready: Callable[[], None] | None) -> None:
     """Until SIGINT or SIGTERM; what ``ChatServer.listen`` does. Raises ServeError or StoreError if
     it cannot start, or cannot go on."""
-    raise_limit()
+    _raise_limit()
     ignore_signals()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(server, port, host, ready))
@@ -37,7 +43,7 @@ def ignore_signals() -> None:
 
 
 async def _serve(
-    server: ChatServer, port: int, host: str, ready: Callable[[ChatServer], None] | None
+    server: RunnableServer, port: int, host: str, ready: Callable[[], None] | None
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -59,7 +65,7 @@ async def _serve(
                 loop.add_signal_handler(number, stop_once)
             loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
         if ready is not None:
-            ready(server)
+            ready()
         memory = asyncio.create_task(return_memory())
         failure = asyncio.create_task(server.failure())
         stopped = asyncio.create_task(stop.wait())
@@ -87,3 +93,18 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Any = uvloop.new_event_loop
     return factory  # type: ignore[no-any-return]  # uvloop types it as its own Loop
+
+
+def _raise_limit() -> None:
+    """The soft limit up to the hard one: 1,024, which is usual, is soon reached by connections."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            # macOS calls its hard limit unlimited and allows 10,240.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 10_240), hard))

@@ -95,7 +95,7 @@ async def test_an_address_that_is_refused_more_is_in_the_log_once(
             for _, writer in opened:
                 writer.close()
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert line.startswith(f"127.0.0.1 has 3 {kind} and is refused more: ")
+    assert line.startswith(f"too many {kind} from 127.0.0.1: 3 in use, more are refused; ")
     assert "--limit connections-per-address=12" in line
 
 

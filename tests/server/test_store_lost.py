@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from pychat.server.chat.delivery import Delivery
-from pychat.server.errors import ServeError
+from pychat.server.listening import ServeError
 from pychat.server.store import StoreLost, StoreUnavailable
 from pychat.server.store.memory import MemoryStore
 from tests.attack.wire import Closed, connect

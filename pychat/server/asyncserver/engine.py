@@ -13,10 +13,10 @@ from engineio import packet as upstream
 
 from pychat.server.asyncserver.environ import Environ
 from pychat.server.asyncserver.layer import AsyncLayer
+from pychat.server.asyncserver.tasks import Tasks
 from pychat.server.engine.codec.packet import BinaryPacket, text_packet
 from pychat.server.engine.server import EngineServer, handshake_of
 from pychat.server.engine.session import EngineSession
-from pychat.server.engine.tasks import Tasks
 
 logger = logging.getLogger("pychat.engine")
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from pychat.server.asyncserver.environ import Environ
+from pychat.server.asyncserver.tasks import Tasks
 from pychat.server.engine.codec.attachments import with_attachments
 from pychat.server.engine.codec.packet import (
     ACK,
@@ -26,7 +27,6 @@ from pychat.server.engine.codec.packet import (
 )
 from pychat.server.engine.server import EngineServer
 from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, EngineSession
-from pychat.server.engine.tasks import Tasks
 
 logger = logging.getLogger("pychat.engine")
 

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import socketio
 
-if TYPE_CHECKING:
-    from pychat.server.asyncserver.server import AsyncServer
+from pychat.server.asyncserver.engine import AsyncEngine
+from pychat.server.engine.codec.packet import AnyPacket
+from pychat.server.engine.session import EngineSession
+
+
+class Sender(Protocol):
+    """What the manager needs of its server."""
+
+    @property
+    def eio(self) -> AsyncEngine: ...
+
+    def encode(
+        self, kind: bytes, namespace: str, ack_id: int | None, data: Any
+    ) -> list[AnyPacket]: ...
+
+    def send_to_session(
+        self,
+        session: EngineSession | None,
+        kind: bytes,
+        namespace: str,
+        ack_id: int | None,
+        data: Any,
+    ) -> None: ...
 
 
 class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
@@ -45,7 +66,7 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio h
         skipped = skip_sid if isinstance(skip_sid, list | tuple | set) else (skip_sid,)
         if not participants:
             return
-        server: AsyncServer = self.server
+        server: Sender = self.server
         session_of = server.eio.session
         packets = None if callback else server.encode(b"2", namespace, None, arguments)
         for sid, eio_sid in participants:

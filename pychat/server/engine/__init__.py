@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 # First: it says clearly what the imports below would not.
 from pychat.server.engine.versions import UntestedVersion  # isort: skip
 
-from pychat.server.engine.admission import Admission
 from pychat.server.engine.codec.packet import Packet, encode_event
 from pychat.server.engine.origins import Proxies, is_bent
-from pychat.server.engine.pace import Pace
+from pychat.server.engine.registry import SessionAdmission
+from pychat.server.engine.session import EngineSession, ReadAllowance
 from pychat.server.engine.socketio.connection import Handler, SocketConnection
 from pychat.server.engine.socketio.server import SocketServer
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from pychat.server.asyncserver.server import AsyncServer
 
 __all__ = [
-    "Admission",
     "AsyncServer",
+    "EngineSession",
     "Handler",
-    "Pace",
     "Packet",
     "Proxies",
+    "ReadAllowance",
+    "SessionAdmission",
     "SocketConnection",
     "SocketServer",
     "UntestedVersion",

@@ -15,12 +15,31 @@ A write to a socket proves nothing: a dead link takes megabytes. What does prove
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from pychat.server.engine.session import EngineSession
+from pychat.server.engine.polling.queue import Polling
 
-_HEARTBEATS = 2
+_HEARTBEATS: Final = 2
+
+
+class Pinged(Protocol):
+    """What a proof needs of its session."""
+
+    @property
+    def protocol(self) -> int: ...
+
+    @property
+    def polling(self) -> Polling | None: ...
+
+    @property
+    def unanswered_pings(self) -> int: ...
+
+    @property
+    def heartbeat_overdue(self) -> bool: ...
+
+    def ping(self) -> None: ...
+
+    def ping_frame(self, payload: bytes) -> None: ...
 
 
 class Proof:
@@ -28,7 +47,7 @@ class Proof:
 
     __slots__ = ("_answers", "_callback", "_heartbeats", "_pings", "_pongs", "_session")
 
-    def __init__(self, session: EngineSession) -> None:
+    def __init__(self, session: Pinged) -> None:
         self._session = session
         self._callback: Callable[[], None] | None = None
         self._answers = 0
@@ -73,7 +92,7 @@ class Proof:
     def pong_frame(self, payload: bytes) -> None:
         """Engine.IO 3: the client's websocket has answered a ping frame."""
         session = self._session
-        if payload == b"%d" % self._pings and not session.heartbeat.overdue(session):
+        if payload == b"%d" % self._pings and not session.heartbeat_overdue:
             self._proven()
 
     def heartbeat(self) -> None:
@@ -92,9 +111,9 @@ class Proof:
         if session.protocol == 4:
             session.ping()
             self._pongs = session.unanswered_pings
-        elif session.carrier is not None:
+        else:
             self._pings += 1
-            session.carrier.ping(b"%d" % self._pings)
+            session.ping_frame(b"%d" % self._pings)
 
     def _proven(self) -> None:
         callback, self._callback = self._callback, None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
-from pychat.server.engine.admission import Refused, Visitors
 from pychat.server.engine.heartbeat import Wheel
+from pychat.server.engine.refused import Refused
 from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, EngineSession
 from pychat.server.engine.websocket.sockets import Sockets
 
@@ -16,6 +16,28 @@ _LATE: Final = 5.0
 """Seconds after the ping interval from which on a client's ping is overdue."""
 
 
+class SessionAdmission(Protocol):
+    """Limits how many sessions each client address may have.
+
+    A session is silent until its client has shown that it read the answer to the handshake.
+    """
+
+    def refusal(self, address: str) -> str:
+        """Return why the address may not have another session, or an empty string."""
+
+    def came(self, address: str) -> None:
+        """Count a session that is in use."""
+
+    def went(self, address: str) -> None:
+        """Stop counting a session that was in use."""
+
+    def came_silently(self, address: str, session: EngineSession) -> EngineSession | None:
+        """Count a silent session. Return the one to end in its place, if any."""
+
+    def silent_no_more(self, address: str, session: EngineSession) -> None:
+        """Stop counting a silent session: it is in use, or it has ended."""
+
+
 class Registry:
     """Sessions by their sid. Times in seconds."""
 
@@ -23,7 +45,7 @@ class Registry:
         self,
         wheel: Wheel,
         sockets: Sockets,
-        visitors: Visitors[EngineSession] | None,
+        admission: SessionAdmission | None,
         *,
         ping_interval: float,
         ping_timeout: float,
@@ -31,7 +53,7 @@ class Registry:
         self.sessions: dict[str, EngineSession] = {}
         self._wheel = wheel
         self._sockets = sockets
-        self._visitors = visitors
+        self._admission = admission
         self._ping_timeout = ping_timeout
         self._pings = wheel.add(ping_interval, self._ping)
         self._pongs = wheel.add(ping_timeout, self._timed_out)
@@ -41,7 +63,7 @@ class Registry:
 
     def check(self, address: str) -> None:
         """Raises Refused if no more sessions may come from there."""
-        refusal = "" if self._visitors is None else self._visitors.refusal(address)
+        refusal = "" if self._admission is None else self._admission.refusal(address)
         if refusal:
             raise Refused(3, refusal, TOO_MANY)
 
@@ -52,10 +74,10 @@ class Registry:
         oldest = None
         if session.silent:
             self._wheel.start(self._silent, session)
-            if self._visitors is not None:
-                oldest = self._visitors.came_silently(address, session)
-        elif self._visitors is not None:
-            self._visitors.came(address)
+            if self._admission is not None:
+                oldest = self._admission.came_silently(address, session)
+        elif self._admission is not None:
+            self._admission.came(address)
         self._wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
         if oldest is not None:
             self._unused(oldest)
@@ -68,14 +90,14 @@ class Registry:
             self._unused(session)
             raise
         self._break_silence(session)
-        if self._visitors is not None:
-            self._visitors.came(session.handshake.remote_address)
+        if self._admission is not None:
+            self._admission.came(session.handshake.remote_address)
 
     def _break_silence(self, session: EngineSession) -> None:
         session.silent = False
         self._silent.stop(session)
-        if self._visitors is not None:
-            self._visitors.silent_no_more(session.handshake.remote_address, session)
+        if self._admission is not None:
+            self._admission.silent_no_more(session.handshake.remote_address, session)
 
     def _unused(self, session: EngineSession) -> None:
         session.end(TRANSPORT_CLOSE)
@@ -106,8 +128,8 @@ class Registry:
             queue.stop(session)
         if session.silent:
             self._break_silence(session)
-        elif self._visitors is not None:
-            self._visitors.went(session.handshake.remote_address)
+        elif self._admission is not None:
+            self._admission.went(session.handshake.remote_address)
         self._sockets.end_probe(session)
         if lingers:
             self._wheel.start(self._lingering, session)

@@ -10,18 +10,24 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.admission import Admission, Refused, Visitors, bad_request
 from pychat.server.engine.codec.packet import OPEN, text_packet
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies, page_origin
-from pychat.server.engine.pace import Allowance, Pace
 from pychat.server.engine.polling.answer import cors, refusal
 from pychat.server.engine.polling.borrow import Taken, has_gone
 from pychat.server.engine.polling.head import read_query
+from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.polling.request import PollRequests
 from pychat.server.engine.polling.shared import Shared
-from pychat.server.engine.registry import TOO_MANY, Registry
-from pychat.server.engine.session import SERVER_SHUTDOWN, EngineSession, Handshake, Layer, Polling
+from pychat.server.engine.refused import Refused, bad_request
+from pychat.server.engine.registry import TOO_MANY, Registry, SessionAdmission
+from pychat.server.engine.session import (
+    SERVER_SHUTDOWN,
+    EngineSession,
+    Handshake,
+    Layer,
+    ReadAllowance,
+)
 from pychat.server.engine.websocket.flusher import Flusher
 from pychat.server.engine.websocket.sockets import Sockets, accepted_key
 
@@ -53,12 +59,12 @@ class EngineServer:
         allowed_origins: Sequence[str] | Literal["*"] = (),
         ask_origin: Callable[[str, web.Request], bool] | None = None,
         trusted_proxies: Sequence[str] = (),
-        origin_option: str = "--cors-origin {}",
-        proxy_option: str = "--trusted-proxy {}",
+        origin_option: str = "allowed_origins=['{}']",
+        proxy_option: str = "trusted_proxies=['{}']",
         transports: Sequence[str] | None = None,
         allow_upgrades: bool = True,
-        pace: Pace | None = None,
-        admission: Admission | None = None,
+        pace: Callable[[], ReadAllowance] | None = None,
+        admission: SessionAdmission | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._layer = layer
@@ -83,7 +89,7 @@ class EngineServer:
         self._registry = Registry(
             self.wheel,
             self._sockets,
-            None if admission is None else Visitors(admission),
+            admission,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
         )
@@ -213,7 +219,7 @@ class EngineServer:
         session = EngineSession(self.new_sid(), protocol, handshake, self._layer, self._registry)
         session.first_payload = self._first_payload
         if self._pace is not None:
-            session.allowance = Allowance(self._pace)
+            session.allowance = self._pace()
         return session
 
     def _start(self, session: EngineSession, upgrades: list[str]) -> None:

@@ -64,24 +64,28 @@ _MAX_ADDRESSES: Final = 20_000
 
 
 class Crowds:
-    """Tells of each once, and again when some time has passed."""
+    """Log addresses that exceed a limit: each address at most once in AGAIN_SECONDS."""
 
-    def __init__(self, what: str) -> None:
-        """``what`` there are too many of."""
+    def __init__(self, what: str, hint: str = "") -> None:
+        """``what``: the things that are limited, in the plural.
+
+        ``hint``: how an operator raises the limit, with ``{}`` for a higher value.
+        """
         self._what = what
-        self._told: Recent[str, float] = Recent(_MAX_ADDRESSES)
+        self._hint = hint
+        self._logged: Recent[str, float] = Recent(_MAX_ADDRESSES)
 
     def refused(self, address: str, most: int) -> None:
-        """One more than ``most``, from an address or a network."""
+        """Log that the address, or network, already has ``most`` and was refused one more."""
         now = time.monotonic()
-        told = self._told.get(address)
-        if told is None or now - told > AGAIN_SECONDS:
-            self._told[address] = now
+        logged = self._logged.get(address)
+        if logged is None or now - logged > AGAIN_SECONDS:
+            self._logged[address] = now
+            hint = self._hint.format(4 * most)
             log.warning(
-                "%s has %d %s and is refused more: if it is a house or a school, allow them with "
-                "--limit connections-per-address=%d",
+                "too many %s from %s: %d in use, more are refused%s",
+                self._what,
                 address,
                 most,
-                self._what,
-                4 * most,
+                f"; if many people share the address, allow more with {hint}" if hint else "",
             )

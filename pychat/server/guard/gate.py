@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, cast
@@ -13,8 +14,6 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from pychat.server.descriptors import limit_reached
-from pychat.server.engine.polling.borrow import has_gone, is_idle
 from pychat.server.guard.addresses import AGAIN_SECONDS, Crowds, household
 
 log = logging.getLogger(__name__)
@@ -25,6 +24,9 @@ KEEPALIVE_SECONDS: Final = 75.0
 """The same for later requests; longer than what proxies keep."""
 TLS_HANDSHAKE_SECONDS: Final = 10.0
 """How long agreeing on TLS may take, before that."""
+
+_KEPT: Final = 32
+"""Descriptors for the store, files and whatever else a server opens while it runs."""
 
 SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -71,6 +73,7 @@ class Gate:
         per_address: int | None,
         is_exempt: Callable[[str], bool],
         context: ssl.SSLContext | None,
+        hint: str = "",
     ) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
@@ -78,7 +81,7 @@ class Gate:
         self._is_exempt = is_exempt
         self._context = context
         self._connections: dict[str, dict[_Connection, None]] = {}
-        self._crowds = Crowds("connections")
+        self._crowds = Crowds("connections", hint)
         self._full_told = -AGAIN_SECONDS
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -116,7 +119,7 @@ class Gate:
         address = household(address)
         others = self._connections.setdefault(address, {})
         if len(others) >= self._per_address:
-            idle = next((other for other in others if is_idle(other)), None)
+            idle = next((other for other in others if other.is_idle()), None)
             if idle is None:
                 self._crowds.refused(address, len(others))
                 return False
@@ -243,6 +246,15 @@ class _Connection(web.RequestHandler):
         self.leave()
         super().connection_lost(exc)
 
+    def is_idle(self) -> bool:
+        """Whether the connection waits for a request, and aiohttp has it."""
+        # Private in aiohttp. Without it a connection counts as busy and is never closed early.
+        waiter = getattr(self, "_waiter", None)
+        transport = self.transport
+        if transport is None or waiter is None or waiter.done():
+            return False
+        return transport.get_protocol() is self
+
     def requested(self) -> None:
         """A request is there."""
         if self._deadline is not None:
@@ -263,7 +275,7 @@ class _Connection(web.RequestHandler):
         """One plain line; what a client has sent wrong is no error of the server's."""
         if isinstance(exc, HttpProcessingError):
             log.info("%s sent what is no HTTP request", self._address)
-        elif isinstance(exc, ConnectionError) and has_gone(request):
+        elif isinstance(exc, ConnectionError) and _has_gone(request):
             raise exc
         else:
             log.error("a request failed", exc_info=exc)
@@ -273,3 +285,22 @@ class _Connection(web.RequestHandler):
         response = web.Response(status=status, text=text, headers=HEADERS)
         response.force_close()
         return response
+
+
+def _has_gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def limit_reached(descriptor: int) -> int:
+    """The limit, if the descriptor of a new connection shows that few are left; else 0.
+
+    The system gives the lowest one that is free.
+    """
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return 0
+    return limit if descriptor >= limit - min(_KEPT, limit // 4) else 0

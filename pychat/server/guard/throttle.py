@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from pychat.server.engine import Proxies
 from pychat.server.guard.addresses import Recent, household
 from pychat.server.guard.bucket import Rate, TokenBucket
 from pychat.server.guard.gate import HEADERS
@@ -18,7 +18,7 @@ LONGEST_WAIT: Final = 10.0
 MAX_ADDRESSES: Final = 20_000
 
 
-def throttle(rate: Rate, proxies: Proxies) -> Middleware:
+def throttle(rate: Rate, client_address: Callable[[web.Request], str]) -> Middleware:
     """Answers each request in its turn; 429 where that is too far away.
 
     Behind a trusted proxy the client's address counts, of IPv6 its /64.
@@ -27,7 +27,7 @@ def throttle(rate: Rate, proxies: Proxies) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        wait = turns.take(proxies.client(request.remote or "", request.headers))
+        wait = turns.take(client_address(request))
         if wait > LONGEST_WAIT:
             # Not at once: who asks again and again would be as fast as before.
             await asyncio.sleep(1.0)

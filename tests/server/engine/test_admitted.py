@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from pychat.server.engine import Pace
+from pychat.server.guard.bucket import Rate
+from pychat.server.guard.pace import Allowance
 from tests.server.engine.conftest import Running, Start
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.rawsocket import RawSocket, frame, text
@@ -18,7 +21,9 @@ def _event(size: int) -> str:
 
 
 async def _server(start: Start) -> Running:
-    return await start(first_payload=FIRST, pace=Pace(per_second=1e6, burst=1e6))
+    return await start(
+        first_payload=FIRST, pace=partial(Allowance, Rate(per_second=1e6, burst=1e6))
+    )
 
 
 @pytest.mark.parametrize(

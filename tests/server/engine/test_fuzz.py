@@ -18,7 +18,8 @@ from picows.picows import _make_test_ws_frame  # type: ignore[attr-defined]  # m
 from pychat.server.engine import SocketServer
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.polling.head import MAX_HEAD, Reader
-from pychat.server.engine.session import EngineSession, Handshake, Polling
+from pychat.server.engine.polling.queue import Polling
+from pychat.server.engine.session import EngineSession, Handshake
 from pychat.server.engine.socketio.dispatcher import Dispatcher
 from pychat.server.engine.websocket.flusher import Flusher
 from pychat.server.engine.websocket.transport import WebSocket

@@ -8,13 +8,16 @@ import logging
 import os
 import ssl
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trustme
 from aiohttp import web
 
-from pychat.server.engine import Pace, encode_event
+from pychat.server.engine import encode_event
+from pychat.server.guard.bucket import Rate
+from pychat.server.guard.pace import Allowance
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.rawsocket import RawSocket, frame
@@ -96,12 +99,12 @@ async def test_a_whole_post_of_somebody_who_has_gone_is_handled(start: Start) ->
     assert server.handler.reasons == ["transport error"]
 
 
-@pytest.mark.parametrize("pace", [None, Pace(per_second=200, burst=1)])
+@pytest.mark.parametrize("pace", [None, Rate(per_second=200, burst=1)])
 async def test_posts_behind_one_another_are_handled_though_their_client_has_gone(
-    start: Start, pace: Pace | None
+    start: Start, pace: Rate | None
 ) -> None:
     """In their order; also where the first is read at its pace for longer than its client stays."""
-    server = await start(pace=pace)
+    server = await start(pace=None if pace is None else partial(Allowance, pace))
     http = await RawHttp.joined(server.port)
     packets = iter(range(330))
     posts = [

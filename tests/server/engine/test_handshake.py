@@ -119,7 +119,7 @@ async def test_other_origins_are_refused_on_both_transports(
         with pytest.raises(Exception, match="403"):
             await server.http.ws_connect(f"{server.url}?transport=websocket", headers=headers)
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "--cors-origin http://evil.example" in message
+    assert "allowed_origins=['http://evil.example']" in message
     assert not server.handler.connections
 
 

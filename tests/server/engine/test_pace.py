@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import aiohttp
 from aiohttp import web
 
-from pychat.server.engine import Admission, Pace, SocketConnection, SocketServer
+from pychat.server.engine import SocketConnection, SocketServer
+from pychat.server.guard.bucket import Rate
+from pychat.server.guard.pace import Allowance
+from pychat.server.guard.visitors import Admission, Visitors
 
 
 class Counting:
@@ -41,7 +45,9 @@ async def _serve(server: SocketServer) -> tuple[web.AppRunner, str]:
 
 async def test_what_comes_too_fast_is_read_later() -> None:
     handler = Counting()
-    runner, url = await _serve(SocketServer(handler, pace=Pace(per_second=1000, burst=200)))
+    runner, url = await _serve(
+        SocketServer(handler, pace=partial(Allowance, Rate(per_second=1000, burst=200)))
+    )
     started = asyncio.get_running_loop().time()
     async with aiohttp.ClientSession() as session:
         socket = await session.ws_connect(url + "&transport=websocket")
@@ -61,7 +67,9 @@ async def test_what_comes_too_fast_is_read_later() -> None:
 
 async def test_a_flood_by_polling_is_read_later_too() -> None:
     handler = Counting()
-    runner, url = await _serve(SocketServer(handler, pace=Pace(per_second=200, burst=100)))
+    runner, url = await _serve(
+        SocketServer(handler, pace=partial(Allowance, Rate(per_second=200, burst=100)))
+    )
     started = asyncio.get_running_loop().time()
     async with aiohttp.ClientSession() as session:
         opened = await session.get(url + "&transport=polling")
@@ -76,7 +84,7 @@ async def test_a_flood_by_polling_is_read_later_too() -> None:
 
 async def test_an_address_has_only_so_many_sessions() -> None:
     admission = Admission(sessions=3, handshakes_per_second=1000, handshakes_burst=1000)
-    runner, url = await _serve(SocketServer(Counting(), admission=admission))
+    runner, url = await _serve(SocketServer(Counting(), admission=Visitors(admission)))
     async with aiohttp.ClientSession() as session:
         url += "&transport=websocket"
         sockets = [await session.ws_connect(url) for _ in range(3)]
@@ -92,7 +100,7 @@ async def test_an_address_has_only_so_many_sessions() -> None:
 
 async def test_an_address_opens_sessions_only_so_fast() -> None:
     admission = Admission(sessions=1000, handshakes_per_second=0.001, handshakes_burst=2)
-    runner, url = await _serve(SocketServer(Counting(), admission=admission))
+    runner, url = await _serve(SocketServer(Counting(), admission=Visitors(admission)))
     async with aiohttp.ClientSession() as session:
         url += "&transport=websocket"
         sockets = [await session.ws_connect(url) for _ in range(2)]

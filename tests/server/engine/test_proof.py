@@ -10,8 +10,9 @@ import pytest
 from pychat.server.engine import registry
 from pychat.server.engine.codec.frame import ping_frame, text_frame
 from pychat.server.engine.codec.packet import encode_event
+from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.polling.transport import comes, take
-from pychat.server.engine.session import EngineSession, Polling
+from pychat.server.engine.session import EngineSession
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, frame, text
 from tests.server.engine.sansio import Carrier, session

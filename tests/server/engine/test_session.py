@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pychat.server.engine.codec.packet import BinaryPacket, encode_event
-from pychat.server.engine.session import CLOSE_PACKET, MAX_WAITING, NOOP_PACKET, Polling
+from pychat.server.engine.polling.queue import CLOSE_PACKET, NOOP_PACKET, Polling
+from pychat.server.engine.session import MAX_WAITING
 from tests.server.engine.sansio import Carrier, session
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.server.engine import Admission, registry
+from pychat.server.engine import registry
+from pychat.server.guard.visitors import Admission, Visitors
 from tests.server.engine.conftest import Running, Start
 from tests.server.engine.rawhttp import RawHttp
 
@@ -27,7 +28,7 @@ async def open_silently(server: Running, times: int) -> list[str]:
 
 async def test_they_use_up_nothing_of_their_address(start: Start) -> None:
     admission = Admission(sessions=5, handshakes_per_second=0.001, handshakes_burst=10)
-    server = await start(admission=admission)
+    server = await start(admission=Visitors(admission))
     queries = await open_silently(server, 30)
     # As many as there may be of others.
     assert server.server.client_count == 5
@@ -39,7 +40,7 @@ async def test_they_use_up_nothing_of_their_address(start: Start) -> None:
 
 
 async def test_one_that_is_used_too_late_is_refused(start: Start) -> None:
-    server = await start(admission=Admission(sessions=3))
+    server = await start(admission=Visitors(Admission(sessions=3)))
     early, late = await open_silently(server, 2)
     for _ in range(3):
         await server.open_polling()
@@ -49,7 +50,7 @@ async def test_one_that_is_used_too_late_is_refused(start: Start) -> None:
 
 
 async def test_one_that_has_ended_makes_room(start: Start) -> None:
-    server = await start(admission=Admission(sessions=1))
+    server = await start(admission=Visitors(Admission(sessions=1)))
     for _ in range(3):
         query = await server.open_polling()
         assert (await server.get(OPEN))[0] == 429

@@ -20,8 +20,8 @@ from pychat.server.chat.accounts.passwords import PasswordQueue, Passwords
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter
 from pychat.server.guard.addresses import household
-from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.records import Account, LoginToken
 from pychat.visible import shown_name
 

@@ -31,8 +31,8 @@ from pychat.server.chat.notices.room_list import RoomList, shown
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
 from pychat.server.chat.state.session import ChatSession
-from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, Store, StoreError
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)

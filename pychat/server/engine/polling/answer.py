@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.admission import Refused
+from pychat.server.engine.refused import Refused
 
 
 class HTTPAnswer(NamedTuple):

@@ -40,14 +40,6 @@ def has_gone(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def is_idle(handler: Any) -> bool:
-    """Whether a connection of aiohttp's waits for a request, and is not lent."""
-    transport, waiter = handler.transport, handler._waiter
-    if transport is None or waiter is None or waiter.done():
-        return False
-    return transport.get_protocol() is handler
-
-
 def received_whole(request: web.BaseRequest) -> bytes | None:
     """What was not read yet of the body of somebody who has gone; None if its end did not come."""
     content: Any = request.content

@@ -13,19 +13,14 @@ from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion11, web
 
-from pychat.server.engine.admission import Refused, body_too_slow
 from pychat.server.engine.polling.answer import HTTPAnswer, refusal
 from pychat.server.engine.polling.borrow import Loan
 from pychat.server.engine.polling.head import MAX_HEAD, Reader, Request
+from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
 from pychat.server.engine.polling.shared import Shared
 from pychat.server.engine.polling.transport import comes, packets_in, receive, take
-from pychat.server.engine.session import (
-    NOOP_PACKET,
-    TRANSPORT_CLOSE,
-    TRANSPORT_ERROR,
-    EngineSession,
-    Polling,
-)
+from pychat.server.engine.refused import Refused, body_too_slow
+from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
 _REQUESTS_AT_ONCE: Final = 20
 """Of one connection; then others have their turn."""

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 from aiohttp import hdrs
 from aiohttp.http import HttpProcessingError, HttpRequestParser
 
-from pychat.server.engine.admission import Refused
 from pychat.server.engine.origins import page_origin
+from pychat.server.engine.refused import Refused
 
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a request before its body."""

@@ -13,21 +13,16 @@ from functools import lru_cache
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.admission import Refused, bad_request, body_too_slow
 from pychat.server.engine.origins import page_origin
 from pychat.server.engine.polling.answer import HTTPAnswer, cors, header_lines
 from pychat.server.engine.polling.borrow import Taken, borrow, has_gone, received_whole
 from pychat.server.engine.polling.connection import PollConnection
 from pychat.server.engine.polling.head import Reader, is_binary, read_query
+from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
 from pychat.server.engine.polling.shared import Shared
 from pychat.server.engine.polling.transport import BODY_TIMEOUT, comes, packets_in, receive, take
-from pychat.server.engine.session import (
-    NOOP_PACKET,
-    TRANSPORT_CLOSE,
-    TRANSPORT_ERROR,
-    EngineSession,
-    Polling,
-)
+from pychat.server.engine.refused import Refused, bad_request, body_too_slow
+from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
 Allows = Callable[[str | None, str, str, str], bool]
 """Whether a page of that origin may talk to that scheme, host and address."""

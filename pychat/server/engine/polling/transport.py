@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pychat.server.engine.admission import bad_request
 from pychat.server.engine.codec.packet import AnyPacket, MalformedPacket
 from pychat.server.engine.codec.payload import (
     Received,
@@ -16,9 +15,10 @@ from pychat.server.engine.codec.payload import (
     encode_v3,
     encode_v4,
 )
-from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.polling.answer import HTTPAnswer, refusal
-from pychat.server.engine.session import PARSE_ERROR, EngineSession, Polling
+from pychat.server.engine.polling.queue import Polling
+from pychat.server.engine.refused import bad_request
+from pychat.server.engine.session import BYTES_PER_CREDIT, PARSE_ERROR, EngineSession
 
 BODY_TIMEOUT: Final = 30.0
 """Seconds that the body of a POST may take."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from aiohttp import web
 
-from pychat.server.engine.admission import Admission
-from pychat.server.engine.pace import Pace
+from pychat.server.engine.registry import SessionAdmission
 from pychat.server.engine.server import EngineServer
+from pychat.server.engine.session import ReadAllowance
 from pychat.server.engine.socketio.connection import Handler
 from pychat.server.engine.socketio.dispatcher import Dispatcher
 
@@ -36,8 +36,10 @@ class SocketServer:
         first_payload: int | None = None,
         allowed_origins: Sequence[str] | Literal["*"] = (),
         trusted_proxies: Sequence[str] = (),
-        pace: Pace | None = None,
-        admission: Admission | None = None,
+        origin_option: str = "allowed_origins=['{}']",
+        proxy_option: str = "trusted_proxies=['{}']",
+        pace: Callable[[], ReadAllowance] | None = None,
+        admission: SessionAdmission | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._path = path
@@ -51,6 +53,8 @@ class SocketServer:
             first_payload=first_payload,
             allowed_origins=allowed_origins,
             trusted_proxies=trusted_proxies,
+            origin_option=origin_option,
+            proxy_option=proxy_option,
             pace=pace,
             admission=admission,
             headers=headers,

@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from pychat.server.engine.admission import Refused, bad_request
 from pychat.server.engine.heartbeat import Wheel
+from pychat.server.engine.refused import Refused, bad_request
 from pychat.server.engine.session import EngineSession
 from pychat.server.engine.websocket.flusher import Flusher
 from pychat.server.engine.websocket.takeover import (

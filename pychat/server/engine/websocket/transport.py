@@ -9,8 +9,8 @@ from picows import WSFrame, WSMsgType, WSTransport
 
 from pychat.server.engine.codec.frame import close_frame, ping_frame, pong_frame
 from pychat.server.engine.codec.packet import AnyPacket, BinaryPacket, text_packet
-from pychat.server.engine.pace import BYTES_PER_CREDIT
 from pychat.server.engine.session import (
+    BYTES_PER_CREDIT,
     MAX_WAITING,
     PARSE_ERROR,
     PONG_PROBE,

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from pychat.protocol import canonical_id
-from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.records import Account, Block, LoginToken
 from pychat.server.store.terms import Query
 

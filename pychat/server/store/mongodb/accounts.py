@@ -11,8 +11,8 @@ from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from pychat.protocol import canonical_id
-from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists, StoreUnavailable
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
 from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document, member_id

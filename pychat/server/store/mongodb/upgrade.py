@@ -6,7 +6,7 @@ import logging
 
 from pymongo import UpdateOne
 
-from pychat.server.lookalikes import lookalike_form
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.mongodb.schema import VERSION, Database, update
 from pychat.server.store.terms import terms
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from pychat.protocol import canonical_id
-from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import AlreadyExists
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.records import Account, Block, LoginToken
 from pychat.server.store.sqlite.base import SQLitePart
 from pychat.server.store.sqlite.conversations import join

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from pychat.server.lookalikes import lookalike_form
 from pychat.server.store.base import StoreError
+from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.terms import terms
 
 APPLICATION_ID = 0x70794368  # "pyCh": tells our files from other SQLite databases

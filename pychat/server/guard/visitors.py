@@ -1,39 +1,12 @@
-"""Admission of new sessions: limits per address, and how a request is refused."""
+"""Admission of new sessions: limits per address."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from pychat.server.guard.addresses import Crowds, Recent, household
 from pychat.server.guard.bucket import Rate, TokenBucket
-
-
-class Refused(Exception):
-    """The request is answered with an error of Engine.IO: its code, its message, the status."""
-
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
-
-    @property
-    def body(self) -> bytes:
-        """JSON, as Node's."""
-        return json.dumps({"code": self.code, "message": self.message}).encode()
-
-
-def bad_request() -> Refused:
-    """Node's answer to what a session does not allow now."""
-    return Refused(3, "Bad request")
-
-
-def body_too_slow() -> Refused:
-    """For a body that has not come in time."""
-    return Refused(3, "The body took too long", 408)
-
 
 _MAX_REMEMBERED: Final = 20_000
 
@@ -57,11 +30,11 @@ class Visitors(Generic[S]):
     more ends the oldest.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, hint: str = "") -> None:
         self._admission = admission
         self._sessions: dict[str, int] = {}
         self._silent: dict[str, dict[S, None]] = {}
-        self._crowds = Crowds("sessions")
+        self._crowds = Crowds("sessions", hint)
         self._rate = Rate(admission.handshakes_per_second, admission.handshakes_burst)
         self._handshakes: Recent[str, TokenBucket] = Recent(_MAX_REMEMBERED)
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from pychat.server.guard.bucket import Rate, TokenBucket
 
-BYTES_PER_CREDIT: Final = 512
 AT_ONCE: Final = 20
 """Credits that one client may use before the others have their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """In credits: one for each packet, and one for each 512 bytes of it."""
-
-    per_second: float = 500.0
-    burst: float = 500.0
 
 
 class Allowance:
@@ -25,8 +15,8 @@ class Allowance:
 
     __slots__ = ("_bucket", "left")
 
-    def __init__(self, pace: Pace) -> None:
-        self._bucket = TokenBucket(Rate(pace.per_second, pace.burst))
+    def __init__(self, rate: Rate) -> None:
+        self._bucket = TokenBucket(rate)
         self.left: float = AT_ONCE
         """Until the client is to be paused: below 0."""
 
