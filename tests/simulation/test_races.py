@@ -238,6 +238,23 @@ def test_a_room_deleted_and_made_again_begins_anew() -> None:
     assert told(story) == []
 
 
+def test_a_list_takes_back_nothing_that_was_read_elsewhere() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, *bob)
+        for _ in range(2):
+            bob[0].write("alice", world.client_id())
+        await world.quiet()
+        world.weather.held["conversations"] = lambda: 1.0
+        program.come()
+        await world.sleep(0.3)
+        scripted.move_cursor("read", "bob", 2)
+        await world.sleep(3.0)
+
+    assert told(story) == []
+
+
 def test_a_list_takes_no_receipt_back() -> None:
     async def story(world: Simulation) -> None:
         (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -14,6 +14,9 @@ from pychat.client.state.cursors import merged, unread_after
 from pychat.client.state.typing import Typists
 from pychat.client.storage.cache import Cache
 from pychat.client.wire import conversation_record, room_record, seconds
+
+MAX_EARLY: Final = 1_000
+"""Receipts that are kept for the list of conversations."""
 
 
 class Roster:
@@ -36,6 +39,8 @@ class Roster:
         # Who was last: not by the time of the last message, for a clock may be set back.
         self._ranks: dict[str, int] = {}
         self._top_rank = 0
+        self._early: dict[tuple[str, str, str], protocol.Receipt] = {}
+        """Receipts in conversations that are not known yet: the list may be older than they are."""
         self._holes: dict[str, set[int]] = {}
         """Messages that later ones were heard before: not counted as unread yet."""
         self._typists = Typists(lambda name, people: self._change(name, typing=people))
@@ -134,6 +139,11 @@ class Roster:
             alias = self._known[name].alias
             self._set(ConversationInfo(name=name, alias=alias, last=unsent.get(name)))
         self._publish(ConversationsLoaded(self.newest_first()))
+        early, self._early = self._early, {}
+        for receipt in early.values():
+            known = self._known.get(receipt.with_)
+            if known is not None and receipt.seq <= known.last_seq:
+                self.receipt(receipt)
 
     def _drop(self, name: str) -> None:
         del self._known[name]
@@ -270,6 +280,8 @@ class Roster:
     def receipt(self, receipt: protocol.Receipt) -> None:
         """Of the other one, or of oneself on another device."""
         name, kind, seq = receipt.with_, receipt.kind, receipt.seq
+        if name not in self._known and len(self._early) < MAX_EARLY:
+            self._early[name, receipt.by, kind] = receipt
         if receipt.by == self.user:
             self.own_cursor(name, kind, seq)
             return
@@ -302,3 +314,4 @@ class Roster:
     def offline(self) -> None:
         """Nothing is known of the others' presence until the next list."""
         self._typists.all_stopped()
+        self._early.clear()
