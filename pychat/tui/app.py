@@ -165,6 +165,7 @@ class ChatApp(App[None]):
         super().exit(result, return_code, message)
 
     async def on_unmount(self) -> None:
+        self._type_ahead.close()
         await self.client.close()
         await self.account_changes.close()
 
@@ -306,7 +307,7 @@ class ChatApp(App[None]):
             await super().on_event(event)
         elif self._type_ahead.admits(event):
             await super().on_event(event)
-            self._type_ahead.handed_on(event)
+            self._type_ahead.handled(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing opens over a form or a chooser: whoever types on would not see where it goes."""

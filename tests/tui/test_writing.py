@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -315,3 +316,19 @@ async def test_keys_that_come_all_at_once_go_where_they_would_one_by_one(
             f"{chat.view.composer.text!r} {search.value!r} {chat.current!r}",
         )
         assert app.screen is chat
+
+
+async def test_keys_wait_for_a_busy_widget_however_long_it_takes() -> None:
+    async with with_bob() as (app, pilot):
+        search, view = app.chat.query_one("#search-query", Input), app.chat.view
+        await pilot.press("ctrl+f", *"line")
+        busy = asyncio.Event()
+        view.call_later(busy.wait)  # what Esc does to the search goes through this widget
+        for key in ["escape", *"text"]:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        for _ in range(200):  # turns of the event loop: enough for keys that do not wait
+            await asyncio.sleep(0)
+        assert (search.value, view.composer.text) == ("line", "")
+        busy.set()
+        await wait_for(pilot, lambda: view.composer.text == "text")
+        assert search.value == ""
