@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pychat.server.store import open_store
-from pychat.server.store.sqlite import backup as leftover
+from pychat.server.store.sqlite.file import backup as leftover
 from tests.cli.invoke import invoke, refusal
 from tests.processes import Serving
 

@@ -44,7 +44,7 @@ def backup(store: str, audit_log: Path | None, file: Path) -> None:
     """
     from pychat.cli.output.progress import bar
     from pychat.server.store import StoreError
-    from pychat.server.store.sqlite.backup import back_up
+    from pychat.server.store.sqlite.file.backup import back_up
 
     path = _sqlite_file(store)
     audit = Audit(audit_log, store)
@@ -69,7 +69,7 @@ def restore(store: str, audit_log: Path | None, file: Path) -> None:
     """
     from pychat.cli.output.progress import bar
     from pychat.server.store import StoreError
-    from pychat.server.store.sqlite.backup import restore as put_back
+    from pychat.server.store.sqlite.file.backup import restore as put_back
 
     path = _sqlite_file(store)
     make_folder(store)
@@ -133,7 +133,7 @@ async def _check(address: str) -> None:
 
 def _report(path: Path) -> None:
     """What SQLite says, what can be read, what to do. Raises ClickException."""
-    from pychat.server.store.sqlite.check import survey
+    from pychat.server.store.sqlite.file.check import survey
 
     damage = survey(path)
     click.echo("SQLite says:")

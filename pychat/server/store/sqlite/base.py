@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pychat.server.store.base import StoreLost, StoreUnavailable
-from pychat.server.store.sqlite.connect import connect_reader, unavailable
-from pychat.server.store.sqlite.files import DatabaseFiles
+from pychat.server.store.sqlite.file.connect import connect_reader, unavailable
+from pychat.server.store.sqlite.file.files import DatabaseFiles
 from pychat.server.store.sqlite.writer import WriterThread
 
 T = TypeVar("T")

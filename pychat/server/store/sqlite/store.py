@@ -10,10 +10,11 @@ from pathlib import Path
 from pychat.server.store.address import Durability
 from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
-from pychat.server.store.sqlite.backup import check_leftovers
 from pychat.server.store.sqlite.base import Readers
-from pychat.server.store.sqlite.check import problems
-from pychat.server.store.sqlite.connect import (
+from pychat.server.store.sqlite.conversations import SQLiteConversations
+from pychat.server.store.sqlite.file.backup import check_leftovers
+from pychat.server.store.sqlite.file.check import problems
+from pychat.server.store.sqlite.file.connect import (
     ServerLock,
     check_file,
     connect_writer,
@@ -21,8 +22,7 @@ from pychat.server.store.sqlite.connect import (
     open_file,
     unavailable,
 )
-from pychat.server.store.sqlite.conversations import SQLiteConversations
-from pychat.server.store.sqlite.files import DatabaseFiles
+from pychat.server.store.sqlite.file.files import DatabaseFiles
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare

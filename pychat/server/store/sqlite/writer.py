@@ -13,8 +13,8 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from pychat.server.store.base import AlreadyExists, StoreLost, StoreUnavailable
-from pychat.server.store.sqlite.connect import explain, free_bytes, is_full, unavailable
-from pychat.server.store.sqlite.files import DatabaseFiles
+from pychat.server.store.sqlite.file.connect import explain, free_bytes, is_full, unavailable
+from pychat.server.store.sqlite.file.files import DatabaseFiles
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from pychat.server.store.base import StoreError, StoreMissing
-from pychat.server.store.sqlite.check import problems
-from pychat.server.store.sqlite.connect import ServerLock, connect_reader, explain
-from pychat.server.store.sqlite.files import JOURNAL, SHARED_MEMORY, WAL, beside
+from pychat.server.store.sqlite.file.check import problems
+from pychat.server.store.sqlite.file.connect import ServerLock, connect_reader, explain
+from pychat.server.store.sqlite.file.files import JOURNAL, SHARED_MEMORY, WAL, beside
 from pychat.server.store.sqlite.schema import VERSION, checked_version
 
 PAGES_AT_ONCE = 2_000

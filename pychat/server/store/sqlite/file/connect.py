@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from pychat.server.ownfile import open_own, refuse_planted
 from pychat.server.store.address import Durability
 from pychat.server.store.base import StoreDamaged, StoreError, StoreMissing, StoreUnavailable
-from pychat.server.store.sqlite.files import JOURNAL, LOCK, SHARED_MEMORY, WAL, beside
+from pychat.server.store.sqlite.file.files import JOURNAL, LOCK, SHARED_MEMORY, WAL, beside
 
 if sys.platform == "win32":
     import msvcrt
