@@ -25,7 +25,7 @@ from pychat.server.listening import ServeError, address, bind, plain_host, serve
 from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
 from pychat.server.store import Store, StoreError, open_store
-from pychat.server.store.address import Durability
+from pychat.server.store.base import Durability
 from pychat.server.tls import Certificate, CertificateError
 
 log = logging.getLogger(__name__)

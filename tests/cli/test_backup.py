@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pychat.server.store import open_store
-from pychat.server.store.sqlite.file import backup as leftover
+from pychat.server.store.sqlite.file import backup
 from tests.cli.invoke import invoke, refusal
 from tests.processes import Serving
 
@@ -142,7 +142,7 @@ def test_a_copy_that_may_be_the_logs_own_database_is_refused(
     before = log_of(path).read_bytes()
     a_minute_ago = time.time() - 60
     os.utime(log_of(path), (a_minute_ago, a_minute_ago))
-    monkeypatch.setattr(leftover, "SLACK_SECONDS", 0.0)
+    monkeypatch.setattr(backup, "SLACK_SECONDS", 0.0)
     # Only the system sets the time of change: wait until it tells the two apart.
     time.sleep(0.05)
     shutil.copy2(tmp_path / "backup.db", path)
@@ -188,7 +188,7 @@ def test_what_is_no_sound_backup_changes_nothing(store: str, path: Path, tmp_pat
     recipes = sqlite3.connect(tmp_path / "recipes.db")
     recipes.execute("CREATE TABLE recipe (name)")
     recipes.close()
-    refused["recipes.db"] = "not one of pychat's"
+    refused["recipes.db"] = "not a pychat store"
     content = bytearray(good.read_bytes())
     for page in range(2, len(content) // 4096):
         content[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
@@ -209,7 +209,7 @@ def test_a_backup_is_never_written_over_a_file(store: str, tmp_path: Path) -> No
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "nowhere")
     for name in (there, link):
-        assert "is there already" in refusal("store", "backup", "--store", store, name)
+        assert "already exists" in refusal("store", "backup", "--store", store, name)
     assert there.read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()
     assert "cannot write" in refusal("store", "backup", "--store", store, tmp_path / "no" / "b.db")

@@ -136,13 +136,13 @@ def test_store_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
-        (["--store", "postgres://db"], 2, "not a store's address: postgres://db"),
+        (["--store", "postgres://db"], 2, "not a store address: postgres://db"),
         (["--port", "99999"], 2, "--port: 99999 is not in the range"),
         (["--host", "192.0.2.1", "--store", "memory:"], 1, "192.0.2.1 is not an address of this"),
         (["--accounts", "anyone"], 2, "--accounts: 'anyone' is not one of"),
         (["--public", "/nowhere"], 2, "--public: Directory '/nowhere' does not exist"),
         (["--cors-origin", "example.org"], 2, "--cors-origin: 'example.org' is no origin"),
-        (["--store", "/tmp/chat.db"], 2, "--store: not a store's address: /tmp/chat.db"),
+        (["--store", "/tmp/chat.db"], 2, "--store: not a store address: /tmp/chat.db"),
         (["--port", "abc"], 2, "--port: 'abc' is not a valid whole number."),
         (["--cors-origin", "x"], 2, "as https://example.org. See 'pychat serve --help'."),
         (["--trusted-proxy", "foo"], 2, "--trusted-proxy: 'foo' is no address and no network"),

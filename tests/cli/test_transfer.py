@@ -165,7 +165,7 @@ def test_what_cannot_be(store: str, tmp_path: Path) -> None:
     assert not (tmp_path / "missing.db").exists()
     no_export = invoke("import", "--store", missing, tmp_path / "there")
     assert no_export.status == 1
-    assert "not one of an export" in no_export.stderr
+    assert "not a line of an export" in no_export.stderr
     refusal("import", "--store", "memory:", tmp_path / "there", status=2)
     assert (tmp_path / "there").read_text() == "precious"
 

@@ -117,7 +117,7 @@ def test_a_mistyped_store_is_not_made(
 
 def test_an_address_that_is_none_is_wrong_usage() -> None:
     line = refusal("user", "list", "--store", "redis://x", status=2)
-    assert line.startswith("--store: not a store's address: redis://x (write sqlite:///")
+    assert line.startswith("--store: not a store address: redis://x (write sqlite:///")
     assert line.endswith("See 'pychat user list --help'.")
 
 

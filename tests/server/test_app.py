@@ -271,7 +271,7 @@ async def test_a_host_that_is_not_ours_is_one_clear_line(host: str) -> None:
 
 
 async def test_a_store_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="not a store's address"):
+    with pytest.raises(StoreError, match="not a store address"):
         ChatServer("postgres://localhost/chat")
     (tmp_path / "file").write_text("not a database, but long enough to look at" * 100)
     with pytest.raises(StoreError, match="file"):

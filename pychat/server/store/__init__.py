@@ -1,4 +1,4 @@
-"""Accounts, conversations and messages, kept. Knows no sockets."""
+"""Persist accounts, conversations and messages. Knows no sockets."""
 
 from pychat.server.store.address import open_store as open_store
 from pychat.server.store.base import AlreadyExists as AlreadyExists

@@ -1,14 +1,11 @@
-"""Store addresses: which store ``--store`` means."""
+"""Store addresses: open the store that ``--store`` names."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pychat.server.store.base import InvalidStoreAddress, Store
-
-Durability = Literal["full", "normal"]
+from pychat.server.store.base import Durability, InvalidStoreAddress, Store
 
 FORMS = "sqlite:///path/to/chat.db, mongodb://host:27017/database or memory:"
 
@@ -16,12 +13,11 @@ FORMS = "sqlite:///path/to/chat.db, mongodb://host:27017/database or memory:"
 def open_store(
     url: str, *, exclusive: bool = True, create: bool = True, durability: Durability = "full"
 ) -> Store:
-    """The store at this address; ``await store.open()`` opens it.
+    """Return the store at this address; the caller awaits its ``open()``.
 
-    ``exclusive``: a server's hold on it; a second one is refused. Without it, only accounts may
-    be changed (``pychat user`` beside a running server). ``create``: a store that is not there is
-    made. ``durability``: ``full`` survives a lost power, ``normal`` a killed
-    process. Raises InvalidStoreAddress.
+    ``exclusive``: lock the store as a server does, so that a second server is refused. Without it
+    the caller may only change accounts, as ``pychat user`` does beside a running server.
+    ``create``: create a missing store. Raises InvalidStoreAddress.
     """
     scheme, colon, rest = url.partition(":")
     match scheme.lower() if colon else "":
@@ -38,18 +34,18 @@ def open_store(
             from pychat.server.store.mongodb import MongoStore
 
             return MongoStore(url, exclusive=exclusive, create=create)
-    raise InvalidStoreAddress(f"not a store's address: {_without_password(url)} (write {FORMS})")
+    raise InvalidStoreAddress(f"not a store address: {_without_password(url)} (write {FORMS})")
 
 
 def sqlite_path(url: str) -> Path:
-    """``sqlite:///relative.db`` is relative, ``sqlite:////absolute.db`` is not (as elsewhere).
+    """Return the path of a SQLite address: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
     Raises InvalidStoreAddress."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     file = Path(path[1:]).expanduser()
     if parts.netloc or not path.startswith("/") or not file.name or parts.query or parts.fragment:
         raise InvalidStoreAddress(
-            f"not a SQLite file's address: {url} (write sqlite:///path/to/chat.db)"
+            f"not the address of a SQLite file: {url} (write sqlite:///path/to/chat.db)"
         )
     return file
 

@@ -1,10 +1,10 @@
-"""The interface that every store implements, and the errors it may raise."""
+"""The interface that every store implements, its errors and its page cursors."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pychat.server.store.records import (
     Account,
@@ -20,33 +20,40 @@ from pychat.server.store.records import (
     RoomRecord,
 )
 
+Durability = Literal["full", "normal"]
+"""What a committed transaction survives: ``full`` a power failure, ``normal`` a killed process."""
+
 UNREAD_LOOKED_AT = 10_000
-"""How many of a conversation's newest messages are looked at to count those that are unread."""
+"""Only the newest messages of a conversation are examined to count the unread ones."""
+
+LAST_NUMBER = 1 << 62
+"""Greater than the number of any message: where the first page of a list starts."""
 
 
 class StoreError(Exception):
-    """The store cannot be used: one clear line that says why and what would help."""
+    """The store cannot be used. The text is one line: the reason, and what to do."""
 
 
 class InvalidStoreAddress(StoreError):
-    """What was given as a store's address is none."""
+    """The text is not the address of a store."""
 
 
 class StoreMissing(StoreError):
-    """There is none at this address, and none was to be made."""
+    """There is no store at this address, and the caller did not ask to create one."""
 
 
 class StoreUnavailable(StoreError):
-    """For now: the disk is full, the database is away. Nothing of the call was kept."""
+    """The store is temporarily unavailable: the disk is full, or the database does not answer.
+    Nothing that the call was to write is stored, with the exception that ``append`` names."""
 
 
 class StoreLost(StoreUnavailable):
-    """For this process for good: the file was removed, another server has taken the database over,
-    the thread that writes has ended. What opened the store should end, too."""
+    """This process cannot use the store any more: the file was removed, another server has taken
+    over the database, or the writer thread has ended. The process should exit."""
 
 
 class StoreDamaged(StoreUnavailable):
-    """The file at ``path`` is not what was written to it."""
+    """The content of the file at ``path`` is corrupt."""
 
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
@@ -54,53 +61,56 @@ class StoreDamaged(StoreUnavailable):
 
 
 class AlreadyExists(Exception):
-    """The id of an account or a room is taken: ids of rooms are unique by their canonical form,
-    those of accounts by ``lookalikes.lookalike_form``, too."""
+    """The id of an account or a room is taken. Ids of rooms are unique in their canonical form;
+    ids of accounts also in their look-alike form (``lookalikes.lookalike_form``)."""
 
 
 class Store(Protocol):
-    """Everything is async; a call either happened whole or raised.
+    """Persistent accounts, login tokens, conversations and messages.
 
-    Any method may raise StoreUnavailable. Keys are given by the store, small and never reused.
-    Ids are looked up by their canonical form (``protocol.canonical_id``).
+    Every method is atomic: it does everything or raises. Every method may raise StoreUnavailable.
+    The store assigns the keys of accounts and conversations: small integers, never reused. Methods
+    compare ids in their canonical form (``protocol.canonical_id``). All times are milliseconds
+    since the epoch, UTC.
     """
 
-    # --- life ---
+    # --- opening and closing ---
     location: str
-    """Where the data lies, for people: a path, an address without its password, or "memory"."""
+    """Where the data is, for messages: a path, an address without its password, or "memory"."""
 
     async def open(self) -> None:
-        """Raises StoreError: not writable, not a pychat store, a newer schema, in use."""
+        """Open the store. Raises StoreError if it is not writable, is not a pychat store, has a
+        newer schema, or is in use."""
 
     async def close(self) -> None:
-        """Waits for what is being written."""
+        """Close the store after all pending writes."""
 
     async def check_ready(self) -> None:
-        """Returns if the store answers, else raises StoreUnavailable."""
+        """Check that the store can be written. Raises StoreUnavailable."""
 
     async def index(self) -> None:
-        """Makes all messages quick to find; a server does it by and by."""
+        """Index all messages for search now. A server does it in idle time."""
 
     async def check(self) -> list[str]:
-        """What is wrong with the stored data themselves, a line each. Reads everything."""
+        """Read everything and return the inconsistencies of the stored data, one line each."""
 
     # --- accounts ---
     async def create_account(
         self, id: str, alias: str, password_hash: str | None, created_at: int
     ) -> Account:
-        """A member of ALL from here on. Raises AlreadyExists."""
+        """Create an account, which is a member of ALL. Raises AlreadyExists."""
 
     async def account(self, id: str) -> Account | None: ...
 
     async def accounts(self, keys: Sequence[int]) -> list[Account]:
-        """In any order; unknown keys are left out."""
+        """Return the accounts with these keys in any order, without unknown keys."""
 
     async def find_accounts(self, query: str, limit: int) -> list[Account]:
-        """Those whose id or alias has a word that begins with the query, case and accents
-        ignored, by id. An empty query matches all. Disabled accounts are left out."""
+        """Return enabled accounts whose id or alias matches every word of the query by prefix,
+        ignoring case and accents, in the order of their ids. An empty query matches all."""
 
     def all_accounts(self) -> AsyncIterator[Account]:
-        """By id, the disabled ones too."""
+        """Yield all accounts, disabled ones included, in the order of their ids."""
 
     async def update_account(
         self,
@@ -111,97 +121,104 @@ class Store(Protocol):
         disabled: bool | None = None,
         last_seen_at: int | None = None,
     ) -> None:
-        """What is None stays as it is. A change of password_hash or disabled moves
+        """Update the given fields. A change of password_hash or disabled increments
         ``account_changes``."""
 
     async def rehash_password(self, key: int, old: str, new: str) -> bool:
-        """Replaces the hash of a password that stays the same, if it still is ``old``; False if
-        not. Does not move ``account_changes``."""
+        """Replace the hash of an unchanged password if it is still ``old``, and return whether it
+        was. Does not increment ``account_changes``."""
 
     async def account_changes(self) -> int:
-        """A counter: when it has moved, another process has changed an account or revoked a
-        session."""
+        """Return a counter. A server whose own changes do not explain its value knows that another
+        process has changed an account or revoked a login token."""
 
-    # --- login sessions ---
-    async def add_login_token(self, session: LoginToken) -> None: ...
+    # --- login tokens ---
+    async def add_login_token(self, token: LoginToken) -> None: ...
 
     async def login_token(self, token_hash: bytes) -> LoginToken | None: ...
 
     async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
-        """In any order; unknown ones are left out."""
+        """Return the login tokens with these hashes in any order, without unknown hashes."""
 
     async def login_tokens(self, account: int) -> list[LoginToken]:
-        """Newest ``last_seen_at`` first, the expired ones left out by the caller."""
+        """Return the account's login tokens, the last used first. Expired ones may be among
+        them."""
 
     async def touch_login_token(
         self, token_hash: bytes, last_seen_at: int, expires_at: int
     ) -> None: ...
 
     async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
-        """Also forgets that account's expired ones. Moves ``account_changes``."""
+        """Delete these login tokens of the account, and its expired ones. Increments
+        ``account_changes``."""
 
     # --- blocks ---
     async def block(self, account: int, other: int, since: int | None = None) -> None:
-        """Keeps the account's alias and ``since`` with it (None: when it was last seen), for
-        ``blockers``. What is blocked already stays as it is."""
+        """Let ``account`` block ``other``. The block records the account's alias and ``since``
+        (default: when the account was last seen) for ``blockers``. An existing block stays
+        unchanged."""
 
     async def unblock(self, account: int, other: int) -> None: ...
 
     async def blocked(self, account: int) -> frozenset[int]:
-        """Whom the account has blocked."""
+        """Return the accounts that this account has blocked."""
 
     async def blockers(self, account: int) -> list[Block]:
-        """Who has blocked the account. In any order."""
+        """Return the blocks against this account in any order."""
 
     # --- conversations ---
     async def everyone(self) -> ConversationRecord:
-        """The conversation ALL; it is always there."""
+        """Return the conversation ALL. It always exists."""
 
     async def pair(self, a: int, b: int) -> ConversationRecord | None:
-        """The conversation of two accounts, in either order, if there is one."""
+        """Return the conversation of two accounts, given in either order."""
 
     async def open_pair(self, a: int, b: int) -> ConversationRecord:
-        """The same, made if need be, both accounts being members."""
+        """Return the conversation of two accounts. Create it with both as members if there is
+        none."""
 
     async def open_pairs(self, pairs: Sequence[tuple[int, int]]) -> list[ConversationRecord]:
-        """The same for many, in that order: what an import makes at once."""
+        """Do the same for many pairs at once. The result has the order of ``pairs``."""
 
     async def pairs(self, account: int) -> list[ConversationRecord]:
-        """The account's one-to-one conversations, that with itself too. In any order."""
+        """Return the account's one-to-one conversations in any order, including the one with
+        itself."""
 
     async def conversations_by_key(self, keys: Sequence[int]) -> list[ConversationRecord]:
-        """In any order; unknown keys and deleted rooms are left out."""
+        """Return these conversations in any order, without unknown keys and deleted rooms."""
 
     async def membership(self, conversation: int, account: int) -> Membership | None: ...
 
     async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
-        """Of all their members, in any order."""
+        """Return all memberships of these conversations in any order."""
 
     async def last_seq(self, conversation: int) -> int:
-        """0 while it is empty."""
+        """Return the seq of the last message, 0 if there is none."""
 
     async def last_seqs(self, conversations: Sequence[int]) -> list[int]:
-        """The same for many, in that order."""
+        """Do the same for many conversations. The result has the order of ``conversations``."""
 
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int
     ) -> tuple[list[ConversationSummary], str | None]:
-        """Newest first (by the last message, then by key), and the cursor of the next page, None
-        at the end. A pair without a message is left out. Raises ValueError for a cursor that is
-        not one."""
+        """Return a page of the account's conversations, newest last message first (then by key),
+        and the cursor of the next page, None at the end. Pairs without a message are left out.
+        Raises ValueError for an invalid cursor."""
 
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
-        """The memberships after all the moves, one a move, in that order. One that is named twice
-        may be answered as after the first of its moves, or after the last."""
+        """Move cursors and return the new membership for each move, in that order. If a membership
+        has several moves, the result of each may be the state after it or after the last one."""
 
     async def put_memberships(self, memberships: Sequence[Membership]) -> None:
-        """Exactly these, made or changed: what an import restores."""
+        """Create or replace memberships. An import uses it."""
 
     # --- messages ---
     async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
-        """Keeps the batch in one transaction, each message at the next seq of its conversation.
-        Answers in the batch's order, once it is on disk. A message whose (sender, client_id) is
-        there already, in the batch or before, is not kept again but answered as a duplicate."""
+        """Store the batch, each message at the next seq of its conversation, and return their
+        places in the order of the batch once they are on disk. A message whose (sender, client_id)
+        exists, in the store or earlier in the batch, is not stored again: its result is a
+        duplicate. The MongoDB store may have stored some messages although it raises
+        StoreUnavailable."""
 
     async def history(
         self,
@@ -212,16 +229,16 @@ class Store(Protocol):
         after: int | None,
         limit: int,
     ) -> tuple[list[MessageRecord], bool]:
-        """Oldest first, and whether there are more: older ones (``before``, or neither), newer
-        ones (``after``). ``before`` and ``after`` are exclusive, never both. Nothing below
-        ``first_seq`` is given."""
+        """Return a page of messages, oldest first, and whether there are more: older ones if
+        ``before`` or neither is given, newer ones if ``after`` is. ``before`` and ``after`` are
+        exclusive and never both given. Messages below ``first_seq`` are left out."""
 
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
     ) -> list[MessageRecord]:
-        """From the account's one-to-one conversations, what is after its delivered cursor and was
-        not sent by itself, unless to itself: conversation by conversation, oldest first. ``sent``
-        names the seqs, by conversation, up to which messages are not asked for again."""
+        """Return messages of the account's one-to-one conversations beyond its delivered cursor,
+        conversation by conversation, oldest first. Its own messages are left out, except those to
+        itself. ``sent`` maps conversations to the seq up to which the caller has the messages."""
 
     async def search(
         self,
@@ -232,31 +249,51 @@ class Store(Protocol):
         cursor: str | None,
         limit: int,
     ) -> tuple[list[MessageRecord], str | None]:
-        """Newest first. Every word of the text must be in the message, by prefix, case and
-        accents ignored; in Korean, Japanese and Chinese, anywhere in it. Only what the account
-        may read. Raises ValueError for a cursor that is not one."""
+        """Return a page of the messages that match the text and that the account may read, newest
+        first, and the cursor of the next page. A message must contain every word of the text, by
+        prefix; Korean, Japanese and Chinese match anywhere. Case and accents are ignored. Raises
+        ValueError for an invalid cursor."""
 
     async def remove_message(self, conversation: int, seq: int) -> bool:
-        """Its text is gone, its seq stays. False if there is no such message."""
+        """Delete the text of a message, keep its seq. Returns False if there is no such message."""
 
     # --- rooms ---
     async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
-        """The owner is a member. Raises AlreadyExists."""
+        """Create a room with its owner as a member. Raises AlreadyExists."""
 
     async def room(self, id: str) -> RoomRecord | None: ...
 
     async def rooms(self) -> list[RoomRecord]:
-        """By id."""
+        """Return all rooms in the order of their ids."""
 
     async def rename_room(self, conversation: int, name: str) -> None: ...
 
     async def delete_room(self, conversation: int) -> None:
-        """The id is free again; nobody can read what was said in it."""
+        """Delete a room with its messages. Its id can be used again."""
 
     async def join_room(self, conversation: int, account: int) -> Membership:
-        """Reads from the next message on. Who is a member already stays one, unchanged."""
+        """Add a member, who can read from the next message on. An existing membership stays
+        unchanged."""
 
     async def leave_room(self, conversation: int, account: int) -> None: ...
 
     async def members(self, conversation: int) -> list[int]:
-        """The accounts in a room."""
+        """Return the keys of a room's members."""
+
+
+def encode_cursor(*numbers: int) -> str:
+    """Encode where the next page of a list starts. Clients treat the result as opaque."""
+    return ".".join(map(str, numbers))
+
+
+def decode_cursor(cursor: str | None, *first: int) -> list[int]:
+    """Return the numbers of a cursor, or ``first`` without a cursor. Raises ValueError if
+    ``encode_cursor`` with as many numbers did not make it."""
+    if cursor is None:
+        return list(first)
+    parts = cursor.split(".")
+    if len(parts) != len(first) or not all(
+        part.isascii() and part.isdigit() and len(part) <= 18 for part in parts
+    ):
+        raise ValueError("not a cursor of this list")
+    return [int(part) for part in parts]

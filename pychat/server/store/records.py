@@ -1,4 +1,4 @@
-"""What the store keeps, as plain records. Times are milliseconds since the epoch, UTC."""
+"""The records of the stores. Times are milliseconds since the epoch, UTC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class ConversationKind(IntEnum):
-    """Kept in the database: never renumber."""
+    """The databases contain these numbers: do not change them."""
 
     PAIR = 0
     ROOM = 1
@@ -16,7 +16,7 @@ class ConversationKind(IntEnum):
 
 
 class Account(Struct, frozen=True):
-    """``password_hash`` is None for an id first seen under open accounts."""
+    """``password_hash`` is None if the id has only been used under open accounts."""
 
     key: int
     id: str
@@ -28,7 +28,8 @@ class Account(Struct, frozen=True):
 
 
 class LoginToken(Struct, frozen=True):
-    """One token: only its hash is kept. ``id`` is what its owner revokes it by."""
+    """A login that a token can resume. Only the hash of the token is stored. The account's owner
+    revokes it by ``id``."""
 
     id: str
     account: int
@@ -40,8 +41,8 @@ class LoginToken(Struct, frozen=True):
 
 
 class Block(Struct, frozen=True):
-    """What somebody who is blocked is shown of the account that blocks them: its ``alias`` at that
-    time, and when it was seen until then. None: not known."""
+    """What a blocked user sees of the blocking ``account``: the ``alias`` it had at that time, and
+    when it was last seen before the block (``since``, None if unknown)."""
 
     account: Account
     alias: str
@@ -49,8 +50,8 @@ class Block(Struct, frozen=True):
 
 
 class ConversationRecord(Struct, frozen=True):
-    """``accounts``: the two keys of a pair (twice the same for messages to oneself), else empty.
-    ``room_id`` is empty but for rooms."""
+    """``accounts``: the two keys of a pair (equal for messages to oneself), else empty.
+    ``room_id`` is empty except for rooms."""
 
     key: int
     kind: ConversationKind
@@ -58,8 +59,12 @@ class ConversationRecord(Struct, frozen=True):
     room_id: str = ""
 
 
+EVERYONE = ConversationRecord(1, ConversationKind.EVERYONE, ())
+"""The conversation ALL. Every store creates it first."""
+
+
 class RoomRecord(Struct, frozen=True):
-    """A room that exists; a deleted room's id made again is another conversation."""
+    """A room. If its id is reused after its deletion, the new room has another conversation."""
 
     id: str
     name: str
@@ -68,7 +73,7 @@ class RoomRecord(Struct, frozen=True):
 
 
 class NewMessage(Struct):
-    """A message to be kept. ``client_id`` is the 16 bytes of the UUID, if there is one."""
+    """A message to store. ``client_id``: the 16 bytes of the UUID, if the client gave one."""
 
     conversation: int
     sender: int
@@ -78,7 +83,7 @@ class NewMessage(Struct):
 
 
 class Appended(Struct, frozen=True):
-    """Where a message was kept. ``duplicate``: it was there already, and this is where."""
+    """The place of a stored message. ``duplicate``: it had been stored there before."""
 
     conversation: int
     seq: int
@@ -87,7 +92,7 @@ class Appended(Struct, frozen=True):
 
 
 class MessageRecord(Struct, frozen=True):
-    """A message as kept; ``data`` is empty once it is removed."""
+    """A stored message. ``data`` is empty once it is removed."""
 
     conversation: int
     seq: int
@@ -99,7 +104,7 @@ class MessageRecord(Struct, frozen=True):
 
 
 class Membership(Struct, frozen=True):
-    """One account in one conversation: what it may read from, and how far it has come."""
+    """An account in a conversation: the first message it can read, and its cursors."""
 
     conversation: int
     account: int
@@ -109,9 +114,9 @@ class Membership(Struct, frozen=True):
 
 
 class ConversationSummary(Struct, frozen=True):
-    """A line of somebody's conversation list. ``peer`` is the other one's membership in a pair,
-    None in rooms and ALL. ``unread`` leaves out the account's own messages, removed ones and those
-    of accounts that it has blocked; it stops at 1,000."""
+    """An entry of an account's conversation list. ``peer``: the other membership of a pair, None
+    in rooms and ALL. ``unread`` leaves out removed messages, the account's own messages, and those
+    of accounts it has blocked; its maximum is ``protocol.MAX_UNREAD``."""
 
     conversation: ConversationRecord
     membership: Membership
@@ -122,7 +127,8 @@ class ConversationSummary(Struct, frozen=True):
 
 
 class CursorMove(Struct, frozen=True):
-    """Moves forward only; a ``read`` cursor takes ``delivered`` along."""
+    """A move of an account's cursors. Cursors only move forward; ``read_seq`` also moves the
+    delivered cursor."""
 
     conversation: int
     account: int

@@ -181,7 +181,7 @@ async def test_a_writer_that_dies_answers_everybody(
     writer._files.check = lambda: die(None)
     await all_refused(chat)
     assert all(isinstance(answer, StoreLost) for answer in await all_refused(chat))
-    assert "has ended" in caplog.text
+    assert "writer thread failed" in caplog.text
 
 
 async def test_ready_means_that_a_write_would_succeed(chat: Populated) -> None:

@@ -14,6 +14,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from pymongo import MongoClient, monitoring
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import AutoReconnect, BulkWriteError
 
 from pychat.protocol import canonical_id
 from pychat.server.store import (
@@ -95,7 +97,7 @@ async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> N
             await chat.say(pair, alice, "still here")
             await asyncio.sleep(0.1)
 
-    with pytest.raises(StoreLost, match="another pychat server has taken the database"):
+    with pytest.raises(StoreLost, match="another pychat server has taken over the database"):
         await asyncio.wait_for(go_on(), 60)
     for ask in (chat.store.account_changes, chat.store.check_ready, chat.store.rooms):
         with pytest.raises(StoreLost):
@@ -187,7 +189,7 @@ async def test_two_writers_leave_no_gap_and_no_double(chat: Populated, address: 
 
 async def test_a_database_of_somebody_else(address: str, meta: Any) -> None:
     meta.database["recipes"].insert_one({"name": "soup"})
-    assert "not one of pychat's" in await refusal(address)
+    assert "not a pychat store" in await refusal(address)
 
 
 async def test_a_newer_schema(address: str, meta: Any) -> None:
@@ -367,6 +369,87 @@ async def test_numbers_ascend_over_blocks_and_restarts(
     numbers = [m["number"] for m in meta.database["messages"].find({}).sort("_id")]
     assert len(numbers) == 30
     assert numbers == sorted(set(numbers))
+
+
+async def test_a_reopened_store_has_forgotten_what_others_may_have_changed(
+    address: str, meta: Any
+) -> None:
+    stores = [open_store(address), open_store(address)]
+    for turn in range(4):
+        store = stores[turn % 2]
+        await store.open()
+        chat = Populated(store)
+        alice = await store.account("alice") or await chat.account("alice")
+        pair = await store.open_pair(alice.key, alice.key)
+        (appended,) = await chat.say(pair, alice, "x")
+        assert appended.seq == turn + 1
+        await store.close()
+    numbers = [m["number"] for m in meta.database["messages"].find({}).sort("_id")]
+    assert numbers == sorted(set(numbers))
+
+
+async def test_a_stored_message_proves_that_the_store_is_ready(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy database may not let the probe write in time, though it stores messages."""
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 3600.0)
+    monkeypatch.setattr(lease, "FRESH_SECONDS", 3600.0)
+    recorder = Recorder()
+    monitoring.register(recorder)
+    store = open_store(address)
+    await store.open()
+    chat = Populated(store)
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, "stored")
+    before = len(recorder.commands)
+    await store.check_ready()
+    assert len(recorder.commands) == before
+    with monkeypatch.context() as broken:
+        broken.setattr(AsyncCollection, "find_one", failing(AutoReconnect("gone")))
+        with pytest.raises(StoreUnavailable):
+            await store.account("alice")
+    await store.check_ready()
+    (probe,) = recorder.commands[before:]
+    assert probe["update"] == "meta"
+    await store.close()
+
+
+def failing(error: Exception) -> Any:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("details", "text"),
+    [
+        ({"writeErrors": [], "writeConcernErrors": [{"errmsg": "not replicated"}]}, "batch"),
+        (
+            {
+                "writeErrors": [{"code": 14031, "errmsg": "disk full", "index": 0}],
+                "writeConcernErrors": [],
+            },
+            "disk full$",
+        ),
+        (
+            {
+                "writeErrors": [{"code": 11000, "errmsg": "duplicate", "index": 1}],
+                "writeConcernErrors": [{"errmsg": "not replicated"}],
+            },
+            "duplicate$",
+        ),
+    ],
+)
+async def test_a_batch_that_is_not_confirmed_is_refused(
+    chat: Populated, monkeypatch: pytest.MonkeyPatch, details: dict[str, Any], text: str
+) -> None:
+    alice, _, pair = await chat.pair()
+    with monkeypatch.context() as broken:
+        broken.setattr(AsyncCollection, "insert_many", failing(BulkWriteError(details)))
+        with pytest.raises(StoreUnavailable, match=text):
+            await chat.say(pair, alice, "a", "b")
+    assert [each.seq for each in await chat.say(pair, alice, "a", "b")] == [1, 2]
 
 
 def conditions(command: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -278,7 +278,7 @@ async def test_a_database_of_somebody_else(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE recipe (name)")
     connection.close()
-    assert "not one of pychat's" in await refusal(path)
+    assert "not a pychat store" in await refusal(path)
 
 
 async def test_a_newer_schema(path: Path) -> None:

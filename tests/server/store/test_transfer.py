@@ -141,9 +141,9 @@ async def test_an_import_cut_anywhere_goes_on(
         (b'"data":"two"', b'"data":"2"', None),  # removed: not in the file
         (b"without a client id", b"with a client id", "was changed"),
         (b'"alias":"bob"', b'"alias":"Bob"', "was changed"),
-        (b'"type":"account"', b'"type":"acount"', "line 2 is not one of an export"),
-        (b'"version":1', b'"version":9', "not an export that this pychat reads"),
-        (b'{"type":"pychat"', b'{"typ":"pychat"', "line 1 is not one of an export"),
+        (b'"type":"account"', b'"type":"acount"', "line 2 is not a line of an export"),
+        (b'"version":1', b'"version":9', "not an export of a version that this pychat can read"),
+        (b'{"type":"pychat"', b'{"typ":"pychat"', "line 1 is not a line of an export"),
     ],
 )
 def test_a_changed_file_is_refused(
@@ -180,8 +180,8 @@ async def test_a_check_finds_a_hole(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     found = await problems(store)
-    assert "alice and bob: after seq 2 comes 4" in found
-    assert "1 entries of the log have no message" in found
+    assert "alice and bob: seq 4 follows seq 2" in found
+    assert "1 log entries have no message" in found
     await store.close()
 
 
@@ -193,11 +193,11 @@ NUMBER_TOO_LARGE = 2**63
     [
         ('"id":"carol"', '"id":"car\\u001bol"', "control"),
         ('"id":"carol"', '"id":"ALL"', "reserved"),
-        ('"sender":"bob"', '"sender":"nobody"', "no account before it has the id 'nobody'"),
-        ('"blocked":["carol"]', '"blocked":["nobody"]', "no account before it has the id"),
-        ('"between":["Alice","bob"]', '"between":["Alice"]', "a pair is between two"),
-        ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "no account before it"),
-        ('"roomOwner":"bob"', '"roomOwner":"eve"', "no account before it has the id 'eve'"),
+        ('"sender":"bob"', '"sender":"nobody"', "there is no account with the id 'nobody'"),
+        ('"blocked":["carol"]', '"blocked":["nobody"]', "there is no account with the id"),
+        ('"between":["Alice","bob"]', '"between":["Alice"]', "a pair needs two ids"),
+        ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "there is no account"),
+        ('"roomOwner":"bob"', '"roomOwner":"eve"', "there is no account with the id 'eve'"),
         ('"roomId":"Lounge"', '"roomId":"#\\u202e"', "must not start with #"),
         ('"createdAt":5', f'"createdAt":{NUMBER_TOO_LARGE}', "<= 9223372036854775807"),
         ('"createdAt":5', '"createdAt":-1', ">= 0"),
@@ -213,7 +213,7 @@ async def test_a_hostile_file_is_refused_with_the_line(old: str, new: str, reaso
     lines = [line.decode() for line in await exported(source)]
     hostile = [line.replace(old, new).encode() for line in lines]
     assert hostile != [line.encode() for line in lines]
-    with pytest.raises(StoreError, match=r"^line [0-9]+ is not one of an export: ") as refused:
+    with pytest.raises(StoreError, match=r"^line [0-9]+ is not a line of an export: ") as refused:
         await imported(target, hostile)
     assert reason in str(refused.value)
 

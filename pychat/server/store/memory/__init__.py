@@ -1,3 +1,3 @@
-"""The store in memory: nothing survives the process."""
+"""The store in memory. Its content is lost when the process ends."""
 
 from pychat.server.store.memory.store import MemoryStore as MemoryStore

@@ -1,4 +1,4 @@
-"""Accounts, login sessions and blocks of the store in memory."""
+"""Accounts, login tokens and blocks of the in-memory store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pychat.server.store.terms import Query
 
 
 class MemoryAccounts:
-    """See ``base.Store`` for what each method promises."""
+    """Implements the accounts, login tokens and blocks of ``base.Store``."""
 
     def __init__(self) -> None:
         self._accounts: dict[int, Account] = {}
         self._account_keys: dict[str, int] = {}
         self._lookalikes: set[str] = set()
-        self._sessions: dict[bytes, LoginToken] = {}
+        self._login_tokens: dict[bytes, LoginToken] = {}
         self._blocked: dict[int, dict[int, Block]] = {}
         self._account_changes = 0
 
@@ -59,13 +59,12 @@ class MemoryAccounts:
 
     async def find_accounts(self, query: str, limit: int) -> list[Account]:
         wanted = Query(query)
-        everybody = not query.strip()
         found = []
         for canonical in sorted(self._account_keys):
             account = self._accounts[self._account_keys[canonical]]
             if account.disabled:
                 continue
-            if everybody or wanted.matches(f"{account.id} {account.alias}"):
+            if wanted.is_blank or wanted.matches(f"{account.id} {account.alias}"):
                 found.append(account)
                 if len(found) == limit:
                     break
@@ -105,33 +104,33 @@ class MemoryAccounts:
     async def account_changes(self) -> int:
         return self._account_changes
 
-    async def add_login_token(self, session: LoginToken) -> None:
-        self._sessions[session.token_hash] = session
+    async def add_login_token(self, token: LoginToken) -> None:
+        self._login_tokens[token.token_hash] = token
 
     async def login_token(self, token_hash: bytes) -> LoginToken | None:
-        return self._sessions.get(token_hash)
+        return self._login_tokens.get(token_hash)
 
     async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
-        return [self._sessions[each] for each in token_hashes if each in self._sessions]
+        return [self._login_tokens[each] for each in token_hashes if each in self._login_tokens]
 
     async def login_tokens(self, account: int) -> list[LoginToken]:
-        mine = [s for s in self._sessions.values() if s.account == account]
-        return sorted(mine, key=lambda s: s.last_seen_at, reverse=True)
+        mine = [token for token in self._login_tokens.values() if token.account == account]
+        return sorted(mine, key=lambda token: token.last_seen_at, reverse=True)
 
     async def touch_login_token(
         self, token_hash: bytes, last_seen_at: int, expires_at: int
     ) -> None:
-        session = self._sessions.get(token_hash)
-        if session:
-            self._sessions[token_hash] = msgspec.structs.replace(
-                session, last_seen_at=last_seen_at, expires_at=expires_at
+        token = self._login_tokens.get(token_hash)
+        if token:
+            self._login_tokens[token_hash] = msgspec.structs.replace(
+                token, last_seen_at=last_seen_at, expires_at=expires_at
             )
 
     async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
         now = time.time() * 1000
-        for token_hash, session in list(self._sessions.items()):
-            if session.account == account and (session.id in ids or session.expires_at <= now):
-                del self._sessions[token_hash]
+        for token_hash, token in list(self._login_tokens.items()):
+            if token.account == account and (token.id in ids or token.expires_at <= now):
+                del self._login_tokens[token_hash]
         self._account_changes += 1
 
     async def block(self, account: int, other: int, since: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Conversations, members and rooms of the in-memory store."""
+"""Rooms, and what all conversations have, in the in-memory store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.memory.accounts import MemoryAccounts
 from pychat.server.store.records import (
+    EVERYONE,
     Appended,
     ConversationKind,
     ConversationRecord,
@@ -21,8 +22,12 @@ from pychat.server.store.records import (
 )
 
 
-class Log:
-    """``number`` is the last message's among all of the store's; ``numbers`` are its messages'."""
+class ConversationLog:
+    """A conversation with its members and last messages.
+
+    ``numbers``: the numbers of the messages among all messages of the store; ``number``: the last
+    one.
+    """
 
     __slots__ = ("conversation", "deleted", "last_seq", "members", "messages", "number", "numbers")
 
@@ -36,27 +41,26 @@ class Log:
         self.deleted = False
 
     def after(self, seq: int) -> Iterable[MessageRecord]:
-        """The kept messages with a greater seq, oldest first."""
+        """Return the messages with a greater seq that are still in memory, oldest first."""
         first = self.last_seq - len(self.messages) + 1
         return islice(self.messages, max(0, seq + 1 - first), None)
 
 
 class MemoryRooms(MemoryAccounts):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the rooms of ``base.Store``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._everyone = ConversationRecord(1, ConversationKind.EVERYONE, ())
-        self._logs: dict[int, Log] = {1: Log(self._everyone)}
-        self._next_conversation = 2
+        self._logs: dict[int, ConversationLog] = {EVERYONE.key: ConversationLog(EVERYONE)}
+        self._next_conversation = EVERYONE.key + 1
         self._of_account: dict[int, set[int]] = {}
         self._rooms: dict[str, RoomRecord] = {}
         self._client_ids: dict[tuple[int, bytes], Appended] = {}
 
     def _account_created(self, key: int) -> None:
-        self._join(self._logs[self._everyone.key], key, from_now=True)
+        self._join(self._logs[EVERYONE.key], key, from_now=True)
 
-    def _join(self, log: Log, account: int, *, from_now: bool) -> Membership:
+    def _join(self, log: ConversationLog, account: int, *, from_now: bool) -> Membership:
         before = log.last_seq if from_now else 0
         membership = Membership(log.conversation.key, account, before + 1, before, before)
         membership = log.members.setdefault(account, membership)
@@ -65,10 +69,10 @@ class MemoryRooms(MemoryAccounts):
 
     def _new_log(
         self, kind: ConversationKind, accounts: tuple[int, int] | tuple[()], room_id: str = ""
-    ) -> Log:
+    ) -> ConversationLog:
         key = self._next_conversation
         self._next_conversation += 1
-        log = self._logs[key] = Log(ConversationRecord(key, kind, accounts, room_id))
+        log = self._logs[key] = ConversationLog(ConversationRecord(key, kind, accounts, room_id))
         return log
 
     async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
@@ -87,7 +91,7 @@ class MemoryRooms(MemoryAccounts):
         return [self._rooms[canonical] for canonical in sorted(self._rooms)]
 
     def _room_of(self, conversation: int) -> str | None:
-        """The canonical id of the room that is this conversation."""
+        """Return the canonical id of the room with this conversation."""
         log = self._logs.get(conversation)
         if log is None or log.deleted or log.conversation.kind is not ConversationKind.ROOM:
             return None
@@ -109,7 +113,7 @@ class MemoryRooms(MemoryAccounts):
         for message in log.messages:
             if message.client_id is not None:
                 del self._client_ids[message.sender, message.client_id]
-        # What was on its way to the room may still come: it goes where nobody reads.
+        # Keep the empty log: a message that was submitted before the deletion may still arrive.
         log.deleted = True
         log.members.clear()
         log.messages.clear()

@@ -1,4 +1,4 @@
-"""The store in memory: nothing survives the process; the last 1,000 messages of a conversation."""
+"""The in-memory store: conversations, cursors, messages and search."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from itertools import islice
 import msgspec
 
 from pychat.protocol import MAX_UNREAD
-from pychat.server.store.cursors import decode_cursor, encode_cursor
-from pychat.server.store.memory.rooms import Log, MemoryRooms
+from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
+from pychat.server.store.memory.rooms import ConversationLog, MemoryRooms
 from pychat.server.store.records import (
+    EVERYONE,
     Appended,
     ConversationKind,
     ConversationRecord,
@@ -23,10 +24,11 @@ from pychat.server.store.records import (
 from pychat.server.store.terms import Query
 
 KEPT_MESSAGES = 1000
+"""Per conversation. Older messages are dropped."""
 
 
 class MemoryStore(MemoryRooms):
-    """See ``base.Store`` for what each method promises."""
+    """Implements ``base.Store``. Its content is lost when the process ends."""
 
     location = "memory"
 
@@ -49,7 +51,7 @@ class MemoryStore(MemoryRooms):
     # --- conversations ---
 
     async def everyone(self) -> ConversationRecord:
-        return self._everyone
+        return EVERYONE
 
     async def pair(self, a: int, b: int) -> ConversationRecord | None:
         key = self._pairs.get((min(a, b), max(a, b)))
@@ -100,15 +102,13 @@ class MemoryStore(MemoryRooms):
             for key in self._of_account.get(account, ())
             if (log := self._logs[key]).number or log.conversation.kind is not ConversationKind.PAIR
         ]
-        mine.sort(reverse=True)
-        if cursor is not None:
-            start = tuple(decode_cursor(cursor, 2))
-            mine = [place for place in mine if place < start]
+        start = tuple(decode_cursor(cursor, LAST_NUMBER, 0))
+        mine = sorted((place for place in mine if place < start), reverse=True)
         page = mine[:limit]
         following = encode_cursor(*page[-1]) if len(mine) > limit else None
         return [self._summary(self._logs[key], account) for _, key in page], following
 
-    def _summary(self, log: Log, account: int) -> ConversationSummary:
+    def _summary(self, log: ConversationLog, account: int) -> ConversationSummary:
         membership = log.members[account]
         peer = None
         if log.conversation.accounts:
@@ -218,7 +218,7 @@ class MemoryStore(MemoryRooms):
         cursor: str | None,
         limit: int,
     ) -> tuple[list[MessageRecord], str | None]:
-        end = decode_cursor(cursor, 1)[0] if cursor is not None else self._number + 1
+        (end,) = decode_cursor(cursor, LAST_NUMBER)
         keys = self._of_account.get(account, set())
         query = Query(text)
         found = []

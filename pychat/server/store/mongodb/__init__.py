@@ -1,3 +1,3 @@
-"""The store in a MongoDB database, or in one that speaks its protocol (FerretDB)."""
+"""The store in a MongoDB database, or one that speaks its protocol (FerretDB)."""
 
 from pychat.server.store.mongodb.store import MongoStore as MongoStore

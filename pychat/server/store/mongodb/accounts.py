@@ -1,4 +1,4 @@
-"""Accounts, login sessions and blocks in MongoDB."""
+"""Accounts, login tokens and blocks in MongoDB."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pychat.server.store.base import AlreadyExists, StoreUnavailable
 from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
-from pychat.server.store.mongodb.schema import EVERYONE_KEY, Document, member_id
-from pychat.server.store.records import Account, Block, ConversationKind, LoginToken
+from pychat.server.store.mongodb.documents import Document, member_id
+from pychat.server.store.records import EVERYONE, Account, Block, LoginToken
 from pychat.server.store.terms import Query, terms
 
 TOKENS_AT_ONCE = 10_000
-"""Half a megabyte of a command; MongoDB takes up to 16."""
+"""Half a megabyte per command. MongoDB allows 16."""
 
 
 def _account(document: Document) -> Account:
@@ -35,21 +35,21 @@ def _account(document: Document) -> Account:
     )
 
 
-def _session(document: Document) -> LoginToken:
+def _login_token(document: Document) -> LoginToken:
     return LoginToken(token_hash=bytes(document.pop("_id")), **document)
 
 
 class MongoAccounts(MongoPart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the accounts, login tokens and blocks of ``base.Store``."""
 
     @change
     async def create_account(
         self, id: str, alias: str, password_hash: str | None, created_at: int
     ) -> Account:
         key = await self._next("account")
-        # The membership first: an account is never without it.
-        before = await seq_of_last(self._database, EVERYONE_KEY)
-        await add_member(self._database, EVERYONE_KEY, ConversationKind.EVERYONE, key, before)
+        # The membership comes first, because no account may be without it.
+        before = await seq_of_last(self._database, EVERYONE.key)
+        await add_member(self._database, EVERYONE.key, EVERYONE.kind, key, before)
         account = Account(key, id, alias, password_hash, False, created_at, None)
         document: Document = msgspec.structs.asdict(account)
         document["_id"] = document.pop("key")
@@ -59,7 +59,7 @@ class MongoAccounts(MongoPart):
         try:
             await self._database["accounts"].insert_one(document)
         except DuplicateKeyError:
-            await self._database["memberships"].delete_one({"_id": member_id(EVERYONE_KEY, key)})
+            await self._database["memberships"].delete_one({"_id": member_id(EVERYONE.key, key)})
             raise AlreadyExists(id) from None
         return account
 
@@ -77,10 +77,10 @@ class MongoAccounts(MongoPart):
     async def find_accounts(self, query: str, limit: int) -> list[Account]:
         wanted = Query(query)
         condition: Document = {"canonical": {"$gt": ""}}
-        if query.strip():
+        if not wanted.is_blank:
             if not wanted.terms:
                 return []
-            term = max(wanted.terms, key=lambda term: len(term.text))
+            term = wanted.rarest
             beginning = {"$regex": f"^{re.escape(term.text)}"}
             condition = {"terms": beginning if term.prefix else term.text}
         documents = self._database["accounts"].find(condition).sort("canonical", ASCENDING)
@@ -89,7 +89,7 @@ class MongoAccounts(MongoPart):
             account = _account(document)
             if account.disabled:
                 continue
-            if query.strip() and not wanted.matches(f"{account.id} {account.alias}"):
+            if not wanted.is_blank and not wanted.matches(f"{account.id} {account.alias}"):
                 continue
             found.append(account)
             if len(found) == limit:
@@ -144,18 +144,18 @@ class MongoAccounts(MongoPart):
         counter = await self._database["meta"].find_one({"_id": "account_changes"})
         return int(counter["value"]) if counter else 0
 
-    # --- login sessions ---
+    # --- login tokens ---
 
     @change
-    async def add_login_token(self, session: LoginToken) -> None:
-        document: Document = msgspec.structs.asdict(session)
+    async def add_login_token(self, token: LoginToken) -> None:
+        document: Document = msgspec.structs.asdict(token)
         document["_id"] = document.pop("token_hash")
         await self._database["sessions"].insert_one(document)
 
     @query
     async def login_token(self, token_hash: bytes) -> LoginToken | None:
         document = await self._database["sessions"].find_one({"_id": token_hash})
-        return _session(document) if document else None
+        return _login_token(document) if document else None
 
     @query
     async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
@@ -163,14 +163,14 @@ class MongoAccounts(MongoPart):
         for start in range(0, len(token_hashes), TOKENS_AT_ONCE):
             wanted = list(token_hashes[start : start + TOKENS_AT_ONCE])
             documents = self._database["sessions"].find({"_id": {"$in": wanted}})
-            found += [_session(document) async for document in documents]
+            found += [_login_token(document) async for document in documents]
         return found
 
     @query
     async def login_tokens(self, account: int) -> list[LoginToken]:
         documents = self._database["sessions"].find({"account": account})
-        found = [_session(document) async for document in documents]
-        return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
+        found = [_login_token(document) async for document in documents]
+        return sorted(found, key=lambda token: token.last_seen_at, reverse=True)
 
     @change
     async def touch_login_token(
@@ -217,7 +217,7 @@ class MongoAccounts(MongoPart):
     async def blockers(self, account: int) -> list[Block]:
         blocks = await self._database["blocks"].find({"other": account}).to_list()
         by = {a.key: a for a in await self.accounts([block["account"] for block in blocks])}
-        # A store of an older pychat has blocks without alias and since.
+        # Blocks of older versions have neither alias nor since.
         return [
             Block(by[key], block.get("alias", by[key].alias), block.get("since"))
             for block in blocks

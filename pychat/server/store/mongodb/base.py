@@ -1,4 +1,4 @@
-"""What the parts of the MongoDB store share: the database, counters, errors in clear words."""
+"""What the parts of the MongoDB store share: the database, counters, and errors as StoreErrors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pymongo import ReturnDocument
 from pymongo.errors import (
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     InvalidURI,
@@ -27,7 +28,8 @@ _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
 
 
 def explain(error: PyMongoError | ValueError, location: str) -> str:
-    """One line about why the database does not do what it is asked."""
+    """Return one line that says what is wrong with the address or the database."""
+    reason = str(error)
     match error:
         case InvalidURI() | ConfigurationError() | ValueError():
             return f"not a MongoDB address: {error}"
@@ -35,11 +37,13 @@ def explain(error: PyMongoError | ValueError, location: str) -> str:
             return f"{location} refuses this user name or password"
         case ConnectionFailure():
             return f"no answer from {location}: is the database running?"
-    return f"{location}: {' '.join(str(error).split())[:300]}"
+        case BulkWriteError(details={"writeErrors": [{"errmsg": str(first)}, *_]}):
+            reason = first
+    return f"{location}: {' '.join(reason.split())[:300]}"
 
 
 class MongoPart:
-    """The database, while the store is open."""
+    """Base of the parts. The database is set while the store is open."""
 
     location: str
     _database: Database
@@ -47,15 +51,15 @@ class MongoPart:
     _counting: asyncio.Lock
 
     async def _next(self, counter: str, count: int = 1) -> int:
-        """The first of so many new numbers; they are never given again."""
-        # MongoDB needs no lock for it; FerretDB gives one number to two who ask at once.
+        """Reserve ``count`` numbers of a counter and return the first."""
+        # MongoDB does not need the lock, but FerretDB 1 gives concurrent callers the same number.
         async with self._counting:
             after = await self._database["meta"].find_one_and_update(
                 {"_id": counter},
                 {"$inc": {"value": count}},
                 return_document=ReturnDocument.AFTER,
             )
-        assert after is not None  # prepared when the store was made
+        assert after is not None  # schema.prepare has created it
         return int(after["value"]) - count + 1
 
 
@@ -65,8 +69,8 @@ Part = TypeVar("Part", bound=MongoPart)
 def query(
     method: Callable[Concatenate[Part, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Part, P], Coroutine[Any, Any, T]]:
-    """Tells the driver's errors as StoreUnavailable, and refuses once another server has taken the
-    store over."""
+    """Raise the driver's errors as StoreUnavailable, and StoreLost once another server has taken
+    over the store."""
 
     @wraps(method)
     async def guarded(self: Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -76,7 +80,7 @@ def query(
             return await method(self, *args, **kwargs)
         except PyMongoError as error:
             if self._lease:
-                self._lease.doubt()
+                self._lease.note_failed()
             raise StoreUnavailable(explain(error, self.location)) from error
 
     return guarded
@@ -85,7 +89,8 @@ def query(
 def change(
     method: Callable[Concatenate[Part, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Part, P], Coroutine[Any, Any, T]]:
-    """The same, and refuses already if another server may have taken the store over."""
+    """Do the same as ``query``, and raise StoreUnavailable while another server may have taken
+    over the store."""
     guarded = query(method)
 
     @wraps(method)

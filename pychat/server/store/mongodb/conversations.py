@@ -1,4 +1,4 @@
-"""Conversations, their members and cursors in MongoDB."""
+"""Conversations, memberships and cursors in MongoDB."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from pymongo import DESCENDING, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from pychat.protocol import MAX_UNREAD
-from pychat.server.store.base import UNREAD_LOOKED_AT
-from pychat.server.store.cursors import decode_cursor, encode_cursor
+from pychat.server.store.base import (
+    LAST_NUMBER,
+    UNREAD_LOOKED_AT,
+    decode_cursor,
+    encode_cursor,
+)
 from pychat.server.store.mongodb.base import MongoPart, change, query
-from pychat.server.store.mongodb.documents import stored_message
-from pychat.server.store.mongodb.schema import (
-    EVERYONE_KEY,
-    Database,
+from pychat.server.store.mongodb.documents import (
     Document,
-    ensure,
+    conversation_record,
     member_id,
+    membership_record,
+    message_record,
     new_conversation,
     new_member,
     of_conversation,
     pair_id,
-    update,
 )
+from pychat.server.store.mongodb.schema import Database, ensure, update
 from pychat.server.store.records import (
+    EVERYONE,
     ConversationKind,
     ConversationRecord,
     ConversationSummary,
@@ -35,40 +39,22 @@ from pychat.server.store.records import (
 )
 
 
-def _conversation(document: Document) -> ConversationRecord:
-    return ConversationRecord(
-        document["_id"],
-        ConversationKind(document["kind"]),
-        tuple(document["accounts"]),
-        document["room_id"],
-    )
-
-
-def _membership(document: Document) -> Membership:
-    return Membership(
-        document["conversation"],
-        document["account"],
-        document["first_seq"],
-        document["delivered_seq"],
-        document["read_seq"],
-    )
-
-
 async def last_message(database: Database, conversation: int) -> Document | None:
-    """None while it is empty."""
+    """Return the document of the last message, None if there is none."""
     return await database["messages"].find_one(
         {"_id": of_conversation(conversation)}, sort=[("_id", DESCENDING)]
     )
 
 
 async def seq_of_last(database: Database, conversation: int) -> int:
-    """0 while it is empty."""
+    """Return the seq of the last message, 0 if there is none."""
     message = await last_message(database, conversation)
     return int(message["seq"]) if message else 0
 
 
 async def last_seqs(database: Database, conversations: Sequence[int]) -> list[int]:
-    """In their order. Those without a message, as in an import, cost no query of their own."""
+    """Return the last seqs in the order of ``conversations``. Empty conversations, of which an
+    import has many, share one query."""
     known: dict[int, int] = {}
     async for document in database["conversations"].find({"_id": {"$in": list(conversations)}}):
         if not document["last_seq"]:
@@ -82,21 +68,22 @@ async def last_seqs(database: Database, conversations: Sequence[int]) -> list[in
 async def add_member(
     database: Database, conversation: int, kind: ConversationKind, account: int, before: int
 ) -> Membership:
-    """From the message after ``before`` on; who is a member already stays one, unchanged."""
+    """Add a member whose first readable message is the one after the seq ``before``. An existing
+    membership stays unchanged."""
     member = new_member(conversation, kind, account, before)
     try:
         await database["memberships"].insert_one(member)
     except DuplicateKeyError:
         existing = await database["memberships"].find_one({"_id": member["_id"]})
-        return _membership(existing or member)
-    return _membership(member)
+        return membership_record(existing or member)
+    return membership_record(member)
 
 
 class MongoConversations(MongoPart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the conversations of ``base.Store``."""
 
     async def everyone(self) -> ConversationRecord:
-        return ConversationRecord(EVERYONE_KEY, ConversationKind.EVERYONE, ())
+        return EVERYONE
 
     @query
     async def pair(self, a: int, b: int) -> ConversationRecord | None:
@@ -104,9 +91,9 @@ class MongoConversations(MongoPart):
         named = await self._database["pairs"].find_one({"_id": pair_id(low, high)})
         if named is None:
             return None
-        # Missing where a server was killed before it was made: open_pair makes it.
-        made = await self._database["conversations"].find_one({"_id": named["conversation"]})
-        return _conversation(made) if made else None
+        # It is missing if a server was killed before it created it: open_pair will do so.
+        found = await self._database["conversations"].find_one({"_id": named["conversation"]})
+        return conversation_record(found) if found else None
 
     @change
     async def open_pair(self, a: int, b: int) -> ConversationRecord:
@@ -123,28 +110,26 @@ class MongoConversations(MongoPart):
         keys = await self._pair_keys(list(names))
         new = [accounts for name, accounts in names.items() if name not in keys]
         if new:
-            await self._make_pairs(new)
+            await self._create_pairs(new)
             keys |= await self._pair_keys([pair_id(*accounts) for accounts in new])
-        # Last, and again where a server was killed before it: memberships without it are not seen.
+        records = {
+            name: ConversationRecord(keys[name], ConversationKind.PAIR, accounts)
+            for name, accounts in names.items()
+        }
+        # The conversations come last, because memberships without one are ignored. A server that
+        # was killed may have left some to create here.
         await ensure(
-            self._database["conversations"],
-            [
-                new_conversation(keys[name], ConversationKind.PAIR, accounts)
-                for name, accounts in names.items()
-            ],
+            self._database["conversations"], [new_conversation(each) for each in records.values()]
         )
-        return [
-            ConversationRecord(keys[pair_id(*accounts)], ConversationKind.PAIR, accounts)
-            for accounts in wanted
-        ]
+        return [records[pair_id(*accounts)] for accounts in wanted]
 
     async def _pair_keys(self, names: list[str]) -> dict[str, int]:
         found = self._database["pairs"].find({"_id": {"$in": names}})
         return {document["_id"]: document["conversation"] async for document in found}
 
-    async def _make_pairs(self, pairs: list[tuple[int, int]]) -> None:
-        """Their members and what they are found by; none where another server was quicker, whose
-        memberships are the ones that are seen."""
+    async def _create_pairs(self, pairs: list[tuple[int, int]]) -> None:
+        """Create the memberships and the documents of ``pairs``. If another process creates the
+        same pair at the same time, only the memberships of the pair that is found are used."""
         first = await self._next("conversation", len(pairs))
         numbered = list(enumerate(pairs, first))
         await self._database["memberships"].insert_many(
@@ -163,7 +148,7 @@ class MongoConversations(MongoPart):
     @query
     async def pairs(self, account: int) -> list[ConversationRecord]:
         return [
-            _conversation(document)
+            conversation_record(document)
             for document in await self._conversations_of(account)
             if document["kind"] == ConversationKind.PAIR
         ]
@@ -171,7 +156,9 @@ class MongoConversations(MongoPart):
     @query
     async def conversations_by_key(self, keys: Sequence[int]) -> list[ConversationRecord]:
         found = self._database["conversations"].find({"_id": {"$in": list(keys)}})
-        return [_conversation(document) async for document in found if not document["deleted"]]
+        return [
+            conversation_record(document) async for document in found if not document["deleted"]
+        ]
 
     async def _conversations_of(self, account: int) -> list[Document]:
         memberships = self._database["memberships"].find({"account": account})
@@ -183,23 +170,23 @@ class MongoConversations(MongoPart):
         document = await self._database["memberships"].find_one(
             {"_id": member_id(conversation, account)}
         )
-        return _membership(document) if document else None
+        return membership_record(document) if document else None
 
     @query
     async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
         found = self._database["memberships"].find({"conversation": {"$in": list(conversations)}})
-        return [_membership(document) async for document in found]
+        return [membership_record(document) async for document in found]
 
     @query
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int
     ) -> tuple[list[ConversationSummary], str | None]:
-        start = tuple(decode_cursor(cursor, 2)) if cursor is not None else None
+        start = tuple(decode_cursor(cursor, LAST_NUMBER, 0))
         listed = [
             (document["last_number"], document["_id"], document)
             for document in await self._conversations_of(account)
             if (document["last_number"] or document["kind"] != ConversationKind.PAIR)
-            and (start is None or (document["last_number"], document["_id"]) < start)
+            and (document["last_number"], document["_id"]) < start
         ]
         listed.sort(key=lambda entry: entry[:2], reverse=True)
         page = listed[:limit]
@@ -209,18 +196,18 @@ class MongoConversations(MongoPart):
         summaries = await asyncio.gather(
             *[self._summary(document, account, left_out) for _, _, document in page]
         )
-        # A pair whose first message was never written.
-        kept = [s for s in summaries if s and (s.last_seq or not s.conversation.accounts)]
-        return kept, following
+        # Leave out pairs whose first message could not be written.
+        found = [s for s in summaries if s and (s.last_seq or not s.conversation.accounts)]
+        return found, following
 
     async def _summary(
         self, document: Document, account: int, left_out: Sequence[int]
     ) -> ConversationSummary | None:
-        """``left_out``: whose messages are not counted as unread. None if the account has left."""
-        conversation = _conversation(document)
+        """Return None if the account has left. ``left_out``: senders not to count as unread."""
+        conversation = conversation_record(document)
         key = conversation.key
         membership = await self.membership(key, account)
-        if membership is None:  # left meanwhile
+        if membership is None:  # the account has just left
             return None
         peer = None
         if conversation.accounts:
@@ -244,7 +231,7 @@ class MongoConversations(MongoPart):
             membership=membership,
             peer=peer,
             last_seq=last_seq,
-            last=stored_message(last) if last and last_seq >= membership.first_seq else None,
+            last=message_record(last) if last and last_seq >= membership.first_seq else None,
             unread=unread,
         )
 
@@ -285,8 +272,8 @@ class MongoConversations(MongoPart):
             ],
         )
         found = memberships.find({"_id": {"$in": ids}})
-        kept = {document["_id"]: _membership(document) async for document in found}
+        stored = {document["_id"]: membership_record(document) async for document in found}
         return [
-            kept.get(id) or Membership(move.conversation, move.account, 0, 0, 0)
+            stored.get(id) or Membership(move.conversation, move.account, 0, 0, 0)
             for id, move in zip(ids, moves, strict=True)
         ]

@@ -1,28 +1,43 @@
-"""Documents of messages as records, and back."""
+"""Documents of messages, conversations and memberships: their ids, construction and records."""
 
 from __future__ import annotations
 
-from pychat.server.store.mongodb.schema import Document, message_id
-from pychat.server.store.records import MessageRecord, NewMessage
+from typing import Any
+
+from pychat.server.store.records import (
+    ConversationKind,
+    ConversationRecord,
+    Membership,
+    MessageRecord,
+    NewMessage,
+)
 from pychat.server.store.terms import terms
 
+MAX_SEQ = 2**32 - 1
 
-def stored_message(document: Document) -> MessageRecord:
-    """The record of a document of ``messages``."""
-    client_id = document["client_id"]
-    return MessageRecord(
-        conversation=document["conversation"],
-        seq=document["seq"],
-        sender=document["sender"],
-        client_id=bytes(client_id) if client_id is not None else None,
-        sent_at=document["sent_at"],
-        data=document["data"],
-        removed=document["removed"],
-    )
+Document = dict[str, Any]
+"""A BSON document. The driver does not know the types of its values."""
 
 
-def new_document(message: NewMessage, number: int, scope: list[str]) -> Document:
-    """Without its place: ``place`` gives it one. ``scope``: who may find it."""
+def message_id(conversation: int, seq: int) -> int:
+    """Return the ``_id`` of a message. The ids of a conversation are one range, in order."""
+    return conversation << 32 | min(seq, MAX_SEQ)
+
+
+def of_conversation(conversation: int, after: int = 0, before: int | None = None) -> Document:
+    """Return the condition on ``_id`` for the messages between two seqs, both exclusive."""
+    end = message_id(conversation + 1, 0) if before is None else message_id(conversation, before)
+    return {"$gt": message_id(conversation, after), "$lt": end}
+
+
+def unique_key(sender: int, client_id: bytes) -> str:
+    """Return the value of ``unique``, which makes a message that is sent again a duplicate."""
+    return f"{sender}-{client_id.hex()}"
+
+
+def new_message(message: NewMessage, number: int, scope: list[str]) -> Document:
+    """Return a document of ``messages`` without its place. ``scope``: terms that limit a search to
+    conversations and accounts."""
     return {
         "conversation": message.conversation,
         "sender": message.sender,
@@ -35,24 +50,81 @@ def new_document(message: NewMessage, number: int, scope: list[str]) -> Document
     }
 
 
-def place(document: Document, seq: int) -> Document:
-    """The document at this seq of its conversation."""
+def placed(document: Document, seq: int) -> Document:
+    """Return the document of a new message at this seq of its conversation."""
     key = message_id(document["conversation"], seq)
     sender, client_id = document["sender"], document["client_id"]
     unique = f"m{key}" if client_id is None else unique_key(sender, client_id)
     return {"_id": key, "seq": seq, "unique": unique, **document}
 
 
-def unique_key(sender: int, client_id: bytes) -> str:
-    """What no two messages share: sent again, it is the same message."""
-    return f"{sender}-{client_id.hex()}"
+def message_record(document: Document) -> MessageRecord:
+    """Return the record of a document of ``messages``."""
+    client_id = document["client_id"]
+    return MessageRecord(
+        conversation=document["conversation"],
+        seq=document["seq"],
+        sender=document["sender"],
+        client_id=bytes(client_id) if client_id is not None else None,
+        sent_at=document["sent_at"],
+        data=document["data"],
+        removed=document["removed"],
+    )
 
 
-def conversation_term(conversation: int) -> str:
-    """The term of every message in it; no word begins with an underscore."""
-    return f"_c{conversation}"
+def pair_id(low: int, high: int) -> str:
+    """Return the ``_id`` of a document of ``pairs``. ``low`` is the smaller key."""
+    return f"{low}-{high}"
 
 
-def account_term(account: int) -> str:
-    """The term of every message in one of its pairs."""
-    return f"_a{account}"
+def new_conversation(conversation: ConversationRecord) -> Document:
+    """Return a document of ``conversations`` without messages."""
+    return {
+        "_id": conversation.key,
+        "kind": int(conversation.kind),
+        "accounts": list(conversation.accounts),
+        "room_id": conversation.room_id,
+        "deleted": False,
+        "last_seq": 0,
+        "last_number": 0,
+    }
+
+
+def conversation_record(document: Document) -> ConversationRecord:
+    """Return the record of a document of ``conversations``."""
+    return ConversationRecord(
+        document["_id"],
+        ConversationKind(document["kind"]),
+        tuple(document["accounts"]),
+        document["room_id"],
+    )
+
+
+def member_id(conversation: int, account: int) -> str:
+    """Return the ``_id`` of a membership."""
+    return f"{conversation}-{account}"
+
+
+def new_member(conversation: int, kind: ConversationKind, account: int, before: int) -> Document:
+    """Return a document of ``memberships`` whose first readable message is the one after the seq
+    ``before``."""
+    return {
+        "_id": member_id(conversation, account),
+        "conversation": conversation,
+        "account": account,
+        "kind": int(kind),
+        "first_seq": before + 1,
+        "delivered_seq": before,
+        "read_seq": before,
+    }
+
+
+def membership_record(document: Document) -> Membership:
+    """Return the record of a document of ``memberships``."""
+    return Membership(
+        document["conversation"],
+        document["account"],
+        document["first_seq"],
+        document["delivered_seq"],
+        document["read_seq"],
+    )

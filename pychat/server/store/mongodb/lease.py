@@ -1,7 +1,7 @@
-"""The hold a server has on its database: a document that it renews, so that no other one serves it.
+"""The lease of a server on its database: a document that it renews, so that only one serves it.
 
-A server that was killed leaves its document behind: it is taken over as soon as its process is
-seen to be gone, else when it has not been renewed for its time.
+A killed server leaves the document behind. The next server takes it over as soon as that process
+is known to have ended on this machine, or when the document has not changed for LEASE_SECONDS.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from uuid import uuid4
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from pychat.server.store.base import StoreError, StoreLost, StoreUnavailable
-from pychat.server.store.mongodb.schema import Database, Document
+from pychat.server.store.mongodb.documents import Document
+from pychat.server.store.mongodb.schema import Database
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +27,30 @@ LEASE_SECONDS = 9.0
 RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.5
 FRESH_SECONDS = 1.0
+"""A write within this time proves that the database can be written."""
 
 
 class Lease:
-    """Held from ``acquire`` to ``release``. Time is counted on this machine only: it is the
-    changing of the document that is watched, not its clock."""
+    """The lease, held from ``acquire`` to ``release``.
+
+    It uses the clock of this machine only: another server watches whether the document changes,
+    not the time in it. The lease also knows whether the last write to the database succeeded.
+    """
 
     def __init__(self, database: Database) -> None:
         self._meta = database["meta"]
         self._name = database.name
         self._holder = uuid4().hex
-        self._renewed_at = 0.0
-        self._doubted = False
+        self._renewed_at = float("-inf")
+        self._written_at = float("-inf")
+        """When the last successful write was started."""
+        self._failed_at = float("-inf")
         self._lost = ""
-        """Why it is not held any more, and never will be."""
+        """Why the lease is lost for good; empty while it is not."""
         self._task: asyncio.Task[None] | None = None
 
     async def acquire(self) -> None:
-        """Raises StoreError if another server holds it."""
+        """Take the lease and keep renewing it. Raises StoreError if another server holds it."""
         mine: Document = {
             "holder": self._holder,
             "host": socket.gethostname(),
@@ -69,7 +76,7 @@ class Lease:
                     f" {current['process']} on {current['host']}): stop it first"
                 )
             if _is_gone(current) or monotonic() - started > LEASE_SECONDS:
-                # Only if nobody else was quicker.
+                # Only if no other server has taken or renewed it meanwhile.
                 taken = await self._meta.update_one(_exactly(current), {"$set": mine})
                 if taken.matched_count:
                     break
@@ -80,58 +87,65 @@ class Lease:
     async def _keep_renewing(self) -> None:
         while not self._lost:
             await asyncio.sleep(RENEW_SECONDS)
-            # While the database is away, no other server can take it over either.
+            # While the database is away, no other server can take it over.
             with suppress(PyMongoError, StoreLost):
                 await self.renew()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            log.error("the hold on the database is not renewed any more", exc_info=error)
-            self._lost = f"the hold on the database {self._name} is not renewed any more: {error!r}"
+            log.error("the lease is not renewed any more: database=%s", self._name, exc_info=error)
+            self._lost = (
+                f"the lease on the database {self._name} is not renewed any more: {error!r}"
+            )
 
     async def renew(self) -> None:
-        """A write, as every change is one: it succeeds only while messages can be stored. Raises
-        PyMongoError, StoreLost."""
-        now = monotonic()
+        """Renew the lease. This is a write like all others, so it succeeds only while messages can
+        be stored. Raises PyMongoError, or StoreLost if another server has the lease."""
+        started = monotonic()
         renewed = await self._meta.update_one(
             {"_id": "lock", "holder": self._holder}, {"$inc": {"renewals": 1}}
         )
         if not renewed.matched_count:
             self._lost = (
-                f"another pychat server has taken the database {self._name} over: stop that one,"
-                " or this one"
+                f"another pychat server has taken over the database {self._name}: stop one of them"
             )
             raise StoreLost(self._lost)
-        self._renewed_at = now
-        self._doubted = False
+        self._renewed_at = started
+        self.note_written(started)
 
-    def doubt(self) -> None:
-        """A command has failed."""
-        self._doubted = True
+    def note_written(self, started: float) -> None:
+        """Note that a write that was started at this time (``monotonic``) has succeeded."""
+        self._written_at = max(self._written_at, started)
+
+    def note_failed(self) -> None:
+        """Note that a command has failed."""
+        self._failed_at = monotonic()
 
     @property
-    def is_fresh(self) -> bool:
-        """Whether it was renewed within the last second, and no command has failed since."""
-        return not self._doubted and monotonic() - self._renewed_at < FRESH_SECONDS
+    def is_writable(self) -> bool:
+        """Whether a write of the last second has succeeded and no command has failed since."""
+        return self._written_at > max(self._failed_at, monotonic() - FRESH_SECONDS)
 
     def check_not_lost(self) -> None:
-        """Raises StoreLost if another server has taken it over."""
+        """Raise StoreLost if another server has taken over the lease."""
         if self._lost:
             raise StoreLost(self._lost)
 
     def check(self) -> None:
-        """The same, and raises StoreUnavailable if another server may hold it by now."""
+        """Check that no other server can have the lease. Raises StoreLost if one has it, and
+        StoreUnavailable if one may have it."""
         self.check_not_lost()
         if monotonic() - self._renewed_at > LEASE_SECONDS:
-            raise StoreUnavailable(f"the database {self._name} has not answered for a while")
+            raise StoreUnavailable(
+                f"the database {self._name} has not answered for {LEASE_SECONDS:g} seconds"
+            )
 
     async def release(self) -> None:
+        """Stop renewing and delete the document. If that fails, the lease expires."""
         if self._task:
             self._task.cancel()
-        try:
+        with suppress(PyMongoError):
             await self._meta.delete_one({"_id": "lock", "holder": self._holder})
-        except PyMongoError:
-            return  # it runs out by itself
 
 
 def _exactly(lock: Document) -> Document:
@@ -139,7 +153,7 @@ def _exactly(lock: Document) -> Document:
 
 
 def _is_gone(lock: Document) -> bool:
-    """Whether its process is known to have ended: it ran on this machine."""
+    """Return whether the holder is a process of this machine that has ended."""
     if lock["host"] != socket.gethostname() or sys.platform == "win32":
         return False
     try:

@@ -1,61 +1,68 @@
-"""Messages in MongoDB: appending without transactions, history, what is undelivered, search."""
+"""Messages in MongoDB: append without transactions, history, undelivered messages, search."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from time import monotonic
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from pychat.server.store.base import StoreUnavailable
-from pychat.server.store.cursors import decode_cursor, encode_cursor
+from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.mongodb.base import MongoPart, change, query
 from pychat.server.store.mongodb.conversations import last_seqs, seq_of_last
 from pychat.server.store.mongodb.documents import (
-    account_term,
-    conversation_term,
-    new_document,
-    place,
-    stored_message,
-    unique_key,
-)
-from pychat.server.store.mongodb.schema import (
-    DUPLICATE_KEY,
     Document,
     message_id,
+    message_record,
+    new_message,
     of_conversation,
-    update,
+    placed,
+    unique_key,
 )
+from pychat.server.store.mongodb.schema import DUPLICATE_KEY, update
 from pychat.server.store.records import Appended, ConversationKind, MessageRecord, NewMessage
-from pychat.server.store.terms import Query, Term
+from pychat.server.store.terms import Query, Term, account_term, conversation_term
 
 MAX_CACHED = 100_000
 NUMBERS_AT_ONCE = 1_000
 
 
 class MongoMessages(MongoPart):
-    """See ``base.Store`` for what each method promises.
+    """Implements the messages of ``base.Store``.
 
-    ``append`` is without a transaction, so that a single server does: if the database goes away
-    in the middle, the first messages of the batch may be there. Sent again with their client
-    ids, they are duplicates.
+    ``append`` needs no transaction, so that a single server is enough. If the database goes away
+    during a batch, the first messages of the batch may be stored although ``append`` raises. When
+    they are sent again with their client ids, they are duplicates.
     """
 
     def __init__(self) -> None:
         self._last_seqs: dict[int, int] = {}
         self._scopes: dict[int, list[str]] = {}
         self._next_number = self._end_of_block = 0
+        self._appending = asyncio.Lock()
+
+    def _forget(self) -> None:
+        """Drop what is cached: other servers may append while this store is closed."""
+        self._last_seqs.clear()
+        self._scopes.clear()
+        self._next_number = self._end_of_block = 0
 
     @change
     async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         if not batch:
             return []
+        async with self._appending:
+            return await self._append(batch)
+
+    async def _append(self, batch: Sequence[NewMessage]) -> list[Appended]:
+        started = monotonic()
         number = await self._first_number(len(batch))
         await self._learn({message.conversation for message in batch})
         waiting = [
-            new_document(message, number + n, self._scopes.get(message.conversation, []))
+            new_message(message, number + n, self._scopes.get(message.conversation, []))
             for n, message in enumerate(batch)
         ]
         answers: list[Appended] = []
@@ -63,20 +70,23 @@ class MongoMessages(MongoPart):
             while len(answers) < len(waiting):
                 answers += await self._insert(waiting[len(answers) :])
         except PyMongoError:
-            # Nobody knows what was written.
+            # It is unknown which messages were stored.
             self._last_seqs.clear()
             raise
         for answer in answers:
             if not answer.duplicate:
                 self._last_seqs[answer.conversation] = answer.seq
+        if self._lease and not answers[-1].duplicate:
+            self._lease.note_written(started)
         return answers
 
     async def _first_number(self, count: int) -> int:
-        """The first of so many new numbers in a row. A server takes them from the database in
-        blocks, which saves a round trip a batch; what it does not use is never used."""
+        """Return the first of ``count`` new numbers. A server reserves them in blocks, which saves
+        a round trip per batch. Numbers that it does not use are skipped for ever."""
         first = self._next_number
         if first + count > self._end_of_block:
-            # Without a lease another server appends too: what is later has the higher number.
+            # Without a lease, other processes append as well: a later message must have a higher
+            # number, so reserve none in advance.
             block = count if self._lease is None else max(count, NUMBERS_AT_ONCE)
             first = await self._next("number", block)
             self._end_of_block = first + block
@@ -84,7 +94,7 @@ class MongoMessages(MongoPart):
         return first
 
     async def _learn(self, conversations: set[int]) -> None:
-        """The last seqs and scopes that are not known yet."""
+        """Read the last seqs and scopes that are not cached."""
         for cache in (self._last_seqs, self._scopes):
             if len(cache) > MAX_CACHED:
                 cache.clear()
@@ -102,8 +112,9 @@ class MongoMessages(MongoPart):
             self._last_seqs |= dict(zip(new, found, strict=True))
 
     async def _insert(self, waiting: list[Document]) -> list[Appended]:
-        """Inserts in order, at the seqs believed to be next, up to the first that is taken or
-        a duplicate; answers what has its place now, one at least unless a seq was taken."""
+        """Insert messages in order at the next seqs, until one has a seq that is taken or is a
+        duplicate. Return the places of the messages up to there. If a seq was taken, the result
+        may be empty, and the next call uses the seq after it."""
         last_seqs = {
             key: self._last_seqs[key] for key in {document["conversation"] for document in waiting}
         }
@@ -113,8 +124,8 @@ class MongoMessages(MongoPart):
             key = document["conversation"]
             last_seqs[key] += 1
             numbers[key] = document["number"]
-            documents.append(place(document, last_seqs[key]))
-        # Before the messages: these must never be behind.
+            documents.append(placed(document, last_seqs[key]))
+        # Before the messages, because these values must never be lower than those of a message.
         await update(
             self._database["conversations"],
             [
@@ -122,26 +133,30 @@ class MongoMessages(MongoPart):
                 for key, seq in last_seqs.items()
             ],
         )
-        kept = documents
+        stored = documents
         duplicate: list[Appended] = []
         try:
             await self._database["messages"].insert_many(documents, ordered=True)
         except BulkWriteError as error:
-            failure = error.details["writeErrors"][0]
-            if failure["code"] != DUPLICATE_KEY:
-                raise StoreUnavailable(f"{self.location}: {failure['errmsg'][:300]}") from error
-            kept = documents[: failure["index"]]
-            duplicate = await self._duplicate(documents[failure["index"]])
+            failures = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or failures[0]["code"] != DUPLICATE_KEY:
+                raise
+            index = failures[0]["index"]
+            stored = documents[:index]
+            duplicate = await self._duplicate(documents[index])
         answers = [
             Appended(document["conversation"], document["seq"], document["sent_at"])
-            for document in kept
+            for document in stored
         ]
         for answer in answers:
-            self._last_seqs[answer.conversation] = answer.seq
+            self._last_seqs[answer.conversation] = max(
+                answer.seq, self._last_seqs[answer.conversation]
+            )
         return answers + duplicate
 
     async def _duplicate(self, refused: Document) -> list[Appended]:
-        """Where that message is already; or, its seq being taken, nothing but a fresh start."""
+        """Return where this message is already stored. If it is not, its seq was taken: read the
+        last seq again and return nothing."""
         if refused["client_id"] is not None:
             existing = await self._database["messages"].find_one(
                 {"unique": unique_key(refused["sender"], refused["client_id"])}
@@ -183,7 +198,7 @@ class MongoMessages(MongoPart):
             {"_id": of_conversation(conversation, start, before)}
         )
         documents = await found.sort("_id", order).limit(limit + 1).to_list()
-        page = [stored_message(document) for document in documents[:limit]]
+        page = [message_record(document) for document in documents[:limit]]
         if after is None:
             page.reverse()
         return page, len(documents) > limit
@@ -213,7 +228,7 @@ class MongoMessages(MongoPart):
                 wanted["sender"] = {"$ne": account}
             waiting = self._database["messages"].find(wanted)
             page = waiting.sort("_id", ASCENDING).limit(limit - len(found))
-            found += [stored_message(document) async for document in page]
+            found += [message_record(document) async for document in page]
         return found
 
     @change
@@ -234,7 +249,7 @@ class MongoMessages(MongoPart):
         cursor: str | None,
         limit: int,
     ) -> tuple[list[MessageRecord], str | None]:
-        end = decode_cursor(cursor, 1)[0] if cursor is not None else 1 << 62
+        (end,) = decode_cursor(cursor, LAST_NUMBER)
         query = Query(text)
         if not query.terms:
             return [], None
@@ -257,14 +272,15 @@ class MongoMessages(MongoPart):
         found: list[Document] = []
         following = None
         async for document in documents.sort("number", DESCENDING):
-            readable = document["seq"] >= first_seqs.get(document["conversation"], 1 << 62)
+            first_seq = first_seqs.get(document["conversation"])
+            readable = first_seq is not None and document["seq"] >= first_seq
             if readable and query.matches(document["data"]):
                 if len(found) == limit:
                     following = encode_cursor(found[-1]["number"])
                     break
                 found.append(document)
         await asyncio.shield(documents.close())
-        return [stored_message(document) for document in found], following
+        return [message_record(document) for document in found], following
 
 
 def _condition(term: Term) -> Document:

@@ -9,16 +9,21 @@ from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.mongodb.base import MongoPart, change, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
-from pychat.server.store.mongodb.schema import (
-    DELETION,
+from pychat.server.store.mongodb.documents import (
     Document,
-    ensure,
     member_id,
     new_conversation,
     of_conversation,
 )
-from pychat.server.store.records import ConversationKind, Membership, RoomRecord
+from pychat.server.store.mongodb.schema import ensure
+from pychat.server.store.records import (
+    ConversationKind,
+    ConversationRecord,
+    Membership,
+    RoomRecord,
+)
 
+DELETION = "deletion-"
 DELETED_AT_ONCE = 5_000
 
 
@@ -27,7 +32,7 @@ def _room(document: Document) -> RoomRecord:
 
 
 class MongoRooms(MongoPart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the rooms of ``base.Store``."""
 
     @change
     async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
@@ -35,17 +40,16 @@ class MongoRooms(MongoPart):
         if await self._database["rooms"].find_one({"_id": canonical}):
             raise AlreadyExists(id)
         key = await self._next("conversation")
-        await self._database["conversations"].insert_one(
-            new_conversation(key, ConversationKind.ROOM, (), id)
-        )
+        conversation = ConversationRecord(key, ConversationKind.ROOM, (), id)
+        await self._database["conversations"].insert_one(new_conversation(conversation))
         room = {"_id": canonical, "id": id, "name": name, "owner": owner, "conversation": key}
         try:
             await self._database["rooms"].insert_one(room)
         except DuplicateKeyError:
             await self._database["conversations"].delete_one({"_id": key})
             raise AlreadyExists(id) from None
-        # Last: if the server is killed before it, the owner has a room to join, not a room in
-        # the list that is none.
+        # The membership comes last: if the server is killed before it, the owner can join the
+        # room. A membership without a room would be an invalid entry of the owner's list.
         await add_member(self._database, key, ConversationKind.ROOM, owner, 0)
         return _room(room)
 
@@ -73,7 +77,8 @@ class MongoRooms(MongoPart):
         await self._finish(deletion)
 
     async def finish_deletions(self) -> None:
-        """Of rooms whose server was killed meanwhile; one that still has its room was not begun."""
+        """Finish deletions that a killed server has left. If the room still exists, its deletion
+        had not begun: cancel it."""
         begun = {"_id": {"$gte": DELETION, "$lt": f"{DELETION}:"}}
         for deletion in await self._database["meta"].find(begun).to_list():
             if await self._database["rooms"].find_one({"conversation": deletion["conversation"]}):
@@ -89,7 +94,7 @@ class MongoRooms(MongoPart):
         )
         last_seq = await seq_of_last(self._database, conversation)
         for after in range(0, last_seq, DELETED_AT_ONCE):
-            # A command that takes longer than store.ANSWERED_BY_MS would be given up.
+            # In parts, because a command that takes longer than store.ANSWERED_BY_MS fails.
             await self._database["messages"].delete_many(
                 {"_id": of_conversation(conversation, after, after + DELETED_AT_ONCE + 1)}
             )

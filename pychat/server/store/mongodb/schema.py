@@ -1,22 +1,22 @@
-"""The collections of the MongoDB store, their indexes, and how a database comes to have them.
+"""The collections of the MongoDB store, their indexes, and upgrades from older versions.
 
-meta           "schema", "lock" or a counter's name: version; holder; value.
-               "deletion-conversation", while that room is being deleted: conversation
+meta           "schema": application, version. "lock": see lease.py. A counter's name: value.
+               "deletion-KEY": a room that is being deleted
 accounts       by key: as records.Account, canonical, lookalike, terms
-sessions       by the hash of the token: as records.LoginSession
+sessions       by token hash: as records.LoginToken
 blocks         by "account-other": account, other, alias and since as in records.Block
-conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which no
-               message is beyond, though the last may not have been written
-pairs          by "account-account": conversation
-rooms          by canonical id: as records.Room
+conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which are never
+               lower than those of a message, but may be higher if a write failed
+pairs          by "low-high" (account keys): conversation
+rooms          by canonical id: as records.RoomRecord
 memberships    by "conversation-account": as records.Membership, kind
-messages       by conversation << 32 | seq: as records.StoredMessage, number, unique, terms
+messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
@@ -24,18 +24,21 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from pychat.server.store.base import StoreError, StoreMissing
-from pychat.server.store.records import ConversationKind
+from pychat.server.store.lookalikes import lookalike_form
+from pychat.server.store.mongodb.documents import Document, new_conversation
+from pychat.server.store.records import EVERYONE
+from pychat.server.store.terms import terms
+
+log = logging.getLogger(__name__)
 
 VERSION = 2
-"""2: terms and look-alike forms of more characters (upgrade.py)."""
-EVERYONE_KEY = 1
-MAX_SEQ = 2**32 - 1
+"""2: search terms and look-alike forms cover more characters."""
 DUPLICATE_KEY = 11000
-DELETION = "deletion-"
 UPDATES_AT_ONCE = 20
-COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE_KEY, "number": 0}
+UPGRADED_AT_ONCE = 500
+COUNTERS = {"account": 0, "account_changes": 0, "conversation": EVERYONE.key, "number": 0}
 
-Document = dict[str, Any]
+Collection = AsyncCollection[Document]
 Database = AsyncDatabase[Document]
 
 INDEXES: dict[str, list[IndexModel]] = {
@@ -55,16 +58,17 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("conversation", ASCENDING), ("account", ASCENDING)], name="conversation"),
     ],
     "messages": [
-        # The sender and its client id; for a message without one, something nobody else has.
+        # See documents.unique_key. A message without a client id has a value of its own.
         IndexModel([("unique", ASCENDING)], name="unique", unique=True),
         IndexModel([("terms", ASCENDING), ("number", DESCENDING)], name="terms"),
     ],
 }
-"""Beside those by _id. Every query of the store is by one of them."""
+"""The indexes besides those on ``_id``. Every query of the store uses an index."""
 
 
 async def prepare(database: Database, *, create: bool) -> None:
-    """Makes what is missing. Raises StoreError for a database that is not ours or is newer."""
+    """Create missing documents and indexes. Raises StoreError if the database is missing and
+    ``create`` is false, belongs to another application, or has a newer schema."""
     meta = database["meta"]
     schema = await meta.find_one({"_id": "schema"})
     if schema is None and not create:
@@ -72,7 +76,7 @@ async def prepare(database: Database, *, create: bool) -> None:
     if schema is None:
         if await database.list_collection_names():
             raise StoreError(
-                f"the database {database.name} is not one of pychat's: name another in the address"
+                f"the database {database.name} is not a pychat store: choose another database"
             )
         try:
             await meta.insert_one({"_id": "schema", "application": "pychat", "version": VERSION})
@@ -89,14 +93,12 @@ async def prepare(database: Database, *, create: bool) -> None:
         missing = [index for index in indexes if index.document["name"] not in existing]
         if missing:
             await database[collection].create_indexes(missing)
-    await ensure(
-        database["conversations"], [new_conversation(EVERYONE_KEY, ConversationKind.EVERYONE)]
-    )
+    await ensure(database["conversations"], [new_conversation(EVERYONE)])
     await ensure(meta, [{"_id": name, "value": value} for name, value in COUNTERS.items()])
 
 
-async def ensure(collection: AsyncCollection[Document], documents: Sequence[Document]) -> None:
-    """Inserts those of whose ``_id`` there is none."""
+async def ensure(collection: Collection, documents: Sequence[Document]) -> None:
+    """Insert the documents whose ``_id`` does not exist."""
     try:
         await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
@@ -105,57 +107,59 @@ async def ensure(collection: AsyncCollection[Document], documents: Sequence[Docu
             raise
 
 
-async def update(collection: AsyncCollection[Document], updates: Sequence[UpdateOne]) -> None:
-    """In any order, a few a request: FerretDB 1.24 takes one of its 50 connections to SQLite for
-    each update of a command, and stands still for good once it has no more."""
+async def update(collection: Collection, updates: Sequence[UpdateOne]) -> None:
+    """Apply updates in any order, a few per command. FerretDB 1.24 takes one of its 50 connections
+    to SQLite for each update of a command, and blocks for ever if it has no more."""
     for start in range(0, len(updates), UPDATES_AT_ONCE):
         await collection.bulk_write(updates[start : start + UPDATES_AT_ONCE], ordered=False)
 
 
-def new_conversation(
-    key: int, kind: ConversationKind, accounts: tuple[int, ...] = (), room_id: str = ""
-) -> Document:
-    """A document of ``conversations`` without a message yet."""
-    return {
-        "_id": key,
-        "kind": int(kind),
-        "accounts": list(accounts),
-        "room_id": room_id,
-        "deleted": False,
-        "last_seq": 0,
-        "last_number": 0,
-    }
+async def upgrade(database: Database) -> None:
+    """Upgrade the documents of an older version. Only the server that holds the lease may call it.
+    After an interruption, the next call starts again."""
+    schema = await database["meta"].find_one({"_id": "schema"})
+    if schema is None or schema["version"] >= VERSION:
+        return
+    log.info(
+        "upgrading the database and indexing its messages: database=%s from=%d to=%d",
+        database.name,
+        schema["version"],
+        VERSION,
+    )
+    await _upgrade_accounts(database["accounts"])
+    await _upgrade_messages(database["messages"])
+    await database["meta"].update_one({"_id": "schema"}, {"$set": {"version": VERSION}})
 
 
-def new_member(conversation: int, kind: ConversationKind, account: int, before: int) -> Document:
-    """A document of ``memberships``: it reads from the message after ``before`` on."""
-    return {
-        "_id": member_id(conversation, account),
-        "conversation": conversation,
-        "account": account,
-        "kind": int(kind),
-        "first_seq": before + 1,
-        "delivered_seq": before,
-        "read_seq": before,
-    }
+async def _upgrade_accounts(accounts: Collection) -> None:
+    """Update terms and look-alike forms. Of existing accounts that look alike, only one gets the
+    form that they share."""
+    async for account in accounts.find({}, {"id": 1, "alias": 1, "lookalike": 1}):
+        key, id = {"_id": account["_id"]}, account["id"]
+        await accounts.update_one(
+            key, {"$set": {"terms": sorted(terms(f"{id} {account['alias']}"))}}
+        )
+        form = lookalike_form(id)
+        if form == account["lookalike"]:
+            continue
+        if await accounts.find_one({"lookalike": form}):
+            log.warning("an older account looks like another one: id=%r", id)
+        else:
+            await accounts.update_one(key, {"$set": {"lookalike": form}})
 
 
-def member_id(conversation: int, account: int) -> str:
-    """``_id`` of a membership."""
-    return f"{conversation}-{account}"
-
-
-def pair_id(low: int, high: int) -> str:
-    """``_id`` in ``pairs``, the smaller key first."""
-    return f"{low}-{high}"
-
-
-def message_id(conversation: int, seq: int) -> int:
-    """``_id`` of a message: a conversation's messages are one range of them, in order."""
-    return conversation << 32 | min(seq, MAX_SEQ)
-
-
-def of_conversation(conversation: int, after: int = 0, before: int | None = None) -> Document:
-    """The condition on ``_id`` for its messages between two seqs, both left out."""
-    end = message_id(conversation + 1, 0) if before is None else message_id(conversation, before)
-    return {"$gt": message_id(conversation, after), "$lt": end}
+async def _upgrade_messages(messages: Collection) -> None:
+    """Update the terms. Those of ASCII texts have not changed."""
+    updates: list[UpdateOne] = []
+    async for message in messages.find({}, {"data": 1, "terms": 1}):
+        data = message["data"]
+        if data.isascii():
+            continue
+        scope = [term for term in message["terms"] if term.startswith("_")]
+        wanted = scope + sorted(terms(data))
+        if wanted != message["terms"]:
+            updates.append(UpdateOne({"_id": message["_id"]}, {"$set": {"terms": wanted}}))
+        if len(updates) == UPGRADED_AT_ONCE:
+            await update(messages, updates)
+            updates = []
+    await update(messages, updates)

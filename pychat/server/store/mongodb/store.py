@@ -1,4 +1,4 @@
-"""The store in a MongoDB database."""
+"""The MongoDB store: connect, hold the lease, check."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from pychat.server.store.base import StoreError, StoreUnavailable
 from pychat.server.store.mongodb.accounts import MongoAccounts
 from pychat.server.store.mongodb.base import explain, query
 from pychat.server.store.mongodb.conversations import MongoConversations
+from pychat.server.store.mongodb.documents import Document
 from pychat.server.store.mongodb.lease import Lease
 from pychat.server.store.mongodb.messages import MongoMessages
 from pychat.server.store.mongodb.rooms import MongoRooms
-from pychat.server.store.mongodb.schema import Document, prepare
-from pychat.server.store.mongodb.upgrade import upgrade
+from pychat.server.store.mongodb.schema import prepare, upgrade
 
 DEFAULT_DATABASE = "pychat"
 ANSWER_WITHIN_MS = 3_000
-"""A message may wait for two of these before it is refused: clients ask again after 10 s."""
+"""A message may wait twice this time before it is refused. Clients retry after 10 s."""
 
 ANSWERED_BY_MS = 10_000
-"""A database that takes a command and does not answer it, being frozen, is given up after this."""
+"""A command fails if the database, being frozen, does not answer within this time."""
 
 PROBE_SECONDS = 5.0
+"""Time limit of a readiness check."""
 
 CONNECTIONS = 25
-"""Fewer than FerretDB 1.24 has to its SQLite, of which an update takes two: see schema.update."""
+"""Half of FerretDB 1.24's connections to SQLite: an update takes two of them (schema.update)."""
 
 
 class _PlainInt(TypeDecoder):
-    """The driver's class for large numbers would go no further than the next JSON encoder."""
+    """Decode 64-bit numbers as int. The JSON encoder does not accept the driver's own class."""
 
     bson_type = Int64
 
@@ -43,10 +44,10 @@ class _PlainInt(TypeDecoder):
 
 
 class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
-    """See ``base.Store`` for what each method promises.
+    """Implements ``base.Store``.
 
-    Written by a majority and to their journals before anything is answered; the driver connects
-    again by itself. ``exclusive``: holds the database as a server does.
+    Writes are acknowledged by a majority of the servers and their journals. The driver reconnects
+    by itself. ``exclusive``: hold the lease on the database as a server does.
     """
 
     def __init__(self, url: str, *, exclusive: bool = True, create: bool = True) -> None:
@@ -55,7 +56,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         self._exclusive = exclusive
         self._create = create
         self._client: AsyncMongoClient[Document] | None = None
-        self._lease = None
+        self._lease: Lease | None = None
         self._counting = asyncio.Lock()
         self.location = url.rpartition("@")[2].removeprefix("mongodb://")
 
@@ -97,6 +98,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         if self._client:
             await self._client.close()
             self._client = None
+        self._forget()
 
     async def index(self) -> None: ...
 
@@ -106,14 +108,14 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         async for document in self._database["conversations"].find({"_id": {"$gt": 0}}):
             last_seq = await self.last_seq(document["_id"])
             if last_seq > document["last_seq"]:
-                found.append(f"conversation {document['_id']} has messages after its last_seq")
+                found.append(f"conversation {document['_id']} has messages beyond its last_seq")
         return found
 
     @query
     async def check_ready(self) -> None:
         if self._lease is None:
             await self._database.command("ping")
-        elif not self._lease.is_fresh:
+        elif not self._lease.is_writable:
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
                     await self._probe(self._lease)
@@ -126,5 +128,5 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
         try:
             await lease.renew()
         except AutoReconnect:
-            # Of a connection from before the database went away: the next one is new.
+            # The connection was from before the database went away. The next one is new.
             await lease.renew()

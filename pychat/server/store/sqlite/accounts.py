@@ -1,4 +1,4 @@
-"""Accounts, login sessions and blocks in SQLite."""
+"""Accounts, login tokens and blocks in SQLite."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.lookalikes import lookalike_form
-from pychat.server.store.records import Account, Block, LoginToken
-from pychat.server.store.sqlite.base import SQLitePart
+from pychat.server.store.records import EVERYONE, Account, Block, LoginToken
+from pychat.server.store.sqlite.base import SQLitePart, counter, set_counter
 from pychat.server.store.sqlite.conversations import join
-from pychat.server.store.sqlite.rows import counter, set_counter
-from pychat.server.store.sqlite.schema import EVERYONE_KEY
 from pychat.server.store.terms import Query, terms
 
 _ACCOUNT = "key, id, alias, password_hash, disabled, created_at, last_seen_at"
-_SESSION = "id, account, token_hash, device, since, last_seen_at, expires_at"
+_LOGIN_TOKEN = "id, account, token_hash, device, since, last_seen_at, expires_at"
 _LAST_CHARACTER = "\U0010ffff"
 PAGE = 500
 
@@ -28,7 +28,7 @@ def _account(row: tuple[int, str, str, str | None, int, int, int | None]) -> Acc
 
 
 class SQLiteAccounts(SQLitePart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the accounts, login tokens and blocks of ``base.Store``."""
 
     async def create_account(
         self, id: str, alias: str, password_hash: str | None, created_at: int
@@ -47,7 +47,7 @@ class SQLiteAccounts(SQLitePart):
             key = cursor.lastrowid
             assert key is not None
             _index_account(connection, key, id, alias)
-            join(connection, EVERYONE_KEY, key, from_now=True)
+            join(connection, EVERYONE.key, key, from_now=True)
             return Account(key, id, alias, password_hash, False, created_at, None)
 
         return await self._write(write)
@@ -71,13 +71,13 @@ class SQLiteAccounts(SQLitePart):
 
     async def find_accounts(self, query: str, limit: int) -> list[Account]:
         wanted = Query(query)
-        if not query.strip():
+        if wanted.is_blank:
             condition, parameters = "true", []
         elif not wanted.terms:
             return []
         else:
-            # The longest term has the fewest accounts; the others are checked on the text.
-            term = max(wanted.terms, key=lambda term: len(term.text))
+            # Use the index for one term, and check the others on the text.
+            term = wanted.rarest
             condition = "key IN (SELECT account FROM account_term WHERE term BETWEEN ? AND ?)"
             parameters = [term.text, term.text + (_LAST_CHARACTER if term.prefix else "")]
 
@@ -158,27 +158,19 @@ class SQLiteAccounts(SQLitePart):
 
     async def account_changes(self) -> int:
         def read(connection: sqlite3.Connection) -> int:
-            # A server asks this twice a second: it must not go on with files that are gone.
+            # A server calls this twice a second, so it notices soon that its files are gone.
             self._files.check()
             return counter(connection, "account_changes")
 
         return await self._read(read)
 
-    # --- login sessions ---
+    # --- login tokens ---
 
-    async def add_login_token(self, session: LoginToken) -> None:
+    async def add_login_token(self, token: LoginToken) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
-                f"INSERT INTO session ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    session.id,
-                    session.account,
-                    session.token_hash,
-                    session.device,
-                    session.since,
-                    session.last_seen_at,
-                    session.expires_at,
-                ),
+                f"INSERT INTO session ({_LOGIN_TOKEN}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                msgspec.structs.astuple(token),
             )
 
         await self._write(write)
@@ -186,7 +178,7 @@ class SQLiteAccounts(SQLitePart):
     async def login_token(self, token_hash: bytes) -> LoginToken | None:
         def read(connection: sqlite3.Connection) -> LoginToken | None:
             row = connection.execute(
-                f"SELECT {_SESSION} FROM session WHERE token_hash = ?", (token_hash,)
+                f"SELECT {_LOGIN_TOKEN} FROM session WHERE token_hash = ?", (token_hash,)
             ).fetchone()
             return LoginToken(*row) if row else None
 
@@ -194,7 +186,7 @@ class SQLiteAccounts(SQLitePart):
 
     async def login_tokens_by_hash(self, token_hashes: Sequence[bytes]) -> list[LoginToken]:
         def read(connection: sqlite3.Connection) -> list[LoginToken]:
-            sql = f"SELECT {_SESSION} FROM session WHERE token_hash = ?"
+            sql = f"SELECT {_LOGIN_TOKEN} FROM session WHERE token_hash = ?"
             rows = [connection.execute(sql, (each,)).fetchone() for each in token_hashes]
             return [LoginToken(*row) for row in rows if row]
 
@@ -203,7 +195,7 @@ class SQLiteAccounts(SQLitePart):
     async def login_tokens(self, account: int) -> list[LoginToken]:
         def read(connection: sqlite3.Connection) -> list[LoginToken]:
             rows = connection.execute(
-                f"SELECT {_SESSION} FROM session WHERE account = ? ORDER BY last_seen_at DESC",
+                f"SELECT {_LOGIN_TOKEN} FROM session WHERE account = ? ORDER BY last_seen_at DESC",
                 (account,),
             )
             return [LoginToken(*row) for row in rows]

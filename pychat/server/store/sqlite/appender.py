@@ -1,4 +1,4 @@
-"""Append messages: assign seqs and numbers, and recognise client ids already stored."""
+"""Append messages in SQLite: assign seqs and numbers, and recognize client ids already stored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import chain, islice
 
 from pychat.server.store.records import Appended, NewMessage
+from pychat.server.store.sqlite.base import counter, set_counter
 from pychat.server.store.sqlite.conversations import last_seq
-from pychat.server.store.sqlite.rows import counter, set_counter
 
 SETTLE_CHUNK = 500
 MAX_UNSETTLED = 50_000
@@ -16,10 +16,10 @@ SETTLE_AT_ONCE = 25_000
 LOOKUP_CHUNK = 64
 
 Key = tuple[int, bytes]
-"""The sender and its client id."""
+"""Sender and client id of a message."""
 
 Place = tuple[int, int, int, int]
-"""Where its message is: conversation, seq, time sent, number (0 if it came from the table)."""
+"""Conversation, seq, sent_at and number of a message. The number is 0 if it is not known."""
 
 
 def _lookup(count: int) -> str:
@@ -36,17 +36,22 @@ _LOOKUPS = {count: _lookup(count) for count in (LOOKUP_CHUNK, 8, 1)}
 
 
 class ClientIds:
-    """Used in the writer's thread only, within its transactions."""
+    """The client ids of stored messages. The writer thread uses it within its transactions.
+
+    Client ids are random, so a row of the table ``client_id`` usually changes another page. To
+    write with each message would double the cost. So the newest ones are kept in memory
+    (*unsettled*) and written later, many at once.
+    """
 
     def __init__(self) -> None:
         self._unsettled: dict[Key, Place] | None = None
 
     def forget(self) -> None:
-        """A transaction was rolled back: what it added is void."""
+        """Drop what is cached, after a rollback."""
         self._unsettled = None
 
     def unsettled(self, connection: sqlite3.Connection) -> dict[Key, Place]:
-        """Those not in the table, oldest first; whoever appends a message adds its own."""
+        """Return those that are not in the table, oldest first. The caller adds new messages."""
         if self._unsettled is None:
             rows = connection.execute(
                 "SELECT sender, client_id, conversation, seq, sent_at, number"
@@ -61,7 +66,7 @@ class ClientIds:
         return self._unsettled
 
     def settled(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Place]:
-        """Those of the keys that are in the table."""
+        """Return those of the keys that are in the table."""
         found: dict[Key, Place] = {}
         start = 0
         while start < len(keys):
@@ -75,11 +80,12 @@ class ClientIds:
         return found
 
     def settle_some(self, connection: sqlite3.Connection) -> bool:
-        """Moves a few into the table: whether there are more."""
+        """Move a few into the table and return whether there are more."""
         return self._settle(connection, SETTLE_CHUNK)
 
     def settle_if_many(self, connection: sqlite3.Connection) -> None:
-        """Many at once share their pages: what a busy server does, which is never idle."""
+        """Move many into the table if there are too many. A busy server is never idle, and many
+        rows at once share pages."""
         if len(self.unsettled(connection)) > MAX_UNSETTLED:
             self._settle(connection, SETTLE_AT_ONCE)
 
@@ -108,9 +114,10 @@ _LOG = "INSERT INTO log (number, conversation, seq) VALUES (?, ?, ?)"
 
 
 class Appender:
-    """Used in the writer's thread only, within its transactions.
+    """Appends messages. The writer thread uses it within its transactions.
 
-    It remembers each conversation's last seq: nobody else appends to a store that a server holds.
+    It caches the last seq of each conversation: while a server holds the store, no other process
+    appends.
     """
 
     def __init__(self) -> None:
@@ -119,13 +126,13 @@ class Appender:
         self._number: int | None = None
 
     def forget(self) -> None:
-        """A transaction was rolled back: what is remembered of it is void."""
+        """Drop what is cached, after a rollback."""
         self.client_ids.forget()
         self._last_seqs.clear()
         self._number = None
 
     def append(self, connection: sqlite3.Connection, batch: Sequence[NewMessage]) -> list[Appended]:
-        """The messages at the next seqs, but those whose client id is taken."""
+        """Store the messages at the next seqs, except those whose client id is already stored."""
         if len(self._last_seqs) > MAX_CACHED_SEQS:
             self._last_seqs.clear()
         last_seqs = self._last_seqs
@@ -169,7 +176,7 @@ class Appender:
     def _last_number(self, connection: sqlite3.Connection) -> int:
         if self._number is None:
             (number,) = connection.execute("SELECT max(number) FROM log").fetchone()
-            # Purging may have taken the last rows of the log, never those that are counted.
+            # Purging may have deleted the last rows of the log. The counters are still right.
             self._number = max(
                 number or 0,
                 counter(connection, "indexed_number"),

@@ -1,4 +1,4 @@
-"""What the parts of the SQLite store share: a way to read and a way to write."""
+"""What the parts of the SQLite store share: reading and writing off the event loop, counters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pychat.server.store.base import StoreLost, StoreUnavailable
+from pychat.server.store.records import MessageRecord
 from pychat.server.store.sqlite.file.connect import connect_reader, unavailable
 from pychat.server.store.sqlite.file.files import DatabaseFiles
 from pychat.server.store.sqlite.writer import WriterThread
@@ -18,11 +19,31 @@ T = TypeVar("T")
 
 READERS = 2
 
+MESSAGE = "conversation, seq, sender, client_id, sent_at, data"
+"""The columns that ``stored_message`` expects."""
+
+
+def stored_message(row: tuple[Any, ...]) -> MessageRecord:
+    """Return the record of a row with the columns ``MESSAGE``. A removed message has no data."""
+    conversation, seq, sender, client_id, sent_at, data = row
+    return MessageRecord(conversation, seq, sender, client_id, sent_at, data or "", data is None)
+
+
+def counter(connection: sqlite3.Connection, name: str) -> int:
+    """Return a value of the table ``counter``."""
+    (value,) = connection.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
+    return int(value)
+
+
+def set_counter(connection: sqlite3.Connection, name: str, value: int) -> None:
+    """Set a value of the table ``counter``, in the caller's transaction."""
+    connection.execute("UPDATE counter SET value = ? WHERE name = ?", (value, name))
+
 
 class Readers:
-    """Threads that read, each with its own connection; they never wait for the writer.
+    """Reader threads, each with its own connection. They never wait for the writer.
 
-    A new connection opens what is at the path now: ``files`` tell whether that is the same.
+    A new connection opens the file that is at the path now; ``files`` detects another file.
     """
 
     def __init__(self, path: Path, files: DatabaseFiles) -> None:
@@ -32,6 +53,7 @@ class Readers:
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="pychat-store-reader")
 
     def run(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run the function in a thread, in one transaction."""
         return asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
 
     def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -40,7 +62,7 @@ class Readers:
         except IndexError:
             connection = self._connect()
         try:
-            # One transaction: several statements see one state.
+            # In a transaction, several statements see the same state.
             connection.execute("BEGIN")
             try:
                 return read(connection)
@@ -50,7 +72,7 @@ class Readers:
             raise self._failed(error) from None
         finally:
             if connection.in_transaction:
-                # It could begin no other one.
+                # The commit failed: this connection cannot begin another transaction.
                 connection.close()
             else:
                 self._free.append(connection)
@@ -61,7 +83,7 @@ class Readers:
         except sqlite3.Error as error:
             raise self._failed(error) from None
         try:
-            # With the first statement SQLite opens the other files, too.
+            # The first statement makes SQLite open the log and the shared memory file.
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             self._files.check()
         except BaseException as error:
@@ -72,7 +94,7 @@ class Readers:
         return connection
 
     def _failed(self, error: sqlite3.Error) -> StoreUnavailable:
-        """Raises StoreLost instead if that is the reason."""
+        """Return the error for the caller. Raises StoreLost if lost files are the reason."""
         self._files.check()
         return unavailable(error, self._path)
 
@@ -84,7 +106,7 @@ class Readers:
 
 
 class SQLitePart:
-    """``_read`` and ``_write`` run a function with a connection off the event loop."""
+    """Base of the parts: ``_read`` and ``_write`` run a function with a connection in a thread."""
 
     _files: DatabaseFiles
     _readers: Readers

@@ -1,4 +1,4 @@
-"""Conversations, their members and cursors in SQLite."""
+"""Conversations, memberships and cursors in SQLite."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Any
 import msgspec
 
 from pychat.protocol import MAX_UNREAD
-from pychat.server.store.base import UNREAD_LOOKED_AT
-from pychat.server.store.cursors import decode_cursor, encode_cursor
+from pychat.server.store.base import (
+    LAST_NUMBER,
+    UNREAD_LOOKED_AT,
+    decode_cursor,
+    encode_cursor,
+)
 from pychat.server.store.records import (
+    EVERYONE,
     ConversationKind,
     ConversationRecord,
     ConversationSummary,
     CursorMove,
     Membership,
 )
-from pychat.server.store.sqlite.base import SQLitePart
-from pychat.server.store.sqlite.rows import MESSAGE, stored_message
-from pychat.server.store.sqlite.schema import EVERYONE_KEY
+from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, stored_message
 
 _CONVERSATION = "key, kind, a, b, room_id"
 _MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq"
 
-# Of all that the account is in, one seek each: where its last message is. The rest is read for the
-# page only.
+# For each conversation of the account, one seek finds its last message. Everything else is read
+# only for the conversations of the page.
 _LISTED = f"""
     WITH listed AS MATERIALIZED (
         SELECT conversation AS key, (
@@ -107,7 +110,7 @@ def _open_pair(connection: sqlite3.Connection, a: int, b: int) -> ConversationRe
 
 
 def last_seq(connection: sqlite3.Connection, conversation: int) -> int:
-    """0 while the conversation is empty."""
+    """Return the seq of the last message, 0 if there is none."""
     (seq,) = connection.execute(
         "SELECT max(seq) FROM message WHERE conversation = ?", (conversation,)
     ).fetchone()
@@ -117,7 +120,8 @@ def last_seq(connection: sqlite3.Connection, conversation: int) -> int:
 def join(
     connection: sqlite3.Connection, conversation: int, account: int, *, from_now: bool
 ) -> Membership:
-    """The membership, made if need be: from the next message on, or from the first."""
+    """Return the membership. If there is none, create one that can read from the next message on
+    (``from_now``) or from the first."""
     before = last_seq(connection, conversation) if from_now else 0
     connection.execute(
         f"INSERT OR IGNORE INTO membership ({_MEMBERSHIP}) VALUES (?, ?, ?, ?, ?)",
@@ -129,10 +133,10 @@ def join(
 
 
 class SQLiteConversations(SQLitePart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the conversations of ``base.Store``."""
 
     async def everyone(self) -> ConversationRecord:
-        return ConversationRecord(EVERYONE_KEY, ConversationKind.EVERYONE, ())
+        return EVERYONE
 
     async def pair(self, a: int, b: int) -> ConversationRecord | None:
         return await self._read(lambda connection: _pair(connection, a, b))
@@ -182,7 +186,7 @@ class SQLiteConversations(SQLitePart):
     async def conversations(
         self, account: int, *, cursor: str | None, limit: int
     ) -> tuple[list[ConversationSummary], str | None]:
-        number, key = decode_cursor(cursor, 2) if cursor is not None else (1 << 62, 0)
+        number, key = decode_cursor(cursor, LAST_NUMBER, 0)
 
         def read(
             connection: sqlite3.Connection,
@@ -228,7 +232,7 @@ class SQLiteConversations(SQLitePart):
 
 
 def _summary(account: int, row: tuple[Any, ...]) -> ConversationSummary:
-    """``row``: what ``_LISTED`` gives."""
+    """Return the summary for a row of ``_LISTED``."""
     key = row[1]
     membership = Membership(key, account, *row[6:9])
     peer = row[9:13]

@@ -1,4 +1,4 @@
-"""Messages in SQLite: appending, history, what is undelivered."""
+"""Messages in SQLite: append, history, undelivered messages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from pychat.server.store.records import Appended, ConversationKind, MessageRecord, NewMessage
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
-from pychat.server.store.sqlite.base import SQLitePart
+from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, stored_message
 from pychat.server.store.sqlite.conversations import last_seq
-from pychat.server.store.sqlite.rows import MESSAGE, stored_message
 
 
 class SQLiteMessages(SQLitePart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the messages of ``base.Store``."""
 
     def __init__(self) -> None:
         self._appender = Appender()

@@ -14,7 +14,7 @@ _ROOM = "id, name, owner, conversation"
 
 
 class SQLiteRooms(SQLitePart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements the rooms of ``base.Store``."""
 
     async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
         def write(connection: sqlite3.Connection) -> RoomRecord:
@@ -65,7 +65,7 @@ class SQLiteRooms(SQLitePart):
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM room WHERE conversation = ?", (conversation,))
             connection.execute("DELETE FROM membership WHERE conversation = ?", (conversation,))
-            # The messages may be many: they are purged in idle time (search.py).
+            # There may be many messages: idle work deletes them (search.purge_some).
             connection.execute(
                 "UPDATE conversation SET deleted = 1 WHERE key = ? AND kind = ?",
                 (conversation, ConversationKind.ROOM),

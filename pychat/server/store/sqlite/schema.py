@@ -1,18 +1,20 @@
-"""The tables of the SQLite store, and how a file comes to have them."""
+"""The tables of the SQLite store, and the migrations from older versions."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from pathlib import Path
 
 from pychat.server.store.base import StoreError
 from pychat.server.store.lookalikes import lookalike_form
+from pychat.server.store.records import EVERYONE
 from pychat.server.store.terms import terms
 
-APPLICATION_ID = 0x70794368  # "pyCh": tells our files from other SQLite databases
-EVERYONE_KEY = 1
+APPLICATION_ID = 0x70794368
+""""pyCh": distinguishes the file from other SQLite databases."""
 PREFIX_LENGTHS = (1, 3, 5)
-"""Beginnings of words that the full-text index has an entry for, in characters."""
+"""Lengths of the word prefixes that the full-text index has, in characters."""
 
 _VERSION_1 = (
     """CREATE TABLE account (
@@ -47,7 +49,7 @@ _VERSION_1 = (
         other INTEGER NOT NULL,
         PRIMARY KEY (account, other)
     ) WITHOUT ROWID""",
-    # deleted: 1 for a deleted room whose messages are still to be purged, 2 once they are.
+    # deleted: 1 for a deleted room whose messages still exist, 2 once they are deleted.
     """CREATE TABLE conversation (
         key INTEGER PRIMARY KEY,
         kind INTEGER NOT NULL,
@@ -58,7 +60,7 @@ _VERSION_1 = (
     )""",
     "CREATE UNIQUE INDEX conversation_pair ON conversation (a, b) WHERE a IS NOT NULL",
     "CREATE INDEX conversation_to_purge ON conversation (key) WHERE deleted = 1",
-    f"INSERT INTO conversation (key, kind) VALUES ({EVERYONE_KEY}, 2)",
+    f"INSERT INTO conversation (key, kind) VALUES ({EVERYONE.key}, 2)",
     """CREATE TABLE room (
         canonical TEXT PRIMARY KEY,
         id TEXT NOT NULL,
@@ -75,9 +77,9 @@ _VERSION_1 = (
         PRIMARY KEY (account, conversation)
     ) WITHOUT ROWID""",
     "CREATE INDEX membership_conversation ON membership (conversation, account)",
-    # Clustered by conversation: a page of history is one stretch of the file.
-    # number counts the messages of the whole store, in the order of their commits.
-    # data is NULL once the message is removed.
+    # Clustered by conversation, so that a page of history is contiguous in the file.
+    # number: counts the messages of the whole store in the order of their commits.
+    # data: NULL once the message is removed.
     """CREATE TABLE message (
         conversation INTEGER NOT NULL,
         seq INTEGER NOT NULL,
@@ -88,10 +90,8 @@ _VERSION_1 = (
         data TEXT,
         PRIMARY KEY (conversation, seq)
     ) WITHOUT ROWID""",
-    # Where the message of a client id is. Client ids are random, so that each new one lands on
-    # another page: written with the message they would cost as much as all the rest. They are
-    # written later, many at once; those of the messages beyond counter client_id_number are
-    # known by the writer (client_ids.py).
+    # The place of the message with a client id. Rows are written later than the messages, many at
+    # once (appender.ClientIds), up to the message with the number in counter client_id_number.
     """CREATE TABLE client_id (
         sender INTEGER NOT NULL,
         client_id BLOB NOT NULL,
@@ -104,7 +104,7 @@ _VERSION_1 = (
         conversation INTEGER NOT NULL,
         seq INTEGER NOT NULL
     )""",
-    # One row a message, by its number; only the terms are kept, not the text.
+    # One row per message, by its number. It contains only the terms, not the text.
     """CREATE VIRTUAL TABLE terms USING fts5 (
         text, content = '', detail = none, columnsize = 0, prefix = '1 3 5',
         tokenize = "ascii tokenchars '_'"
@@ -114,7 +114,7 @@ _VERSION_1 = (
     " ('client_id_number', 0)",
 )
 
-# What somebody who is blocked goes on seeing of the account that blocks them.
+# What a blocked user continues to see of the blocking account.
 _VERSION_2 = (
     "ALTER TABLE block ADD COLUMN since INTEGER",
     "ALTER TABLE block ADD COLUMN alias TEXT NOT NULL DEFAULT ''",
@@ -124,9 +124,9 @@ _VERSION_2 = (
     "CREATE INDEX block_other ON block (other)",
 )
 
-# Search and the comparison of ids see other characters than before (terms.py, lookalikes.py).
-# Messages are indexed in idle time, and are scanned until then. Of accounts that look alike, which
-# there may be from before, only one gets the form that they share.
+# Search terms and look-alike forms cover more characters (terms.py, lookalikes.py). Messages are
+# indexed in idle time, and scanned until then. Of existing accounts that look alike, only one gets
+# the form that they share.
 _VERSION_3 = (
     "INSERT INTO terms (terms) VALUES ('delete-all')",
     "UPDATE counter SET value = 0 WHERE name = 'indexed_number'",
@@ -138,29 +138,27 @@ _VERSION_3 = (
 )
 
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
-"""What takes a file from each schema version to the next; never change one that was released."""
+"""The statements that migrate each schema version to the next. Do not change released ones."""
 
 VERSION = len(MIGRATIONS)
 
 
-def prepare(connection: sqlite3.Connection, path: object, *, may_migrate: bool) -> None:
-    """Makes the tables in a new file, or brings an older one up to date.
+def prepare(connection: sqlite3.Connection, path: Path, *, may_migrate: bool) -> None:
+    """Create the tables in a new file, or migrate an older one.
 
-    Raises StoreError for a file that is not ours or newer than we are, or older where it may not
-    be migrated.
+    Raises StoreError if the file is not a pychat store or has a newer schema, or if it has an
+    older one and ``may_migrate`` is false.
     """
     version = checked_version(connection, path)
     if version == VERSION:
         return
     if version and not may_migrate:
-        raise StoreError(
-            f"{path} was made by an older pychat: start the server once to bring it up to date"
-        )
+        raise StoreError(f"{path} was made by an older pychat: start the server once to upgrade it")
     connection.create_function("lookalike_form", 1, lookalike_form, deterministic=True)
     connection.create_function("account_terms", 2, _account_terms, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have been quicker.
+        # Another process may have migrated it meanwhile.
         for migration in MIGRATIONS[checked_version(connection, path) :]:
             for statement in migration:
                 connection.execute(statement)
@@ -177,8 +175,9 @@ def _account_terms(id: str, alias: str) -> str:
     return json.dumps(sorted(terms(f"{id} {alias}")))
 
 
-def checked_version(connection: sqlite3.Connection, path: object) -> int:
-    """The schema of the file, 0 if it is empty. Raises StoreError if it is not ours or newer."""
+def checked_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the schema version of the file, 0 if it is empty. Raises StoreError if the file is
+    not a pychat store or has a newer schema."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -186,7 +185,7 @@ def checked_version(connection: sqlite3.Connection, path: object) -> int:
         return 0
     if application_id != APPLICATION_ID:
         raise StoreError(
-            f"{path} is a SQLite database, but not one of pychat's: choose another file"
+            f"{path} is a SQLite database, but not a pychat store: choose another file"
         )
     if version > VERSION:
         raise StoreError(

@@ -1,16 +1,24 @@
-"""Search in SQLite: an index by terms, made in idle time, and a scan of what it has not yet."""
+"""Search in SQLite: the index of terms, and removing messages from it.
+
+The index is built in idle time. Search scans the messages that are not indexed yet.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 
-from pychat.server.store.cursors import decode_cursor, encode_cursor
+from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.records import ConversationKind, MessageRecord
-from pychat.server.store.sqlite.base import SQLitePart
-from pychat.server.store.sqlite.rows import MESSAGE, counter, set_counter, stored_message
+from pychat.server.store.sqlite.base import (
+    MESSAGE,
+    SQLitePart,
+    counter,
+    set_counter,
+    stored_message,
+)
 from pychat.server.store.sqlite.schema import PREFIX_LENGTHS
-from pychat.server.store.terms import Query, Term, terms
+from pychat.server.store.terms import Query, Term, account_term, conversation_term, terms
 
 INDEX_CHUNK = 200
 INDEX_AT_ONCE = 10_000
@@ -48,7 +56,7 @@ _UNINDEXED = """
 
 
 class SQLiteSearch(SQLitePart):
-    """See ``base.Store`` for what each method promises."""
+    """Implements search and the removal of messages of ``base.Store``."""
 
     async def search(
         self,
@@ -59,7 +67,7 @@ class SQLiteSearch(SQLitePart):
         cursor: str | None,
         limit: int,
     ) -> tuple[list[MessageRecord], str | None]:
-        end = decode_cursor(cursor, 1)[0] if cursor is not None else 1 << 62
+        (end,) = decode_cursor(cursor, LAST_NUMBER)
         query = Query(text)
         if not query.terms:
             return [], None
@@ -76,7 +84,7 @@ class SQLiteSearch(SQLitePart):
         return await self._read(read)
 
     async def index(self) -> None:
-        """Indexes at once all that is not yet, as idle time would in a while."""
+        """Index now all messages that are not indexed yet."""
         while await self._write(_index_many, INDEX_AT_ONCE):
             pass
 
@@ -101,7 +109,7 @@ class SQLiteSearch(SQLitePart):
 
 
 def index_some(connection: sqlite3.Connection) -> bool:
-    """Indexes a few messages: whether there are more."""
+    """Index a few messages and return whether there are more."""
     rows = connection.execute(
         _UNINDEXED, (counter(connection, "indexed_number"), INDEX_CHUNK)
     ).fetchall()
@@ -120,12 +128,12 @@ def index_some(connection: sqlite3.Connection) -> bool:
 
 
 def _index_many(connection: sqlite3.Connection) -> bool:
-    """The same for as many as a transaction is worth."""
+    """Index as many messages as one transaction should, and return whether there are more."""
     return all(index_some(connection) for _ in range(INDEX_AT_ONCE // INDEX_CHUNK))
 
 
 def purge_some(connection: sqlite3.Connection) -> bool:
-    """Drops a few messages of deleted rooms: whether there are more."""
+    """Delete a few messages of deleted rooms and return whether there are more."""
     row = connection.execute("SELECT key FROM conversation WHERE deleted = 1 LIMIT 1").fetchone()
     if row is None:
         return False
@@ -159,56 +167,50 @@ def _candidates(
     conversation: int | None,
     end: int,
 ) -> Iterator[tuple[int, MessageRecord]]:
-    """Newest first, what may match and the account may read."""
+    """Yield number and record of messages that may match and that the account may read, newest
+    first."""
     indexed = counter(connection, "indexed_number")
     for number, *row in connection.execute(_TAIL, (account, indexed, end)):
         yield number, stored_message(tuple(row))
     if conversation is not None:
-        scope = [_conversation_term(conversation)]
+        scope = [conversation_term(conversation)]
     else:
-        scope = [_account_term(account)]
+        scope = [account_term(account)]
         rooms = connection.execute(
             "SELECT membership.conversation FROM membership"
             " JOIN conversation ON conversation.key = membership.conversation"
             " WHERE membership.account = ? AND conversation.kind <> ?",
             (account, ConversationKind.PAIR),
         )
-        scope += [_conversation_term(key) for (key,) in rooms]
+        scope += [conversation_term(key) for (key,) in rooms]
     match = " AND ".join([f"({' OR '.join(scope)})", *map(_match, query.terms)])
     for number, *row in connection.execute(_INDEXED, (account, match, end)):
         yield number, stored_message(tuple(row))
 
 
 def _match(term: Term) -> str:
-    # Terms are letters, digits and marks only: nothing in them needs quoting but the whole.
+    # Terms contain only letters, digits, marks and symbols, so quoting the whole is enough.
     if not term.prefix:
         return f'"{term.text}"'
-    # Beginnings of 1, 3 and 5 characters have an index (schema.py) that is read as far as it is
-    # needed. Any other makes FTS5 gather all its messages first: cheap only where they are few,
-    # as with long words. What is shortened here is checked on the text.
+    # Prefixes of 1, 3 and 5 characters have an index (schema.py), which SQLite reads only as far
+    # as needed. For another length, FTS5 first collects all matches: cheap only if they are few,
+    # as with long words. A shortened prefix finds more; the caller checks the text.
     length = len(term.text)
     if length < LONG_WORD:
         length = max(n for n in PREFIX_LENGTHS if n <= length)
     return f'"{term.text[:length]}" *'
 
 
-def _conversation_term(conversation: int) -> str:
-    return f"_c{conversation}"
-
-
-def _account_term(account: int) -> str:
-    return f"_a{account}"
-
-
 def _row_of_terms(conversation: int, a: int | None, b: int | None, data: str) -> str:
-    scope = {_conversation_term(conversation)}
+    scope = {conversation_term(conversation)}
     if a is not None and b is not None:
-        scope |= {_account_term(a), _account_term(b)}
+        scope |= {account_term(a), account_term(b)}
     return " ".join(scope | terms(data))
 
 
 def _unindex(connection: sqlite3.Connection, number: int, conversation: int, data: str) -> None:
-    """An index without content forgets a row only when told what was in it."""
+    """Remove a message from the index. As the index has no content, FTS5 needs the old text
+    (https://sqlite.org/fts5.html#the_delete_command)."""
     if number > counter(connection, "indexed_number"):
         return
     a, b = connection.execute(

@@ -1,4 +1,4 @@
-"""The store in one SQLite file."""
+"""The SQLite store: open and close the file, check it, and work in idle time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from pychat.server.store.address import Durability
-from pychat.server.store.base import StoreLost, StoreUnavailable
+from pychat.server.store.base import Durability, StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.conversations import SQLiteConversations
 from pychat.server.store.sqlite.file.backup import check_leftovers
 from pychat.server.store.sqlite.file.check import problems
 from pychat.server.store.sqlite.file.connect import (
-    ServerLock,
-    check_file,
     connect_writer,
     leave_wal_mode,
-    open_file,
     unavailable,
 )
-from pychat.server.store.sqlite.file.files import DatabaseFiles
+from pychat.server.store.sqlite.file.files import (
+    DatabaseFiles,
+    ServerLock,
+    check_file,
+    open_file,
+)
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare
@@ -31,10 +32,10 @@ from pychat.server.store.sqlite.writer import WriterThread
 
 
 class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRooms, SQLiteSearch):
-    """See ``base.Store`` for what each method promises.
+    """Implements ``base.Store``.
 
-    One thread writes, by group commit; others read, and never wait for it. ``exclusive``: holds
-    the file as a server does, and indexes messages in idle time.
+    One thread writes, with group commit. Other threads read and never wait for it. ``exclusive``:
+    lock the file as a server does, and index messages in idle time.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
     def _close(self) -> None:
         assert self._connection is not None
         if self._lock and not self._writer.lost:
-            # Of lost files the log stays: the database may be put back, or another one be there.
+            # Keep the log if files were lost: the database may be put back, or be another file.
             with suppress(StoreLost):
                 self._files.check()
                 leave_wal_mode(self._connection)

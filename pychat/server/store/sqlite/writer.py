@@ -1,4 +1,4 @@
-"""The one thread that writes: all that waits goes into one transaction (group commit)."""
+"""The writer thread of the SQLite store: group commit, idle work, and the probe of readiness."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.05
 WINDOW_SECONDS = 0.1
-LIGHT_LOAD = 1_500  # a second, of messages and whatever else is written
+LIGHT_LOAD = 1_500
+"""Below this amount of writes per second, the thread also does idle work."""
 FRESH_SECONDS = 1.0
-"""A commit as recent as that proves that the store can be written."""
+"""A commit within this time proves that the store can be written."""
 PROBE_SECONDS = 5.0
 ENOUGH_BYTES = 1024 * 1024
 
@@ -42,13 +43,14 @@ class _Outcome(NamedTuple):
 
 
 class WriterThread:
-    """``submit`` from the event loop; the answer comes once the transaction is on disk.
+    """Runs submitted functions in transactions. Functions that are submitted while a transaction
+    is being written share the next one; each result is set after its transaction is on disk.
 
-    ``files`` are checked before anything is answered. If they are lost, or the thread cannot go on
-    for another reason, it ends: everything that waits, and what is submitted later, raises
-    StoreLost. ``idle_work`` is called, in a transaction of its own, when nothing waits or the load
-    is light; it says whether it has more to do. ``rolled_back`` is called when what a transaction
-    did is void. Both run in the thread.
+    The thread checks ``files`` before it sets results. If files are lost, or the thread cannot
+    continue for another reason, it ends, and all pending and later submissions raise StoreLost.
+    ``idle_work`` runs in a transaction of its own while nothing is pending or the load is light;
+    it returns whether there is more to do. ``rolled_back`` runs after a rollback, to drop what was
+    cached. Both run in the thread.
     """
 
     def __init__(
@@ -69,23 +71,24 @@ class WriterThread:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._batch: list[_Work] = []
-        """What the thread has taken and not yet answered."""
+        """Work that the thread has taken and not finished."""
         self._probe: asyncio.Future[None] | None = None
         self._committed_at = float("-inf")
-        """When a transaction last succeeded; minus infinity if one has failed since."""
+        """Time of the last successful commit, minus infinity if a transaction has failed since."""
         self._was_full = False
         self.lost = ""
-        """Why the thread has ended before it was closed."""
+        """Why the thread ended before ``close``; empty while it runs."""
         self._window_start = monotonic()
         self._written = 0
         self._thread = threading.Thread(target=self._run, name="pychat-store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, run: Callable[[sqlite3.Connection], T], amount: int) -> asyncio.Future[T]:
-        """Runs it in the next transaction; raises what it raised, or StoreUnavailable.
+        """Run the function in the next transaction. The future raises what the function raised,
+        or StoreUnavailable.
 
-        Raising AlreadyExists, it must not have written anything yet. ``amount``: how much it
-        writes, to know the load.
+        A function that raises AlreadyExists must not have written anything. ``amount``: number of
+        writes, to measure the load.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
@@ -96,20 +99,20 @@ class WriterThread:
         return future
 
     async def check_writable(self) -> None:
-        """Returns if a transaction was just written, or one can be. Raises StoreUnavailable."""
+        """Check that a transaction has just been written or can be. Raises StoreUnavailable."""
         if monotonic() - self._committed_at < FRESH_SECONDS:
             return
         if self._was_full:
-            # A transaction that found no room leaves some for a smaller one.
+            # The probe is small: it may succeed although messages still find no room.
             if free_bytes(self._path) < ENOUGH_BYTES:
                 raise StoreUnavailable(f"the disk is full: {self._path} cannot grow")
             self._was_full = False
         if self._probe is None or self._probe.done():
             self._probe = self.submit(_count_a_probe, 0)
-            # Its failure is seen, even if all who asked have stopped waiting.
+            # Retrieve its exception even if every caller has stopped waiting.
             self._probe.add_done_callback(lambda probe: probe.exception())
         try:
-            # Everybody who asks meanwhile waits for the same one.
+            # Concurrent callers wait for the same probe.
             async with asyncio.timeout(PROBE_SECONDS):
                 await asyncio.shield(self._probe)
         except TimeoutError:
@@ -118,7 +121,7 @@ class WriterThread:
             ) from None
 
     async def close(self) -> None:
-        """Returns when all that was submitted is written."""
+        """End the thread after all submitted work."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -132,19 +135,19 @@ class WriterThread:
         except StoreLost as lost:
             self._end(str(lost))
         except BaseException as error:
-            logger.exception("the thread that writes the store has ended")
-            self._end(f"{self._path} cannot be written any more: {error!r}: start again")
+            logger.exception("writer thread failed: path=%s", self._path)
+            self._end(f"{self._path} cannot be written any more ({error!r}): start again")
 
     def _end(self, lost: str) -> None:
         self._committed_at = float("-inf")
-        # In this order: what is submitted later sees it, what was before is in the queue.
+        # Set this first: then a later submission sees it, and an earlier one is in the queue.
         self.lost = lost
         for work in self._batch:
             self._queue.put(work)
         self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
-        """In any thread."""
+        """Refuse everything in the queue. May run in any thread."""
         outcomes = []
         while True:
             try:
@@ -192,12 +195,13 @@ class WriterThread:
         try:
             self._loop.call_soon_threadsafe(_answer, outcomes)
         except RuntimeError:
-            # The event loop has ended: no caller is left.
+            # The event loop has ended, so no caller is left.
             return
 
     def _commit(self, batch: list[_Work]) -> list[_Outcome]:
-        """The batch in one transaction; if that fails, each on its own, so that one does not harm
-        the others. Savepoints would do it too, but SQLite copies every page changed in one."""
+        """Write the batch in one transaction. If it fails, write each function's work separately,
+        so that one failure does not affect the others. Savepoints would allow that as well, but
+        SQLite copies every page that is changed within one."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._attempt(work) for work in batch]
@@ -207,7 +211,7 @@ class WriterThread:
             self._files.check()
             self._was_full = is_full(error)
             self._undo(error)
-            # These are of the file, not of what was written: a full disk, a lock, damage.
+            # Errors of the file (a full disk, a lock, damage), not of what was written.
             of_the_file = type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError)
             if len(batch) > 1 and not of_the_file:
                 return [outcome for work in batch for outcome in self._commit([work])]
@@ -225,12 +229,12 @@ class WriterThread:
             return _Outcome(work.future, None, error)
 
     def _undo(self, cause: Exception) -> None:
-        # SQLite itself has rolled back after some errors (a full disk among them).
+        # After some errors, such as a full disk, SQLite has already rolled back.
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
-                # A connection in this state may write half a transaction with the next one.
+                # In this state, the next commit might write half of this transaction.
                 raise StoreLost(
                     f"{explain(error, self._path)}, and a failed transaction ({cause}) cannot be"
                     " rolled back: start again"
@@ -252,18 +256,20 @@ class WriterThread:
             more = self._idle_work(self._connection)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            # Whoever writes next is told what is wrong; this can wait until then.
+            # The next write will report the error. Idle work can wait until then.
             self._undo(error)
             return False
         except Exception as error:
-            logger.exception("indexing for search failed; it is tried again after the next write")
+            logger.exception(
+                "idle work failed, next attempt after the next write: path=%s", self._path
+            )
             self._undo(error)
             return False
         return more
 
 
 def _count_a_probe(connection: sqlite3.Connection) -> None:
-    # A row that stays as it is would not be written.
+    # SQLite would not write an unchanged row.
     connection.execute(
         "INSERT INTO counter VALUES ('probes', 1)"
         " ON CONFLICT (name) DO UPDATE SET value = value + 1"

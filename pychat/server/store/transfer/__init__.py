@@ -1,1 +1,1 @@
-"""Whole stores as lines of JSON: export, import, check."""
+"""Whole stores as lines of JSON: export, import and check."""

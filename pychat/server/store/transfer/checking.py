@@ -1,4 +1,4 @@
-"""Whether a store holds what it promises."""
+"""Check the content of a store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pychat.server.store.transfer.lines import ConversationLine, End, MemberLine
 
 
 async def check(store: Store) -> AsyncIterator[str]:
-    """What is wrong with the store, a line each, after reading all of it; "" for every message
-    that is right."""
+    """Read the whole store. Yields one line for each inconsistency, and "" for each correct
+    message, so that the caller can show progress."""
     for problem in await store.check():
         yield problem
     name, expected, members = "", 1, list[MemberLine]()
@@ -21,7 +21,7 @@ async def check(store: Store) -> AsyncIterator[str]:
                 name, expected, members = line.name, 1, line.members
             case MessageLine():
                 if line.seq != expected:
-                    yield f"{name}: after seq {expected - 1} comes {line.seq}"
+                    yield f"{name}: seq {line.seq} follows seq {expected - 1}"
                 expected = line.seq + 1
                 yield ""
             case End():

@@ -1,4 +1,4 @@
-"""A store's content as the lines of an export."""
+"""Export: read a store as lines, tolerating damage."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ T = TypeVar("T")
 
 PAGE = 1_000
 NO_END: Final = 2**63 - 2
-"""No seq is as high."""
+"""Greater than any seq."""
 
 AT_ONCE = 50
-"""So many accounts or conversations are read at once, and of all these a page of messages."""
+"""Number of accounts or conversations to read at once, together with a page of messages."""
 
 Page = tuple[list[MessageRecord], bool]
-"""Messages, and whether there may be more."""
+"""Messages, and whether there may be more of them."""
 
 Lost = Callable[[str, int], None]
-"""Told the conversation's name and the seq of each message that cannot be read."""
+"""Called with the conversation's name and the seq of each message that cannot be read."""
 
 
 async def export_lines(store: Store, lost: Lost | None = None) -> AsyncIterator[bytes]:
-    """Every line, its newline included. ``lost``: see ``read_store``."""
+    """Yield the lines of an export, including newlines. ``lost``: see ``read_store``."""
     digest = hashlib.sha256()
     total = Total(0, 0, 0, "")
     async for line in read_store(store, lost):
@@ -56,14 +56,14 @@ async def export_lines(store: Store, lost: Lost | None = None) -> AsyncIterator[
 
 
 async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Line]:
-    """Every line but the total.
+    """Yield every line except the total.
 
-    With ``lost``, a message that cannot be read stands there as a removed one, so that no seq is
-    missing. Without, or where more than messages is damaged, raises StoreDamaged.
+    With ``lost``, a message that cannot be read is exported as a removed one, so that no seq is
+    missing. Raises StoreDamaged without ``lost``, or if other data than messages is damaged.
     """
     yield Header()
-    # Before the accounts: who has said something up to there is among them. What comes while a
-    # running server's store is read is left out, with those who are new.
+    # Read the ends before the accounts, so that the accounts contain all senders up to there.
+    # Messages and accounts that a running server adds later are left out.
     everyone = (await store.everyone()).key
     rooms = await store.rooms()
     ends = {
@@ -120,7 +120,7 @@ def _batched(items: Iterable[T]) -> Iterator[list[T]]:
 async def _pairs(
     store: Store, accounts: Accounts
 ) -> AsyncIterator[Sequence[tuple[int, list[str]]]]:
-    """The key and the two ids of every pair, in the file's order, some at a time."""
+    """Yield the key and the two ids of all pairs in the order of the file, some at a time."""
     waiting: list[tuple[int, list[str]]] = []
     for some in _batched(accounts.values()):
         found = await asyncio.gather(*(store.pairs(account.key) for account in some))
@@ -138,7 +138,7 @@ async def _pairs(
 
 
 async def _account_line(store: Store, account: Account, accounts: Accounts) -> AccountLine:
-    sessions = [
+    tokens = [
         LoginTokenLine(s.id, s.token_hash.hex(), s.device, s.since, s.last_seen_at, s.expires_at)
         for s in await store.login_tokens(account.key)
     ]
@@ -149,13 +149,13 @@ async def _account_line(store: Store, account: Account, accounts: Accounts) -> A
         disabled=account.disabled,
         created_at=account.created_at,
         last_seen_at=account.last_seen_at,
-        sessions=sorted(sessions, key=lambda session: session.token_hash),
+        sessions=sorted(tokens, key=lambda token: token.token_hash),
         blocked=sorted(a.id for a in _known(accounts, await store.blocked(account.key))),
     )
 
 
 async def _end(store: Store, conversation: int, lost: Lost | None) -> int:
-    """The last seq that is exported; where the damage hides it, there is none beyond."""
+    """Return the last seq to export. If damage prevents reading it, export all that is found."""
     try:
         return await store.last_seq(conversation)
     except StoreDamaged:
@@ -167,7 +167,7 @@ async def _end(store: Store, conversation: int, lost: Lost | None) -> int:
 async def _members(
     store: Store, conversations: Sequence[int], accounts: Accounts
 ) -> dict[int, list[MemberLine]]:
-    """Of each conversation, in the file's order."""
+    """Return the members of each conversation in the order of the file."""
     members: dict[int, list[MemberLine]] = {key: [] for key in conversations}
     found = [(accounts.get(m.account), m) for m in await store.memberships(conversations)]
     known = [(account, m) for account, m in found if account]
@@ -185,7 +185,8 @@ async def _members_until(
     now = end if end == NO_END else await store.last_seq(conversation)
 
     def until(cursor: int) -> int:
-        # One that has come further meanwhile; what is beyond the last message is for a check.
+        # Limit a cursor that has moved meanwhile. Keep one that is beyond the last message: a
+        # check reports it.
         return min(cursor, end) if cursor <= now else cursor
 
     return [
@@ -203,7 +204,7 @@ async def _conversation(
     last_seq: int = NO_END,
     first: Page | None = None,
 ) -> AsyncIterator[Line]:
-    """``first``: its first messages, where they are read already."""
+    """Yield the lines of a conversation. ``first``: its first page, if the caller has read it."""
     yield line
     end = End(0, "")
     digest = hashlib.sha256()
@@ -213,7 +214,7 @@ async def _conversation(
         page, more = first or await _page(store, key, last.seq if last else 0, lost is not None)
         first = None
         if not page and more:
-            # Nothing but the damage comes next.
+            # The next message cannot be read.
             assert lost is not None
             last = _removed(line, last)
             if last.seq > min(last_seq, await _last_seq(store, key, line)):
@@ -235,7 +236,7 @@ async def _conversation(
 
 
 async def _page(store: Store, key: int, after: int, tolerant: bool, limit: int = PAGE) -> Page:
-    """The next messages, as many as can be read at once."""
+    """Return the next messages, fewer if damage prevents reading a whole page."""
     while True:
         try:
             return await store.history(key, first_seq=1, before=None, after=after, limit=limit)
@@ -245,7 +246,8 @@ async def _page(store: Store, key: int, after: int, tolerant: bool, limit: int =
         if limit == 1:
             break
         limit = max(1, limit // 10)
-    # It looked one further than it was asked to; downwards it does not.
+    # ``history`` also reads the message after the page. In descending order, that is the one
+    # before it.
     try:
         page, _ = await store.history(key, first_seq=1, before=after + 2, after=None, limit=1)
     except StoreDamaged:
@@ -254,7 +256,7 @@ async def _page(store: Store, key: int, after: int, tolerant: bool, limit: int =
 
 
 def _removed(line: ConversationLine, before: MessageLine | None) -> MessageLine:
-    """In the place of the message after that one, which is lost."""
+    """Return the line that replaces the lost message after this one."""
     sender = line.members[0].id if line.members else line.room_owner
     seq, sent_at = (before.seq + 1, before.sent_at) if before else (1, 0)
     return MessageLine(seq, sender, None, sent_at, "", removed=True)

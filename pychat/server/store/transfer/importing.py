@@ -1,4 +1,4 @@
-"""The lines of an export into a store."""
+"""Import: write the lines of an export into a store."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from pychat.server.store.transfer.lines import (
 
 MAX_LINES = 5_000
 MAX_CHARACTERS = 8 << 20
-"""What waits until it is written together: this many lines, or this much text."""
+"""The importer writes when this many lines, or this much text, are waiting."""
 
 
 class _Part(Struct):
-    """What waits of one conversation. ``key``: None until it is in the store; its messages up to
-    ``last_seq`` were there before. ``ended``: no more of it comes."""
+    """The waiting lines of a conversation. ``key``: None until the conversation is in the store.
+    ``last_seq``: last message that an interrupted import has stored. ``ended``: all lines of the
+    conversation have arrived."""
 
     line: ConversationLine
     messages: list[MessageLine] = []
@@ -35,12 +36,11 @@ class _Part(Struct):
 
 
 class Importer:
-    """Puts the lines of an export into a store, many at once: each step of a conversation's making
-    is one transaction for all that wait.
+    """Writes the lines of an export into a store, many conversations in one transaction.
 
-    What is there already is left as it is, so that an import that was cut short goes on when it
-    is started again. Raises StoreError where the store has something else in that place; a store
-    with accounts of its own is refused before anything is put into it.
+    Data that is already in the store stays unchanged, so that an interrupted import can be
+    repeated. Raises StoreError if the store has other data in the same place. A store with other
+    accounts is refused before anything is written.
     """
 
     def __init__(self, store: Store) -> None:
@@ -54,7 +54,7 @@ class Importer:
         self._characters = 0
 
     async def put(self, line: Line) -> None:
-        """The next line, in the file's order. With the last one, all is written."""
+        """Take the next line of the file. The last line (Total) writes everything."""
         match line:
             case AccountLine():
                 self._accounts.append(line)
@@ -85,8 +85,8 @@ class Importer:
         self._accounts.clear()
 
     async def _refuse_others(self) -> None:
-        """Accounts have one order, in a file and in a store, and are put in it: if an earlier
-        import made the store's first, it is among the first of the file."""
+        """Refuse a store with other accounts. Files and stores list accounts in the same order, so
+        if an interrupted import has filled the store, its first account is one of these."""
         first = await anext(self._store.all_accounts(), None)
         if first and (first.id, first.created_at) not in {
             (line.id, line.created_at) for line in self._accounts
@@ -115,18 +115,18 @@ class Importer:
                 account.key, disabled=line.disabled, last_seen_at=line.last_seen_at
             )
         self._blocked.append((account.key, line.blocked))
-        for session in line.sessions:
-            token_hash = bytes.fromhex(session.token_hash)
+        for token in line.sessions:
+            token_hash = bytes.fromhex(token.token_hash)
             if await self._store.login_token(token_hash) is None:
                 await self._store.add_login_token(
                     LoginToken(
-                        id=session.id,
+                        id=token.id,
                         account=account.key,
                         token_hash=token_hash,
-                        device=session.device,
-                        since=session.since,
-                        last_seen_at=session.last_seen_at,
-                        expires_at=session.expires_at,
+                        device=token.device,
+                        since=token.since,
+                        last_seen_at=token.last_seen_at,
+                        expires_at=token.expires_at,
                     )
                 )
 
@@ -203,7 +203,7 @@ class Importer:
         for part in parts:
             if part.line.kind == "pair":
                 continue
-            # A new room has its owner in it, ALL everybody.
+            # The owner is a member of a new room, and all accounts are members of ALL.
             members = {self._keys[member.id] for member in part.line.members}
             for account in await self._store.members(_key(part)):
                 if account not in members:

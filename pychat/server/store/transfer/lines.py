@@ -1,8 +1,8 @@
-"""A whole store as lines of JSON, the same from every kind of store, and back again.
+"""The lines of an export: their JSON format, which is the same for all stores, and decoding.
 
-The lines name accounts by id, never by key, and have one order: what is imported and exported
-again is the same file. First ``pychat``, then the accounts, then each conversation with its
-messages and an ``end`` that counts them, last the ``total``.
+The lines name accounts by id, never by key, and have a fixed order, so that importing and exporting
+again gives the same file: ``pychat``, the accounts, each conversation with its messages and an
+``end`` with their number and checksum, and the ``total``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pychat.server.store.base import StoreError
 VERSION = 1
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""What every store can keep."""
+"""An integer that every store supports."""
 
 
 class LoginTokenLine(Struct, rename="camel"):
-    """A login; ``token_hash`` in hexadecimal."""
+    """A login token. ``token_hash`` is hexadecimal."""
 
     id: str
     token_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -35,7 +35,7 @@ class LoginTokenLine(Struct, rename="camel"):
 
 
 class MemberLine(Struct, rename="camel"):
-    """Who reads a conversation, from where, and how far that one has come."""
+    """A member of a conversation: the first readable message, and the cursors."""
 
     id: str
     first_seq: Number
@@ -50,7 +50,7 @@ class Header(Struct, tag="pychat", tag_field="type"):
 
 
 class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
-    """An account with what only its owner sees; the password as a hash."""
+    """An account with its private data and the hash of its password."""
 
     id: str
     alias: str
@@ -63,7 +63,7 @@ class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
 
 
 class ConversationLine(Struct, tag="conversation", tag_field="type", rename="camel"):
-    """``between``: the two ids of a pair. ``room_*`` only for rooms."""
+    """A conversation. ``between``: the two ids of a pair. ``room_*``: only for rooms."""
 
     kind: Literal["everyone", "room", "pair"]
     members: list[MemberLine]
@@ -74,7 +74,7 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name of the conversation in messages."""
         match self.kind:
             case "everyone":
                 return EVERYONE
@@ -84,7 +84,7 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
 
 
 class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
-    """A message of the conversation before it; ``client_id`` in hexadecimal."""
+    """A message of the preceding conversation. ``client_id`` is hexadecimal."""
 
     seq: Number
     sender: str
@@ -95,14 +95,14 @@ class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
 
 
 class End(Struct, tag="end", tag_field="type", rename="camel"):
-    """After a conversation's messages: how many, and the SHA-256 of their lines."""
+    """The end of a conversation: number of messages, and the SHA-256 of their lines."""
 
     messages: int
     sha256: str
 
 
 class Total(Struct, tag="total", tag_field="type", rename="camel"):
-    """The last line: what the file has, and the SHA-256 of all lines before."""
+    """The last line: numbers of lines, and the SHA-256 of all lines before."""
 
     accounts: int
     conversations: int
@@ -117,10 +117,11 @@ _decoder = msgspec.json.Decoder(Line)
 
 
 def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """The lines of an export, checked against their counts and checksums, and each by itself: the
-    file may be a stranger's.
+    """Decode and check the lines of an export. The file is not trusted: this checks each line,
+    the order of the lines, the numbers and the checksums.
 
-    Raises StoreError, naming the line, for a file that is not one, was cut or was changed.
+    Raises StoreError, which names the line, if the file is not an export, is truncated or was
+    changed.
     """
     digest, conversation = hashlib.sha256(), hashlib.sha256()
     total, end = Total(0, 0, 0, ""), End(0, "")
@@ -130,21 +131,23 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
         try:
             line = _decoder.decode(encoded)
         except msgspec.DecodeError as error:
-            raise StoreError(f"line {number} is not one of an export: {error}") from None
+            raise StoreError(f"line {number} is not a line of an export: {error}") from None
         if number == 1 and not (isinstance(line, Header) and line.version == VERSION):
-            raise StoreError(f"this is not an export that this pychat reads (version {VERSION})")
+            raise StoreError(
+                f"this is not an export of a version that this pychat can read ({VERSION})"
+            )
         if inside != isinstance(line, MessageLine | End):
-            raise StoreError(f"line {number} is not one of an export: it is in the wrong place")
+            raise StoreError(f"line {number} is in the wrong place")
         inside = isinstance(line, ConversationLine | MessageLine)
         try:
             names.check(line)
         except (ProtocolError, ValueError) as error:
-            raise StoreError(f"line {number} is not one of an export: {error}") from None
+            raise StoreError(f"line {number} is not a line of an export: {error}") from None
         match line:
             case Total():
                 total.sha256 = digest.hexdigest()
                 if line != total:
-                    raise StoreError(f"line {number}: the file was changed since its export")
+                    raise StoreError(f"line {number}: the file was changed after the export")
                 finished = True
             case AccountLine():
                 total.accounts += 1
@@ -158,22 +161,22 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
             case End():
                 end.sha256 = conversation.hexdigest()
                 if line != end:
-                    raise StoreError(f"line {number}: the file was changed since its export")
+                    raise StoreError(f"line {number}: the file was changed after the export")
         digest.update(encoded)
         yield line
     if not finished:
-        raise StoreError("the file ends too early: its export was not finished")
+        raise StoreError("the file ends too early: the export was not finished")
 
 
 class _Names:
-    """The ids that the accounts before a line have: others may not be named."""
+    """The ids of the accounts so far. Lines may only name these."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._blocked: set[str] = set()
 
     def check(self, line: Line) -> None:
-        """Raises ProtocolError for what is no id, ValueError for an id that nobody has."""
+        """Raise ProtocolError for an invalid id, ValueError for an id without an account."""
         match line:
             case AccountLine():
                 self._known.add(check_id(line.id, "id"))
@@ -184,7 +187,7 @@ class _Names:
                 self._require(member.id for member in line.members)
                 if line.kind == "pair":
                     if len(line.between) != 2:
-                        raise ValueError("a pair is between two")
+                        raise ValueError("a pair needs two ids")
                     self._require(line.between)
                 elif line.kind == "room":
                     check_id(line.room_id, "roomId")
@@ -195,4 +198,4 @@ class _Names:
     def _require(self, ids: Iterable[str]) -> None:
         for id in ids:
             if id not in self._known:
-                raise ValueError(f"no account before it has the id {id!r}")
+                raise ValueError(f"there is no account with the id {id!r} before it")

@@ -1,1 +1,1 @@
-"""The database file: who may open it, connections to it, checks and backups of it."""
+"""The SQLite file itself: its lock, connections, integrity check and backups."""

@@ -1,4 +1,4 @@
-"""Copies of the database file: made beside a running server, and restored in its place."""
+"""Back up and restore the database file, and recognize a log that is not the file's own."""
 
 from __future__ import annotations
 
@@ -15,36 +15,42 @@ from pathlib import Path
 
 from pychat.server.store.base import StoreError, StoreMissing
 from pychat.server.store.sqlite.file.check import problems
-from pychat.server.store.sqlite.file.connect import ServerLock, connect_reader, explain
-from pychat.server.store.sqlite.file.files import JOURNAL, SHARED_MEMORY, WAL, beside
+from pychat.server.store.sqlite.file.connect import connect_reader, explain
+from pychat.server.store.sqlite.file.files import (
+    JOURNAL,
+    SHARED_MEMORY,
+    WAL,
+    ServerLock,
+    beside,
+)
 from pychat.server.store.sqlite.schema import VERSION, checked_version
 
 PAGES_AT_ONCE = 2_000
 
 Advance = Callable[[int], None]
-"""Called with how many more bytes are copied."""
+"""Progress callback: number of bytes copied since the last call."""
 
 
 def back_up(store: Path, target: Path, advance: Advance) -> None:
-    """Copies the store, which may be in use, into a new file. Raises StoreError."""
+    """Copy the store, which a server may be using, to a new file. Raises StoreError."""
     if not store.exists():
         raise StoreMissing(f"there is no store {store.absolute()}")
     if os.path.lexists(target):
-        raise StoreError(f"{target} is there already: choose another name")
+        raise StoreError(f"{target} already exists: choose another name")
     with _copied(store, target, connect_reader, advance) as copy:
         _place(copy, target)
 
 
 def restore(backup: Path, store: Path, advance: Advance) -> Path | None:
-    """Puts a copy of the backup in the store's place. Returns where what was there is kept.
+    """Replace the store by a copy of the backup. Returns the path of the replaced file, if any.
 
-    Raises StoreError, also while a server holds the store; nothing is changed then.
+    Raises StoreError and changes nothing if the backup is not sound or a server uses the store.
     """
     if not backup.is_file():
         raise StoreError(f"there is no backup {backup.absolute()}")
     store = store.resolve()
     if store.exists() and backup.samefile(store):
-        raise StoreError(f"{backup} is the store itself: name the backup's file")
+        raise StoreError(f"{backup} is the store itself: give the path of the backup")
     lock = ServerLock(store)
     lock.acquire()
     try:
@@ -55,7 +61,7 @@ def restore(backup: Path, store: Path, advance: Advance) -> Path | None:
 
 
 def _connect_unchanged(path: Path) -> sqlite3.Connection:
-    """For reading a file that nothing else writes; no other file is made beside it."""
+    """Connect to a file that no other process writes, without creating files beside it."""
     wal = beside(path, WAL)
     mode = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
@@ -65,8 +71,8 @@ def _connect_unchanged(path: Path) -> sqlite3.Connection:
 def _copied(
     source: Path, target: Path, connect: Callable[[Path], sqlite3.Connection], advance: Advance
 ) -> Iterator[Path]:
-    """A checked copy in the target's folder, for its owner's eyes only; removed at the end if it
-    is still there. Raises StoreError."""
+    """Yield a checked copy in the target's folder that only its owner can read. The caller moves
+    it; otherwise it is removed. Raises StoreError."""
     try:
         descriptor, name = tempfile.mkstemp(".part", f".{target.name}-", target.parent)
     except OSError as error:
@@ -93,7 +99,7 @@ def _copied(
 
 
 def _copy(reader: sqlite3.Connection, writer: sqlite3.Connection, advance: Advance) -> None:
-    # Within a transaction of the reader: what is written meanwhile does not start it anew.
+    # In a transaction of the reader, so that concurrent writes do not restart the backup.
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (page_bytes,) = reader.execute("PRAGMA page_size").fetchone()
@@ -111,7 +117,7 @@ def _copy(reader: sqlite3.Connection, writer: sqlite3.Connection, advance: Advan
 
 def _check(copy: sqlite3.Connection, source: Path, version: int) -> None:
     if version == 0:
-        raise StoreError(f"{source} is empty: it is no store")
+        raise StoreError(f"{source} is empty, not a store")
     if version == VERSION:
         found = problems(copy)
     else:
@@ -119,24 +125,26 @@ def _check(copy: sqlite3.Connection, source: Path, version: int) -> None:
         found = [text for (text,) in rows if text != "ok"]
     if found:
         raise StoreError(
-            f"{source} is damaged ({found[0]}): `pychat store check` says more, nothing was changed"
+            f"{source} is damaged ({found[0]}): nothing was changed; run `pychat store check` for"
+            " details"
         )
 
 
 def _place(copy: Path, target: Path) -> None:
-    """Never over a file that somebody has made meanwhile."""
+    """Give the copy its name, but do not replace a file that was created meanwhile."""
     try:
         os.link(copy, target)
     except FileExistsError:
-        raise StoreError(f"{target} is there already: choose another name") from None
+        raise StoreError(f"{target} already exists: choose another name") from None
     except OSError:  # a file system without links
         copy.rename(target)
     _flush_folder(target.parent)
 
 
 def _replace(store: Path, copy: Path) -> Path | None:
-    """In this order, a process that is killed leaves the old store whole, or the new one: beside
-    that, the old one's log is known not to be its own."""
+    """Replace the store. The order of the steps leaves either the old or the new store intact if
+    the process is killed; ``check_leftovers`` recognizes that a log does not belong to the new
+    one."""
     kept = None
     if store.exists():
         kept = store.with_name(f"{store.name}.replaced-{datetime.now():%Y%m%d-%H%M%S-%f}")
@@ -159,7 +167,7 @@ def _flush(file: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Where the system allows it: the new names survive a lost power."""
+    """Make the new names survive a power failure, if the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -171,19 +179,22 @@ def _flush_folder(folder: Path) -> None:
 logger = logging.getLogger(__name__)
 
 _VERSIONS = slice(18, 20)
-"""Where the header says how the file is written and read: 1 with a journal, 2 with a log
-(sqlite.org/fileformat.html, section 1.3.3)."""
+"""The file format versions in the header: 1 with a rollback journal, 2 in WAL mode
+(https://sqlite.org/fileformat.html, section 1.3.3)."""
 _IN_WAL_MODE = b"\x02\x02"
 
 SLACK_SECONDS = 2.0
-"""A database may be newer than its log by the time that a checkpoint takes."""
+"""A checkpoint may make a database newer than its log by as much."""
 SLACK_AFTER_REBOOT_SECONDS = 60.0
-"""A system that lost its power may have kept an older time of one of the two."""
+"""After a power failure, one of the two files may have an older time."""
 
 
 def check_leftovers(path: Path, *, exclusive: bool) -> None:
-    """Raises StoreError if the log beside the database may belong to another one. A log that
-    certainly does is set aside, if this process is the store's server."""
+    """Check that the log beside the database, which an unclean exit has left, belongs to it.
+
+    If it certainly does not, rename the log (``exclusive``: this process is the store's server).
+    Raises StoreError if it may not belong to the database.
+    """
     left = [file for file in (beside(path, WAL), beside(path, JOURNAL)) if _size(file)]
     if not left:
         return
@@ -192,26 +203,27 @@ def check_leftovers(path: Path, *, exclusive: bool) -> None:
     (log, *_) = left
     if not _size(path):
         raise StoreError(
-            f"{path} is missing or empty, but {log} holds messages of it: put it back, or restore"
-            f" a backup with 'pychat store restore'; to begin with an empty store, remove {log}"
+            f"{path} is missing or empty, but {log} contains messages of it: put it back, or"
+            " restore a backup with 'pychat store restore'; to start with an empty store, remove"
+            f" {log}"
         )
     if log.name.endswith(WAL) and _versions(path) != _IN_WAL_MODE:
-        # A server's file is in WAL mode before there is a log, a backup is not.
+        # While there is a log, the file of a server is in WAL mode. A backup never is.
         if not exclusive:
             raise StoreError(
-                f"{path} was restored, and {log} is not its own: start the server once, it sets"
-                " that file aside"
+                f"{path} is a restored backup, and {log} is not its log: start the server once,"
+                " which renames that file"
             )
         aside = log.with_name(log.name + ".stale")
         log.replace(aside)
         beside(path, SHARED_MEMORY).unlink(missing_ok=True)
-        logger.warning("%s is a restored backup: the log that lay beside it is now %s", path, aside)
+        logger.warning("restored backup found: path=%s, its previous log is now %s", path, aside)
         return
     if sys.platform != "win32" and _newer_by(path, log) > _slack(log):
         raise StoreError(
-            f"{path} is newer than {log}, which an unclean end has left: if a backup was copied"
-            f" there, put it in place with 'pychat store restore FILE'; if not, run 'touch {log}'"
-            " and start again"
+            f"{path} is newer than {log}, which an unclean exit has left: if you have copied a"
+            f" backup there, restore it with 'pychat store restore FILE'; if not, run"
+            f" 'touch {log}' and start again"
         )
 
 
@@ -228,7 +240,7 @@ def _versions(path: Path) -> bytes:
 
 
 def _newer_by(path: Path, log: Path) -> float:
-    # Not the time of modification: copying may keep it.
+    # Not the modification time: copying may preserve it.
     return path.stat().st_ctime - log.stat().st_ctime
 
 

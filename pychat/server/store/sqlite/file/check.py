@@ -1,4 +1,4 @@
-"""Check the file: inconsistencies in a sound one, readable content of a damaged one."""
+"""Check the file: find inconsistencies, or survey what a damaged file still contains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MISPLACED = """
     SELECT count(*) FROM client_id LEFT JOIN message USING (conversation, seq)
     WHERE message.client_id IS NOT client_id.client_id OR message.sender IS NOT client_id.sender
 """
-_UNKNOWN = """
+_UNRECORDED = """
     SELECT count(*) FROM log CROSS JOIN message USING (conversation, seq)
     LEFT JOIN client_id USING (sender, client_id)
     WHERE log.number <= (SELECT value FROM counter WHERE name = 'client_id_number')
@@ -29,7 +29,7 @@ _UNKNOWN = """
 
 
 def problems(connection: sqlite3.Connection) -> list[str]:
-    """Reads every page of the file; an empty list if it is sound."""
+    """Read every page of the file and return the inconsistencies, one line each."""
     found = [
         text
         for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_PROBLEMS})")
@@ -38,10 +38,10 @@ def problems(connection: sqlite3.Connection) -> list[str]:
     if found:
         return found
     for sql, text in (
-        (_UNLOGGED, "messages are not in the log"),
-        (_UNWRITTEN, "entries of the log have no message"),
+        (_UNLOGGED, "messages are missing from the log"),
+        (_UNWRITTEN, "log entries have no message"),
         (_MISPLACED, "client ids belong to another message"),
-        (_UNKNOWN, "messages have a client id that is not known as taken"),
+        (_UNRECORDED, "messages have a client id that is not recorded"),
     ):
         (count,) = connection.execute(sql).fetchone()
         if count:
@@ -60,7 +60,7 @@ _TABLES = (
 
 
 class Readable(NamedTuple):
-    """``rows`` of them can be read; ``whole``: these are all."""
+    """Number of readable ``rows`` of one kind; ``whole``: the number is complete."""
 
     name: str
     rows: int
@@ -68,14 +68,14 @@ class Readable(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """``problems`` are SQLite's own words, a line each."""
+    """``problems``: what SQLite reports, one line each."""
 
     problems: list[str]
     readable: list[Readable]
 
 
 def survey(path: Path) -> Damage:
-    """Reads all of it that can be read. Raises nothing: what fails is in the answer."""
+    """Read as much of the file as possible. Failures are part of the result; raises nothing."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:
@@ -85,7 +85,7 @@ def survey(path: Path) -> Damage:
 
 
 def _problems(connection: sqlite3.Connection) -> list[str]:
-    # The check itself may stumble over the damage; it says more when it is to find less.
+    # The damage may stop the check itself. With a lower limit it may still return a result.
     for limit in (MAX_DAMAGE_LINES, 1):
         try:
             rows = connection.execute(f"PRAGMA integrity_check({limit})").fetchall()
@@ -98,7 +98,7 @@ def _problems(connection: sqlite3.Connection) -> list[str]:
 
 
 def _readable(connection: sqlite3.Connection, name: str, table: str, key: str) -> Readable:
-    """From the beginning up to the damage, then from the end down to it."""
+    """Count the rows from the start up to the damage, then from the end down to it."""
     rows, whole = _count(connection, f"SELECT * FROM {table} ORDER BY {key}")
     if not whole:
         downwards = ", ".join(f"{column} DESC" for column in key.split(", "))

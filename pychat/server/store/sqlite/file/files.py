@@ -1,29 +1,139 @@
-"""The files of an open database, and whether they are still the ones that were opened.
+"""The files of a SQLite database: their names, creation, the server's lock, and loss while open.
 
-SQLite works on with files that were removed, moved or replaced, and so does the system: what is
-written then is in no file that anybody opens later (sqlite.org/howtocorrupt.html, section 4).
+SQLite and the system continue to use files that were removed, moved or replaced. What is written
+then is lost, because nothing can open those files again
+(https://sqlite.org/howtocorrupt.html, section 4).
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-from pychat.server.store.base import StoreLost
+from platformdirs import user_data_path
+
+from pychat.server.ownfile import open_own, refuse_planted
+from pychat.server.store.base import StoreError, StoreLost, StoreMissing
 
 WAL, SHARED_MEMORY, JOURNAL, LOCK = "-wal", "-shm", "-journal", "-lock"
 
+_MAGIC = b"SQLite format 3\0"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        # Far beyond the end, so that other processes can still read the process number.
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 def beside(path: Path, suffix: str) -> Path:
-    """The file that belongs to this database. SQLite, too, follows a link to the database first."""
+    """Return the path of a file that belongs to this database. Like SQLite, it resolves symbolic
+    links to the database first."""
     real = path.resolve()
     return real.with_name(real.name + suffix)
 
 
-class DatabaseFiles:
-    """``note`` the files once they are all there, then ``check``: it costs a few microseconds.
+def check_file(path: Path, *, create: bool) -> None:
+    """Check that the database can be opened or created. Creates the default data folder if it is
+    missing. Raises StoreError."""
+    if not create and not path.exists():
+        raise StoreMissing(f"there is no store {path.absolute()}")
+    folder = path.parent
+    if not folder.is_dir():
+        if not path.is_relative_to(user_data_path("pychat", appauthor=False)):
+            raise StoreError(f"no such folder: {folder.absolute()} (create it first)")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create the folder {folder}: {error.strerror}") from None
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is not a file")
+    if path.exists():
+        open_file(path)
 
-    ``locked``: this process is a server, which holds the lock file and has a write-ahead log.
+
+def open_file(path: Path) -> None:
+    """Check that the file is writable and a database. Creates a missing file that only its owner
+    can read. Raises StoreError."""
+    try:
+        for suffix in (WAL, SHARED_MEMORY, JOURNAL):
+            refuse_planted(beside(path, suffix))
+        with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "rb") as file:
+            start = file.read(len(_MAGIC))
+    except OSError as error:
+        where = Path(error.filename or path).absolute()
+        raise StoreError(f"cannot write {where}: {error.strerror}") from None
+    if start and start != _MAGIC:
+        raise StoreError(f"{path} is not a SQLite database: choose another file")
+
+
+class ServerLock:
+    """The lock file of a server: at most one server uses a database."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._path = beside(database, LOCK)
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Lock the database. Raises StoreError if another server has locked it, or the folder is
+        not writable."""
+        try:
+            descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from None
+        try:
+            _lock(descriptor)
+        except OSError:
+            holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            who = f"another pychat server (process {holder})" if holder else "another pychat server"
+            raise StoreError(f"{self._database} is in use by {who}: stop it first") from None
+        try:
+            # Writing before truncating needs no new block, so it also works on a full disk.
+            os.truncate(descriptor, os.write(descriptor, f"{os.getpid()}\n".encode()))
+        except OSError as error:
+            os.close(descriptor)
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from None
+        self._descriptor = descriptor
+
+    def is_held(self) -> bool:
+        """Return whether a server holds the lock. A server that starts at the same moment may be
+        refused, because this takes the lock for a moment."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            _lock(descriptor)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def release(self) -> None:
+        """Unlock the database. The file stays: if it were removed, two servers could each lock a
+        different file of this name."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class DatabaseFiles:
+    """Detects that files of an open database were removed, moved or replaced.
+
+    Call ``note`` when all files exist, then ``check`` at any time: it takes a few microseconds.
+    ``locked``: this process is a server, so there are a lock file and a write-ahead log.
     """
 
     def __init__(self, path: Path, *, locked: bool) -> None:
@@ -35,13 +145,13 @@ class DatabaseFiles:
         self._noted: dict[str, tuple[int, int]] = {}
 
     def note(self) -> None:
-        """Raises OSError."""
+        """Remember the identity of the files. Raises OSError."""
         for name in self._names:
             status = os.stat(name)
             self._noted[name] = (status.st_dev, status.st_ino)
 
     def check(self) -> None:
-        """Raises StoreLost if a name leads to no file, or to another one."""
+        """Raise StoreLost if a file is missing or is another file than ``note`` saw."""
         written = {}
         for name, identity in self._noted.items():
             try:
@@ -52,14 +162,14 @@ class DatabaseFiles:
                     " backup with 'pychat store restore', and start again"
                 ) from None
             except OSError as error:
-                raise StoreLost(f"{name} cannot be reached any more: {error.strerror}") from None
+                raise StoreLost(f"{name} cannot be accessed any more: {error.strerror}") from None
             if (status.st_dev, status.st_ino) != identity:
                 raise StoreLost(
                     f"{name} was replaced by another file while it was in use: start again to use"
-                    " what is there now"
+                    " the new file"
                 )
             written[name] = status.st_ctime_ns
         if self._wal in written and written[self._database] > written[self._wal]:
-            # A checkpoint has written the database. The log stays the newer one of the two, so
-            # that a database that was copied here after a crash is known by its time.
+            # A checkpoint has written the database. Keep the log newer than the database: after a
+            # crash, check_leftovers recognizes a copied database by being newer than the log.
             os.utime(self._wal)
