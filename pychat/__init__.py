@@ -1,11 +1,11 @@
 """Real-time chat in the terminal and the browser, over Socket.IO.
 
-``ChatServer`` is the server, ``ChatClient`` one user's connection to it. docs/library.md has more.
+``ChatServer`` runs a chat server, ``ChatClient`` connects one user to it. See docs/library.md.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient as ChatClient
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["ChatClient", "ChatServer", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    # Imported when asked for: the server needs no client, and the commands start fast.
+def __getattr__(name: str) -> object:
+    # Lazy imports: the server does not load the client, and the commands start fast.
     if name == "ChatClient":
         from pychat.client import ChatClient
 
@@ -34,5 +34,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    # What is not imported yet is there all the same, for help() and for completion.
+    # Includes the lazy names, for help() and completion.
     return sorted({*globals(), *__all__})

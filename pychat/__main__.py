@@ -1,10 +1,10 @@
-"""``python -m pychat`` is ``pychat``, and both begin here: nothing is imported that takes time."""
+"""Entry point of ``pychat`` and ``python -m pychat``. Imports nothing slow at module level."""
 
 import sys
 
 
 def main() -> None:
-    """``pychat.cli.main.main``, and Ctrl+C is quiet while that is imported."""
+    """Run ``pychat.cli.main``. Ctrl+C during its import ends the process without a traceback."""
     try:
         from pychat.cli import main as command
         from pychat.cli.output import streams

@@ -1,4 +1,4 @@
-"""What a name shows: characters that show nothing make it look like another's."""
+"""Visible text of names. Invisible characters could make one name look like another."""
 
 from __future__ import annotations
 
@@ -7,40 +7,43 @@ import unicodedata
 from itertools import pairwise
 from typing import Final
 
-# Default_Ignorable_Code_Point of Unicode 16 (UAX #44, DerivedCoreProperties.txt): what a program
-# shows as nothing where it does not support it. Assigned for good: new characters come from the
-# ranges that are here already. unicodedata does not have the property.
+# Default_Ignorable_Code_Point of Unicode 16 (UAX #44, DerivedCoreProperties.txt): characters that a
+# program without support for them shows as nothing. unicodedata does not have this property. The
+# ranges include reserved code points, so a later Unicode version does not add others.
 IGNORABLE: Final = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
-# Blank, though Unicode counts them as something to see: a Braille pattern without dots, a filler
-# of Khitan, a note without a head.
+# Unicode classifies these as visible, but they look blank: Braille pattern blank, Khitan filler,
+# musical null notehead.
 BLANK: Final = "\u2800\U00016fe4\U0001d159"
 
-_NOTHING: Final = re.compile(
+_INVISIBLE: Final = re.compile(
     f"[{IGNORABLE}{BLANK}\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufff9-\ufffb]"
 )
-_PRESENTATION: Final = "\ufe0e\ufe0f"
-"""Says whether the symbol before it is an emoji: ❤️."""
+_VARIATION_SELECTORS: Final = "\ufe0e\ufe0f"
+"""Select the text or emoji form of the symbol before them, as in ❤️."""
 
 
 def visible(text: str) -> str:
-    """What of a text can be seen: spaces of any kind in a row are one, and none are at its ends."""
-    return " ".join(_NOTHING.sub("", text).split())
+    """Return the visible part of a text, stripped, with consecutive whitespace as one space."""
+    return " ".join(_INVISIBLE.sub("", text).split())
 
 
 def shown_name(name: str, id: str) -> str:
-    """The name, or the id where the name shows nothing."""
+    """Return the name, or the id if nothing of the name is visible."""
     return name if visible(name) else id
 
 
 def shows_only(text: str) -> bool:
-    """Whether a name has nothing in it that does not show, but for the way a symbol is drawn."""
-    drawn = "".join(
+    """Whether a name consists of visible characters and single spaces only.
+
+    A variation selector after a symbol is allowed.
+    """
+    without_selectors = "".join(
         character
         for before, character in pairwise(f" {text}")
-        if not (character in _PRESENTATION and unicodedata.category(before)[0] in "SP")
+        if not (character in _VARIATION_SELECTORS and unicodedata.category(before)[0] in "SP")
     )
-    return visible(drawn) == drawn
+    return visible(without_selectors) == without_selectors

@@ -1,24 +1,24 @@
-"""The headless chat client: what the terminal, bots and scripts are built on."""
+"""Headless chat client. The terminal client is built on it; bots and scripts can use it too."""
 
 from pychat.client.client import ChatClient
 from pychat.client.errors import (
-    AnswerNotUnderstood,
     CacheDamaged,
     CacheUnusable,
     ChatClientError,
     InvalidAddress,
+    InvalidAnswer,
     LoginRefused,
     RequestRefused,
     ServerUnreachable,
 )
 
 __all__ = [
-    "AnswerNotUnderstood",
     "CacheDamaged",
     "CacheUnusable",
     "ChatClient",
     "ChatClientError",
     "InvalidAddress",
+    "InvalidAnswer",
     "LoginRefused",
     "RequestRefused",
     "ServerUnreachable",

@@ -1,40 +1,51 @@
-"""ChatClient: the public face of the headless client."""
+"""ChatClient: the public interface of the headless client."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
-
-import msgspec
+from typing import Final, Self
 
 from pychat import protocol
 from pychat.client.api.reading import MessageReader
+from pychat.client.api.requests import ServerRequests
 from pychat.client.api.writing import MessageWriter
-from pychat.client.connection.address import normalized_address, watch_server
-from pychat.client.core import Core
-from pychat.client.errors import RequestRefused
+from pychat.client.connection.address import normalized_address
+from pychat.client.connection.reconnect import load_connection_class
+from pychat.client.core import ClientCore
+from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import Subscription
 from pychat.client.models import ConversationInfo, Status
-from pychat.client.wire import is_shared
 from pychat.protocol import Event
 
-T = TypeVar("T")
+TOKEN_TIMEOUT: Final = 1.0
+"""Seconds to wait for the token. A keyring that takes longer is asking the user to unlock it, and
+the user may prefer to type the password."""
+PROBE_INTERVAL: Final = 2.0
+"""Upper limit, in seconds, of the random wait between two probes of a server."""
 
-TOKEN_PATIENCE: Final = 1.0
-"""Seconds. A keyring that takes longer asks somebody, who may rather type the password."""
 
+class ChatClient(MessageReader, MessageWriter, ServerRequests):
+    """Connection of one user to a chat server.
 
-class ChatClient(MessageReader, MessageWriter):
-    """One user's connection to a chat server: it comes back by itself, fetches what it missed, and
-    sends again what was not answered.
+    The client reconnects by itself, fetches missed messages, and sends unanswered messages again.
+    All methods must be called in the thread of the event loop.
 
-    ``server``: "127.0.0.1:3000", "http://…" or "https://…". ``password`` claims the id or logs in;
-    ``token`` (of an earlier login, see ``on_token``) comes first where both are given; it may be a
-    function that finds it, which is called in a thread. ``cache``: a file for conversations,
-    messages, outbox and drafts (one process at a time); None keeps them in memory. All methods
-    belong to the event loop's thread.
+    ``server``: "127.0.0.1:3000", "http://…" or "https://…".
+    ``user``: the login id.
+    ``password``: logs in, and creates the account if the id is new.
+    ``token``: of an earlier login (see ``on_token``), or a function that returns it and is called
+    in a thread. It is tried before the password.
+    ``alias``: the name shown beside the id. An empty one keeps the current alias.
+    ``cache``: file for conversations, messages, outbox and drafts. One process can open it at a
+    time. None keeps them in memory.
+    ``on_token``: called with each new token, and with an empty string after ``logout``. A token is
+    as secret as a password.
+
+    Raises InvalidAddress.
     """
 
     def __init__(
@@ -48,9 +59,7 @@ class ChatClient(MessageReader, MessageWriter):
         cache: Path | str | None = None,
         on_token: Callable[[str], None] | None = None,
     ) -> None:
-        """Raises InvalidAddress. ``on_token`` is called with each new token: keep it secret; and
-        with an empty one when it has ended with ``logout``."""
-        self._core = Core(
+        self._core = ClientCore(
             normalized_address(server),
             user=user,
             alias=alias,
@@ -59,36 +68,40 @@ class ChatClient(MessageReader, MessageWriter):
             cache=cache,
             on_token=on_token or (lambda _token: None),
         )
-        self.cache_in_use = False
-        """Another process has the cache file: this client keeps its drafts, outbox and messages in
-        memory, and they end with it."""
+        self.cache_locked = False
+        """Whether another process has the cache file open, so that this client uses memory."""
 
     @property
     def server(self) -> str:
-        """The normalised address, e.g. "http://127.0.0.1:3000"."""
-        return self._core.session.address
+        """The normalized address, for example "http://127.0.0.1:3000"."""
+        return self._core.reconnector.address
 
     @property
     def user(self) -> str:
-        """The login id, as the server writes it once logged in."""
-        return self._core.session.login.user
+        """The login id. After the login, as the server spells it."""
+        return self._core.reconnector.login.user
 
     @property
     def alias(self) -> str:
         """The name shown beside the id."""
-        return self._core.session.login.alias
+        return self._core.reconnector.login.alias
 
     @property
     def token(self) -> str | None:
-        """Logs in again without the password; None before the first login, and when refused."""
-        return self._core.session.login.token
+        """The token of this login. None before the first login and after a refusal."""
+        return self._core.reconnector.login.token
 
     @property
-    def said(self) -> str:
-        """The server's words at the last login: "logged in", or that the id was claimed."""
-        return self._core.session.login.said
+    def login_message(self) -> str:
+        """The server's text at the last login: "logged in", or that the account was created."""
+        return self._core.reconnector.login.message
 
-    # --- life ---
+    @property
+    def status(self) -> Status:
+        """The current status."""
+        return self._core.status
+
+    # --- connect and close ---
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -103,100 +116,111 @@ class ChatClient(MessageReader, MessageWriter):
         await self.close()
 
     def keep_in_memory(self) -> None:
-        """Does without the cache file, from before the client is started or connected."""
+        """Use memory instead of the cache file. Call it before ``connect`` or ``start``."""
         self._core.keep_in_memory()
 
     async def connect(self) -> None:
-        """Logs in, and returns once the conversations are known; comes back by itself from then on.
+        """Log in, load the conversations, and return. The client reconnects by itself from then on.
 
-        The delivered cursor is the caller's: ``messages`` moves it, or ``mark_delivered`` does.
-        Raises LoginRefused, ServerUnreachable, CacheUnusable; the client is closed then.
+        The delivered cursors are moved by ``messages`` and ``mark_delivered`` only. Raises
+        LoginRefused, RequestRefused, ServerUnreachable and CacheUnusable; after an error the client
+        is closed.
         """
-        if not self._core.session.has_secret:
-            self._core.session.login.password = ""  # enough where the accounts are open
+        if not self._core.reconnector.has_credentials:
+            self._core.reconnector.login.password = ""  # for servers with open accounts
         self._core.open()
         try:
-            self._core.session.start()
-            await self._core.session.outcome()
+            self._core.reconnector.start()
+            await self._core.reconnector.login_result()
             await self._core.sync.loaded()
         except BaseException:
             await self.close()
             raise
 
     def start(self, *, connect: bool = True) -> None:
-        """Returns at once and works in the background; all that happens is told by ``events``.
+        """Load the cache, connect in the background, and return at once.
 
-        What is in the cache is known when this returns. Without ``connect`` it connects only once
-        it is started again, or by ``login``. Messages are marked delivered as they arrive. With
-        neither password nor token the state is REFUSED until ``login``; so it is while a token is
-        looked for, from TOKEN_PATIENCE on. A cache file that another process has open is left to
-        it, see ``cache_in_use``. Raises CacheUnusable.
+        ``events`` reports what happens. Messages are marked as delivered when they arrive.
+        ``connect=False`` only loads the cache; call ``start`` again, or ``login``, to connect.
+
+        Without password and token the state is REFUSED until ``login`` is called; so it is if the
+        token lookup takes longer than TOKEN_TIMEOUT, until it returns a token. If another process
+        has the cache file open, the client uses memory and sets ``cache_locked``. Raises
+        CacheUnusable.
         """
-        self.cache_in_use = self._core.open_beside() or self.cache_in_use
-        self._core.logs.whole = False
-        self._core.logs.tell()
-        self._core.session.start(connect=connect, patience=TOKEN_PATIENCE)
+        self.cache_locked = self._core.open_or_use_memory() or self.cache_locked
+        self._core.transcripts.fetch_all = False
+        self._core.transcripts.start_publishing()
+        self._core.reconnector.start(connect=connect, token_timeout=TOKEN_TIMEOUT)
 
     async def login(self, password: str) -> str:
-        """Tries (again) with this password, which is not kept; returns once logged in, with what
-        the server says: "logged in", or that the id was claimed. Starts the client if it was not
-        started.
+        """Log in with this password and return ``login_message``. Starts the client if necessary.
 
-        Raises LoginRefused, ServerUnreachable (it goes on trying then, with this password).
+        The password is forgotten once the server has answered. Raises LoginRefused, RequestRefused
+        and ServerUnreachable. After ServerUnreachable the client retries with this password.
         """
-        if not self._core.session.started:
+        if not self._core.reconnector.started:
             self.start()
-        self._core.session.offer(password)
-        await self._core.session.outcome()
-        return self._core.session.login.said
-
-    async def watch_server(self, tell: Callable[[str], None]) -> None:
-        """For a form to log in: until it is cancelled, ``tell`` gets why the server cannot be
-        reached, in one line, and an empty one once it can be. Nobody is logged in by it."""
-        await watch_server(self.server, tell)
+        self._core.reconnector.try_password(password)
+        await self._core.reconnector.login_result()
+        return self.login_message
 
     async def logout(self) -> None:
-        """The token ends, here and on the server; the state is REFUSED then."""
-        await self._request(Event.LOGOUT, protocol.LogoutRequest(), protocol.Answer)
-        self._core.session.forget_credentials("logged out")
+        """Revoke the token on the server and forget it. The state becomes REFUSED."""
+        await self._core.request(Event.LOGOUT, protocol.LogoutRequest(), protocol.Answer)
+        self._core.reconnector.forget_credentials("logged out")
         self._core.on_token("")
 
     async def close(self) -> None:
-        """Ends the connection and all iterators. The outbox stays in the cache file."""
+        """Disconnect and end all iterators. The outbox stays in the cache file."""
         await self._core.close()
 
-    @property
-    def status(self) -> Status:
-        """Where the client stands now."""
-        return self._core.status
+    async def probe_server(self, on_result: Callable[[str], None]) -> None:
+        """Check repeatedly whether the server answers, without a login. Runs until cancelled.
+
+        ``on_result`` is called after each check: with why the server cannot be reached, in one
+        line, or with an empty string if it can.
+        """
+        connection_class = await load_connection_class()
+        while True:
+            connection = connection_class(self.server, lambda _name, _data: None)
+            try:
+                await connection.open()
+                on_result("")
+                await connection.closed
+            except ServerUnreachable as error:
+                on_result(str(error))
+            finally:
+                await connection.close()
+            await asyncio.sleep(random.uniform(0, PROBE_INTERVAL))
+
+    # --- events and conversations ---
 
     def events(self) -> Subscription:
-        """All that changes, from this call on, each iterator with a queue of its own."""
+        """Return an iterator over all events from this call on. Each iterator has its own queue."""
         return self._core.subscribe()
-
-    # --- conversations ---
 
     @property
     def conversations(self) -> list[ConversationInfo]:
-        """What is known now, newest first."""
+        """The known conversations, newest first."""
         return self._core.roster.newest_first()
 
     def conversation(self, name: str) -> ConversationInfo | None:
-        """The one with this name, if it is known."""
+        """Return a conversation, or None if it is unknown."""
         return self._core.roster.get(name)
 
     async def mark_delivered(self, name: str, seq: int) -> None:
-        """Moves one's delivered cursor forward to seq. Kept and sent later while offline.
+        """Move the delivered cursor forward. While offline, it is sent after the next login.
 
-        Raises RequestRefused for an unknown conversation or a seq beyond its last.
+        Raises RequestRefused if the conversation is unknown or ``seq`` is after its last message.
         """
         self._check_cursor(name, seq)
-        self._core.move(Event.DELIVERED, name, seq)
+        self._core.move_cursor(Event.DELIVERED, name, seq)
 
     async def mark_read(self, name: str, seq: int) -> None:
-        """Moves one's read cursor forward to seq, and the delivered one along."""
+        """Move the read cursor, and the delivered one with it. Otherwise as ``mark_delivered``."""
         self._check_cursor(name, seq)
-        self._core.move(Event.READ, name, seq)
+        self._core.move_cursor(Event.READ, name, seq)
 
     def _check_cursor(self, name: str, seq: int) -> None:
         known = self._core.roster.get(name)
@@ -206,20 +230,3 @@ class ChatClient(MessageReader, MessageWriter):
             raise RequestRefused(
                 protocol.Code.MALFORMED, f"seq: {name} has {known.last_seq} messages, not {seq}"
             )
-
-    # --- requests ---
-
-    async def _request(self, event: Event, payload: msgspec.Struct, answer: type[T]) -> T:
-        return await self._core.asking.request(event, payload, answer)
-
-    async def _joined(self) -> None:
-        await self._core.sync.refreshed()
-
-    def _hidden_or_shown(self, id: str) -> None:
-        if not self._core.logs.whole:  # nothing is told twice to ``messages``
-            shared = [each.name for each in self.conversations if is_shared(each.name)]
-            self._core.sync.read_anew([self._core.roster.known_name(id), *shared])
-
-    def _left(self, name: str) -> None:
-        self._core.roster.left(name)
-        self._core.sync.overtaken()

@@ -1,4 +1,7 @@
-"""What a ChatClient is made of, put together: the parts, and what each tells the others."""
+"""ClientCore: creates the parts of a client and passes events between them.
+
+ChatClient is the public interface on top of it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from weakref import WeakSet
 
 import msgspec
 from msgspec import structs
 
 from pychat import protocol
-from pychat.client.api.requests import Asking
 from pychat.client.connection.reconnect import Reconnector
+from pychat.client.connection.requester import Requester
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import (
     CacheLost,
@@ -28,26 +31,27 @@ from pychat.client.events import (
 from pychat.client.models import MessageInfo, Status
 from pychat.client.state.cursors import CursorSender
 from pychat.client.state.roster import Roster
-from pychat.client.state.sync import Sync
-from pychat.client.state.transcripts import Logs
+from pychat.client.state.sync import ConversationSync
+from pychat.client.state.transcripts import Transcripts
 from pychat.client.state.typing import TypingNotice
 from pychat.client.storage.cache import Cache, MemoryCache
 from pychat.client.storage.outbox import Outbox
-from pychat.client.wire import conversation_name, message_record, parsed
+from pychat.client.wire import conversation_name, message_info, parse
 from pychat.protocol import Event
 
 logger = logging.getLogger("pychat.client")
 logger.addHandler(logging.NullHandler())
 
-SETTLING_TIME: Final = 0.03
-"""Seconds for which changes gather before they are written, and cursors sent, in one go."""
-CLOSING_TIME: Final = 1.0
-RECOUNT_TIME: Final = 1.0
-"""Seconds after which the server is asked how much is unread, where that was guessed."""
+FLUSH_DELAY: Final = 0.03
+"""Seconds during which changes and cursors collect before they are written and sent together."""
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that ``close`` waits for the last cursors to be sent."""
+RECOUNT_DELAY: Final = 1.0
+"""Seconds between an estimated unread count and the request for the exact one."""
 
 
-class Core:
-    """Holds the parts; whatever happens goes through here to those that it concerns."""
+class ClientCore:
+    """The parts of a client: connection, cache, outbox, roster, transcripts and cursors."""
 
     def __init__(
         self,
@@ -62,13 +66,13 @@ class Core:
     ) -> None:
         self._on_token = on_token
         self._subscriptions: WeakSet[Subscription] = WeakSet()
-        self._settling: asyncio.TimerHandle | None = None
-        self._recounting: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._recount_timer: asyncio.TimerHandle | None = None
         self._opened = False
         self.closed = False
         self.resets: Counter[str] = Counter()
-        """How often the view of each conversation has started anew."""
-        self.session = Reconnector(
+        """Number of MessagesReset events, by conversation."""
+        self.reconnector = Reconnector(
             address,
             user=user,
             alias=alias,
@@ -80,69 +84,72 @@ class Core:
             on_status=self._on_status,
             on_token=self.on_token,
         )
-        self.asking = Asking(self.session)
-        self._put_together(self._cache_at(cache))
+        self.request = Requester(self.reconnector).request
+        self._create_parts(self._cache_at(cache))
 
-    def _put_together(self, cache: Cache) -> None:
+    def _create_parts(self, cache: Cache) -> None:
         self.cache = cache
         self.outbox = Outbox(
             self.cache,
-            on_stored=self._on_stored,
+            on_stored=self._on_message,
             on_failed=self._on_failed,
             on_count=self._on_status,
         )
-        self.roster = Roster(self.cache, self.publish, self._on_guess)
-        self.logs = Logs(
+        self.roster = Roster(self.cache, self.publish, self._on_uncertain_unread)
+        self.transcripts = Transcripts(
             cache=self.cache,
             roster=self.roster,
             outbox=self.outbox,
-            request=self.asking.request,
+            request=self.request,
             publish=self.publish,
-            on_stranger=self._on_stranger,
-            on_another=self._on_another,
-            on_same=self._on_same,
-            on_told=self._on_told,
+            on_unlisted=self._on_unlisted,
+            on_replaced=self._on_replaced,
+            on_confirmed=self._on_confirmed,
+            on_published=self._on_published,
         )
-        self._cursors = CursorSender(self.asking.request)
-        self.sync = Sync(
+        self._cursors = CursorSender(self.request)
+        self.sync = ConversationSync(
             cache=self.cache,
             roster=self.roster,
             outbox=self.outbox,
-            logs=self.logs,
-            request=self.asking.request,
+            transcripts=self.transcripts,
+            request=self.request,
             publish=self.publish,
             on_reset=self._cursors.reset,
-            on_behind=self._cursors.move,
+            on_cursor_behind=self._cursors.move,
         )
         self.typing_notice = TypingNotice(self._send_typing)
 
     def _cache_at(self, path: Path | str | None) -> Cache:
         if path is None:
             return MemoryCache()
-        from pychat.client.storage.sqlite import SQLiteCache  # with the database, only where used
+        from pychat.client.storage.sqlite import SQLiteCache  # loads sqlite3 only if it is used
 
         return SQLiteCache(path, self._on_cache_lost)
 
-    def _on_cache_lost(self, why: str) -> None:
-        logger.warning("%s: going on in memory", why)
-        self.publish(CacheLost(why))
+    def _on_cache_lost(self, reason: str) -> None:
+        logger.warning("cache lost, continuing in memory: %s", reason)
+        self.publish(CacheLost(reason))
 
-    # --- life ---
+    # --- open and close ---
 
     def open(self) -> None:
-        """Loads what the cache kept. Raises CacheUnusable."""
+        """Load the state from the cache. Raises CacheUnusable."""
         self.check_not_closed()
         if self._opened:
             return
-        self.cache.open(self.session.address, self.session.login.user)
+        user = self.reconnector.login.user
+        self.cache.open(self.reconnector.address, user)
         self._opened = True
         self.outbox.load()
-        self.roster.load(self.session.login.user, self.outbox.entries())
-        self.logs.load(self.session.login.user)
+        self.roster.load(user, self.outbox.entries())
+        self.transcripts.load(user)
 
-    def open_beside(self) -> bool:
-        """As ``open``, but where another process holds the cache file it is left to it, and this
-        client keeps all in memory: True then."""
+    def open_or_use_memory(self) -> bool:
+        """Open the cache, or use memory if another process has the file open.
+
+        Returns whether another process has it. Raises CacheUnusable.
+        """
         try:
             self.open()
         except CacheInUse:
@@ -152,23 +159,23 @@ class Core:
         return False
 
     def keep_in_memory(self) -> None:
-        """Instead of the cache file; only until it is opened."""
-        self._put_together(MemoryCache())
+        """Use memory instead of the cache file. Call it before ``open``."""
+        self._create_parts(MemoryCache())
 
     async def close(self) -> None:
-        """Cursors that wait are sent, if that takes no longer than CLOSING_TIME."""
+        """Send queued cursors, for CLOSE_TIMEOUT at most, and end everything."""
         if self.closed:
             return
         self.closed = True
-        if self.session.connection is not None:
-            self._settle()
+        if self.reconnector.connection is not None:
+            self._flush()
             sending = self._cursors.send()
             if sending is not None:
-                await asyncio.wait((sending,), timeout=CLOSING_TIME)
-        await self.session.close()
+                await asyncio.wait((sending,), timeout=CLOSE_TIMEOUT)
+        await self.reconnector.close()
         self.outbox.close()
         self.roster.close()
-        for timer in (self._settling, self._recounting):
+        for timer in (self._flush_timer, self._recount_timer):
             if timer is not None:
                 timer.cancel()
         if self._opened:
@@ -177,23 +184,23 @@ class Core:
             subscription.close()
 
     def check_not_closed(self) -> None:
-        """Raises ChatClientError after ``close``."""
+        """Raise ChatClientError after ``close``."""
         if self.closed:
-            raise ChatClientError("this client was closed: make a new one")
+            raise ChatClientError("this client is closed: create a new one")
 
     @property
     def status(self) -> Status:
-        return structs.replace(self.session.status, waiting=self.outbox.waiting)
+        return structs.replace(self.reconnector.status, waiting=self.outbox.waiting)
 
-    # --- telling ---
+    # --- publish ---
 
     def subscribe(self) -> Subscription:
-        """All events from here on; nothing but the reader keeps it alive."""
+        """Return an iterator over all events from now on. Only the caller keeps it alive."""
         subscription = Subscription()
         if self.closed:
             subscription.close()
         self._subscriptions.add(subscription)
-        self.logs.tell()
+        self.transcripts.start_publishing()
         return subscription
 
     def publish(self, event: ClientEvent) -> None:
@@ -201,111 +208,119 @@ class Core:
             self.resets[event.conversation] += 1
         for subscription in self._subscriptions:
             subscription.put(event)
-        self.settle_soon()
+        self.flush_soon()
 
-    def settle_soon(self) -> None:
-        """What has changed is in the cache, and cursors under way, within SETTLING_TIME."""
-        if self._settling is None and self._opened and not self.closed:
-            self._settling = asyncio.get_running_loop().call_later(SETTLING_TIME, self._settle)
+    def flush_soon(self) -> None:
+        """Write changes to the cache and send queued cursors, after FLUSH_DELAY."""
+        if self._flush_timer is None and self._opened and not self.closed:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(FLUSH_DELAY, self._flush)
 
-    def _settle(self) -> None:
-        # Cursors go out after what they stand for is in the cache.
-        self._settling = None
+    def _flush(self) -> None:
+        # The cache first: a cursor must not be sent before its messages are persisted.
+        self._flush_timer = None
         self.cache.flush()
-        if self.session.connection is not None:
+        if self.reconnector.connection is not None:
             self._cursors.send()
 
-    def move(self, event: Event, name: str, seq: int) -> None:
-        """One's own cursor, DELIVERED or READ: here at once, on the server as soon as possible."""
-        if self.roster.own_cursor(name, event, seq):
+    def move_cursor(self, event: Event, name: str, seq: int) -> None:
+        """Move the user's cursor here now and on the server as soon as possible.
+
+        ``event``: DELIVERED or READ.
+        """
+        if self.roster.move_own_cursor(name, event, seq):
             self._cursors.move(event, name, seq)
-            self.settle_soon()
+            self.flush_soon()
 
     def _send_typing(self, name: str, typing: bool) -> None:
-        if self.session.connection is not None:
+        if self.reconnector.connection is not None:
             request = protocol.TypingRequest(name, typing)
-            self.session.connection.send(Event.TYPING, msgspec.to_builtins(request))
+            self.reconnector.connection.send(Event.TYPING, msgspec.to_builtins(request))
 
-    # --- what happens ---
+    # --- callbacks ---
 
-    def _on_event(self, name: str, data: Any) -> None:
+    def _on_event(self, name: str, data: object) -> None:
         try:
             match name:
                 case Event.MESSAGE:
-                    message = parsed(data, protocol.MessagePayload)
-                    user = self.session.login.user
-                    conversation = conversation_name(message, user)
-                    self.logs.arrived(message_record(message, conversation, user))
+                    payload = parse(data, protocol.MessagePayload)
+                    user = self.reconnector.login.user
+                    message = message_info(payload, conversation_name(payload, user), user)
+                    if message.own and message.client_id:
+                        self.outbox.settle(message)
+                    self._on_message(message)
                 case Event.RECEIPT:
-                    self.roster.receipt(parsed(data, protocol.Receipt))
+                    self.roster.receipt(parse(data, protocol.Receipt))
                 case Event.TYPING:
-                    self.roster.typing(parsed(data, protocol.Typing))
+                    self.roster.typing(parse(data, protocol.Typing))
                 case Event.PRESENCE:
-                    self.roster.presence(parsed(data, protocol.PresencePayload))
+                    self.roster.presence(parse(data, protocol.PresencePayload))
                 case Event.REMOVED:
-                    removed = parsed(data, protocol.Removed)
-                    self.logs.removed(removed.with_, removed.seq)
+                    removed = parse(data, protocol.Removed)
+                    self.transcripts.removed(removed.with_, removed.seq)
                 case Event.ROOM:
-                    self.roster.rooms(parsed(data, protocol.RoomListPayload).rooms)
+                    self.roster.rooms(parse(data, protocol.RoomListPayload).rooms)
                 case _:
-                    pass  # events of a newer server
+                    pass  # an event of a newer server
         except RequestRefused as error:
-            logger.warning("a %s event is not understood: %s", name, error)
+            logger.warning("invalid event ignored: event=%s: %s", name, error)
 
     def _on_online(self) -> None:
-        connection = self.session.connection
+        connection = self.reconnector.connection
         assert connection is not None
-        self.roster.user = self.logs.user = self.session.login.user
-        self.logs.connected()
+        self.roster.user = self.transcripts.user = self.reconnector.login.user
+        self.transcripts.connected()
         self.sync.connected()
-        self.outbox.connected(connection, self.session.login.user)
+        self.outbox.connected(connection, self.reconnector.login.user)
 
     def _on_offline(self) -> None:
         self.sync.disconnected()
-        self.logs.disconnected()
+        self.transcripts.disconnected()
         self.outbox.disconnected()
         self._cursors.disconnected()
         self.typing_notice.clear()
-        self.roster.offline()
+        self.roster.disconnected()
 
     def _on_status(self) -> None:
         self.publish(StatusChanged(self.status))
 
     def on_token(self, token: str) -> None:
-        """A new one; empty: the last has ended."""
+        """Pass a new token to the user's callback, or an empty one when the token has ended."""
         try:
             self._on_token(token)
         except Exception:
-            # Whoever could not keep it has to log in again the next time; this login goes on.
-            logger.exception("on_token has failed")
+            # This login continues. Without a stored token, the next one needs the password.
+            logger.exception("on_token failed")
 
     def _on_failed(self, message: MessageInfo) -> None:
         self.roster.failed(message)
         self.publish(MessageChanged(message))
 
-    def _on_stored(self, message: MessageInfo) -> None:
-        self.logs.arrived(message)
+    def _on_message(self, message: MessageInfo) -> None:
+        self.transcripts.arrived(message)
 
-    def _on_guess(self) -> None:
-        # Later: the cursor has to be there first, and whoever reads on moves it again.
-        if self._recounting is None and not self.closed:
+    def _on_uncertain_unread(self) -> None:
+        # Delayed: the server must have the cursor first, and the user may still be reading.
+        if self._recount_timer is None and not self.closed:
             loop = asyncio.get_running_loop()
-            self._recounting = loop.call_later(RECOUNT_TIME, self._recount)
+            self._recount_timer = loop.call_later(RECOUNT_DELAY, self._recount)
 
     def _recount(self) -> None:
-        self._recounting = None
+        self._recount_timer = None
         self.sync.refresh()
 
-    def _on_stranger(self) -> None:
+    # The parts refer to each other: these pass a call to a part that is created later.
+
+    def _on_unlisted(self) -> None:
         self.sync.refresh()
 
-    def _on_another(self, name: str) -> None:
-        self.sync.renew(name)
+    def _on_replaced(self, name: str) -> None:
+        self.sync.replace(name)
 
-    def _on_same(self, name: str) -> None:
+    def _on_confirmed(self, name: str) -> None:
         self._cursors.confirm(name)
-        self.settle_soon()
+        self.flush_soon()
 
-    def _on_told(self, message: MessageInfo) -> None:
-        if not self.logs.whole and not message.own:
-            self.move(Event.DELIVERED, message.conversation, message.seq)
+    def _on_published(self, message: MessageInfo) -> None:
+        if not self.transcripts.fetch_all and not message.own:
+            self.move_cursor(Event.DELIVERED, message.conversation, message.seq)

@@ -1,4 +1,4 @@
-"""What may go wrong between the client and its server, each as one clear line."""
+"""Exceptions of the client. The text of each is one line that can be shown to the user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _FIELD: Final = re.compile(r"([a-z][A-Za-z]*): ")
-_SUBJECTS: Final = {
+_FIELD_LABELS: Final = {
     "recepient": "the name",
     "with": "the conversation's name",
     "id": "the id",
@@ -20,24 +20,24 @@ _SUBJECTS: Final = {
     "alias": "the alias",
     "seq": "the number of the message",
 }
-"""The fields of the protocol that a user has filled in, in a user's words."""
+"""User-facing labels of the protocol fields that a user fills in."""
 
 
 class ChatClientError(Exception):
-    """The base of all that ChatClient raises."""
+    """Base class of the exceptions that ChatClient raises."""
 
 
 class InvalidAddress(ChatClientError):
-    """The server's address is not one."""
+    """The server address cannot be parsed."""
 
 
 class CacheUnusable(ChatClientError):
-    """The cache file cannot be used: in use by another process, not writable, not a cache."""
+    """The cache file cannot be used: it is open in another process, or the disk is full."""
 
 
 class CacheDamaged(CacheUnusable):
-    """The file itself is at fault: damaged, no cache, of another user or a newer version, or not
-    readable. Another one in its place would do."""
+    """The cache file itself is the problem, and a new file in its place would work: it is damaged
+    or unreadable, is not a cache, or belongs to another user or a newer version."""
 
 
 class CacheInUse(CacheUnusable):
@@ -45,38 +45,45 @@ class CacheInUse(CacheUnusable):
 
 
 class ServerUnreachable(ChatClientError):
-    """Nobody answers there, not as a chat server, or with a certificate that is not trusted."""
+    """The server does not answer, is not a chat server, or has an untrusted certificate."""
 
 
 class AnswerLost(ServerUnreachable):
-    """The request was sent and its answer did not come: it may have been carried out."""
+    """The request was sent but not answered. The server may have carried it out."""
 
 
 class RequestRefused(ChatClientError):
-    """The server said no. ``code`` is one of protocol.Code; ``retry_after`` (seconds) comes with
-    429. ``message`` as the protocol has it, which may name a field first: that is ``field`` then,
-    and the error's text is a sentence without it."""
+    """The server refused a request.
+
+    ``code``: a value of protocol.Code.
+    ``retry_after``: seconds to wait before a retry; only with code 429.
+    ``field``: the protocol field that was wrong, or an empty string. The protocol's ``message``
+    begins with it ("id: must not be empty"); the text of this exception replaces it with a label
+    ("the id must not be empty").
+    """
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         found = _FIELD.match(message)
-        self.field = found[1] if found is not None and found[1] in _SUBJECTS else ""
+        self.field = found[1] if found is not None and found[1] in _FIELD_LABELS else ""
         super().__init__(_sentence(self.field, message) if self.field else message)
         self.code = code
         self.retry_after = retry_after
 
 
-class AnswerNotUnderstood(RequestRefused):
-    """The server has answered, but not as the protocol has it: asking again does not help."""
+class InvalidAnswer(RequestRefused):
+    """The server's answer does not follow the protocol. A retry would not help."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__("500", f"the server's answer is not understood: {why}")
+    def __init__(self, reason: str) -> None:
+        super().__init__("500", f"the server sent an invalid answer: {reason}")
 
 
 class LoginRefused(RequestRefused):
-    """Wrong password, revoked token, an id that may not log in, or no credentials at all."""
+    """The server refused the password or token, or there are no credentials."""
 
 
 def _sentence(field: str, message: str) -> str:
-    """``id: must not be yourself`` has no subject of its own; ``with: there is no room x`` has."""
+    """Replace the field name with its label, or drop it if the message has its own subject."""
     rest = message[len(field) + 2 :]
-    return f"{_SUBJECTS[field]} {rest}" if rest.startswith(("must ", "is ", "expected ")) else rest
+    if rest.startswith(("must ", "is ", "expected ")):
+        return f"{_FIELD_LABELS[field]} {rest}"
+    return rest

@@ -1,4 +1,4 @@
-"""Events of ``ChatClient.events()``, and the queue of each subscriber."""
+"""Events of ``ChatClient.events()``, and the event queue of each subscriber."""
 
 from __future__ import annotations
 
@@ -11,55 +11,57 @@ from pychat.client.models import ConversationInfo, MessageInfo, RoomInfo, Status
 
 
 class StatusChanged(Struct):
-    """The connection or the outbox changed."""
+    """The connection or the number of messages in the outbox changed."""
 
     status: Status
 
 
 class ConversationsLoaded(Struct):
-    """The whole list is (again) what the server says: after every (re)connect."""
+    """The conversation list was loaded from the server. Published after every login."""
 
     conversations: list[ConversationInfo]
 
 
 class ConversationChanged(Struct):
-    """New, or its counters, presence, typing or last line changed."""
+    """A conversation was added, or its counters, presence, typing or last message changed."""
 
     conversation: ConversationInfo
 
 
 class MessageAdded(Struct):
-    """A message at the end of its conversation: somebody's, or one's own, from here or another
-    device. Each message is told once, seqs ascending."""
+    """A message was added at the end of its conversation: another user's, or this user's from any
+    device. Each message is published once, in the order of ``seq``."""
 
     message: MessageInfo
 
 
 class MessageChanged(Struct):
-    """The same message (by ``client_id``, or by conversation and seq) has a new state: sent,
-    failed, removed. Delivered and read are told by ``ConversationChanged`` cursors."""
+    """A message was stored, refused, retried or removed. Match it by ``client_id``, or by
+    conversation and ``seq``. A recipient's cursors are published as ``ConversationChanged``."""
 
     message: MessageInfo
 
 
 class MessagesReset(Struct):
-    """Too much was missed to fetch it all, or somebody was blocked or unblocked, or it is another
-    conversation by that name: what ``cached_messages`` knew of it is gone. What was not delivered
-    yet follows as ``MessageAdded``, from the newest page on; ``history`` has the rest. A view
-    starts anew."""
+    """The cached messages of a conversation are no longer valid: discard what is on screen.
+
+    Reasons: the client missed too many messages to fetch them all, a user was blocked or unblocked,
+    or the server has another conversation by this name. The newest page follows as
+    ``MessageAdded``; ``history`` returns older messages.
+    """
 
     conversation: str
 
 
 class RoomsChanged(Struct):
-    """The server's rooms."""
+    """The list of the server's rooms changed."""
 
     rooms: list[RoomInfo]
 
 
 class CacheLost(Struct):
-    """The cache file cannot be read or written any more: all goes on in memory, and drafts and
-    unsent messages end with this client."""
+    """The cache file cannot be read or written any more. The client continues in memory: drafts
+    and unsent messages are lost when it closes."""
 
     reason: str
 
@@ -77,19 +79,19 @@ ClientEvent = (
 
 
 class Subscription:
-    """An iterator that ends when the client is closed. One reader at a time."""
+    """Async iterator over events. It ends when the client is closed. Supports one reader."""
 
     def __init__(self) -> None:
-        self._waiting: deque[ClientEvent] = deque()
+        self._queue: deque[ClientEvent] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._closed = False
 
     def put(self, event: ClientEvent) -> None:
-        self._waiting.append(event)
+        self._queue.append(event)
         self._wake()
 
     def close(self) -> None:
-        """What waits is still given."""
+        """End the iteration after the events that are already queued."""
         self._closed = True
         self._wake()
 
@@ -101,9 +103,9 @@ class Subscription:
         return self
 
     async def __anext__(self) -> ClientEvent:
-        while not self._waiting:
+        while not self._queue:
             if self._closed:
                 raise StopAsyncIteration
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        return self._waiting.popleft()
+        return self._queue.popleft()

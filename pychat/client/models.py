@@ -1,4 +1,4 @@
-"""What the client shows its users: conversations, messages and states, as plain records."""
+"""Records of the public API: conversations, messages, rooms, users, devices and the status."""
 
 from __future__ import annotations
 
@@ -9,54 +9,59 @@ from msgspec import Struct
 
 
 class ConnectionState(StrEnum):
-    """Where the client stands with its server."""
+    """State of the connection to the server."""
 
     CONNECTING = "connecting"
     ONLINE = "online"
     OFFLINE = "offline"
-    """Tries again by itself."""
+    """The client reconnects automatically."""
     REFUSED = "refused"
-    """The server said no (wrong password, revoked token): waits for ``login``."""
+    """The server refused the login, or there are no credentials. The client waits for ``login``."""
     CLOSED = "closed"
 
 
 class DeliveryStatus(StrEnum):
-    """How far one's own message has come."""
+    """Delivery status of a message that this user sent."""
 
     SENDING = "sending"
     SENT = "sent"
-    """Stored by the server."""
+    """The server has stored it."""
     DELIVERED = "delivered"
     READ = "read"
     FAILED = "failed"
-    """Refused: ``Message.error`` says why. ``retry`` or ``discard`` it."""
+    """The server refused it, see ``MessageInfo.error``. Call ``retry`` or ``discard``."""
 
 
 class MessageInfo(Struct):
-    """``conversation`` is its name as in ``with``. ``seq`` is 0 and ``id`` empty until stored."""
+    """A message. ``conversation`` is the name of its conversation."""
 
     conversation: str
     sender: str
     text: str
     client_id: str
     id: str = ""
+    """Empty until the server has stored the message."""
     seq: int = 0
+    """0 until the server has stored the message."""
     sent_at: float = 0.0
-    """Seconds since the epoch: the server's stamp once stored, the client's clock before."""
+    """Seconds since the epoch. The client's clock until the message is stored, then the server's.
+    """
     removed: bool = False
     own: bool = False
+    """Whether this user sent the message, on any device."""
     delivery: DeliveryStatus | None = None
-    """Of one's own messages; None for everybody else's."""
+    """None for messages of other users."""
     error: str = ""
 
 
 class ConversationInfo(Struct):
-    """``name`` is a login id, ``#roomId`` or ``ALL``."""
+    """A conversation. ``name`` is the other user's login id, ``#roomId`` or ``ALL``."""
 
     name: str
     alias: str
     online: bool = False
     last_seen: float | None = None
+    """Seconds since the epoch. None while the other user is online, and if unknown."""
     first_seq: int = 1
     last_seq: int = 0
     delivered_seq: int = 0
@@ -64,16 +69,16 @@ class ConversationInfo(Struct):
     peer_delivered_seq: int = 0
     peer_read_seq: int = 0
     unread: int = 0
-    """Messages of others after ``read_seq``; 1,000 stands for that many or more."""
+    """Messages of others after ``read_seq``. 1,000 means 1,000 or more."""
     last: MessageInfo | None = None
     typing: tuple[str, ...] = ()
-    """Who is typing in it now."""
+    """Login ids of the users who are typing now."""
     blocked: bool = False
-    """Whether oneself has blocked the other one."""
+    """Whether this user has blocked the other one."""
 
 
 class UserInfo(Struct):
-    """Somebody one could write to."""
+    """A user of the server."""
 
     id: str
     alias: str
@@ -81,7 +86,7 @@ class UserInfo(Struct):
 
 
 class RoomInfo(Struct):
-    """A room on the server."""
+    """A room of the server. ``member``: whether this user has joined it."""
 
     id: str
     name: str
@@ -90,21 +95,22 @@ class RoomInfo(Struct):
 
 
 class HistoryPage(Struct):
-    """Oldest first."""
+    """A page of a conversation. ``messages``: oldest first."""
 
     messages: list[MessageInfo]
     has_more: bool
 
 
 class SearchPage(Struct):
-    """Newest first; ``next`` is the cursor of the next page, empty at the end."""
+    """A page of search results. ``messages``: newest first."""
 
     messages: list[MessageInfo]
     next: str = ""
+    """Cursor of the next page. Empty on the last page."""
 
 
 class DeviceInfo(Struct):
-    """One login of one's own; times are seconds since the epoch."""
+    """A login token of this user. ``since`` and ``last_seen`` are seconds since the epoch."""
 
     id: str
     device: str
@@ -114,20 +120,20 @@ class DeviceInfo(Struct):
 
 
 NOT_LOGGED_IN: Final = "not logged in"
-"""``Status.reason`` where there is no password and no token yet: nobody did anything wrong."""
+"""``Status.reason`` when there is neither a password nor a token. Not an error."""
 TOKEN_AWAITED: Final = "unlock the keyring, or log in with the password"
-"""``Status.reason`` while the token is still looked for."""
+"""``Status.reason`` while the token lookup is still running."""
 
 
 class Status(Struct):
-    """What a status line shows."""
+    """Status of the client, as a status line shows it."""
 
     state: ConnectionState
     since: float
-    """When this state began, seconds since the epoch."""
+    """When this state began, in seconds since the epoch."""
     retry_at: float | None = None
-    """When it tries again, while offline."""
+    """When the next connection attempt starts, in seconds since the epoch. Only while offline."""
     waiting: int = 0
-    """Messages in the outbox."""
+    """Number of messages in the outbox that are not stored yet."""
     reason: str = ""
-    """Why it is offline or refused, in one line."""
+    """Why the client is offline or refused, in one line."""

@@ -1,4 +1,4 @@
-"""The one function that makes other people's text safe to show in a terminal."""
+"""Make text from other people and servers safe to show in a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 MAX_COMBINING_MARKS: Final = 8
 MAX_LINE: Final = 1000
-"""Characters of a line that may quote a server."""
+"""Characters that ``safe_line`` keeps."""
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 # C0 but tab and newline, DEL, C1 (ECMA-48: 8-bit terminals take U+009B for ESC [), the line and
@@ -17,18 +17,18 @@ _REMOVED: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\u206a-\u206f\ufeff]"
 )
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
-# Marks begin at U+0300: nearly all text is below it or has none, and is done after one search. The
-# class written the other way round, as a range up to U+10FFFF, takes 5 ms to compile.
+# Combining marks begin at U+0300. Most text has no character from there on and needs one search
+# only. The negated class compiles quickly; a range up to U+10FFFF takes 5 ms.
 _MAYBE_MARKS: Final = re.compile("[^\x00-\u02ff]")
 _LINE_ENDS: Final = re.compile("\r\n?|[\x85\u2028\u2029]")
 
 
 def safe_text(text: str, *, multiline: bool = True) -> str:
-    """The text without what a terminal would obey or what would reorder or overflow a line.
+    """Return the text without characters that control a terminal or reorder or overflow a line.
 
-    Removed: C0 controls but newline and tab, DEL, C1 controls, bidi controls. Lone surrogates
-    become U+FFFD; of combining marks in a row, the first eight stay. With ``multiline`` false, line
-    ends and tabs become spaces. Applying it again changes nothing.
+    Removes C0 controls except newline and tab, DEL, C1 controls and bidi controls. Replaces lone
+    surrogates with U+FFFD. Keeps the first eight of consecutive combining marks. With
+    ``multiline=False``, replaces line ends and tabs with spaces. The function is idempotent.
     """
     text = _LINE_ENDS.sub("\n", text)
     if not multiline:
@@ -38,9 +38,11 @@ def safe_text(text: str, *, multiline: bool = True) -> str:
 
 
 def safe_line(text: str) -> str:
-    """What a program says that may quote a server, as one line: what is not to be seen is escaped,
-    and the end of a long one left out."""
-    # Spaces in a row are one: no more than so many characters can be needed.
+    """Return a message that may quote a server as one line of at most MAX_LINE characters.
+
+    Escapes characters that are not printable, and joins consecutive whitespace.
+    """
+    # Bounds the work for a very long text.
     line = " ".join(text[: MAX_LINE * 2].split())
     if len(line) > MAX_LINE or len(text) > MAX_LINE * 2:
         line = f"{line[:MAX_LINE]}…"
@@ -57,7 +59,7 @@ def _cap_marks(text: str) -> str:
             marks += 1
             if marks > MAX_COMBINING_MARKS:
                 continue
-        elif category != "Cf":  # an invisible joiner between marks starts no new run of them
+        elif category != "Cf":  # a format character between marks does not start a new run
             marks = 0
         kept.append(character)
     return "".join(kept)

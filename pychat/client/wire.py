@@ -1,16 +1,16 @@
-"""Between the wire's records and those that the client shows."""
+"""Conversion between protocol payloads and the client's records, and checks of answers."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from pychat import protocol
-from pychat.client.errors import AnswerNotUnderstood, RequestRefused
+from pychat.client.errors import InvalidAnswer, RequestRefused
 from pychat.client.models import (
     ConversationInfo,
     DeliveryStatus,
@@ -22,77 +22,94 @@ from pychat.client.models import (
 from pychat.client.safetext import safe_line
 
 T = TypeVar("T")
+A = TypeVar("A", bound=protocol.Answer)
 
 ANSWER_TIMEOUT: Final = 10.0
-"""Seconds that a request waits for its answer."""
-LONGEST_WAIT: Final = 3600.0
-"""Seconds: a server that asks for more patience is asked again after this."""
+"""Seconds to wait for the answer to a request."""
+MAX_RETRY_AFTER: Final = 3600.0
+"""Upper limit, in seconds, for the ``retryAfter`` that a server asks for."""
 _YEAR_9999: Final = 253_370_764_800.0
-"""Later times cannot be told in every timezone."""
+"""Later times cannot be converted to every time zone."""
 
 
-def parsed(payload: Any, kind: type[T]) -> T:
-    """What the server sent, as its type. Raises AnswerNotUnderstood if it is not that."""
+class SendRequest(Protocol):
+    """Send a request and return its answer as a value of the given type.
+
+    Raises RequestRefused, LoginRefused (while logged out) and ServerUnreachable.
+    """
+
+    async def __call__(
+        self, event: protocol.Event, payload: msgspec.Struct, answer_type: type[A], /
+    ) -> A: ...
+
+
+def parse(payload: object, kind: type[T]) -> T:
+    """Convert decoded JSON to the given type. Raises InvalidAnswer."""
     try:
         return msgspec.convert(payload, kind)
     except msgspec.ValidationError as error:
-        raise AnswerNotUnderstood(safe_line(str(error))) from None
+        raise InvalidAnswer(safe_line(str(error))) from None
 
 
-def check_refusal(payload: Any) -> None:
-    """Raises RequestRefused unless the answer's code is 200 or 202."""
-    answer = parsed(payload, protocol.Answer)
+def check_refusal(payload: object) -> None:
+    """Raise RequestRefused unless the answer's code is 200 or 202."""
+    answer = parse(payload, protocol.Answer)
     if answer.code not in (protocol.Code.DONE, protocol.Code.STORED):
         after = answer.retry_after or 0.0
         raise RequestRefused(
             answer.code,
             safe_line(answer.message or f"refused with {answer.code}"),
-            min(after, LONGEST_WAIT) if after > 0 else None,
+            min(after, MAX_RETRY_AFTER) if after > 0 else None,
         )
 
 
 def check_page(request: protocol.HistoryRequest, answer: protocol.HistoryAnswer) -> None:
-    """Raises AnswerNotUnderstood unless it is a page that was asked for: who goes on from its first
-    or last message comes to an end."""
+    """Raise InvalidAnswer unless the page is one that was requested.
+
+    Loops that continue from the first or last message of a page rely on this to terminate.
+    """
     seqs = [message.seq for message in answer.messages]
     if len(seqs) > request.limit:
-        raise AnswerNotUnderstood("a page has more messages than were asked for")
+        raise InvalidAnswer("a page has more messages than requested")
     if any(seq >= after for seq, after in pairwise(seqs)):
-        raise AnswerNotUnderstood("the messages of a page are not in order")
+        raise InvalidAnswer("the messages of a page are not in order")
     if seqs and (
         (request.before is not None and seqs[-1] >= request.before)
         or (request.after is not None and seqs[0] <= request.after)
     ):
-        raise AnswerNotUnderstood("a page has messages that were not asked for")
+        raise InvalidAnswer("a page has messages that were not requested")
 
 
-def seconds(stamp: str) -> float:
-    """RFC 3339 as seconds since the epoch; 0 for what is not, or is no time of a chat."""
+def parse_time(text: str) -> float:
+    """Convert RFC 3339 to seconds since the epoch. Returns 0 for an invalid time."""
     try:
-        moment = datetime.fromisoformat(stamp).timestamp()
+        moment = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         return 0.0
     return moment if 0 <= moment < _YEAR_9999 else 0.0
 
 
 def conversation_name(message: protocol.MessagePayload, user: str) -> str:
-    """What the reader calls the conversation that the message is in."""
-    sender, recepient = message.sender or "", message.recepient or ""
-    if recepient == protocol.EVERYONE:
+    """Return the name of the message's conversation from the view of ``user``."""
+    sender, recipient = message.sender or "", message.recepient or ""
+    if recipient == protocol.EVERYONE:
         return protocol.EVERYONE
     if message.command == "groupchat":
-        return protocol.ROOM_PREFIX + recepient
-    return recepient if sender == user else sender
+        return protocol.ROOM_PREFIX + recipient
+    return recipient if sender == user else sender
 
 
 def is_shared(name: str) -> bool:
-    """Whether the conversation is one of many people: a room, or ``ALL``."""
+    """Whether the conversation may have more than two members: a room or ``ALL``."""
     return name == protocol.EVERYONE or name.startswith(protocol.ROOM_PREFIX)
 
 
-def outgoing(message: MessageInfo, user: str) -> protocol.ClientMessage:
-    """One's own message, as it is sent. ``user``: as the server writes the id, which may not be how
-    it was typed when the message was written."""
+def client_message(message: MessageInfo, user: str) -> protocol.ClientMessage:
+    """Return the payload that sends this message.
+
+    ``user``: the login id as the server spells it. The message may have been written before the
+    first login, when only the user's spelling was known.
+    """
     room = message.conversation.startswith(protocol.ROOM_PREFIX)
     return protocol.ClientMessage(
         sender=user,
@@ -103,8 +120,8 @@ def outgoing(message: MessageInfo, user: str) -> protocol.ClientMessage:
     )
 
 
-def message_record(message: protocol.MessagePayload, name: str, user: str) -> MessageInfo:
-    """The message as an entry of the conversation ``name``."""
+def message_info(message: protocol.MessagePayload, name: str, user: str) -> MessageInfo:
+    """Return the message as part of the conversation ``name``, from the view of ``user``."""
     own = message.sender == user
     return MessageInfo(
         conversation=name,
@@ -113,23 +130,23 @@ def message_record(message: protocol.MessagePayload, name: str, user: str) -> Me
         client_id=message.client_id or "",
         id=message.id,
         seq=message.seq,
-        sent_at=seconds(message.sent_at) if message.sent_at is not UNSET else 0.0,
+        sent_at=parse_time(message.sent_at) if message.sent_at is not UNSET else 0.0,
         removed=message.removed,
         own=own,
         delivery=DeliveryStatus.SENT if own else None,
     )
 
 
-def conversation_record(
+def conversation_info(
     listed: protocol.ConversationPayload, user: str, known: ConversationInfo | None
 ) -> ConversationInfo:
-    """``known`` gives what the list does not say."""
+    """Return the listed conversation. ``typing`` is not in the list: it is taken from ``known``."""
     name = listed.with_
     return ConversationInfo(
         name=name,
         alias=listed.alias,
         online=listed.online,
-        last_seen=None if listed.last_seen is UNSET else seconds(listed.last_seen),
+        last_seen=None if listed.last_seen is UNSET else parse_time(listed.last_seen),
         first_seq=listed.first_seq,
         last_seq=listed.last_seq,
         delivered_seq=listed.delivered_seq,
@@ -137,14 +154,14 @@ def conversation_record(
         peer_delivered_seq=listed.peer_delivered_seq,
         peer_read_seq=listed.peer_read_seq,
         unread=listed.unread,
-        last=message_record(listed.last, name, user) if listed.last else None,
+        last=message_info(listed.last, name, user) if listed.last else None,
         typing=known.typing if known else (),
         blocked=listed.blocked is True,
     )
 
 
-def room_record(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:
-    """``member`` is what is known where the server does not say."""
+def room_info(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:
+    """Return the room. ``member`` is used if the payload does not say whether it is joined."""
     return RoomInfo(
         id=room.id,
         name=room.name,
@@ -153,15 +170,15 @@ def room_record(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:
     )
 
 
-def user_record(user: protocol.UserPayload) -> UserInfo:
+def user_info(user: protocol.UserPayload) -> UserInfo:
     return UserInfo(id=user.id, alias=user.alias, online=user.online)
 
 
-def session_record(session: protocol.DevicePayload) -> DeviceInfo:
+def device_info(device: protocol.DevicePayload) -> DeviceInfo:
     return DeviceInfo(
-        id=session.id,
-        device=session.device,
-        since=seconds(session.since),
-        last_seen=seconds(session.last_seen),
-        current=session.current,
+        id=device.id,
+        device=device.device,
+        since=parse_time(device.since),
+        last_seen=parse_time(device.last_seen),
+        current=device.current,
     )

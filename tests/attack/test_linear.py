@@ -24,7 +24,7 @@ from rich.style import Style
 
 from pychat import protocol
 from pychat.cli.output.messages import json_line
-from pychat.client.connection import socket as serverjson
+from pychat.client.connection import packets
 from pychat.client.errors import RequestRefused
 from pychat.client.safetext import safe_text
 from pychat.protocol import ProtocolError
@@ -113,7 +113,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "terms": terms.terms,
     "Query.matches": lambda text: terms.Query((text[:50] + " a b c d e")[-256:]).matches(text),
     "safe_text": safe_text,
-    "serverjson.loads": lambda text: serverjson.loads('["' + text),
+    "packets.loads": lambda text: packets.loads('["' + text),
     "json_line": json_line,
     "RequestRefused": lambda text: RequestRefused("400", text),
     "format_message": markdown.format_message,

@@ -32,14 +32,14 @@ def test_every_form_becomes_the_same_one(typed: str, address: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        ("", "no host"),
-        ("http://", "no host"),
+        ("", "the host is missing or invalid"),
+        ("http://", "the host is missing or invalid"),
         ("ftp://host", "scheme ftp"),
         ("host:port", "port"),
         ("host:70000", "ort"),
-        ("alice:secret@host", "password does not belong"),
-        ("http://host/chat", "only a host"),
-        ("two words", "no host"),
+        ("alice:secret@host", "must not contain a user or password"),
+        ("http://host/chat", "must contain only a host"),
+        ("two words", "the host is missing or invalid"),
     ],
 )
 def test_what_is_no_address_is_refused_with_what_would_be_right(typed: str, says: str) -> None:

@@ -205,7 +205,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         again = SQLiteCache(path, lost.append)
         again.open(SERVER, USER)
         assert again.messages("bob", limit=250) == []
-        assert lost == [f"{path} cannot be used any more (database disk image is malformed)"]
+        assert lost == [f"{path} can no longer be used (database disk image is malformed)"]
         again.save_messages("bob", [message(200)])
         again.save_draft("bob", "half")
         again.flush()

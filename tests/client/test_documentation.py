@@ -113,7 +113,7 @@ async def served(app: web.Application) -> AsyncIterator[str]:
 
 async def test_the_chat_beside_an_app_of_ones_own() -> None:
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(program("Beside an app of your own"), PAGE, "exec"), names)
+    exec(compile(program("Inside an aiohttp application"), PAGE, "exec"), names)
     async with (
         served(names["make_app"]("memory:")) as address,
         ChatClient(address, user="alice", password="a password") as alice,
@@ -149,7 +149,7 @@ RECORDS = [
 
 def names_of_the_api() -> set[str]:
     """Classes, arguments, methods, properties, fields and states."""
-    names = {"cache_in_use", *pychat.__all__, *pychat.client.__all__, *pychat.server.__all__}
+    names = {"cache_locked", *pychat.__all__, *pychat.client.__all__, *pychat.server.__all__}
     for each in (ChatClient, pychat.ChatServer):
         names |= {name for name in dir(each) if not name.startswith("_")}
         names |= set(inspect.signature(each).parameters)

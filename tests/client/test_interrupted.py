@@ -146,7 +146,7 @@ async def test_no_cursor_is_sent_before_the_history_has_told_which_store_it_is(
         async with started(client) as alice:
             await alice.next(MessageAdded, lambda event: event.message.text == "1.3")
             if not telling:
-                client._core.logs._telling = False  # as with ``connect`` and a cache file
+                client._core.transcripts._publishing = False  # as with ``connect`` and a cache file
             history = asyncio.Event()
             server.late["history"] = history.wait
             world.exchange(5)
@@ -252,7 +252,7 @@ async def one_of(
         case 8:
             await alice.history("bob", limit=random_.randint(1, 5))
         case _:
-            await random_.choice((alice.rooms, alice.users, alice.sessions))()
+            await random_.choice((alice.rooms, alice.users, alice.devices))()
 
 
 @pytest.mark.parametrize("seed", range(12))

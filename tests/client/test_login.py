@@ -48,7 +48,7 @@ async def test_a_password_claims_the_id_and_the_token_comes_back(server: ChatSer
     assert tokens == [client.token]
     async with ChatClient(server.url, user="alice", token=tokens[0]) as again:
         assert again.token == tokens[0]
-        (session,) = await again.sessions()
+        (session,) = await again.devices()
         assert session.current
         assert session.device.startswith("pychat/")
 
@@ -161,7 +161,7 @@ async def test_another_kind_of_server_is_told_as_that() -> None:
     await site.start()
     address = f"127.0.0.1:{runner.addresses[0][1]}"
     try:
-        with pytest.raises(ServerUnreachable, match=r"not as a chat server \(HTTP 404\)"):
+        with pytest.raises(ServerUnreachable, match=r"is not a chat server \(HTTP 404\)"):
             await ChatClient(address, user="alice", password="x password").connect()
     finally:
         await runner.cleanup()
@@ -256,7 +256,7 @@ async def test_a_trusted_certificate_connects(
 async def test_plain_http_where_tls_is_meant_says_so(
     server: ChatServer, tls: ssl.SSLContext
 ) -> None:
-    with pytest.raises(ServerUnreachable, match="does not speak TLS: is it http://"):
+    with pytest.raises(ServerUnreachable, match="does not speak TLS: try http://"):
         await ChatClient(
             f"https://127.0.0.1:{server.port}", user="a", password="x password"
         ).connect()
@@ -326,9 +326,9 @@ async def test_a_closed_client_says_so(server: ChatServer) -> None:
     async with ChatClient(server.url, user="alice", password="x password") as client:
         pass
     for late in (client.start, lambda: client.post("bob", "late")):
-        with pytest.raises(ChatClientError, match="was closed"):
+        with pytest.raises(ChatClientError, match="is closed"):
             late()
-    with pytest.raises(ChatClientError, match="was closed"):
+    with pytest.raises(ChatClientError, match="is closed"):
         await client.connect()
     with pytest.raises(ServerUnreachable):
         await client.users()

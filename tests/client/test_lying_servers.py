@@ -12,8 +12,8 @@ import pytest
 
 from pychat.cli.commands.history import newest
 from pychat.client import ChatClient, RequestRefused
-from pychat.client.connection import socket as serverjson
-from pychat.client.errors import AnswerNotUnderstood
+from pychat.client.connection import packets
+from pychat.client.errors import InvalidAnswer
 from pychat.client.events import ConversationsLoaded
 from pychat.client.models import ConnectionState, DeliveryStatus
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
@@ -87,14 +87,14 @@ async def test_a_wait_that_is_no_wait_is_not_obeyed(server: ScriptedServer, alic
         (r'["m",{"data":"a\ud800b \ud83d\ude00","\udc00":1}]', ["m", {"data": "a�b 😀", "�": 1}]),
         (b'["\\udfff"]', ["�"]),
         ('["x",NaN,-Infinity]', ["x", None, None]),
-        ('["x"', serverjson.UNREADABLE),
-        ("[" * 100_000, serverjson.UNREADABLE),
-        (b'["\xff"]', serverjson.UNREADABLE),
-        ("[" + "9" * 5000 + "]", serverjson.UNREADABLE),
+        ('["x"', packets.UNREADABLE),
+        ("[" * 100_000, packets.UNREADABLE),
+        (b'["\xff"]', packets.UNREADABLE),
+        ("[" + "9" * 5000 + "]", packets.UNREADABLE),
     ],
 )  # fmt: skip
 def test_what_comes_out_can_be_stored_and_shown(text: str | bytes, value: object) -> None:
-    loaded = serverjson.loads(text)
+    loaded = packets.loads(text)
     assert loaded == value
     json.dumps(loaded, ensure_ascii=False).encode()
 
@@ -123,7 +123,7 @@ async def test_a_list_that_does_not_end_is_given_up(
 
 async def test_a_list_that_is_none_is_told(server: ScriptedServer) -> None:
     server.answers["conversations"] = lambda _: {**DONE, "conversations": None}
-    with pytest.raises(AnswerNotUnderstood):
+    with pytest.raises(InvalidAnswer):
         async with ChatClient(server.url, user="alice", password="x"):
             pass
 
@@ -139,7 +139,7 @@ async def test_a_page_of_other_messages_is_not_believed(
     page = [message(max(1, seq), "x") | {"seq": seq} for seq in seqs]
     server.answers["history"] = lambda _: {**DONE, "messages": page, "hasMore": True}
     asked = {"after": 0} if seqs == [0] else {"before": 4}
-    with pytest.raises(AnswerNotUnderstood):
+    with pytest.raises(InvalidAnswer):
         await alice.client.history("bob", limit=3, **asked)
 
 
@@ -151,7 +151,7 @@ async def test_reading_ends_though_the_same_page_comes_again(server: ScriptedSer
         "hasMore": True,
     }
     async with ChatClient(server.url, user="alice", password="x") as client:
-        with pytest.raises(AnswerNotUnderstood):
+        with pytest.raises(InvalidAnswer):
             await newest(client, "bob", 1_000)
     assert len(server.payloads("history")) < 5
 
@@ -161,7 +161,7 @@ async def test_a_search_that_is_followed_by_itself_is_not_believed(
 ) -> None:
     server.answers["search"] = lambda _: {**DONE, "messages": [], "next": "same"}
     page = await alice.client.search("x")
-    with pytest.raises(AnswerNotUnderstood):
+    with pytest.raises(InvalidAnswer):
         await alice.client.search("x", cursor=page.next)
 
 
@@ -186,7 +186,7 @@ async def test_a_message_that_is_answered_with_less_has_failed(
     failed = await alice.changed(client_id=posted.client_id, delivery=DeliveryStatus.FAILED)
     assert f"`{missing}`" in failed.error
     assert alice.client.status.waiting == 0
-    with pytest.raises(AnswerNotUnderstood):
+    with pytest.raises(InvalidAnswer):
         await alice.client.send("bob", "hi")
 
 
@@ -206,7 +206,7 @@ async def test_what_a_server_says_is_one_harmless_line(server: ScriptedServer) -
     login = server.answers["login"]
     server.answers["login"] = lambda request: login(request) | {"message": harm}
     async with ChatClient(server.url, user="alice", password="x") as client:
-        assert client.said.isprintable()
+        assert client.login_message.isprintable()
         for code in ("403", harm):
             server.answers["users"] = lambda _, code=code: {  # type: ignore[misc] # bound now
                 "code": code,

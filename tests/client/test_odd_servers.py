@@ -57,14 +57,14 @@ async def test_what_is_not_understood_is_passed_over(
     await server.emit("message", message(1, "fine"))
     await alice.added("fine")
     assert alice.client.status.state is ConnectionState.ONLINE
-    assert "message event is not understood" in caplog.text
+    assert "invalid event ignored: event=message" in caplog.text
 
 
 async def test_an_answer_that_is_not_understood_is_one_clear_line(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     server.answers["users"] = lambda _: {**DONE, "users": "none"}
-    with pytest.raises(RequestRefused, match="the server's answer is not understood") as refused:
+    with pytest.raises(RequestRefused, match="the server sent an invalid answer") as refused:
         await alice.client.users()
     assert refused.value.code == "500"
 
@@ -172,7 +172,7 @@ async def test_delivered_goes_out_once_for_many_messages(
 async def test_typing_is_sent_seldom_and_ends_by_itself(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.client.state.typing.ENDS_AFTER", 0.1)
+    monkeypatch.setattr("pychat.client.state.typing.IDLE_TIMEOUT", 0.1)
     for _ in range(20):
         alice.client.typing("bob", True)
     await server.until(lambda: len(server.payloads("typing")) == 2)

@@ -32,7 +32,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("storage.outbox", "api.requests", "connection.login"):
+    for module in ("storage.outbox", "connection.requester", "connection.login"):
         monkeypatch.setattr(f"pychat.client.{module}.ANSWER_TIMEOUT", 0.3)
 
 
@@ -175,14 +175,14 @@ async def test_a_hole_is_filled_before_what_comes_after_it(
     await bob.client.send("alice", "1")
     await alice.added("1")
     # As a bus between servers may lose one: the event of seq 2 never comes.
-    dispatch = alice.client._core.session._on_event
+    dispatch = alice.client._core.reconnector._on_event
 
     def without_the_second(name: str, data: dict[str, object]) -> None:
         if not (name == protocol.Event.MESSAGE and data.get("seq") == 2):
             dispatch(name, data)
 
-    assert alice.client._core.session.connection is not None
-    monkeypatch.setattr(alice.client._core.session.connection, "_on_event", without_the_second)
+    assert alice.client._core.reconnector.connection is not None
+    monkeypatch.setattr(alice.client._core.reconnector.connection, "_on_event", without_the_second)
     await bob.client.send("alice", "2")
     await bob.client.send("alice", "3")
     await alice.added("3")
@@ -343,13 +343,13 @@ class TestTheCacheFile:
     ) -> None:
         path = tmp_path / "alice.db"
         async with started(ChatClient(line.url, user="alice", password="", cache=path)) as first:
-            assert not first.client.cache_in_use
+            assert not first.client.cache_locked
             with pytest.raises(CacheUnusable, match="in use by another pychat"):
                 await ChatClient(line.url, user="alice", password="", cache=path).connect()
             second = ChatClient(line.url, user="alice", password="", cache=path)
             async with started(second) as beside:
                 second.start()  # nothing, once it has been
-                assert second.cache_in_use
+                assert second.cache_locked
                 second.post("bob", "from beside")
                 await bob.added("from beside")
                 await bob.client.send("alice", "for both")
@@ -402,7 +402,7 @@ async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
     monkeypatch: pytest.MonkeyPatch, line: Proxy
 ) -> None:
     clock = [1_000.0]
-    monkeypatch.setattr("pychat.client.connection.reconnect.TICK", 0.02)
+    monkeypatch.setattr("pychat.client.connection.reconnect.SLEEP_CHECK_INTERVAL", 0.02)
     monkeypatch.setattr("pychat.client.connection.reconnect.wall_clock", lambda: clock[0])
     async with started(ChatClient(line.url, user="carol", password="")) as carol:
         await carol.state(ConnectionState.ONLINE)

@@ -23,7 +23,7 @@ from tests.serving import serving
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.02)
     monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_MAX", 0.1)
-    monkeypatch.setattr("pychat.client.core.RECOUNT_TIME", 0.1)
+    monkeypatch.setattr("pychat.client.core.RECOUNT_DELAY", 0.1)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class ScriptedClient:
         self.alias = user.title()
         self.server = server
         self.token: str | None = "token"
-        self.cache_in_use = False
+        self.cache_locked = False
         self.status = Status(ConnectionState.ONLINE, NOW)
         self.known: list[ConversationInfo] = []
         self.log: dict[str, list[MessageInfo]] = {}
@@ -207,8 +207,8 @@ class ScriptedClient:
     def set_draft(self, name: str, text: str) -> None:
         self.drafts[name] = text
 
-    async def watch_server(self, tell: Callable[[str], None]) -> None:
-        tell(self.unreachable)
+    async def probe_server(self, on_result: Callable[[str], None]) -> None:
+        on_result(self.unreachable)
 
     async def login(self, password: str) -> str:
         self.set_status(Status(ConnectionState.ONLINE, NOW))

@@ -376,7 +376,7 @@ async def test_the_account_before_is_gone_back_to_by_its_id_too(
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice", "● alice")
         assert app.client is home
-        assert not home.cache_in_use
+        assert not home.cache_locked
 
 
 async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
@@ -409,7 +409,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
             ),
         )
         assert last.status.state is ConnectionState.ONLINE
-        assert not any(each.cache_in_use for each in opened)
+        assert not any(each.cache_locked for each in opened)
         app.account_changes.to_profile("work")
         await wait_for(pilot, lambda: len(opened) == 7)
         assert app.client is last

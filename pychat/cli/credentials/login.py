@@ -77,8 +77,8 @@ async def _run(
         login.server, user=login.user, password=password, token=token, on_token=on_token
     )
     async with client:
-        if client.said.startswith(f"{client.user} is yours now"):
-            click.echo(f"{client.said}.", err=True)
+        if client.login_message.startswith(f"{client.user} is yours now"):
+            click.echo(f"{client.login_message}.", err=True)
         await command(client)
 
 

@@ -1,1 +1,1 @@
-"""The methods of ChatClient, grouped by what they do."""
+"""Methods of ChatClient, grouped by purpose."""

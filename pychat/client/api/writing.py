@@ -1,36 +1,31 @@
-"""Writing: messages on their way through the outbox, and what is not sent yet."""
+"""Methods of ChatClient that send messages, report typing and save drafts."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from abc import ABC, abstractmethod
 
 from msgspec import structs
 
 from pychat import protocol
-from pychat.client.core import Core
+from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
 from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.protocol import Event
 
 
-class MessageWriter(ABC):
-    """What of ChatClient sends messages and keeps drafts."""
+class MessageWriter:
+    """Methods of ChatClient that send messages, report typing and save drafts."""
 
-    _core: Core
-
-    @abstractmethod
-    def cached_messages(self, name: str, limit: int = 500) -> list[MessageInfo]:
-        """The newest of a conversation, oldest first, with the outbox."""
+    _core: ClientCore
 
     async def send(self, to: str, text: str) -> MessageInfo:
-        """Returns once the server has stored it, with its id and seq; waits while offline.
+        """Send a message and return it once the server has stored it. Waits while offline.
 
-        Raises RequestRefused. If this call is cancelled, the message is not sent again, but it may
-        have been stored.
+        Raises RequestRefused. If the call is cancelled, the message is not sent again, but the
+        server may have stored it.
         """
         client_id = self.post(to, text).client_id
         try:
@@ -41,13 +36,15 @@ class MessageWriter(ABC):
             raise
 
     def post(self, to: str, text: str) -> MessageInfo:
-        """Into the outbox, and returns at once: told as ``MessageAdded`` now, and as
-        ``MessageChanged`` when it is sent or refused. Raises RequestRefused for what may not be
-        sent at all (empty, too long, not a conversation's name).
+        """Put a message into the outbox and return at once.
 
-        A client begun with ``start`` marks the messages above it as read: those that ``events``
-        has given by now. What arrives while the message waits in the outbox stays unread. After
-        ``connect`` the cursors are the caller's.
+        Publishes ``MessageAdded`` now, and ``MessageChanged`` when the message is stored or
+        refused. Raises RequestRefused if the text is empty or too long, or ``to`` is not the name
+        of a conversation.
+
+        After ``start``, posting marks the messages published so far in the conversation as read.
+        Messages that arrive while the message is in the outbox stay unread. After ``connect``, the
+        cursors are left to the caller.
         """
         self._core.check_not_closed()
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -59,54 +56,60 @@ class MessageWriter(ABC):
         to = self._core.roster.known_name(to)
         message = MessageInfo(
             conversation=to,
-            sender=self._core.session.login.user,
+            sender=self._core.reconnector.login.user,
             text=text,
             client_id=str(uuid.uuid4()),
             sent_at=time.time(),
             own=True,
             delivery=DeliveryStatus.SENDING,
         )
-        self._core.typing_notice.end(to)
+        self._core.typing_notice.stop(to)
         self._core.outbox.add(message)
-        self._core.logs.posted(message)
+        self._core.transcripts.posted(message)
         self._core.roster.posted(message)
-        if not self._core.logs.whole:
-            self._core.move(Event.READ, to, self._core.logs.told(to))
+        if not self._core.transcripts.fetch_all:
+            self._core.move_cursor(Event.READ, to, self._core.transcripts.published_seq(to))
         return message
 
     def retry(self, client_id: str) -> None:
-        """Sends a FAILED message again, at the end of the outbox."""
+        """Send a FAILED message again, as the last one in the outbox."""
         message = self._core.outbox.retry(client_id)
         if message is not None:
             self._core.roster.posted(message)
             self._core.publish(MessageChanged(message))
 
     def discard(self, client_id: str) -> None:
-        """Takes a message out of the outbox: told as ``MessageChanged``, removed."""
+        """Delete a message from the outbox. Publishes ``MessageChanged`` with ``removed`` set."""
         message = self._core.outbox.discard(client_id)
         if message is None:
             return
-        self._core.logs.withdrawn(message)
-        rest = self.cached_messages(message.conversation, limit=1)
-        self._core.roster.unposted(message, rest[-1] if rest else None)
+        name = message.conversation
+        self._core.transcripts.discarded(message)
+        rest = self._core.outbox.entries(name) or self._core.cache.messages(name, limit=1)
+        last = self._core.roster.with_delivery(rest[-1]) if rest else None
+        self._core.roster.discarded(message, last)
         self._core.publish(MessageChanged(structs.replace(message, removed=True)))
 
     def typing(self, to: str, typing: bool) -> None:
-        """Call it at every key: it is sent every 3 s at most, and stops by itself after 5 s."""
-        if self._core.session.connection is not None:
+        """Report typing. Call it at every key press, and with False when the text is cleared.
+
+        The client sends it every 3 seconds at most, and stops it 5 seconds after the last call.
+        """
+        if self._core.reconnector.connection is not None:
             self._core.typing_notice.set(to, typing)
 
     def draft(self, name: str) -> str:
-        """What was typed in this conversation and not sent; with an empty name, in none yet."""
+        """Return the draft of a conversation. With an empty name: text for no conversation yet."""
         return self._core.cache.draft(name)
 
     def set_draft(self, name: str, text: str) -> None:
-        """Keeps it, across restarts where there is a cache file."""
+        """Save the draft of a conversation. With a cache file it survives a restart."""
         self._core.cache.save_draft(name, text)
-        self._core.settle_soon()
+        self._core.flush_soon()
 
 
 def _check_conversation_name(name: str) -> None:
+    """Raise ProtocolError unless the name is a valid login id, ``#roomId`` or ``ALL``."""
     if name == protocol.EVERYONE:
         return
     if name.startswith(protocol.ROOM_PREFIX):

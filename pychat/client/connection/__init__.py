@@ -1,1 +1,1 @@
-"""The connection to one server: socket, login, requests, reconnecting."""
+"""Connection to one server: socket, login, requests, reconnecting."""

@@ -16,15 +16,18 @@ from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN
 from pychat.client.safetext import safe_line
-from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parsed
+from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parse
 
 if TYPE_CHECKING:
     from pychat.client.connection.socket import ServerConnection
 
 
-class TokenSearch:
-    """One call of ``find``, in a thread that keeps no process from ending: asyncio's own are waited
-    for. ``on_found`` gets what it has found, on the loop, unless the search was ended before."""
+class TokenLookup:
+    """Runs ``find`` once in a thread, for example to read a token from a keyring.
+
+    ``on_found`` is called on the event loop with the result, unless the lookup was cancelled. The
+    thread is a daemon thread, because the process must be able to exit while ``find`` blocks.
+    """
 
     def __init__(
         self, find: Callable[[], str | None], on_found: Callable[[str | None], None]
@@ -37,42 +40,46 @@ class TokenSearch:
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    async def run(self, woken: asyncio.Event, patience: float | None) -> None:
-        """Returns when it is over, ``woken``, or after so many seconds; the search goes on then.
-        Raises what ``find`` raises."""
-        self._task = asyncio.create_task(self._look())
-        waking = asyncio.create_task(woken.wait())
+    async def run(self, wake: asyncio.Event, max_wait: float | None) -> None:
+        """Start the lookup and wait until it is done, ``wake`` is set, or the time is over.
+
+        ``max_wait``: seconds, None for no limit. The lookup continues after that. Raises what
+        ``find`` raises.
+        """
+        self._task = asyncio.create_task(self._look_up())
+        waking = asyncio.create_task(wake.wait())
         try:
             await asyncio.wait(
-                (self._task, waking), timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                (self._task, waking), timeout=max_wait, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             waking.cancel()
         if self._task.done():
             self._task.result()
 
-    def end(self) -> None:
+    def cancel(self) -> None:
+        """Ignore the result of the lookup."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _look(self) -> None:
+    async def _look_up(self) -> None:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str | None] = loop.create_future()
 
-        def look() -> None:
+        def find() -> None:
             try:
-                tell = partial(answer.set_result, self._find())
+                set_answer = partial(answer.set_result, self._find())
             except Exception as error:
-                tell = partial(answer.set_exception, error)
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(lambda: answer.done() or tell())
+                set_answer = partial(answer.set_exception, error)
+            with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
+                loop.call_soon_threadsafe(lambda: answer.done() or set_answer())
 
-        threading.Thread(target=look, name="pychat-find-token", daemon=True).start()
+        threading.Thread(target=find, name="pychat-find-token", daemon=True).start()
         self._on_found(await answer)
 
 
 class Login:
-    """``on_token`` is called with every new token."""
+    """Credentials of one account. ``on_token`` is called with every new token."""
 
     def __init__(
         self,
@@ -86,24 +93,27 @@ class Login:
         self.alias = alias
         self.password = password
         self.token = token
-        self.offered: str | None = None
-        """A password for the next login alone, which is tried with nothing else."""
-        self.said = ""
-        """The server's words at the last login: whether it claimed the id."""
+        self.trial_password: str | None = None
+        """Password for the next login only. While set, no other credentials are tried."""
+        self.message = ""
+        """Text of the server's answer to the last login."""
         self._on_token = on_token
 
     @property
-    def has_secret(self) -> bool:
-        return not (self.token is None and self.password is None and self.offered is None)
+    def has_credentials(self) -> bool:
+        return not (self.token is None and self.password is None and self.trial_password is None)
 
-    def forget(self) -> None:
-        self.token = self.password = self.offered = None
+    def forget_credentials(self) -> None:
+        self.token = self.password = self.trial_password = None
 
     async def log_in(self, connection: ServerConnection) -> None:
-        """Raises LoginRefused when every secret was refused, each of which is forgotten;
-        RequestRefused when it should be tried later; ServerUnreachable."""
+        """Log in with the token, then the password. Refused credentials are forgotten.
+
+        Raises LoginRefused if all were refused, RequestRefused if the login should be retried
+        later, and ServerUnreachable.
+        """
         refusal: LoginRefused | None = None
-        for field, secret in self._secrets():
+        for field, secret in self._credentials():
             request = protocol.LoginRequest(
                 id=self.user,
                 alias=self.alias,
@@ -118,7 +128,7 @@ class Login:
             except TimeoutError:
                 raise ServerUnreachable(
                     f"{connection.address} did not answer the login within {ANSWER_TIMEOUT:.0f} "
-                    "seconds: is it an older chat server?"
+                    "seconds: it may be an older chat server"
                 ) from None
             if not isinstance(answer, dict):
                 raise _too_old(connection.address)
@@ -128,32 +138,32 @@ class Login:
                 if error.code == protocol.Code.TOO_FAST or error.code.startswith("5"):
                     raise
                 refusal = LoginRefused(error.code, str(error))
-                self._refused(field)
+                self._forget(field)
                 continue
-            if "protocol" not in answer:  # as the original protocol has it
+            if "protocol" not in answer:  # the answer of the original protocol
                 raise _too_old(connection.address)
-            self._logged_in(parsed(answer, protocol.LoginAnswer))
+            self._logged_in(parse(answer, protocol.LoginAnswer))
             return
         raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
 
-    def _secrets(self) -> list[tuple[str, str]]:
-        """What to log in with, in order: the field of ``login`` and its value."""
-        if self.offered is not None:
-            return [("password", self.offered)]
+    def _credentials(self) -> list[tuple[str, str]]:
+        """Return the credentials to try, in order, as pairs of field name and value."""
+        if self.trial_password is not None:
+            return [("password", self.trial_password)]
         both = (("token", self.token), ("password", self.password))
         return [(field, secret) for field, secret in both if secret is not None]
 
-    def _refused(self, field: str) -> None:
-        if self.offered is not None:
-            self.offered = None
+    def _forget(self, field: str) -> None:
+        if self.trial_password is not None:
+            self.trial_password = None
         elif field == "token":
             self.token = None
         else:
             self.password = None
 
     def _logged_in(self, answer: protocol.LoginAnswer) -> None:
-        self.offered = None
-        self.said = safe_line(answer.message)
+        self.trial_password = None
+        self.message = safe_line(answer.message)
         self.user, self.alias = answer.id, answer.alias
         if answer.token:
             changed = answer.token != self.token
@@ -161,7 +171,7 @@ class Login:
             if changed:
                 self._on_token(answer.token)
         elif self.password is None:
-            # Open accounts: there is no token, and the server looks at no password.
+            # A server with open accounts issues no token and checks no password.
             self.password = ""
 
 

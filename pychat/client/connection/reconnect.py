@@ -12,40 +12,54 @@ from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Final
 
 from pychat import protocol
-from pychat.client.connection.login import Login, TokenSearch
+from pychat.client.connection.login import Login, TokenLookup
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
 
 if TYPE_CHECKING:
     from pychat.client.connection.socket import ServerConnection
 
+RETRY_BASE: Final = 1.0
+"""Upper limit, in seconds, of the wait after the first failure. It doubles with each failure."""
+RETRY_MAX: Final = 30.0
+"""Upper limit, in seconds, of the wait between two attempts."""
+SLEEP_CHECK_INTERVAL: Final = 5.0
+"""Seconds between two checks for sleep."""
+MIN_SLEEP: Final = 60.0
+"""Seconds that the wall clock must jump ahead to count as sleep of the machine."""
 
-TICK: Final = 5.0
-ASLEEP: Final = 60.0
-"""Seconds that the wall clock must be ahead of the loop's, which may stand still meanwhile."""
+
+async def load_connection_class() -> type[ServerConnection]:
+    """Import ServerConnection in a thread.
+
+    aiohttp and python-socketio take long to import, and the event loop may be drawing a screen.
+    """
+    await asyncio.to_thread(import_module, "pychat.client.connection.socket")
+    from pychat.client.connection.socket import ServerConnection
+
+    return ServerConnection
 
 
 async def watch_for_sleep(on_woken: Callable[[], None]) -> None:
-    """Calls ``on_woken`` after each sleep, until it is cancelled."""
+    """Call ``on_woken`` whenever the machine has woken from sleep. Runs until cancelled.
+
+    The event loop's clock may stop during sleep, the wall clock does not.
+    """
     before = wall_clock()
     while True:
-        await asyncio.sleep(TICK)
+        await asyncio.sleep(SLEEP_CHECK_INTERVAL)
         now = wall_clock()
-        if now - before > TICK + ASLEEP:
+        if now - before > SLEEP_CHECK_INTERVAL + MIN_SLEEP:
             on_woken()
         before = now
 
 
-RETRY_BASE: Final = 1.0
-RETRY_MAX: Final = 30.0
-
-
 class Reconnector:
-    """A task that holds one connection after the other, each logged in.
+    """Background task that opens one logged-in connection after another.
 
-    ``on_online`` is called after every login, ``on_offline`` when that connection is gone,
-    ``on_event`` with every event in between, ``on_status`` when ``status`` has changed,
-    ``on_token`` with a new token.
+    ``on_online`` is called after every login, ``on_offline`` when that connection has ended,
+    ``on_event`` with the name and data of every event, ``on_status`` when ``status`` has changed,
+    and ``on_token`` with every new token.
     """
 
     def __init__(
@@ -63,124 +77,135 @@ class Reconnector:
         on_token: Callable[[str], None],
     ) -> None:
         self.address = address
-        self._search = TokenSearch(token, self._found) if callable(token) else None
-        kept = None if callable(token) else token or None
-        self.login = Login(user, alias, password, kept, on_token)
+        self._lookup = TokenLookup(token, self._token_found) if callable(token) else None
+        known_token = None if callable(token) else token or None
+        self.login = Login(user, alias, password, known_token, on_token)
         self._on_event = on_event
         self._on_online = on_online
         self._on_offline = on_offline
         self._on_status = on_status
         self.status = Status(ConnectionState.OFFLINE, time.time(), reason="not started")
         self.connection: ServerConnection | None = None
-        """Logged in; None in every other state than ONLINE."""
-        self._opened: ServerConnection | None = None
+        """The logged-in connection. None unless the state is ONLINE."""
+        self._current: ServerConnection | None = None
+        """The connection from its opening to its end, logged in or not."""
         self._task: asyncio.Task[None] | None = None
         self._paused = False
-        self._sleepwatch: asyncio.Task[None] | None = None
+        self._sleep_watch: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._outcome: asyncio.Future[None] | None = None
+        self._login_result: asyncio.Future[None] | None = None
 
-    # --- what the client asks of it ---
+    # --- control ---
 
-    def start(self, *, connect: bool = True, patience: float | None = None) -> None:
-        """``patience``: seconds for a token that is looked for. Then it goes on without, and logs
-        in with it once it is found."""
+    def start(self, *, connect: bool = True, token_timeout: float | None = None) -> None:
+        """Start the background task. Does nothing if it is running.
+
+        ``connect=False`` pauses it until the next ``start`` or ``try_password``.
+        ``token_timeout``: seconds to wait for the token lookup. After that the task continues
+        without a token, and logs in when the lookup has found one.
+        """
         if self._task is None:
             self._set(ConnectionState.CONNECTING)
             self._paused = not connect
-            self._task = asyncio.get_running_loop().create_task(self._run(patience))
-            self._task.add_done_callback(self._ended)
-            self._sleepwatch = asyncio.get_running_loop().create_task(watch_for_sleep(self._woken))
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._run(token_timeout))
+            self._task.add_done_callback(self._run_ended)
+            self._sleep_watch = loop.create_task(watch_for_sleep(self._woken))
         elif connect and self._paused:
             self._paused = False
             self._wake.set()
 
     @property
-    def has_secret(self) -> bool:
-        """Whether there is something to log in with, as far as is known."""
-        return self.login.has_secret or self._search is not None
+    def has_credentials(self) -> bool:
+        """Whether there is a password, a token, or a token lookup."""
+        return self.login.has_credentials or self._lookup is not None
 
     @property
     def started(self) -> bool:
         return self._task is not None
 
-    async def outcome(self) -> None:
-        """Returns at the next login; raises what stands in its way instead."""
-        if self._outcome is None or self._outcome.done():
-            self._outcome = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._outcome)
+    async def login_result(self) -> None:
+        """Wait for the result of the next login attempt.
 
-    def offer(self, password: str) -> None:
-        """Logs in with it as soon as possible; it is forgotten once the server has answered."""
-        self.login.offered = password
-        if self._opened is not None:
-            self._opened.abort("logging in anew")
+        Raises LoginRefused, RequestRefused or ServerUnreachable if it fails.
+        """
+        if self._login_result is None or self._login_result.done():
+            self._login_result = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._login_result)
+
+    def try_password(self, password: str) -> None:
+        """Reconnect now with this password. It is forgotten once the server has answered."""
+        self.login.trial_password = password
+        if self._current is not None:
+            self._current.abort("logging in again")
         self._set(ConnectionState.CONNECTING)
         self._wake.set()
 
     def forget_credentials(self, reason: str) -> None:
-        """The state is REFUSED until the next offer."""
-        self.login.forget()
-        self._end_search()
-        if self._opened is not None:
-            self._opened.abort(reason)
+        """Disconnect. The state becomes REFUSED until ``try_password`` is called."""
+        self.login.forget_credentials()
+        self._cancel_lookup()
+        if self._current is not None:
+            self._current.abort(reason)
         self._wake.set()
 
     def _woken(self) -> None:
-        """The line is dead, and what was waited for is long due: connects anew at once."""
+        # The connection is dead, and a retry that was scheduled before the sleep is overdue.
         if self.status.state is ConnectionState.REFUSED:
             return
-        if self._opened is not None:
-            self._opened.abort("this machine was asleep")
+        if self._current is not None:
+            self._current.abort("this machine was asleep")
         self._set(ConnectionState.CONNECTING)
         self._wake.set()
 
     async def close(self) -> None:
-        if self._sleepwatch is not None:
-            self._sleepwatch.cancel()
-        self._end_search()
+        """Disconnect and end the background task. The state becomes CLOSED."""
+        if self._sleep_watch is not None:
+            self._sleep_watch.cancel()
+        self._cancel_lookup()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._settle(ServerUnreachable("the client was closed"))
+        self._set_login_result(ServerUnreachable("the client was closed"))
         self._set(ConnectionState.CLOSED)
 
-    # --- the loop ---
+    # --- background task ---
 
-    async def _run(self, patience: float | None) -> None:
+    async def _run(self, token_timeout: float | None) -> None:
         failures = 0
         if self._paused:
             await self._wake.wait()
-        if self._search is not None and self.login.offered is None:
+        if self._lookup is not None and self.login.trial_password is None:
             self._wake.clear()
-            await self._search.run(self._wake, patience)
+            await self._lookup.run(self._wake, token_timeout)
         while True:
             self._wake.clear()
             wait = 0.0
             error: Exception | None = None
             try:
-                if not self.login.has_secret:
-                    looking = self._search is not None and self._search.running
-                    why = TOKEN_AWAITED if looking else NOT_LOGGED_IN
-                    raise LoginRefused(protocol.Code.UNAUTHORIZED, why)
+                if not self.login.has_credentials:
+                    looking_up = self._lookup is not None and self._lookup.running
+                    raise LoginRefused(
+                        protocol.Code.UNAUTHORIZED, TOKEN_AWAITED if looking_up else NOT_LOGGED_IN
+                    )
                 reason = await self._connect_once()
                 failures = 0
             except LoginRefused as refusal:
                 self._set(ConnectionState.REFUSED, str(refusal))
-                self._settle(refusal)
+                self._set_login_result(refusal)
                 await self._wake.wait()
                 failures = 0
                 continue
-            except RequestRefused as refusal:  # too fast, or the server's store is away
+            except RequestRefused as refusal:  # rate limit, or the server's store is unavailable
                 error, reason, wait = refusal, str(refusal), refusal.retry_after or 0.0
             except ServerUnreachable as failure:
                 error, reason = failure, str(failure)
             if self._wake.is_set():
                 continue
             if error is not None:
-                self._settle(error)
-            # Full jitter: after a restart of the server its clients come back spread out.
+                self._set_login_result(error)
+            # Full jitter spreads the clients out when they reconnect after a server restart.
             wait += random.uniform(0, min(RETRY_MAX, RETRY_BASE * 2**failures))
             failures = min(failures + 1, 10)
             self._set(ConnectionState.OFFLINE, reason, retry_at=time.time() + wait)
@@ -190,7 +215,7 @@ class Reconnector:
             if self.status.state is ConnectionState.OFFLINE:
                 self._set(ConnectionState.OFFLINE, reason)
 
-    def _found(self, token: str | None) -> None:
+    def _token_found(self, token: str | None) -> None:
         refused = self.status.state is ConnectionState.REFUSED
         if token:
             self.login.token = token
@@ -200,54 +225,55 @@ class Reconnector:
         elif refused and self.status.reason == TOKEN_AWAITED:
             self._set(ConnectionState.REFUSED, NOT_LOGGED_IN)
 
-    def _end_search(self) -> None:
-        if self._search is not None:
-            self._search.end()
+    def _cancel_lookup(self) -> None:
+        if self._lookup is not None:
+            self._lookup.cancel()
 
     async def _connect_once(self) -> str:
-        """Returns why the connection, once logged in, has ended."""
-        # aiohttp and python-socketio take long to import: not on the loop, which may be painting.
-        await asyncio.to_thread(import_module, "pychat.client.connection.socket")
-        from pychat.client.connection.socket import ServerConnection
-
-        connection = self._opened = ServerConnection(self.address, self._on_event)
+        """Connect, log in, and return why the logged-in connection ended."""
+        connection_class = await load_connection_class()
+        connection = self._current = connection_class(self.address, self._on_event)
         try:
             await connection.open()
             await self.login.log_in(connection)
-            self._end_search()
+            self._cancel_lookup()
             if not connection.closed.done():
                 self.connection = connection
                 self._set(ConnectionState.ONLINE)
                 self._on_online()
-                self._settle(None)
+                self._set_login_result(None)
             return await connection.closed
         finally:
-            self._opened = None
+            self._current = None
             if self.connection is not None:
                 self.connection = None
                 self._on_offline()
             await connection.close()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _run_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
         error = task.exception()
         if error is not None:
-            self._settle(error)
+            self._set_login_result(error)
             self._set(ConnectionState.CLOSED, f"stopped by an error: {error!r}")
             task.get_loop().call_exception_handler(
-                {"message": "the client's session has failed", "exception": error, "task": task}
+                {
+                    "message": "the client's connection task failed",
+                    "exception": error,
+                    "task": task,
+                }
             )
 
-    def _settle(self, error: BaseException | None) -> None:
-        """Tells ``outcome``."""
-        if self._outcome is None or self._outcome.done():
+    def _set_login_result(self, error: BaseException | None) -> None:
+        if self._login_result is None or self._login_result.done():
             return
         if error is None:
-            self._outcome.set_result(None)
+            self._login_result.set_result(None)
         else:
-            self._outcome.set_exception(error)
-            self._outcome.exception()  # whoever waited may have gone meanwhile: nothing to warn of
+            self._login_result.set_exception(error)
+            # Marks the exception as retrieved: the waiting task may have been cancelled.
+            self._login_result.exception()
 
     def _set(
         self, state: ConnectionState, reason: str = "", *, retry_at: float | None = None

@@ -1,1 +1,1 @@
-"""The client's view of the chat: conversations, messages, cursors, typing."""
+"""Client-side state of the chat: conversations, messages, cursors, typing."""

@@ -1,59 +1,59 @@
-"""The conversations that are known, and what changes their counters, presence and typing."""
+"""Roster of known conversations: counters, cursors, presence and typing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
 
 from pychat import protocol
 from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
-from pychat.client.state.cursors import merged, unread_after
 from pychat.client.state.typing import Typists
 from pychat.client.storage.cache import Cache
-from pychat.client.wire import conversation_record, room_record, seconds
+from pychat.client.wire import conversation_info, parse_time, room_info
 
-MAX_EARLY: Final = 1_000
-"""Receipts that are kept for the list of conversations."""
+MAX_EARLY_RECEIPTS: Final = 1_000
+"""Receipts to keep for conversations that are not known yet."""
 
 
 class Roster:
-    """Records are replaced, never changed: what was given out stays as it was.
+    """The known conversations. Records are replaced, never modified: callers may keep them.
 
-    ``on_guess`` is called when a count of unread messages could only be guessed: the server's list
-    says it.
+    ``publish`` is called with an event for every change. ``on_uncertain_unread`` is called when an
+    unread count could only be estimated, so that the caller can ask the server for it.
     """
 
     def __init__(
         self,
         cache: Cache,
         publish: Callable[[ClientEvent], None],
-        on_guess: Callable[[], None],
+        on_uncertain_unread: Callable[[], None],
     ) -> None:
         self._cache = cache
         self._publish = publish
-        self._on_guess = on_guess
+        self._on_uncertain_unread = on_uncertain_unread
         self._known: dict[str, ConversationInfo] = {}
-        # Who was last: not by the time of the last message, for a clock may be set back.
         self._ranks: dict[str, int] = {}
+        """Order by last activity, newest highest. Not by time: a clock may be set back."""
         self._top_rank = 0
-        self._early: dict[tuple[str, str, str], protocol.Receipt] = {}
-        """Receipts in conversations that are not known yet: the list may be older than they are."""
-        self._holes: dict[str, set[int]] = {}
-        """Messages that later ones were heard before: not counted as unread yet."""
-        self._typists = Typists(lambda name, people: self._change(name, typing=people))
+        self._early_receipts: dict[tuple[str, str, str], protocol.Receipt] = {}
+        """Receipts in unknown conversations, by name, user and kind. The server may have made the
+        list before them, so they are applied after the next list."""
+        self._missing: dict[str, set[int]] = {}
+        """Seqs below ``last_seq`` that have not arrived, so they are not counted as unread yet."""
+        self._typists = Typists(lambda name, users: self._change(name, typing=users))
         self.user = ""
 
     def load(self, user: str, outbox: Iterable[MessageInfo]) -> None:
-        """What the cache kept from before."""
+        """Load the conversations from the cache, then apply the messages of the outbox."""
         self.user = user
         self._known = {each.name: each for each in self._cache.conversations()}
         for each in sorted(
             self._known.values(), key=lambda each: each.last.sent_at if each.last else 0
         ):
-            self._raise(each.name)
+            self._move_to_top(each.name)
         for message in outbox:
             self.posted(message)
 
@@ -64,7 +64,7 @@ class Roster:
         return self._known.get(name)
 
     def known_name(self, typed: str) -> str:
-        """How the server writes the name of this conversation, if that is known."""
+        """Return the name as the server spells it, or unchanged if it is unknown."""
         if typed in self._known:
             return typed
         wanted = protocol.canonical_id(typed)
@@ -77,8 +77,7 @@ class Roster:
             reverse=True,
         )
 
-    def _raise(self, name: str) -> None:
-        """Something was said there: it is the newest now."""
+    def _move_to_top(self, name: str) -> None:
         self._top_rank += 1
         self._ranks[name] = self._top_rank
 
@@ -89,134 +88,136 @@ class Roster:
         self._cache.save_conversation(conversation)
         return True
 
-    def _change(self, name: str, **changes: Any) -> None:
+    def _change(self, name: str, **changes: object) -> None:
         conversation = self._known.get(name)
         if conversation is not None:
             conversation = structs.replace(conversation, **changes)
             if self._set(conversation):
                 self._publish(ConversationChanged(conversation))
 
-    # --- what the server lists ---
+    # --- the server's list ---
 
     def listed(
         self,
         conversations: Iterable[protocol.ConversationPayload],
         *,
-        renewed: set[str],
+        replaced: set[str],
         kept: set[str],
         gone: set[str],
         outbox: list[MessageInfo],
     ) -> None:
-        """The whole list anew. ``renewed``: another conversation than the one known by that name.
-        ``kept``: not to be dropped though the list does not have them. ``gone``: the server has
-        none of their messages any more; only those stay in which something is not sent."""
+        """Apply the complete list of conversations, newest first.
+
+        ``replaced``: names under which the server now has another conversation.
+        ``kept``: conversations to keep although the list does not contain them.
+        ``gone``: conversations that the server no longer has. They are dropped unless the outbox
+        has messages for them.
+        """
         unsent = {message.conversation: message for message in outbox}
-        now: set[str] = set()
-        later: set[str] = set()
-        # The list is newest first.
+        listed: set[str] = set()
+        newer_here: set[str] = set()
         for each in reversed(list(conversations)):
-            known = None if each.with_ in renewed else self._known.get(each.with_)
-            record = conversation_record(each, self.user, known)
+            known = None if each.with_ in replaced else self._known.get(each.with_)
+            record = conversation_info(each, self.user, known)
             if known is not None:
                 if known.last_seq <= record.last_seq:
-                    self._holes.pop(record.name, None)  # the list has counted them
-                record, certain = merged(self._cache, record, known)
+                    self._missing.pop(record.name, None)  # the list counts them as unread
+                record, certain = _merge(self._cache, record, known)
                 if not certain:
-                    self._on_guess()
+                    self._on_uncertain_unread()
             if record.name in unsent:
                 record.last = unsent[record.name]
             if record.name in unsent or record.last_seq > each.last_seq:
-                later.add(record.name)
+                newer_here.add(record.name)
             else:
-                self._raise(record.name)
+                self._move_to_top(record.name)
             self._set(record)
-            now.add(record.name)
-        for name in sorted(later | kept, key=lambda name: self._ranks.get(name, 0)):
-            self._raise(name)
-        for name in self._known.keys() - now - unsent.keys() - kept:
+            listed.add(record.name)
+        for name in sorted(newer_here | kept, key=lambda name: self._ranks.get(name, 0)):
+            self._move_to_top(name)
+        for name in self._known.keys() - listed - unsent.keys() - kept:
             self._drop(name)
         for name in gone & self._known.keys():
             alias = self._known[name].alias
             self._set(ConversationInfo(name=name, alias=alias, last=unsent.get(name)))
         self._publish(ConversationsLoaded(self.newest_first()))
-        early, self._early = self._early, {}
-        for receipt in early.values():
-            known = self._known.get(receipt.with_)
-            if known is not None and receipt.seq <= known.last_seq:
+        early_receipts, self._early_receipts = self._early_receipts, {}
+        for receipt in early_receipts.values():
+            known_now = self._known.get(receipt.with_)
+            if known_now is not None and receipt.seq <= known_now.last_seq:
                 self.receipt(receipt)
 
     def _drop(self, name: str) -> None:
         del self._known[name]
         self._ranks.pop(name, None)
-        self._holes.pop(name, None)
+        self._missing.pop(name, None)
         self._cache.drop_conversation(name)
 
     def left(self, name: str) -> None:
-        """One is no longer in it, or it is no more."""
+        """Remove a conversation: the user has left the room, or it was deleted."""
         if name in self._known:
             self._drop(name)
             self._publish(ConversationsLoaded(self.newest_first()))
 
     def rooms(self, rooms: list[protocol.RoomPayload]) -> None:
-        """The server's rooms, whenever they have changed."""
-        here = {protocol.ROOM_PREFIX + room.id: room for room in rooms}
+        """Apply the server's list of rooms, which it sends whenever a room has changed."""
+        by_name = {protocol.ROOM_PREFIX + room.id: room for room in rooms}
         for name in [each for each in self._known if each.startswith(protocol.ROOM_PREFIX)]:
-            if name in here:
-                self._change(name, alias=here[name].name)
+            if name in by_name:
+                self._change(name, alias=by_name[name].name)
             else:
                 self.left(name)
         records = [
-            room_record(room, member=protocol.ROOM_PREFIX + room.id in self._known)
-            for room in rooms
+            room_info(room, member=protocol.ROOM_PREFIX + room.id in self._known) for room in rooms
         ]
         self._publish(RoomsChanged(records))
 
     # --- messages ---
 
     def posted(self, message: MessageInfo) -> None:
-        """One's own, not yet stored; the conversation may be a new one."""
-        self.met(message.conversation)
-        self._raise(message.conversation)
+        """Record a message that the user has posted. It may begin a new conversation."""
+        self.add(message.conversation)
+        self._move_to_top(message.conversation)
         self._change(message.conversation, last=message)
 
-    def met(self, name: str) -> None:
-        """A conversation that the server has not listed yet, if it is that."""
+    def add(self, name: str) -> None:
+        """Add a conversation that the server has not listed, unless it is known."""
         if name not in self._known:
             self._set(ConversationInfo(name=name, alias=name.removeprefix(protocol.ROOM_PREFIX)))
 
     def failed(self, message: MessageInfo) -> None:
-        """The server refused it."""
+        """Record that the server has refused a posted message."""
         known = self._known.get(message.conversation)
         if known and known.last and known.last.client_id == message.client_id:
             self._change(known.name, last=message)
 
-    def unposted(self, message: MessageInfo, last: MessageInfo | None) -> None:
-        """It will not be sent; ``last`` is the one that is the last now."""
+    def discarded(self, message: MessageInfo, last: MessageInfo | None) -> None:
+        """Record that a posted message was discarded. ``last``: the last message without it."""
         known = self._known.get(message.conversation)
         if known is None or known.last is None or known.last.client_id != message.client_id:
             return
         if last is None and known.last_seq == 0 and known.name != protocol.EVERYONE:
-            self.left(known.name)  # it was never more than this message
+            self.left(known.name)  # the discarded message was its only one
         else:
             self._change(known.name, last=last)
 
-    def heard(self, message: MessageInfo) -> None:
-        """A stored message, as soon as it arrives, even if earlier ones are still missing."""
+    def arrived(self, message: MessageInfo) -> None:
+        """Record a stored message as soon as it arrives, even if earlier ones are missing."""
         known = self._known.get(message.conversation)
         if known is None:
             return
         self._typists.stopped(known.name, message.sender)
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         if known.last is not None and known.last.client_id == message.client_id != "":
             changes["last"] = message
-        holes = self._holes.setdefault(known.name, set())
-        new = message.seq > known.last_seq or message.seq in holes
-        holes.discard(message.seq)
+        missing = self._missing.setdefault(known.name, set())
+        new = message.seq > known.last_seq or message.seq in missing
+        missing.discard(message.seq)
         if message.seq > known.last_seq:
             oldest = max(known.last_seq + 1, message.seq - protocol.MAX_UNREAD)
-            holes.update(range(oldest, message.seq))
+            missing.update(range(oldest, message.seq))
             changes["last_seq"] = message.seq
-            self._raise(known.name)
+            self._move_to_top(known.name)
             if known.last is None or known.last.seq > 0:
                 changes["last"] = message
         if new and not message.own and not message.removed and message.seq > known.read_seq:
@@ -225,28 +226,28 @@ class Roster:
             self._change(known.name, **changes)
 
     def removed(self, message: MessageInfo) -> None:
-        """The text of a stored message is gone, in the cache too."""
+        """Record that a stored message was removed. The cache has been updated already."""
         known = self._known.get(message.conversation)
         if known is None:
             return
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         if known.last is not None and known.last.seq == message.seq:
             changes["last"] = message
         if known.unread and not message.own and message.seq > known.read_seq:
-            changes["unread"], certain = unread_after(self._cache, known, known.read_seq)
+            changes["unread"], certain = _unread_after(self._cache, known, known.read_seq)
             if not certain:
-                self._on_guess()
+                self._on_uncertain_unread()
         if changes:
             self._change(known.name, **changes)
 
-    def removed_elsewhere(self, name: str, seq: int) -> None:
-        """The same of a message that is not in the cache: it may have been counted as unread."""
+    def removed_uncached(self, name: str, seq: int) -> None:
+        """Record that a message was removed that is not in the cache."""
         known = self._known.get(name)
         if known is not None and known.unread and seq > known.read_seq:
-            self._on_guess()
+            self._on_uncertain_unread()
 
-    def decorated(self, message: MessageInfo) -> MessageInfo:
-        """One's own message as delivered or read, if the other one's cursors say so."""
+    def with_delivery(self, message: MessageInfo) -> MessageInfo:
+        """Return the message with the delivery status that the other user's cursors give it."""
         known = self._known.get(message.conversation)
         if known is None or message.delivery is not DeliveryStatus.SENT:
             return message
@@ -258,8 +259,11 @@ class Roster:
 
     # --- cursors ---
 
-    def own_cursor(self, name: str, kind: str, seq: int) -> bool:
-        """False if it is there or beyond already."""
+    def move_own_cursor(self, name: str, kind: str, seq: int) -> bool:
+        """Move the user's cursor forward. ``kind``: "delivered" or "read".
+
+        Returns False if the cursor is already at ``seq`` or beyond.
+        """
         known = self._known.get(name)
         if known is None:
             return False
@@ -270,20 +274,20 @@ class Roster:
             return moved
         if seq <= known.read_seq:
             return False
-        unread, certain = unread_after(self._cache, known, seq)
+        unread, certain = _unread_after(self._cache, known, seq)
         delivered_seq = max(seq, known.delivered_seq)
         self._change(name, read_seq=seq, delivered_seq=delivered_seq, unread=unread)
         if not certain:
-            self._on_guess()
+            self._on_uncertain_unread()
         return True
 
     def receipt(self, receipt: protocol.Receipt) -> None:
-        """Of the other one, or of oneself on another device."""
+        """Apply a receipt: of the other user, or of this user from another device."""
         name, kind, seq = receipt.with_, receipt.kind, receipt.seq
-        if name not in self._known and len(self._early) < MAX_EARLY:
-            self._early[name, receipt.by, kind] = receipt
+        if name not in self._known and len(self._early_receipts) < MAX_EARLY_RECEIPTS:
+            self._early_receipts[name, receipt.by, kind] = receipt
         if receipt.by == self.user:
-            self.own_cursor(name, kind, seq)
+            self.move_own_cursor(name, kind, seq)
             return
         known = self._known.get(name)
         if known is None:
@@ -292,10 +296,10 @@ class Roster:
         read = max(seq, known.peer_read_seq) if kind == "read" else known.peer_read_seq
         self._change(name, peer_delivered_seq=delivered, peer_read_seq=read)
 
-    # --- people ---
+    # --- presence and typing ---
 
     def presence(self, presence: protocol.PresencePayload) -> None:
-        last_seen = seconds(presence.last_seen) if presence.last_seen else None
+        last_seen = parse_time(presence.last_seen) if presence.last_seen else None
         self._change(presence.id, alias=presence.alias, online=presence.online, last_seen=last_seen)
         if not presence.online:
             self._typists.stopped(presence.id, presence.id)
@@ -311,7 +315,45 @@ class Roster:
         else:
             self._typists.stopped(name, typing.sender)
 
-    def offline(self) -> None:
-        """Nothing is known of the others' presence until the next list."""
+    def disconnected(self) -> None:
+        """Clear the typing indicators and early receipts. Presence stays until the next list."""
         self._typists.all_stopped()
-        self._early.clear()
+        self._early_receipts.clear()
+
+
+def _unread_after(cache: Cache, known: ConversationInfo, seq: int) -> tuple[int, bool]:
+    """Return the unread count if everything up to ``seq`` is read, and whether it is exact.
+
+    Without the messages in the cache the count is an estimate: only the server knows which messages
+    in between this user has sent. The count is at most MAX_UNREAD.
+    """
+    left = known.last_seq - seq
+    if left <= 0 or (not known.unread and seq >= known.read_seq):
+        return 0, True
+    rest = cache.messages_after(known.name, seq)
+    if rest and rest[-1].seq >= known.last_seq:
+        others = sum(not each.own and not each.removed for each in rest)
+        return min(others, protocol.MAX_UNREAD), True
+    if known.unread >= protocol.MAX_UNREAD:
+        return min(left, protocol.MAX_UNREAD), False
+    # An estimate of 0 would make unread messages look read, so it is at least 1.
+    return max(1, min(left, known.unread - (seq - known.read_seq))), False
+
+
+def _merge(
+    cache: Cache, listed: ConversationInfo, known: ConversationInfo
+) -> tuple[ConversationInfo, bool]:
+    """Return the listed record with newer local changes, and whether its unread count is exact.
+
+    Messages may have arrived or been read or sent after the server made the list.
+    """
+    certain = True
+    read_seq = max(listed.read_seq, known.read_seq)
+    if known.last_seq > listed.last_seq:
+        listed.last_seq, listed.last = known.last_seq, known.last
+        listed.read_seq, listed.unread = known.read_seq, known.unread
+    if read_seq > listed.read_seq:
+        listed.unread, certain = _unread_after(cache, listed, read_seq)
+        listed.read_seq = read_seq
+    listed.delivered_seq = max(listed.delivered_seq, known.delivered_seq)
+    return listed, certain

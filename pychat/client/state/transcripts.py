@@ -1,11 +1,11 @@
-"""The messages of every conversation, told once and in order, each hole filled by its seqs."""
+"""Transcripts: publish the messages of every conversation once, in order and without gaps."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -16,36 +16,45 @@ from pychat.client.models import MessageInfo
 from pychat.client.state.roster import Roster
 from pychat.client.storage.cache import Cache
 from pychat.client.storage.outbox import Outbox
-from pychat.client.wire import check_page, message_record
+from pychat.client.wire import SendRequest, check_page, message_info
 
 logger = logging.getLogger("pychat.client")
 
 CATCH_UP_LIMIT: Final = 1_000
-"""A view that has missed more than this in a conversation starts anew at its newest page."""
-_HELD_LIMIT: Final = 1_000
-_FETCHED_AT_ONCE: Final = 4
+"""With more missed messages than this, a transcript starts again at the newest page."""
+_MAX_HELD: Final = 1_000
+"""Messages beyond a gap that are held per conversation. Later ones are fetched."""
+_MAX_CONCURRENT_FETCHES: Final = 4
 _RETRY_AFTER: Final = 1.0
+"""Seconds to wait after a failed request that does not say how long."""
 
 
-class _Log(Struct):
-    """How far one conversation was told, and what came after a hole in it."""
+class _Progress(Struct):
+    """Progress of one conversation: last seq published, and messages received beyond a gap."""
 
-    told: int
+    published: int
     target: int = 0
+    """The highest seq that the server is known to have."""
     held: dict[int, MessageInfo] = field(default_factory=dict)
     fetching: asyncio.Task[None] | None = None
-    same: bool = False
-    """Whether the server has the last one told, as it was told: known by its list or a page."""
+    confirmed: bool = False
+    """Whether the list or a page has shown that the server has the last published message. If
+    another store answers at the same address, it may have another message there."""
 
 
-class Logs:
-    """Every message goes through ``arrived`` or a fetched page.
+class Transcripts:
+    """Publishes each message once, in the order of ``seq``, and fetches the missing ones.
 
-    ``whole``: told from the delivered cursor on, however much that is (for ``messages``); else from
-    what is in the cache, and anew from the newest page where more than CATCH_UP_LIMIT was missed.
-    ``on_stranger`` is called for a conversation that the server has not listed yet, ``on_another``
-    with the name of one in which it has other messages than those told, ``on_same`` with the name
-    of one in which it has them, ``on_told`` with every message told.
+    If ``fetch_all`` is True, transcripts begin at the delivered cursor and miss nothing. Otherwise
+    they begin after the last cached message, and start again at the newest page when more than
+    CATCH_UP_LIMIT messages were missed.
+
+    Callbacks, each called with the name of a conversation unless noted:
+
+    - ``on_unlisted`` (no arguments): a message arrived in a conversation not listed yet.
+    - ``on_replaced``: the server has other messages there than those published.
+    - ``on_confirmed``: the server has the messages published there.
+    - ``on_published`` (the message): a message was published.
     """
 
     def __init__(
@@ -54,56 +63,60 @@ class Logs:
         cache: Cache,
         roster: Roster,
         outbox: Outbox,
-        request: Callable[..., Awaitable[Any]],
+        request: SendRequest,
         publish: Callable[[ClientEvent], None],
-        on_stranger: Callable[[], None],
-        on_another: Callable[[str], None],
-        on_same: Callable[[str], None],
-        on_told: Callable[[MessageInfo], None],
+        on_unlisted: Callable[[], None],
+        on_replaced: Callable[[str], None],
+        on_confirmed: Callable[[str], None],
+        on_published: Callable[[MessageInfo], None],
     ) -> None:
         self._cache = cache
         self._roster = roster
         self._outbox = outbox
         self._request = request
         self._publish = publish
-        self._on_stranger = on_stranger
-        self._on_another = on_another
-        self._on_same = on_same
-        self._on_told = on_told
-        self._logs: dict[str, _Log] = {}
-        self._strangers: dict[str, dict[int, MessageInfo]] = {}
+        self._on_unlisted = on_unlisted
+        self._on_replaced = on_replaced
+        self._on_confirmed = on_confirmed
+        self._on_published = on_published
+        self._progress: dict[str, _Progress] = {}
+        self._unlisted: dict[str, dict[int, MessageInfo]] = {}
+        """Messages of conversations not listed yet, by name and seq."""
         self._posted: set[str] = set()
-        self._arrived: dict[str, int] = {}
-        self._last: dict[str, MessageInfo] = {}
-        self._slots = asyncio.Semaphore(_FETCHED_AT_ONCE)
+        """client_ids of messages that were published without a seq when they were posted."""
+        self._newest_arrived: dict[str, int] = {}
+        """The highest seq that arrived over this connection, by conversation."""
+        self._last_known: dict[str, MessageInfo] = {}
+        """The last message of each conversation when this connection began."""
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_FETCHES)
         self._online = False
-        self._telling = False
-        self.heard: set[str] = set()
-        """The names of conversations in which something arrived; cleared by whoever uses it."""
-        self.whole = True
+        self._publishing = False
+        self.active: set[str] = set()
+        """Names of conversations in which a message arrived. ConversationSync clears it."""
+        self.fetch_all = True
         self.user = ""
 
-    # --- life ---
+    # --- start and connection ---
 
     def load(self, user: str) -> None:
-        """What the cache and the outbox kept from before."""
+        """Load the state from the cache and the outbox."""
         self.user = user
         self._posted.update(message.client_id for message in self._outbox.entries())
         for conversation in self._roster.newest_first():
             newest = self._cache.newest_seq(conversation.name)
             if newest is not None:
-                self._logs[conversation.name] = _Log(newest)
+                self._progress[conversation.name] = _Progress(newest)
 
-    def tell(self) -> None:
-        """Somebody wants the messages: from now on they are fetched and told."""
-        if not self._telling:
-            self._telling = True
-            for name in self._logs:
-                self._fetch(name)
+    def start_publishing(self) -> None:
+        """Fetch and publish messages from now on."""
+        if not self._publishing:
+            self._publishing = True
+            for name in self._progress:
+                self._fetch_missing(name)
 
     def connected(self) -> None:
         self._online = True
-        self._last = {
+        self._last_known = {
             each.name: each.last
             for each in self._roster.newest_first()
             if each.last is not None and each.last.seq
@@ -111,245 +124,250 @@ class Logs:
 
     def disconnected(self) -> None:
         self._online = False
-        self._arrived.clear()
-        for log in self._logs.values():
-            log.same = False
-            if log.fetching is not None:
-                log.fetching.cancel()
-                log.fetching = None
+        self._newest_arrived.clear()
+        for progress in self._progress.values():
+            progress.confirmed = False
+            if progress.fetching is not None:
+                progress.fetching.cancel()
+                progress.fetching = None
 
-    # --- what the server lists ---
+    # --- the server's list ---
 
-    def told(self, name: str) -> int:
-        """The last seq that was told."""
-        log = self._logs.get(name)
-        return log.told if log else 0
+    def published_seq(self, name: str) -> int:
+        """Return the last seq published in a conversation."""
+        progress = self._progress.get(name)
+        return progress.published if progress else 0
 
-    def all_told(self) -> dict[str, int]:
-        """The last seq that was told, by conversation."""
-        return {name: log.told for name, log in self._logs.items()}
+    def published_seqs(self) -> dict[str, int]:
+        """Return the last seq published, by conversation."""
+        return {name: progress.published for name, progress in self._progress.items()}
 
     def follow(self, listed: protocol.ConversationPayload) -> None:
-        """Fetches what is missing up to its last message."""
-        log = self._logs.get(listed.with_)
-        if log is None:
-            log = _Log(max(listed.delivered_seq, listed.first_seq - 1))
-            self._logs[listed.with_] = log
-        log.told = max(log.told, listed.first_seq - 1)
-        log.target = max(log.target, listed.last_seq, self.newest_arrived(listed.with_))
-        if log.same or self._is_confirmed_by(listed):
-            self._confirm(listed.with_, log)
-        self._fetch(listed.with_)
+        """Fetch what is missing up to the last message of a listed conversation."""
+        name = listed.with_
+        progress = self._progress.get(name)
+        if progress is None:
+            progress = _Progress(max(listed.delivered_seq, listed.first_seq - 1))
+            self._progress[name] = progress
+        progress.published = max(progress.published, listed.first_seq - 1)
+        progress.target = max(progress.target, listed.last_seq, self.newest_arrived(name))
+        if progress.confirmed or self._is_confirmed_by(listed):
+            self._confirm(name, progress)
+        self._fetch_missing(name)
 
     def _is_confirmed_by(self, listed: protocol.ConversationPayload) -> bool:
-        """Whether no message is known that the server might not have."""
         newest = self._newest_known(listed.with_)
         if newest is None:
             return True
         if listed.last is None:
             return False
-        return is_same(message_record(listed.last, listed.with_, self.user), newest)
+        return is_same(message_info(listed.last, listed.with_, self.user), newest)
 
     def _newest_known(self, name: str) -> MessageInfo | None:
-        """From before this connection."""
+        """Return the newest message that was known before this connection."""
         cached = self._cache.messages(name, limit=1)
-        return cached[0] if cached else self._last.get(name)
+        return cached[0] if cached else self._last_known.get(name)
 
-    def _confirm(self, name: str, log: _Log) -> None:
-        log.same = True
-        self._on_same(name)
-        self._tell_held(log)
+    def _confirm(self, name: str, progress: _Progress) -> None:
+        progress.confirmed = True
+        self._on_confirmed(name)
+        self._publish_held(progress)
 
     def newest_arrived(self, name: str) -> int:
-        """The highest seq that arrived over this connection."""
-        return self._arrived.get(name, 0)
+        """Return the highest seq that arrived over this connection."""
+        return self._newest_arrived.get(name, 0)
 
-    def forget(self, name: str, *, another: bool = True) -> None:
-        """It is gone, or is read anew; ``another``: and is not the one that it was."""
-        if another:
-            self._last.pop(name, None)
-        log = self._logs.pop(name, None)
-        if log is not None and log.fetching is not None:
-            log.fetching.cancel()
+    def forget(self, name: str, *, replaced: bool = True) -> None:
+        """Forget the progress of a conversation. ``replaced``: its known messages are invalid."""
+        if replaced:
+            self._last_known.pop(name, None)
+        progress = self._progress.pop(name, None)
+        if progress is not None and progress.fetching is not None:
+            progress.fetching.cancel()
 
-    def listed(self) -> None:
-        """The server's list is here: what arrived in conversations unknown before it can be told,
-        and those that it does not have are forgotten."""
-        for name in [each for each in self._logs if self._roster.get(each) is None]:
+    def list_applied(self) -> None:
+        """Forget conversations that are no longer known, and publish messages of new ones."""
+        for name in [each for each in self._progress if self._roster.get(each) is None]:
             self.forget(name)
-        strangers, self._strangers = self._strangers, {}
-        for name, held in strangers.items():
-            if name in self._logs:
+        unlisted, self._unlisted = self._unlisted, {}
+        for name, held in unlisted.items():
+            if name in self._progress:
                 for seq in sorted(held):
                     self.arrived(held[seq])
 
     # --- messages ---
 
     def posted(self, message: MessageInfo) -> None:
-        """One's own, told as soon as it was written."""
+        """Publish a message that the user has posted. It has no seq yet."""
         self._posted.add(message.client_id)
         self._publish(MessageAdded(message))
 
-    def withdrawn(self, message: MessageInfo) -> None:
-        """One's own, which will not be sent."""
+    def discarded(self, message: MessageInfo) -> None:
+        """Record that a posted message will not be sent."""
         self._posted.discard(message.client_id)
 
     def arrived(self, message: MessageInfo) -> None:
-        """A stored message: an event of the server, or the answer to one's own."""
+        """Accept a stored message: from an event, or from the answer to a posted one."""
         name, seq = message.conversation, message.seq
-        if message.own and message.client_id:
-            self._outbox.settle(message)
-        self.heard.add(name)
-        self._arrived[name] = max(seq, self.newest_arrived(name))
-        log = self._logs.get(name)
-        if log is not None and self._roster.get(name) is None:
-            # The user had left it here, and joined it again on another device; or it was deleted,
-            # and made again.
+        self.active.add(name)
+        self._newest_arrived[name] = max(seq, self.newest_arrived(name))
+        progress = self._progress.get(name)
+        if progress is not None and self._roster.get(name) is None:
+            # The user left the room on this device and joined it again on another, or the room was
+            # deleted and created again.
             self.forget(name)
             self._publish(MessagesReset(name))
-            log = None
-        if log is None:
-            self._on_stranger()  # who they are, and where one stands with them
+            progress = None
+        if progress is None:
+            self._on_unlisted()  # the list has the alias and the cursors
             if seq > 1:
-                self._strangers.setdefault(name, {})[seq] = message
+                self._unlisted.setdefault(name, {})[seq] = message
                 return
-            self._roster.met(name)
-            log = self._logs[name] = _Log(0, same=True)
-        self._roster.heard(message)
-        if seq <= log.told:
+            self._roster.add(name)
+            progress = self._progress[name] = _Progress(0, confirmed=True)
+        self._roster.arrived(message)
+        if seq <= progress.published:
             if message.client_id in self._posted:
-                self._on_another(name)  # it was never told: what was, is another store's
+                # This seq was published with another message: that was of another store.
+                self._on_replaced(name)
             return
-        log.target = max(log.target, seq)
-        # Right after a login it may be of another store than what was told before.
-        if seq == log.told + 1 and self._telling and log.same:
-            self._tell(log, message)
-            self._tell_held(log)
+        progress.target = max(progress.target, seq)
+        # Unconfirmed, the message may be of another store than those published before.
+        if seq == progress.published + 1 and self._publishing and progress.confirmed:
+            self._publish_message(progress, message)
+            self._publish_held(progress)
             return
-        if self._telling and len(log.held) < _HELD_LIMIT:
-            log.held[seq] = message
+        if self._publishing and len(progress.held) < _MAX_HELD:
+            progress.held[seq] = message
         elif message.client_id in self._posted:
             self._posted.discard(message.client_id)
             self._publish(MessageChanged(message))
-        self._fetch(name)
+        self._fetch_missing(name)
 
     def removed(self, name: str, seq: int) -> None:
-        """The text of that message is gone."""
-        gone = self._cache.messages(name, before=seq + 1, limit=1)
-        if not gone or gone[0].seq != seq:
-            self._roster.removed_elsewhere(name, seq)
+        """Record that a message was removed."""
+        found = self._cache.messages(name, before=seq + 1, limit=1)
+        if not found or found[0].seq != seq:
+            self._roster.removed_uncached(name, seq)
             return
-        if gone[0].removed:
+        if found[0].removed:
             return
         message = MessageInfo(
             conversation=name,
-            sender=gone[0].sender,
+            sender=found[0].sender,
             text="",
-            client_id=gone[0].client_id,
-            id=gone[0].id,
+            client_id=found[0].client_id,
+            id=found[0].id,
             seq=seq,
-            sent_at=gone[0].sent_at,
+            sent_at=found[0].sent_at,
             removed=True,
-            own=gone[0].own,
-            delivery=gone[0].delivery,
+            own=found[0].own,
+            delivery=found[0].delivery,
         )
         self._cache.save_messages(name, [message])
         self._roster.removed(message)
         self._publish(MessageChanged(message))
 
-    def _tell(self, log: _Log, message: MessageInfo) -> None:
-        log.told = message.seq
+    def _publish_message(self, progress: _Progress, message: MessageInfo) -> None:
+        progress.published = message.seq
         self._cache.save_messages(message.conversation, [message])
         if message.client_id and message.client_id in self._posted:
             self._posted.discard(message.client_id)
             self._publish(MessageChanged(message))
         else:
             self._publish(MessageAdded(message))
-        self._on_told(message)
+        self._on_published(message)
 
-    def _tell_held(self, log: _Log) -> None:
-        while log.held:
-            message = log.held.pop(log.told + 1, None)
+    def _publish_held(self, progress: _Progress) -> None:
+        while progress.held:
+            message = progress.held.pop(progress.published + 1, None)
             if message is None:
                 break
-            self._tell(log, message)
+            self._publish_message(progress, message)
 
-    # --- what was missed ---
+    # --- fetching missing messages ---
 
-    def _fetch(self, name: str) -> None:
-        log = self._logs[name]
-        if not self._online or (log.same and not self._is_behind(log)):
+    def _fetch_missing(self, name: str) -> None:
+        progress = self._progress[name]
+        if not self._online or (progress.confirmed and not self._is_behind(progress)):
             return
-        if log.fetching is None or log.fetching.done():
-            log.fetching = asyncio.get_running_loop().create_task(self._catch_up(name, log))
+        if progress.fetching is None or progress.fetching.done():
+            loop = asyncio.get_running_loop()
+            progress.fetching = loop.create_task(self._catch_up(name, progress))
 
-    def _is_behind(self, log: _Log) -> bool:
-        return self._telling and log.told < log.target
+    def _is_behind(self, progress: _Progress) -> bool:
+        return self._publishing and progress.published < progress.target
 
-    async def _catch_up(self, name: str, log: _Log) -> None:
+    async def _catch_up(self, name: str, progress: _Progress) -> None:
         async with self._slots:
-            while not log.same or self._is_behind(log):
+            while not progress.confirmed or self._is_behind(progress):
                 try:
-                    if not await self._fetch_page(name, log):
-                        self._on_another(name)
+                    if not await self._fetch_page(name, progress):
+                        self._on_replaced(name)
                         return
                 except RequestRefused as refusal:
                     if refusal.code in (protocol.Code.FORBIDDEN, protocol.Code.NOT_FOUND):
-                        log.target = log.told  # no longer one's own to read
-                        log.held.clear()
-                        return  # no cursor of it is sent
-                    logger.info("%s could not be fetched: %s", name, refusal)
+                        # The user may no longer read it. Unconfirmed, its cursors are not sent.
+                        progress.target = progress.published
+                        progress.held.clear()
+                        return
+                    logger.info("history request failed: conversation=%s: %s", name, refusal)
                     await asyncio.sleep(refusal.retry_after or _RETRY_AFTER)
                 except ServerUnreachable as error:
-                    logger.info("%s could not be fetched: %s", name, error)
+                    logger.info("history request failed: conversation=%s: %s", name, error)
                     await asyncio.sleep(_RETRY_AFTER)
 
-    async def _fetch_page(self, name: str, log: _Log) -> bool:
-        """False if the server has another message where the newest one known is."""
-        behind = self._is_behind(log)
-        anew = behind and not self.whole and log.target - log.told > CATCH_UP_LIMIT
-        last = None if log.same else self._newest_known(name)
-        overlaps = last is not None and last.seq == log.told
-        if last is not None and (anew or not behind or not overlaps):
+    async def _fetch_page(self, name: str, progress: _Progress) -> bool:
+        """Fetch and publish a page. Returns False if the server has another message in the place
+        of the newest known one."""
+        behind = self._is_behind(progress)
+        missed = progress.target - progress.published
+        start_again = behind and not self.fetch_all and missed > CATCH_UP_LIMIT
+        last = None if progress.confirmed else self._newest_known(name)
+        overlaps = last is not None and last.seq == progress.published
+        if last is not None and (start_again or not behind or not overlaps):
             page = await self._page(name, last.seq - 1, 1)
             if page and is_same(page[0], last):
-                self._confirm(name, log)
+                self._confirm(name, progress)
                 return True
             return False
-        page = await self._page(name, None if anew else log.told - overlaps, protocol.MAX_LIMIT)
-        if anew and page and page[0].seq > log.told + 1:
+        # The page begins with the newest known message, if that is still to be confirmed.
+        after = None if start_again else progress.published - overlaps
+        page = await self._page(name, after, protocol.MAX_LIMIT)
+        if start_again and page and page[0].seq > progress.published + 1:
             self._cache.clear_messages(name)
-            log.told = page[0].seq - 1
+            progress.published = page[0].seq - 1
             self._publish(MessagesReset(name))
         if last is not None and not (page and is_same(page[0], last)):
             return False
-        if not log.same:
-            self._confirm(name, log)
-        before = log.told
+        if not progress.confirmed:
+            self._confirm(name, progress)
+        before = progress.published
         for message in page:
             if message.own and message.client_id:
                 self._outbox.settle(message)
-            self._roster.heard(message)
-            if message.seq > log.told:
-                self._tell(log, message)
-                log.held.pop(message.seq, None)
-        if log.told == before:
-            log.target = log.told  # there is nothing after it, whatever was said before
-        self._tell_held(log)
+            self._roster.arrived(message)
+            if message.seq > progress.published:
+                self._publish_message(progress, message)
+                progress.held.pop(message.seq, None)
+        if progress.published == before:
+            progress.target = progress.published  # the server has no later message
+        self._publish_held(progress)
         return True
 
     async def _page(self, name: str, after: int | None, limit: int) -> list[MessageInfo]:
         request = protocol.HistoryRequest(name, after=after, limit=limit)
-        answer: protocol.HistoryAnswer = await self._request(
-            protocol.Event.HISTORY, request, protocol.HistoryAnswer
-        )
+        answer = await self._request(protocol.Event.HISTORY, request, protocol.HistoryAnswer)
         check_page(request, answer)
-        return [message_record(each, name, self.user) for each in answer.messages]
+        return [message_info(each, name, self.user) for each in answer.messages]
 
 
 def is_same(one: MessageInfo, other: MessageInfo) -> bool:
-    """Whether two messages with the same seq are the same: the seqs of another server, or of one
-    with an older store, are given again. A removed one tells nothing but its seq."""
+    """Whether two records with the same seq are the same message.
+
+    Another server, or one with an older store, gives the same seq to another message. A removed
+    message has only its seq to compare.
+    """
     if one.seq != other.seq or one.removed or other.removed:
         return one.seq == other.seq
     return (one.sender, one.text) == (other.sender, other.text) and one.sent_at == other.sent_at

@@ -1,4 +1,4 @@
-"""Typing indicators: the user's own, and those of others."""
+"""Typing indicators: report the user's own typing, and track that of others."""
 
 from __future__ import annotations
 
@@ -7,84 +7,91 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-REPEATED_AFTER: Final = 3.0
-ENDS_AFTER: Final = 5.0
+REPEAT_INTERVAL: Final = 3.0
+"""Seconds between two notices while the user keeps typing."""
+IDLE_TIMEOUT: Final = 5.0
+"""Seconds after the last key when the user counts as no longer typing."""
+TYPING_SHOWN: Final = 8.0
+"""Seconds after the last notice of another user when the indicator disappears."""
 
 
 class TypingNotice:
-    """``send`` gets the name of the conversation, and whether one types there."""
+    """Reports the user's typing. ``send`` is called with a conversation and whether the user types
+    in it."""
 
     def __init__(self, send: Callable[[str, bool], None]) -> None:
         self._send = send
         self._sent_at: dict[str, float] = {}
-        self._ends: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def set(self, name: str, typing: bool) -> None:
+        """Report a key press, or that the text was cleared or sent."""
         if not typing:
-            self.end(name)
+            self.stop(name)
             return
-        timer = self._ends.pop(name, None)
+        timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
-        self._ends[name] = asyncio.get_running_loop().call_later(ENDS_AFTER, self.end, name)
+        self._timers[name] = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self.stop, name)
         now = time.monotonic()
-        if now - self._sent_at.get(name, -REPEATED_AFTER) >= REPEATED_AFTER:
+        if now - self._sent_at.get(name, -REPEAT_INTERVAL) >= REPEAT_INTERVAL:
             self._sent_at[name] = now
             self._send(name, True)
 
-    def end(self, name: str) -> None:
-        timer = self._ends.pop(name, None)
+    def stop(self, name: str) -> None:
+        """Report the end of typing, if its beginning was reported."""
+        timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
         if self._sent_at.pop(name, None) is not None:
             self._send(name, False)
 
     def clear(self) -> None:
-        """Offline: nobody is told, and the next key starts anew."""
-        for timer in self._ends.values():
+        """Forget everything without sending. Call it when the connection is lost."""
+        for timer in self._timers.values():
             timer.cancel()
-        self._ends.clear()
+        self._timers.clear()
         self._sent_at.clear()
 
 
-TYPING_SHOWN: Final = 8.0
-"""Seconds after which typing ends by itself."""
-
-
 class Typists:
-    """Of all conversations. ``on_change`` is told the name of one and who is typing there now."""
+    """Other users who are typing, by conversation.
+
+    ``on_change`` is called with a conversation and the ids of those who are typing in it now.
+    """
 
     def __init__(self, on_change: Callable[[str, tuple[str, ...]], None]) -> None:
         self._on_change = on_change
         self._typing: dict[str, dict[str, asyncio.TimerHandle]] = {}
 
-    def started(self, name: str, person: str) -> None:
-        """Or still at it."""
-        people = self._typing.setdefault(name, {})
-        timer = people.get(person)
+    def started(self, name: str, user: str) -> None:
+        """Record that the user has started typing or is still typing."""
+        users = self._typing.setdefault(name, {})
+        timer = users.get(user)
         if timer is not None:
             timer.cancel()
         loop = asyncio.get_running_loop()
-        people[person] = loop.call_later(TYPING_SHOWN, self.stopped, name, person)
+        users[user] = loop.call_later(TYPING_SHOWN, self.stopped, name, user)
         if timer is None:
-            self._on_change(name, tuple(people))
+            self._on_change(name, tuple(users))
 
-    def stopped(self, name: str, person: str) -> None:
-        people = self._typing.get(name, {})
-        timer = people.pop(person, None)
+    def stopped(self, name: str, user: str) -> None:
+        """Record that the user has stopped typing."""
+        users = self._typing.get(name, {})
+        timer = users.pop(user, None)
         if timer is not None:
             timer.cancel()
-            self._on_change(name, tuple(people))
+            self._on_change(name, tuple(users))
 
     def all_stopped(self) -> None:
-        """Nobody is there to be heard any more."""
-        for name, people in self._typing.items():
-            for person in list(people):
-                self.stopped(name, person)
+        """Record that nobody is typing, because the connection was lost."""
+        for name, users in self._typing.items():
+            for user in list(users):
+                self.stopped(name, user)
 
     def close(self) -> None:
-        """Tells nothing more."""
-        for people in self._typing.values():
-            for timer in people.values():
+        """Cancel all timers without calling ``on_change``."""
+        for users in self._typing.values():
+            for timer in users.values():
                 timer.cancel()
         self._typing.clear()

@@ -1,1 +1,1 @@
-"""What the client keeps: cache and outbox."""
+"""Local data of the client: cache, outbox and files in the user's directories."""

@@ -1,4 +1,4 @@
-"""What the client keeps: the interface, and the one that keeps it in memory."""
+"""Interface of the client's cache, and the implementation in memory."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Final, Protocol
 from pychat.client.models import ConversationInfo, MessageInfo
 
 KEPT_IN_MEMORY: Final = 250
+"""Messages per conversation that MemoryCache keeps at least."""
 
 
 class Cache(Protocol):
-    """Conversations, the newest messages of each without a gap, the outbox, drafts.
+    """Conversations, the newest messages of each without a gap, the outbox, and drafts.
 
-    Synchronous and quick. What concerns the outbox is kept when the call returns; the rest when
-    ``flush`` does.
+    All methods are synchronous and take microseconds. Changes of the outbox are persisted when the
+    call returns, all others when ``flush`` returns.
     """
 
     def open(self, server: str, user: str) -> None:
-        """Raises CacheUnusable."""
+        """Open the cache of this account. Raises CacheUnusable."""
 
     def close(self) -> None: ...
 
@@ -30,7 +31,7 @@ class Cache(Protocol):
     def save_conversation(self, conversation: ConversationInfo) -> None: ...
 
     def drop_conversation(self, name: str) -> None:
-        """With its messages; the outbox and the draft stay."""
+        """Delete a conversation and its stored messages, but not its outbox or draft."""
 
     # --- stored messages ---
     def newest_seq(self, name: str) -> int | None: ...
@@ -38,21 +39,24 @@ class Cache(Protocol):
     def oldest_seq(self, name: str) -> int | None: ...
 
     def messages(self, name: str, *, before: int | None = None, limit: int) -> list[MessageInfo]:
-        """The newest of them (below ``before``), oldest first."""
+        """Return the newest messages (with a seq below ``before``), oldest first."""
 
     def messages_after(self, name: str, seq: int) -> list[MessageInfo] | None:
-        """All that come after seq, oldest first; None if the cache does not reach back to it."""
+        """Return all messages after ``seq``, oldest first.
+
+        Returns None if messages directly after ``seq`` are not in the cache.
+        """
 
     def save_messages(self, name: str, messages: Sequence[MessageInfo]) -> None:
-        """Adds or replaces, by seq."""
+        """Add messages, or replace those with the same seq."""
 
     def clear_messages(self, name: str) -> None: ...
 
-    # --- the outbox, in the order in which it was written ---
+    # --- outbox, in the order of posting ---
     def outbox(self) -> list[MessageInfo]: ...
 
     def save_outgoing(self, message: MessageInfo) -> None:
-        """Adds it at the end, or replaces it where it stands, by client_id."""
+        """Append a message, or replace the one with the same client_id in place."""
 
     def drop_outgoing(self, client_id: str) -> None: ...
 
@@ -60,11 +64,11 @@ class Cache(Protocol):
     def draft(self, name: str) -> str: ...
 
     def save_draft(self, name: str, text: str) -> None:
-        """An empty one is forgotten."""
+        """Save a draft. An empty text deletes it."""
 
 
 class MemoryCache:
-    """Ends with the process; keeps the newest 250 messages of a conversation or somewhat more."""
+    """Cache that ends with the process. Keeps 250 to 500 messages per conversation."""
 
     def __init__(self) -> None:
         self._conversations: dict[str, ConversationInfo] = {}
@@ -113,7 +117,7 @@ class MemoryCache:
     def save_messages(self, name: str, messages: Sequence[MessageInfo]) -> None:
         kept = self._messages.setdefault(name, {})
         kept.update((message.seq, message) for message in messages)
-        # Twice as many may gather before the older half goes: sorting for each one would cost more.
+        # Trims only when twice the limit is reached: sorting for every message would cost more.
         if len(kept) > 2 * KEPT_IN_MEMORY:
             _drop(kept, sorted(kept)[:-KEPT_IN_MEMORY])
 

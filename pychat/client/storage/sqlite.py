@@ -1,4 +1,4 @@
-"""The cache as one SQLite file, held by one process at a time."""
+"""Cache in a SQLite file, which one process opens at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pychat.client.errors import CacheDamaged, CacheInUse, CacheUnusable
 from pychat.client.models import ConversationInfo, MessageInfo
 
 KEPT_IN_FILE: Final = 5_000
-_APPLICATION_ID: Final = 0x70796363  # "pycc": says whose file it is
+"""Messages per conversation that the file keeps."""
+_APPLICATION_ID: Final = 0x70796363  # "pycc": marks the file as a cache of pychat
 _SCHEMA: Final = 1
 
 _TABLES: Final = """
@@ -35,8 +36,8 @@ CREATE TABLE draft (conversation TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT R
 _CONVERSATIONS: Final = "SELECT record FROM conversation"
 _OUTBOX: Final = "SELECT record FROM outgoing ORDER BY position"
 _DRAFTS: Final = "SELECT conversation, text FROM draft"
-_NOT_ITS_FAULT: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM})
-"""Another file in its place would do no better."""
+_SYSTEM_ERRORS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM})
+"""Errors that a new file in the same place would have too."""
 
 Record = TypeVar("Record")
 
@@ -45,7 +46,7 @@ _messages: Final = msgspec.msgpack.Decoder(MessageInfo)
 _conversations: Final = msgspec.msgpack.Decoder(ConversationInfo)
 
 
-# Columns of SQLite take any type: each of these raises DecodeError for another one.
+# SQLite columns accept values of any type. These decoders raise DecodeError for an unexpected one.
 
 
 def _message(record: object) -> MessageInfo:
@@ -70,7 +71,7 @@ def _text(value: object) -> str:
     return msgspec.convert(value, str)
 
 
-_DECODERS: Final[Mapping[str, Callable[[Any], object]]] = {
+_DECODERS: Final[Mapping[str, Callable[[object], object]]] = {
     "conversation": _conversation,
     "outgoing": _message,
     "draft": _text,
@@ -78,7 +79,7 @@ _DECODERS: Final[Mapping[str, Callable[[Any], object]]] = {
 
 
 def _copy(damaged: sqlite3.Connection, to: sqlite3.Connection, tables: Sequence[str]) -> int:
-    """All rows that can be read. Returns how many."""
+    """Copy all rows that can be read and decoded. Returns their number."""
     copied = 0
     for table in tables:
         with suppress(sqlite3.Error):
@@ -97,17 +98,22 @@ def _make_tables(db: sqlite3.Connection) -> None:
 
 
 class SQLiteCache:
-    """Written on the event loop: a row costs microseconds, and a commit does not wait for the disk.
+    """Cache in a SQLite file.
 
-    It survives a killed process whole; a lost power may take the last moments, which the server
-    still has, and the newest lines of the outbox, which it has not.
+    It runs on the event loop: a row takes microseconds, and a commit does not wait for the disk.
 
-    Once open it never fails: a file that can no longer be read or written (a full disk, damage) is
-    left as it is, ``on_lost`` is told why, and all goes on in memory. What the file still has in
-    its outbox is sent again when it is opened next, by the same client ids.
+    A killed process loses nothing. A power failure may lose the last changes, which the server
+    still has, and the newest entries of the outbox, which it does not have.
+
+    Once open, the cache never fails. If the file can no longer be read or written (full disk,
+    damage), the cache leaves it as it is, calls ``on_lost`` with the reason, and continues in
+    memory. Entries that are still in the file's outbox are sent again when the file is opened the
+    next time, with the same client ids.
     """
 
-    def __init__(self, path: Path | str, on_lost: Callable[[str], None] = lambda why: None) -> None:
+    def __init__(
+        self, path: Path | str, on_lost: Callable[[str], None] = lambda reason: None
+    ) -> None:
         self._path = Path(path).expanduser()
         self._on_lost = on_lost
         self._connection: sqlite3.Connection | None = None
@@ -121,34 +127,34 @@ class SQLiteCache:
     def open(self, server: str, user: str) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made here, not by SQLite, so that nobody else may read it from its first byte on.
+            # Created here, not by SQLite, so that other users can never read it.
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
             os.close(descriptor)
             if not is_file:
                 raise CacheDamaged(f"{self._path} is not a file")
-            # Autocommit mode; transactions are begun by hand. The timeout is for a process that is
-            # just ending.
+            # Autocommit mode: this class begins transactions itself. The timeout, in seconds, is
+            # for another process that is just exiting.
             self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
             self._prepare(server, user)
         except CacheUnusable:
-            self._abandon()
+            self._disconnect()
             raise
         except (sqlite3.Error, msgspec.DecodeError) as error:
-            self._abandon()
+            self._disconnect()
             raise self._unusable(error) from None
         except OSError as error:
-            at_fault = isinstance(error, PermissionError | IsADirectoryError | FileNotFoundError)
-            raise (CacheDamaged if at_fault else CacheUnusable)(
+            file_error = isinstance(error, PermissionError | IsADirectoryError | FileNotFoundError)
+            raise (CacheDamaged if file_error else CacheUnusable)(
                 f"{self._path} cannot be opened: {error.strerror}"
             ) from None
 
     def _unusable(self, error: Exception) -> CacheUnusable:
         code = getattr(error, "sqlite_errorcode", None)
-        code = None if code is None else code & 0xFF  # without what an extended code adds
+        code = None if code is None else code & 0xFF  # the primary code of an extended one
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return CacheInUse(f"{self._path} is in use by another pychat")
-        if code in _NOT_ITS_FAULT:
+            return CacheInUse(f"{self._path} is in use by another pychat process")
+        if code in _SYSTEM_ERRORS:
             return CacheUnusable(f"{self._path} cannot be opened: {error}")
         return CacheDamaged(
             f"{self._path} is damaged or not a pychat cache; move it away to start a new one"
@@ -156,7 +162,7 @@ class SQLiteCache:
 
     def _prepare(self, server: str, user: str) -> None:
         db = self._db
-        # EXCLUSIVE keeps the lock until the process ends, however it ends.
+        # EXCLUSIVE holds the lock until the process ends, even if it is killed.
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
@@ -175,11 +181,11 @@ class SQLiteCache:
             raise CacheDamaged(f"{self._path} was written by a newer pychat")
         owner = db.execute("SELECT server, user FROM identity").fetchone()
         if owner is None:
-            raise CacheDamaged(f"{self._path} does not say whose it is")
+            raise CacheDamaged(f"{self._path} does not name its server and user")
         if owner != (server, user):
             raise CacheDamaged(f"{self._path} belongs to {owner[1]} on {owner[0]}")
         db.execute("COMMIT")
-        # Damage in what nobody else has is told at once, not when it is asked for.
+        # Finds damage in this data when the cache is opened, not at the first use.
         for query, decode in (
             (_OUTBOX, _message),
             (_CONVERSATIONS, _conversation),
@@ -187,10 +193,10 @@ class SQLiteCache:
         ):
             for row in db.execute(query):
                 decode(row[-1])
-        # That the other tables are there, and have their columns.
+        # Checks that the table exists and has these columns.
         db.execute("SELECT conversation, seq, record FROM message LIMIT 0")
 
-    def _abandon(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -198,7 +204,7 @@ class SQLiteCache:
     def close(self) -> None:
         if self._connection is not None:
             self.flush()
-            self._abandon()
+            self._disconnect()
 
     def flush(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
@@ -209,40 +215,46 @@ class SQLiteCache:
             self._run("BEGIN")
         self._run(statement, *values)
 
-    def _run(self, statement: str, *values: object) -> list[Any]:
+    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         db = self._db
         try:
             return db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            self._go_on_in_memory(db, error)
+            self._continue_in_memory(db, error)
         return [] if statement == "COMMIT" else self._db.execute(statement, values).fetchall()
 
-    def _read(self, decode: Callable[[Any], Record], query: str, *values: object) -> list[Record]:
-        """The last column of each row; without those of a file that turns out to be damaged."""
+    def _read(
+        self, decode: Callable[[object], Record], query: str, *values: object
+    ) -> list[Record]:
+        """Decode the last column of each row. Continues in memory if the file is damaged."""
         try:
             return [decode(row[-1]) for row in self._run(query, *values)]
         except msgspec.DecodeError as error:
-            self._go_on_in_memory(self._db, error)
+            self._continue_in_memory(self._db, error)
         return [decode(row[-1]) for row in self._run(query, *values)]
 
-    def _go_on_in_memory(self, lost: sqlite3.Connection, error: Exception) -> None:
-        # Without the messages: some were not committed, and what is kept must have no gap.
+    def _continue_in_memory(self, lost: sqlite3.Connection, error: Exception) -> None:
+        # Leaves out the messages: some were not committed, and a cache must not have a gap.
         memory = sqlite3.connect(":memory:", isolation_level=None)
         _make_tables(memory)
-        # The server has the conversations, Outbox its entries.
+        # Rows that cannot be copied are not lost: the server has the conversations, and Outbox has
+        # its entries in memory.
         _copy(lost, memory, ("conversation", "outgoing", "draft"))
-        self._abandon()
+        self._disconnect()
         self._connection = memory
-        self._on_lost(f"{self._path} cannot be used any more ({error})")
+        self._on_lost(f"{self._path} can no longer be used ({error})")
 
     def rescue(self, damaged: Path) -> int:
-        """Takes over the outbox and the drafts of a file that was set aside, as far as they can be
-        read, if it was this login's. Returns how many rows; nothing is raised for what is lost."""
+        """Copy the outbox and the drafts of a damaged file that was set aside.
+
+        Copies what can be read, and only if the file belongs to the same server and user. Returns
+        the number of rows. Does not raise for the rest.
+        """
         found = 0
         with suppress(sqlite3.Error), closing(sqlite3.connect(damaged, timeout=0)) as lost:
             (schema,) = lost.execute("PRAGMA user_version").fetchone()
-            whose = "SELECT server, user FROM identity"
-            if schema == _SCHEMA and lost.execute(whose).fetchone() == self._run(whose)[0]:
+            identity = "SELECT server, user FROM identity"
+            if schema == _SCHEMA and lost.execute(identity).fetchone() == self._run(identity)[0]:
                 self._run("BEGIN")
                 found = _copy(lost, self._db, ("outgoing", "draft"))
                 self.flush()
@@ -251,7 +263,7 @@ class SQLiteCache:
     # --- conversations ---
 
     def conversations(self) -> list[ConversationInfo]:
-        # Nobody is known to be online, or typing, before the server says so.
+        # Presence and typing are unknown until the server reports them.
         return [
             msgspec.structs.replace(conversation, online=False, typing=())
             for conversation in self._read(_conversation, _CONVERSATIONS)
@@ -319,7 +331,7 @@ class SQLiteCache:
     def clear_messages(self, name: str) -> None:
         self._write("DELETE FROM message WHERE conversation = ?", name)
 
-    # --- the outbox ---
+    # --- outbox ---
 
     def outbox(self) -> list[MessageInfo]:
         return self._read(_message, _OUTBOX)

@@ -1,4 +1,4 @@
-"""Files in the user's own folder: read whole, and set aside where they cannot be used."""
+"""Files in the user's own directories: read them safely, and set unusable ones aside."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import stat
 from pathlib import Path
 from typing import Final
 
-SET_ASIDE_MOST: Final = 9
-"""So many unusable files of one name are kept; then the last of them is replaced."""
+MAX_SET_ASIDE: Final = 9
+"""Number of unusable files to keep per name. The last one is replaced after that."""
 
 
 def read_own_file(path: Path, limit: int = 1_000_000) -> bytes:
-    """Its content. Raises OSError: also for what is no file, of another user, or too large."""
-    # O_NONBLOCK: a pipe without a writer would be waited for.
+    """Return the content of a file.
+
+    ``limit``: bytes. Raises OSError, also for what is not a regular file, belongs to another user
+    or is too large.
+    """
+    # O_NONBLOCK: opening a named pipe would block until somebody writes to it.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
@@ -28,18 +32,20 @@ def read_own_file(path: Path, limit: int = 1_000_000) -> bytes:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Gives it another name beside the old one, with what SQLite keeps next to it. None where the
-    folder does not allow that."""
-    for number in range(1, SET_ASIDE_MOST + 1):
+    """Rename a file, with the files that SQLite keeps next to it, to ``NAME.unusable-1``.
+
+    The number is the first free one. Returns the new path, or None if renaming fails.
+    """
+    for number in range(1, MAX_SET_ASIDE + 1):
         new = path.with_name(f"{path.name}.unusable-{number}")
         if not os.path.lexists(new):
             break
     try:
         os.replace(path, new)
         for suffix in ("-wal", "-shm", "-journal"):
-            beside = path.with_name(path.name + suffix)
-            if os.path.lexists(beside):
-                os.replace(beside, new.with_name(new.name + suffix))
+            extra = path.with_name(path.name + suffix)
+            if os.path.lexists(extra):
+                os.replace(extra, new.with_name(new.name + suffix))
     except OSError:
         return None
     return new

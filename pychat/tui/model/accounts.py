@@ -37,7 +37,7 @@ class TerminalAccount:
             self.client.start(connect=connect)
         except CacheUnusable as error:
             told.append(self._start_otherwise(error, connect))
-        if self.client.cache_in_use:
+        if self.client.cache_locked:
             told.append(CACHE_IN_USE)
         return told
 

@@ -153,7 +153,7 @@ class LoginScreen(Dialog[None]):
 
     @work(exclusive=True, group="watch")
     async def _watch(self, client: ChatClient) -> None:
-        await client.watch_server(self._told)
+        await client.probe_server(self._told)
 
     def _told(self, why: str) -> None:
         if why and not self._says_unreachable:

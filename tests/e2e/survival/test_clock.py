@@ -90,7 +90,7 @@ async def test_logins_do_not_expire_with_it(clock: Clock, tmp_path: Path) -> Non
                 assert token is not None
                 clock.ahead = used
                 await alice.send("ALL", "still here")
-                assert [session for session in await alice.sessions() if session.current]
+                assert [session for session in await alice.devices() if session.current]
                 async with ChatClient(server.url, user="alice", token=token) as again:
                     await again.send("ALL", "with the token")
                     assert again.token == token
