@@ -1,4 +1,4 @@
-"""The wire: every event, field, code and limit of the chat protocol (docs/protocol.md)."""
+"""Chat protocol: events, payloads, codes and limits, as docs/protocol.md describes them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ from pychat.visible import shows_only
 PROTOCOL_VERSION: Final = 1
 DEFAULT_PORT: Final = 3000
 EVERYONE: Final = "ALL"
+"""Name of the conversation with everybody."""
 ROOM_PREFIX: Final = "#"
+"""First character of a room's conversation name."""
 
 MAX_DATA_BYTES: Final = 64 * 1024
+"""Limit for the text of a message, in bytes of UTF-8."""
 MAX_QUERY_CHARACTERS: Final = 256
 MAX_ID_CHARACTERS: Final = 64
 MAX_ALIAS_CHARACTERS: Final = 64
 MAX_PASSWORD_CHARACTERS: Final = 1024
 DEFAULT_LIMIT: Final = 50
+"""Default number of entries in a page."""
 MAX_LIMIT: Final = 100
+"""Maximum number of entries in a page."""
 MAX_PAGE_BYTES: Final = 256 * 1024
+"""A page of messages ends early when it reaches this size."""
 MAX_UNREAD: Final = 1000
-"""``unread`` counts no further."""
+"""Highest value of ``unread``: this many or more."""
 MAX_EVENTS_PENDING_LOGIN: Final = 16
 MAX_BYTES_BEFORE_LOGIN: Final = 128 * 1024
-"""In one frame or body, and of events that wait for a login: a message of any size is less."""
+"""Limit before the login, in bytes: for one frame or body, and for the events that wait for the
+login. The largest message fits in."""
 
 
 class Event(StrEnum):
@@ -58,7 +65,7 @@ class Event(StrEnum):
 
 
 class Code(StrEnum):
-    """What became of a request. Strings on the wire, as in the original protocol."""
+    """Result code of a request. A string on the wire, as in the original protocol."""
 
     DONE = "200"
     STORED = "202"
@@ -74,7 +81,11 @@ class Code(StrEnum):
 
 
 class ProtocolError(Exception):
-    """A refused request: its code, one clear line, and the field that was wrong, if one was."""
+    """A refused request.
+
+    ``message``: one line for the user. ``field``: the field that was wrong, or empty.
+    ``retry_after``: seconds to wait before a retry.
+    """
 
     def __init__(
         self, code: Code, message: str, *, field: str = "", retry_after: float | None = None
@@ -85,17 +96,20 @@ class ProtocolError(Exception):
         self.retry_after = retry_after
 
 
-# --- what clients send -------------------------------------------------------------------
+# --- payloads that clients send -----------------------------------------------------------
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
 Query = Annotated[str, Meta(max_length=MAX_QUERY_CHARACTERS)]
 Name = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS + len(ROOM_PREFIX))]
-"""An id or the name of a conversation; ``check_id`` says more about ids."""
+"""An id or the name of a conversation. ``check_id`` checks the other rules for ids."""
 
 
 class LoginRequest(Struct, rename="camel"):
-    """``login``: with a password the first time, with the token of that answer afterwards."""
+    """``login``: with a password, or with the token from the answer to an earlier login.
+
+    ``protocol`` is 0 for original clients, which do not send it.
+    """
 
     id: Name
     password: Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)] = ""
@@ -106,7 +120,7 @@ class LoginRequest(Struct, rename="camel"):
 
 
 class ClientMessage(Struct, rename="camel", omit_defaults=True):
-    """``message`` as a client sends it. ``client_id`` is a UUID: sent again, the same message."""
+    """``message`` from a client. ``client_id`` is a UUID: a repeated one is not stored again."""
 
     sender: Name
     recepient: Name
@@ -117,7 +131,7 @@ class ClientMessage(Struct, rename="camel", omit_defaults=True):
 
 
 class RoomRequest(Struct, rename="camel", omit_defaults=True):
-    """``room``: everything one may do with a room."""
+    """``room``: one command on a room, or the list of rooms."""
 
     command: Literal["create", "update", "delete", "join", "leave", "list"]
     room_id: Name = ""
@@ -126,14 +140,14 @@ class RoomRequest(Struct, rename="camel", omit_defaults=True):
 
 
 class ConversationsRequest(Struct, omit_defaults=True):
-    """``conversations``: newest first, a page at a time."""
+    """``conversations``: a page of the list, newest conversation first."""
 
     cursor: Annotated[str, Meta(max_length=256)] | None = None
     limit: Limit = DEFAULT_LIMIT
 
 
 class HistoryRequest(Struct, omit_defaults=True):
-    """``history``: exclusive seqs; with neither, the newest page."""
+    """``history``: ``before`` and ``after`` are exclusive seqs; with neither, the newest page."""
 
     with_: Name = field(name="with")
     before: Seq | None = None
@@ -142,28 +156,28 @@ class HistoryRequest(Struct, omit_defaults=True):
 
 
 class CursorRequest(Struct):
-    """``delivered`` and ``read``: the cursor of the sender in that conversation."""
+    """``delivered`` and ``read``: move the sender's cursor in a conversation."""
 
     with_: Name = field(name="with")
     seq: Seq
 
 
 class TypingRequest(Struct):
-    """``typing``: ``recepient`` is the name of a conversation, as in ``with``."""
+    """``typing`` from a client. ``recepient`` is the name of a conversation."""
 
     recepient: Name
     typing: bool
 
 
 class UsersRequest(Struct, omit_defaults=True):
-    """``users``: ids and aliases that match; an empty query matches all."""
+    """``users``: search ids and aliases. An empty query matches all."""
 
     query: Query = ""
     limit: Limit = DEFAULT_LIMIT
 
 
 class SearchRequest(Struct, omit_defaults=True):
-    """``search``: messages with these words, in one conversation or all of one's own."""
+    """``search``: messages with these words, in one or all conversations of the sender."""
 
     text: Query
     with_: Name | None = field(name="with", default=None)
@@ -178,28 +192,28 @@ class BlockRequest(Struct):
 
 
 class RemoveRequest(Struct):
-    """``remove``: the id of a message; for admins."""
+    """``remove``: remove the message with this id. Only for admins."""
 
     id: Annotated[str, Meta(max_length=64)]
 
 
 class SessionsRequest(Struct, omit_defaults=True):
-    """``sessions``: ``revoke`` is the id of a session, ``others`` or ``all``."""
+    """``sessions``: list login tokens, or revoke some: an id, ``others`` or ``all``."""
 
     revoke: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class LogoutRequest(Struct):
-    """``logout``: the token of this connection ends."""
+    """``logout``: revoke the token of this connection."""
 
 
-# --- what the server sends ---------------------------------------------------------------
+# --- payloads that the server sends -------------------------------------------------------
 
 
 class MessagePayload(Struct, rename="camel", omit_defaults=True):
-    """A stored message: ``message`` as the server sends it, and an entry of ``history``.
+    """A stored message: in ``message`` from the server and in ``history``.
 
-    A message that is gone, or that its reader may not see, is ``{id, seq, removed: true}``.
+    A message that was removed or is hidden from the reader is ``{id, seq, removed: true}``.
     """
 
     id: str
@@ -215,7 +229,7 @@ class MessagePayload(Struct, rename="camel", omit_defaults=True):
 
 
 class Response(Struct, rename="camel", omit_defaults=True):
-    """``response``: the answer to a client that asked for no acknowledgement."""
+    """``response``: the answer to a request without an acknowledgement."""
 
     command: str
     code: str
@@ -224,7 +238,7 @@ class Response(Struct, rename="camel", omit_defaults=True):
 
 
 class Answer(Struct, rename="camel", omit_defaults=True):
-    """An acknowledgement; the base of all the answers below."""
+    """The acknowledgement of a request. Base class of the answers below."""
 
     code: str
     message: str
@@ -232,7 +246,7 @@ class Answer(Struct, rename="camel", omit_defaults=True):
 
 
 class LoginAnswer(Answer, kw_only=True):
-    """``token`` is empty where the accounts are open."""
+    """Answer to ``login``. ``token`` is empty if accounts are open."""
 
     id: str
     alias: str
@@ -242,7 +256,7 @@ class LoginAnswer(Answer, kw_only=True):
 
 
 class MessageAnswer(Answer, kw_only=True):
-    """The message is stored: 200, or 202 where the recepient is offline."""
+    """Answer to ``message``: stored. Code 200, or 202 if the recipient is offline."""
 
     id: str
     seq: Seq
@@ -250,9 +264,12 @@ class MessageAnswer(Answer, kw_only=True):
 
 
 class ConversationPayload(Struct, rename="camel"):
-    """One conversation as its reader sees it. ``online`` is of the peer, and so is ``last_seen``
-    (RFC 3339): there while it is offline and its presence is not hidden by a block. ``blocked``
-    is there, and true, while the reader blocks the peer."""
+    """A conversation from the view of one member, the reader.
+
+    ``online`` and ``last_seen`` (RFC 3339) are the other user's. ``last_seen`` is left out while
+    that user is online, or a block hides the presence. ``blocked`` is left out unless the reader
+    blocks the other user.
+    """
 
     with_: str = field(name="with")
     alias: str
@@ -270,28 +287,28 @@ class ConversationPayload(Struct, rename="camel"):
 
 
 class ConversationsAnswer(Answer, kw_only=True):
-    """``next`` is there while there are more."""
+    """Answer to ``conversations``. ``next``: cursor of the next page, left out on the last one."""
 
     conversations: list[ConversationPayload]
     next: str | UnsetType = UNSET
 
 
 class HistoryAnswer(Answer, kw_only=True):
-    """Oldest first; ``has_more`` in the direction that was asked for."""
+    """Answer to ``history``, oldest first. ``has_more``: in the direction of the request."""
 
     messages: list[MessagePayload]
     has_more: bool
 
 
 class SearchAnswer(Answer, kw_only=True):
-    """Newest first; ``next`` is there while there are more."""
+    """Answer to ``search``, newest first. ``next``: cursor of the next page."""
 
     messages: list[MessagePayload]
     next: str | UnsetType = UNSET
 
 
 class UserPayload(Struct):
-    """An account as others see it."""
+    """An account as other users see it."""
 
     id: str
     alias: str
@@ -299,13 +316,13 @@ class UserPayload(Struct):
 
 
 class UsersAnswer(Answer, kw_only=True):
-    """Those that match, at most ``limit``."""
+    """Answer to ``users``: at most ``limit`` matching users."""
 
     users: list[UserPayload]
 
 
 class RoomPayload(Struct):
-    """A room; ``member`` only in the answer to ``room {command: "list"}``."""
+    """A room. ``member`` is only in the answer to ``room {command: "list"}``."""
 
     id: str
     name: str
@@ -320,14 +337,14 @@ class RoomsAnswer(Answer, kw_only=True):
 
 
 class RoomListPayload(Struct):
-    """``room`` as the server sends it, to every client, whenever the rooms have changed."""
+    """``room`` from the server, to every client, whenever a room has changed."""
 
     rooms: list[RoomPayload]
     command: str = "list"
 
 
 class DevicePayload(Struct, rename="camel"):
-    """One login of one's own; times are RFC 3339."""
+    """A login token of the reader. Times are RFC 3339."""
 
     id: str
     device: str
@@ -337,13 +354,13 @@ class DevicePayload(Struct, rename="camel"):
 
 
 class SessionsAnswer(Answer, kw_only=True):
-    """The logins that are left."""
+    """Answer to ``sessions``: the login tokens, without revoked ones."""
 
     sessions: list[DevicePayload]
 
 
 class Receipt(Struct):
-    """``receipt``: how far ``by`` has come in the conversation that the reader calls ``with``."""
+    """``receipt``: the cursor of user ``by`` in the conversation that the reader calls ``with``."""
 
     with_: str = field(name="with")
     by: str
@@ -352,7 +369,7 @@ class Receipt(Struct):
 
 
 class Typing(Struct):
-    """``typing`` as the server sends it."""
+    """``typing`` from the server."""
 
     sender: str
     recepient: str
@@ -360,7 +377,7 @@ class Typing(Struct):
 
 
 class PresencePayload(Struct, rename="camel"):
-    """``presence``: ``last_seen`` is RFC 3339, null while online or never seen."""
+    """``presence``. ``last_seen`` is RFC 3339; null while the user is online or was never seen."""
 
     id: str
     alias: str
@@ -369,13 +386,13 @@ class PresencePayload(Struct, rename="camel"):
 
 
 class Removed(Struct):
-    """``removed``: that message is gone."""
+    """``removed``: this message was removed."""
 
     with_: str = field(name="with")
     seq: Seq
 
 
-# --- rules -------------------------------------------------------------------------------
+# --- decoding and checks ------------------------------------------------------------------
 
 T = TypeVar("T")
 
@@ -384,7 +401,7 @@ _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
 
 
 def decode(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
-    """What a client sent, as its type. Raises ProtocolError 400, which names the field."""
+    """Decode a payload from a client. Raises ProtocolError 400, which names the wrong field."""
     try:
         return decoder.decode(payload)
     except msgspec.ValidationError as error:
@@ -404,7 +421,7 @@ def _refusal(text: str) -> ProtocolError:
 
 
 def check_id(value: str, field: str) -> str:
-    """The login id or room id, unchanged. Raises ProtocolError 400 if it may not be one."""
+    """Return a login id or room id unchanged. Raises ProtocolError 400 if it is not valid."""
     problem = _id_problem(value)
     if problem:
         raise ProtocolError(Code.MALFORMED, problem, field=field)
@@ -412,7 +429,10 @@ def check_id(value: str, field: str) -> str:
 
 
 def check_new_id(value: str, field: str) -> str:
-    """The same for an id that is still nobody's. An older store may have others."""
+    """Return an id for a new account or room. Raises ProtocolError 400 if it is not valid.
+
+    Stricter than ``check_id``: accounts and rooms in older stores may have other ids.
+    """
     check_id(value, field)
     if not shows_only(value):
         raise ProtocolError(
@@ -431,7 +451,7 @@ def _id_problem(value: str) -> str:
         return f"must not start with {ROOM_PREFIX}"
     if value != value.strip():
         return "must not start or end with a space"
-    # Cc: controls; Cf: invisible formats, bidi overrides among them; Cs, Co, Cn: nothing to show.
+    # Cc: control; Cf: format, including bidi overrides; Cs, Co, Cn: surrogate, private, unassigned.
     if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in value):
         return "must not contain control or invisible characters"
     if unicodedata.normalize("NFC", value) != value:
@@ -442,9 +462,9 @@ def _id_problem(value: str) -> str:
 
 
 def canonical_id(value: str) -> str:
-    """The form in which ids are unique: ``Alice`` and ``ａｌｉｃｅ`` are both ``alice``.
+    """Return the form in which ids are unique: ``Alice`` and ``ａｌｉｃｅ`` both become ``alice``.
 
-    What is too long for an id is its own form: to normalize it takes the square of its length.
+    A text that is too long for an id is returned unchanged: normalization takes quadratic time.
     """
     return _canonical(value) if len(value) <= MAX_ID_CHARACTERS + len(ROOM_PREFIX) else value
 
@@ -456,10 +476,10 @@ def _canonical(value: str) -> str:
 
 
 def check_data(data: str) -> str:
-    """The text of a message, unchanged. Raises ProtocolError 400 or 413."""
+    """Return the text of a message unchanged. Raises ProtocolError 400 or 413."""
     if not data:
         raise ProtocolError(Code.MALFORMED, "must not be empty", field="data")
-    # A character takes 1 to 4 bytes: only texts between the two bounds need to be encoded.
+    # A character takes 1 to 4 bytes, so a short text need not be encoded.
     if len(data) * 4 > MAX_DATA_BYTES and len(data.encode()) > MAX_DATA_BYTES:
         raise ProtocolError(
             Code.TOO_LARGE, f"must be at most {MAX_DATA_BYTES} bytes of UTF-8", field="data"
