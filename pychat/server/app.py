@@ -8,15 +8,15 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN
 from pychat.server import site
-from pychat.server.chat import AccountsMode, Chat, Limits
-from pychat.server.engine import EngineSession, Proxies, SocketServer, encode_event
+from pychat.server.chat import AccountsMode, Chat, EncodeEvent, Limits
+from pychat.server.engine import EngineSession, Handler, Proxies, SocketServer, encode_event
 from pychat.server.guard.gate import HEADERS, Gate, note_request
 from pychat.server.guard.pace import Allowance
 from pychat.server.guard.throttle import throttle
@@ -224,13 +224,14 @@ class ChatServer:
         limits = self._limits
         chat = Chat(
             self.store,
-            encode_event=encode_event,
+            # The chat treats packets as opaque: these are the engine's, and go back to it.
+            encode_event=cast(EncodeEvent, encode_event),
             accounts=self._accounts,
             limits=limits,
             admins=self._admins,
         )
         engine = SocketServer(
-            chat,
+            cast(Handler, chat),
             path=SOCKET_PATH,
             first_payload=MAX_BYTES_BEFORE_LOGIN,
             allowed_origins=self._cors_origins,

@@ -51,7 +51,7 @@ async def test_a_part_of_the_server_that_ends_ends_the_server(
     async with serving() as server, aiohttp.ClientSession() as web:
         alice = await connect(web, server.url)
         await alice.login("alice")
-        monkeypatch.setattr(Delivery, "_say_failing", break_down)
+        monkeypatch.setattr(Delivery, "_log_failing", break_down)
         async with asyncio.timeout(60):
             with pytest.raises((Closed, TimeoutError)):
                 await alice.ask("message", MESSAGE)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.notices.presence import Presence
-from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.reach import LocalReach
 from tests.simulation.run import Simulation
 
 CHUNK = 60
@@ -54,8 +53,8 @@ def nobody(*_: Any, **__: Any) -> frozenset[int]:
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "rule"),
     [
-        (Delivery, "_to_own_devices", nothing, "never sent"),
-        (LocalDelivery, "blockers", nobody, "block"),
+        (LocalReach, "echo", nothing, "never sent"),
+        (LocalReach, "blockers", nobody, "block"),
         (Presence, "went", nothing, "presence"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The audit log: who did what to accounts, rooms and messages, and what was refused."""
+"""The audit log: actions on accounts, rooms and messages, and refused logins."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ faults = logging.getLogger("pychat.server.audit")
 
 
 def note(action: str, **fields: object) -> None:
-    """``fields`` say who, whom and from where; never a password, a token or a text."""
+    """Log an action. ``fields`` never contain a password, a token or the text of a message."""
     log.info(action, extra={"fields": fields})
 
 
 def to_file(path: Path, formatter: logging.Formatter) -> None:
-    """From now on a line for each, also at the end of that file. Raises OSError.
+    """Append all actions to a file from now on. Raises OSError.
 
-    Readable by its owner only; several processes may write, and logrotate may move it. When it
-    cannot be written any more, the server's log says so.
+    Only its owner can read the file. Several processes may append to it, and logrotate may move
+    it. If writing fails later, the server's log reports it.
     """
     handler = _AuditFile(path)
     handler.setFormatter(formatter)
@@ -33,9 +33,9 @@ def to_file(path: Path, formatter: logging.Formatter) -> None:
 
 
 class AuditEntry:
-    """One line at the end of the file, for a command: opened before it does anything.
+    """One line of the file, for a command. Create it before the command changes anything.
 
-    Raises OSError, as ``write`` does.
+    Creating and writing it raise OSError.
     """
 
     def __init__(self, path: Path, formatter: logging.Formatter) -> None:
@@ -43,7 +43,7 @@ class AuditEntry:
         self._file = _open(path)
 
     def write(self, action: str, **fields: object) -> None:
-        """What was done; closes the file."""
+        """Append the line and close the file."""
         record = log.makeRecord(log.name, logging.INFO, "", 0, action, (), None)
         record.fields = fields
         with self._file as file:
@@ -59,11 +59,11 @@ class _AuditFile(logging.handlers.WatchedFileHandler):
         return _open(Path(self.baseFilename))
 
     def emit(self, record: logging.LogRecord) -> None:
-        # What has been written since is no reason to keep quiet when it fails again.
+        # Reset with each line, so that a failure after a success is reported again.
         self._failed_before, self._failing = self._failing, ""
         try:
             super().emit(record)
-        except OSError as error:  # the folder of a file that was moved is gone
+        except OSError as error:  # the file was moved and its folder is gone
             self._failed(error)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
@@ -72,7 +72,7 @@ class _AuditFile(logging.handlers.WatchedFileHandler):
             self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
-        # Once for each reason: a full disk fails with every line.
+        # Report each reason once: with a full disk every line fails.
         self._failing = str(error)
         if self._failing != self._failed_before:
             faults.error("the audit log cannot be written: %s", error)

@@ -1,24 +1,23 @@
-"""Chat: the table from events to what handles them, in the order they came in."""
+"""Chat: create all parts, dispatch events to their handlers, keep each connection's order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TypeAlias
 
 from pychat.protocol import Code, Event, ProtocolError
-from pychat.server.chat.accounts.authentication import Accounts, AccountsMode
-from pychat.server.chat.accounts.changes import AccountChanges
-from pychat.server.chat.accounts.watch import AccountWatch
+from pychat.server.chat.accounts.authentication import AccountsMode, Authentication
+from pychat.server.chat.accounts.changes import AccountChanges, AccountWatch
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
-from pychat.server.chat.connection import ChatConnection, EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.events.block import Blocks
 from pychat.server.chat.events.conversations import Conversations
+from pychat.server.chat.events.cursors import Cursors
 from pychat.server.chat.events.history import History
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
@@ -27,35 +26,33 @@ from pychat.server.chat.events.room import Rooms
 from pychat.server.chat.events.typing import TypingRelay
 from pychat.server.chat.events.users import Users
 from pychat.server.chat.limits import Limiter, Limits
-from pychat.server.chat.notices.cursors import Cursors
-from pychat.server.chat.notices.original import Legacy
+from pychat.server.chat.notices.cursors import CursorWriter
+from pychat.server.chat.notices.original import OriginalClients
 from pychat.server.chat.notices.presence import Presence
-from pychat.server.chat.notices.receipts import Receipts
 from pychat.server.chat.notices.room_list import RoomList
 from pychat.server.chat.state.directory import Directory
-from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.reach import LocalReach, Reach
 from pychat.server.chat.state.relations import Relations
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.session import ChatConnection, ChatSession, EncodeEvent, Work
 from pychat.server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 2.0
-SAY_AGAIN_SECONDS = 60.0
+"""How long ``stop`` waits for unfinished work."""
+LOG_AGAIN_SECONDS = 60.0
 READS_MESSAGES = frozenset({Event.CONVERSATIONS.value, Event.HISTORY.value, Event.SEARCH.value})
-"""What a connection has sent before it asks for these must be in the answer."""
+"""The answers to these must contain what the same connection has sent before."""
 
-Work = Coroutine[Any, Any, None]
-Handler = Callable[[ChatSession, bytes, int | None], Work | None]
-"""Raises ProtocolError to refuse. What cannot be done at once is handed back as a coroutine; the
-connection's later events wait for it."""
+Handler: TypeAlias = Callable[[ChatSession, bytes, int | None], Work | None]
+"""Handle an event: session, payload, id of the acknowledgement. Raises ProtocolError to refuse it.
+What cannot be done at once is returned as a coroutine."""
 
 
 class Chat:
-    """What the engine calls: ``connected``, ``event`` and ``disconnected``, all synchronous.
+    """The chat's interface to the engine: ``connected``, ``event`` and ``disconnected``.
 
-    The store must be open before ``start`` and stay so until ``stop`` has returned. ``limits``
-    None turns the rates off; sizes stay. ``admins`` may remove messages.
+    They are synchronous. The store must be open from before ``start`` until ``stop`` returns.
     """
 
     def __init__(
@@ -67,48 +64,48 @@ class Chat:
         limits: Limits | None = None,
         admins: Iterable[str] = (),
     ) -> None:
+        """``limits`` None turns off rates; sizes stay limited. ``admins``: ids of those who may
+        remove messages."""
+        admins = tuple(admins)
         limiter = Limiter(limits)
         answers = self._answers = Answers(encode_event)
-        reach = self._reach = LocalDelivery()
+        reach: Reach = LocalReach(encode_event)
+        self._reach = reach
         relations = Relations(store, reach)
-        directory = self._directory = Directory(store, relations)
-        self._presence = Presence(directory, reach, encode_event)
-        receipts = Receipts(directory, reach, encode_event)
-        cursors = self._cursors = Cursors(store, directory, receipts, limiter, answers)
-        legacy = self._legacy = Legacy(store, directory, cursors, encode_event)
-        self._delivery = Delivery(
-            store, reach, legacy, answers, encode_event, self._presence.pair_opened
-        )
+        directory = self._directory = Directory(store, reach, relations)
+        presence = self._presence = Presence(directory, reach)
+        writer = self._cursors = CursorWriter(store, directory.memberships, reach, answers)
+        originals = self._original_clients = OriginalClients(store, directory, writer, encode_event)
+        delivery = self._delivery = Delivery(store, reach, writer, answers, presence.pair_opened)
         changes = AccountChanges(store)
-        admins = tuple(admins)
-        self._accounts = Accounts(store, changes, accounts, limiter, reserved=admins)
+        authentication = self._authentication = Authentication(
+            store, changes, accounts, limiter, reserved=admins
+        )
         logins = self._logins = Logins(
             store,
             changes,
-            self._accounts,
+            authentication,
             directory,
             relations,
             reach,
-            self._presence,
-            legacy,
+            presence,
+            originals,
             limiter,
             answers,
         )
-        list_of_rooms = self._list_of_rooms = RoomList(directory, reach, encode_event)
-        rooms = self._rooms = Rooms(
-            store, directory, list_of_rooms, self._delivery, limiter, answers, encode_event
-        )
-        blocks = Blocks(relations, cursors, directory, self._presence, limiter, answers)
-        conversations = Conversations(store, directory, reach, cursors, limiter, answers)
+        room_list = self._room_list = RoomList(directory, reach)
+        rooms = self._rooms = Rooms(store, directory, room_list, delivery, limiter, answers)
+        blocks = Blocks(relations, writer, directory, presence, limiter, answers)
+        conversations = Conversations(store, directory, reach, writer, limiter, answers)
+        cursors = Cursors(directory, writer, limiter, answers)
         history = History(store, directory, limiter, answers)
         messages = Messages(
-            directory, self._delivery, limiter, logins.by_message if accounts == "open" else None
+            directory, delivery, limiter, logins.by_message if accounts == "open" else None
         )
-        removal = Removal(
-            store, directory, self._delivery, reach, limiter, answers, encode_event, admins
-        )
-        typing = TypingRelay(directory, reach, limiter, answers, encode_event)
-        self._watch = AccountWatch(store, changes, reach, logins)
+        removal = Removal(store, directory, delivery, reach, limiter, answers, admins)
+        typing = TypingRelay(directory, reach, limiter, answers)
+        users = Users(store, directory, reach, limiter, answers)
+        self._watch = AccountWatch(store, changes, reach, logins.expel)
         self._handlers: dict[str, Handler] = {
             Event.LOGIN.value: logins.login,
             Event.LOGOUT.value: logins.logout,
@@ -121,7 +118,7 @@ class Chat:
             Event.DELIVERED.value: cursors.delivered,
             Event.READ.value: cursors.read,
             Event.TYPING.value: typing.typing,
-            Event.USERS.value: Users(store, directory, reach, limiter, answers).users,
+            Event.USERS.value: users.users,
             Event.BLOCK.value: blocks.block,
             Event.UNBLOCK.value: blocks.unblock,
             Event.REMOVE.value: removal.remove,
@@ -131,13 +128,14 @@ class Chat:
         self._too_fast = 0
         self._failures = 0
         self.failed: asyncio.Future[BaseException]
-        """Done, from ``start`` on, once the chat cannot go on: why. The server is to stop then."""
-        self._ended_early = False
+        """Available after ``start``. Done when the chat cannot continue, with the reason: the
+        server must stop then."""
+        self._has_failed = False
         self._background: list[asyncio.Task[None]] = []
         self._working: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Raises StoreError."""
+        """Load the rooms and start the background tasks. Raises StoreError."""
         await self._directory.load()
         loop = asyncio.get_running_loop()
         self._background = [
@@ -146,25 +144,24 @@ class Chat:
         ]
         self.failed = loop.create_future()
         for task in self._background:
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._background_ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that is to run until the chat stops."""
-        if task.cancelled() or self._ended_early:
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self._has_failed:
             return
-        self._ended_early = True
+        self._has_failed = True
         error = task.exception() or RuntimeError(f"{task.get_name()} has ended")
         if not isinstance(error, StoreError):
-            log.error("%s has ended", task.get_name(), exc_info=error)
+            log.error("background task ended: %s", task.get_name(), exc_info=error)
         self.failed.set_result(error)
 
     async def stop(self) -> None:
-        """What came in is kept, delivered and answered; what comes in from here on is refused."""
+        """Refuse new events, finish those that came in, and end the background tasks."""
         self._stopping = True
-        if not self._ended_early:
+        if not self._has_failed:
             await self._finish()
-        self._accounts.close()
-        self._list_of_rooms.close()
+        self._authentication.close()
+        self._room_list.close()
         tasks = [*self._background, *self._working, *self._cursors.close(), *self._rooms.close()]
         for task in tasks:
             task.cancel()
@@ -176,19 +173,19 @@ class Chat:
                 if self._working:
                     await asyncio.wait(self._working)
                 await self._delivery.settled()
-                self._legacy.finish()
+                self._original_clients.finish()
                 await self._cursors.flush()
                 await self._presence.finish()
         except TimeoutError:
-            log.error("not everything could be finished within %s s", FINISH_SECONDS)
+            log.error("work not finished within %s s", FINISH_SECONDS)
         except StoreError as error:
-            log.error("not everything could be finished: %s", error)
+            log.error("work not finished: %s", error)
 
     def figures(self) -> dict[str, float]:
-        """What there is now, and what has been counted since the start."""
+        """Current numbers, and counters since the start, for the metrics."""
         return {
-            "connections": len(self._reach.sessions),
-            "users_online": len(self._reach.users),
+            "connections": len(self._reach.connections()),
+            "users_online": len(self._reach.accounts()),
             "rooms": len(self._directory.rooms),
             "messages_waiting": self._delivery.waiting,
             "messages": self._delivery.stored,
@@ -198,7 +195,7 @@ class Chat:
             "failures": self._failures,
         }
 
-    # --- what the engine calls ---
+    # --- called by the engine ---
     def connected(self, connection: ChatConnection) -> None:
         connection.context = ChatSession(connection)
 
@@ -224,16 +221,16 @@ class Chat:
     def _worked(self, session: ChatSession, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            # Its later events would wait for this one for ever: the client comes back and asks.
+            # Later events of the connection would wait forever. The client reconnects and retries.
             self._failures += 1
-            log.error("a client could not be answered and is disconnected", exc_info=error)
+            log.error("request not answered, client disconnected", exc_info=error)
             session.connection.close()
 
     def disconnected(self, connection: ChatConnection, reason: str) -> None:
         session: ChatSession = connection.context
         user = session.user
         if user is not None:
-            log.info("%r disconnected: %s", user.id, reason)
+            log.info("disconnected: user=%r reason=%s", user.id, reason)
         if self._stopping:
             session.closed = True
             return
@@ -285,11 +282,11 @@ class Chat:
         session.waiting = None
         session.login_pending = False
 
-    def _say_failing(self, why: str) -> None:
-        """Not with every request: a log must not fill what is left of the disk."""
-        if why != self._failing or monotonic() - self._failing_since > SAY_AGAIN_SECONDS:
-            self._failing, self._failing_since = why, monotonic()
-            log.error("requests are refused: %s", why)
+    def _log_failing(self, reason: str) -> None:
+        """Log a reason once a minute, not with every request: the log must not fill the disk."""
+        if reason != self._failing or monotonic() - self._failing_since > LOG_AGAIN_SECONDS:
+            self._failing, self._failing_since = reason, monotonic()
+            log.error("requests are refused: %s", reason)
 
     def _refuse(
         self, session: ChatSession, event: str, ack_id: int | None, error: Exception
@@ -298,7 +295,7 @@ class Chat:
             refusal = error
             self._too_fast += error.code is Code.TOO_FAST
         elif isinstance(error, StoreError):
-            self._say_failing(str(error))
+            self._log_failing(str(error))
             refusal = ProtocolError(
                 Code.UNAVAILABLE, "the store cannot be reached: try again", retry_after=1.0
             )

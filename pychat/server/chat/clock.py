@@ -1,4 +1,4 @@
-"""The time, as the store keeps it (milliseconds) and as the wire says it (RFC 3339, UTC)."""
+"""The time: milliseconds as the store keeps it, RFC 3339 in UTC as the wire shows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def now() -> int:
 
 @lru_cache(maxsize=1024)
 def rfc3339(milliseconds: int) -> str:
-    """``2026-11-23T01:36:00.000Z``."""
+    """Format milliseconds since the epoch, as in ``2026-11-23T01:36:00.000Z``."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_to_the_second(seconds)}.{rest:03d}Z"
 

@@ -1,11 +1,11 @@
-"""Messages on their way: kept together in one commit, then delivered and answered in order."""
+"""Group commit of messages: store them in batches, then deliver and acknowledge them in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 from msgspec import UNSET
 
@@ -20,10 +20,9 @@ from pychat.protocol import (
 )
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.clock import now, rfc3339
-from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.notices.original import Legacy
+from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
-from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import Appended, NewMessage
@@ -31,6 +30,7 @@ from pychat.server.store.records import Appended, NewMessage
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 2_000
+"""Delivering a batch blocks everything else, so a long queue is split."""
 MAX_MESSAGES_WAITING = 50_000
 MAX_CHARACTERS_WAITING = 64 * 1024 * 1024
 MAX_IN_DOUBT = 100_000
@@ -38,55 +38,57 @@ MAX_IN_DOUBT = 100_000
 DELIVERED = "delivered"
 STORED = "stored: the recepient is offline and gets it at the next login"
 
-# Enum members cost a look-up each time: once is enough for what every message needs.
+# Looking up an enum member takes time, and every message needs these.
 _MESSAGE = Event.MESSAGE.value
 _DONE = Code.DONE.value
 _STORED = Code.STORED.value
 
-_Pending = tuple[ChatSession, OnlineUser, Conversation, ClientMessage, int | None]
+_Pending: TypeAlias = tuple[ChatSession, OnlineUser, Conversation, ClientMessage, int | None]
 
 
 class Delivery:
-    """Group commit: whatever waits goes to the store in one batch, one batch at a time. Nothing
-    is shown or answered before the batch is kept. Answers and deliveries go out in the order of
-    the batch, so that every connection sees the seqs of a conversation ascending."""
+    """Messages that arrive while a batch is being written form the next batch.
+
+    A message is delivered and acknowledged only after its batch is stored, in the order of the
+    batch. So every connection sees the seqs of a conversation in ascending order.
+    """
 
     def __init__(
         self,
         store: Store,
-        reach: LocalDelivery,
-        legacy: Legacy,
+        reach: Reach,
+        cursors: CursorWriter,
         answers: Answers,
-        encode_event: EncodeEvent,
         pair_opened: Callable[[Pair], None],
     ) -> None:
+        """``pair_opened`` is called after the first message of a pair was delivered."""
         self._store = store
         self._reach = reach
-        self._legacy = legacy
+        self._cursors = cursors
         self._answers = answers
-        self._encode_event = encode_event
         self._pair_opened = pair_opened
         self._new: list[NewMessage] = []
         self._pending: list[_Pending] = []
         self._characters = 0
         self._failing = ""
-        """What the log was told of the store, while it keeps no messages."""
+        """The error that was logged last, while messages cannot be stored."""
         self._refused = 0
         self._in_doubt: dict[tuple[int, str], int] = {}
-        """(sender, clientId) of failed writes, and the last seq that had been sent before in their
-        conversation. The store may have kept them (MongoDB stores a batch one by one): with a
-        higher seq, nobody has been sent them, and a retry must still be delivered."""
+        """(sender, clientId) of failed writes, and the last seq that had been delivered before in
+        their conversation. The store may have kept them (MongoDB stores a batch one by one). With a
+        higher seq they were not delivered, so a retry must still be delivered."""
         self._writing = False
         self.stored = 0
-        """Since the start."""
+        """Number of messages stored since the start."""
         self._wake: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
-        """Those who wait for the batch that is gathered now."""
+        """Done when the batch that is being gathered is delivered."""
         self._waiters_of_written: list[asyncio.Future[None]] = []
+        """Done when the batch that is being written is delivered."""
 
     @property
     def waiting(self) -> int:
-        """Those that the store has not been given yet."""
+        """Number of messages not yet passed to the store."""
         return len(self._new)
 
     def submit(
@@ -98,7 +100,7 @@ class Delivery:
         client_id: bytes | None,
         ack_id: int | None,
     ) -> None:
-        """Answered later, delivered or refused. Raises ProtocolError 404 or 503 at once."""
+        """Queue a message, which is answered later. Raises ProtocolError 404 or 503."""
         if isinstance(conversation, Room) and conversation.deleted:
             raise ProtocolError(Code.NOT_FOUND, "the room is gone", field="recepient")
         if len(self._new) >= MAX_MESSAGES_WAITING or self._characters > MAX_CHARACTERS_WAITING:
@@ -113,8 +115,17 @@ class Delivery:
         if wake is not None and not wake.done():
             wake.set_result(None)
 
+    async def settled(self) -> None:
+        """Return when all messages submitted so far are stored and delivered, or refused."""
+        if not self._new and not self._writing:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        (self._waiters if self._new else self._waiters_of_written).append(waiter)
+        await waiter
+
+    # --- storing ---
     async def run(self) -> None:
-        """Until cancelled; one for all messages."""
+        """Store and deliver messages until cancelled. Run it once."""
         loop = asyncio.get_running_loop()
         while True:
             if not self._new:
@@ -127,9 +138,11 @@ class Delivery:
             try:
                 appended = await self._store.append(new)
                 if len(appended) != len(new):
-                    raise RuntimeError(f"the store answered for {len(appended)}")
+                    raise RuntimeError(
+                        f"the store answered for {len(appended)} of {len(new)} messages"
+                    )
             except StoreError as error:
-                self._say_failing(str(error))
+                self._log_failing(str(error))
                 self._refused += len(new)
                 self._doubt(pending)
                 refusal = ProtocolError(
@@ -137,11 +150,11 @@ class Delivery:
                 )
                 self._refuse_all(pending, refusal)
             except Exception:
-                log.exception("%d messages could not be stored", len(new))
+                log.exception("%d messages not stored", len(new))
                 self._doubt(pending)
                 self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
             else:
-                self._say_failing("")
+                self._log_failing("")
                 self.stored += len(appended)
                 self._deliver_all(pending, appended)
             self._writing = False
@@ -150,63 +163,55 @@ class Delivery:
                     waiter.set_result(None)
 
     def _take(self) -> tuple[list[NewMessage], list[_Pending], list[asyncio.Future[None]]]:
-        """The next batch, and who waits for its end."""
+        """Return the next batch, and the waiters for it."""
         if len(self._new) <= MAX_BATCH:
             taken = self._new, self._pending, self._waiters
             self._new, self._pending, self._waiters = [], [], []
             self._characters = 0
             return taken
-        # Delivering holds up everything else: a backlog goes out in pieces.
         new, pending = self._new[:MAX_BATCH], self._pending[:MAX_BATCH]
         del self._new[:MAX_BATCH], self._pending[:MAX_BATCH]
         self._characters -= sum(len(message.data) for message in new)
         return new, pending, []
-
-    async def settled(self) -> None:
-        """Returns when all that was submitted until now is kept and delivered, or refused."""
-        if not self._new and not self._writing:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        (self._waiters if self._new else self._waiters_of_written).append(waiter)
-        await waiter
 
     def _refuse_all(self, pending: list[_Pending], refusal: ProtocolError) -> None:
         for session, _, _, _, ack_id in pending:
             session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
-    def _say_failing(self, why: str) -> None:
-        """Once, not with every message: a log must not fill what is left of the disk."""
-        if why == self._failing:
+    def _log_failing(self, reason: str) -> None:
+        """Log a reason once, not with every message: the log must not fill the disk."""
+        if reason == self._failing:
             return
-        if why:
-            log.error("messages cannot be stored: %s", why)
+        if reason:
+            log.error("messages cannot be stored: %s", reason)
         else:
-            log.warning("messages are stored again; %d were refused", self._refused)
+            log.warning("messages are stored again: %d were refused", self._refused)
             self._refused = 0
-        self._failing = why
+        self._failing = reason
 
     def _doubt(self, pending: list[_Pending]) -> None:
         for _, user, conversation, message, _ in pending:
             if message.client_id is not None:
                 key = user.key, message.client_id.lower()
-                # The first failure counts: later messages may have been sent since.
+                # The first failure counts: messages may have been delivered since.
                 self._in_doubt.setdefault(key, conversation.sent_seq)
         while len(self._in_doubt) > MAX_IN_DOUBT:
             del self._in_doubt[next(iter(self._in_doubt))]
 
     def _was_in_doubt(self, user: OnlineUser, message: ClientMessage, seq: int) -> bool:
-        """Whether it was stored although its write failed."""
+        """Whether a duplicate was stored by a write that failed, and so was not delivered."""
         key = (user.key, (message.client_id or "").lower())
         return seq > self._in_doubt.pop(key, seq)
 
+    # --- delivering ---
     def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
         for entry, where in zip(pending, appended, strict=False):
             try:
                 self._deliver(entry, where)
             except Exception:
-                # It is kept, so history has it; the messages after it must still go out.
-                log.exception("message %d-%d was not delivered", where.conversation, where.seq)
+                # It is stored, so history has it. The messages after it must still be delivered.
+                log.exception("message %d-%d not delivered", where.conversation, where.seq)
 
     def _deliver(self, entry: _Pending, where: Appended) -> None:
         session, user, conversation, message, ack_id = entry
@@ -218,91 +223,58 @@ class Delivery:
         new = not where.duplicate
         if self._in_doubt and self._was_in_doubt(user, message, seq):
             new = True
-        if new and seq > conversation.sent_seq:
-            conversation.sent_seq = seq
+        if new:
+            conversation.sent_seq = max(conversation.sent_seq, seq)
+            conversation.last_seq = max(conversation.last_seq, seq)
         if type(conversation) is Pair:
-            key = user.key
-            recepient = self._reach.users.get(conversation.other(key))
-            if recepient is None or key in recepient.blocked:
-                recepient = None
+            recipient = conversation.other(user.key)
+            accepted = self._reach.accepts(recipient, user.key)
+            if not accepted:
                 code, text = _STORED, STORED
             if new:
-                conversation.last_seq = max(conversation.last_seq, seq)
-                name = conversation.other_id(key)
-                packet = self._packet(id, seq, user, name, message, sent_at)
-                if recepient is not None:
-                    for reached in recepient.sessions:
-                        if reached.modern:
-                            reached.connection.send(packet)
-                        else:
-                            self._legacy.send(reached, conversation, packet, seq)
-                if recepient is user:
-                    if session.modern:
-                        self._legacy.wrote_to_oneself(session, user, conversation, seq)
-                else:
-                    self._to_own_devices(session, user, conversation, packet, seq)
-                if seq == 1:
-                    self._pair_opened(conversation)
+                name = conversation.other_id(user.key)
+                payload = _payload(id, seq, user, name, message, sent_at)
+                self._deliver_to_pair(session, user, conversation, seq, payload, accepted)
         elif new:
-            conversation.last_seq = max(conversation.last_seq, seq)
             if isinstance(conversation, Room):
-                packet = self._packet(id, seq, user, conversation.id, message, sent_at)
-                self._to_room(user, conversation, packet, seq)
+                payload = _payload(id, seq, user, conversation.id, message, sent_at)
+                self._reach.deliver_to_room(conversation, user.key, seq, _MESSAGE, payload)
             else:
-                packet = self._packet(id, seq, user, EVERYONE, message, sent_at)
-                self._to_everyone(user, packet, seq)
+                payload = _payload(id, seq, user, EVERYONE, message, sent_at)
+                self._reach.deliver_to_everyone(user.key, seq, _MESSAGE, payload)
         if ack_id is not None:
             answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at)
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
             self._answers.respond(session, _MESSAGE, code, text)
 
-    def _packet(
+    def _deliver_to_pair(
         self,
-        id: str,
-        seq: int,
+        session: ChatSession,
         user: OnlineUser,
-        recepient: str,
-        message: ClientMessage,
-        sent_at: str,
-    ) -> Any:
-        client_id = UNSET if message.client_id is None else message.client_id.lower()
-        outgoing = MessagePayload(
+        pair: Pair,
+        seq: int,
+        payload: bytes,
+        accepted: bool,
+    ) -> None:
+        recipient = pair.other(user.key)
+        if accepted:
+            self._reach.deliver(recipient, pair, seq, _MESSAGE, payload)
+        if recipient != user.key:
+            self._reach.echo(user.key, pair, seq, _MESSAGE, payload, but=session)
+        elif accepted and session.modern:
+            # A message to oneself: the client that wrote it has it, so no device has missed it.
+            self._cursors.proven(pair, user, seq, session)
+        if seq == 1:
+            self._pair_opened(pair)
+
+
+def _payload(
+    id: str, seq: int, user: OnlineUser, recepient: str, message: ClientMessage, sent_at: str
+) -> bytes:
+    client_id = UNSET if message.client_id is None else message.client_id.lower()
+    return encode(
+        MessagePayload(
             id, seq, user.id, recepient, message.command, "text", message.data, sent_at, client_id
         )
-        return self._encode_event(_MESSAGE, encode(outgoing))
-
-    def _to_own_devices(
-        self, origin: ChatSession, user: OnlineUser, pair: Pair, packet: Any, seq: int
-    ) -> None:
-        for session in user.sessions:
-            if session is not origin:
-                if session.catch_up is None:
-                    session.connection.send(packet)
-                else:
-                    session.catch_up.hold(pair.key, seq, packet)
-
-    def _to_room(self, user: OnlineUser, room: Room, packet: Any, seq: int) -> None:
-        blockers = self._reach.blockers(user.key)
-        online = self._reach.users
-        for key, first_seq in room.members.items():
-            member = online.get(key)
-            # Who joined after it was stored may not read it.
-            if member is not None and seq >= first_seq and key not in blockers:
-                for session in member.sessions:
-                    session.connection.send(packet)
-
-    def _to_everyone(self, user: OnlineUser, packet: Any, seq: int) -> None:
-        hidden_from = self._reach.blockers(user.key)
-        if self._reach.newcomers:
-            newcomers = self._reach.newcomers
-            # Stored before their accounts were made, and sent after they came.
-            hidden_from = hidden_from | {key for key, first in newcomers.items() if seq < first}
-            self._reach.newcomers = {k: first for k, first in newcomers.items() if seq + 1 < first}
-        if not hidden_from:
-            for session in self._reach.sessions:
-                session.connection.send(packet)
-            return
-        for session in self._reach.sessions:
-            if session.user is not None and session.user.key not in hidden_from:
-                session.connection.send(packet)
+    )

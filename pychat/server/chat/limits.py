@@ -1,8 +1,9 @@
-"""How fast is too fast: token buckets by user and address, and a lockout on wrong passwords."""
+"""Rate limits by account and by address, and lockout after wrong passwords."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -11,17 +12,20 @@ import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
-from pychat.server.chat.state.entities import OnlineUser
-from pychat.server.chat.state.session import ChatSession
 from pychat.server.guard.addresses import Recent, household
 from pychat.server.guard.bucket import Rate as Rate
 from pychat.server.guard.bucket import TokenBucket
 
-MAX_ENTRIES = 20_000
+MAX_ADDRESSES = 20_000
+MAX_ACCOUNTS = 100_000
 
 
 class Limits(Struct, frozen=True):
-    """Rates by user, logins by address. Sizes are the protocol's and not configured."""
+    """The configurable limits. Sizes belong to the protocol and are fixed.
+
+    ``Rate(a, b)`` allows ``b`` at once, then ``a`` per second. Rates count per account unless
+    another unit is given.
+    """
 
     messages: Rate = Rate(50, 250)
     queries: Rate = Rate(50, 250)
@@ -29,35 +33,39 @@ class Limits(Struct, frozen=True):
     typing: Rate = Rate(5, 25)
     cursors: Rate = Rate(100, 500)
     changes: Rate = Rate(2, 40)
-    """Rooms, blocks, sessions."""
+    """Changes of rooms, blocks and logins."""
     logins: Rate = Rate(5, 200)
-    """With a password, by address."""
+    """Logins with a password, per address."""
     resumptions: Rate = Rate(50, 1000)
-    """With a token, by address."""
+    """Logins with a token, per address."""
     claims: Rate = Rate(0.2, 200)
-    """New ids, by address."""
+    """New accounts, per address."""
     text: Rate = Rate(256 * 1024, 1024 * 1024)
     """Characters of messages."""
     conversations: Rate = Rate(0.5, 100)
     """New one-to-one conversations."""
     packets: Rate = Rate(500, 500)
-    """By connection, whatever is in them, one more for each 512 bytes: read later, not refused."""
+    """Packets per connection, and one more for each 512 bytes. Excess is read later, not
+    refused."""
     handshakes: Rate = Rate(20, 512)
-    """By address."""
+    """New sessions, per address."""
     requests: Rate = Rate(200, 300)
-    """Over HTTP, by address, but not the polls of a session: answered later, not refused."""
+    """HTTP requests per address, except the polls of a session. Excess is answered later."""
     connections_per_address: int = 256
     connections_per_user: int = 32
     rooms: int = 2000
     rooms_per_user: int = 100
     wrong_passwords: int = 5
-    """By id and address; each one more doubles the wait."""
+    """Wrong passwords per id and address before a lockout. Each further one doubles it."""
     longest_lockout: float = 900.0
     """Seconds."""
 
 
 def parse_limits(settings: Iterable[str]) -> Limits:
-    """``messages=50/250`` or ``rooms=100`` each, beside the defaults. Raises ValueError."""
+    """Parse ``messages=50/250`` or ``rooms=100``; other limits keep their defaults.
+
+    Raises ValueError.
+    """
     defaults = Limits()
     changed: dict[str, Rate | int | float] = {}
     for setting in settings:
@@ -65,8 +73,8 @@ def parse_limits(settings: Iterable[str]) -> Limits:
         name = name.replace("-", "_")
         if name not in defaults.__struct_fields__:
             names = ", ".join(defaults.__struct_fields__)
-            raise ValueError(f"there is no limit {name!r}: they are {names}")
-        form = "a second/at once, as in 50/250"
+            raise ValueError(f"there is no limit {name!r}: choose one of {names}")
+        form = "PER_SECOND/BURST, as in 50/250"
         try:
             if isinstance(getattr(defaults, name), Rate):
                 numbers = [float(part) for part in value.split("/")]
@@ -75,7 +83,7 @@ def parse_limits(settings: Iterable[str]) -> Limits:
                 form = "a number above 0"
                 numbers = [float(value)]
                 changed[name] = type(getattr(defaults, name))(value)
-            if min(numbers) <= 0:
+            if not all(number > 0 for number in numbers):
                 raise ValueError
         except (TypeError, ValueError):
             raise ValueError(f"the limit {name} must be {form}: not {value!r}") from None
@@ -83,14 +91,17 @@ def parse_limits(settings: Iterable[str]) -> Limits:
 
 
 class Limiter:
-    """``limits`` None: no rates (``--no-limits``)."""
+    """Count against the limits. ``limits`` None turns off rates and lockouts (``--no-limits``)."""
 
     def __init__(self, limits: Limits | None) -> None:
         self.limits = limits
+        self._accounts: Recent[int, dict[str, TokenBucket]] = Recent(MAX_ACCOUNTS)
         self._addresses: dict[str, Recent[str, TokenBucket]] = {
-            kind: Recent(MAX_ENTRIES) for kind in ("logins", "resumptions", "claims")
+            kind: Recent(MAX_ADDRESSES) for kind in ("logins", "resumptions", "claims")
         }
-        self._failures: Recent[tuple[str, str], _Failures] = Recent(MAX_ENTRIES)
+        self._failures: Recent[tuple[str, str], _Failures] = Recent(MAX_ADDRESSES)
+        self._logging_in: Counter[int] = Counter()
+        """Connections per account whose login is correct but not finished."""
         self._rates: dict[str, Rate] = (
             {}
             if limits is None
@@ -101,40 +112,45 @@ class Limiter:
             }
         )
 
-    def take(self, user: OnlineUser, kind: str, amount: float = 1.0) -> None:
-        """So much more of a user's messages, queries … Raises ProtocolError 429."""
+    def take(self, account: int, kind: str, amount: float = 1.0) -> None:
+        """Count an account's messages, queries and so on. Raises ProtocolError 429."""
         rate = self._rates.get(kind)
         if rate is None:
             return
-        if user.buckets is None:
-            user.buckets = {}
-        bucket = user.buckets.get(kind)
+        buckets = self._accounts.get(account)
+        if buckets is None:
+            buckets = self._accounts[account] = {}
+        bucket = buckets.get(kind)
         if bucket is None:
-            bucket = user.buckets[kind] = TokenBucket(rate)
+            bucket = buckets[kind] = TokenBucket(rate)
         wait = bucket.take(amount)
         if wait:
             raise _too_fast(wait)
 
     @contextmanager
-    def connection(self, user: OnlineUser, session: ChatSession) -> Iterator[None]:
-        """One more connection of a user, who has a place for it while the login is finished.
-        Raises ProtocolError 429."""
-        if self.limits is None or session in user.sessions:
+    def connection(self, account: int, connected: int) -> Iterator[None]:
+        """Reserve a place for one more connection of an account while its login is finished.
+
+        ``connected``: the connections that the account has. Raises ProtocolError 429.
+        """
+        if self.limits is None:
             yield
             return
         most = self.limits.connections_per_user
-        if len(user.sessions) + user.arriving >= most:
+        if connected + self._logging_in[account] >= most:
             raise ProtocolError(
                 Code.TOO_FAST, f"you are connected {most} times already", retry_after=10.0
             )
-        user.arriving += 1
+        self._logging_in[account] += 1
         try:
             yield
         finally:
-            user.arriving -= 1
+            self._logging_in[account] -= 1
+            if not self._logging_in[account]:
+                del self._logging_in[account]
 
     def login(self, address: str, kind: Literal["logins", "resumptions", "claims"]) -> None:
-        """One more of these from there. Raises ProtocolError 429."""
+        """Count a login, resumption or claim from an address. Raises ProtocolError 429."""
         rate = self._rates.get(kind)
         if rate is None:
             return
@@ -148,7 +164,7 @@ class Limiter:
             raise _too_fast(wait)
 
     def password_allowed(self, canonical_id: str, address: str) -> None:
-        """Raises ProtocolError 429 while that id is locked for that address."""
+        """Raises ProtocolError 429 while the id is locked for the address."""
         failures = self._failures.get((canonical_id, household(address)))
         if failures is not None:
             wait = failures.locked_until - time.monotonic()
@@ -165,13 +181,13 @@ class Limiter:
         now = time.monotonic()
         key = (canonical_id, household(address))
         failures = self._failures.get(key)
-        if failures is None or failures.forgotten(now, self.limits):
+        if failures is None or failures.expired(now, self.limits):
             failures = self._failures[key] = _Failures()
         failures.count += 1
         failures.last = now
         excess = failures.count - self.limits.wrong_passwords
         if excess >= 0:
-            # 2**30 s is beyond any limit, and the power does not grow without end.
+            # 2**30 s is beyond any limit; a larger exponent would only make huge numbers.
             wait = min(2.0 ** min(excess, 30), self.limits.longest_lockout)
             failures.locked_until = now + wait
 
@@ -180,6 +196,8 @@ class Limiter:
 
 
 class _Failures:
+    """Wrong passwords for one id from one address."""
+
     __slots__ = ("count", "last", "locked_until")
 
     def __init__(self) -> None:
@@ -187,7 +205,7 @@ class _Failures:
         self.last = 0.0
         self.locked_until = 0.0
 
-    def forgotten(self, now: float, limits: Limits) -> bool:
+    def expired(self, now: float, limits: Limits) -> bool:
         return now - self.last > 2 * limits.longest_lockout
 
 

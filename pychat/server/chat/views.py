@@ -1,4 +1,4 @@
-"""What is stored, as the wire shows it to one reader."""
+"""Stored messages and rooms as one reader sees them on the wire."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from pychat.protocol import EVERYONE, MAX_PAGE_BYTES, MessagePayload
+from pychat.protocol import EVERYONE, MAX_PAGE_BYTES, MessagePayload, RoomPayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import rfc3339
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.store.records import MessageRecord
 
 ENVELOPE_BYTES = 1024
-"""Kept free for what is around the entries of a page."""
+"""Reserved in a page for everything around its entries."""
 
 
-def to_wire(
+def message_payload(
     reader: OnlineUser,
     conversation: Conversation,
     stored: MessageRecord,
     senders: Mapping[int, OnlineUser],
 ) -> MessagePayload:
-    """``{id, seq, removed: true}`` if it is gone or its reader has blocked its sender."""
+    """Return a stored message.
+
+    It is ``{id, seq, removed: true}`` if the message was removed or the reader has blocked its
+    sender. ``senders``: users by key.
+    """
     id = f"{stored.conversation}-{stored.seq}"
     sender = senders.get(stored.sender)
     if stored.removed or sender is None or stored.sender in reader.blocked:
@@ -48,8 +52,13 @@ def to_wire(
     )
 
 
+def room_payload(room: Room, member: bool | None = None) -> RoomPayload:
+    """Return a room. ``member``: whether the reader is a member; left out if None."""
+    return RoomPayload(room.id, room.name, room.owner_id, UNSET if member is None else member)
+
+
 def fitting(entries: Sequence[object]) -> int:
-    """How many of the entries, from the first on, fit a page; at least one."""
+    """Return how many entries, from the first on, fit on a page; at least one if there is any."""
     size = ENVELOPE_BYTES
     for count, entry in enumerate(entries):
         size += len(encode(entry)) + 1

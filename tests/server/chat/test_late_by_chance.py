@@ -115,7 +115,7 @@ async def test_no_login_ends_one_that_is_connected(
         store = DelayedStore(seed)
         await store.inner.create_account("alice", "alice", password_hash, 0)
         async with chatting(store, accounts="claim", limits=None) as chat:
-            monkeypatch.setattr(chat._accounts._passwords, "verify", _always)
+            monkeypatch.setattr(chat._authentication._passwords, "verify", _always)
             device = await logged_in(chat, "alice")
             await asyncio.gather(*(visit(chat, "alice", 6) for _ in range(3)))
             await quiet(chat)

@@ -10,8 +10,7 @@ import pytest
 
 from pychat.server.app import ChatServer
 from pychat.server.chat.limits import Limits, Rate
-from pychat.server.chat.notices import original as legacy
-from pychat.server.chat.notices import proof
+from pychat.server.chat.notices import original, proof
 from pychat.server.chat.state.entities import Pair
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
@@ -269,7 +268,7 @@ async def test_messages_to_oneself_from_a_newer_client_are_not_missed(server: Ch
 async def test_a_page_that_shows_nothing_is_sent_two_pages(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(legacy, "PAGE", 10)
+    monkeypatch.setattr(original, "PAGE", 10)
     async with Peer(server, "alice") as alice:
         async with Peer(server, "bob"):
             pass
@@ -292,13 +291,13 @@ async def test_a_stop_of_the_server_counts_what_is_proven(
     store = f"sqlite:///{tmp_path}/chat.db"
     monkeypatch.setattr(proof, "STAY_SECONDS", 60)
     proven = asyncio.Event()
-    count = proof.Unproven._received
+    count = proof.ReceiptProof._received
 
-    def counted(self: proof.Unproven, seqs: dict[Pair, int]) -> None:
+    def counted(self: proof.ReceiptProof, seqs: dict[Pair, int]) -> None:
         count(self, seqs)
         proven.set()
 
-    monkeypatch.setattr(proof.Unproven, "_received", counted)
+    monkeypatch.setattr(proof.ReceiptProof, "_received", counted)
     async with (
         serving(store, accounts="open") as server,
         Peer(server, "alice") as alice,
@@ -323,7 +322,7 @@ async def test_a_page_that_cannot_be_given_what_it_missed_is_disconnected(
         await alice.gone_offline("bob")
         await alice.send("bob", "missed")
         with monkeypatch.context() as broken:
-            broken.setattr(legacy, "to_wire", None)
+            broken.setattr(original, "message_payload", None)
             async with OriginalPage(server, "bob") as bob:
                 await bob.gone()
         async with OriginalPage(server, "bob") as bob:

@@ -10,7 +10,7 @@ from tests.serving import serving
 
 
 async def test_forgetting_who_is_offline_is_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "MAX_USERS_AT_HAND", 3)
+    monkeypatch.setattr(directory, "MAX_CACHED_USERS", 3)
     async with (
         serving(accounts="open", limits=False) as server,
         Peer(server, "alice") as alice,

@@ -1,1 +1,1 @@
-"""Accounts: login, passwords, tokens."""
+"""Accounts: authentication, passwords, login tokens, and changes from outside."""

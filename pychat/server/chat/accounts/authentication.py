@@ -1,4 +1,4 @@
-"""Accounts: who may log in as whom, and the tokens that log in again."""
+"""Authentication: logins by password or token, and new accounts."""
 
 from __future__ import annotations
 
@@ -30,35 +30,41 @@ log = logging.getLogger(__name__)
 AccountsMode = Literal["claim", "open", "closed"]
 
 SHORT_PASSWORD = 8
-"""Characters; what has fewer is soon guessed (OWASP, NIST SP 800-63B)."""
+"""Characters. Shorter passwords are easy to guess (OWASP, NIST SP 800-63B)."""
 
-CALLED: Final = ("Everyone", "You")
-"""What screens call the conversation ALL and its reader: nobody else may be called that."""
+SCREEN_NAMES: Final = ("Everyone", "You")
+"""What clients show for the conversation ALL and for its reader."""
 
 TOKEN_BYTES = 32
 TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
 TOUCH_EVERY_MS = 60_000
-"""A token that logs in again and again is prolonged no more often than that."""
+"""A token's expiry is extended at most once in this time."""
 MAX_SESSIONS_PER_ACCOUNT = 100
 MAX_DEVICE_CHARACTERS = 256
 
 
-class Entered(Struct):
-    """A login that is right. ``token`` is empty, and ``session`` None, where none was made."""
+class Authenticated(Struct):
+    """A login whose credentials are correct."""
 
     account: Account
     token: str = ""
-    session: LoginToken | None = None
-    made: bool = False
-    """The account was made for it."""
+    """The login token; empty if there is none."""
+    login_token: LoginToken | None = None
+    """The stored record of ``token``."""
+    created: bool = False
+    """Whether this login created the account."""
 
 
-class Accounts:
-    """``claim``: the first login with a password claims the id. ``open``: any id, no password is
-    looked at. ``closed``: only ids that are there.
+class Authentication:
+    """Check logins.
 
-    ``reserved``: ids that no login claims, nor one that looks like them: an admin's is made by
-    the server's keeper. So are ``ALL`` and what screens call it and its reader.
+    ``mode``: with ``claim`` the first login with a password creates the account; with ``open``
+    any id may log in and passwords are ignored; with ``closed`` only existing accounts may log in.
+
+    ``reserved``: ids that no login may claim, nor an id that looks like one of them. Accounts of
+    admins are created by the operator. ``ALL`` and SCREEN_NAMES are always reserved.
+
+    Methods that read the store raise StoreError.
     """
 
     def __init__(
@@ -74,36 +80,39 @@ class Accounts:
         self._changes = changes
         self.mode: AccountsMode = mode
         self._limiter = limiter
-        self._reserved = [EVERYONE, *CALLED, *reserved]
+        self._reserved = [EVERYONE, *SCREEN_NAMES, *reserved]
         self._passwords = Passwords()
-        self._turns = PasswordQueue()
+        self._queue = PasswordQueue()
 
     def close(self) -> None:
         self._passwords.close()
 
-    async def enter(self, login: LoginRequest, *, address: str) -> Entered:
-        """Who it is, changing nothing but that a new id is claimed. Raises ProtocolError 401, 403,
-        429 or 503."""
-        if self.mode == "open":
-            entered = await self._open(login, address)
-        elif login.token:
-            entered = await self._by_token(login)
-        else:
-            async with self._turns.turn(household(address)):
-                entered = await self._by_password(login, address)
-        _check_enabled(entered.account)
-        return entered
+    async def authenticate(self, login: LoginRequest, *, address: str) -> Authenticated:
+        """Check a login. It changes nothing, except that it may create the account.
 
-    async def check(self, entered: Entered) -> None:
-        """Whether what was right when it was looked at still is. Raises ProtocolError 403, 503."""
-        account = await self._account(entered.account.key)
+        Raises ProtocolError 401, 403, 429 or 503.
+        """
+        if self.mode == "open":
+            authenticated = await self._open(login, address)
+        elif login.token:
+            authenticated = await self._by_token(login)
+        else:
+            async with self._queue.turn(household(address)):
+                authenticated = await self._by_password(login, address)
+        _check_enabled(authenticated.account)
+        return authenticated
+
+    async def check_again(self, authenticated: Authenticated) -> None:
+        """Check that a login is still valid. Raises ProtocolError 403 or 503."""
+        account = await self._account(authenticated.account.key)
         _check_enabled(account)
-        if entered.session is None:
+        if authenticated.login_token is None:
             still_valid = self._changes.same_password(
-                account.password_hash, entered.account.password_hash
+                account.password_hash, authenticated.account.password_hash
             )
         else:
-            still_valid = await self._store.login_token(entered.session.token_hash) is not None
+            token_hash = authenticated.login_token.token_hash
+            still_valid = await self._store.login_token(token_hash) is not None
         if not still_valid:
             raise _changed()
 
@@ -113,32 +122,33 @@ class Accounts:
             raise _changed()
         return found[0]
 
-    async def _open(self, login: LoginRequest, address: str) -> Entered:
+    # --- without a password ---
+    async def _open(self, login: LoginRequest, address: str) -> Authenticated:
         account = await self._store.account(login.id)
         if account is None:
-            made = await self._create(login, None, address)
-            if made is not None:
-                return Entered(made, made=True)
+            created = await self._create(login, None, address)
+            if created is not None:
+                return Authenticated(created, created=True)
             account = await self._store.account(login.id)
             if account is None:
                 raise _taken()
-        return Entered(account)
+        return Authenticated(account)
 
     async def _create(
         self, login: LoginRequest, password_hash: str | None, address: str
     ) -> Account | None:
-        """None if somebody else was as quick, or the id looks like one that is there."""
+        """Create the account. Return None if the id, or one that looks like it, exists."""
         check_new_id(login.id, "id")
         self._limiter.login(address, "claims")
-        # In a thread: the first one beyond ASCII reads a table.
+        # In a thread, because the first id beyond ASCII loads a table.
         if await asyncio.to_thread(self._is_reserved, login.id):
             raise _taken()
         try:
-            made = await self._store.create_account(
+            created = await self._store.create_account(
                 login.id, shown_name(login.alias.strip(), login.id), password_hash, now()
             )
-            audit.note("id claimed", id=made.id, address=address)
-            return made
+            audit.note("id claimed", id=created.id, address=address)
+            return created
         except AlreadyExists:
             return None
 
@@ -149,48 +159,49 @@ class Accounts:
     def _reserved_forms(self) -> frozenset[str]:
         return frozenset(map(lookalike_form, self._reserved))
 
-    async def _by_password(self, login: LoginRequest, address: str) -> Entered:
+    # --- with a password ---
+    async def _by_password(self, login: LoginRequest, address: str) -> Authenticated:
         if not login.password:
             raise ProtocolError(Code.UNAUTHORIZED, "must not be empty", field="password")
         canonical = canonical_id(login.id)
         self._limiter.password_allowed(canonical, address)
         account = await self._store.account(login.id)
         if account is None and self.mode == "claim":
-            made = await self._claim(login, address)
-            if made is not None:
-                return Entered(made, made=True)
+            created = await self._claim(login, address)
+            if created is not None:
+                return Authenticated(created, created=True)
             account = await self._store.account(login.id)
             if account is None:
                 raise _taken()
         if account is None:
-            await self._passwords.verify_nobody(login.password)
+            await self._passwords.verify_dummy(login.password)
         elif account.password_hash is None:
             if self.mode == "claim":
                 raise ProtocolError(
                     Code.UNAUTHORIZED,
-                    f"{account.id} has no password yet: the server's keeper can set one "
+                    f"{account.id} has no password yet: the operator can set one "
                     f"(pychat user passwd {account.id})",
                     field="id",
                 )
-            await self._passwords.verify_nobody(login.password)
+            await self._passwords.verify_dummy(login.password)
         elif await self._passwords.verify(account.password_hash, login.password):
             self._limiter.password_was_right(canonical, address)
-            return Entered(await self._rehashed(account, login.password))
+            return Authenticated(await self._rehashed(account, login.password))
         self._limiter.password_was_wrong(canonical, address)
         raise ProtocolError(Code.UNAUTHORIZED, "wrong id or password")
 
     async def _claim(self, login: LoginRequest, address: str) -> Account | None:
         if len(login.password) < SHORT_PASSWORD:
-            # The protocol has no rule for passwords: a refusal would lock its clients out.
+            # The protocol has no rule for passwords: refusing one would lock out its clients.
             log.warning(
-                "%r is claimed with a short password, which is soon guessed: "
-                "'pychat user passwd' sets another",
+                "short password at sign-up: user=%r: set a longer one with 'pychat user passwd'",
                 login.id,
             )
         password_hash = await self._passwords.hash(login.password)
         return await self._create(login, password_hash, address)
 
     async def _rehashed(self, account: Account, password: str) -> Account:
+        """Hash the password again if its hash has outdated parameters."""
         if account.password_hash is None or not self._passwords.outdated(account.password_hash):
             return account
         password_hash = await self._passwords.hash(password)
@@ -201,30 +212,34 @@ class Accounts:
             raise _changed()
         return current
 
-    async def _by_token(self, login: LoginRequest) -> Entered:
+    # --- with a token ---
+    async def _by_token(self, login: LoginRequest) -> Authenticated:
         refused = ProtocolError(
             Code.UNAUTHORIZED, "is not valid any more: log in with the password", field="token"
         )
-        session = await self._store.login_token(token_hash(login.token))
-        if session is None or session.expires_at <= now():
+        record = await self._store.login_token(token_hash(login.token))
+        if record is None or record.expires_at <= now():
             raise refused
-        found = await self._store.accounts([session.account])
+        found = await self._store.accounts([record.account])
         if not found or canonical_id(found[0].id) != canonical_id(login.id):
             raise refused
         at = now()
-        if at - session.last_seen_at >= TOUCH_EVERY_MS:
-            session = replace(session, last_seen_at=at, expires_at=at + TOKEN_LIFE_MS)
-            await self._store.touch_login_token(session.token_hash, at, session.expires_at)
-        return Entered(found[0], login.token, session)
+        if at - record.last_seen_at >= TOUCH_EVERY_MS:
+            record = replace(record, last_seen_at=at, expires_at=at + TOKEN_LIFE_MS)
+            await self._store.touch_login_token(record.token_hash, at, record.expires_at)
+        return Authenticated(found[0], login.token, record)
 
-    async def add_token(self, entered: Entered, device: str) -> None:
-        """Gives a login a token of its own if it has none. Raises ProtocolError 503."""
-        if entered.token or self.mode == "open":
+    async def add_token(self, authenticated: Authenticated, device: str) -> None:
+        """Create a login token, unless the login has one or accounts are open.
+
+        ``device``: how the token is listed for its owner. Raises ProtocolError 503.
+        """
+        if authenticated.token or self.mode == "open":
             return
-        account = entered.account
+        account = authenticated.account
         token = secrets.token_urlsafe(TOKEN_BYTES)
         at = now()
-        session = LoginToken(
+        record = LoginToken(
             id=secrets.token_urlsafe(9),
             account=account.key,
             token_hash=token_hash(token),
@@ -233,28 +248,31 @@ class Accounts:
             last_seen_at=at,
             expires_at=at + TOKEN_LIFE_MS,
         )
-        await self._store.add_login_token(session)
-        entered.token, entered.session = token, session
-        # Whoever has changed the password after it was looked at may have listed the logins to
-        # end before this one was there.
+        await self._store.add_login_token(record)
+        authenticated.token, authenticated.login_token = token, record
+        # A password change since the check may have listed the tokens to revoke before this one
+        # was stored.
         current = await self._account(account.key)
         if not self._changes.same_password(current.password_hash, account.password_hash):
-            await self._changes.revoke_sessions(account.key, [session.id])
+            await self._changes.revoke_tokens(account.key, [record.id])
             raise _changed()
 
-    async def end_oldest(self, account: int, online: Callable[[], Collection[str]]) -> set[str]:
-        """Ends the logins beyond the most that an account may have: those that were seen longest
-        ago. ``online``: those that are connected, which end last. Returns their ids."""
+    async def revoke_oldest(self, account: int, in_use: Callable[[], Collection[str]]) -> set[str]:
+        """Revoke the account's tokens beyond MAX_SESSIONS_PER_ACCOUNT, least recently used first.
+
+        ``in_use`` returns the ids of tokens that are connected, which are revoked last. Return the
+        ids of the revoked tokens.
+        """
         at = now()
-        sessions = [s for s in await self._store.login_tokens(account) if s.expires_at > at]
-        surplus = len(sessions) - MAX_SESSIONS_PER_ACCOUNT
+        tokens = [s for s in await self._store.login_tokens(account) if s.expires_at > at]
+        surplus = len(tokens) - MAX_SESSIONS_PER_ACCOUNT
         if surplus <= 0:
             return set()
-        connected = online()
-        sessions.sort(key=lambda session: (session.id in connected, session.last_seen_at))
-        ended = [session.id for session in sessions[:surplus]]
-        await self._changes.revoke_sessions(account, ended)
-        return set(ended)
+        connected = in_use()
+        tokens.sort(key=lambda token: (token.id in connected, token.last_seen_at))
+        revoked = [token.id for token in tokens[:surplus]]
+        await self._changes.revoke_tokens(account, revoked)
+        return set(revoked)
 
 
 def _check_enabled(account: Account) -> None:
@@ -263,7 +281,7 @@ def _check_enabled(account: Account) -> None:
 
 
 def _changed() -> ProtocolError:
-    # Clients try that again by themselves, and get the answer that is right now.
+    # Clients retry this automatically, and then get the current answer.
     return ProtocolError(
         Code.UNAVAILABLE, "the account was changed meanwhile: try again", retry_after=1.0
     )
@@ -276,5 +294,5 @@ def _taken() -> ProtocolError:
 
 
 def token_hash(token: str) -> bytes:
-    """SHA-256: a token is 256 random bits, so nothing slower is needed."""
+    """SHA-256. A token has 256 random bits, so a slow hash is not needed."""
     return hashlib.sha256(token.encode()).digest()

@@ -1,4 +1,4 @@
-"""Passwords: hashed and verified with argon2id in worker threads, never on the event loop."""
+"""Passwords: hash and verify with argon2id in worker threads."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ THREADS = 2
 # OWASP Password Storage Cheat Sheet: 19 MiB of memory, 2 iterations, 1 degree of parallelism.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
 
-# A hash that nothing is known to have, of the same cost as all others.
-_NOBODY = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
+# The hash of no known password, with the same cost as all others.
+_DUMMY = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash in its PHC form. Takes some 20 ms: not for the event loop."""
+    """Return the argon2id hash in PHC format. It takes 20 ms: do not call it on the event loop."""
     return _hasher.hash(password.encode())
 
 
@@ -39,26 +39,26 @@ def _verify(hash: str, password: str) -> bool:
 
 
 class Passwords:
-    """A few threads: each hash takes 19 MiB while it is made."""
+    """A few threads, because each hash in progress takes 19 MiB."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pychat-password")
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """Raises ProtocolError 503 when too many wait."""
+        """Hash a password. Raises ProtocolError 503 when too many passwords wait."""
         return await self._run(hash_password, password)
 
     async def verify(self, hash: str, password: str) -> bool:
-        """Raises ProtocolError 503 when too many wait."""
+        """Verify a password. Raises ProtocolError 503 when too many passwords wait."""
         return await self._run(_verify, hash, password)
 
-    async def verify_nobody(self, password: str) -> None:
-        """Takes as long as a wrong password, for an id that does not exist."""
-        await self.verify(_NOBODY, password)
+    async def verify_dummy(self, password: str) -> None:
+        """Take as long as for a wrong password, for an id that does not exist."""
+        await self.verify(_DUMMY, password)
 
     def outdated(self, hash: str) -> bool:
-        """Whether it was made with other parameters than today's."""
+        """Whether the hash was made with parameters that are no longer used."""
         return _hasher.check_needs_rehash(hash)
 
     def close(self) -> None:
@@ -78,10 +78,10 @@ class Passwords:
 
 
 class PasswordQueue:
-    """One password at a time from one address.
+    """Check one password at a time per address.
 
-    So a flood of logins from one address leaves the threads to the others, and guesses that come
-    all at once are counted one by one.
+    A flood of logins from one address then leaves threads for others, and simultaneous guesses are
+    counted one by one.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class PasswordQueue:
 
     @asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[None]:
-        """Raises ProtocolError 429 when too many wait from there."""
+        """Wait for the address's turn. Raises ProtocolError 429 when too many logins wait."""
         turn = self._turns.setdefault(address, _Turn())
         if turn.waiting >= MAX_WAITING_PER_ADDRESS:
             raise ProtocolError(

@@ -1,1 +1,1 @@
-"""The client's events, one module each."""
+"""Handlers of the client's events, one module for each event or closely related events."""

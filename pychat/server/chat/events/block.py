@@ -1,9 +1,6 @@
-"""``block`` and ``unblock``: no messages, typing or presence from somebody, and no sign of it."""
+"""``block`` and ``unblock``: hide a user from somebody, without a sign of it."""
 
 from __future__ import annotations
-
-from collections.abc import Coroutine
-from typing import Any
 
 import msgspec
 
@@ -12,23 +9,23 @@ from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.notices.cursors import Cursors
+from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.relations import Relations
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.session import ChatSession, Work
 
 DECODER = msgspec.json.Decoder(BlockRequest)
 
 
 class Blocks:
-    """Blocks belong to the user and hold on every device."""
+    """Block messages, typing and presence of another account, on all devices of the user."""
 
     def __init__(
         self,
         relations: Relations,
-        cursors: Cursors,
+        cursors: CursorWriter,
         directory: Directory,
         presence: Presence,
         limiter: Limiter,
@@ -41,20 +38,16 @@ class Blocks:
         self._limiter = limiter
         self._answers = answers
 
-    def block(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def block(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(DECODER, payload)
-        self._limiter.take(user, "changes")
+        self._limiter.take(user.key, "changes")
         return self._block(session, user, request.id, ack_id)
 
-    def unblock(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def unblock(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(DECODER, payload)
-        self._limiter.take(user, "changes")
+        self._limiter.take(user.key, "changes")
         return self._unblock(session, user, request.id, ack_id)
 
     async def _block(
@@ -63,8 +56,8 @@ class Blocks:
         other = await self._directory.user(id, "id")
         if other.key == user.key:
             raise ProtocolError(Code.MALFORMED, "must not be yourself", field="id")
-        # What has been read until now is told; nothing is from here on.
-        async with self._cursors.told():
+        # The other account gets receipts of what was read before the block, and none after it.
+        async with self._cursors.paused():
             at = now()
             if await self._relations.block(user, other, at):
                 self._presence.hide(user, other, at)
@@ -76,7 +69,7 @@ class Blocks:
     ) -> None:
         other = await self._directory.user(id, "id")
         if await self._relations.unblock(user, other):
-            self._presence.show(user, other)
+            self._presence.reveal(user, other)
         address = session.connection.remote_address
         audit.note("unblock", id=user.id, other=other.id, address=address)
         self._answers.done(session, Event.UNBLOCK, ack_id, f"{other.id} is not blocked")

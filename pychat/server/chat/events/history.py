@@ -1,10 +1,8 @@
-"""``history`` and ``search``: pages of stored messages, as their reader may see them."""
+"""``history`` and ``search``: pages of stored messages."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -23,8 +21,8 @@ from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser
-from pychat.server.chat.state.session import ChatSession
-from pychat.server.chat.views import fitting, to_wire
+from pychat.server.chat.state.session import ChatSession, Work
+from pychat.server.chat.views import fitting, message_payload
 from pychat.server.store.base import Store
 from pychat.server.store.records import MessageRecord
 
@@ -33,7 +31,7 @@ SEARCH = msgspec.json.Decoder(SearchRequest)
 
 
 class History:
-    """Reads only what the reader is a member of, from where it became one."""
+    """Show users the conversations they are members of, from the first seq they may read."""
 
     def __init__(
         self, store: Store, directory: Directory, limiter: Limiter, answers: Answers
@@ -43,9 +41,7 @@ class History:
         self._limiter = limiter
         self._answers = answers
 
-    def history(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def history(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(HISTORY, payload)
         if request.before is not None and request.after is not None:
@@ -53,7 +49,7 @@ class History:
                 Code.MALFORMED, "cannot be given together with before", field="after"
             )
         ack_id = require_acknowledgement(ack_id)
-        self._limiter.take(user, "queries")
+        self._limiter.take(user.key, "queries")
         return self._history(session, user, request, ack_id)
 
     async def _history(
@@ -82,17 +78,15 @@ class History:
             after=request.after,
             limit=request.limit,
         )
-        return await self._shown(user, {conversation.key: conversation}, stored), more
+        return await self._payloads(user, {conversation.key: conversation}, stored), more
 
-    def search(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def search(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(SEARCH, payload)
         if not request.text.strip():
             raise ProtocolError(Code.MALFORMED, "must not be empty", field="text")
         ack_id = require_acknowledgement(ack_id)
-        self._limiter.take(user, "searches")
+        self._limiter.take(user.key, "searches")
         return self._search(session, user, request, ack_id)
 
     async def _search(
@@ -107,7 +101,7 @@ class History:
             key = None if conversation is None else conversation.key
             found = partial(self._found, user, request, key)
             messages, next = await self._directory.read_for(user, found)
-        # What they have blocked is left out only now: the cursor stands after it.
+        # Filtered last, because the cursor already stands after messages of blocked senders.
         messages = [message for message in messages if not message.removed]
         answer = SearchAnswer(Code.DONE, "done", messages=messages, next=next or UNSET)
         self._answers.answer(session, ack_id, answer)
@@ -118,7 +112,7 @@ class History:
         messages, next = await self._found_up_to(user, request, conversation, request.limit)
         fit = fitting(messages)
         if fit < len(messages):
-            # The store's cursors stand at the end of a page: ask for the page that fits.
+            # The store's cursor stands at the end of its page: read a page that fits.
             messages, next = await self._found_up_to(user, request, conversation, fit)
         return messages, next
 
@@ -134,29 +128,33 @@ class History:
                 limit=limit,
             )
         except ValueError:
-            raise not_a_cursor() from None
+            raise invalid_cursor() from None
         conversations = await self._directory.conversations({m.conversation for m in stored})
-        return await self._shown(user, conversations, stored), next
+        return await self._payloads(user, conversations, stored), next
 
-    async def _shown(
+    async def _payloads(
         self, user: OnlineUser, conversations: dict[int, Conversation], stored: list[MessageRecord]
     ) -> list[MessagePayload]:
         senders = await self._directory.users({m.sender for m in stored})
         return [
-            to_wire(user, conversations[m.conversation], m, senders)
+            message_payload(user, conversations[m.conversation], m, senders)
             for m in stored
             if m.conversation in conversations
         ]
 
 
-def not_a_cursor() -> ProtocolError:
+def invalid_cursor() -> ProtocolError:
+    """The error for a cursor that the store did not give."""
     return ProtocolError(Code.MALFORMED, "is not one that an answer gave", field="cursor")
 
 
 def _fitting(
     messages: list[MessagePayload], *, oldest_first: bool
 ) -> tuple[list[MessagePayload], bool]:
-    """As many as fit, from the end that the reader comes from; and whether some did not."""
+    """Return the messages that fit on a page, and whether some did not.
+
+    Those farthest from where the reader is are left out.
+    """
     fit = fitting(messages if oldest_first else messages[::-1])
     if fit == len(messages):
         return messages, False

@@ -1,17 +1,17 @@
-"""``login``, ``logout`` and ``sessions``: a connection becomes somebody's, and ceases to be."""
+"""``login``, ``logout`` and ``sessions``: which user is logged in on a connection."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import msgspec
 
-from pychat import protocol
 from pychat.protocol import (
     PROTOCOL_VERSION,
     Code,
+    DevicePayload,
     Event,
     LoginAnswer,
     LoginRequest,
@@ -23,18 +23,18 @@ from pychat.protocol import (
     decode,
 )
 from pychat.server.chat import audit
-from pychat.server.chat.accounts.authentication import Accounts, Entered
+from pychat.server.chat.accounts.authentication import Authenticated, Authentication
 from pychat.server.chat.accounts.changes import AccountChanges
 from pychat.server.chat.answers import Answers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.notices.original import Legacy
+from pychat.server.chat.notices.original import OriginalClients
 from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
-from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.relations import Relations
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.store.base import Store, StoreError
 from pychat.visible import shown_name
 
@@ -46,37 +46,40 @@ SESSIONS = msgspec.json.Decoder(SessionsRequest)
 
 
 class Logins:
-    """Who is logged in where; the only place that joins and parts connections and users."""
+    """Log users in and out. Only this class adds connections to users and removes them."""
 
     def __init__(
         self,
         store: Store,
         changes: AccountChanges,
-        accounts: Accounts,
+        authentication: Authentication,
         directory: Directory,
         relations: Relations,
-        reach: LocalDelivery,
+        reach: Reach,
         presence: Presence,
-        legacy: Legacy,
+        original_clients: OriginalClients,
         limiter: Limiter,
         answers: Answers,
     ) -> None:
         self._store = store
         self._changes = changes
-        self._accounts = accounts
+        self._authentication = authentication
         self._directory = directory
         self._relations = relations
         self._reach = reach
         self._presence = presence
-        self._legacy = legacy
+        self._original_clients = original_clients
         self._limiter = limiter
         self._answers = answers
+        self._tokens_logging_in: dict[int, list[str]] = {}
+        """The ids of tokens with which an account is logging in, by account."""
         self.succeeded = 0
+        """Number of logins since the start."""
         self.refused = 0
+        """Number of refused logins since the start."""
 
-    def login(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    # --- login ---
+    def login(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         login = decode(LOGIN, payload)
         check_id(login.id, "id")
         if login.protocol < 0:
@@ -84,7 +87,7 @@ class Logins:
         return self._login(session, login, ack_id)
 
     async def by_message(self, session: ChatSession, sender: str) -> None:
-        """Where accounts are open: log in as who a message says it is from, without an answer."""
+        """Log in the sender of a message, without an answer. Only where accounts are open."""
         check_id(sender, "sender")
         await self._login(session, LoginRequest(sender), None, answered=False)
         session.logged_in_by_message = True
@@ -101,12 +104,20 @@ class Logins:
         self._limiter.login(connection.remote_address, "resumptions" if login.token else "logins")
         noticed = self._changes.noticed
         try:
-            entered = await self._accounts.enter(login, address=connection.remote_address)
-            user = self._directory.keep(entered.account)
-            # A place for the connection, before anything is changed for it.
-            with self._limiter.connection(user, session):
-                await self._prepare(session, user, login, entered, noticed, ack_id is not None)
-                self._join(session, user, login, entered, ack_id, answered=answered)
+            authenticated = await self._authentication.authenticate(
+                login, address=connection.remote_address
+            )
+            user = self._directory.keep(authenticated.account)
+            connections = self._reach.connections_of(user.key)
+            # Reserve a place for the connection before anything is changed for it.
+            with (
+                nullcontext()
+                if session in connections
+                else self._limiter.connection(user.key, len(connections))
+            ):
+                wants_token = ack_id is not None
+                await self._prepare(session, user, login, authenticated, noticed, wants_token)
+                self._join(session, user, login, authenticated, ack_id, answered=answered)
         except ProtocolError as error:
             self.refused += 1
             audit.note(
@@ -117,90 +128,114 @@ class Logins:
                 reason=str(error),
             )
             raise
-        if entered.session is not None and not login.token:
-            await self._end_oldest(user)
+        if authenticated.login_token is not None and not login.token:
+            await self._revoke_oldest(user)
 
     async def _prepare(
         self,
         session: ChatSession,
         user: OnlineUser,
         login: LoginRequest,
-        entered: Entered,
+        authenticated: Authenticated,
         noticed: int,
         wants_token: bool,
     ) -> None:
-        """``noticed``: the changes of accounts before this one was looked at."""
+        """Do everything that has to wait, up to the join.
+
+        ``noticed``: ``AccountChanges.noticed`` before the login was authenticated.
+        """
         if wants_token:
-            await self._accounts.add_token(entered, session.connection.user_agent)
-        arriving = [] if entered.session is None else [entered.session.id]
-        user.arriving_logins += arriving
+            await self._authentication.add_token(authenticated, session.connection.user_agent)
+        token = authenticated.login_token
         try:
-            if alias := shown_name(login.alias.strip(), ""):
-                await self._directory.change_alias(user, alias)
-            if entered.made:
-                everyone = self._directory.everyone
-                member = await self._directory.memberships.member(everyone, user)
-                self._reach.newcomers[user.key] = member.first_seq
-            await self._relations.load(user)
-            while noticed != self._changes.noticed:
-                noticed = self._changes.noticed
-                await self._accounts.check(entered)
+            with self._logging_in(user, None if token is None else token.id):
+                if alias := shown_name(login.alias.strip(), ""):
+                    await self._directory.change_alias(user, alias)
+                if authenticated.created:
+                    everyone = self._directory.everyone
+                    member = await self._directory.memberships.member(everyone, user)
+                    self._reach.admit(user.key, member.first_seq)
                 await self._relations.load(user)
+                while noticed != self._changes.noticed:
+                    noticed = self._changes.noticed
+                    await self._authentication.check_again(authenticated)
+                    await self._relations.load(user)
         except ProtocolError:
-            if entered.session is not None and not login.token:
-                # Its token was told to nobody.
-                await self._changes.revoke_sessions(user.key, [entered.session.id])
+            if token is not None and not login.token:
+                # The client was never given this token.
+                await self._changes.revoke_tokens(user.key, [token.id])
             raise
+
+    @contextmanager
+    def _logging_in(self, user: OnlineUser, token: str | None) -> Iterator[None]:
+        """Count a token as in use while its login is finished."""
+        if token is None:
+            yield
+            return
+        tokens = self._tokens_logging_in.setdefault(user.key, [])
+        tokens.append(token)
+        try:
+            yield
         finally:
-            for id in arriving:
-                user.arriving_logins.remove(id)
+            tokens.remove(token)
+            if not tokens:
+                del self._tokens_logging_in[user.key]
 
     def _join(
         self,
         session: ChatSession,
         user: OnlineUser,
         login: LoginRequest,
-        entered: Entered,
+        authenticated: Authenticated,
         ack_id: int | None,
         *,
         answered: bool,
     ) -> None:
-        """Nothing is awaited: the answer goes out before any message, none is missed after it."""
+        """Log the user in. Nothing is awaited, so the answer is sent before any message, and no
+        message after it is missed."""
         self.part(session)
         session.user = user
         session.login_id = login.id
         session.modern = login.protocol >= 1
-        session.password_hash = entered.account.password_hash
-        if entered.session is not None:
-            session.login_session = entered.session.id
-            session.token_hash = entered.session.token_hash
+        session.password_hash = authenticated.account.password_hash
+        if authenticated.login_token is not None:
+            session.login_session = authenticated.login_token.id
+            session.token_hash = authenticated.login_token.token_hash
         session.connection.admit()
         if answered:
-            self._answer(session, user, entered, login, ack_id)
+            self._answer(session, user, authenticated, login, ack_id)
         if session.closed:
             return
-        first = self._reach.join(session, user)
+        came_online = self._reach.join(session, user)
         self.succeeded += 1
         audit.note("login", id=user.id, address=session.connection.remote_address)
-        if first:
+        if came_online:
             self._presence.came(user)
         if not session.modern:
-            self._legacy.start(session, user)
+            self._original_clients.start(session, user)
 
-    async def _end_oldest(self, user: OnlineUser) -> None:
-        """The new login may be one too many; the answer has been given already."""
+    async def _revoke_oldest(self, user: OnlineUser) -> None:
+        """Revoke tokens if the account has too many. The login has already been answered."""
         try:
-            ended = await self._accounts.end_oldest(user.key, lambda: _connected(user))
+            revoked = await self._authentication.revoke_oldest(
+                user.key, lambda: self._tokens_in_use(user)
+            )
         except StoreError as error:
-            log.warning("the oldest logins of %r go on until the next one: %s", user.id, error)
+            log.warning("oldest logins not revoked until the next login: %r: %s", user.id, error)
         else:
-            self._end(user, ended, but=None)
+            self._expel_tokens(user, revoked, but=None)
+
+    def _tokens_in_use(self, user: OnlineUser) -> set[str]:
+        """The ids of the user's tokens that are connected or logging in."""
+        connected = {s.login_session for s in self._reach.connections_of(user.key)}
+        tokens = connected.union(self._tokens_logging_in.get(user.key, ()))
+        return {token for token in tokens if token is not None}
 
     def _answer(
         self,
         session: ChatSession,
         user: OnlineUser,
-        entered: Entered,
+        authenticated: Authenticated,
         login: LoginRequest,
         ack_id: int | None,
     ) -> None:
@@ -214,37 +249,48 @@ class Logins:
                 Code.DONE,
                 (
                     f"{user.id} is yours now: this password logs you in again"
-                    if entered.made and self._accounts.mode == "claim"
+                    if authenticated.created and self._authentication.mode == "claim"
                     else "logged in"
                 ),
                 id=user.id,
                 alias=user.alias,
-                token=entered.token,
+                token=authenticated.token,
                 server_time=rfc3339(now()),
                 protocol=min(login.protocol, PROTOCOL_VERSION),
             ),
         )
 
+    # --- logout ---
     def disconnected(self, session: ChatSession) -> None:
-        """The user stays on the session: what had come in before is still theirs."""
+        """The connection ended. Its user stays set, for events that are still being handled."""
         session.closed = True
-        self._legacy.stop(session)
+        self._original_clients.stop(session)
         if self._reach.leave(session) and session.user is not None:
             self._presence.went(session.user)
 
     def part(self, session: ChatSession) -> None:
-        """Nobody is logged in on that connection any more."""
+        """Log the user out. The connection stays open."""
         user = session.user
         if user is None:
             return
-        self._legacy.stop(session)
+        self._original_clients.stop(session)
         if self._reach.leave(session):
             self._presence.went(user)
         session.log_out()
 
-    def logout(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def expel(self, session: ChatSession) -> None:
+        """Log the user out and disconnect the client."""
+        if session.user is not None:
+            audit.note("logged out by revocation", id=session.user.id)
+        self.part(session)
+        session.connection.close()
+
+    def _expel_tokens(self, user: OnlineUser, ids: set[str], *, but: ChatSession | None) -> None:
+        for other in self._reach.connections_of(user.key):
+            if other is not but and other.login_session in ids:
+                self.expel(other)
+
+    def logout(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         if payload != b"null":
             decode(LOGOUT, payload)
@@ -252,77 +298,59 @@ class Logins:
 
     async def _logout(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
         if session.login_session is not None:
-            await self._changes.revoke_sessions(user.key, [session.login_session])
-            self._end(user, {session.login_session}, but=session)
+            await self._changes.revoke_tokens(user.key, [session.login_session])
+            self._expel_tokens(user, {session.login_session}, but=session)
         self.part(session)
         audit.note("logout", id=user.id, address=session.connection.remote_address)
         self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
 
-    def sessions(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    # --- sessions ---
+    def sessions(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(SESSIONS, payload)
-        self._limiter.take(user, "changes")
+        self._limiter.take(user.key, "changes")
         return self._sessions(session, user, request, ack_id)
 
     async def _sessions(
         self, session: ChatSession, user: OnlineUser, request: SessionsRequest, ack_id: int | None
     ) -> None:
         at = now()
-        records = [s for s in await self._store.login_tokens(user.key) if s.expires_at > at]
-        gone: set[str] = set()
+        tokens = [t for t in await self._store.login_tokens(user.key) if t.expires_at > at]
+        revoked: set[str] = set()
         if request.revoke is not None:
-            ids = {s.id for s in records}
+            ids = {t.id for t in tokens}
             if request.revoke == "all":
-                gone = ids
+                revoked = ids
             elif request.revoke == "others":
-                gone = ids - {session.login_session or ""}
+                revoked = ids - {session.login_session or ""}
             elif request.revoke in ids:
-                gone = {request.revoke}
+                revoked = {request.revoke}
             else:
                 raise ProtocolError(Code.NOT_FOUND, "you have no such session", field="revoke")
-            await self._changes.revoke_sessions(user.key, sorted(gone))
+            await self._changes.revoke_tokens(user.key, sorted(revoked))
             address = session.connection.remote_address
-            audit.note("logins ended", id=user.id, logins=len(gone), address=address)
+            audit.note("logins ended", id=user.id, logins=len(revoked), address=address)
         left = [
-            protocol.DevicePayload(
-                id=s.id,
-                device=s.device,
-                since=rfc3339(s.since),
-                last_seen=rfc3339(s.last_seen_at),
-                current=s.id == session.login_session,
+            DevicePayload(
+                id=t.id,
+                device=t.device,
+                since=rfc3339(t.since),
+                last_seen=rfc3339(t.last_seen_at),
+                current=t.id == session.login_session,
             )
-            for s in records
-            if s.id not in gone
+            for t in tokens
+            if t.id not in revoked
         ]
         if ack_id is None:
             self._answers.done(session, Event.SESSIONS, None, "done")
         else:
             self._answers.answer(session, ack_id, SessionsAnswer(Code.DONE, "done", sessions=left))
         if request.revoke in ("all", "others"):
-            # Those without a token too: clients of the original protocol.
-            for other in list(user.sessions):
+            # Original clients have no token, and must be logged out as well.
+            for other in self._reach.connections_of(user.key):
                 if other is not session:
                     self.expel(other)
             if request.revoke == "all":
                 self.expel(session)
         else:
-            self._end(user, gone, but=None)
-
-    def _end(self, user: OnlineUser, ids: set[str], *, but: ChatSession | None) -> None:
-        for other in list(user.sessions):
-            if other is not but and other.login_session in ids:
-                self.expel(other)
-
-    def expel(self, session: ChatSession) -> None:
-        """Logged out and disconnected, after what waits has been written."""
-        if session.user is not None:
-            audit.note("logged out by revocation", id=session.user.id)
-        self.part(session)
-        session.connection.close()
-
-
-def _connected(user: OnlineUser) -> set[str]:
-    """The ids of its logins that are connected, or about to be."""
-    return {s.login_session for s in user.sessions if s.login_session} | {*user.arriving_logins}
+            self._expel_tokens(user, revoked, but=None)

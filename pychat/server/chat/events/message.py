@@ -1,10 +1,10 @@
-"""``message`` from a client: checked, its conversation found, handed to the delivery."""
+"""``message``: check a message, find its conversation and submit it to the delivery."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,7 +13,6 @@ from pychat.protocol import (
     ClientMessage,
     Code,
     ProtocolError,
-    canonical_id,
     check_data,
     decode,
 )
@@ -21,35 +20,35 @@ from pychat.server.chat.answers import UnknownRecepient
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
-from pychat.server.chat.state.entities import Conversation, OnlineUser, Room
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.entities import Conversation, OnlineUser
+from pychat.server.chat.state.session import ChatSession, Work
 
 DECODER = msgspec.json.Decoder(ClientMessage)
 UUID = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 ).fullmatch
 
+LogIn: TypeAlias = Callable[[ChatSession, str], Awaitable[None]]
+
 
 class Messages:
-    """The path of every message: what is at hand is used at once, the rest is read first."""
+    """Handle messages. If the conversation is in memory, nothing is awaited."""
 
     def __init__(
         self,
         directory: Directory,
         delivery: Delivery,
         limiter: Limiter,
-        log_in: Callable[[ChatSession, str], Awaitable[None]] | None,
+        log_in: LogIn | None,
     ) -> None:
-        """``log_in`` as the sender of a message, where that takes no password; else None."""
+        """``log_in`` logs in the sender of a message where accounts are open; otherwise None."""
         self._log_in = log_in
         self._directory = directory
         self._delivery = delivery
         self._limiter = limiter
         self._limited = limiter.limits is not None
 
-    def message(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None] | None:
+    def message(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work | None:
         user = session.user
         if user is None:
             if self._log_in is not None and ack_id is None:
@@ -65,8 +64,8 @@ class Messages:
         check_data(message.data)
         client_id = _client_id(message.client_id)
         if self._limited:
-            self._limiter.take(user, "messages")
-            self._limiter.take(user, "text", len(message.data))
+            self._limiter.take(user.key, "messages")
+            self._limiter.take(user.key, "text", len(message.data))
         recepient = message.recepient
         conversation: Conversation | None
         if recepient == EVERYONE:
@@ -74,7 +73,7 @@ class Messages:
         elif message.command == "chat":
             conversation = user.pairs.get(recepient)
         elif message.command == "groupchat":
-            conversation = self._joined_room_at_hand(user, recepient)
+            conversation = self._directory.cached_room(user, recepient)
         else:
             raise ProtocolError(Code.MALFORMED, "must be chat or groupchat", field="command")
         if conversation is None:
@@ -82,25 +81,17 @@ class Messages:
         self._delivery.submit(session, user, conversation, message, client_id, ack_id)
         return None
 
-    async def _log_in_first(
-        self,
-        log_in: Callable[[ChatSession, str], Awaitable[None]],
-        session: ChatSession,
-        payload: bytes,
-    ) -> None:
-        """A page of the original that has no login, and does not ask for an acknowledgement."""
+    async def _log_in_first(self, log_in: LogIn, session: ChatSession, payload: bytes) -> None:
+        """Handle a message of an original page that has no login.
+
+        Such a page does not ask for acknowledgements.
+        """
         message = decode(DECODER, payload)
         check_data(message.data)
         await log_in(session, message.sender)
         work = self.message(session, payload, None)
         if work is not None:
             await work
-
-    def _joined_room_at_hand(self, user: OnlineUser, id: str) -> Room | None:
-        room = self._directory.rooms.get(canonical_id(id))
-        if room is not None and self._directory.memberships.joined_at_hand(room, user):
-            return room
-        return None
 
     async def _find_conversation(
         self,
@@ -121,7 +112,7 @@ class Messages:
                     raise UnknownRecepient(f"nobody is called {message.recepient}") from None
                 raise
             if self._limited and await self._directory.pair(user, other) is None:
-                self._limiter.take(user, "conversations")
+                self._limiter.take(user.key, "conversations")
             conversation = await self._directory.open_pair(user, other)
         self._delivery.submit(session, user, conversation, message, client_id, ack_id)
 

@@ -1,20 +1,19 @@
-"""``room``: made, renamed, deleted, joined, left and listed."""
+"""``room``: create, rename, delete, join, leave and list rooms."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
-from pychat import protocol
 from pychat.protocol import (
     MAX_ALIAS_CHARACTERS,
     Code,
     Event,
     ProtocolError,
+    RoomListPayload,
     RoomRequest,
     RoomsAnswer,
     canonical_id,
@@ -24,13 +23,13 @@ from pychat.protocol import (
 )
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers, encode
-from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
-from pychat.server.chat.notices.room_list import RoomList, shown
+from pychat.server.chat.notices.room_list import RoomList
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.session import ChatSession, Work
+from pychat.server.chat.views import room_payload
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.server.store.lookalikes import lookalike_form
 from pychat.visible import shown_name
@@ -42,56 +41,53 @@ DECODER = msgspec.json.Decoder(RoomRequest)
 
 
 class Rooms:
-    """Whatever changes the rooms is told to every logged-in client as the new list. Changes are
-    made one at a time, so that nobody joins a room that is being deleted."""
+    """Change rooms, and send the new list to every client.
+
+    Changes are made one at a time, so that no user joins a room that is being deleted.
+    """
 
     def __init__(
         self,
         store: Store,
         directory: Directory,
-        list_of_rooms: RoomList,
+        room_list: RoomList,
         delivery: Delivery,
         limiter: Limiter,
         answers: Answers,
-        encode_event: EncodeEvent,
     ) -> None:
         self._store = store
         self._directory = directory
-        self._list_of_rooms = list_of_rooms
+        self._room_list = room_list
         self._delivery = delivery
         self._limiter = limiter
         self._answers = answers
-        self._encode_event = encode_event
         self._changing = asyncio.Lock()
         self._reloading: asyncio.Task[None] | None = None
 
-    def room(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def room(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(DECODER, payload)
         if request.command == "list":
-            self._limiter.take(user, "queries")
+            self._limiter.take(user.key, "queries")
             return self._list(session, user, ack_id)
-        # With a join or leave it names the owner, who may be anybody.
+        # In a join or leave the field names the room's owner, who may be another user.
         owner_is_asker = request.room_owner in ("", user.id, session.login_id)
         if not owner_is_asker and request.command not in ("join", "leave"):
             raise ProtocolError(
                 Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="roomOwner"
             )
-        self._limiter.take(user, "changes")
+        self._limiter.take(user.key, "changes")
         return self._change(session, user, request, ack_id)
 
     async def _list(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
-        for room in self._list_of_rooms.rooms():
+        for room in self._room_list.rooms():
             await self._directory.memberships.settle(room)
-        rooms = [shown(room, user.key in room.members) for room in self._list_of_rooms.rooms()]
+        rooms = self._room_list.rooms()
+        listed = [room_payload(room, user.key in room.members) for room in rooms]
         if ack_id is None:
-            session.connection.send(
-                self._encode_event(Event.ROOM, encode(protocol.RoomListPayload(rooms)))
-            )
+            self._answers.send(session, Event.ROOM, encode(RoomListPayload(listed)))
         else:
-            self._answers.answer(session, ack_id, RoomsAnswer(Code.DONE, "done", rooms=rooms))
+            self._answers.answer(session, ack_id, RoomsAnswer(Code.DONE, "done", rooms=listed))
 
     async def _change(
         self, session: ChatSession, user: OnlineUser, request: RoomRequest, ack_id: int | None
@@ -101,7 +97,7 @@ class Rooms:
             try:
                 done = await self._changed(user, request)
             except StoreError:
-                # It may have been done or not.
+                # The store may or may not have made the change.
                 if self._reloading is None:
                     self._reloading = asyncio.get_running_loop().create_task(self._reload())
                 raise
@@ -112,10 +108,10 @@ class Rooms:
             address=session.connection.remote_address,
         )
         if request.command in ("join", "leave"):
-            # The list is the same: it would only tell that the user is there.
-            self._list_of_rooms.changed(hidden_from=user.blocked)
+            # The list is the same, and sending it would show that the user is there.
+            self._room_list.changed(hidden_from=user.blocked)
         else:
-            self._list_of_rooms.changed()
+            self._room_list.changed()
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
 
@@ -133,27 +129,27 @@ class Rooms:
                 return await self._leave(user, request)
 
     async def _reload(self) -> None:
-        """Until the store says which rooms there are."""
+        """Read the rooms again, until the store answers."""
         while self._reloading is not None:
             async with self._changing:
                 try:
                     await self._directory.load_rooms()
                     self._reloading = None
                 except StoreError as error:
-                    log.warning("the rooms cannot be read: %s", error)
+                    log.warning("rooms cannot be read: %s", error)
             if self._reloading is not None:
                 await asyncio.sleep(RELOAD_SECONDS)
-        self._list_of_rooms.changed()
+        self._room_list.changed()
 
     def close(self) -> set[asyncio.Task[None]]:
-        """The tasks that are left."""
+        """Return the tasks that still run."""
         return set() if self._reloading is None else {self._reloading}
 
     async def _create(self, user: OnlineUser, request: RoomRequest) -> str:
         check_new_id(request.room_id, "roomId")
         if canonical_id(request.room_id) in self._directory.rooms:
             raise _taken(request.room_id)
-        # In a thread: the first one beyond ASCII reads a table.
+        # In a thread, because the first id beyond ASCII loads a table.
         ids = [room.id for room in self._directory.rooms.values()]
         alike = await asyncio.to_thread(_looks_like, request.room_id, ids)
         if alike is not None:
@@ -173,8 +169,7 @@ class Rooms:
         except AlreadyExists:
             raise _taken(request.room_id) from None
         room = self._directory.add_room(record, user.id)
-        room.members = {user.key: 1}
-        room.settled = True
+        self._directory.memberships.created(room, user)
         return f"the room {room.id} is made"
 
     async def _rename(self, user: OnlineUser, request: RoomRequest) -> str:
@@ -188,7 +183,7 @@ class Rooms:
 
     async def _delete(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._owned(user, request.room_id)
-        # Nothing new gets in, and what is on its way is delivered, before it is gone.
+        # Refuse new messages and deliver those submitted, before the room is deleted.
         self._directory.remove_room(room)
         await self._delivery.settled()
         await self._store.delete_room(room.key)
@@ -213,7 +208,7 @@ class Rooms:
 
 
 def _looks_like(id: str, others: Sequence[str]) -> str | None:
-    """Which of the others it looks like."""
+    """Return one of the other ids that looks like this one."""
     form = lookalike_form(id)
     return next((other for other in others if lookalike_form(other) == form), None)
 

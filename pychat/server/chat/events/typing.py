@@ -1,60 +1,50 @@
-"""``typing``: passed on to those it concerns, never stored."""
+"""``typing``: tell others that a user is typing. It is never stored."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 
 from pychat.protocol import EVERYONE, ROOM_PREFIX, Event, Typing, TypingRequest, decode
 from pychat.server.chat.answers import Answers, encode
-from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
-from pychat.server.chat.state.reach import LocalDelivery
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.session import ChatSession, Work
 
 DECODER = msgspec.json.Decoder(TypingRequest)
 
 
 class TypingRelay:
-    """In a pair to the other one, in rooms and ALL to who is online."""
+    """Notify the other account of a pair, or everybody online in rooms and ALL."""
 
     def __init__(
-        self,
-        directory: Directory,
-        reach: LocalDelivery,
-        limiter: Limiter,
-        answers: Answers,
-        encode_event: EncodeEvent,
+        self, directory: Directory, reach: Reach, limiter: Limiter, answers: Answers
     ) -> None:
         self._directory = directory
         self._reach = reach
         self._limiter = limiter
         self._answers = answers
-        self._encode_event = encode_event
 
-    def typing(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None] | None:
+    def typing(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work | None:
         user = session.require_user()
         request = decode(DECODER, payload)
-        self._limiter.take(user, "typing")
+        self._limiter.take(user.key, "typing")
         name = request.recepient
         if name == EVERYONE:
-            self._tell(session, user, name, self._reach.users.keys(), request.typing)
+            self._notify(session, user, name, self._reach.accounts(), request.typing)
         elif name.startswith(ROOM_PREFIX):
-            room = self._directory.cached_conversation(user, name)
-            if not isinstance(room, Room):
+            room = self._directory.cached_room(user, name[1:])
+            if room is None:
                 return self._typing_in_room(session, user, request, ack_id)
-            self._tell_room(session, user, room, request.typing)
+            self._notify_room(session, user, room, request.typing)
         else:
             pair = user.pairs.get(name)
             if pair is None:
                 return self._typing_to(session, user, request, ack_id)
-            self._tell(session, user, name, (pair.other(user.key),), request.typing)
+            self._notify(session, user, name, (pair.other(user.key),), request.typing)
         self._answers.succeed(session, ack_id)
         return None
 
@@ -62,23 +52,30 @@ class TypingRelay:
         self, session: ChatSession, user: OnlineUser, request: TypingRequest, ack_id: int | None
     ) -> None:
         room = await self._directory.joined_room(user, request.recepient[1:], "recepient")
-        self._tell_room(session, user, room, request.typing)
+        self._notify_room(session, user, room, request.typing)
         self._answers.succeed(session, ack_id)
 
     async def _typing_to(
         self, session: ChatSession, user: OnlineUser, request: TypingRequest, ack_id: int | None
     ) -> None:
         other = await self._directory.user(request.recepient, "recepient")
-        self._tell(session, user, other.id, (other.key,), request.typing)
+        self._notify(session, user, other.id, (other.key,), request.typing)
         self._answers.succeed(session, ack_id)
 
-    def _tell_room(self, session: ChatSession, user: OnlineUser, room: Room, typing: bool) -> None:
-        self._tell(session, user, ROOM_PREFIX + room.id, room.members, typing)
-
-    def _tell(
-        self, session: ChatSession, user: OnlineUser, name: str, accounts: Any, typing: bool
+    def _notify_room(
+        self, session: ChatSession, user: OnlineUser, room: Room, typing: bool
     ) -> None:
-        packet = self._encode_event(Event.TYPING, encode(Typing(user.id, name, typing)))
-        # Whom the user has blocked must not see that the user is there.
+        self._notify(session, user, ROOM_PREFIX + room.id, room.members, typing)
+
+    def _notify(
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        name: str,
+        accounts: Iterable[int],
+        typing: bool,
+    ) -> None:
+        # Accounts that the user has blocked must not see that the user is there.
         hidden_from = user.blocked | self._reach.blockers(user.key)
-        self._reach.tell_accounts(accounts, packet, hidden_from=hidden_from, but=session)
+        payload = encode(Typing(user.id, name, typing))
+        self._reach.notify(accounts, Event.TYPING, payload, hidden_from=hidden_from, but=session)

@@ -1,21 +1,25 @@
-"""``users``: finds the ids and aliases one could write to."""
+"""``users``: find accounts by id or alias."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
 import msgspec
 
-from pychat import protocol
-from pychat.protocol import Code, UsersAnswer, UsersRequest, canonical_id, decode
+from pychat.protocol import (
+    Code,
+    UserPayload,
+    UsersAnswer,
+    UsersRequest,
+    canonical_id,
+    decode,
+)
 from pychat.server.chat.answers import Answers, require_acknowledgement
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
-from pychat.server.chat.state.reach import LocalDelivery
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.store.base import Store
 from pychat.server.store.terms import Query
 from pychat.visible import shown_name
@@ -24,13 +28,13 @@ DECODER = msgspec.json.Decoder(UsersRequest)
 
 
 class Users:
-    """Who has blocked the asker looks offline."""
+    """Search accounts. Those who have blocked the asker look offline."""
 
     def __init__(
         self,
         store: Store,
         directory: Directory,
-        reach: LocalDelivery,
+        reach: Reach,
         limiter: Limiter,
         answers: Answers,
     ) -> None:
@@ -40,38 +44,34 @@ class Users:
         self._limiter = limiter
         self._answers = answers
 
-    def users(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None]:
+    def users(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(DECODER, payload)
         ack_id = require_acknowledgement(ack_id)
-        self._limiter.take(user, "searches")
+        self._limiter.take(user.key, "searches")
         return self._users(session, user, request, ack_id)
 
     async def _users(
         self, session: ChatSession, user: OnlineUser, request: UsersRequest, ack_id: int
     ) -> None:
-        page = partial(self._page, user, request)
-        users = await self._directory.read_for(user, page)
+        users = await self._directory.read_for(user, partial(self._page, user, request))
         self._answers.answer(session, ack_id, UsersAnswer(Code.DONE, "done", users=users))
 
-    async def _page(self, user: OnlineUser, request: UsersRequest) -> list[protocol.UserPayload]:
-        """Those who have blocked the user are found, and shown, by the alias they had then."""
+    async def _page(self, user: OnlineUser, request: UsersRequest) -> list[UserPayload]:
+        """Accounts that have blocked the user are found, and shown, by the alias they had when they
+        did so."""
         blocks = await self._store.blockers(user.key)
         hidden = {block.account.key for block in blocks}
         accounts = await self._store.find_accounts(request.query, request.limit + len(blocks))
         found = [
-            protocol.UserPayload(
-                a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key)
-            )
+            UserPayload(a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key))
             for a in accounts
             if a.key not in hidden
         ]
         if blocks:
             query = Query(request.query)
             found += [
-                protocol.UserPayload(
+                UserPayload(
                     block.account.id, shown_name(block.alias, block.account.id), online=False
                 )
                 for block in blocks

@@ -1,1 +1,1 @@
-"""Events that the server sends by itself."""
+"""Events that the server sends without a request: presence, receipts, the list of rooms."""

@@ -1,155 +1,83 @@
-"""``delivered`` and ``read``: cursors that only move forward."""
+"""Moves of delivered and read cursors: stored in batches, then announced as ``receipt`` events."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from itertools import chain
-from typing import Any
+from typing import Literal, TypeAlias
 
-import msgspec
-
-from pychat.protocol import Code, CursorRequest, ProtocolError, decode
-from pychat.server.chat.answers import Answers
-from pychat.server.chat.limits import Limiter
-from pychat.server.chat.notices.receipts import Kind, Receipts
-from pychat.server.chat.state.directory import Directory
+from pychat.protocol import Code, Event, ProtocolError, Receipt
+from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.state.entities import Conversation, Member, OnlineUser, Pair
+from pychat.server.chat.state.memberships import Memberships
+from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import CursorMove
 
 log = logging.getLogger(__name__)
 
-DECODER = msgspec.json.Decoder(CursorRequest)
+CursorKind: TypeAlias = Literal["delivered", "read"]
+
 PAIR_SECONDS = 0.02
-"""Moves that come within it are written, and told, as one."""
+"""Moves in pairs within this time are stored and announced as one."""
 OTHER_SECONDS = 1.0
+"""The same for rooms and ALL, and the delay before a failed write is retried."""
 
 
 class _Move:
-    """Where a cursor was when its move was last written, and who waits for the answer."""
+    """A user's cursors in one conversation, to be written, and the requests to be answered."""
 
-    __slots__ = ("conversation", "delivered_seq", "read_seq", "sessions", "user", "waiting")
+    __slots__ = ("conversation", "delivered_seq", "origins", "read_seq", "user", "waiting")
 
     def __init__(self, conversation: Conversation, user: OnlineUser) -> None:
         self.conversation = conversation
         self.user = user
         self.delivered_seq = 0
         self.read_seq = 0
-        self.waiting: list[tuple[ChatSession, int | None, Kind]] = []
-        self.sessions: set[ChatSession | None] = set()
-        """Those it came from."""
+        self.waiting: list[tuple[ChatSession, int | None, CursorKind]] = []
+        self.origins: set[ChatSession | None] = set()
+        """The connections it came from; None for a proof of receipt."""
 
 
-class Cursors:
-    """Those of pairs are answered and told once they are kept. Those of ALL and rooms are
-    answered at once and kept a second later at most."""
+class CursorWriter:
+    """Group commit for cursors. They only move forward.
+
+    Moves in pairs are answered and announced after they are stored. Moves in ALL and rooms are
+    answered at once and stored within a second.
+    """
 
     def __init__(
-        self,
-        store: Store,
-        directory: Directory,
-        receipts: Receipts,
-        limiter: Limiter,
-        answers: Answers,
+        self, store: Store, memberships: Memberships, reach: Reach, answers: Answers
     ) -> None:
         self._store = store
-        self._directory = directory
-        self._receipts = receipts
-        self._limiter = limiter
+        self._memberships = memberships
+        self._reach = reach
         self._answers = answers
         self._pairs: dict[tuple[int, int], _Move] = {}
         self._others: dict[tuple[int, int], _Move] = {}
         self._being_written: dict[tuple[int, int], _Move] = {}
-        """Of pairs."""
+        """Moves in pairs."""
         self._others_being_written: list[_Move] = []
         self._timer: asyncio.TimerHandle | None = None
         self._other_timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def delivered(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None] | None:
-        return self._request(session, payload, ack_id, "delivered")
-
-    def read(
-        self, session: ChatSession, payload: bytes, ack_id: int | None
-    ) -> Coroutine[Any, Any, None] | None:
-        return self._request(session, payload, ack_id, "read")
-
-    def proven(
-        self, pair: Pair, user: OnlineUser, seq: int, session: ChatSession | None = None
-    ) -> None:
-        """A message has arrived, as its client cannot say by itself; ``session`` knows already."""
-        move = self._pairs.get((pair.key, user.key))
-        if move is not None:
-            # On the path of every message to such a client: what is kept later updates the rest.
-            if seq > move.delivered_seq:
-                move.delivered_seq = seq
-            move.sessions.add(session)
-            return
-        member = pair.cursors.get(user.key)
-        if member is None or seq > member.delivered_seq:
-            self._move(pair, user, member, "delivered", seq, session)
-
-    def close(self) -> set[asyncio.Task[None]]:
-        """No more is written; the tasks that are left."""
-        for timer in (self._timer, self._other_timer):
-            if timer is not None:
-                timer.cancel()
-        return self._tasks
-
-    def _request(
-        self, session: ChatSession, payload: bytes, ack_id: int | None, kind: Kind
-    ) -> Coroutine[Any, Any, None] | None:
-        user = session.require_user()
-        request = decode(DECODER, payload)
-        self._limiter.take(user, "cursors")
-        conversation = self._directory.cached_conversation(user, request.with_)
-        member = None if conversation is None else conversation.cursors.get(user.key)
-        if conversation is None or member is None or request.seq > conversation.last_seq:
-            return self._request_from_store(session, user, request, ack_id, kind)
-        self._accept(session, user, conversation, member, kind, request.seq, ack_id)
-        return None
-
-    async def _request_from_store(
-        self,
-        session: ChatSession,
-        user: OnlineUser,
-        request: CursorRequest,
-        ack_id: int | None,
-        kind: Kind,
-    ) -> None:
-        conversation = await self._directory.conversation(user, request.with_, "with")
-        last_seq = 0
-        if conversation is not None:
-            last_seq = conversation.last_seq
-            if request.seq > last_seq:
-                last_seq = await self._directory.last_seq(conversation)
-        if request.seq > last_seq:
-            raise ProtocolError(
-                Code.MALFORMED, f"is beyond the last message, {last_seq}", field="seq"
-            )
-        if conversation is None:
-            self._answers.succeed(session, ack_id)
-            return
-        member = await self._directory.memberships.member(conversation, user)
-        self._accept(session, user, conversation, member, kind, request.seq, ack_id)
-
-    def _accept(
+    def accept(
         self,
         session: ChatSession,
         user: OnlineUser,
         conversation: Conversation,
         member: Member,
-        kind: Kind,
+        kind: CursorKind,
         seq: int,
         ack_id: int | None,
     ) -> None:
+        """Move a cursor as a client requested, and answer the request, now or later."""
         behind = member.delivered_seq if kind == "delivered" else member.read_seq
         hidden = _is_hidden(conversation, user)
         if seq <= behind or hidden:
@@ -165,14 +93,75 @@ class Cursors:
             move.waiting.append((session, ack_id, kind))
         else:
             self._answers.succeed(session, ack_id)
-            self._receipts.to_own_devices(conversation, user, kind, seq, {session})
+            self._notify_own_devices(conversation, user, kind, seq, {session})
 
+    def proven(
+        self, pair: Pair, user: OnlineUser, seq: int, session: ChatSession | None = None
+    ) -> None:
+        """Move the delivered cursor of an original client, which cannot request it.
+
+        ``session``: a connection of the user that needs no receipt.
+        """
+        move = self._pairs.get((pair.key, user.key))
+        if move is not None:
+            # This is done for every message to an original client. ``Memberships.moved`` updates
+            # the cached cursor later.
+            if seq > move.delivered_seq:
+                move.delivered_seq = seq
+            move.origins.add(session)
+            return
+        member = pair.cursors.get(user.key)
+        if member is None or seq > member.delivered_seq:
+            self._move(pair, user, member, "delivered", seq, session)
+
+    async def flush(self) -> None:
+        """Return when all moves so far are stored. Raises StoreError."""
+        if self._pairs or self._others or self._writing.locked():
+            for timer in (self._timer, self._other_timer):
+                if timer is not None:
+                    timer.cancel()
+            self._timer = self._other_timer = None
+            # The caller may be cancelled, but the cursors of others must still be written.
+            await asyncio.shield(self._start_flush(True))
+
+    async def flush_for(self, user: OnlineUser) -> None:
+        """Return when all moves that the user may see are stored. Raises StoreError.
+
+        It does not wait for other moves: that would reveal how busy others are.
+        """
+        moves = chain(
+            self._pairs.values(),
+            self._others.values(),
+            self._being_written.values(),
+            self._others_being_written,
+        )
+        if any(_concerns(move, user) for move in moves):
+            await self.flush()
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Store and announce all earlier moves, then write none in the context.
+
+        Raises StoreError.
+        """
+        await self.flush()
+        async with self._writing:
+            yield
+
+    def close(self) -> set[asyncio.Task[None]]:
+        """Stop writing. Return the tasks that still run."""
+        for timer in (self._timer, self._other_timer):
+            if timer is not None:
+                timer.cancel()
+        return self._tasks
+
+    # --- gathering ---
     def _move(
         self,
         conversation: Conversation,
         user: OnlineUser,
         member: Member | None,
-        kind: Kind,
+        kind: CursorKind,
         seq: int,
         origin: ChatSession | None,
     ) -> _Move:
@@ -185,7 +174,7 @@ class Cursors:
         move.delivered_seq = max(move.delivered_seq, seq)
         if kind == "read":
             move.read_seq = max(move.read_seq, seq)
-        move.sessions.add(origin)
+        move.origins.add(origin)
         if member is not None:
             member.delivered_seq = max(member.delivered_seq, seq)
             if kind == "read":
@@ -200,6 +189,7 @@ class Cursors:
         elif self._other_timer is None:
             self._other_timer = loop.call_later(OTHER_SECONDS, self._start_flush, True)
 
+    # --- writing ---
     def _start_flush(self, all: bool) -> asyncio.Task[None]:
         if all:
             self._other_timer = None
@@ -216,40 +206,9 @@ class Cursors:
             return
         error = task.exception()
         if isinstance(error, StoreError):
-            log.warning("cursors could not be stored: %s", error)
+            log.warning("cursors not stored: %s", error)
         elif error is not None:
-            log.error("cursors could not be stored", exc_info=error)
-
-    async def flush(self) -> None:
-        """Returns when everything moved so far is kept. Raises StoreError."""
-        if self._pairs or self._others or self._writing.locked():
-            for timer in (self._timer, self._other_timer):
-                if timer is not None:
-                    timer.cancel()
-            self._timer = self._other_timer = None
-            # Whoever waits may be cancelled; the cursors are everybody's.
-            await asyncio.shield(self._start_flush(True))
-
-    async def flush_for(self, user: OnlineUser) -> None:
-        """Returns when everything is kept that the user may see of it. Raises StoreError.
-
-        Waiting for the moves of others would tell how busy they are.
-        """
-        moves = chain(
-            self._pairs.values(),
-            self._others.values(),
-            self._being_written.values(),
-            self._others_being_written,
-        )
-        if any(_concerns(move, user) for move in moves):
-            await self.flush()
-
-    @asynccontextmanager
-    async def told(self) -> AsyncIterator[None]:
-        """Everything moved before is kept and told, and nothing is meanwhile. Raises StoreError."""
-        await self.flush()
-        async with self._writing:
-            yield
+            log.error("cursors not stored", exc_info=error)
 
     async def _flush(self, all: bool) -> None:
         async with self._writing:
@@ -257,7 +216,7 @@ class Cursors:
             moves = []
             for move in self._being_written.values():
                 if _is_hidden(move.conversation, move.user):
-                    self._forget(move)
+                    self._discard(move)
                 else:
                     moves.append(move)
             others: list[_Move] = []
@@ -279,13 +238,13 @@ class Cursors:
             finally:
                 self._being_written = {}
                 self._others_being_written = []
-            for move, kept in zip(moves, memberships, strict=False):
-                self._directory.memberships.kept(move.conversation, kept)
-                self._kept(move)
+            for move, stored in zip(moves, memberships, strict=False):
+                self._memberships.moved(move.conversation, stored)
+                self._stored(move)
 
-    def _forget(self, move: _Move) -> None:
-        """The other one was blocked before it was written."""
-        move.conversation.cursors.pop(move.user.key, None)
+    def _discard(self, move: _Move) -> None:
+        """Forget a move in a pair whose other account was blocked before it was written."""
+        self._memberships.evict(move.conversation, move.user.key)
         for session, ack_id, _ in move.waiting:
             self._answers.succeed(session, ack_id)
 
@@ -297,12 +256,12 @@ class Cursors:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(OTHER_SECONDS, self._start_flush, False)
         for move in moves:
-            # What is at hand is ahead of what is kept: read it again.
-            move.conversation.cursors.pop(move.user.key, None)
+            # The cached cursor is ahead of the stored one.
+            self._memberships.evict(move.conversation, move.user.key)
             for session, ack_id, kind in move.waiting:
                 self._answers.refuse(session, kind, ack_id, refusal)
-            if None in move.sessions:
-                # Proven by a client that cannot be asked to say so again.
+            if None in move.origins:
+                # An original client that has proven receipt will not do so again.
                 self._move(
                     move.conversation, move.user, None, "delivered", move.delivered_seq, None
                 )
@@ -311,8 +270,8 @@ class Cursors:
             if move.read_seq:
                 self._move(move.conversation, move.user, None, "read", move.read_seq, None)
 
-    def _kept(self, move: _Move) -> None:
-        kinds: list[tuple[Kind, int]] = []
+    def _stored(self, move: _Move) -> None:
+        kinds: list[tuple[CursorKind, int]] = []
         if move.read_seq:
             kinds.append(("read", move.read_seq))
         if move.delivered_seq > move.read_seq:
@@ -320,19 +279,41 @@ class Cursors:
         pair = move.conversation
         assert isinstance(pair, Pair)
         for kind, seq in kinds:
-            self._receipts.to_own_devices(pair, move.user, kind, seq, move.sessions)
-            self._receipts.to_peer(pair, move.user, kind, seq)
+            self._notify_own_devices(pair, move.user, kind, seq, move.origins)
+            self._notify_peer(pair, move.user, kind, seq)
         for session, ack_id, _ in move.waiting:
             self._answers.succeed(session, ack_id)
 
+    # --- receipts ---
+    def _notify_peer(self, pair: Pair, user: OnlineUser, kind: CursorKind, seq: int) -> None:
+        peer = pair.other(user.key)
+        if peer != user.key and peer not in user.blocked and self._reach.is_online(peer):
+            receipt = encode(Receipt(user.id, user.id, kind, seq))
+            self._reach.notify((peer,), Event.RECEIPT, receipt)
+
+    def _notify_own_devices(
+        self,
+        conversation: Conversation,
+        user: OnlineUser,
+        kind: CursorKind,
+        seq: int,
+        origins: Set[ChatSession | None],
+    ) -> None:
+        """Notify all devices of the user. If the move came from a single one, leave it out."""
+        but = next(iter(origins)) if len(origins) == 1 else None
+        if any(session is not but for session in self._reach.connections_of(user.key)):
+            receipt = Receipt(conversation.name_for(user.key), user.id, kind, seq)
+            self._reach.notify((user.key,), Event.RECEIPT, encode(receipt), but=but)
+
 
 def _is_hidden(conversation: Conversation, user: OnlineUser) -> bool:
-    """Somebody who is blocked must not see, by the cursors, that the other one is there."""
+    """Whether the move must not be stored: the cursor would show somebody who is blocked that the
+    user is there."""
     return isinstance(conversation, Pair) and conversation.other(user.key) in user.blocked
 
 
 def _concerns(move: _Move, user: OnlineUser) -> bool:
-    """It is the user's, or the other one's in a conversation with the user."""
+    """Whether the move is the user's, or the other account's in a pair with the user."""
     pair = move.conversation
     if move.user is user:
         return True

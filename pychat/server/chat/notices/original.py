@@ -1,21 +1,23 @@
-"""Clients of the original protocol: sent what they missed, delivered cursors moved on proof."""
+"""Clients of the original protocol: catch-up after login, and delivery that needs proof.
+
+They cannot acknowledge messages. The delivered cursor moves when they have proven receipt, and the
+next login continues after it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from functools import partial
-from typing import Any
 
 from pychat.protocol import Event, MessagePayload
 from pychat.server.chat.answers import encode
-from pychat.server.chat.connection import EncodeEvent
-from pychat.server.chat.notices.cursors import Cursors
-from pychat.server.chat.notices.proof import Unproven
+from pychat.server.chat.notices.cursors import CursorWriter
+from pychat.server.chat.notices.proof import ReceiptProof
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Pair
-from pychat.server.chat.state.session import ChatSession
-from pychat.server.chat.views import to_wire
+from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet
+from pychat.server.chat.views import message_payload
 from pychat.server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -24,129 +26,73 @@ PAGE = 200
 RETRY_SECONDS = 1.0
 
 
-class CatchUp:
-    """What a connection that is still catching up must not lose. What others send it meanwhile is
-    in the store and comes with a later page; its own user's messages from elsewhere wait here."""
-
-    __slots__ = ("held", "missed", "sent_up_to", "task")
-
-    def __init__(self) -> None:
-        self.missed = False
-        self.held: list[tuple[int, int, Any]] = []
-        self.sent_up_to: dict[int, int] = {}
-        self.task: asyncio.Task[None] | None = None
-
-    def hold(self, conversation: int, seq: int, packet: Any) -> None:
-        self.held.append((conversation, seq, packet))
-
-    def release(self, conversation: int | None, before: int) -> list[Any]:
-        """What was held of that conversation before a seq; of all of them with None."""
-        free = [
-            h for h in self.held if conversation is None or (h[0] == conversation and h[1] < before)
-        ]
-        self.held = [h for h in self.held if h not in free]
-        return [packet for _, _, packet in free]
-
-
-class Legacy:
-    """One-to-one messages for them: after the delivered cursor, which moves when they have shown
-    that they received them."""
+class OriginalClients:
+    """All connections on which a client of the original protocol is logged in."""
 
     def __init__(
         self,
         store: Store,
         directory: Directory,
-        cursors: Cursors,
+        cursors: CursorWriter,
         encode_event: EncodeEvent,
     ) -> None:
         self._store = store
         self._directory = directory
         self._cursors = cursors
         self._encode_event = encode_event
-        self._unproven: dict[ChatSession, Unproven] = {}
-        # A batch that was being committed when a catch-up ended is in its pages and comes again
-        # as a delivery: by connection and conversation, how far the pages went.
-        self._sent_up_to: dict[ChatSession, dict[int, int]] = {}
-
-    def send(self, session: ChatSession, pair: Pair, packet: Any, seq: int) -> None:
-        """Send a message that has just been stored."""
-        if session.catch_up is not None:
-            session.catch_up.missed = True
-            return
-        if self._sent_up_to:
-            sent = self._sent_up_to.get(session)
-            if sent is not None and sent.get(pair.key, 0) >= seq:
-                return
-        session.connection.send(packet)
-        self._unproven[session].add(pair, seq)
+        self._clients: dict[ChatSession, _OriginalClient] = {}
 
     def start(self, session: ChatSession, user: OnlineUser) -> None:
-        """After the 200 of its login."""
-        unproven = Unproven(session.connection, user, self._cursors)
-        self._unproven[session] = unproven
-        catch_up = session.catch_up = CatchUp()
-        catch_up.task = asyncio.get_running_loop().create_task(
-            self._run(session, user, catch_up, unproven), name="legacy catch-up"
+        """Begin to send the messages that the user missed. The login must be answered before."""
+        client = _OriginalClient(session, user, self._cursors)
+        self._clients[session] = client
+        session.original = client
+        client.catch_up_task = asyncio.get_running_loop().create_task(
+            self._catch_up(client), name="catch-up of an original client"
         )
 
     def stop(self, session: ChatSession) -> None:
-        """The connection is gone, or somebody else logs in on it: what is not proven now is sent
-        again at the next login."""
-        if session.catch_up is not None:
-            if session.catch_up.task is not None:
-                session.catch_up.task.cancel()
-            session.catch_up = None
-        self._sent_up_to.pop(session, None)
-        unproven = self._unproven.pop(session, None)
-        if unproven is not None:
-            unproven.drop()
+        """Forget a connection that has ended or on which somebody else logs in.
+
+        What is not proven by now is sent again at the next login.
+        """
+        client = self._clients.pop(session, None)
+        if client is not None:
+            session.original = None
+            client.stop()
 
     def finish(self) -> None:
-        """The server ends the connections: what their clients have shown to have received counts,
-        however short ago."""
-        for session, unproven in list(self._unproven.items()):
-            unproven.finish()
+        """Forget all connections, because the server stops. All proof given so far counts."""
+        for session, client in list(self._clients.items()):
+            client.proof.finish()
             self.stop(session)
 
-    def wrote_to_oneself(
-        self, session: ChatSession, user: OnlineUser, pair: Pair, seq: int
-    ) -> None:
-        """A client of protocol 1 did: it has the message, so no other one has missed it."""
-        self._cursors.proven(pair, user, seq, session)
-
-    async def _run(
-        self, session: ChatSession, user: OnlineUser, catch_up: CatchUp, unproven: Unproven
-    ) -> None:
-        sent = catch_up.sent_up_to
+    async def _catch_up(self, client: _OriginalClient) -> None:
+        user, sent, proof = client.user, client.sent_up_to, client.proof
         while True:
-            catch_up.missed = False
+            client.missed = False
             try:
                 if not sent:
-                    # What another connection has proven is not sent again.
+                    # Do not send what another connection has proven.
                     await self._cursors.flush()
-                page = partial(self._page, user, sent)
-                outgoing = await self._directory.read_for(user, page)
+                page = await self._directory.read_for(user, partial(self._page, user, sent))
             except StoreError as error:
-                log.warning("%s waits for its messages: %s", user.id, error)
+                log.warning("catch-up waits for the store: user=%r: %s", user.id, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             except Exception:
-                # Messages sent from here on would move the cursor past those that were not.
-                log.exception("%s could not be given what it missed", user.id)
-                session.connection.close()
+                # Later messages would move the cursor past those that were not sent.
+                log.exception("catch-up failed, client disconnected: user=%r", user.id)
+                client.session.connection.close()
                 return
-            if outgoing:
-                self._send_page(session, catch_up, unproven, outgoing)
-                # At most two pages are under way.
-                await unproven.asked()
-                unproven.ask()
-            elif not catch_up.missed:
+            if page:
+                self._send_page(client, page)
+                # At most two pages are unproven.
+                await proof.answered()
+                proof.ask()
+            elif not client.missed:
                 break
-        for packet in catch_up.release(None, 0):
-            session.connection.send(packet)
-        if sent:
-            self._sent_up_to[session] = sent
-        session.catch_up = None
+        client.end_catch_up()
 
     async def _page(
         self, user: OnlineUser, sent: dict[int, int]
@@ -155,23 +101,84 @@ class Legacy:
         pairs = await self._directory.conversations({m.conversation for m in page})
         senders = await self._directory.users({m.sender for m in page})
         return [
-            (pair, to_wire(user, pair, message, senders))
+            (pair, message_payload(user, pair, message, senders))
             for message in page
             if isinstance(pair := pairs.get(message.conversation), Pair)
         ]
 
-    def _send_page(
-        self,
-        session: ChatSession,
-        catch_up: CatchUp,
-        unproven: Unproven,
-        page: list[tuple[Pair, MessagePayload]],
-    ) -> None:
+    def _send_page(self, client: _OriginalClient, page: list[tuple[Pair, MessagePayload]]) -> None:
+        connection = client.session.connection
         for pair, message in page:
-            for packet in catch_up.release(pair.key, message.seq):
-                session.connection.send(packet)
-            catch_up.sent_up_to[pair.key] = message.seq
-            # A client of the original protocol could not show a removed one.
+            client.release(pair.key, message.seq)
+            client.sent_up_to[pair.key] = message.seq
+            # An original client could not show a removed message.
             if not message.removed:
-                session.connection.send(self._encode_event(Event.MESSAGE, encode(message)))
-            unproven.note(pair, message.seq)
+                connection.send(self._encode_event(Event.MESSAGE, encode(message)))
+            client.proof.note(pair, message.seq)
+
+
+class _OriginalClient:
+    """One connection: an ``OriginalReceiver``.
+
+    During the catch-up new messages from others are not sent: they are in the store and come with
+    a later page. Messages that the user writes on another device are held, because no page has
+    them.
+    """
+
+    __slots__ = (
+        "_catching_up",
+        "_held",
+        "catch_up_task",
+        "missed",
+        "proof",
+        "sent_up_to",
+        "session",
+        "user",
+    )
+
+    def __init__(self, session: ChatSession, user: OnlineUser, cursors: CursorWriter) -> None:
+        self.session = session
+        self.user = user
+        self.proof = ReceiptProof(session.connection, user, cursors)
+        self.catch_up_task: asyncio.Task[None] | None = None
+        self.missed = False
+        """Whether a message was not sent since the last page was requested."""
+        self.sent_up_to: dict[int, int] = {}
+        """The last seq that pages contained, by conversation. A message that was being stored when
+        the catch-up ended can be in its pages and be delivered as well."""
+        self._catching_up = True
+        self._held: list[tuple[int, int, Packet]] = []
+
+    def receive(self, pair: Pair, seq: int, packet: Packet) -> None:
+        if self._catching_up:
+            self.missed = True
+        elif seq > self.sent_up_to.get(pair.key, 0):
+            self.session.connection.send(packet)
+            self.proof.sent(pair, seq)
+
+    def echo(self, pair: Pair, seq: int, packet: Packet) -> None:
+        if self._catching_up:
+            self._held.append((pair.key, seq, packet))
+        else:
+            self.session.connection.send(packet)
+
+    def release(self, conversation: int, before: int) -> None:
+        """Send the held messages of a conversation that come before a seq."""
+        held, self._held = self._held, []
+        for entry in held:
+            if entry[0] == conversation and entry[1] < before:
+                self.session.connection.send(entry[2])
+            else:
+                self._held.append(entry)
+
+    def end_catch_up(self) -> None:
+        """Send all held messages, and new messages from now on."""
+        for _, _, packet in self._held:
+            self.session.connection.send(packet)
+        self._held.clear()
+        self._catching_up = False
+
+    def stop(self) -> None:
+        if self.catch_up_task is not None:
+            self.catch_up_task.cancel()
+        self.proof.drop()

@@ -1,109 +1,103 @@
-"""``presence``: who comes and goes, told to those who share a one-to-one conversation."""
+"""``presence``: notify conversation partners when users come online or go offline."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from pychat.protocol import Event
-from pychat.protocol import PresencePayload as PresenceEvent
+from pychat.protocol import Event, PresencePayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import now, rfc3339
-from pychat.server.chat.connection import EncodeEvent
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Pair
-from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.reach import Reach
 from pychat.server.store.base import StoreError
 
 log = logging.getLogger(__name__)
 
 
 class Presence:
-    """Nobody is told of, or tells, somebody they have blocked or are blocked by."""
+    """Users do not see the presence of somebody they have blocked or who has blocked them."""
 
-    def __init__(
-        self, directory: Directory, reach: LocalDelivery, encode_event: EncodeEvent
-    ) -> None:
+    def __init__(self, directory: Directory, reach: Reach) -> None:
         self._directory = directory
         self._reach = reach
-        self._encode_event = encode_event
         self._tasks: set[asyncio.Task[None]] = set()
 
     def came(self, user: OnlineUser) -> None:
-        """On the first connection that logs in."""
+        """The user came online: call it when the first connection logs in."""
         self._announce(user, online=True)
 
     def went(self, user: OnlineUser) -> None:
-        """With the last connection that leaves; kept in the store as the time last seen."""
+        """The user went offline: call it when the last connection ends. Stores the time."""
         at = now()
         self._directory.note_seen(user, at)
         self._announce(user, online=False)
+        self._start_keeping(user, at)
+
+    def pair_opened(self, pair: Pair) -> None:
+        """Notify both accounts of each other's presence at the first message between them."""
+        a, b = self._reach.user(pair.a), self._reach.user(pair.b)
+        if a is None or b is None or a is b or a.key in b.blocked or b.key in a.blocked:
+            return
+        self._show(b, to=a, online=True)
+        self._show(a, to=b, online=True)
+
+    def hide(self, user: OnlineUser, other: OnlineUser, at: int) -> None:
+        """Show both as offline to each other, because the user has just blocked the other one.
+
+        To the other one the user has been offline since ``at``, in milliseconds since the epoch.
+        """
+        if other.key in user.partners and user.key not in other.blocked:
+            if self._reach.is_online(other.key):
+                self._show(other, to=user, online=False)
+            self._show(user, to=other, online=False, seen=at)
+
+    def reveal(self, user: OnlineUser, other: OnlineUser) -> None:
+        """Show both to each other again, because the user has just unblocked the other one."""
+        if other.key in user.partners and other is not user and user.key not in other.blocked:
+            for viewer, shown in ((user, other), (other, user)):
+                if self._reach.is_online(shown.key):
+                    self._show(shown, to=viewer, online=True)
+
+    async def finish(self) -> None:
+        """Store the time last seen of all users who are online, before the server stops."""
+        at = now()
+        for account in list(self._reach.accounts()):
+            user = self._reach.user(account)
+            if user is not None:
+                self._start_keeping(user, at)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start_keeping(self, user: OnlineUser, at: int) -> None:
         task = asyncio.get_running_loop().create_task(self._keep(user, at))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def pair_opened(self, pair: Pair) -> None:
-        """With the first message of a conversation both learn whether the other one is there."""
-        a, b = self._reach.users.get(pair.a), self._reach.users.get(pair.b)
-        if a is None or b is None or a is b or a.key in b.blocked or b.key in a.blocked:
-            return
-        self._reach.tell(a, self._packet(b, online=True))
-        self._reach.tell(b, self._packet(a, online=True))
-
-    def hide(self, user: OnlineUser, other: OnlineUser, at: int) -> None:
-        """The user has just blocked the other one: to each the other one is offline, and to the
-        other one the user has been so since ``at``."""
-        if other.key in user.partners and user.key not in other.blocked:
-            if other.sessions:
-                self._reach.tell(user, self._packet(other, online=False))
-            self._reach.tell(other, self._packet(user, online=False, seen=at))
-
-    def show(self, user: OnlineUser, other: OnlineUser) -> None:
-        """The user has just unblocked the other one."""
-        if other.key in user.partners and other is not user and user.key not in other.blocked:
-            for viewer, shown in ((user, other), (other, user)):
-                if viewer.sessions and shown.sessions:
-                    self._reach.tell(viewer, self._packet(shown, online=True))
-
-    async def finish(self) -> None:
-        """Keeps the time last seen of all who are online: the server stops."""
-        at = now()
-        for user in list(self._reach.users.values()):
-            task = asyncio.get_running_loop().create_task(self._keep(user, at))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
     async def _keep(self, user: OnlineUser, at: int) -> None:
         try:
             await self._directory.keep_seen(user, at)
         except StoreError as error:
-            log.warning("when %s was last seen could not be stored: %s", user.id, error)
+            log.warning("time last seen not stored: user=%r: %s", user.id, error)
         except Exception:
-            log.exception("when %s was last seen could not be stored", user.id)
+            log.exception("time last seen not stored: user=%r", user.id)
 
     def _announce(self, user: OnlineUser, *, online: bool) -> None:
-        packet = None
-        for key in user.partners:
-            partner = self._reach.users.get(key)
-            if (
-                partner is None
-                or partner is user
-                or key in user.blocked
-                or user.key in partner.blocked
-            ):
-                continue
-            if packet is None:
-                packet = self._packet(user, online=online, seen=user.account.last_seen_at)
-            self._reach.tell(partner, packet)
+        if user.partners:
+            self._reach.notify(
+                user.partners,
+                Event.PRESENCE,
+                _payload(user, online=online, seen=user.account.last_seen_at),
+                hidden_from=user.blocked | self._reach.blockers(user.key),
+            )
 
-    def _packet(self, user: OnlineUser, *, online: bool, seen: int | None = None) -> object:
-        presence = PresenceEvent(
-            user.id,
-            user.alias,
-            online,
-            None if online or seen is None else rfc3339(seen),
-        )
-        packet: object = self._encode_event(Event.PRESENCE, encode(presence))
-        return packet
+    def _show(
+        self, user: OnlineUser, *, to: OnlineUser, online: bool, seen: int | None = None
+    ) -> None:
+        self._reach.notify((to.key,), Event.PRESENCE, _payload(user, online=online, seen=seen))
+
+
+def _payload(user: OnlineUser, *, online: bool, seen: int | None) -> bytes:
+    last_seen = None if online or seen is None else rfc3339(seen)
+    return encode(PresencePayload(user.id, user.alias, online, last_seen))

@@ -1,4 +1,4 @@
-"""What a client of the original protocol was sent and has not shown to have received."""
+"""Proof of receipt from one client of the original protocol."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import asyncio
 from collections import deque
 from functools import partial
 
-from pychat.server.chat.connection import ChatConnection
-from pychat.server.chat.notices.cursors import Cursors
+from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.entities import OnlineUser, Pair
+from pychat.server.chat.state.session import ChatConnection
 
 ASK_SECONDS = 1.0
-"""Proof is asked for no more often."""
+"""The least time between two requests for proof."""
 STAY_SECONDS = 2.0
-"""A proof counts if the connection is still open after that time: a page that disconnects, or is
-closed, drops messages that its browser has received."""
+"""How long the connection must stay open after a proof before it counts. A page that disconnects or
+is closed drops messages that its browser has already received."""
 
 _Seqs = dict[Pair, int]
 
 
-class Unproven:
-    """One connection's: how far each conversation was sent, until its cursor moves."""
+class ReceiptProof:
+    """What one connection was sent and has not proven to have received.
+
+    When a proof counts, the delivered cursors move.
+    """
 
     __slots__ = (
         "_answered",
@@ -36,36 +39,36 @@ class Unproven:
         "_user",
     )
 
-    def __init__(self, connection: ChatConnection, user: OnlineUser, cursors: Cursors) -> None:
+    def __init__(self, connection: ChatConnection, user: OnlineUser, cursors: CursorWriter) -> None:
         self._connection = connection
         self._user = user
         self._cursors = cursors
         self._loop = asyncio.get_running_loop()
         self._seqs: _Seqs = {}
-        """Sent since proof was last asked for."""
+        """The last seq of each conversation sent since proof was last requested."""
         self._answered: asyncio.Future[None] | None = None
-        """Pending while proof has been asked for."""
+        """Pending while a request for proof is unanswered."""
         self._asked_at = 0.0
         self._due = False
-        """Whether proof is to be asked for soon."""
+        """Whether proof must be requested soon."""
         self._timer: asyncio.TimerHandle | None = None
         self._staying: deque[tuple[asyncio.TimerHandle, _Seqs]] = deque()
-        """Proven, oldest first, and counted when the connection has stayed open."""
+        """Proven, oldest first, and waiting for STAY_SECONDS."""
         self._dropped = False
 
-    def add(self, pair: Pair, seq: int) -> None:
-        """A message was sent; proof of it is asked for soon."""
+    def sent(self, pair: Pair, seq: int) -> None:
+        """Note that a message was sent, and request proof soon."""
         self._seqs[pair] = seq
         self._due = True
         if self._answered is None and self._timer is None:
             self._ask_soon()
 
     def note(self, pair: Pair, seq: int) -> None:
-        """A message was sent; proof of it is asked for by ``ask``."""
+        """Note that a message was sent. The caller requests proof with ``ask``."""
         self._seqs[pair] = seq
 
     def ask(self) -> None:
-        """Ask for proof of what was sent until now. Not while it is asked for."""
+        """Request proof of everything sent so far. Only one request may be unanswered."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -75,13 +78,13 @@ class Unproven:
         seqs, self._seqs = self._seqs, {}
         self._connection.when_received(partial(self._received, seqs))
 
-    async def asked(self) -> None:
-        """Return when no proof is being asked for. Never, if the connection is gone."""
+    async def answered(self) -> None:
+        """Return when no request is unanswered. It never returns if the connection is gone."""
         if self._answered is not None:
             await self._answered
 
     def drop(self) -> None:
-        """The connection has ended: nothing more counts."""
+        """Ignore everything from now on: the connection has ended."""
         self._dropped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -89,7 +92,7 @@ class Unproven:
             timer.cancel()
 
     def finish(self) -> None:
-        """The server ends the connection: what is proven counts now, and nothing later."""
+        """Count what is proven at once, and nothing later: the server ends the connection."""
         while self._staying:
             self._staying[0][0].cancel()
             self._stayed()

@@ -1,4 +1,4 @@
-"""Who and what there is: accounts, conversations and memberships, read once and kept at hand."""
+"""Accounts, rooms and pairs: looked up in memory first, then in the store."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ from pychat.protocol import (
 )
 from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser, Pair, Room
 from pychat.server.chat.state.memberships import Memberships
+from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.relations import Relations
 from pychat.server.store.base import Store
-from pychat.server.store.records import Account, ConversationKind
-from pychat.server.store.records import ConversationRecord as ConversationRecord
-from pychat.server.store.records import RoomRecord as RoomRecord
+from pychat.server.store.records import Account, ConversationKind, ConversationRecord, RoomRecord
 
 T = TypeVar("T")
 
-MAX_USERS_AT_HAND = 50_000
+MAX_CACHED_USERS = 50_000
 
 
 class Directory:
-    """Everything is looked up here; what is not at hand is read from the store, and concurrent
-    readers always end up with the same object."""
+    """The owner of users and conversations in memory.
 
-    def __init__(self, store: Store, relations: Relations) -> None:
+    Concurrent readers always get the same object. Methods that read the store raise StoreError.
+    """
+
+    def __init__(self, store: Store, reach: Reach, relations: Relations) -> None:
         self._store = store
+        self._reach = reach
         self._relations = relations
         self.memberships = Memberships(store)
         self.removals = 0
-        """Moves with each message that is removed, and each room that is deleted."""
+        """Incremented when a message is removed or a room deleted."""
         self._users: dict[int, OnlineUser] = {}
         self._in_use: WeakValueDictionary[int, OnlineUser] = WeakValueDictionary()
-        """Those that somebody has hold of, too, though they may be at hand no more."""
+        """All users that are referenced anywhere, evicted ones included."""
         self._pairs: WeakValueDictionary[int, Pair] = WeakValueDictionary()
         self._rooms_by_key: dict[int, Room] = {}
         self.rooms: dict[str, Room] = {}
-        """By canonical id."""
+        """All rooms, by canonical id."""
         self.everyone = Everyone(0)
 
     async def load(self) -> None:
-        """The conversations that are always at hand: ALL and the rooms."""
+        """Read ALL and the rooms, which stay in memory."""
         self.everyone = Everyone((await self._store.everyone()).key)
         await self.load_rooms()
 
     async def load_rooms(self) -> None:
-        """As the store has them, while nobody changes them."""
+        """Read the rooms again. The caller ensures that no change of rooms is in progress."""
         records = await self._store.rooms()
         owners = await self.users({record.owner for record in records})
         stored = {record.conversation: record for record in records}
@@ -69,15 +71,18 @@ class Directory:
 
     # --- users ---
     async def user(self, id: str, field: str) -> OnlineUser:
-        """Raises ProtocolError: 400 if it cannot be an id, 404 if nobody has it."""
-        # Even if it is at hand: a quicker answer would tell that it is online.
+        """Look up a user by id. ``field`` names the request's field in errors.
+
+        Raises ProtocolError 400 if it is not a valid id, 404 if there is no such account.
+        """
+        # The store is asked even for cached users: a faster answer would reveal who is online.
         account = await self._store.account(check_id(id, field))
         if account is None:
             raise ProtocolError(Code.NOT_FOUND, f"nobody is called {id}", field=field)
         return self.keep(account)
 
     async def users(self, keys: Iterable[int]) -> dict[int, OnlineUser]:
-        """By key; unknown keys are left out."""
+        """Return the users with these keys. Unknown keys are left out."""
         found = {key: self._users.get(key) for key in keys}
         missing = [key for key, user in found.items() if user is None]
         if missing:
@@ -86,15 +91,18 @@ class Directory:
         return {key: user for key, user in found.items() if user is not None}
 
     def keep(self, account: Account) -> OnlineUser:
-        """The user of that account. What is at hand of it stays: nobody else changes an alias or
-        the time last seen, so what the store has said may only be older."""
+        """Return the user of an account that was read from the store.
+
+        A cached user is returned unchanged. Only this process changes an alias or the time last
+        seen, so what was read can only be older.
+        """
         user = self._users.get(account.key)
         if user is None:
             user = self._in_use.get(account.key)
             if user is None:
                 user = self._in_use[account.key] = OnlineUser(account)
-            if len(self._users) >= MAX_USERS_AT_HAND:
-                self._forget_offline()
+            if len(self._users) >= MAX_CACHED_USERS:
+                self._evict_offline()
             self._users[account.key] = user
         return user
 
@@ -106,20 +114,24 @@ class Directory:
                 user.version += 1
 
     def note_seen(self, user: OnlineUser, at: int) -> None:
-        """When the user went offline; ``keep_seen`` stores it."""
+        """Set the time the user went offline, in memory; ``keep_seen`` stores it."""
         user.account = msgspec.structs.replace(user.account, last_seen_at=at)
         user.version += 1
 
     async def keep_seen(self, user: OnlineUser, at: int) -> None:
+        """Store the time the user was last seen, in milliseconds since the epoch."""
         async with user.changing:
             await self._store.update_account(user.key, last_seen_at=at)
 
-    def _forget_offline(self) -> None:
-        self._users = {key: user for key, user in self._users.items() if user.sessions}
+    def _evict_offline(self) -> None:
+        self._users = {key: user for key, user in self._users.items() if self._reach.is_online(key)}
 
     async def read_for(self, user: OnlineUser, read: Callable[[], Awaitable[T]]) -> T:
-        """What ``read`` reads for the user; again, if meanwhile the user has left a room or
-        something was removed: it may hold what the user may not see."""
+        """Return what ``read`` returns.
+
+        It is called again if something changed meanwhile, for example if the user left a room or a
+        message was removed: the result may contain what the user may no longer see.
+        """
         while True:
             moment = user.version, self.removals
             result = await read()
@@ -128,23 +140,31 @@ class Directory:
 
     # --- conversations ---
     def cached_conversation(self, user: OnlineUser, name: str) -> Conversation | None:
-        """The conversation the user calls so, if it is at hand and the user may read it."""
+        """Return the conversation that the user calls ``name``, if it is in memory and the user may
+        read it."""
         pair = user.pairs.get(name)
         if pair is not None:
             return pair
         if name == EVERYONE:
             return self.everyone
         if name.startswith(ROOM_PREFIX):
-            room = self.rooms.get(canonical_id(name[1:]))
-            if room is not None and self.memberships.joined_at_hand(room, user):
-                return room
-            return None
-        # Another spelling of an id is looked up: a quicker answer would tell who is at hand.
+            return self.cached_room(user, name[1:])
+        # Another spelling of an id is looked up: a faster answer would reveal what is cached.
+        return None
+
+    def cached_room(self, user: OnlineUser, id: str) -> Room | None:
+        """Return a room if the user is known to be a member."""
+        room = self.rooms.get(canonical_id(id))
+        if room is not None and self.memberships.is_known_member(room, user):
+            return room
         return None
 
     async def conversation(self, user: OnlineUser, name: str, field: str) -> Conversation | None:
-        """None for somebody there is no conversation with yet. Raises ProtocolError 400, 403 or
-        404."""
+        """Look up the conversation that the user calls ``name``.
+
+        Return None for an account the user has no conversation with yet. Raises ProtocolError 400,
+        403 or 404.
+        """
         found = self.cached_conversation(user, name)
         if found is not None:
             return found
@@ -154,7 +174,7 @@ class Directory:
         return await self.pair(user, other)
 
     async def room(self, id: str, field: str) -> Room:
-        """With its members. Raises ProtocolError 400 or 404."""
+        """Look up a room, with its members. Raises ProtocolError 400 or 404."""
         room = self.rooms.get(canonical_id(check_id(id, field)))
         if room is not None and not room.settled:
             await self.memberships.settle(room)
@@ -163,7 +183,7 @@ class Directory:
         return room
 
     async def joined_room(self, user: OnlineUser, id: str, field: str) -> Room:
-        """Raises ProtocolError 400, 404, or 403 for a room the user is not in."""
+        """Look up a room of which the user is a member. Raises ProtocolError 400, 403 or 404."""
         room = await self.room(id, field)
         if user.key not in room.members:
             raise ProtocolError(
@@ -185,6 +205,7 @@ class Directory:
         room.cursors.clear()
 
     async def pair(self, user: OnlineUser, other: OnlineUser) -> Pair | None:
+        """Return the conversation of two users; None if there is none yet."""
         pair = user.pairs.get(other.id)
         if pair is not None:
             return pair
@@ -192,6 +213,7 @@ class Directory:
         return None if record is None else self._keep_pair(record.key, user, other)
 
     async def open_pair(self, user: OnlineUser, other: OnlineUser) -> Pair:
+        """Return the conversation of two users, created if there is none yet."""
         pair = user.pairs.get(other.id)
         if pair is not None:
             return pair
@@ -202,18 +224,18 @@ class Directory:
         pair = self._pairs.get(key)
         if pair is None:
             pair = self._pairs[key] = Pair(key, user.key, user.id, other.key, other.id)
-            # However it was found: the store may have made it and said that it could not.
+            # Also after a plain read: the store may have created it although it reported an error.
             self._relations.met(user, other)
         user.pairs[other.id] = pair
         other.pairs[user.id] = pair
         return pair
 
     async def conversations(self, keys: Iterable[int]) -> dict[int, Conversation]:
-        """By key; unknown keys and deleted rooms are left out."""
+        """Return the conversations with these keys. Unknown keys and deleted rooms are left out."""
         found: dict[int, Conversation] = {}
         missing = []
         for key in set(keys):
-            known = self._conversation_at_hand(key)
+            known = self._cached_by_key(key)
             if known is None:
                 missing.append(key)
             else:
@@ -226,8 +248,8 @@ class Directory:
         return found
 
     async def from_record(self, record: ConversationRecord) -> Conversation | None:
-        """What the store calls so; None if it has just been deleted."""
-        known = self._conversation_at_hand(record.key)
+        """Return the conversation of a record; None if it has just been deleted."""
+        known = self._cached_by_key(record.key)
         if known is not None or record.kind is not ConversationKind.PAIR:
             return known
         a, b = record.accounts  # type: ignore[misc]  # a pair always has two
@@ -236,19 +258,13 @@ class Directory:
             return None
         return self._keep_pair(record.key, users[a], users[b])
 
-    def _conversation_at_hand(self, key: int) -> Conversation | None:
+    def _cached_by_key(self, key: int) -> Conversation | None:
         if key == self.everyone.key:
             return self.everyone
         return self._rooms_by_key.get(key) or self._pairs.get(key)
 
-    def name(self, conversation: Conversation, user: OnlineUser) -> str:
-        """What the user calls it on the wire: ``with``."""
-        if isinstance(conversation, Pair):
-            return conversation.other_id(user.key)
-        return ROOM_PREFIX + conversation.id if isinstance(conversation, Room) else EVERYONE
-
     async def last_seq(self, conversation: Conversation) -> int:
-        """As the store has it now, or later."""
+        """Read the seq of the last message, and return it or a later one."""
         stored = await self._store.last_seq(conversation.key)
         conversation.last_seq = max(conversation.last_seq, stored)
         return conversation.last_seq

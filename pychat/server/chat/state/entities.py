@@ -1,40 +1,34 @@
-"""Users and conversations as the chat has them at hand."""
+"""Users, conversations and members, as the chat keeps them in memory."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pychat.server.store.records import Account
-from pychat.server.store.records import RoomRecord as RoomRecord
+from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.server.store.records import Account, RoomRecord
 from pychat.visible import shown_name
 
-if TYPE_CHECKING:
-    from pychat.server.chat.state.session import ChatSession
-    from pychat.server.guard.bucket import TokenBucket
-
-NOBODY: Final[frozenset[int]] = frozenset()
-"""One for all users who have nobody to name: an empty set takes 216 bytes."""
+NONE: Final[frozenset[int]] = frozenset()
+"""The empty set of accounts, shared because each empty set would take 216 bytes."""
 
 
 class OnlineUser:
-    """An account, with the connections it is logged in on. As long as anybody has hold of it
-    there is no second one of the same account, so whoever finds a user finds all its connections.
+    """An account in memory, usually one with live connections.
+
+    While a reference to a user exists, the directory gives out no second object for the same
+    account.
     """
 
     __slots__ = (
         "__weakref__",
         "_changing",
         "account",
-        "arriving",
-        "arriving_logins",
         "blocked",
-        "buckets",
         "id",
         "key",
         "pairs",
         "partners",
-        "sessions",
         "version",
     )
 
@@ -42,26 +36,22 @@ class OnlineUser:
         self.account = account
         self.key = account.key
         self.id = account.id
-        self.sessions: list[ChatSession] = []
-        self.arriving = 0
-        """Connections whose login is right and not finished yet."""
-        self.arriving_logins: list[str] = []
-        """The ids of such logins."""
         self.version = 0
-        """Moves with each change of what the store has of it: the answer of a read that began
-        before it is older."""
+        """Incremented when something that the store keeps of the user changes. The result of a read
+        that began before is out of date."""
         self._changing: asyncio.Lock | None = None
         self.pairs: dict[str, Pair] = {}
-        """One-to-one conversations at hand, by the id of the other one."""
-        self.partners = NOBODY
-        """Those it shares a one-to-one conversation with; kept while online."""
-        self.blocked = NOBODY
-        """Whom it has blocked; kept while online."""
-        self.buckets: dict[str, TokenBucket] | None = None
+        """Cached one-to-one conversations, by the other account's id. Owner: ``Directory``."""
+        self.partners = NONE
+        """Accounts that share a one-to-one conversation with the user. Valid while the user is
+        online. Owner: ``Relations``."""
+        self.blocked = NONE
+        """Accounts that the user has blocked. Valid while the user is online. Owner:
+        ``Relations``."""
 
     @property
     def changing(self) -> asyncio.Lock:
-        """Held while something of it is written to the store and then here, so that both end
+        """Hold it while a change is written to the store and then applied here, so that both end
         with the same change."""
         if self._changing is None:
             self._changing = asyncio.Lock()
@@ -73,7 +63,7 @@ class OnlineUser:
 
 
 class Member:
-    """How far one account has come in a conversation."""
+    """The cursors of one account in a conversation, and the first seq that it may read."""
 
     __slots__ = ("delivered_seq", "first_seq", "read_seq")
 
@@ -84,28 +74,40 @@ class Member:
 
 
 class Conversation:
-    """What all conversations have. ``last_seq`` is -1 until it is known, and ``sent_seq`` that of
-    the last message that was sent to its readers, 0 before the first. ``cursors`` holds the
-    memberships at hand, by account; ``changes`` moves when somebody joins or leaves."""
+    """What pairs, rooms and ALL have in common."""
 
     __slots__ = ("__weakref__", "changes", "cursors", "key", "last_seq", "sent_seq")
 
     def __init__(self, key: int) -> None:
         self.key = key
         self.last_seq = -1
+        """The highest seq known to be stored; -1 if unknown."""
         self.sent_seq = 0
+        """The highest seq delivered to readers; 0 before the first."""
         self.changes = 0
+        """Incremented when somebody joins or leaves. Owner: ``Memberships``."""
         self.cursors: dict[int, Member] = {}
+        """Cached members by account. Owner: ``Memberships``."""
+
+    def name_for(self, account: int) -> str:
+        """The name by which an account refers to the conversation on the wire (``with``)."""
+        raise NotImplementedError
 
 
 class Everyone(Conversation):
-    """``ALL``."""
+    """The conversation ``ALL``."""
 
     __slots__ = ()
 
+    def name_for(self, account: int) -> str:
+        return EVERYONE
+
 
 class Pair(Conversation):
-    """Two accounts, or one with itself. Ids and keys never change, so they are kept here."""
+    """A conversation of two accounts, or of one account with itself.
+
+    The accounts' ids and keys never change, so the pair holds copies.
+    """
 
     __slots__ = ("a", "a_id", "b", "b_id")
 
@@ -115,15 +117,19 @@ class Pair(Conversation):
         self.b, self.b_id = b, b_id
 
     def other(self, account: int) -> int:
+        """The key of the other account."""
         return self.b if account == self.a else self.a
 
     def other_id(self, account: int) -> str:
+        """The id of the other account."""
         return self.b_id if account == self.a else self.a_id
+
+    def name_for(self, account: int) -> str:
+        return self.other_id(account)
 
 
 class Room(Conversation):
-    """``members``: the first seq that each may read, by account; to be relied upon once
-    ``settled``."""
+    """A conversation with members who join and leave."""
 
     __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id", "settled")
 
@@ -134,5 +140,10 @@ class Room(Conversation):
         self.owner = record.owner
         self.owner_id = owner_id
         self.members: dict[int, int] = {}
+        """The first seq that each member may read, by account. Complete once ``settled``. Owner:
+        ``Memberships``."""
         self.settled = False
         self.deleted = False
+
+    def name_for(self, account: int) -> str:
+        return ROOM_PREFIX + self.id

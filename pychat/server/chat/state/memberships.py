@@ -1,4 +1,4 @@
-"""Who is in which conversation, from which message on, and how far they have come."""
+"""Members of conversations: the first seq that each may read, and its cursors."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pychat.server.store.records import Membership
 
 
 class Memberships:
-    """The one owner of ``Conversation.cursors`` and ``Room.members``. Each join and leave moves
-    ``Conversation.changes`` and ``User.version``: a read that began before it is repeated, because
-    what it found may have been older."""
+    """The owner of ``Conversation.cursors`` and ``Room.members``.
+
+    Each join and leave increments ``Conversation.changes`` and ``OnlineUser.version``. A read that
+    began before a change is repeated, because its result may be out of date.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def joined_at_hand(self, room: Room, user: OnlineUser) -> bool:
-        """False, too, where it is not known yet."""
+    def is_known_member(self, room: Room, user: OnlineUser) -> bool:
+        """Whether the user is a member. False also if the members have not been read yet."""
         return room.settled and user.key in room.members
 
     async def settle(self, room: Room) -> None:
-        """Its members are known from here on, unless it has been deleted meanwhile."""
+        """Read the room's members, unless it is deleted meanwhile. Raises StoreError."""
         while not room.settled and not room.deleted:
             changes = room.changes
             members = await self._store.memberships([room.key])
@@ -29,8 +31,17 @@ class Memberships:
                 room.members = {member.account: member.first_seq for member in members}
                 room.settled = True
 
+    def created(self, room: Room, owner: OnlineUser) -> None:
+        """Note that a room was created; its owner is its only member."""
+        room.members = {owner.key: 1}
+        room.settled = True
+
     async def member(self, conversation: Conversation, user: OnlineUser) -> Member:
-        """Raises ProtocolError 403 if the user is not in it, 404 if it has been deleted."""
+        """Return the user's cursors, from memory or the store.
+
+        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted, and
+        StoreError.
+        """
         while (member := conversation.cursors.get(user.key)) is None:
             changes = conversation.changes
             record = await self._store.membership(conversation.key, user.key)
@@ -48,10 +59,11 @@ class Memberships:
         return member
 
     async def join(self, room: Room, user: OnlineUser) -> None:
+        """Make the user a member. Raises StoreError."""
         try:
             member = await self._store.join_room(room.key, user.key)
         except BaseException:
-            self._doubt(room, user)
+            self._reset(room, user)
             raise
         if room.members.get(user.key) != member.first_seq:
             room.cursors.pop(user.key, None)
@@ -60,28 +72,36 @@ class Memberships:
         self._changed(room, user)
 
     async def leave(self, room: Room, user: OnlineUser) -> None:
+        """End the user's membership. Raises StoreError."""
         try:
             await self._store.leave_room(room.key, user.key)
         except BaseException:
-            self._doubt(room, user)
+            self._reset(room, user)
             raise
         room.members.pop(user.key, None)
         room.cursors.pop(user.key, None)
         self._changed(room, user)
 
-    def kept(self, conversation: Conversation, membership: Membership) -> None:
-        """Cursors have been moved in the store, which answered with this."""
+    def moved(self, conversation: Conversation, membership: Membership) -> None:
+        """Apply the store's answer to a move of cursors."""
         member = self._keep(conversation, membership)
         member.delivered_seq = max(member.delivered_seq, membership.delivered_seq)
         member.read_seq = max(member.read_seq, membership.read_seq)
+
+    def evict(self, conversation: Conversation, account: int) -> None:
+        """Drop cached cursors that are ahead of the store's. The next use reads them again."""
+        conversation.cursors.pop(account, None)
 
     def _keep(self, conversation: Conversation, record: Membership) -> Member:
         return conversation.cursors.setdefault(
             record.account, Member(record.first_seq, record.delivered_seq, record.read_seq)
         )
 
-    def _doubt(self, room: Room, user: OnlineUser) -> None:
-        """The store may have done it or not. Messages go to those who were members last."""
+    def _reset(self, room: Room, user: OnlineUser) -> None:
+        """Read the members again: the store may or may not have made the change.
+
+        Until then messages go to those who were members before.
+        """
         room.settled = False
         room.cursors.pop(user.key, None)
         self._changed(room, user)

@@ -1,53 +1,173 @@
-"""Reaches the connections of the users who are logged in; one implementation, in this process."""
+"""Reach: who is online, on which connections, and delivery of events to them.
+
+Every module of the chat delivers to users, and asks whether they are online, through ``Reach``.
+``LocalReach`` serves the connections of this process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Set
 
-from pychat.server.chat.state.entities import OnlineUser
-from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.state.entities import NONE, OnlineUser, Pair, Room
+from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet
 
 
-class LocalDelivery:
-    """Who is online, on which connections. A user's blocks are at hand while online."""
+class Reach(ABC):
+    """The port. Accounts are named by key.
 
-    def __init__(self) -> None:
-        self.users: dict[int, OnlineUser] = {}
-        """Those who are online, by key."""
-        self.sessions: dict[ChatSession, None] = {}
-        """Every logged-in connection, oldest first."""
-        self.newcomers: dict[int, int] = {}
-        """What new accounts may read of ALL: the first seq of each, until it has been sent."""
+    *Deliver* sends messages to all clients. *Notify* sends events that only clients of protocol 1
+    understand. ``payload`` is the event's JSON argument.
+    """
+
+    # --- connections of this process ---
+    @abstractmethod
+    def join(self, session: ChatSession, user: OnlineUser) -> bool:
+        """Add a connection of the user, whose blocks must be loaded. Return whether the user came
+        online by it."""
+
+    @abstractmethod
+    def leave(self, session: ChatSession) -> bool:
+        """Remove a connection, if it had joined. Return whether its user went offline by it."""
+
+    @abstractmethod
+    def connections(self) -> Collection[ChatSession]:
+        """All connections that have joined, oldest first."""
+
+    @abstractmethod
+    def connections_of(self, account: int) -> tuple[ChatSession, ...]:
+        """The account's connections, oldest first."""
+
+    # --- users who are online ---
+    @abstractmethod
+    def accounts(self) -> Set[int]:
+        """All accounts that are online."""
+
+    @abstractmethod
+    def user(self, account: int) -> OnlineUser | None:
+        """The account's user; None if it is offline."""
+
+    @abstractmethod
+    def is_online(self, account: int) -> bool:
+        """Whether the account has a connection."""
+
+    @abstractmethod
+    def blockers(self, account: int) -> Set[int]:
+        """The accounts that are online and have blocked this one."""
+
+    @abstractmethod
+    def set_blocked(self, user: OnlineUser, blocked: frozenset[int]) -> None:
+        """Replace the blocks of a user who is online."""
+
+    @abstractmethod
+    def admit(self, account: int, first_seq: int) -> None:
+        """Note that a new account may read ALL from ``first_seq`` on."""
+
+    def accepts(self, account: int, sender: int) -> bool:
+        """Whether the account is online and has not blocked the sender."""
+        user = self.user(account)
+        return user is not None and sender not in user.blocked
+
+    def sees_online(self, viewer: OnlineUser, other: int) -> bool:
+        """Whether the other account is online, and neither of the two has blocked the other."""
+        return other not in viewer.blocked and self.accepts(other, viewer.key)
+
+    # --- events ---
+    @abstractmethod
+    def deliver(self, account: int, pair: Pair, seq: int, event: str, payload: bytes) -> None:
+        """Send a one-to-one message to its recipient."""
+
+    @abstractmethod
+    def echo(
+        self, account: int, pair: Pair, seq: int, event: str, payload: bytes, *, but: ChatSession
+    ) -> None:
+        """Send a one-to-one message to its sender's connections, except the one it came from."""
+
+    @abstractmethod
+    def deliver_to_room(
+        self, room: Room, sender: int, seq: int, event: str, payload: bytes
+    ) -> None:
+        """Send a message to the members who may read it and have not blocked the sender."""
+
+    @abstractmethod
+    def deliver_to_everyone(self, sender: int, seq: int, event: str, payload: bytes) -> None:
+        """Send a message to everybody who may read it and has not blocked the sender."""
+
+    @abstractmethod
+    def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NONE) -> None:
+        """Send an event to all connections, except those of some accounts."""
+
+    @abstractmethod
+    def notify(
+        self,
+        accounts: Iterable[int],
+        event: str,
+        payload: bytes,
+        *,
+        hidden_from: Set[int] = NONE,
+        but: ChatSession | None = None,
+    ) -> None:
+        """Send an event to clients of protocol 1, except one connection and some accounts."""
+
+
+class LocalReach(Reach):
+    """All connections are in this process."""
+
+    def __init__(self, encode_event: EncodeEvent) -> None:
+        self._encode_event = encode_event
+        self._users: dict[int, OnlineUser] = {}
+        self._connections_of: dict[int, list[ChatSession]] = {}
+        self._connections: dict[ChatSession, None] = {}
         self._blockers: dict[int, set[int]] = {}
+        self._newcomers: dict[int, int] = {}
+        """The first seq of ALL that a new account may read, until that message was delivered."""
 
     def join(self, session: ChatSession, user: OnlineUser) -> bool:
-        """True if the user has come online by it."""
-        first = not user.sessions
-        user.sessions.append(session)
-        self.sessions[session] = None
-        if first:
-            self.users[user.key] = user
-            for blocked in user.blocked:
-                self._blockers.setdefault(blocked, set()).add(user.key)
-        return first
+        self._connections[session] = None
+        connections = self._connections_of.get(user.key)
+        if connections is not None:
+            connections.append(session)
+            return False
+        self._connections_of[user.key] = [session]
+        self._users[user.key] = user
+        for blocked in user.blocked:
+            self._blockers.setdefault(blocked, set()).add(user.key)
+        return True
 
     def leave(self, session: ChatSession) -> bool:
-        """True if its user has gone offline by it."""
         user = session.user
-        if user is None or session not in self.sessions:
+        if user is None or session not in self._connections:
             return False
-        del self.sessions[session]
-        user.sessions.remove(session)
-        if user.sessions:
+        del self._connections[session]
+        connections = self._connections_of[user.key]
+        connections.remove(session)
+        if connections:
             return False
-        del self.users[user.key]
+        del self._connections_of[user.key]
+        del self._users[user.key]
         for blocked in user.blocked:
             self._unindex(blocked, user.key)
         return True
 
+    def connections(self) -> Collection[ChatSession]:
+        return self._connections.keys()
+
+    def connections_of(self, account: int) -> tuple[ChatSession, ...]:
+        return tuple(self._connections_of.get(account, ()))
+
+    def accounts(self) -> Set[int]:
+        return self._users.keys()
+
+    def user(self, account: int) -> OnlineUser | None:
+        return self._users.get(account)
+
+    def is_online(self, account: int) -> bool:
+        return account in self._users
+
+    def blockers(self, account: int) -> Set[int]:
+        return self._blockers.get(account) or NONE
+
     def set_blocked(self, user: OnlineUser, blocked: frozenset[int]) -> None:
-        """The user is online."""
         for key in user.blocked - blocked:
             self._unindex(key, user.key)
         for key in blocked - user.blocked:
@@ -61,32 +181,83 @@ class LocalDelivery:
             if not blockers:
                 del self._blockers[blocked]
 
-    def blockers(self, account: int) -> frozenset[int] | set[int]:
-        """Those online who have blocked the account."""
-        return self._blockers.get(account) or frozenset()
+    def admit(self, account: int, first_seq: int) -> None:
+        self._newcomers[account] = first_seq
 
-    def sees_online(self, viewer: OnlineUser, other: int) -> bool:
-        """Whether the viewer may know that the other one is online now, and wants to."""
-        user = self.users.get(other)
-        return user is not None and viewer.key not in user.blocked and other not in viewer.blocked
+    def deliver(self, account: int, pair: Pair, seq: int, event: str, payload: bytes) -> None:
+        connections = self._connections_of.get(account)
+        if connections is None:
+            return
+        packet = self._encode_event(event, payload)
+        for session in connections:
+            if session.original is None:
+                session.connection.send(packet)
+            else:
+                session.original.receive(pair, seq, packet)
 
-    def tell(self, user: OnlineUser | None, packet: Any, *, but: ChatSession | None = None) -> None:
-        """What only clients of protocol 1 understand."""
-        if user is not None:
-            for session in user.sessions:
-                if session.modern and session is not but:
+    def echo(
+        self, account: int, pair: Pair, seq: int, event: str, payload: bytes, *, but: ChatSession
+    ) -> None:
+        connections = self._connections_of.get(account)
+        if connections is None or connections == [but]:
+            return
+        packet = self._encode_event(event, payload)
+        for session in connections:
+            if session is but:
+                continue
+            if session.original is None:
+                session.connection.send(packet)
+            else:
+                session.original.echo(pair, seq, packet)
+
+    def deliver_to_room(
+        self, room: Room, sender: int, seq: int, event: str, payload: bytes
+    ) -> None:
+        blockers = self.blockers(sender)
+        packet = self._encode_event(event, payload)
+        online = self._connections_of
+        for account, first_seq in room.members.items():
+            connections = online.get(account)
+            # Who joined after the message was stored may not read it.
+            if connections is not None and seq >= first_seq and account not in blockers:
+                for session in connections:
                     session.connection.send(packet)
 
-    def tell_accounts(
+    def deliver_to_everyone(self, sender: int, seq: int, event: str, payload: bytes) -> None:
+        hidden_from = self.blockers(sender)
+        if self._newcomers:
+            # Accounts that were created after the message was stored may not read it.
+            newcomers = {key for key, first in self._newcomers.items() if seq < first}
+            hidden_from = hidden_from | newcomers
+            self._newcomers = {k: first for k, first in self._newcomers.items() if seq + 1 < first}
+        self.broadcast(event, payload, hidden_from=hidden_from)
+
+    def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NONE) -> None:
+        packet = self._encode_event(event, payload)
+        if not hidden_from:
+            for session in self._connections:
+                session.connection.send(packet)
+            return
+        for session in self._connections:
+            if session.user is not None and session.user.key not in hidden_from:
+                session.connection.send(packet)
+
+    def notify(
         self,
         accounts: Iterable[int],
-        packet: Any,
+        event: str,
+        payload: bytes,
         *,
-        hidden_from: frozenset[int] | set[int],
-        but: ChatSession,
+        hidden_from: Set[int] = NONE,
+        but: ChatSession | None = None,
     ) -> None:
-        """The same, to those of the accounts who are online and not left out."""
-        for key in accounts:
-            user = self.users.get(key)
-            if user is not None and key not in hidden_from:
-                self.tell(user, packet, but=but)
+        packet: Packet | None = None
+        for account in accounts:
+            connections = self._connections_of.get(account)
+            if connections is None or account in hidden_from:
+                continue
+            for session in connections:
+                if session.modern and session is not but:
+                    if packet is None:
+                        packet = self._encode_event(event, payload)
+                    session.connection.send(packet)

@@ -1,63 +1,76 @@
-"""Whom the users who are online have blocked, and whom they share a conversation with."""
+"""Blocks and conversation partners of the users who are online."""
 
 from __future__ import annotations
 
 from itertools import chain
 
-from pychat.server.chat.state.entities import NOBODY, OnlineUser
-from pychat.server.chat.state.reach import LocalDelivery
+from pychat.server.chat.state.entities import NONE, OnlineUser
+from pychat.server.chat.state.reach import Reach
 from pychat.server.store.base import Store
 
 
 class Relations:
-    """The one owner of ``User.blocked`` and ``User.partners``. Each change moves ``User.version``:
-    a read that began before it is repeated, because what it found may have been older."""
+    """The owner of ``OnlineUser.blocked`` and ``OnlineUser.partners``.
 
-    def __init__(self, store: Store, reach: LocalDelivery) -> None:
+    Each change increments ``OnlineUser.version``. A read that began before a change is repeated,
+    because its result may be out of date.
+    """
+
+    def __init__(self, store: Store, reach: Reach) -> None:
         self._store = store
         self._reach = reach
 
     async def load(self, user: OnlineUser) -> None:
-        """Before a user comes online, who must do so before anything else is awaited."""
-        while not user.sessions:
+        """Read the blocks and partners of a user who is about to come online.
+
+        The caller must not await anything between this and ``Reach.join``. Raises StoreError.
+        """
+        while not self._reach.is_online(user.key):
             version = user.version
             blocked = await self._store.blocked(user.key)
             pairs = await self._store.pairs(user.key)
-            if user.version == version and not user.sessions:
-                user.blocked = blocked or NOBODY
+            if user.version == version and not self._reach.is_online(user.key):
+                user.blocked = blocked or NONE
                 partners = frozenset(chain(*(pair.accounts for pair in pairs))) - {user.key}
-                user.partners = partners or NOBODY
-                self._note_partner(user)
+                user.partners = partners or NONE
+                self._add_to_partners(user)
                 return
 
-    def _note_partner(self, user: OnlineUser) -> None:
-        """Those whom the user will be announced to know it, even while the answer of the store
-        that made their conversation is under way."""
+    def _add_to_partners(self, user: OnlineUser) -> None:
+        """Make the user a partner of all its partners, who will be notified of its presence.
+
+        A partner may not know it yet: the store's answer that created their conversation may still
+        be on its way.
+        """
         for key in user.partners:
-            partner = self._reach.users.get(key)
+            partner = self._reach.user(key)
             if partner is not None and user.key not in partner.partners:
                 partner.partners |= {user.key}
 
     async def block(self, user: OnlineUser, other: OnlineUser, at: int) -> bool:
-        """False if the other one was blocked already. ``at``: to whom it blocks, the user looks
-        as if it had gone offline then."""
+        """Block an account. Return False if it was blocked already.
+
+        ``at``: when the user appears to have gone offline to the blocked account, in milliseconds
+        since the epoch. Raises StoreError.
+        """
         async with user.changing:
-            # Who is offline already was seen last before, which the store knows.
-            await self._store.block(user.key, other.key, at if user.sessions else None)
+            # The store knows when a user who is offline was last seen.
+            online = self._reach.is_online(user.key)
+            await self._store.block(user.key, other.key, at if online else None)
             return self._set_blocked(user, user.blocked | {other.key}, other)
 
     async def unblock(self, user: OnlineUser, other: OnlineUser) -> bool:
-        """False if the other one was not blocked."""
+        """Unblock an account. Return False if it was not blocked. Raises StoreError."""
         async with user.changing:
             await self._store.unblock(user.key, other.key)
             return self._set_blocked(user, user.blocked - {other.key}, other)
 
     def met(self, user: OnlineUser, other: OnlineUser) -> None:
-        """They have a one-to-one conversation."""
+        """Note that two users have a one-to-one conversation."""
         if user is other:
             return
         for one, partner in ((user, other), (other, user)):
-            if not one.sessions:
+            if not self._reach.is_online(one.key):
                 one.version += 1
             elif partner.key not in one.partners:
                 one.version += 1
@@ -66,7 +79,7 @@ class Relations:
     def _set_blocked(self, user: OnlineUser, blocked: frozenset[int], other: OnlineUser) -> bool:
         user.version += 1
         other.version += 1
-        if not user.sessions or blocked == user.blocked:
+        if not self._reach.is_online(user.key) or blocked == user.blocked:
             return False
         self._reach.set_blocked(user, blocked)
         return True

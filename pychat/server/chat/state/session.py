@@ -1,9 +1,10 @@
-"""One connection of the chat: who is logged in on it, and which of its events wait."""
+"""A client's connection, and its state in the chat."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import Any, NewType, Protocol, TypeAlias
 
 from pychat.protocol import (
     MAX_BYTES_BEFORE_LOGIN,
@@ -11,25 +12,79 @@ from pychat.protocol import (
     Code,
     ProtocolError,
 )
-
-if TYPE_CHECKING:
-    from pychat.server.chat.connection import ChatConnection
-    from pychat.server.chat.notices.original import CatchUp
-    from pychat.server.chat.state.entities import OnlineUser
+from pychat.server.chat.state.entities import OnlineUser, Pair
 
 MAX_EVENTS_WAITING = 1024
 MAX_BYTES_WAITING = 4 * 1024 * 1024
 
-WaitingEvent = tuple[str, bytes, int | None]
+Packet = NewType("Packet", object)
+"""An event that the engine has encoded for sending. The chat does not look inside."""
+
+EncodeEvent: TypeAlias = Callable[[str, bytes], Packet]
+"""Encode an event's name and its JSON argument for ``ChatConnection.send``. One packet may be sent
+to any number of connections."""
+
+Work: TypeAlias = Coroutine[Any, Any, None]
+"""The part of handling an event that has to wait. The connection's later events wait for it."""
+
+WaitingEvent: TypeAlias = tuple[str, bytes, int | None]
+"""An event's name, its JSON argument and the id of its acknowledgement."""
+
+
+class ChatConnection(Protocol):
+    """One Socket.IO client on the namespace ``/``, as the chat needs it.
+
+    The engine's connections have these methods. After ``close`` or a disconnect, sending does
+    nothing.
+    """
+
+    sid: str
+    context: Any
+    """Belongs to the chat, which keeps its ``ChatSession`` there. None at first."""
+
+    @property
+    def remote_address(self) -> str: ...
+
+    @property
+    def user_agent(self) -> str: ...
+
+    def send(self, packet: Packet) -> None: ...
+
+    def when_received(self, callback: Callable[[], None]) -> None:
+        """Call back when the client has proven that it processed everything sent so far.
+
+        The callback may be called at once. It is not called if the connection ends first, or if
+        this method is called again before.
+        """
+
+    def acknowledge(self, ack_id: int, payload: bytes) -> None:
+        """Answer the event that came with ``ack_id``. ``payload`` is one JSON value."""
+
+    def admit(self) -> None:
+        """Lift the size limit for clients that are not logged in."""
+
+    def close(self) -> None:
+        """Write what is queued, then disconnect the client."""
+
+
+class OriginalReceiver(Protocol):
+    """Delivery to a client of the original protocol, which cannot acknowledge messages."""
+
+    def receive(self, pair: Pair, seq: int, packet: Packet) -> None:
+        """Send a message to the user. It counts as delivered once its receipt is proven."""
+
+    def echo(self, pair: Pair, seq: int, packet: Packet) -> None:
+        """Send a message that the user wrote on another device."""
 
 
 class ChatSession:
-    """``waiting`` is None while the connection's events are handled as they come in; while one
-    of them has to wait for something, the ones after it wait there, so that they keep their order.
+    """The state of one connection: who is logged in, and which events wait.
+
+    ``waiting`` is None while events are handled as they come in. While one of them waits for
+    something, later events are queued there, which keeps their order.
     """
 
     __slots__ = (
-        "catch_up",
         "closed",
         "connection",
         "logged_in_by_message",
@@ -37,6 +92,7 @@ class ChatSession:
         "login_pending",
         "login_session",
         "modern",
+        "original",
         "password_hash",
         "token_hash",
         "unanswered",
@@ -49,30 +105,32 @@ class ChatSession:
         self.connection = connection
         self.user: OnlineUser | None = None
         self.login_id = ""
-        """The id as it was typed, which a client of the original protocol goes on sending."""
+        """The id as the client spelled it. Original clients go on sending this spelling."""
         self.logged_in_by_message = False
-        """Nobody logged in: the user is the sender of a message."""
+        """No login took place: the user is the sender of a message."""
         self.modern = False
-        """The login said ``protocol: 1`` or more."""
+        """The login named ``protocol: 1`` or more."""
+        self.original: OriginalReceiver | None = None
+        """Set while a client of the original protocol is logged in."""
         self.login_session: str | None = None
+        """The id of the login token in use."""
         self.token_hash: bytes | None = None
         self.password_hash: str | None = None
         self.closed = False
         self.unanswered = 0
-        """Its messages that are not kept yet."""
+        """Number of messages of this connection that are not stored yet."""
         self.login_pending = False
         self.waiting: deque[WaitingEvent] | None = None
         self.waiting_bytes = 0
-        self.catch_up: CatchUp | None = None
 
     def require_user(self) -> OnlineUser:
-        """Who is logged in. Raises ProtocolError 401 if nobody is."""
+        """Return the user who is logged in. Raises ProtocolError 401 if there is none."""
         if self.user is None:
             raise ProtocolError(Code.UNAUTHORIZED, "log in first")
         return self.user
 
     def enqueue(self, event: str, payload: bytes, ack_id: int | None) -> None:
-        """Raises ProtocolError 429 when too much waits already."""
+        """Queue an event. Raises ProtocolError 429 if the queue is full."""
         assert self.waiting is not None
         if self.login_pending and len(self.waiting) >= MAX_EVENTS_PENDING_LOGIN:
             raise ProtocolError(
@@ -89,7 +147,7 @@ class ChatSession:
         self.waiting_bytes += len(payload)
 
     def log_out(self) -> None:
-        """Nobody is logged in any more; the connection stays."""
+        """Forget the user. The connection stays open."""
         self.user = None
         self.logged_in_by_message = False
         self.login_id = ""
