@@ -32,8 +32,9 @@ class Ledger:
     """Of those, what is sent again until it is acknowledged."""
     acknowledged: dict[str, int] = field(default_factory=dict)
     """The seq by the text; 0 where the original protocol does not tell it."""
-    refused: int = 0
-    """Answers 503: the sender knows that it is not there."""
+    refused: set[str] = field(default_factory=set)
+    """Texts that were answered with 503 and are not sent again. MongoDB may have stored them
+    (docs/stores.md)."""
     shown: dict[str, dict[str, list[tuple[int, str]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
@@ -60,16 +61,16 @@ class Ledger:
         self._news.clear()
         await self._news.wait()
 
-    def refuse(self, code: str) -> None:
-        """Only one refusal is right here: the store cannot keep it now."""
-        assert code == "503", code
-        self.refused += 1
+    def refuse(self, text: str, code: str) -> None:
+        """503 is the only correct refusal here: the store is away."""
+        assert code == "503", (text, code)
+        self.refused.add(text)
         self._news.set()
 
     async def refused_more(self, messages: int) -> None:
         """Returns when so many more were refused than now."""
-        wanted = self.refused + messages
-        while self.refused < wanted:
+        wanted = len(self.refused) + messages
+        while len(self.refused) < wanted:
             await self.news()
 
     async def acknowledged_more(self, messages: int) -> None:
@@ -158,7 +159,7 @@ class Program:
             if answer["code"] in ("200", "202"):
                 self._ledger.acknowledge(text, answer["seq"])
             else:
-                self._ledger.refuse(answer["code"])
+                self._ledger.refuse(text, answer["code"])
             await asyncio.sleep(self._pause)
         await client.close()
 
@@ -214,7 +215,7 @@ class OriginalPage:
                     if code in ("200", "202"):
                         self._ledger.acknowledge(text, 0)
                     else:
-                        self._ledger.refuse(code)
+                        self._ledger.refuse(text, code)
         if work is not None:
             work.cancel()
         await socket.close()
