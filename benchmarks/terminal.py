@@ -4,6 +4,10 @@ Prints medians from the call to the painted frame, in milliseconds of time and o
 process's memory. ``followed``: 100,000 messages have come in while the end was in view.
 ``scrolled``: somebody has scrolled up through all of them; scrolling, resizing and keys are then
 measured at the oldest, appending at the end.
+
+``python -m benchmarks.terminal --conversations 2000`` compares an account of 20 conversations with
+one of 2,000: until the first painted frame, and the CPU time of all that follows from the key or
+event.
 """
 
 from __future__ import annotations
@@ -15,9 +19,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -25,11 +31,14 @@ from msgspec import Struct
 from textual import events
 from textual.geometry import Size
 
+from pychat.client import ChatClient
 from pychat.client.events import MessageAdded
-from pychat.client.models import HistoryPage, MessageInfo
+from pychat.client.models import ConversationInfo, HistoryPage, MessageInfo
+from pychat.client.storage.sqlite import SQLiteCache
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.settings import Settings
+from pychat.tui.widgets.conversation_list import ConversationList
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
 
 WORDS = [
@@ -52,13 +61,27 @@ class Result(Struct):
 class PaintedApp(ChatApp):
     """Tells when a frame has been painted."""
 
-    def __init__(self, client: ScriptedClient) -> None:
+    def __init__(self, client: ChatClient | ScriptedClient) -> None:
         super().__init__(client, Settings(reduced_motion=True), clock=stopped_clock())  # type: ignore[arg-type] # the same face
         self.frame = asyncio.Event()
 
     def _display(self, screen: Any, renderable: Any) -> None:
         super()._display(screen, renderable)
         self.frame.set()
+
+    async def settled(self, act: Callable[[], object]) -> Cost:
+        """Time until the first frame, CPU time until nothing is left to do. What changes nothing
+        in view paints no frame."""
+        await asyncio.sleep(random.uniform(0.02, 0.05))
+        self.frame.clear()
+        start, cpu = time.perf_counter(), time.process_time()
+        act()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.15):
+                await self.frame.wait()
+        wall = time.perf_counter() - start
+        await asyncio.sleep(0.1)
+        return wall * 1000, (time.process_time() - cpu) * 1000
 
     async def painted(self, act: Callable[[], object]) -> Cost:
         """Until the frame after ``act`` is out."""
@@ -174,6 +197,116 @@ async def flood(app: PaintedApp, client: ScriptedClient, count: int) -> list[Cos
     return costs
 
 
+# --- many conversations -------------------------------------------------------------------
+
+
+class LocalClient(ChatClient):
+    """Has ``count`` conversations in its cache, and connects nowhere."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        path = folder / "cache.db"
+        super().__init__("127.0.0.1:9", user="alice", password="unused", cache=path)
+        cache = SQLiteCache(path)
+        cache.open(self.server, self.user)
+        for number in range(count):
+            cache.save_conversation(self.conversation_with(number))
+        cache.flush()
+        cache.close()
+
+    def conversation_with(self, number: int) -> ConversationInfo:
+        name = f"person{number}"
+        text = " ".join(WORDS[(number + word) % len(WORDS)] for word in range(12))
+        last = MessageInfo(name, name, text, f"c{number}", f"{number}-9", 9, NOW - number * 60)
+        unread = 2 if number % 50 == 7 else 0
+        alias = f"{WORDS[number % len(WORDS)].title()} Number {number}"
+        return ConversationInfo(
+            name, alias, last_seq=9, read_seq=9 - unread, unread=unread, last=last
+        )
+
+    def start(self, *, connect: bool = True) -> None:
+        super().start(connect=False)
+
+    def happens(self, event: str, **payload: object) -> None:
+        """As if the server had told it."""
+        self._core._on_event(event, payload)
+
+
+async def measure_conversations(count: int) -> Result:
+    """Keys and events with so many conversations in the list."""
+    with TemporaryDirectory() as folder:
+        client = LocalClient(Path(folder), count)
+        app = PaintedApp(client)
+        async with app.run_test(size=SIZE) as pilot:
+            await pilot.pause(0.5)
+            app.chat.open("person3")
+            await pilot.pause(0.3)
+            gc.collect()
+            memory = resident()
+            costs: dict[str, list[Cost]] = {}
+
+            async def act(name: str, action: Callable[[], object], times: int = 20) -> None:
+                for _ in range(times):
+                    costs.setdefault(name, []).append(await app.settled(action))
+
+            def key(name: str, character: str | None = None) -> Callable[[], object]:
+                return lambda: app.post_message(events.Key(name, character))
+
+            for _ in range(5):
+                await act("open the switcher", key("ctrl+k"), 1)
+                for letter in "number":
+                    await act("a letter in the switcher", key(letter, letter), 1)
+                await pilot.press("escape")
+                await pilot.pause()
+            await act("Alt+↓", key("alt+down"))
+            await act("Ctrl+G", key("ctrl+g"))
+            for _ in range(5):
+                await pilot.press("ctrl+p")
+                await pilot.pause(0.1)
+                for letter in "number":
+                    await act("a letter in the palette", key(letter, letter), 1)
+                await pilot.press("escape")
+                await pilot.pause()
+            app.chat.query_one(ConversationList).focus()
+            await act("↓ in the list", key("down"))
+            app.chat.view.composer.focus()
+            numbers = iter(range(10, 10_000))
+
+            def said() -> None:
+                name = f"person{count // 2}"
+                seq = next(numbers)
+                client.happens(
+                    "message", id=f"1-{seq}", seq=seq, sender=name, recepient="alice",
+                    command="chat", type="text", data="hello", sentAt="2026-11-23T14:00:00Z",
+                )  # fmt: skip
+
+            await act("a message arrives", said)
+
+            def presence(number: int) -> None:
+                name = f"person{number % count}"
+                online = next(numbers) % 2 == 0
+                client.happens("presence", id=name, alias=name, online=online)
+
+            await act("somebody comes or goes", lambda: presence(next(numbers)))
+            for _ in range(20):  # 50 of them in each frame
+                for number in range(50):
+                    presence(number)
+                await act("a key while many come and go", key("x", "x"), 1)
+        medians = {
+            name: (median(wall for wall, _ in values), median(cpu for _, cpu in values))
+            for name, values in costs.items()
+        }
+        return Result(medians, memory)
+
+
+def print_conversations(counts: list[int]) -> None:
+    results = [in_process(count, "conversations") for count in counts]
+    print(f"{'conversations':30}" + "".join(f"{count:>22,}" for count in counts))
+    for name in results[0].medians:
+        costs = [result.medians[name] for result in results]
+        print(f"{name:30}" + "".join(f"{wall:10.1f} ({cpu:6.1f}) ms" for wall, cpu in costs))
+    print(f"{'memory, MB':30}" + "".join(f"{result.memory:22.0f}" for result in results))
+
+
 def in_process(count: int, how: str) -> Result:
     """Each on its own, so that none inherits another's memory."""
     command = [sys.executable, "-m", "benchmarks.terminal", str(count), how]
@@ -182,6 +315,13 @@ def in_process(count: int, how: str) -> Result:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--conversations"]:
+        print_conversations(sorted({20, int(sys.argv[2])}))
+        return
+    if "conversations" in sys.argv:
+        result = asyncio.run(measure_conversations(int(sys.argv[1])))
+        sys.stdout.buffer.write(msgspec.json.encode(result))
+        return
     if len(sys.argv) > 1:
         result = asyncio.run(measure(int(sys.argv[1]), scrolled="scrolled" in sys.argv))
         sys.stdout.buffer.write(msgspec.json.encode(result))
