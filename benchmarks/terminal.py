@@ -35,6 +35,7 @@ from pychat.client import ChatClient
 from pychat.client.events import MessageAdded
 from pychat.client.models import ConversationInfo, HistoryPage, MessageInfo
 from pychat.client.storage.sqlite import SQLiteCache
+from pychat.protocol import PresencePayload
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.settings import Settings
@@ -226,10 +227,6 @@ class LocalClient(ChatClient):
     def start(self, *, connect: bool = True) -> None:
         super().start(connect=False)
 
-    def happens(self, event: str, **payload: object) -> None:
-        """As if the server had told it."""
-        self._core._on_event(event, payload)
-
 
 async def measure_conversations(count: int) -> Result:
     """Keys and events with so many conversations in the list."""
@@ -270,21 +267,19 @@ async def measure_conversations(count: int) -> Result:
             await act("↓ in the list", key("down"))
             app.chat.view.composer.focus()
             numbers = iter(range(10, 10_000))
+            roster = client._core.roster
 
             def said() -> None:
                 name = f"person{count // 2}"
                 seq = next(numbers)
-                client.happens(
-                    "message", id=f"1-{seq}", seq=seq, sender=name, recepient="alice",
-                    command="chat", type="text", data="hello", sentAt="2026-11-23T14:00:00Z",
-                )  # fmt: skip
+                roster.arrived(MessageInfo(name, name, "hello", f"c-{seq}", f"1-{seq}", seq, NOW))
 
             await act("a message arrives", said)
 
             def presence(number: int) -> None:
                 name = f"person{number % count}"
                 online = next(numbers) % 2 == 0
-                client.happens("presence", id=name, alias=name, online=online)
+                roster.presence(PresencePayload(name, name, online, None))
 
             await act("somebody comes or goes", lambda: presence(next(numbers)))
             for _ in range(20):  # 50 of them in each frame

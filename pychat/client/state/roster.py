@@ -35,9 +35,8 @@ class Roster:
         self._publish = publish
         self._on_uncertain_unread = on_uncertain_unread
         self._known: dict[str, ConversationInfo] = {}
-        self._ranks: dict[str, int] = {}
-        """Order by last activity, newest highest. Not by time: a clock may be set back."""
-        self._top_rank = 0
+        self._order: dict[str, None] = {}
+        """Names by last activity, newest last. Not by time: a clock may be set back."""
         self._early_receipts: dict[tuple[str, str, str], protocol.Receipt] = {}
         """Receipts in unknown conversations, by name, user and kind. The server may have made the
         list before them, so they are applied after the next list."""
@@ -71,15 +70,18 @@ class Roster:
         return next((name for name in self._known if protocol.canonical_id(name) == wanted), typed)
 
     def newest_first(self) -> list[ConversationInfo]:
-        return sorted(
-            self._known.values(),
-            key=lambda each: self._ranks.get(each.name, 0) if each.last else 0,
-            reverse=True,
-        )
+        """Conversations without a message come last. Does not sort: screens call this after
+        every event."""
+        get, order = self._known.get, self._order
+        active = [each for name in reversed(order) if (each := get(name)) and each.last]
+        if len(active) == len(self._known):
+            return active
+        rest = (each for each in self._known.values() if not each.last or each.name not in order)
+        return [*active, *rest]
 
     def _move_to_top(self, name: str) -> None:
-        self._top_rank += 1
-        self._ranks[name] = self._top_rank
+        self._order.pop(name, None)
+        self._order[name] = None
 
     def _set(self, conversation: ConversationInfo) -> bool:
         if self._known.get(conversation.name) == conversation:
@@ -133,7 +135,9 @@ class Roster:
                 self._move_to_top(record.name)
             self._set(record)
             listed.add(record.name)
-        for name in sorted(newer_here | kept, key=lambda name: self._ranks.get(name, 0)):
+        newer_here |= kept
+        ordered = [name for name in self._order if name in newer_here]
+        for name in [*sorted(newer_here - self._order.keys()), *ordered]:
             self._move_to_top(name)
         for name in self._known.keys() - listed - unsent.keys() - kept:
             self._drop(name)
@@ -149,7 +153,7 @@ class Roster:
 
     def _drop(self, name: str) -> None:
         del self._known[name]
-        self._ranks.pop(name, None)
+        self._order.pop(name, None)
         self._missing.pop(name, None)
         self._cache.drop_conversation(name)
 

@@ -41,10 +41,9 @@ class OpenConversations:
 
     def all(self) -> list[ConversationInfo]:
         """Newest first, those begun here before the others."""
-        known = self._client.conversations
-        names = {conversation.name for conversation in known}
-        self._started = {n: c for n, c in self._started.items() if n not in names}
-        return [*reversed(self._started.values()), *known]
+        known = self._client.conversation
+        self._started = {n: c for n, c in self._started.items() if known(n) is None}
+        return [*reversed(self._started.values()), *self._client.conversations]
 
     def get(self, name: str) -> ConversationInfo | None:
         """The conversation, if it is known or begun."""
@@ -59,6 +58,11 @@ class OpenConversations:
     def is_nobody(self, name: str) -> bool:
         """Whether the server has said that there is nobody of this id."""
         return name in self.nobody and self._client.conversation(name) is None
+
+    @property
+    def in_memory(self) -> list[str]:
+        """Names of the conversations whose transcripts are in memory."""
+        return list(self._opened)
 
     def opened(self, name: str) -> OpenTranscript | None:
         """What is in memory of it."""

@@ -15,31 +15,25 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
-def items_of(
-    conversations: Sequence[ConversationInfo],
+def in_order(
+    conversations: Sequence[ConversationInfo], unread: Sequence[ConversationInfo], current: str
+) -> list[str]:
+    """The names: unread ones first, otherwise as given (newest first). The open one does not move
+    up by being unread: what one is looking at must not jump."""
+    first = {each.name: None for each in unread if each.name != current}
+    rest = [each.name for each in conversations if each.name not in first]
+    return [*first, *rest]
+
+
+def item_of(
+    conversation: ConversationInfo,
     client: ChatClient,
     clock: Clock,
     muted: Collection[str],
     current: str,
     name_of: Callable[[str], Name],
-) -> list[ConversationItem]:
-    """Unread ones first, otherwise as given (newest first). The open one does not move up by
-    being unread: what one is looking at must not jump."""
-    items = [
-        _item(conversation, client, clock, conversation.name in muted, current, name_of)
-        for conversation in conversations
-    ]
-    return sorted(items, key=lambda item: not item.unread or item.muted or item.name == current)
-
-
-def _item(
-    conversation: ConversationInfo,
-    client: ChatClient,
-    clock: Clock,
-    muted: bool,
-    current: str,
-    name_of: Callable[[str], Name],
 ) -> ConversationItem:
+    """What two rows of the list show of a conversation."""
     pair = is_pair(conversation.name)
     draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
     last = conversation.last
@@ -56,5 +50,5 @@ def _item(
         online=conversation.online if pair and connected else None,
         typing=bool(typing),
         draft=bool(draft) and not typing,
-        muted=muted,
+        muted=conversation.name in muted,
     )

@@ -72,7 +72,7 @@ class ChatScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         rebound = self._settings.keys
         with Horizontal(id="body"):
-            yield ConversationList(id="list")
+            yield ConversationList(self.updates.item, id="list")
             yield self.view
         status = StatusLine(self._clock, id="status")
         status.user = line(self.client.user)
@@ -88,6 +88,7 @@ class ChatScreen(Screen[None]):
         self.view.drafting.load_waiting()
         self._show_waiting()
         self.updates.show_list()
+        self.view.learn_to_find()
         self.query_one(ConversationList).focus()
 
     @property
@@ -195,7 +196,9 @@ class ChatScreen(Screen[None]):
     def action_switch(self) -> None:
         from pychat.tui.screens.switcher import Switcher
 
-        self.app.push_screen(Switcher(self.client, self.view.conversations.all()), self._switched)
+        conversations = self.view.conversations.all()
+        switcher = Switcher(self.client, conversations, self.view.finder)
+        self.app.push_screen(switcher, self._switched)
 
     def _switched(self, user: UserInfo | None) -> None:
         if user is not None:
@@ -214,7 +217,8 @@ class ChatScreen(Screen[None]):
             self.open(names[index % len(names)])
 
     def action_next_unread(self) -> None:
-        name = self.query_one(ConversationList).first_unread(self.current)
+        names = (each.name for each in self.updates.unread(self.client.conversations))
+        name = next((name for name in names if name != self.current), "")
         if name:
             self.open(name)
 

@@ -16,8 +16,9 @@ from pychat.client.models import RoomInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX
 from pychat.tui.commands.keys import KEYS, Key, keys_of, show
 from pychat.tui.commands.slash import COMMANDS
+from pychat.tui.model.finder import best
 from pychat.tui.text.fuzzy import BEST, fuzzy
-from pychat.tui.text.names import conversation_name, line, name_of
+from pychat.tui.text.names import line, name_of
 from pychat.tui.widgets.conversation_view import ConversationView
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PaletteProvider(Provider):
 
     async def search(self, query: str) -> Hits:
         app = cast("ChatApp", self.app)
-        here = [self._actions(), _conversations(app), _profiles(app), _themes(app)]
+        here = [self._actions(), _conversations(app, query), _profiles(app), _themes(app)]
         for entry in chain(*here):
             if (hit := _hit(query, entry)) is not None:
                 yield hit
@@ -64,8 +65,7 @@ class PaletteProvider(Provider):
                 self._rooms = await app.client.rooms()
         except ChatClientError:
             return  # not connected: what is known here was offered
-        known = {conversation.name for conversation in app.chat.view.conversations.all()}
-        for entry in chain(_people(app, people, known), _rooms(app, self._rooms, known)):
+        for entry in chain(_people(app, people), _rooms(app, self._rooms)):
             if (hit := _hit(query, entry)) is not None:
                 yield hit
 
@@ -82,10 +82,13 @@ class PaletteProvider(Provider):
         await self.app.run_action(f"{scope}.{key.action}", default_namespace=self.screen)
 
 
-def _conversations(app: ChatApp) -> Iterator[PaletteEntry]:
-    for each in app.chat.view.conversations.all():
-        go = partial(app.chat.open, each.name)
-        yield PaletteEntry(conversation_name(each).called, "conversation", go, line(each.name))
+def _conversations(app: ChatApp, query: str) -> Iterator[PaletteEntry]:
+    """Only the best: the palette takes much longer to show one than the finder to find it."""
+    view = app.chat.view
+    among = [view.finder.texts(each.name, each.alias) for each in view.conversations.all()]
+    for name, _ in best(query, among):
+        go = partial(app.chat.open, name)
+        yield PaletteEntry(view.title_of(name).called, "conversation", go, line(name))
 
 
 def _profiles(app: ChatApp) -> Iterator[PaletteEntry]:
@@ -100,17 +103,17 @@ def _themes(app: ChatApp) -> Iterator[PaletteEntry]:
         yield PaletteEntry(line(name), "theme", partial(setattr, app, "theme", name))
 
 
-def _people(app: ChatApp, people: list[UserInfo], known: set[str]) -> Iterator[PaletteEntry]:
+def _people(app: ChatApp, people: list[UserInfo]) -> Iterator[PaletteEntry]:
     for user in people:
-        if user.id not in known:
+        if app.chat.view.conversations.get(user.id) is None:
             name = name_of(user.id, user.alias).called
             yield PaletteEntry(name, "person", partial(app.chat.start, user), line(user.id))
 
 
-def _rooms(app: ChatApp, rooms: list[RoomInfo], known: set[str]) -> Iterator[PaletteEntry]:
+def _rooms(app: ChatApp, rooms: list[RoomInfo]) -> Iterator[PaletteEntry]:
     for room in rooms:
         name = ROOM_PREFIX + room.id
-        if name not in known:
+        if app.chat.view.conversations.get(name) is None:
             join = ConversationView.Commanded(JOIN, room.id)
             go = partial(app.chat.post_message, join)
             yield PaletteEntry(line(name), "room: join it", go, line(room.name))

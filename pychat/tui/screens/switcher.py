@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
@@ -14,16 +15,15 @@ from textual.widgets.option_list import Option
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
-from pychat.protocol import MAX_ID_CHARACTERS, canonical_id
+from pychat.protocol import MAX_ID_CHARACTERS
 from pychat.tui.model.conversations import is_pair
+from pychat.tui.model.finder import OFFERED, Finder, Found, SearchTexts, best
 from pychat.tui.screens.dialog import Dialog
-from pychat.tui.text.fuzzy import fuzzy
 from pychat.tui.text.names import Name, conversation_name, line, name_of
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
-SHOWN = 50
 ASK_SECONDS = 0.15
 
 
@@ -37,13 +37,16 @@ class Switcher(Dialog[UserInfo | None]):
         Binding("down", "move(1)", show=False, priority=True),
     ]
 
-    def __init__(self, client: ChatClient, conversations: list[ConversationInfo]) -> None:
+    def __init__(
+        self, client: ChatClient, conversations: list[ConversationInfo], finder: Finder
+    ) -> None:
         super().__init__()
         self._client = client
-        self._known = {
-            c.name: UserInfo(c.name, conversation_name(c).called, c.online) for c in conversations
-        }
+        self._finder = finder
+        self._known = {each.name: each for each in conversations}
         self._found: dict[str, UserInfo] = {}
+        self._texts: list[SearchTexts] = []
+        """Of both, since the first letter."""
         self._offered: list[UserInfo] = []
         self._offered_for = ""
         self._answered = ""
@@ -72,10 +75,11 @@ class Switcher(Dialog[UserInfo | None]):
         if self._client.status.state is not ConnectionState.ONLINE:
             return
         try:
-            users = await self._client.users(query, limit=SHOWN)
+            users = await self._client.users(query, limit=OFFERED)
         except ChatClientError:
             return  # what is known here is still offered
         self._found.update({user.id: user for user in users if user.id not in self._known})
+        self._texts = []
         self._answered = query
         if self.is_current:  # else it was closed meanwhile, and its field is gone
             self._offer()
@@ -91,20 +95,13 @@ class Switcher(Dialog[UserInfo | None]):
 
     def _offer(self) -> None:
         query = self.query_one(Input).value.strip()
-        people = [*self._known.values(), *self._found.values()]
-        options: list[tuple[float, UserInfo, Content]] = []
-        for user in people:
-            name = _name(user)
-            best = (1.0, []) if not query else _best(query, name.called, line(user.id))
-            if best is not None:
-                options.append((best[0], user, self._prompt(user, name, best[1])))
-        if query:
-            wanted = canonical_id(query)
-            options.sort(key=lambda option: _rank(wanted, option[1], option[0]))
-        del options[SHOWN:]
-        offered = [user for _, user, _ in options]
-        prompts = [Option(prompt) for _, _, prompt in options]
-        if self._may_be_new(query, people):
+        found = self._search(query)
+        offered = [self._user(id) for id, _ in found]
+        prompts = [
+            Option(self._prompt(user, name_of(user.id, user.alias), positions))
+            for user, (_, positions) in zip(offered, found, strict=True)
+        ]
+        if self._may_be_new(query, offered):
             offered.append(UserInfo(query, "", online=False))
             prompts.append(Option(Content.assemble("Write to ", (query, "bold"))))
         if not prompts:
@@ -117,11 +114,27 @@ class Switcher(Dialog[UserInfo | None]):
         kept = [index for index, user in enumerate(offered) if user == chosen]
         matches.highlighted = kept[0] if kept else 0 if offered else None
 
-    def _may_be_new(self, query: str, people: list[UserInfo]) -> bool:
+    def _search(self, query: str) -> list[Found]:
+        if not query:
+            first = islice(chain(self._known, self._found), OFFERED)
+            return [Found(id, []) for id in first]
+        if not self._texts:
+            texts = self._finder.texts
+            self._texts = [texts(each.name, each.alias) for each in self._known.values()]
+            self._texts += [texts(each.id, each.alias) for each in self._found.values()]
+        return best(query, self._texts)
+
+    def _user(self, id: str) -> UserInfo:
+        known = self._known.get(id)
+        if known is None:
+            return self._found[id]
+        return UserInfo(id, conversation_name(known).called, known.online)
+
+    def _may_be_new(self, query: str, offered: list[UserInfo]) -> bool:
         """Offline nobody can be asked, so any id may be somebody."""
         if not 0 < len(query) <= MAX_ID_CHARACTERS or not is_pair(query):
             return False
-        if any(user.id.casefold() == query.casefold() for user in people):
+        if any(user.id.casefold() == query.casefold() for user in offered):
             return False
         return self._answered != query
 
@@ -159,23 +172,3 @@ class Switcher(Dialog[UserInfo | None]):
     def _selected(self, event: OptionList.OptionSelected) -> None:
         if event.option_index < len(self._offered):
             self.dismiss(self._offered[event.option_index])
-
-
-def _name(user: UserInfo) -> Name:
-    return name_of(user.id, user.alias)
-
-
-def _rank(wanted: str, user: UserInfo, score: float) -> tuple[bool, float, bool]:
-    """Who has exactly this id comes first, whatever others are called; nobody before Everyone."""
-    pair = is_pair(user.id)
-    ids = (user.id,) if pair else (user.id, _name(user).called)
-    exact = wanted in map(canonical_id, ids)
-    return not exact, -score, pair
-
-
-def _best(query: str, name: str, id: str) -> tuple[float, list[int]] | None:
-    """A match in the name shows where; one in the id alone counts as much."""
-    in_name, in_id = fuzzy(query, name), fuzzy(query, id)
-    if in_id is not None and (in_name is None or in_id[0] > in_name[0]):
-        return in_id[0], in_name[1] if in_name is not None else []
-    return in_name

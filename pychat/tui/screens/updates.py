@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from pychat.client.events import (
@@ -13,11 +14,11 @@ from pychat.client.events import (
     MessagesReset,
     StatusChanged,
 )
-from pychat.client.models import ConnectionState
+from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.tui.clock import Clock
-from pychat.tui.model.list_items import items_of
+from pychat.tui.model.list_items import in_order, item_of
 from pychat.tui.text.names import unread_count
-from pychat.tui.widgets.conversation_list import ConversationList
+from pychat.tui.widgets.conversation_list import ConversationItem, ConversationList
 from pychat.tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class Updates:
                 self._was_away = True
                 view.want_older()
         elif isinstance(event, ConversationsLoaded):
-            for conversation in event.conversations:
-                view.cursors_changed(conversation)
+            view.list_loaded()
             if self._was_away:
                 self._was_away = False
                 view.came_back()
@@ -89,17 +89,31 @@ class Updates:
         screen = self._screen
         if not screen.stands:
             return
+        conversations = screen.view.conversations.all()
+        unread = self.unread(conversations)
+        names = in_order(conversations, unread, screen.current)
+        screen.query_one(ConversationList).show(names, screen.current)
+        count = unread_count(each.unread for each in unread)
+        screen.query_one(StatusLine).unread = count
+        screen.app.title = f"({count}) pychat" if count else "pychat"
+
+    def unread(self, conversations: Iterable[ConversationInfo]) -> list[ConversationInfo]:
+        """Those of them with unread messages that are not muted."""
+        muted = self._screen.remembered.muted
+        return [each for each in conversations if each.unread and each.name not in muted]
+
+    def item(self, name: str) -> ConversationItem | None:
+        """What the list shows of a conversation now; None if it is gone."""
+        screen = self._screen
         conversations = screen.view.conversations
-        current, muted = screen.current, screen.remembered.muted
-        items = items_of(
-            conversations.all(),
+        conversation = conversations.get(name)
+        if conversation is None:
+            return None
+        return item_of(
+            conversation,
             screen.client,
             self._clock,
-            muted,
-            current,
+            screen.remembered.muted,
+            screen.current,
             conversations.sender_name,
         )
-        screen.query_one(ConversationList).show(items, current)
-        unread = unread_count(item.unread for item in items if not item.muted)
-        screen.query_one(StatusLine).unread = unread
-        screen.app.title = f"({unread}) pychat" if unread else "pychat"

@@ -39,7 +39,11 @@ class ConversationItem(Struct, frozen=True):
 
 
 class ConversationList(ScrollView, can_focus=True):
-    """``items`` from above, ``Opened`` to above."""
+    """Takes names from above, sends ``Opened`` and what was typed to above.
+
+    ``item_of`` returns what to show of a conversation, None if it is gone. It is called only for
+    conversations in view, so the cost does not depend on the length of the list.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"conversation-list--{name}" for name in _STYLES),
@@ -73,39 +77,43 @@ class ConversationList(ScrollView, can_focus=True):
     class Erased(TextualMessage):
         """Somebody takes back the last character of it."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(
+        self, item_of: Callable[[str], ConversationItem | None], *, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
-        self._items: list[ConversationItem] = []
+        self._item_of = item_of
+        self.names: list[str] = []
+        """The conversations in the order shown."""
+        self._items: dict[str, ConversationItem | None] = {}
+        """Those painted since the last ``show``."""
+        self._in_view: list[ConversationItem | None] = []
         self._current = ""
         self._cursor = ""
         self._hover: int | None = None
         self._styles: dict[str, Style] = {}
 
-    def show(self, items: list[ConversationItem], current: str) -> None:
-        """Shows these, in this order, with ``current`` marked."""
+    def show(self, names: list[str], current: str) -> None:
+        """Shows these as they are now, in this order, with ``current`` marked."""
         moved = current != self._current
         if moved:
             self._cursor = current
-        if items == self._items and not moved:
-            return
-        self._items, self._current = items, current
-        self.virtual_size = Size(self.size.width, len(items) * ITEM_ROWS)
+        self.names, self._current, self._items = names, current, {}
+        self.virtual_size = Size(self.size.width, len(names) * ITEM_ROWS)
         if moved:
             self._reveal(self._index(current))
-        self.refresh()
+        top = round(self.scroll_y) // ITEM_ROWS
+        in_view = [*map(self._item, names[top : top + self.size.height // ITEM_ROWS + 2])]
+        if moved or in_view != self._in_view:
+            self._in_view = in_view
+            self.refresh()
 
-    @property
-    def names(self) -> list[str]:
-        """The conversations in the order shown."""
-        return [item.name for item in self._items]
-
-    def first_unread(self, but: str) -> str:
-        """The first one with unread messages that is not this one; empty if there is none."""
-        unread = (item.name for item in self._items if item.unread and not item.muted)
-        return next((name for name in unread if name != but), "")
+    def _item(self, name: str) -> ConversationItem | None:
+        if name not in self._items:
+            self._items[name] = self._item_of(name)
+        return self._items[name]
 
     def _index(self, name: str) -> int:
-        return next((n for n, item in enumerate(self._items) if item.name == name), 0)
+        return self.names.index(name) if name in self.names else 0
 
     def _reveal(self, index: int) -> None:
         self.scroll_to_region(Region(0, index * ITEM_ROWS, 1, ITEM_ROWS), animate=False, force=True)
@@ -113,11 +121,11 @@ class ConversationList(ScrollView, can_focus=True):
     # --- keys and mouse -------------------------------------------------------------------
 
     def action_move(self, by: int) -> None:
-        if self._items:
+        if self.names:
             chosen = self._cursor or self._current
             index = self._index(chosen) + by if chosen else 0
-            index = max(0, min(index, len(self._items) - 1))
-            self._cursor = self._items[index].name
+            index = max(0, min(index, len(self.names) - 1))
+            self._cursor = self.names[index]
             self._reveal(index)
             self.refresh()
 
@@ -139,8 +147,8 @@ class ConversationList(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         index = (event.y + round(self.scroll_y)) // ITEM_ROWS
-        if 0 <= index < len(self._items):
-            self.post_message(self.Opened(self._items[index].name))
+        if 0 <= index < len(self.names):
+            self.post_message(self.Opened(self.names[index]))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         self._set_hover((event.y + round(self.scroll_y)) // ITEM_ROWS)
@@ -164,7 +172,7 @@ class ConversationList(ScrollView, can_focus=True):
         self._styles = {}
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._items) * ITEM_ROWS)
+        self.virtual_size = Size(self.size.width, len(self.names) * ITEM_ROWS)
         self.refresh()
 
     def _style_map(self) -> dict[str, Style]:
@@ -179,9 +187,10 @@ class ConversationList(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         index, row = divmod(y + round(self.scroll_y), ITEM_ROWS)
         base = self.rich_style
-        if width < 4 or not 0 <= index < len(self._items):
+        item = self._item(self.names[index]) if 0 <= index < len(self.names) else None
+        if width < 4 or item is None:
             return Strip.blank(self.size.width, base)
-        item, styles = self._items[index], self._style_map()
+        styles = self._style_map()
         if item.name == self._current:
             base = base + styles["current"]
         elif self.has_focus and item.name == self._cursor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -26,6 +27,7 @@ from pychat.tui.commands.slash import SlashCommand
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.model.drafts import Drafting
+from pychat.tui.model.finder import Finder
 from pychat.tui.model.people import People
 from pychat.tui.model.read_marks import ReadMarker
 from pychat.tui.settings import Settings
@@ -39,6 +41,10 @@ from pychat.tui.widgets.search_bar import SearchBar
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+
+LEARNED_AT_ONCE: Final = 50
+LEARNING_PAUSE: Final = 0.01
+"""Seconds."""
 
 
 class ConversationView(Vertical):
@@ -59,6 +65,7 @@ class ConversationView(Vertical):
         super().__init__(id=id)
         self._people = People(client, self._name_wanted)
         self.conversations = OpenConversations(client, clock, self._people)
+        self.finder = Finder()
         self.drafting = Drafting(client, self)
         self.read_marker = ReadMarker(client, self)
         self.current = ""
@@ -222,6 +229,13 @@ class ConversationView(Vertical):
         if name == self.current:
             self._show()
 
+    def list_loaded(self) -> None:
+        """All conversations are what the server says: also the cursors of those in memory."""
+        for name in self.conversations.in_memory:
+            if (conversation := self.conversations.get(name)) is not None:
+                self.cursors_changed(conversation)
+        self.learn_to_find()
+
     def cursors_changed(self, conversation: ConversationInfo) -> None:
         """Somebody has received or read more."""
         moved = self.conversations.follow_cursors(conversation.name)
@@ -240,6 +254,14 @@ class ConversationView(Vertical):
             self.log_view.states_changed()
             self.show_header()
             self.post_message(self.DraftChanged())
+
+    @work(group="finder", exclusive=True)
+    async def learn_to_find(self) -> None:
+        """Prepares all names for searching, some at a time: keys come first."""
+        for number, each in enumerate(self.conversations.all()):
+            self.finder.texts(each.name, each.alias)
+            if number % LEARNED_AT_ONCE == LEARNED_AT_ONCE - 1:
+                await asyncio.sleep(LEARNING_PAUSE)
 
     # --- reading --------------------------------------------------------------------------
 
