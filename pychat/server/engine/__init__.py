@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-# First: it says clearly what the imports below would not.
-from pychat.server.engine.versions import UntestedVersion  # isort: skip
-
 from pychat.server.engine.codec.packet import Packet, encode_event
 from pychat.server.engine.origins import Proxies, is_bent
 from pychat.server.engine.registry import SessionAdmission
@@ -27,7 +24,6 @@ __all__ = [
     "SessionAdmission",
     "SocketConnection",
     "SocketServer",
-    "UntestedVersion",
     "encode_event",
     "is_bent",
 ]

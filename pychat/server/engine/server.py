@@ -13,9 +13,7 @@ from aiohttp import hdrs, web
 from pychat.server.engine.codec.packet import OPEN, text_packet
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies, page_origin
-from pychat.server.engine.polling.answer import cors, refusal
-from pychat.server.engine.polling.borrow import Taken, has_gone
-from pychat.server.engine.polling.head import read_query
+from pychat.server.engine.polling.answer import Taken, cors, has_gone, read_query, refusal
 from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.polling.request import PollRequests
 from pychat.server.engine.polling.shared import Shared
@@ -28,8 +26,10 @@ from pychat.server.engine.session import (
     Layer,
     ReadAllowance,
 )
+from pychat.server.engine.versions import tested
 from pychat.server.engine.websocket.flusher import Flusher
-from pychat.server.engine.websocket.sockets import Sockets, accepted_key
+from pychat.server.engine.websocket.sockets import OpenSocket, Sockets, accept_key
+from pychat.server.engine.websocket.transport import WebSocket
 
 _TRANSPORTS: Final = ("polling", "websocket")
 
@@ -83,8 +83,14 @@ class EngineServer:
 
         self.wheel = Wheel(min(1.0, max(0.01, min(ping_interval, ping_timeout) / 20)))
         flusher = Flusher()
+        polls, open_socket, socket_type = _direct() if tested() else _public()
         self._sockets = Sockets(
-            self.wheel, flusher, max_payload=max_payload, upgrade_timeout=upgrade_timeout
+            self.wheel,
+            flusher,
+            open_socket,
+            socket_type,
+            max_payload=max_payload,
+            upgrade_timeout=upgrade_timeout,
         )
         self._registry = Registry(
             self.wheel,
@@ -100,7 +106,7 @@ class EngineServer:
         )
         # Where each request is asked about, no poll is answered without aiohttp's request.
         allows = self._origins.allows if ask_origin is None else _none_but_programs
-        self._polls = PollRequests(shared, allows, self._reached_at)
+        self._polls = polls(shared, allows, self._reached_at)
 
     def attach(self, app: web.Application, path: str) -> None:
         """Adds the route and nothing else: whoever attaches it calls ``shutdown``."""
@@ -125,7 +131,7 @@ class EngineServer:
                 response.headers[hdrs.RETRY_AFTER] = "10"
         except ConnectionResetError:
             response = web.Response(status=400)
-        if not isinstance(response, Taken):
+        if not isinstance(response, Taken) and not response.prepared:
             response.headers.update(self._headers)
             if origin is not None:
                 response.headers.update(cors(origin))
@@ -148,7 +154,7 @@ class EngineServer:
         upgrading = hdrs.UPGRADE in request.headers
         sid = query.get("sid")
         if sid is None:
-            return self._open(request, query, upgrading)
+            return await self._open(request, query, upgrading)
         session = self.sessions.get(sid)
         if session is None:
             raise Refused(1, "Session ID unknown")
@@ -157,17 +163,17 @@ class EngineServer:
         if transport == "websocket":
             if not upgrading or not self._allow_upgrades:
                 raise bad_request()
-            return self._sockets.probe(session, request)
+            return await self._sockets.probe(session, request)
         polling = session.polling
         if polling is None:
             raise bad_request()
         if request.method == hdrs.METH_GET:
-            return self._polls.get(session, polling, request)
+            return await self._polls.get(session, polling, request)
         if request.method == hdrs.METH_POST:
             return await self._polls.post(session, polling, request)
         raise bad_request()
 
-    def _open(
+    async def _open(
         self, request: web.Request, query: dict[str, str], upgrading: bool
     ) -> web.StreamResponse:
         if has_gone(request):
@@ -181,13 +187,16 @@ class EngineServer:
         if (transport == "websocket") != upgrading:
             raise bad_request()
         if transport == "websocket":
-            accept = accepted_key(request)
+            accept = accept_key(request)
             session = self._new_session(request, query, protocol)
-            socket, taken = self._sockets.take(session, request, accept, probing=False)
+            socket = self._sockets.new(session, probing=False)
+            opened = await self._sockets.open(socket, request, accept)
             session.carrier = socket
-            self._start(session, upgrades=[])
-            taken.feed_early()
-            return taken
+            if self._shut_down:
+                socket.close()
+            else:
+                self._start(session, upgrades=[])
+            return await opened.run()
         session = self._new_session(request, query, protocol)
         session.polling = Polling(protocol)
         session.silent = True
@@ -248,6 +257,20 @@ class EngineServer:
         await self._sockets.close()
         self.wheel.stop()
         self.sessions.clear()
+
+
+def _direct() -> tuple[type[PollRequests], OpenSocket, type[WebSocket]]:
+    # Imported here: with untested versions the import may fail.
+    from pychat.server.engine.polling.direct import DirectPollRequests
+    from pychat.server.engine.websocket.takeover import take_over
+
+    return DirectPollRequests, take_over, WebSocket
+
+
+def _public() -> tuple[type[PollRequests], OpenSocket, type[WebSocket]]:
+    from pychat.server.engine.websocket.public import PublicWebSocket, serve
+
+    return PollRequests, serve, PublicWebSocket
 
 
 def handshake_of(request: web.Request, address: str, *, base64: bool = False) -> Handshake:

@@ -1,34 +1,52 @@
-"""The versions of aiohttp and picows that the engine is tested with: it leans on their insides."""
+"""The versions of aiohttp and picows whose private parts the engine may use."""
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Final
 
 import aiohttp
-import picows
+
+logger = logging.getLogger("pychat.engine")
 
 AIOHTTP: Final = "3.14"
 PICOWS: Final = "2.3"
 
 
-class UntestedVersion(ImportError):
-    """Another version than the tested one is installed: one clear line that says which would do."""
+def tested() -> bool:
+    """Whether the engine was tested with the installed versions. Logs once if it was not.
+
+    With other versions the engine serves through aiohttp's public API, which is slower.
+    """
+    untested = [
+        f"{name} {found or '(not installed)'}"
+        for name, found, known in (
+            ("aiohttp", aiohttp.__version__, AIOHTTP),
+            ("picows", _picows_version(), PICOWS),
+        )
+        if not found.startswith(f"{known}.")
+    ]
+    if untested:
+        _log(" and ".join(untested))
+    return not untested
 
 
-def check_versions(aiohttp_version: str, picows_version: str) -> None:
-    """Raises UntestedVersion, before a connection fails in some unclear way."""
-    for name, found, tested in (
-        ("aiohttp", aiohttp_version, AIOHTTP),
-        ("picows", picows_version, PICOWS),
-    ):
-        if not found.startswith(f"{tested}."):
-            raise UntestedVersion(
-                f"pychat needs {name} {tested}, and {found} is installed: "
-                f"pip install '{name}=={tested}.*'"
-            )
+def _picows_version() -> str:
+    try:
+        import picows
+    except ImportError:
+        return ""
+    version: str = picows.__version__  # type: ignore[attr-defined]  # not exported to types
+    return version
 
 
-check_versions(
-    aiohttp.__version__,
-    picows.__version__,  # type: ignore[attr-defined]  # it is there, but not exported to types
-)
+@cache
+def _log(untested: str) -> None:
+    logger.warning(
+        "untested version: %s; serving through aiohttp's public API, which is slower: "
+        "install aiohttp %s and picows %s",
+        untested,
+        AIOHTTP,
+        PICOWS,
+    )

@@ -13,7 +13,13 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from pychat.server.engine import AsyncServer, SocketConnection, SocketServer, encode_event
+from pychat.server.engine import (
+    AsyncServer,
+    SocketConnection,
+    SocketServer,
+    encode_event,
+    versions,
+)
 from tests.server.engine.asyncsite import Serve, Site
 
 
@@ -68,6 +74,14 @@ class Running:
         self.url = f"http://127.0.0.1:{port}/socket.io/"
         self.http = aiohttp.ClientSession()
 
+    async def until_polled(self) -> None:
+        """Wait until a poll waits on each session that polls."""
+        sessions = self.server._engine.sessions.values()
+        async with asyncio.timeout(60):
+            # The engine sets no event for this.
+            while not all(it.polling is None or it.polling.polled for it in sessions):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
     async def stop(self) -> None:
         """As the application stops it."""
         await self.http.close()
@@ -114,11 +128,35 @@ def pytest_asyncio_loop_factories(
     return loops
 
 
+PUBLIC_IN_FAST_PART = ("test_handshake", "test_polling", "test_shutdown", "test_websocket")
+"""These cover every line of the public path. The other modules run on it in the e2e part."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that start a server on both paths, unless they are marked ``direct``."""
+    if "path" in metafunc.fixturenames:
+        marks = [] if metafunc.definition.path.stem in PUBLIC_IN_FAST_PART else [pytest.mark.e2e]
+        paths: list[Any] = ["direct"]
+        if metafunc.definition.get_closest_marker("direct") is None:
+            paths.append(pytest.param("public", marks=marks))
+        metafunc.parametrize("path", paths, indirect=True)
+
+
+@pytest.fixture
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The engine's path: direct, or public as with untested versions of aiohttp and picows."""
+    path: str = request.param
+    if path == "public":
+        monkeypatch.setattr(versions, "AIOHTTP", "0")
+        monkeypatch.setattr(versions, "_log", lambda untested: None)
+    return path
+
+
 Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+async def start(path: str) -> AsyncIterator[Start]:
     """Starts servers; options are those of SocketServer, ``ssl``, and aiohttp's."""
     running: list[Running] = []
 
@@ -154,7 +192,7 @@ async def start() -> AsyncIterator[Start]:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+async def serve(path: str) -> AsyncIterator[Serve]:
     """Starts an AsyncServer; its clients and it end with the test."""
     sites: list[Site] = []
 
@@ -175,5 +213,5 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-async def sio() -> AsyncServer:
+async def sio(path: str) -> AsyncServer:
     return AsyncServer(async_mode="aiohttp", ping_interval=5)

@@ -26,6 +26,7 @@ async def _server(start: Start) -> Running:
     )
 
 
+@pytest.mark.direct(reason="aiohttp receives a whole message before its size is checked")
 @pytest.mark.parametrize(
     "sent",
     [

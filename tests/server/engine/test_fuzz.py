@@ -22,6 +22,7 @@ from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.session import EngineSession, Handshake
 from pychat.server.engine.socketio.dispatcher import Dispatcher
 from pychat.server.engine.websocket.flusher import Flusher
+from pychat.server.engine.websocket.takeover import FrameReader
 from pychat.server.engine.websocket.transport import WebSocket
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.sansio import Echo, Heartbeat, Transport
@@ -87,10 +88,11 @@ def new_socket(protocol: int, *, probing: bool = False) -> tuple[WebSocket, Tran
 def test_frames(incoming: list[Any], protocol: int, probing: bool) -> None:
     async def feed() -> None:
         socket, transport = new_socket(protocol, probing=probing)
+        reader = FrameReader(socket, 1000)
         for kind, payload, fin, rsv in incoming:
             if kind is WSMsgType.CLOSE and len(payload) == 1:
                 continue  # picows' parser refuses it
-            cast("Any", socket).on_ws_frame(None, _make_test_ws_frame(kind, payload, fin, rsv))
+            cast("Any", reader).on_ws_frame(None, _make_test_ws_frame(kind, payload, fin, rsv))
         socket.flush()
         session = socket.session
         if not session.open:

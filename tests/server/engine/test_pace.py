@@ -6,12 +6,15 @@ import asyncio
 from functools import partial
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from pychat.server.engine import SocketConnection, SocketServer
 from pychat.server.guard.bucket import Rate
 from pychat.server.guard.pace import Allowance
 from pychat.server.guard.visitors import Admission, Visitors
+
+pytestmark = pytest.mark.usefixtures("path")
 
 
 class Counting:

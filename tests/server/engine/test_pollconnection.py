@@ -33,6 +33,7 @@ class Page:
         return web.Response(text="page " + await request.text())
 
 
+@pytest.mark.direct(reason="counts the requests that aiohttp sees")
 async def test_a_page_and_its_polls_share_a_connection(start: Start) -> None:
     page = Page()
     server = await start(app=page.app)
@@ -83,6 +84,7 @@ async def test_whole_requests_behind_the_first_of_a_connection(start: Start) -> 
     assert (await http.get()).body == b'42["a",1]\x1e42["a",2]'
 
 
+@pytest.mark.direct(reason="a poll on a connection that cannot be borrowed does not wait")
 @pytest.mark.parametrize("missing", [0, 1, 2, 3, 10, 40, 100, -10])
 async def test_part_of_a_request_behind_the_first_is_not_taken_for_another(
     start: Start, missing: int
@@ -145,7 +147,7 @@ async def test_nothing_is_smuggled_in_a_body(start: Start, lines: str) -> None:
 
 
 async def test_a_get_with_a_body_is_no_two_requests(start: Start) -> None:
-    server = await start()
+    server = await start(ping_interval=0.5)
     http = await RawHttp.joined(server.port)
     inner = http.request("POST", '42["smuggled",1]').decode()
     http.send(http.request("GET", inner))
@@ -190,6 +192,7 @@ async def test_other_methods(start: Start, method: str) -> None:
     assert head.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.direct(reason="aiohttp keeps an HTTP/1.0 connection open if the client asks for it")
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("fresh", [True, False])
 @pytest.mark.parametrize(
@@ -269,6 +272,7 @@ async def test_two_bodies_at_once_end_the_session(start: Start) -> None:
     assert server.handler.events == []
 
 
+@pytest.mark.direct(reason="aiohttp answers 400 to a large head")
 async def test_what_is_too_large(start: Start) -> None:
     server = await start(max_payload=1000)
     http = await RawHttp.joined(server.port)
@@ -279,6 +283,7 @@ async def test_what_is_too_large(start: Start) -> None:
     assert await http.at_end()
 
 
+@pytest.mark.direct(reason="aiohttp answers 400 to a large head")
 async def test_a_head_that_never_ends(start: Start) -> None:
     server = await start()
     http = await RawHttp.joined(server.port)
@@ -289,6 +294,7 @@ async def test_a_head_that_never_ends(start: Start) -> None:
     assert await http.at_end()
 
 
+@pytest.mark.direct(reason="aiohttp has timeouts of its own")
 async def test_slow_heads_and_bodies(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pychat.server.engine.polling.shared.HEAD_TIMEOUT", 0.2)
     monkeypatch.setattr("pychat.server.engine.polling.shared.BODY_TIMEOUT", 0.2)
@@ -302,6 +308,7 @@ async def test_slow_heads_and_bodies(start: Start, monkeypatch: pytest.MonkeyPat
     assert server.handler.reasons == ["transport error"]
 
 
+@pytest.mark.direct(reason="aiohttp has timeouts of its own")
 async def test_a_connection_that_nobody_uses_is_closed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

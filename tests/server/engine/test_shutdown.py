@@ -12,7 +12,6 @@ import pytest
 from pychat.server.engine import encode_event
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, text
-from tests.turns import turns
 
 
 async def test_every_client_gets_a_close(
@@ -22,7 +21,7 @@ async def test_every_client_gets_a_close(
     queries = [await server.open_polling(protocol) for protocol in (3, 4)]
     polls = [asyncio.create_task(server.get(query)) for query in queries]
     sockets = [await server.open_websocket(protocol) for protocol in (3, 4)]
-    await turns()
+    await server.until_polled()
     packet = encode_event("a", b"1")
     for connection in server.handler.connections[2:]:
         for _ in range(100):
@@ -55,6 +54,7 @@ async def test_clients_that_do_not_answer_are_cut(start: Start) -> None:
     assert await raw.at_end()
 
 
+@pytest.mark.direct(reason="aiohttp runs a task for each WebSocket")
 async def test_no_task_is_left(start: Start) -> None:
     before = asyncio.all_tasks()
     server = await start()

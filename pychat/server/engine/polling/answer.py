@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from pychat.server.engine.refused import Refused
 
@@ -25,6 +27,26 @@ class HTTPAnswer(NamedTuple):
         return web.Response(
             status=self.status, body=self.body, headers={hdrs.CONTENT_TYPE: self.content_type}
         )
+
+
+class Taken(web.StreamResponse):
+    """The response that aiohttp gets for a request that the engine answers on the connection."""
+
+    @property
+    def keep_alive(self) -> bool:
+        """True, so that aiohttp leaves the connection open."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+def has_gone(request: web.BaseRequest) -> bool:
+    """Whether the client has disconnected and cannot read an answer."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def refusal(refused: Refused) -> HTTPAnswer:
@@ -75,6 +97,20 @@ class AnswerWriter:
             b"Connection: close\r\n" if close else b"",
             body,
         )
+
+
+def is_binary(content_type: str) -> bool:
+    """Whether a body of that type is of octets."""
+    return content_type.partition(";")[0].strip().lower() == "application/octet-stream"
+
+
+def read_query(query: str) -> dict[str, str]:
+    """The first value of each field."""
+    if "%" in query or "+" in query:
+        fields = parse_qsl(query, keep_blank_values=True)
+    else:
+        fields = [field.partition("=")[::2] for field in query.split("&")]
+    return dict(reversed(fields))
 
 
 _STATUS_LINES: Final = {

@@ -12,32 +12,11 @@ import secrets
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError
 
 # Nobody can have sent it before.
 _PATH: Final = f"/{secrets.token_hex(16)}"
 _PROBE: Final = f"GET {_PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
-
-
-class Taken(web.StreamResponse):
-    """What aiohttp gets as the response to a request that is answered by somebody else."""
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whoever answers also ends the connection."""
-        return True
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-def has_gone(request: web.BaseRequest) -> bool:
-    """Whether nobody is there any more to read the answer."""
-    return request.transport is None or request.transport.is_closing()
 
 
 def received_whole(request: web.BaseRequest) -> bytes | None:

@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from aiohttp import hdrs
 from aiohttp.http import HttpProcessingError, HttpRequestParser
 
 from pychat.server.engine.origins import page_origin
+from pychat.server.engine.polling.answer import is_binary, read_query
 from pychat.server.engine.refused import Refused
 
 MAX_HEAD: Final = 16 * 1024
@@ -99,17 +99,3 @@ class Reader:
         if cors is None:
             return None
         return Head(host, int(size), is_binary(headers.get(hdrs.CONTENT_TYPE, "")), cors)
-
-
-def is_binary(content_type: str) -> bool:
-    """Whether a body of that type is of octets."""
-    return content_type.partition(";")[0].strip().lower() == "application/octet-stream"
-
-
-def read_query(query: str) -> dict[str, str]:
-    """The first value of each field."""
-    if "%" in query or "+" in query:
-        fields = parse_qsl(query, keep_blank_values=True)
-    else:
-        fields = [field.partition("=")[::2] for field in query.split("&")]
-    return dict(reversed(fields))

@@ -1,23 +1,24 @@
-"""Polling requests that aiohttp has received: a connection's first, and those that are not plain.
+"""Polling requests that aiohttp has received.
 
-A poll is answered on its connection, which is borrowed for it and the requests that follow. Where
-it cannot be borrowed, because the client has sent more than that, nothing waits: the poll is
-answered at once, if need be with a noop.
+Here through aiohttp's public API: a task waits for each poll. ``direct`` makes it faster.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.origins import page_origin
-from pychat.server.engine.polling.answer import HTTPAnswer, cors, header_lines
-from pychat.server.engine.polling.borrow import Taken, borrow, has_gone, received_whole
-from pychat.server.engine.polling.connection import PollConnection
-from pychat.server.engine.polling.head import Reader, is_binary, read_query
+from pychat.server.engine.polling.answer import (
+    HTTPAnswer,
+    Taken,
+    has_gone,
+    is_binary,
+    read_query,
+)
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
 from pychat.server.engine.polling.shared import Shared
 from pychat.server.engine.polling.transport import BODY_TIMEOUT, comes, packets_in, receive, take
@@ -25,37 +26,52 @@ from pychat.server.engine.refused import Refused, bad_request, body_too_slow
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
 Allows = Callable[[str | None, str, str, str], bool]
-"""Whether a page of that origin may talk to that scheme, host and address."""
+"""Whether a page of an origin may talk to the server: origin, scheme, host, server address."""
+
+_GONE_SECONDS: Final = 1.0
+"""How often a waiting poll looks whether its client has gone. aiohttp does not tell it."""
+
+
+class Answering(Protocol):
+    """A connection that the engine answers on, instead of aiohttp."""
+
+    def poll(self, session: EngineSession, polling: Polling, query: Mapping[str, str]) -> None:
+        """Answer the poll when packets wait."""
+
+    def answer(self, answer: HTTPAnswer) -> None:
+        """Answer the request now."""
 
 
 class PollRequests:
-    """Answers them. ``reached_at`` is the address that a request's client has connected to."""
+    """Answers polling requests.
+
+    ``reached_at`` returns the server address that a request's client connected to, empty behind a
+    trusted proxy.
+    """
+
+    may_wait = True
+    """Whether a poll waits for packets if its connection is not borrowed."""
 
     def __init__(
-        self,
-        shared: Shared,
-        allows: Allows,
-        reached_at: Callable[[web.Request], str],
+        self, shared: Shared, allows: Allows, reached_at: Callable[[web.Request], str]
     ) -> None:
         self._shared = shared
         self._allows = allows
         self._reached_at = reached_at
-        # One for each way in which the server is reached: they are few.
-        self._reader = lru_cache(maxsize=16)(self._new_reader)
 
     def first(self, session: EngineSession, polling: Polling, request: web.Request) -> web.Response:
-        """The answer to the handshake: what the session has sent already."""
+        """Answer the handshake with the packets that the session has queued."""
         query = read_query(_query(request))
         polling.comes(query.get("t"))
         return take(session, polling, query.get("j")).response()
 
-    def get(
+    async def get(
         self, session: EngineSession, polling: Polling, request: web.Request
     ) -> web.StreamResponse:
-        """A poll. Raises Refused for a second one on a session, or after its end.
+        """Answer a poll.
 
-        Who has gone meanwhile takes nothing along: the session ends (ConnectionResetError), as if
-        the poll had been waiting.
+        Raises Refused for a second poll at the same time and after the session's end. If the
+        client has gone, ends the session and raises ConnectionResetError.
         """
         if polling.polled:
             session.end(TRANSPORT_ERROR)
@@ -74,7 +90,10 @@ class PollRequests:
         if again is not None:
             return again.response()
         if not polling.ready:
-            polling.send(NOOP_PACKET)
+            if self.may_wait and not polling.upgrading:
+                await self._packets(session, polling, request)
+            else:
+                polling.send(NOOP_PACKET)
         response = take(session, polling, query.get("j")).response()
         if polling.ended:
             self._shared.forget(session)
@@ -83,7 +102,10 @@ class PollRequests:
     async def post(
         self, session: EngineSession, polling: Polling, request: web.Request
     ) -> web.StreamResponse:
-        """Packets. Raises Refused; what breaks off ends the session, as in Node."""
+        """Handle the packets in a POST.
+
+        Raises Refused. A body that breaks off ends the session, as in Node's server.
+        """
         if polling.posted:
             session.end(TRANSPORT_ERROR)
             raise bad_request()
@@ -101,27 +123,34 @@ class PollRequests:
         connection.answer(answer)
         return Taken()
 
-    def _borrow(self, request: web.Request) -> PollConnection | None:
-        origin = page_origin(request.headers)
-        scheme = "https" if request.scheme == "https" else "http"
-        reader = self._reader(scheme, self._reached_at(request))
-        lines = b"" if origin is None else header_lines(cors(origin))
-        if request.transport is None:
-            return None
-        connection = PollConnection(self._shared, request, request.transport, reader, lines)
-        loan = borrow(request, connection)
-        if loan is None:
-            return None
-        connection.borrowed(loan)
-        return connection
+    def _borrow(self, request: web.Request) -> Answering | None:
+        """Take the connection from aiohttp. None: the request is answered through aiohttp."""
+        return None
 
-    def _new_reader(self, scheme: str, reached_at: str) -> Reader:
-        def cors_lines(origin: str | None, host: str) -> bytes | None:
-            if not self._allows(origin, scheme, host, reached_at):
-                return None
-            return b"" if origin is None else header_lines(cors(origin))
+    def _received_whole(self, request: web.Request) -> bytes | None:
+        """Return the unread rest of a body whose client has gone. None: it cannot be known."""
+        return None
 
-        return Reader(cors_lines)
+    async def _packets(
+        self, session: EngineSession, polling: Polling, request: web.Request
+    ) -> None:
+        ready = asyncio.Event()
+        polling.polled = True
+        polling.on_ready = ready.set
+        try:
+            while not ready.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ready.wait(), _GONE_SECONDS)
+                if has_gone(request):
+                    break
+        finally:
+            polling.polled = False
+            polling.on_ready = None
+            if not ready.is_set():
+                session.end(TRANSPORT_CLOSE)
+        if has_gone(request):
+            session.end(TRANSPORT_CLOSE)
+            raise ConnectionResetError("the client has gone")
 
     async def _read(self, session: EngineSession, request: web.Request) -> bytes:
         limit = session.first_payload or self._shared.max_payload
@@ -138,10 +167,10 @@ class PollRequests:
             session.end(TRANSPORT_ERROR)
             raise body_too_slow() from None
         except (web.RequestPayloadError, OSError) as error:
-            # aiohttp keeps the error with the request: what was received would stay with this
-            # frame until a full collection of garbage.
+            # aiohttp keeps the error with the request. Its traceback would keep this frame, and
+            # with it the body, until a full garbage collection.
             error.__traceback__ = None
-            rest = received_whole(request)
+            rest = self._received_whole(request)
             if rest is None or len(body) + len(rest) > limit:
                 body.clear()
                 session.end(TRANSPORT_ERROR)

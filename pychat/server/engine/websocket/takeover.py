@@ -1,107 +1,80 @@
-"""Takes an accepted websocket out of aiohttp and gives its transport to picows' frame parser.
+"""Take an accepted WebSocket out of aiohttp and read it with picows' frame parser.
 
-All use of what is not public in picows is here, and what this takes of aiohttp's; pyproject.toml
-pins both to the minor versions that the tests run with.
+All use of private parts of picows is here, and what this needs of private parts of aiohttp.
+``versions`` names the versions that this was tested with; with others ``public`` is used instead.
 
-picows only parses. Everything is written by us, straight to the transport: picows writes into
-a sink, because its own close (no waiting frames, code 0 for "none") is not what we want.
+picows only parses. The engine writes to the transport itself, because picows' own close would drop
+queued frames and send code 0 where there is none.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import logging
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from picows import (
     WSFrame,
     WSListener,
+    WSMsgType,
     WSTransport,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 
-from pychat.server.engine.polling.borrow import Taken
+from pychat.server.engine.polling.answer import Taken
+from pychat.server.engine.session import BYTES_PER_CREDIT
+from pychat.server.engine.websocket.transport import (
+    INTERNAL_ERROR,
+    INVALID_TEXT,
+    OK,
+    PROTOCOL_ERROR,
+    TOO_BIG,
+    WebSocket,
+)
 
 logger = logging.getLogger("pychat.engine")
 
+_TEXT: Final = WSMsgType.TEXT
+_BINARY: Final = WSMsgType.BINARY
+_CONTINUATION: Final = WSMsgType.CONTINUATION
+_CLOSE: Final = WSMsgType.CLOSE
+_PING: Final = WSMsgType.PING
+_PONG: Final = WSMsgType.PONG
+
+_LARGE_FRAME: Final = 64 * 1024
 _MAX_FRAME_HEAD: Final = 14
 
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-
-# The client's request has been checked: picows gets one that it accepts.
+# The client's request was checked before. picows gets one that it accepts.
 _REQUEST: Final = (
     b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
 
-class NotAWebSocket(ValueError):
-    """The request is no websocket handshake, or a wrong one."""
+async def take_over(
+    request: web.Request, accept: str, socket: WebSocket, max_payload: int
+) -> TakenSocket:
+    """Answer 101 and read the connection for ``socket`` from now on.
 
-
-class Frames(WSListener):
-    """Gets the frames; ``failed`` when the bytes are no frames of a client (RFC 6455)."""
-
-    __slots__ = ("paced", "transport")
-
-    transport: asyncio.Transport
-    paced: bool
-    """Whether it is read a little at a time, so that it can be paused between its frames."""
-
-    def failed(self, code: int) -> None:
-        """The parser has given up; ``code`` is the close code that says why."""
-        raise NotImplementedError
-
-    def first_payload(self) -> int | None:
-        """The bytes of a frame that may come for now; None: as many as the parser takes."""
-        raise NotImplementedError
-
-
-def accept_key(request: web.BaseRequest) -> str:
-    """The ``Sec-WebSocket-Accept`` of a handshake. Raises NotAWebSocket (RFC 6455, 4.2.1)."""
-    headers = request.headers
-    if request.method != "GET" or request.version < (1, 1):
-        raise NotAWebSocket("a websocket starts with GET and HTTP/1.1")
-    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
-        raise NotAWebSocket("Upgrade must be websocket")
-    tokens = {token.strip().lower() for token in headers.get(hdrs.CONNECTION, "").split(",")}
-    if "upgrade" not in tokens:
-        raise NotAWebSocket("Connection must be upgrade")
-    if headers.get(hdrs.SEC_WEBSOCKET_VERSION) != "13":
-        raise NotAWebSocket("Sec-WebSocket-Version must be 13")
-    key = headers.get(hdrs.SEC_WEBSOCKET_KEY, "")
-    try:
-        if len(base64.b64decode(key, validate=True)) != 16:
-            raise NotAWebSocket("Sec-WebSocket-Key must be 16 bytes")
-    except (binascii.Error, ValueError):
-        raise NotAWebSocket("Sec-WebSocket-Key must be base64") from None
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
-
-
-def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: int) -> TakenSocket:
-    """Answers 101 and feeds ``frames`` from now on. Raises ConnectionResetError.
-
-    Nothing of aiohttp stays with the connection; its runner no longer knows it. What came in
-    the same segment as the request waits for ``feed_early``.
+    aiohttp keeps nothing of the connection, and its runner no longer knows it. Does not suspend.
+    Raises ConnectionResetError if the client has gone.
     """
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the client has gone")
     old = request.protocol
-    tail = old._message_tail
+    # Sent by the client in the same segment as the request.
+    early = old._message_tail
     old._message_tail = b""
-    frames.transport = transport
+    socket.transport = transport
     transport.write(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept.encode() + b"\r\n\r\n"
     )
-    protocol = _parser(frames, max_frame)
+    protocol = _parser(socket, max_payload)
     transport.set_protocol(protocol)
     paused = old._reading_paused or old._buffer_paused
     # connection_lost would close the transport that it knows.
@@ -109,35 +82,19 @@ def take_over(request: web.BaseRequest, accept: str, frames: Frames, max_frame: 
     old.connection_lost(None)
     if paused:
         transport.resume_reading()
-    return TakenSocket(protocol, tail)
-
-
-def renew_parser(frames: Frames, max_frame: int) -> None:
-    """A fresh parser, as a read buffer that has grown never shrinks.
-
-    Called from the callback of a frame behind which the buffer is empty.
-    """
-    transport = frames.transport
-    old = transport.get_protocol()
-    transport.set_protocol(_parser(frames, max_frame))
-    # The old one is still on the stack, and nothing else keeps it.
-    asyncio.get_running_loop().call_soon(_drop, old)
-
-
-def _drop(protocol: object) -> None:
-    return None
+    return TakenSocket(protocol, early)
 
 
 class TakenSocket(Taken):
-    """What aiohttp gets as the response: nothing is left to write."""
+    """The response that aiohttp gets for the handshake: nothing is left to write."""
 
     def __init__(self, protocol: Any, early: bytes) -> None:
         super().__init__(status=101)
         self._protocol = protocol
         self._early = early
 
-    def feed_early(self) -> None:
-        """Hands over what the client sent before it had the answer. To be called at once."""
+    async def run(self) -> web.StreamResponse:
+        """Read what the client sent before it had the answer. Does not suspend."""
         early, protocol = self._early, self._protocol
         self._early, self._protocol = b"", None
         while early:
@@ -145,10 +102,130 @@ class TakenSocket(Taken):
             part, early = early[: len(buffer)], early[len(buffer) :]
             buffer[: len(part)] = part
             protocol.buffer_updated(len(part))
+        return self
+
+
+class FrameReader(WSListener):
+    """Turns picows' frames into messages for one WebSocket (RFC 6455, section 5)."""
+
+    __slots__ = ("_fragments", "_fragments_are_text", "_max_frame", "_paused", "socket")
+
+    def __init__(self, socket: WebSocket, max_frame: int) -> None:
+        self.socket = socket
+        self._max_frame = max_frame
+        self._paused = False
+        self._fragments: bytearray | None = None
+        self._fragments_are_text = False
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Handle a frame. ``transport`` is picows' own and not used."""
+        socket = self.socket
+        kind = frame.msg_type
+        if socket.closing:
+            if kind is _CLOSE:
+                socket.transport.close()
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            socket.failed(PROTOCOL_ERROR)
+            return
+        allowance = socket.session.allowance
+        if allowance is not None:
+            allowance.left -= 1 + frame.payload_size // BYTES_PER_CREDIT
+            if allowance.left < 0 and not self._paused:
+                self._pause(allowance.pause())
+        if kind is _TEXT and frame.fin and self._fragments is None:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                socket.failed(INVALID_TEXT)
+                return
+            if len(text) * 4 <= _LARGE_FRAME:
+                socket.receive(text)
+                return
+            if socket.is_too_large(frame.payload_size):
+                return
+            socket.receive(text)
+        elif kind is _PING:
+            socket.receive_ping(frame.get_payload_as_bytes())
+        elif kind is _PONG:
+            socket.session.pong_frame(frame.get_payload_as_bytes())
+        elif kind is _CLOSE:
+            # picows has checked the code.
+            code = frame.get_payload_as_bytes()[:2]
+            socket.receive_close(int.from_bytes(code, "big") if code else OK)
+        elif kind in (_TEXT, _BINARY, _CONTINUATION):
+            self._fragment(kind, frame.get_payload_as_bytes(), last=bool(frame.fin))
+        if frame.payload_size > _LARGE_FRAME and not frame.tail_size and not socket.closing:
+            self.renew_parser()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._fragments = None
+        self.socket.disconnected()
+
+    def pause_writing(self) -> None:
+        self.socket.stalled = True
+
+    def resume_writing(self) -> None:
+        self.socket.stalled = False
+
+    def renew_parser(self) -> None:
+        """Replace the parser: its read buffer grows with a large frame and never shrinks.
+
+        Called from the callback of the last frame in the buffer.
+        """
+        transport = self.socket.transport
+        old = transport.get_protocol()
+        transport.set_protocol(_parser(self.socket, self._max_frame, self))
+        # The old parser is still on the stack. This is the only reference to it.
+        asyncio.get_running_loop().call_soon(_drop, old)
+
+    def _fragment(self, kind: WSMsgType, payload: bytes, *, last: bool) -> None:
+        socket = self.socket
+        if (kind is _CONTINUATION) != (self._fragments is not None):
+            socket.failed(PROTOCOL_ERROR)
+            return
+        if self._fragments is None:
+            self._fragments = bytearray()
+            self._fragments_are_text = kind is _TEXT
+        if socket.is_too_large(len(self._fragments) + len(payload)):
+            return
+        self._fragments += payload
+        if not last:
+            return
+        message, self._fragments = bytes(self._fragments), None
+        if not self._fragments_are_text:
+            socket.receive_binary(message)
+            return
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            socket.failed(INVALID_TEXT)
+            return
+        socket.receive(text)
+
+    def _pause(self, seconds: float) -> None:
+        transport = self.socket.transport
+        if not transport.is_closing():
+            self._paused = True
+            transport.pause_reading()
+            asyncio.get_running_loop().call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._paused = False
+        transport = self.socket.transport
+        if not transport.is_closing():
+            transport.resume_reading()
+
+
+def _drop(protocol: object) -> None:
+    return None
 
 
 class _PacedParser(WSProtocol):  # type: ignore[misc]  # picows has no types
-    """Reads a little at a time: picows doubles its buffer whenever a read has filled it."""
+    """Reads in small parts, so that reading can pause between frames.
+
+    picows doubles its buffer whenever a read has filled it.
+    """
 
     def get_buffer(self, size_hint: int) -> memoryview:
         free: memoryview = WSProtocol.get_buffer(self, size_hint)
@@ -156,58 +233,63 @@ class _PacedParser(WSProtocol):  # type: ignore[misc]  # picows has no types
 
 
 class _CountingParser(_PacedParser):
-    """Bounds a frame while it comes in, until its client is admitted; its listener is a _First."""
+    """Bounds a frame while it arrives. Its listener is an UnadmittedReader."""
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.listener.takes(nbytes):
             WSProtocol.buffer_updated(self, nbytes)
 
 
-class _First(WSListener):
-    """Counts what has come of a frame, until its client is admitted and nothing is counted."""
+class UnadmittedReader(WSListener):
+    """Counts the bytes of an unfinished frame until the session is admitted."""
 
-    __slots__ = ("_frames", "_max_frame", "_unfinished")
+    __slots__ = ("_reader", "_unfinished")
 
-    def __init__(self, frames: Frames, max_frame: int) -> None:
-        self._frames = frames
-        self._max_frame = max_frame
+    def __init__(self, reader: FrameReader) -> None:
+        self._reader = reader
         self._unfinished = 0
 
     def takes(self, size: int) -> bool:
-        """Whether so many bytes more may come."""
+        """Whether that many more bytes are within the limit. If not, the connection is closed."""
         self._unfinished += size
-        first = self._frames.first_payload()
+        socket = self._reader.socket
+        first = socket.session.first_payload
         if first is None or self._unfinished <= first + _MAX_FRAME_HEAD:
             return True
-        self._frames.failed(1009)
+        socket.failed(TOO_BIG)
         return False
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        reader = self._reader
         self._unfinished = frame.tail_size
-        self._frames.on_ws_frame(transport, frame)
-        if not frame.tail_size and self._frames.first_payload() is None:
-            renew_parser(self._frames, self._max_frame)
+        reader.on_ws_frame(transport, frame)
+        if not frame.tail_size and reader.socket.session.first_payload is None:
+            reader.renew_parser()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._frames.on_ws_disconnected(transport)
+        self._reader.on_ws_disconnected(transport)
 
     def pause_writing(self) -> None:
-        self._frames.pause_writing()
+        self._reader.pause_writing()
 
     def resume_writing(self) -> None:
-        self._frames.resume_writing()
+        self._reader.resume_writing()
 
 
-def _parser(frames: Frames, max_frame: int) -> Any:
-    first = frames.first_payload() is not None
-    kind = _CountingParser if first else _PacedParser if frames.paced else WSProtocol
-    listener = _First(frames, max_frame) if first else frames
+def _parser(socket: WebSocket, max_frame: int, reader: FrameReader | None = None) -> Any:
+    session = socket.session
+    reader = reader or FrameReader(socket, max_frame)
+    listener: WSListener = reader
+    kind = WSProtocol if session.allowance is None else _PacedParser
+    if session.first_payload is not None:
+        kind = _CountingParser
+        listener = UnadmittedReader(reader)
     protocol = kind(
         None,  # host_port
         None,  # ws_path
         False,  # is_client_side
         lambda request: WSUpgradeResponseWithListener(_RESPONSE, listener),
-        _Reports(frames),
+        _Reports(socket),
         False,  # disconnect_on_exception
         None,  # websocket_handshake_timeout
         False,  # enable_auto_ping
@@ -217,7 +299,7 @@ def _parser(frames: Frames, max_frame: int) -> Any:
         False,  # enable_auto_pong
         max_frame,
         None,  # extra_headers
-        2048,  # read_buffer_init_size, the least it takes
+        2048,  # read_buffer_init_size, the smallest that it accepts
     )
     protocol.connection_made(_SINK)
     WSProtocol.get_buffer(protocol, -1)[: len(_REQUEST)] = _REQUEST
@@ -226,12 +308,12 @@ def _parser(frames: Frames, max_frame: int) -> Any:
 
 
 class _Reports:
-    """picows' logger: its one report that matters is that it has stopped parsing."""
+    """The logger that picows gets: it reports here that it has stopped parsing."""
 
-    __slots__ = ("_frames",)
+    __slots__ = ("_socket",)
 
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
         return False
@@ -242,23 +324,23 @@ class _Reports:
     debug = warning = info
 
     def error(self, message: str, detail: object = None) -> None:
-        code = detail[0] if isinstance(detail, tuple) and detail else 1002
-        self._frames.failed(int(code))
+        code = detail[0] if isinstance(detail, tuple) and detail else PROTOCOL_ERROR
+        self._socket.failed(int(code))
 
     def exception(self, message: str, *args: object) -> None:
-        # Called inside the except block that has caught what a callback of ours let through.
-        logger.exception("a websocket's frame was not handled")
-        self._frames.failed(1011)
+        # picows calls this in the except block that caught an exception of our callback.
+        logger.exception("a WebSocket message was not handled")
+        self._socket.failed(INTERNAL_ERROR)
 
 
 class _Sink:
-    """The transport that picows thinks it has."""
+    """The transport that picows believes it has."""
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return self if name == "socket" else default
 
     def get_write_buffer_size(self) -> int:
-        return 1  # not 0: picows would write to the socket itself
+        return 1  # with 0 picows would write to the socket directly
 
     def write(self, data: object) -> None:
         return None
