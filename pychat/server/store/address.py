@@ -16,7 +16,7 @@ def open_store(
     """Return the store at this address; the caller awaits its ``open()``.
 
     ``exclusive``: lock the store as a server does, so that a second server is refused. Without it
-    the caller may only change accounts, as ``pychat user`` does beside a running server.
+    the caller may only change accounts, like ``pychat user`` beside a running server.
     ``create``: create a missing store. Raises InvalidStoreAddress.
     """
     scheme, colon, rest = url.partition(":")

@@ -1,4 +1,4 @@
-"""Ids that look alike, by Unicode's table of confusable characters (UTS #39)."""
+"""Look-alike forms of ids, from Unicode's table of confusable characters (UTS #39)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pychat.visible import visible
 
 @lru_cache(maxsize=4096)
 def lookalike_form(id: str) -> str:
-    """The same for all ids that a reader might take for one another; ids are unique by it.
+    """Return a form that is equal for ids that look alike. The form of each account is unique.
 
-    What is beyond ASCII is taken for what it looks like: ``аlice`` with a Cyrillic а is ``alice``.
-    ASCII stands for itself, though 1 looks like l: bot1 and botl may both be. What shows nothing is
-    left out, and spaces in a row are one.
+    A character beyond ASCII is replaced by the one it looks like: ``аlice`` with a Cyrillic а
+    becomes ``alice``. ASCII characters stay: bot1 and botl may both exist, although 1 looks like l.
+    Invisible characters are removed, and consecutive spaces become one.
     """
     canonical = visible(canonical_id(id))
     if canonical.isascii():
@@ -33,8 +33,8 @@ def _digit(character: str) -> str:
 
 @cache
 def _looks() -> dict[str, str]:
-    """From each character beyond ASCII to the one that stands for all those it looks like."""
-    # Read here: it is a megabyte, and most servers see no id beyond ASCII for a while.
+    """Map each character beyond ASCII to the representative of all characters that look like it."""
+    # Imported here because the table takes a megabyte, and many servers only see ASCII ids.
     from confusable_homoglyphs.confusables import confusables_data
 
     parents: dict[str, str] = {}
@@ -45,7 +45,7 @@ def _looks() -> dict[str, str]:
         return character
 
     for character, others in confusables_data.items():
-        # The table has marks of direction around what is written from right to left.
+        # The table has directional marks around right-to-left characters.
         pair = [character.strip("\u200e"), *(other["c"].strip("\u200e") for other in others)]
         singles = [c for c in pair if len(c) == 1]
         if singles and len(pair[0]) == 1:
@@ -56,5 +56,5 @@ def _looks() -> dict[str, str]:
 
 
 def _rank(character: str) -> tuple[bool, bool, str]:
-    """The one that stands for the others comes first: a small letter of ASCII, if there is one."""
+    """Sort key: the representative comes first, a lower-case ASCII letter if there is one."""
     return not character.isascii(), not character.islower(), character
