@@ -1,7 +1,7 @@
-"""A process that appends without end and says what was kept: tests kill it.
+"""A process that appends messages until a test kills it, and prints what was stored.
 
-Usage: python -m tests.server.store.appending ADDRESS. Each line it writes is one message that was
-kept: conversation, seq, client id.
+Usage: python -m tests.server.store.appending ADDRESS. Each line of the output is a stored message:
+conversation, seq, client id.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def main(address: str) -> None:
             NewMessage(pairs[i % len(pairs)][1], pairs[i % len(pairs)][0], uuid4().bytes, n, f"{n}")
             for i in range(sizes[n % len(sizes)])
         ]
-        # Some are sent again, as clients do that had no answer.
+        # Repeat one, as clients do that got no answer.
         answers = await store.append([*batch, batch[0]])
         for message, answer in zip(batch, answers, strict=False):
             assert message.client_id is not None

@@ -14,14 +14,14 @@ from pychat.server.store import Store, open_store
 from pychat.server.store.records import Account, Appended, ConversationRecord, NewMessage
 from tests.server.store import ferretdb
 
-# The first test that needs the server builds it.
+# The first test that needs FerretDB builds it.
 MONGODB = [pytest.mark.e2e, pytest.mark.timeout(ferretdb.BUILD_SECONDS)]
 STORES = ["memory", "sqlite", pytest.param("mongodb", marks=MONGODB)]
 
 
 @dataclass
 class Populated:
-    """An open store, with short ways to fill it. Time moves by a second with every message."""
+    """An open store with helpers to fill it. The time advances by a second with each message."""
 
     store: Store
     _times: count[int] = field(default_factory=lambda: count(1_700_000_000_000, 1000))
@@ -61,7 +61,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ferretdb.Serve
 
 @pytest.fixture(params=STORES)
 async def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty store of each kind."""
+    """Address of an empty store, for each kind of store."""
     match request.param:
         case "sqlite":
             return f"sqlite:///{tmp_path}/chat.db"

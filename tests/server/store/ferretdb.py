@@ -1,4 +1,4 @@
-"""A real server of MongoDB's protocol for the tests: FerretDB, built once and kept."""
+"""Build and run FerretDB, a server with MongoDB's protocol, for the tests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.requirements import require_program, unavailable
 SOURCE = Path(__file__).parents[2] / "ferretdb"
 BUILD_SECONDS = 900
 
-# As they are before a test gets folders of its own: what is built is kept for the next run.
+# The original environment, before a test changes it, so that later runs find the built program.
 ENVIRONMENT = dict(os.environ)
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def program() -> Path:
-    """Its path; built from the Go modules on the first call, in a minute or a few."""
+    """Return the path of FerretDB. The first call builds it, which takes some minutes."""
     go = require_program("go")
     digest = hashlib.sha256()
     for name in ("main.go", "go.mod", "go.sum"):
@@ -32,7 +32,7 @@ def program() -> Path:
     if built.exists():
         return built
     cache.mkdir(parents=True, exist_ok=True)
-    # Built beside and renamed: two test runs may do this at once.
+    # Build in a temporary folder and rename: two test runs may build at the same time.
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         target = Path(folder) / "ferretdb"
         build = subprocess.run(
@@ -58,8 +58,8 @@ def free_port() -> int:
 
 
 class Server:
-    """One that has been killed may be started again, on its port and with its data. ``url`` needs
-    a database's name behind it."""
+    """A FerretDB process. After ``kill`` it can be started again with the same port and data.
+    Append the name of a database to ``url``."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.url = f"mongodb://127.0.0.1:{port}/"
@@ -81,7 +81,7 @@ class Server:
 
 @contextmanager
 def running(folder: Path, port: int = 0) -> Iterator[Server]:
-    """The server, its data in the folder; ended, and not gently, on leaving."""
+    """Run FerretDB with its data in the folder, and kill it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     server = Server(folder, port or free_port())
     try:

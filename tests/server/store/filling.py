@@ -1,6 +1,7 @@
-"""A process that fills its disk with messages, then makes room: python -m … ADDRESS BALLAST.
+"""A process that fills its disk with messages, then frees some space.
 
-It removes the file BALLAST once the disk is full, and prints as JSON what it saw.
+Usage: python -m tests.server.store.filling ADDRESS BALLAST. It removes the file BALLAST when the
+disk is full, and prints what happened as JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Contract of every store: accounts, login sessions, blocks."""
+"""Tests of all stores: accounts, login tokens, blocks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_an_account_is_found_by_any_form_of_its_id(store: Store) -> None:
     assert await store.account("bob") is None
 
 
-async def test_an_id_is_taken_once_whatever_its_form(store: Store) -> None:
+async def test_an_id_can_be_taken_only_once_in_any_form(store: Store) -> None:
     await store.create_account("Straße", "", None, 7)
     with pytest.raises(AlreadyExists):
         await store.create_account("STRASSE", "", None, 8)
@@ -97,7 +97,7 @@ async def test_an_update_changes_only_what_it_names(chat: Populated) -> None:
     assert account == Account(alice.key, "alice", "Al", "other", False, alice.created_at, 9)
 
 
-async def test_changes_that_end_logins_move_the_counter(chat: Populated) -> None:
+async def test_changes_that_end_logins_increment_the_counter(chat: Populated) -> None:
     store = chat.store
     alice = await chat.account("alice")
     seen = [await store.account_changes()]
@@ -123,7 +123,7 @@ async def test_a_password_is_rehashed_only_while_it_is_the_same(chat: Populated)
     assert await store.account_changes() == changes
 
 
-async def test_a_session_is_found_by_the_hash_of_its_token(chat: Populated) -> None:
+async def test_a_login_token_is_found_by_its_hash(chat: Populated) -> None:
     alice = await chat.account("alice")
     session = login(alice, "one")
     await chat.store.add_login_token(session)
@@ -131,7 +131,7 @@ async def test_a_session_is_found_by_the_hash_of_its_token(chat: Populated) -> N
     assert await chat.store.login_token(b"?" * 32) is None
 
 
-async def test_sessions_come_newest_first_and_use_prolongs_them(chat: Populated) -> None:
+async def test_login_tokens_are_listed_newest_first_and_extended_by_use(chat: Populated) -> None:
     alice, bob = await chat.account("alice"), await chat.account("bob")
     one, two = login(alice, "one", last_seen_at=5), login(alice, "two", last_seen_at=6)
     other = login(bob, "other")
@@ -149,7 +149,7 @@ async def test_sessions_come_newest_first_and_use_prolongs_them(chat: Populated)
     ]
 
 
-async def test_revoking_ends_those_sessions_and_forgets_expired_ones(chat: Populated) -> None:
+async def test_revoking_deletes_these_login_tokens_and_expired_ones(chat: Populated) -> None:
     alice, bob = await chat.account("alice"), await chat.account("bob")
     for session in (
         login(alice, "keep"),
@@ -163,7 +163,7 @@ async def test_revoking_ends_those_sessions_and_forgets_expired_ones(chat: Popul
     assert [s.id for s in await chat.store.login_tokens(bob.key)] == ["bobs-old"]
 
 
-async def test_blocks_are_one_way_and_may_be_taken_back(chat: Populated) -> None:
+async def test_blocks_are_one_way_and_can_be_removed(chat: Populated) -> None:
     alice, bob = await chat.account("alice"), await chat.account("bob")
     await chat.store.block(alice.key, bob.key)
     await chat.store.block(alice.key, bob.key)
@@ -176,7 +176,7 @@ async def test_blocks_are_one_way_and_may_be_taken_back(chat: Populated) -> None
     assert await chat.store.blocked(alice.key) == frozenset()
 
 
-async def test_who_is_blocked_goes_on_seeing_what_was_there_to_see(chat: Populated) -> None:
+async def test_a_blocked_user_continues_to_see_the_old_alias_and_time(chat: Populated) -> None:
     store = chat.store
     bob, carol = await chat.account("bob"), await chat.account("carol")
     alice = await chat.account("alice", "Al")

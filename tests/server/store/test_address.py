@@ -1,4 +1,4 @@
-"""Which store an address means, and what is said about one that means none."""
+"""Store addresses, and the errors about invalid ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_memory(url: str) -> None:
         "sqlite:////",
     ],
 )
-def test_a_wrong_address_is_told_the_right_forms(url: str) -> None:
+def test_the_error_about_an_invalid_address_names_the_valid_forms(url: str) -> None:
     with pytest.raises(StoreError, match="sqlite:///") as caught:
         open_store(url)
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_in_a_wrong_address_is_not_repeated() -> None:
+def test_the_error_about_an_invalid_address_hides_the_password() -> None:
     with pytest.raises(StoreError) as caught:
         open_store("mysql://me:hunter2@db/chat")
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Contract of every store: conversations, members, cursors, rooms."""
+"""Tests of all stores: conversations, members, cursors, rooms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pychat.server.store.records import ConversationKind, CursorMove, Membership
 from tests.server.store.conftest import Populated
 
 
-async def test_everyone_is_always_there_and_every_account_is_in_it(chat: Populated) -> None:
+async def test_everyone_always_exists_and_contains_every_account(chat: Populated) -> None:
     everyone = await chat.store.everyone()
     assert everyone.kind is ConversationKind.EVERYONE
     alice = await chat.account("alice")
@@ -93,7 +93,7 @@ async def test_many_pairs_are_opened_at_once(chat: Populated) -> None:
     assert await chat.store.open_pairs([]) == await chat.store.memberships([]) == []
 
 
-async def test_conversations_come_newest_first_by_pages(chat: Populated) -> None:
+async def test_conversations_are_listed_newest_first_in_pages(chat: Populated) -> None:
     alice = await chat.account("alice")
     everyone = await chat.store.everyone()
     pairs = []
@@ -120,7 +120,7 @@ async def test_conversations_come_newest_first_by_pages(chat: Populated) -> None
         await chat.store.conversations(alice.key, cursor="nonsense", limit=2)
 
 
-async def test_a_summary_tells_the_last_message_cursors_and_unread(chat: Populated) -> None:
+async def test_a_summary_contains_the_last_message_cursors_and_unread(chat: Populated) -> None:
     alice, bob, pair = await chat.pair()
     await chat.say(pair, alice, "one", "two")
     await chat.say(pair, bob, "three", "four")
@@ -254,7 +254,7 @@ async def test_members_read_from_their_join_on(chat: Populated) -> None:
     assert await chat.store.join_room(key, bob.key) == Membership(key, bob.key, 4, 3, 3)
 
 
-async def test_a_deleted_room_made_again_is_another_conversation(chat: Populated) -> None:
+async def test_a_room_created_after_a_deletion_has_another_conversation(chat: Populated) -> None:
     alice = await chat.account("alice")
     first = await chat.store.create_room("lounge", "Lounge", alice.key)
     await chat.say(first.conversation, alice, "secret")
@@ -275,7 +275,9 @@ async def test_a_deleted_room_made_again_is_another_conversation(chat: Populated
     assert "lounge" in [summary.conversation.room_id for summary in listed]
 
 
-async def test_a_message_on_its_way_to_a_deleted_room_harms_nothing(chat: Populated) -> None:
+async def test_a_message_that_arrives_after_its_room_was_deleted_is_harmless(
+    chat: Populated,
+) -> None:
     alice, bob, pair = await chat.pair()
     room = await chat.store.create_room("lounge", "Lounge", alice.key)
     await chat.store.delete_room(room.conversation)
@@ -288,6 +290,6 @@ async def test_a_message_on_its_way_to_a_deleted_room_harms_nothing(chat: Popula
     assert message.data == "in time"
 
 
-async def test_the_store_answers_while_it_is_open(store: Store) -> None:
+async def test_an_open_store_is_ready(store: Store) -> None:
     await store.check_ready()
     assert store.location

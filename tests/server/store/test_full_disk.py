@@ -1,4 +1,4 @@
-"""A disk that is really full: a tmpfs of a few megabytes."""
+"""A full disk: the store is on a tmpfs of a few megabytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.requirements import require_program
 
-# In a mount namespace of its own: the tmpfs ends with the process.
+# In a separate mount namespace, so that the tmpfs disappears with the process.
 SCRIPT = """
 mount -t tmpfs -o size=6m tmpfs "$1" || exit 77
 head -c 2000000 /dev/zero > "$1/ballast"
@@ -27,7 +27,7 @@ exec "$2" -m pychat serve --port 0 --store "sqlite:///$1/chat.db"
 
 
 def run(script: str, disk: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """``$1`` is the folder, ``$2`` is Python."""
+    """Run the script with the folder as ``$1`` and Python as ``$2``."""
     require_program("unshare")
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"]
     run = subprocess.run(
@@ -39,7 +39,7 @@ def run(script: str, disk: Path, *more: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.e2e
-def test_senders_are_told_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:
+def test_writes_are_refused_and_succeed_again_once_there_is_room(tmp_path: Path) -> None:
     done = run(SCRIPT, tmp_path)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

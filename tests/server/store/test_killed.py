@@ -1,4 +1,4 @@
-"""What was answered is kept, whenever the process is killed."""
+"""Acknowledged messages survive a process that is killed at any moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answered = dict[bytes, tuple[int, int]]
 
 
 async def append_until_killed(address: str, answered: Answered) -> None:
-    """Kills it at a random moment after its first answers."""
+    """Kill the process at a random moment after its first answers."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -41,7 +41,7 @@ async def append_until_killed(address: str, answered: Answered) -> None:
 
 
 async def compare(address: str, answered: Answered) -> dict[str, int]:
-    """Opens what is left and counts."""
+    """Open the store and compare it with the answers."""
     store = open_store(address)
     await store.open()
     assert [problem async for problem in check(store) if problem] == []

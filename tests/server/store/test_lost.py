@@ -1,4 +1,4 @@
-"""A SQLite store that is lost while it is in use: nothing is acknowledged, and no caller waits."""
+"""A SQLite store is lost while in use: nothing is acknowledged, and no caller waits."""
 
 # ruff: noqa: ASYNC240 - a test may wait for the disk
 
@@ -57,7 +57,7 @@ WAYS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_nothing_is_acknowledged_once_a_file_is_gone(
+async def test_nothing_is_acknowledged_once_a_file_is_missing(
     chat: Populated, path: Path, way: str
 ) -> None:
     alice, _, pair = await chat.pair()
@@ -82,7 +82,7 @@ async def test_a_database_that_is_put_back_has_everything(path: Path, idle: bool
     with pytest.raises(StoreLost):
         await (store.account_changes() if idle else store.create_account("bob", "", None, 1))
     await store.close()
-    # No new store is made beside what belongs to the old one.
+    # No new store is created beside the log of the old one.
     with pytest.raises(StoreError, match="put it back"):
         await SQLiteStore(path).open()
     moved.rename(path)
@@ -93,14 +93,14 @@ async def test_a_database_that_is_put_back_has_everything(path: Path, idle: bool
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_idle_server_learns_of_it(chat: Populated, path: Path, way: str) -> None:
+async def test_an_idle_server_notices(chat: Populated, path: Path, way: str) -> None:
     await chat.account("alice")
     WAYS[way](path)
     with pytest.raises(StoreLost):
         await chat.store.account_changes()
 
 
-async def test_a_link_that_leads_elsewhere(tmp_path: Path, path: Path) -> None:
+async def test_a_symbolic_link_that_was_changed(tmp_path: Path, path: Path) -> None:
     for name in ("one.db", "two.db"):
         made = SQLiteStore(tmp_path / name)
         await made.open()
@@ -128,7 +128,7 @@ async def test_a_checkpoint_is_no_loss(chat: Populated, path: Path) -> None:
 
 
 class Connection:
-    """SQLite's, but some statements fail."""
+    """A SQLite connection on which some statements fail."""
 
     def __init__(self, real: sqlite3.Connection, failing: dict[str, BaseException]) -> None:
         self._real = real
@@ -149,7 +149,7 @@ def let_fail(chat: Populated, **failing: BaseException) -> None:
 
 
 async def all_refused(chat: Populated) -> list[BaseException]:
-    """What is submitted together is answered together, whatever happens to the thread."""
+    """Submit several writes and return the exception of each."""
     async with asyncio.timeout(60):
         answers = await asyncio.gather(
             *(chat.account(f"user{n}") for n in range(5)), return_exceptions=True
@@ -171,7 +171,7 @@ async def test_a_rollback_that_fails_ends_the_writer_and_no_caller_waits(chat: P
 
 
 @pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), RuntimeError("a fault")])
-async def test_a_writer_that_dies_answers_everybody(
+async def test_a_writer_thread_that_fails_answers_all_callers(
     chat: Populated, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def die(connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""Contract of every store: messages, their order, history, removal."""
+"""Tests of all stores: messages, their order, history, removal."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ async def test_the_same_client_id_is_the_same_message(chat: Populated) -> None:
     assert [a.seq for a in await chat.say(pair, bob, "next")] == [4]
 
 
-async def test_a_client_id_twice_in_one_batch_is_kept_once(chat: Populated) -> None:
+async def test_a_client_id_twice_in_one_batch_is_stored_once(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     message = chat.message(pair, alice, "once", uuid4().bytes)
     answers = await chat.store.append([message, message, chat.message(pair, alice, "then")])
     assert [(a.seq, a.duplicate) for a in answers] == [(1, False), (1, True), (2, False)]
 
 
-async def test_messages_without_a_client_id_are_all_kept(chat: Populated) -> None:
+async def test_messages_without_a_client_id_are_all_stored(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     message = chat.message(pair, alice, "twice")
     assert [a.seq for a in await chat.store.append([message, message])] == [1, 2]
 
 
-async def test_a_message_is_kept_unchanged(chat: Populated) -> None:
+async def test_a_message_is_stored_unchanged(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     client_id = uuid4().bytes
     data = "한국어 <b>&amp;</b>\n\ttabs, nul \0 and 👩‍👩‍👧" + "x" * 60_000
@@ -90,10 +90,10 @@ async def test_a_message_is_kept_unchanged(chat: Populated) -> None:
     assert not more
 
 
-async def test_history_goes_both_ways_by_pages(chat: Populated) -> None:
+async def test_history_is_read_in_pages_in_both_directions(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, *(str(n) for n in range(1, 11)))
-    # Beside it, what must never show up in it.
+    # Another conversation, whose messages must not appear.
     carol = await chat.account("carol")
     await chat.say(await chat.store.open_pair(carol.key, carol.key), carol, "hers")
 
@@ -122,7 +122,7 @@ async def test_history_goes_both_ways_by_pages(chat: Populated) -> None:
     assert await seqs(first_seq=11) == ([], False)
 
 
-async def test_undelivered_is_what_others_said_after_the_cursor(chat: Populated) -> None:
+async def test_undelivered_messages_are_those_of_others_after_the_cursor(chat: Populated) -> None:
     alice, bob, pair = await chat.pair()
     carol = await chat.account("carol")
     other = await chat.store.open_pair(alice.key, carol.key)
@@ -140,7 +140,7 @@ async def test_undelivered_is_what_others_said_after_the_cursor(chat: Populated)
     assert await undelivered(2, {}) == ["b2", "b3"]
     assert await undelivered(2, {pair.key: 2}) == ["b3", "c1"]
     assert await undelivered(10, {pair.key: 4, other.key: 1}) == []
-    # What was sent does not hide what the cursor says is delivered.
+    # ``sent`` below the cursor does not return delivered messages again.
     await chat.store.move_cursors([CursorMove(pair.key, alice.key, 4)])
     assert await undelivered(10, {pair.key: 2}) == ["c1"]
 
@@ -157,7 +157,7 @@ async def test_messages_to_oneself_are_undelivered_too(chat: Populated) -> None:
     assert [m.data for m in await chat.store.undelivered(bob.key, 10, {})] == ["to bob"]
 
 
-async def test_a_removed_message_leaves_its_seq(chat: Populated) -> None:
+async def test_a_removed_message_keeps_its_seq(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, "one", "two words", "three")
     assert await chat.store.remove_message(pair.key, 2)

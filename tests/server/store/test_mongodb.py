@@ -1,4 +1,4 @@
-"""The MongoDB store, on FerretDB: who may open it, several writers, its queries and indexes."""
+"""The MongoDB store on FerretDB: lease, several writers, failures, queries and indexes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def meta(address: str) -> Iterator[Any]:
         yield client.get_default_database()["meta"]
 
 
-async def test_a_second_server_is_refused_and_the_first_goes_on(
+async def test_a_second_server_is_refused_and_the_first_continues(
     chat: Populated, address: str
 ) -> None:
     text = await refusal(address)
@@ -73,7 +73,7 @@ async def test_a_second_server_is_refused_and_the_first_goes_on(
     await chat.account("alice")
 
 
-async def test_a_killed_servers_hold_is_taken_over(address: str) -> None:
+async def test_the_lease_of_a_killed_server_is_taken_over(address: str) -> None:
     script = (
         "import asyncio, os\nfrom pychat.server.store import open_store\n"
         "async def main():\n"
@@ -88,7 +88,7 @@ async def test_a_killed_servers_hold_is_taken_over(address: str) -> None:
     await store.close()
 
 
-async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> None:
+async def test_a_store_that_lost_its_lease_writes_no_more(chat: Populated, meta: Any) -> None:
     alice, _, pair = await chat.pair()
     meta.update_one({"_id": "lock"}, {"$set": {"holder": "somebody else"}})
 
@@ -104,7 +104,7 @@ async def test_who_lost_its_hold_writes_no_more(chat: Populated, meta: Any) -> N
             await ask()
 
 
-async def test_a_server_that_lost_its_hold_disconnects_its_clients(
+async def test_a_server_that_lost_its_lease_disconnects_its_clients(
     address: str, meta: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
@@ -119,7 +119,7 @@ async def test_a_server_that_lost_its_hold_disconnects_its_clients(
         assert (await web.get(server.url + "/healthz")).status == 503
 
 
-async def test_a_database_that_does_not_answer_is_given_up(
+async def test_commands_to_a_frozen_database_time_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mongo_store, "ANSWERED_BY_MS", 300)
@@ -149,7 +149,9 @@ async def test_a_database_that_does_not_answer_is_given_up(
         await store.close()
 
 
-async def test_accounts_may_be_changed_beside_a_server(chat: Populated, address: str) -> None:
+async def test_another_process_may_change_accounts_beside_a_server(
+    chat: Populated, address: str
+) -> None:
     before = await chat.store.account_changes()
     alice = await chat.account("alice")
     beside = open_store(address, exclusive=False)
@@ -187,7 +189,7 @@ async def test_two_writers_leave_no_gap_and_no_double(chat: Populated, address: 
     assert len([m for m in messages if m.data.startswith("both")]) == 6
 
 
-async def test_a_database_of_somebody_else(address: str, meta: Any) -> None:
+async def test_a_database_of_another_application(address: str, meta: Any) -> None:
     meta.database["recipes"].insert_one({"name": "soup"})
     assert "not a pychat store" in await refusal(address)
 
@@ -200,8 +202,8 @@ async def test_a_newer_schema(address: str, meta: Any) -> None:
     assert "newer pychat (schema 999" in await refusal(address)
 
 
-async def test_an_older_store_is_brought_up_to_date(address: str, meta: Any) -> None:
-    """What search and the comparison of ids know now, they know of what was there before."""
+async def test_an_older_store_is_upgraded(address: str, meta: Any) -> None:
+    """Search terms and look-alike forms are updated for existing messages and accounts."""
     store = open_store(address)
     await store.open()
     chat = Populated(store)
@@ -238,18 +240,18 @@ async def test_an_older_store_is_brought_up_to_date(address: str, meta: Any) -> 
         await store.close()
 
 
-async def test_nobody_there() -> None:
+async def test_no_database_at_the_address() -> None:
     assert "no answer from mongodb://127.0.0.1" in await refusal(
         f"mongodb://me:hunter2@127.0.0.1:{ferretdb.free_port()}/chat"
     )
 
 
-async def test_an_address_that_is_none() -> None:
+async def test_an_invalid_address() -> None:
     text = await refusal("mongodb://localhost:notaport/chat")
     assert "address" in text
 
 
-async def test_it_comes_back_when_the_database_does(tmp_path: Path) -> None:
+async def test_the_store_recovers_when_the_database_is_back(tmp_path: Path) -> None:
     port = ferretdb.free_port()
     with ferretdb.running(tmp_path / "data", port) as server:
         store = open_store(f"{server.url}chat")
@@ -277,7 +279,7 @@ async def test_it_comes_back_when_the_database_does(tmp_path: Path) -> None:
 
 
 class Recorder(monitoring.CommandListener):
-    """Keeps what the driver asks the server for."""
+    """Records the commands of the driver."""
 
     def __init__(self) -> None:
         self.commands: list[dict[str, Any]] = []
@@ -290,7 +292,7 @@ class Recorder(monitoring.CommandListener):
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
-async def test_every_write_waits_for_a_majority_and_its_journal(address: str) -> None:
+async def test_every_write_is_acknowledged_by_a_majority_and_its_journal(address: str) -> None:
     recorder = Recorder()
     monitoring.register(recorder)
     store = open_store(address)
@@ -307,7 +309,7 @@ async def test_every_write_waits_for_a_majority_and_its_journal(address: str) ->
     for each in written:
         assert each["writeConcern"] == {"w": "majority", "j": True}, each
     (kept,) = [each for each in written if each.get("insert") == "messages"]
-    # In order, so that the seqs of what is kept have no gap.
+    # In order, so that the seqs of the stored messages have no gap.
     assert kept["ordered"] is True
 
 
@@ -325,7 +327,7 @@ async def test_many_changes_cost_few_round_trips(address: str) -> None:
         before = len(recorder.commands)
         await work
         asked = [next(iter(command.items())) for command in recorder.commands[before:]]
-        # The lease is renewed at any time.
+        # Leave out renewals of the lease, which happen at any time.
         return [name for name, collection in asked if collection != "meta"]
 
     def batch() -> list[NewMessage]:
@@ -353,7 +355,7 @@ async def test_many_changes_cost_few_round_trips(address: str) -> None:
     await store.close()
 
 
-async def test_numbers_ascend_over_blocks_and_restarts(
+async def test_numbers_ascend_across_blocks_and_restarts(
     address: str, meta: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "NUMBERS_AT_ONCE", 5)
@@ -371,9 +373,7 @@ async def test_numbers_ascend_over_blocks_and_restarts(
     assert numbers == sorted(set(numbers))
 
 
-async def test_a_reopened_store_has_forgotten_what_others_may_have_changed(
-    address: str, meta: Any
-) -> None:
+async def test_a_reopened_store_does_not_use_stale_caches(address: str, meta: Any) -> None:
     stores = [open_store(address), open_store(address)]
     for turn in range(4):
         store = stores[turn % 2]
@@ -391,7 +391,7 @@ async def test_a_reopened_store_has_forgotten_what_others_may_have_changed(
 async def test_a_stored_message_proves_that_the_store_is_ready(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busy database may not let the probe write in time, though it stores messages."""
+    """In a busy database, a probe may time out although messages are stored."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 3600.0)
     monkeypatch.setattr(lease, "FRESH_SECONDS", 3600.0)
     recorder = Recorder()
@@ -441,7 +441,7 @@ def failing(error: Exception) -> Any:
         ),
     ],
 )
-async def test_a_batch_that_is_not_confirmed_is_refused(
+async def test_an_unconfirmed_batch_is_refused(
     chat: Populated, monkeypatch: pytest.MonkeyPatch, details: dict[str, Any], text: str
 ) -> None:
     alice, _, pair = await chat.pair()
@@ -453,7 +453,7 @@ async def test_a_batch_that_is_not_confirmed_is_refused(
 
 
 def conditions(command: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """The collection, filter and sort of everything that a command looks for."""
+    """Yield collection, filter and sort order of each query of a command."""
     name, collection = next(iter(command.items()))
     match name:
         case "find":
@@ -468,7 +468,7 @@ def conditions(command: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], d
 
 
 def indexed_by(collection: str, condition: dict[str, Any]) -> list[list[str]]:
-    """The keys of each index whose first field the condition names."""
+    """Return the keys of each index whose first field is in the condition."""
     names = set(condition)
     for part in condition.get("$and", []):
         names |= set(part)
@@ -533,7 +533,7 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
             seen += 1
             indexes = indexed_by(collection, condition)
             assert indexes, f"{collection}: no index for {condition}"
-            # A page of messages is read in the order of an index, not sorted afterwards.
+            # A page of messages must come in the order of an index, without sorting.
             if collection == "messages" and sort:
                 (by,) = sort
                 assert any(by in keys for keys in indexes), f"{condition} sorted by {by}"

@@ -1,4 +1,4 @@
-"""A process that is killed after any of its writes to MongoDB: what the next one finds."""
+"""MongoDB store: a process is killed after any of its writes; the next one finds no half state."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def import_a_file(store: Store, file: str) -> None:
 
 
 class Killing:
-    """Prepares a database, kills an action in it after its first, second … last write."""
+    """Prepares a database and kills an action after its first, second … last write."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -95,8 +95,8 @@ class Killing:
     async def rounds(
         self, act: Act, prepare: Callable[[Populated], Coroutine[Any, Any, list[str]]]
     ) -> AsyncIterator[Populated]:
-        """The store after each kill, opened as the next server does; last after the whole of it.
-        ``prepare`` answers with the action's arguments."""
+        """Yield the store after each kill, opened by the next server, and last after the complete
+        action. ``prepare`` returns the arguments of the action."""
         while True:
             address = f"{self._url}test_{uuid4().hex}"
             async with self.opened(address) as chat:
@@ -120,19 +120,19 @@ def killing(mongodb: ferretdb.Server) -> Killing:
 
 
 async def rooms_listed(store: Store) -> set[str]:
-    """Those in the list of alice's conversations."""
+    """Return the conversations in alice's list."""
     summaries, _ = await store.conversations(await alice_of(store), cursor=None, limit=10)
     return {summary.conversation.room_id for summary in summaries} - {""}
 
 
-async def test_a_pair_is_made_again_or_whole(killing: Killing) -> None:
+async def test_a_pair_is_complete_or_created_again(killing: Killing) -> None:
     async def prepare(chat: Populated) -> list[str]:
         await chat.account("alice")
         return [str((await chat.account("bob")).key)]
 
     async for chat in killing.rounds(make_a_pair, prepare):
         alice, bob = [account async for account in chat.store.all_accounts()]
-        # As a server does, which opens no pair that it has found.
+        # Like a server, open only pairs that were not found.
         pair = await chat.store.pair(alice.key, bob.key)
         pair = pair or await chat.store.open_pair(bob.key, alice.key)
         await chat.say(pair, alice, "hi")
@@ -143,7 +143,7 @@ async def test_a_pair_is_made_again_or_whole(killing: Killing) -> None:
     assert killing.writes > 4
 
 
-async def test_a_room_is_there_or_not(killing: Killing) -> None:
+async def test_a_room_is_created_completely_or_not_at_all(killing: Killing) -> None:
     async def prepare(chat: Populated) -> list[str]:
         await chat.account("alice")
         return []
@@ -157,7 +157,7 @@ async def test_a_room_is_there_or_not(killing: Killing) -> None:
     assert killing.writes > 4
 
 
-async def test_a_room_is_deleted_or_not(killing: Killing) -> None:
+async def test_a_room_is_deleted_completely_or_not_at_all(killing: Killing) -> None:
     async def prepare(chat: Populated) -> list[str]:
         alice = await chat.account("alice")
         town = await chat.store.create_room("town", "Town", alice.key)
@@ -175,7 +175,7 @@ async def test_a_room_is_deleted_or_not(killing: Killing) -> None:
     assert whole == {0, 1}
 
 
-async def test_an_import_goes_on(killing: Killing, tmp_path: Path) -> None:
+async def test_an_interrupted_import_can_be_repeated(killing: Killing, tmp_path: Path) -> None:
     source = open_store("memory:")
     chat = Populated(source)
     alice, bob, pair = await chat.pair()

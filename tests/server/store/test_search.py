@@ -1,4 +1,4 @@
-"""Contract of every store: search."""
+"""Tests of all stores: search."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.server.store.conftest import Populated
 async def found(
     chat: Populated, account: Account, text: str, conversation: ConversationRecord | None = None
 ) -> list[str]:
-    """The texts of all the messages, gathered page by page: the same before they are indexed as
-    after, where a store indexes later."""
+    """Return the texts of all matches, read page by page. Checks that they are the same before
+    and after indexing."""
     texts = await pages(chat, account, text, conversation)
     if isinstance(chat.store, SQLiteStore):
         await chat.store.index()
@@ -117,7 +117,7 @@ async def test_does_not_find(chat: Populated, text: str, data: str) -> None:
 
 
 def test_every_emoji_is_found() -> None:
-    """Wherever it stands, and however it is drawn; the index has what it is looked up by."""
+    """At any place and in any presentation. The index must have all terms of the query."""
     assert len(EMOJI) > 3000
     for emoji in EMOJI.values():
         query = Query(emoji)
@@ -141,7 +141,7 @@ async def test_some_of_every_kind_of_emoji_are_found(chat: Populated) -> None:
         assert f"here {emoji} there" in texts, ascii(emoji)
 
 
-async def test_newest_first_over_all_conversations(chat: Populated) -> None:
+async def test_matches_of_all_conversations_are_sorted_newest_first(chat: Populated) -> None:
     alice, bob, pair = await chat.pair()
     everyone = await chat.store.everyone()
     await chat.say(pair, alice, "tea 1")
@@ -152,7 +152,7 @@ async def test_newest_first_over_all_conversations(chat: Populated) -> None:
     assert await found(chat, alice, "tea", everyone) == ["tea 3", "tea 2"]
 
 
-async def test_a_page_may_begin_among_the_unindexed_and_end_among_the_indexed(
+async def test_a_page_may_contain_unindexed_and_indexed_messages(
     chat: Populated,
 ) -> None:
     alice, _, pair = await chat.pair()
@@ -172,7 +172,7 @@ async def test_a_page_may_begin_among_the_unindexed_and_end_among_the_indexed(
     assert end is None
 
 
-async def test_a_removed_message_is_gone_from_the_index_too(chat: Populated) -> None:
+async def test_a_removed_message_is_removed_from_the_index(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, "tea 1", "tea 2", "tea 3")
     assert await found(chat, alice, "tea") == ["tea 3", "tea 2", "tea 1"]
@@ -182,7 +182,7 @@ async def test_a_removed_message_is_gone_from_the_index_too(chat: Populated) -> 
     assert await found(chat, alice, "tea") == ["tea 3", "tea 1"]
 
 
-async def test_only_what_one_may_read(chat: Populated) -> None:
+async def test_only_readable_messages_are_found(chat: Populated) -> None:
     alice, bob, pair = await chat.pair()
     carol = await chat.account("carol")
     await chat.say(pair, alice, "secret between two")
@@ -199,7 +199,7 @@ async def test_only_what_one_may_read(chat: Populated) -> None:
     assert await found(chat, carol, "secret") == []
 
 
-async def test_a_cursor_that_is_not_one(chat: Populated) -> None:
+async def test_an_invalid_cursor(chat: Populated) -> None:
     alice = await chat.account("alice")
     with pytest.raises(ValueError, match="cursor"):
         await chat.store.search(alice.key, "x", conversation=None, cursor="?", limit=5)

@@ -1,6 +1,6 @@
-"""The SQLite store: its file, who may open it, what survives, what is said when it cannot be."""
+"""The SQLite store: the file, its lock, durability, migrations and errors."""
 
-# ruff: noqa: ASYNC240, ASYNC110 - a test may wait for the disk, and idle work tells nobody
+# ruff: noqa: ASYNC240, ASYNC110 - a test may wait for the disk, and idle work sends no event
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def reopened(path: Path) -> Store:
     return store
 
 
-async def test_everything_is_there_after_a_restart(path: Path) -> None:
+async def test_everything_survives_a_restart(path: Path) -> None:
     store = await reopened(path)
     chat = Populated(store)
     alice, bob, pair = await chat.pair()
@@ -98,7 +98,7 @@ async def test_a_client_id_stays_taken(path: Path) -> None:
     assert [(a.seq, a.duplicate) for a in await store.append(batch)] == expected
     connection = sqlite3.connect(path)
     async with asyncio.timeout(60):
-        # In idle time they are written to their table.
+        # Idle work writes them to their table.
         while connection.execute("SELECT count(*) FROM client_id").fetchone() != (3,):
             await asyncio.sleep(0.02)
     connection.close()
@@ -106,7 +106,7 @@ async def test_a_client_id_stays_taken(path: Path) -> None:
     await store.close()
 
 
-async def test_client_ids_of_a_busy_server_are_written_at_once(
+async def test_client_ids_of_a_busy_server_are_written_in_large_batches(
     chat: Populated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_ids, "MAX_UNSETTLED", 10)
@@ -119,7 +119,7 @@ async def test_client_ids_of_a_busy_server_are_written_at_once(
     assert all(a.duplicate for a in again)
 
 
-async def test_a_failed_write_leaves_no_client_id_taken(chat: Populated) -> None:
+async def test_a_failed_write_does_not_take_client_ids(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     message = chat.message(pair, alice, "kept", uuid4().bytes)
     wrong = chat.message(pair, alice, "\ud800", uuid4().bytes)  # nothing that SQLite can keep
@@ -129,11 +129,11 @@ async def test_a_failed_write_leaves_no_client_id_taken(chat: Populated) -> None
     assert (answer.seq, answer.duplicate) == (1, False)
 
 
-async def test_the_file_is_readable_for_its_owner_only(chat: Populated, path: Path) -> None:
+async def test_only_the_owner_can_read_the_file(chat: Populated, path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-async def test_a_second_server_is_refused_and_the_first_goes_on(
+async def test_a_second_server_is_refused_and_the_first_continues(
     chat: Populated, path: Path
 ) -> None:
     text = await refusal(path)
@@ -142,7 +142,9 @@ async def test_a_second_server_is_refused_and_the_first_goes_on(
     await chat.account("alice")
 
 
-async def test_another_process_may_change_accounts_meanwhile(chat: Populated, path: Path) -> None:
+async def test_another_process_may_change_accounts_beside_a_server(
+    chat: Populated, path: Path
+) -> None:
     before = await chat.store.account_changes()
     script = f"""
 import asyncio
@@ -186,7 +188,7 @@ async def test_reads_do_not_wait_for_a_writer(chat: Populated, path: Path) -> No
     await written
 
 
-async def test_works_that_wait_together_fail_apart(chat: Populated) -> None:
+async def test_writes_of_one_batch_fail_separately(chat: Populated) -> None:
     answers = await asyncio.gather(
         chat.account("alice"), chat.account("Alice"), chat.account("bob"), return_exceptions=True
     )
@@ -194,7 +196,7 @@ async def test_works_that_wait_together_fail_apart(chat: Populated) -> None:
     assert [a.id async for a in chat.store.all_accounts()] == ["alice", "bob"]
 
 
-async def test_what_cannot_be_written_harms_nothing_else(chat: Populated) -> None:
+async def test_a_failed_write_does_not_affect_others(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     wrong = chat.message(pair, alice, "\ud800", uuid4().bytes)
     answers = await asyncio.gather(
@@ -210,7 +212,7 @@ async def test_what_cannot_be_written_harms_nothing_else(chat: Populated) -> Non
     assert [(m.seq, m.data) for m in messages] == [(1, "one"), (2, "two")]
 
 
-async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
+async def test_closing_waits_for_pending_writes(path: Path) -> None:
     store = await reopened(path)
     writes = [asyncio.ensure_future(store.create_account(f"u{n}", "", None, 1)) for n in range(50)]
     await asyncio.sleep(0)
@@ -221,7 +223,7 @@ async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
     await store.close()
 
 
-async def test_a_room_that_is_deleted_is_purged_from_the_file(path: Path) -> None:
+async def test_a_deleted_room_is_purged_from_the_file(path: Path) -> None:
     store = await reopened(path)
     chat = Populated(store)
     alice = await chat.account("alice")
@@ -239,12 +241,14 @@ async def test_a_room_that_is_deleted_is_purged_from_the_file(path: Path) -> Non
     await store.close()
 
 
-async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_missing_folder(tmp_path: Path) -> None:
     assert "no such folder" in await refusal(tmp_path / "missing" / "chat.db")
     assert not (tmp_path / "missing").exists()
 
 
-async def test_the_default_place_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_default_folder_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     path = tmp_path / "share" / "pychat" / "chat.db"
     store = await reopened(path)
@@ -264,17 +268,17 @@ async def test_a_file_that_is_not_writable(path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs a folder that takes no files")
-async def test_a_folder_that_takes_no_files() -> None:
+async def test_a_folder_that_is_not_writable() -> None:
     assert "cannot write /proc/chat.db" in await refusal(Path("/proc/chat.db"))
 
 
-async def test_a_file_that_is_no_database(path: Path) -> None:
+async def test_a_file_that_is_not_a_database(path: Path) -> None:
     path.write_text("Dear diary, this is not a database.")
     assert "not a SQLite database" in await refusal(path)
     assert path.read_text().startswith("Dear diary")
 
 
-async def test_a_database_of_somebody_else(path: Path) -> None:
+async def test_a_database_of_another_application(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE recipe (name)")
     connection.close()
@@ -290,7 +294,7 @@ async def test_a_newer_schema(path: Path) -> None:
         assert "newer pychat (schema 999" in await refusal(path, exclusive=exclusive)
 
 
-async def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
+async def test_a_file_of_the_first_schema_is_migrated(path: Path) -> None:
     connection = sqlite3.connect(path)
     for statement in MIGRATIONS[0]:
         connection.execute(statement)
@@ -310,8 +314,8 @@ async def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> N
     assert sorted(blocks) == [("alice", "Al", 7), ("carol", "", 5)]
 
 
-async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
-    """What search and the comparison of ids know now, they know of what was there before."""
+async def test_an_older_file_is_migrated(path: Path) -> None:
+    """Search terms and look-alike forms are updated for existing messages and accounts."""
     async with opened(path) as chat:
         alice, bob, pair = await chat.pair("alice", "bob")
         await chat.say(pair, alice, "party ⭐", "party")
@@ -319,7 +323,7 @@ async def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
         await chat.store.index()
         await chat.account("dave", "Dave ⭐")
     with closing(sqlite3.connect(path)) as connection, connection:
-        # As version 2 had it: bob was taken, and so was what looks like it.
+        # As in version 2: one account looks like another one.
         connection.executemany(
             "INSERT INTO account (id, canonical, lookalike, alias, created_at)"
             " VALUES (?1, ?2, ?2, '', 0)",
@@ -364,7 +368,7 @@ async def test_a_damaged_file(path: Path) -> None:
     await chat.say(pair, alice, *("x" * 500 for _ in range(500)))
     await store.close()
     content = bytearray(path.read_bytes())
-    # The messages were written last; the schema must be readable to open the file.
+    # Damage the end of the file, where the messages are: the schema must stay readable.
     for page in range(len(content) // 4096 // 2, len(content) // 4096):
         content[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
     path.write_bytes(content)
@@ -380,7 +384,7 @@ async def test_a_damaged_file(path: Path) -> None:
 async def test_a_full_disk_refuses_whole_batches_and_recovers(chat: Populated, path: Path) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, "kept")
-    # SQLite itself says the disk is full once a file may not grow.
+    # SQLite reports a full disk if the file may not grow.
     writer = chat.store._connection  # type: ignore[attr-defined]  # no public way to a full disk
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")
@@ -393,7 +397,7 @@ async def test_a_full_disk_refuses_whole_batches_and_recovers(chat: Populated, p
     assert [m.data for m in messages] == ["kept", "again"]
 
 
-def test_the_package_needs_no_sqlite_until_it_is_asked_for() -> None:
+def test_the_package_imports_sqlite_only_on_demand() -> None:
     loaded = subprocess.run(
         [
             sys.executable,

@@ -1,4 +1,4 @@
-"""Export, import and check, between stores of every kind."""
+"""Export, import and check between all kinds of stores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.server.store.conftest import Populated
 
 
 async def fill(store: Store) -> None:
-    """Something of everything that a store keeps."""
+    """Fill a store with at least one of everything it can contain."""
     chat = Populated(store)
     everyone = await store.everyone()
     alice, bob, pair = await chat.pair("Alice", "bob")
@@ -80,13 +80,15 @@ async def target(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
-async def test_what_is_imported_exports_as_the_same_file(store: Store, lines: list[bytes]) -> None:
+async def test_importing_and_exporting_gives_the_same_file(
+    store: Store, lines: list[bytes]
+) -> None:
     await imported(store, lines)
     assert await exported(store) == lines
     assert await problems(store) == []
 
 
-async def test_every_kind_of_store_exports_the_same(store: Store) -> None:
+async def test_all_kinds_of_stores_export_the_same(store: Store) -> None:
     await fill(store)
     first = await exported(store)
     assert len([line for line in first if b'"type":"message"' in line]) == 9
@@ -96,8 +98,8 @@ async def test_every_kind_of_store_exports_the_same(store: Store) -> None:
     assert await exported(memory) == first
 
 
-async def test_what_comes_while_a_store_is_exported_spoils_nothing(store: Store) -> None:
-    """A running server's store: new accounts, and what they say, come after the export's begin."""
+async def test_changes_during_an_export_do_not_affect_it(store: Store) -> None:
+    """A server creates accounts and stores messages after the start of the export."""
     await fill(store)
     everyone = (await store.everyone()).key
     (lounge,) = await store.rooms()
@@ -122,10 +124,10 @@ async def test_what_comes_while_a_store_is_exported_spoils_nothing(store: Store)
     assert await problems(target) == []
 
 
-async def test_an_import_cut_anywhere_goes_on(
+async def test_an_import_that_was_interrupted_anywhere_can_be_repeated(
     store: Store, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Few enough to be written in the middle of conversations.
+    # Small enough for writes in the middle of conversations.
     monkeypatch.setattr(importing, "MAX_LINES", 2)
     for count in range(0, len(lines), 3):
         with pytest.raises(StoreError, match="ends too early"):
@@ -157,14 +159,14 @@ def test_a_changed_file_is_refused(
         list(decode_lines(changed))
 
 
-async def test_a_store_with_something_else_is_left_alone(target: Store, lines: list[bytes]) -> None:
+async def test_a_store_with_other_data_stays_unchanged(target: Store, lines: list[bytes]) -> None:
     other = await target.create_account("alice", "", None, 1)
     with pytest.raises(StoreError, match="has another account alice"):
         await imported(target, lines)
     assert await target.account("alice") == other
 
 
-async def test_a_check_finds_a_hole(tmp_path: Path) -> None:
+async def test_a_check_finds_a_gap(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     store = open_store(f"sqlite:///{path}")
     await store.open()
@@ -205,7 +207,7 @@ NUMBER_TOO_LARGE = 2**63
     ],
 )
 async def test_a_hostile_file_is_refused_with_the_line(old: str, new: str, reason: str) -> None:
-    """Checksums do not help: whoever makes up a file makes them up too."""
+    """Checksums do not help, because the author of a hostile file can compute them."""
     source, target = open_store("memory:"), open_store("memory:")
     await source.open()
     await target.open()
