@@ -20,7 +20,7 @@ from aiohttp import web
 import pychat.client
 import pychat.server
 from pychat.client import ChatClient, events, models
-from tests.client.watching import started
+from tests.client.watcher import started
 from tests.serving import serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"

@@ -26,7 +26,7 @@ from pychat.client import (
 from pychat.client.events import StatusChanged
 from pychat.client.models import TOKEN_AWAITED, ConnectionState
 from pychat.server.app import ChatServer
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.proxy import Line, proxying
 from tests.requirements import require_program
 from tests.serving import serving

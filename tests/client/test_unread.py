@@ -13,7 +13,7 @@ from pychat.client.events import ConversationChanged, ConversationsLoaded
 from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.server.app import ChatServer
 from pychat.server.chat.accounts.passwords import hash_password
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.many import say_many
 from tests.proxy import Line, proxying
 from tests.serving import serving

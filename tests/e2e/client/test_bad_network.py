@@ -15,7 +15,7 @@ from pychat.client.events import MessageAdded, MessagesReset
 from pychat.client.models import ConnectionState
 from pychat.client.state.transcripts import CATCH_UP_LIMIT
 from pychat.protocol import MAX_LIMIT
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.proxy import Line, Proxy, proxying
 from tests.serving import serving
 

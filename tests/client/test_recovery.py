@@ -19,7 +19,7 @@ from pychat.client.events import (
 from pychat.client.models import ConnectionState, DeliveryStatus
 from pychat.server.app import ChatServer
 from pychat.server.chat import Limits, Rate
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.proxy import Line, Proxy, proxying
 from tests.serving import serving
 

@@ -17,7 +17,7 @@ from pychat.client.errors import InvalidAnswer
 from pychat.client.events import ConversationsLoaded
 from pychat.client.models import ConnectionState, DeliveryStatus
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 
 NUMBERS = [-1, 2**53 + 1, 2**63, 2**64, 10**30, -(10**30)]
 TIMES = [

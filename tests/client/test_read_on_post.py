@@ -12,7 +12,7 @@ from pychat.client import ChatClient
 from pychat.client.events import ConversationChanged, ConversationsLoaded
 from pychat.client.models import ConnectionState, DeliveryStatus
 from pychat.server.app import ChatServer
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.proxy import Line, proxying
 from tests.serving import serving
 

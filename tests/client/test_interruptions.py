@@ -13,7 +13,7 @@ from pychat.client import ChatClient, ChatClientError
 from pychat.client.events import ConversationsLoaded, MessageAdded, MessagesReset
 from pychat.client.models import ConnectionState
 from tests.client.scripted import DONE, LOGIN, ScriptedServer, message, scripted
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.proxy import Proxy, proxying
 
 

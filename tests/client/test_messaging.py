@@ -16,7 +16,7 @@ from pychat.client.events import (
 )
 from pychat.client.models import ConnectionState, DeliveryStatus
 from pychat.server.app import ChatServer
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 from tests.serving import serving
 
 

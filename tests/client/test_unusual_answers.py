@@ -12,7 +12,7 @@ from pychat.client import ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import ConversationChanged, ConversationsLoaded, StatusChanged
 from pychat.client.models import ConnectionState, DeliveryStatus
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
-from tests.client.watching import Watcher, started
+from tests.client.watcher import Watcher, started
 
 
 @pytest.fixture
