@@ -1,4 +1,4 @@
-"""A server that answers what a test tells it to: for what the real one seldom or never does."""
+"""Server with scripted answers, for behaviour that the real server does not show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOGIN = {
 
 
 def message(seq: int, text: str, sender: str = "bob", **more: Any) -> dict[str, Any]:
-    """As the server sends it to alice."""
+    """A message payload as the server sends it to alice."""
     return {
         "id": f"1-{seq}",
         "seq": seq,
@@ -40,24 +40,24 @@ def message(seq: int, text: str, sender: str = "bob", **more: Any) -> dict[str, 
 
 
 class ScriptedServer:
-    """``answers`` by event; ``asked`` has all that came, as (event, payload)."""
+    """``answers``: answer by event name. ``asked``: all received (event, payload) pairs."""
 
     def __init__(self) -> None:
         self.sio = AsyncServer()
         self.sio.on("*", self._any)
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.stored: list[dict[str, Any]] = []
-        """The conversation with bob."""
+        """The messages of the conversation with bob."""
         self.answers: dict[str, Answer] = {
             "login": lambda _: LOGIN,
             "conversations": lambda _: {**DONE, "conversations": [self.conversation()]},
             "history": self._history,
         }
         self.late: dict[str, Callable[[], Awaitable[Any]]] = {}
-        """What an event is answered after, by its name; ``never`` is one such."""
+        """What to await before an event is answered, by event name; for example ``never``."""
         self.over = asyncio.Event()
         self.sid = ""
-        """Whom is being answered."""
+        """The client whose request is being answered."""
         self.url = ""
         self._news = asyncio.Condition()
 
@@ -69,26 +69,26 @@ class ScriptedServer:
         return self.answers.get(event, lambda _: DONE)(payload)
 
     async def note(self, event: str, payload: dict[str, Any]) -> None:
-        """For handlers that a test registers itself."""
+        """Record a request. For handlers that a test registers itself."""
         async with self._news:
             self.asked.append((event, payload))
             self._news.notify_all()
 
     def payloads(self, event: str) -> list[dict[str, Any]]:
-        """Of all that came by that name."""
+        """The payloads of all events with this name."""
         return [payload for each, payload in self.asked if each == event]
 
     async def until(self, condition: Callable[[], bool], within: float = 60) -> None:
-        """Returns once something has come that makes it true."""
+        """Wait until a request makes the condition true."""
         async with asyncio.timeout(within), self._news:
             await self._news.wait_for(condition)
 
     async def never(self) -> None:
-        """Before the server ends."""
+        """Wait until the server ends."""
         await self.over.wait()
 
     def conversation(self) -> dict[str, Any]:
-        """As ``conversations`` lists it."""
+        """The conversation with bob as ``conversations`` lists it."""
         return {
             "with": "bob",
             "alias": "Bob",

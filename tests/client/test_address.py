@@ -1,4 +1,4 @@
-"""Addresses as people type them."""
+"""Normalization of server addresses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pychat.client.connection.address import normalized_address
         ("http://[::1]", "http://[::1]"),
     ],
 )
-def test_every_form_becomes_the_same_one(typed: str, address: str) -> None:
+def test_addresses_are_normalized(typed: str, address: str) -> None:
     assert normalized_address(typed) == address
     assert ChatClient(typed, user="alice").server == address
 
@@ -42,7 +42,7 @@ def test_every_form_becomes_the_same_one(typed: str, address: str) -> None:
         ("two words", "the host is missing or invalid"),
     ],
 )
-def test_what_is_no_address_is_refused_with_what_would_be_right(typed: str, says: str) -> None:
+def test_an_invalid_address_is_refused_with_an_example(typed: str, says: str) -> None:
     with pytest.raises(InvalidAddress) as refused:
         normalized_address(typed)
     line = str(refused.value)

@@ -1,4 +1,4 @@
-"""What every cache keeps, and what the one in a file survives."""
+"""Caches in memory and in a file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
 
 
 class TestEveryCache:
-    def test_messages_come_back_by_seq(self, cache: Cache) -> None:
+    def test_messages_are_returned_by_seq(self, cache: Cache) -> None:
         cache.save_messages("bob", [message(seq) for seq in (4, 3, 5)])
         cache.save_messages("carol", [message(9, conversation="carol")])
         assert [each.seq for each in cache.messages("bob", limit=10)] == [3, 4, 5]
@@ -61,7 +61,7 @@ class TestEveryCache:
         cache.save_messages("bob", [message(1, "other")])
         assert [each.text for each in cache.messages("bob", limit=9)] == ["other", "number 2"]
 
-    def test_the_oldest_messages_go_first(self, cache: Cache) -> None:
+    def test_the_oldest_messages_are_dropped_first(self, cache: Cache) -> None:
         cache.save_messages("bob", [message(seq) for seq in range(1, 12_001)])
         kept = cache.messages("bob", limit=20_000)
         assert 250 <= len(kept) < 12_000
@@ -76,7 +76,7 @@ class TestEveryCache:
         cache.drop_outgoing(second.client_id)
         assert cache.outbox() == [first, third]
 
-    def test_a_dropped_conversation_takes_its_messages_along(self, cache: Cache) -> None:
+    def test_dropping_a_conversation_drops_its_messages(self, cache: Cache) -> None:
         cache.save_conversation(ConversationInfo("bob", "Bob", unread=3))
         cache.save_messages("bob", [message(1)])
         assert cache.conversations() == [ConversationInfo("bob", "Bob", unread=3)]
@@ -84,7 +84,7 @@ class TestEveryCache:
         assert cache.conversations() == []
         assert cache.messages("bob", limit=9) == []
 
-    def test_an_empty_draft_is_none(self, cache: Cache) -> None:
+    def test_an_empty_draft_is_deleted(self, cache: Cache) -> None:
         assert cache.draft("bob") == ""
         cache.save_draft("bob", "half a sen")
         assert cache.draft("bob") == "half a sen"
@@ -93,7 +93,7 @@ class TestEveryCache:
 
 
 class TestTheFile:
-    def test_all_of_it_is_there_the_next_time(self, tmp_path: Path) -> None:
+    def test_everything_is_there_after_reopening(self, tmp_path: Path) -> None:
         path = tmp_path / "deeper" / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
@@ -109,7 +109,7 @@ class TestTheFile:
         assert again.draft("bob") == "half"
         again.close()
 
-    def test_nobody_else_may_read_it(self, tmp_path: Path) -> None:
+    def test_other_users_cannot_read_it(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
@@ -135,7 +135,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert [each.text for each in cache.outbox()] == ["typed"]
         cache.close()
 
-    def test_one_process_owns_it(self, tmp_path: Path) -> None:
+    def test_only_one_process_can_open_it(self, tmp_path: Path) -> None:
         owner, other = SQLiteCache(tmp_path / "cache.db"), SQLiteCache(tmp_path / "cache.db")
         owner.open(SERVER, USER)
         with pytest.raises(CacheUnusable, match=r"cache\.db is in use by another pychat"):
@@ -151,7 +151,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         with pytest.raises(CacheUnusable, match="belongs to alice on http://127"):
             SQLiteCache(tmp_path / "cache.db").open(SERVER, "bob")
 
-    def test_what_is_no_cache_is_left_as_it_is(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_a_cache_is_left_unchanged(self, tmp_path: Path) -> None:
         path = tmp_path / "notes.txt"
         path.write_text("my notes, which are no database at all\n" * 50)
         with pytest.raises(CacheUnusable, match="not a pychat cache"):
@@ -164,7 +164,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         with pytest.raises(CacheUnusable, match="is not a pychat cache"):
             SQLiteCache(other).open(SERVER, USER)
 
-    def test_one_of_a_newer_version_is_refused(self, tmp_path: Path) -> None:
+    def test_a_newer_version_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
@@ -174,7 +174,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         with pytest.raises(CacheUnusable, match="newer pychat"):
             SQLiteCache(path).open(SERVER, USER)
 
-    def test_a_path_that_cannot_be_written_is_one_clear_line(self, tmp_path: Path) -> None:
+    def test_an_unwritable_path_is_reported_in_one_line(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(CacheUnusable, match="cannot be opened"):
             SQLiteCache(tmp_path / "file" / "cache.db").open(SERVER, USER)
@@ -182,7 +182,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             SQLiteCache(tmp_path).open(SERVER, USER)
         assert os.listdir(tmp_path) == ["file"]
 
-    def test_damage_in_what_only_it_has_is_told_when_it_is_opened(self, tmp_path: Path) -> None:
+    def test_damage_of_local_data_is_reported_when_it_is_opened(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
@@ -192,7 +192,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         with pytest.raises(CacheUnusable, match="is damaged"):
             SQLiteCache(path).open(SERVER, USER)
 
-    def test_damage_found_later_leaves_all_else_working(self, tmp_path: Path) -> None:
+    def test_damage_found_later_switches_to_memory(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         cache = SQLiteCache(path)
         cache.open(SERVER, USER)
@@ -216,7 +216,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert len(lost) == 1
         again.close()
 
-    def test_a_file_that_cannot_grow_leaves_all_else_working(self, tmp_path: Path) -> None:
+    def test_a_full_disk_switches_to_memory(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         program = f"""
 import resource
@@ -243,7 +243,7 @@ print(len(lost))
 
 
 def damage(path: Path) -> None:
-    """All pages but those of the schema and of tables that are still one page long."""
+    """Overwrite all pages except those of the schema and of tables with one page."""
     content = bytearray(path.read_bytes())
     for page in range(9, len(content) // 4096):
         content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64

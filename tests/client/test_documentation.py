@@ -1,4 +1,4 @@
-"""The programs in docs/library.md, run as they stand there."""
+"""Programs and names in docs/library.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 
 
 def program(heading: str) -> str:
-    """The code block under that heading."""
+    """Return the code block under a heading."""
     _, _, section = PAGE.read_text().partition(f"# {heading}\n")
     section, _, _ = section.partition("\n#")
     _, fence, rest = section.partition("```python\n")
@@ -55,7 +55,7 @@ async def running(source: str, folder: Path) -> AsyncIterator[asyncio.subprocess
         print(output.decode(), errors.decode())
 
 
-@pytest.mark.e2e  # it runs processes
+@pytest.mark.e2e  # starts processes
 @pytest.mark.timeout(300)  # six programs start one after the other
 async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> None:
     async with (
@@ -67,7 +67,7 @@ async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> Non
             return re.sub(r"(http://)?127\.0\.0\.1:3000", server.url, program(heading))
 
         async with ChatClient(server.url, user="echo", password="4 echoes"):
-            pass  # claimed, so that it can be written to before the bot runs
+            pass  # creates the account before the bot runs
         await dora.client.send("echo", "hello")
         async with running(here("A bot"), tmp_path) as bot:
             await dora.added("You said: hello")
@@ -111,7 +111,7 @@ async def served(app: web.Application) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_the_chat_beside_an_app_of_ones_own() -> None:
+async def test_the_chat_inside_an_aiohttp_application() -> None:
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(program("Inside an aiohttp application"), PAGE, "exec"), names)
     async with (
@@ -121,7 +121,7 @@ async def test_the_chat_beside_an_app_of_ones_own() -> None:
         assert (await alice.send("alice", "it works")).seq == 1
 
 
-async def test_the_chat_alone_is_put_together_as_written() -> None:
+async def test_the_chat_alone_can_be_created() -> None:
     exec(compile(program("Alone"), PAGE, "exec"), {"__name__": "example"})
 
 
@@ -148,7 +148,7 @@ RECORDS = [
 
 
 def names_of_the_api() -> set[str]:
-    """Classes, arguments, methods, properties, fields and states."""
+    """Return all classes, arguments, methods, properties, fields and states."""
     names = {"cache_locked", *pychat.__all__, *pychat.client.__all__, *pychat.server.__all__}
     for each in (ChatClient, pychat.ChatServer):
         names |= {name for name in dir(each) if not name.startswith("_")}
@@ -160,7 +160,7 @@ def names_of_the_api() -> set[str]:
     return names
 
 
-def test_the_page_names_the_whole_api() -> None:
+def test_the_page_names_every_public_name() -> None:
     quoted = " ".join(re.findall(r"`([^`\n]+)`", PAGE.read_text()))
     words = set(re.findall(r"\w+", quoted))
     assert names_of_the_api() - words == set()

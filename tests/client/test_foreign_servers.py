@@ -1,4 +1,4 @@
-"""A server that is none of ours, or sends its clients elsewhere: one line, no secret for others."""
+"""Servers that are not chat servers or redirect: one-line errors, and no leaked credentials."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def elsewhere() -> AsyncIterator[ScriptedServer]:
 async def answering(
     handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> AsyncIterator[str]:
-    """Every request is answered by ``handle``."""
+    """Run a server that answers every request with ``handle``."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -42,7 +42,7 @@ async def answering(
 
 
 async def reason(url: str) -> str:
-    """Why it cannot be reached, in one line."""
+    """Return the one-line reason why the server cannot be reached."""
     async with asyncio.timeout(30):
         with pytest.raises(ServerUnreachable) as unreachable:
             async with ChatClient(url, user="alice", password=SECRET):
@@ -68,7 +68,7 @@ async def test_a_redirect_to_another_origin_is_not_followed(
 
 
 @pytest.mark.parametrize("status", [302, 307, 308])
-async def test_a_login_is_not_sent_on_to_another_origin(
+async def test_a_redirected_login_is_not_sent_to_another_origin(
     elsewhere: ScriptedServer, status: int
 ) -> None:
     bodies: list[str] = []
@@ -126,7 +126,7 @@ async def test_a_redirect_within_the_origin_is_followed(elsewhere: ScriptedServe
     ids=lambda text: ascii(text)[:24],
 )
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_handshake_that_is_none(first: str, transport: str) -> None:
+async def test_an_invalid_handshake_is_reported(first: str, transport: str) -> None:
     async def greet(request: web.Request) -> web.StreamResponse:
         if request.query["transport"] != transport:
             return web.Response(status=400, text="{", content_type="application/json")
@@ -142,7 +142,7 @@ async def test_a_handshake_that_is_none(first: str, transport: str) -> None:
         assert "is not a chat server" in await reason(url)
 
 
-async def test_an_answer_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pychat.client.connection.http.MAX_BODY", 100_000)
     sent = 0
 
@@ -192,10 +192,10 @@ FRAMES = [
 
 
 @pytest.mark.parametrize("frame", ["", *FRAMES], ids=ascii)
-async def test_frames_that_are_none_leave_one_clear_line_or_nothing(
+async def test_invalid_frames_are_reported_or_ignored(
     frame: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever comes instead of the answer to the login."""
+    """The server sends something else instead of the answer to the login."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
@@ -213,6 +213,6 @@ async def test_frames_that_are_none_leave_one_clear_line_or_nothing(
 
     async with answering(serve) as url:
         await reason(url)
-    gc.collect()  # a task that has failed says so when it goes
+    gc.collect()  # a failed task logs its exception when it is collected
     told = [record for record in caplog.records if not record.name.startswith("pychat")]
     assert [record.getMessage() for record in told if record.levelno >= ERROR] == []

@@ -1,4 +1,4 @@
-"""A server that lies, or was made to do harm: no number, time or text of it ends the client."""
+"""Hostile servers: no number, time or text from a server may stop the client."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def alice(server: ScriptedServer, tmp_path: Path) -> AsyncIterator[Watcher
         yield alice
 
 
-async def test_impossible_numbers_are_not_believed(server: ScriptedServer, alice: Watcher) -> None:
+async def test_impossible_numbers_are_rejected(server: ScriptedServer, alice: Watcher) -> None:
     for number in NUMBERS:
-        # The codec of the scripted server refuses what is beyond 64 bits: as a float, then.
+        # The scripted server cannot encode integers beyond 64 bits, so they are floats.
         sent: Any = number if abs(number) < 2**63 else float(number)
         await server.emit("message", message(1, "odd") | {"seq": sent})
         await server.emit("removed", {"with": "bob", "seq": sent})
@@ -57,7 +57,7 @@ async def test_impossible_numbers_are_not_believed(server: ScriptedServer, alice
 
 
 @pytest.mark.parametrize("time", TIMES)
-async def test_impossible_times_are_no_time(
+async def test_impossible_times_become_zero(
     server: ScriptedServer, alice: Watcher, time: str
 ) -> None:
     presence = {"id": "bob", "alias": "Bob", "online": False, "lastSeen": time}
@@ -67,7 +67,7 @@ async def test_impossible_times_are_no_time(
     assert alice.client.status.state is ConnectionState.ONLINE
 
 
-async def test_a_wait_that_is_no_wait_is_not_obeyed(server: ScriptedServer, alice: Watcher) -> None:
+async def test_an_invalid_retry_after_is_ignored(server: ScriptedServer, alice: Watcher) -> None:
     for asked, told in ((-5, None), (0, None), (1e300, 3600.0), (2.5, 2.5)):
         server.answers["users"] = lambda _, asked=asked: {  # type: ignore[misc] # bound now
             "code": "429",
@@ -93,7 +93,7 @@ async def test_a_wait_that_is_no_wait_is_not_obeyed(server: ScriptedServer, alic
         ("[" + "9" * 5000 + "]", packets.UNREADABLE),
     ],
 )  # fmt: skip
-def test_what_comes_out_can_be_stored_and_shown(text: str | bytes, value: object) -> None:
+def test_decoded_json_can_be_stored_and_shown(text: str | bytes, value: object) -> None:
     loaded = packets.loads(text)
     assert loaded == value
     json.dumps(loaded, ensure_ascii=False).encode()
@@ -103,7 +103,7 @@ def test_what_comes_out_can_be_stored_and_shown(text: str | bytes, value: object
 
 
 @pytest.mark.parametrize("next", ["the same", "another"])
-async def test_a_list_that_does_not_end_is_given_up(
+async def test_an_endless_list_is_rejected(
     server: ScriptedServer, next: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pychat.client.state.sync.MAX_LISTED", 500)
@@ -121,7 +121,7 @@ async def test_a_list_that_does_not_end_is_given_up(
             pass
 
 
-async def test_a_list_that_is_none_is_told(server: ScriptedServer) -> None:
+async def test_an_invalid_list_is_reported(server: ScriptedServer) -> None:
     server.answers["conversations"] = lambda _: {**DONE, "conversations": None}
     with pytest.raises(InvalidAnswer):
         async with ChatClient(server.url, user="alice", password="x"):
@@ -133,7 +133,7 @@ async def test_a_list_that_is_none_is_told(server: ScriptedServer) -> None:
     [[1, 1], [2, 1], [5, 6], [1, 2, 3, 4], [0]],
     ids=["twice", "back", "beyond", "many", "0"],
 )
-async def test_a_page_of_other_messages_is_not_believed(
+async def test_a_page_that_was_not_requested_is_rejected(
     server: ScriptedServer, alice: Watcher, seqs: list[int]
 ) -> None:
     page = [message(max(1, seq), "x") | {"seq": seq} for seq in seqs]
@@ -143,7 +143,7 @@ async def test_a_page_of_other_messages_is_not_believed(
         await alice.client.history("bob", limit=3, **asked)
 
 
-async def test_reading_ends_though_the_same_page_comes_again(server: ScriptedServer) -> None:
+async def test_messages_ends_if_the_server_repeats_a_page(server: ScriptedServer) -> None:
     server.stored = [message(1, "first"), message(2, "second")]
     server.answers["history"] = lambda _: {
         **DONE,
@@ -156,7 +156,7 @@ async def test_reading_ends_though_the_same_page_comes_again(server: ScriptedSer
     assert len(server.payloads("history")) < 5
 
 
-async def test_a_search_that_is_followed_by_itself_is_not_believed(
+async def test_a_search_page_that_refers_to_itself_is_rejected(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     server.answers["search"] = lambda _: {**DONE, "messages": [], "next": "same"}
@@ -165,7 +165,7 @@ async def test_a_search_that_is_followed_by_itself_is_not_believed(
         await alice.client.search("x", cursor=page.next)
 
 
-async def test_more_people_than_were_asked_for_are_left_out(
+async def test_more_users_than_requested_are_dropped(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     user = {"id": "bob", "alias": "Bob", "online": True}
@@ -177,7 +177,7 @@ async def test_more_people_than_were_asked_for_are_left_out(
 
 
 @pytest.mark.parametrize("missing", ["id", "seq", "sentAt"])
-async def test_a_message_that_is_answered_with_less_has_failed(
+async def test_an_incomplete_answer_to_a_message_fails_it(
     server: ScriptedServer, alice: Watcher, missing: str
 ) -> None:
     whole = {**DONE, "id": "1-1", "seq": 1, "sentAt": "2026-01-01T00:00:00.000Z"}
@@ -191,7 +191,7 @@ async def test_a_message_that_is_answered_with_less_has_failed(
 
 
 @pytest.mark.parametrize("missing", ["id", "alias", "token", "message", "code"])
-async def test_a_login_that_is_answered_with_less_is_told(
+async def test_an_incomplete_answer_to_a_login_is_reported(
     server: ScriptedServer, missing: str
 ) -> None:
     whole = server.answers["login"]({})
@@ -201,7 +201,7 @@ async def test_a_login_that_is_answered_with_less_is_told(
             pass
 
 
-async def test_what_a_server_says_is_one_harmless_line(server: ScriptedServer) -> None:
+async def test_texts_of_a_server_become_one_safe_line(server: ScriptedServer) -> None:
     harm = "\x1b]52;c;AAAA\x07\n\u202e\x9b" * 1_000
     login = server.answers["login"]
     server.answers["login"] = lambda request: login(request) | {"message": harm}

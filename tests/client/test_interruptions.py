@@ -1,4 +1,4 @@
-"""Everything a client does, while connections break, answers are late, and stores are exchanged."""
+"""Client operations during lost connections, late answers and replaced stores."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.proxy import Proxy, proxying
 
 @pytest.fixture(autouse=True)
 def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that was lost is made again at once."""
+    """Let the client reconnect at once."""
     monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.01)
     monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_MAX", 0.01)
-    # The library waits so long for a connection that is lost while it is made.
+    # python-socketio waits this long for a connection that is lost during the handshake.
     monkeypatch.setattr("pychat.client.connection.socket.CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr("pychat.client.state.sync._RETRY_AFTER", 0.01)
     monkeypatch.setattr("pychat.client.state.transcripts._RETRY_AFTER", 0.01)
@@ -30,18 +30,18 @@ def soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class World:
-    """A server with one conversation, alice's with bob, whose store can be exchanged."""
+    """A server with one conversation, between alice and bob. Its store can be replaced."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
         self.name = 0
         self.blocked = False
         self.shown = 0
-        """The last seq of this store that alice was given."""
+        """The last seq of this store that alice has received."""
         self._sid = ""
-        """Alice's connection, since the store is here."""
+        """Alice's connection since the store was replaced."""
         self.wrong: list[tuple[str, Any]] = []
-        """Cursors that cannot be about messages of this store."""
+        """Cursors that cannot refer to messages of this store."""
         server.answers |= {
             "login": self._login,
             "conversations": self._list,
@@ -54,7 +54,7 @@ class World:
         }
 
     def exchange(self, messages: int) -> None:
-        """Another store, with the same ids: nothing but texts and times tells it from the last."""
+        """Replace the store. Message ids stay the same; only texts and times differ."""
         self.name += 1
         self._sid = ""
         self.server.stored.clear()
@@ -71,13 +71,13 @@ class World:
         return stored
 
     async def deliver(self, stored: dict[str, Any]) -> None:
-        """To alice, if she is logged in and has not blocked bob."""
+        """Send it to alice, if she is logged in and has not blocked bob."""
         if self._sid and not self.blocked:
             self.shown = max(self.shown, stored["seq"])
             await self.server.sio.emit("message", stored, to=self._sid)
 
     def told(self) -> list[tuple[int, str]]:
-        """Seq and text of all, as alice may see them."""
+        """Return seq and text of all messages, as alice may see them."""
         return [
             (each["seq"], "" if self.blocked and each["sender"] == "bob" else each["data"])
             for each in self.server.stored
@@ -135,10 +135,10 @@ class World:
 
 
 @pytest.mark.parametrize("telling", [True, False], ids=["events", "no events"])
-async def test_no_cursor_is_sent_before_the_history_has_told_which_store_it_is(
+async def test_no_cursor_is_sent_before_the_store_is_confirmed(
     telling: bool,
 ) -> None:
-    """The new store has more messages than the client knew, so that its list tells nothing."""
+    """The new store has more messages than the client knows, so its list proves nothing."""
     async with scripted() as server, proxying(int(server.url.rpartition(":")[2])) as proxy:
         world = World(server)
         world.exchange(3)
@@ -156,8 +156,8 @@ async def test_no_cursor_is_sent_before_the_history_has_told_which_store_it_is(
             await alice.next(ConversationsLoaded)
             await server.until(lambda: bool(server.payloads("history")[1:]))
             with suppress(ChatClientError):
-                await client.users()  # whatever was to be sent with the list has been sent
-            await asyncio.sleep(0.1)  # and what was to be sent somewhat later
+                await client.users()  # everything sent with the list has been sent
+            await asyncio.sleep(0.1)  # and everything sent shortly after
             assert server.payloads("read") == []
             history.set()
             await alice.next(MessagesReset)
@@ -167,7 +167,7 @@ async def test_no_cursor_is_sent_before_the_history_has_told_which_store_it_is(
             assert world.wrong == []
 
 
-async def test_a_handler_that_ends_after_the_store_was_exchanged_moves_no_cursor() -> None:
+async def test_a_handler_that_ends_after_a_store_change_moves_no_cursor() -> None:
     async with scripted() as server, proxying(int(server.url.rpartition(":")[2])) as proxy:
         world = World(server)
         world.exchange(3)
@@ -187,8 +187,8 @@ async def test_a_handler_that_ends_after_the_store_was_exchanged_moves_no_cursor
 
 
 @pytest.mark.parametrize("after", [True, False], ids=["done", "not done"])
-async def test_a_connection_lost_in_block_leaves_nothing_half_done(after: bool) -> None:
-    """``after``: the server has blocked them, and the answer is lost."""
+async def test_a_connection_lost_during_block_leaves_a_consistent_view(after: bool) -> None:
+    """``after``: the server has carried out the block, but its answer is lost."""
     async with scripted() as server, proxying(int(server.url.rpartition(":")[2])) as proxy:
         world = World(server)
         world.exchange(3)
@@ -207,8 +207,8 @@ async def test_a_connection_lost_in_block_leaves_nothing_half_done(after: bool) 
             assert [(each.seq, each.text) for each in kept] == world.told()
 
 
-async def test_a_connection_lost_while_the_list_after_block_is_made() -> None:
-    """The block was answered; what it hides is hidden all the same."""
+async def test_a_connection_lost_during_the_list_after_block() -> None:
+    """The block was answered, so the messages are hidden."""
     async with scripted() as server, proxying(int(server.url.rpartition(":")[2])) as proxy:
         world = World(server)
         world.exchange(3)
@@ -229,10 +229,10 @@ async def test_a_connection_lost_while_the_list_after_block_is_made() -> None:
 async def one_of(
     random_: random.Random, world: World, alice: ChatClient, proxy: Proxy, exchanges: bool
 ) -> None:
-    """Something that a user does, or that happens.
+    """Do one random thing.
 
-    Stores are exchanged or people blocked, not both: a hidden message has no text to tell another
-    store by.
+    Replaces stores or blocks users, not both: without its text, a hidden message does not show
+    that the store is another one.
     """
     match random_.randrange(10):
         case 0 | 1 if exchanges:
@@ -256,7 +256,7 @@ async def one_of(
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_whatever_happens_the_view_is_the_servers_in_the_end(seed: int) -> None:
+async def test_after_random_events_the_view_equals_the_servers(seed: int) -> None:
     random_ = random.Random(seed)
     async with scripted() as server, proxying(int(server.url.rpartition(":")[2])) as proxy:
         world = World(server)
@@ -286,7 +286,7 @@ async def test_whatever_happens_the_view_is_the_servers_in_the_end(seed: int) ->
             proxy.cut()
             async with asyncio.timeout(60):
                 while not is_as_the_server_has_it(alice.client, world):
-                    await alice.next(object)  # whatever it is
+                    await alice.next(object)  # any event
             assert world.wrong == []
 
 

@@ -1,4 +1,4 @@
-"""Logging in: passwords, tokens, and what is told when it does not work."""
+"""Login with passwords and tokens, and its errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def server() -> AsyncIterator[ChatServer]:
         yield server
 
 
-async def test_a_password_claims_the_id_and_the_token_comes_back(server: ChatServer) -> None:
+async def test_a_password_claims_the_id_and_a_token_is_issued(server: ChatServer) -> None:
     tokens: list[str] = []
     async with ChatClient(
         server.url, user="alice", password="secret password", alias="Alice", on_token=tokens.append
@@ -53,7 +53,7 @@ async def test_a_password_claims_the_id_and_the_token_comes_back(server: ChatSer
         assert session.device.startswith("pychat/")
 
 
-async def test_a_wrong_password_is_one_clear_line(server: ChatServer) -> None:
+async def test_a_wrong_password_is_reported_in_one_line(server: ChatServer) -> None:
     async with ChatClient(server.url, user="alice", password="secret password"):
         pass
     with pytest.raises(LoginRefused) as refused:
@@ -68,13 +68,13 @@ async def test_connect_without_credentials_is_refused(server: ChatServer) -> Non
         await ChatClient(server.url, user="alice").connect()
 
 
-async def test_connect_without_credentials_is_enough_where_accounts_are_open() -> None:
+async def test_connect_without_credentials_works_with_open_accounts() -> None:
     async with serving(accounts="open") as server, ChatClient(server.url, user="alice") as client:
         assert client.token is None
         await client.send("alice", "it works")
 
 
-async def test_a_started_client_waits_for_a_password_and_for_the_right_one(
+async def test_a_started_client_waits_for_the_right_password(
     server: ChatServer,
 ) -> None:
     async with ChatClient(server.url, user="alice", password="secret password"):
@@ -90,7 +90,7 @@ async def test_a_started_client_waits_for_a_password_and_for_the_right_one(
         assert alice.client.token
 
 
-async def test_a_revoked_token_logs_out_and_what_was_typed_is_kept(server: ChatServer) -> None:
+async def test_a_revoked_token_logs_out_and_keeps_drafts(server: ChatServer) -> None:
     async with ChatClient(server.url, user="bob", password="b password"):
         pass
     async with started(ChatClient(server.url, user="alice")) as alice:
@@ -107,12 +107,12 @@ async def test_a_revoked_token_logs_out_and_what_was_typed_is_kept(server: ChatS
         await alice.changed(text="kept", seq=1)
 
 
-async def test_a_refused_token_gives_way_to_the_password_it_came_with(server: ChatServer) -> None:
+async def test_after_a_refused_token_the_password_is_tried(server: ChatServer) -> None:
     async with ChatClient(server.url, user="bot", token="stale", password="p password") as client:
         assert client.token not in ("stale", None)
 
 
-async def test_logout_ends_the_token(server: ChatServer) -> None:
+async def test_logout_revokes_the_token(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="secret password")) as alice:
         await alice.state(ConnectionState.ONLINE)
         token = alice.client.token
@@ -130,19 +130,19 @@ def free_port() -> int:
         return port
 
 
-async def test_nobody_there_is_one_clear_line() -> None:
+async def test_a_refused_connection_is_reported_in_one_line() -> None:
     port = free_port()
     with pytest.raises(ServerUnreachable) as unreachable:
         await ChatClient(f"127.0.0.1:{port}", user="alice", password="x password").connect()
     assert str(unreachable.value) == f"http://127.0.0.1:{port} does not answer: connection refused"
 
 
-async def test_no_such_host_is_one_clear_line() -> None:
+async def test_an_unknown_host_is_reported_in_one_line() -> None:
     with pytest.raises(ServerUnreachable, match=r"^there is no host named nowhere\.invalid$"):
         await ChatClient("https://nowhere.invalid", user="alice", password="x password").connect()
 
 
-async def test_a_started_client_says_why_it_is_offline_and_when_it_tries_again() -> None:
+async def test_status_says_why_it_is_offline_and_when_it_retries() -> None:
     async with started(
         ChatClient(f"127.0.0.1:{free_port()}", user="a", password="x password")
     ) as alice:
@@ -154,7 +154,7 @@ async def test_a_started_client_says_why_it_is_offline_and_when_it_tries_again()
             await alice.client.users()
 
 
-async def test_another_kind_of_server_is_told_as_that() -> None:
+async def test_a_server_that_is_not_a_chat_server_is_reported() -> None:
     runner = web.AppRunner(web.Application())
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -169,7 +169,7 @@ async def test_another_kind_of_server_is_told_as_that() -> None:
 
 @asynccontextmanager
 async def plain_http_only(target: str) -> AsyncIterator[str]:
-    """The address of a proxy that lets no WebSocket pass."""
+    """Run a proxy that blocks WebSockets, and return its address."""
     async with aiohttp.ClientSession() as session:
 
         async def forward(request: web.Request) -> web.Response:
@@ -192,7 +192,7 @@ async def plain_http_only(target: str) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_polling_is_used_where_websockets_do_not_pass() -> None:
+async def test_polling_is_used_if_websockets_are_blocked() -> None:
     async with (
         serving(accounts="open") as server,
         plain_http_only(server.url) as address,
@@ -253,9 +253,7 @@ async def test_a_trusted_certificate_connects(
             await client.send("alice", "safe")
 
 
-async def test_plain_http_where_tls_is_meant_says_so(
-    server: ChatServer, tls: ssl.SSLContext
-) -> None:
+async def test_http_instead_of_https_is_reported(server: ChatServer, tls: ssl.SSLContext) -> None:
     with pytest.raises(ServerUnreachable, match="does not speak TLS: try http://"):
         await ChatClient(
             f"https://127.0.0.1:{server.port}", user="a", password="x password"
@@ -267,7 +265,7 @@ async def test_plain_http_where_tls_is_meant_says_so(
             ).connect()
 
 
-async def test_a_line_that_goes_dead_in_the_login_is_given_up(
+async def test_a_login_that_is_not_answered_times_out(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pychat.client.connection.socket.CONNECT_TIMEOUT", 0.3)
@@ -277,8 +275,8 @@ async def test_a_line_that_goes_dead_in_the_login_is_given_up(
             await ChatClient(proxy.url, user="alice", password="x password").connect()
 
 
-async def test_too_many_logins_are_tried_again_later(server: ChatServer) -> None:
-    """A wrong password too often locks the id for a while: 429, which is no refusal for ever."""
+async def test_after_too_many_logins_the_client_retries_later(server: ChatServer) -> None:
+    """Too many wrong passwords lock the id for a while: code 429 is not a final refusal."""
     async with ChatClient(server.url, user="alice", password="secret password"):
         pass
     refusals = []
@@ -294,7 +292,7 @@ async def test_too_many_logins_are_tried_again_later(server: ChatServer) -> None
         assert event.status.state is ConnectionState.OFFLINE
 
 
-async def test_cancelling_connect_leaves_nothing_behind(server: ChatServer) -> None:
+async def test_cancelling_connect_closes_everything(server: ChatServer) -> None:
     client = ChatClient(server.url, user="alice", password="x password")
     connecting = asyncio.ensure_future(client.connect())
     await asyncio.sleep(0)
@@ -304,14 +302,14 @@ async def test_cancelling_connect_leaves_nothing_behind(server: ChatServer) -> N
     assert client.status.state is ConnectionState.CLOSED
 
 
-async def test_login_starts_a_client_that_was_not(server: ChatServer) -> None:
+async def test_login_starts_the_client(server: ChatServer) -> None:
     client = ChatClient(server.url, user="alice")
     await client.login("secret password")
     assert client.status.state is ConnectionState.ONLINE
     await client.close()
 
 
-async def test_an_id_typed_otherwise_is_the_same_user(server: ChatServer) -> None:
+async def test_another_spelling_of_an_id_is_the_same_user(server: ChatServer) -> None:
     async with ChatClient(server.url, user="Alice", password="x password"):
         pass
     client = ChatClient(server.url, user="ALICE", password="x password")
@@ -322,7 +320,7 @@ async def test_an_id_typed_otherwise_is_the_same_user(server: ChatServer) -> Non
         assert client.user == "Alice"
 
 
-async def test_a_closed_client_says_so(server: ChatServer) -> None:
+async def test_a_closed_client_raises_a_clear_error(server: ChatServer) -> None:
     async with ChatClient(server.url, user="alice", password="x password") as client:
         pass
     for late in (client.start, lambda: client.post("bob", "late")):
@@ -334,7 +332,7 @@ async def test_a_closed_client_says_so(server: ChatServer) -> None:
         await client.users()
 
 
-async def test_a_token_that_cannot_be_kept_does_not_end_the_login(server: ChatServer) -> None:
+async def test_an_error_in_on_token_does_not_end_the_login(server: ChatServer) -> None:
     def fails(_token: str) -> None:
         raise OSError("no keyring here")
 
@@ -344,8 +342,8 @@ async def test_a_token_that_cannot_be_kept_does_not_end_the_login(server: ChatSe
         assert client.token
 
 
-def test_nothing_heavy_is_imported_before_it_connects() -> None:
-    """A screen can be painted before the network libraries are there."""
+def test_network_libraries_are_not_imported_before_connecting() -> None:
+    """A screen can be drawn before the network libraries are loaded."""
     program = """
 import sys
 import threading
@@ -359,13 +357,13 @@ print([name for name in ("aiohttp", "socketio", "engineio", "sqlite3") if name i
     assert run.stdout == "[]\n"
 
 
-async def test_a_token_may_be_looked_for_and_logout_ends_it(server: ChatServer) -> None:
+async def test_a_token_function_is_called_and_logout_revokes_the_token(server: ChatServer) -> None:
     tokens: list[str] = []
     async with ChatClient(server.url, user="alice", password="s password", on_token=tokens.append):
         pass
 
     def find() -> str:
-        asyncio.run(asyncio.sleep(0))  # not on the client's loop, which would refuse this
+        asyncio.run(asyncio.sleep(0))  # raises an error in the thread of an event loop
         return tokens[0]
 
     async with ChatClient(server.url, user="alice", token=find, on_token=tokens.append) as client:
@@ -378,7 +376,7 @@ async def test_a_token_may_be_looked_for_and_logout_ends_it(server: ChatServer) 
 
 
 @pytest.mark.parametrize("unlocked", [False, True])
-async def test_a_token_that_is_slow_to_find_keeps_nobody_from_typing_the_password(
+async def test_a_password_can_be_used_while_the_token_lookup_is_slow(
     server: ChatServer, unlocked: bool
 ) -> None:
     tokens: list[str] = []
@@ -404,7 +402,7 @@ async def test_a_token_that_is_slow_to_find_keeps_nobody_from_typing_the_passwor
             assert client.token == tokens[-1] != tokens[0]
 
 
-async def test_a_password_is_not_held_up_by_a_token_that_is_looked_for(server: ChatServer) -> None:
+async def test_login_does_not_wait_for_the_token_lookup(server: ChatServer) -> None:
     asked, answer = threading.Event(), threading.Event()
 
     def find() -> None:
@@ -424,7 +422,7 @@ async def test_a_password_is_not_held_up_by_a_token_that_is_looked_for(server: C
         ]
 
 
-async def test_after_a_logout_a_token_found_late_is_not_used(server: ChatServer) -> None:
+async def test_a_token_found_after_logout_is_not_used(server: ChatServer) -> None:
     answer = threading.Event()
 
     def find() -> str:
@@ -441,9 +439,7 @@ async def test_after_a_logout_a_token_found_late_is_not_used(server: ChatServer)
         assert client.token != "that of before"
 
 
-async def test_a_client_that_is_started_in_two_steps_has_its_cache_before_it_connects(
-    server: ChatServer, tmp_path: Path
-) -> None:
+async def test_start_without_connect_loads_the_cache(server: ChatServer, tmp_path: Path) -> None:
     cache = tmp_path / "cache.db"
     async with ChatClient(server.url, user="alice", password="a password", cache=cache) as before:
         await before.send("ALL", "hello")
@@ -460,7 +456,7 @@ async def test_a_client_that_is_started_in_two_steps_has_its_cache_before_it_con
         await client.close()
 
 
-async def test_a_token_that_nobody_finds_keeps_no_process() -> None:
+async def test_a_blocked_token_lookup_does_not_keep_the_process_alive() -> None:
     asked, answer = threading.Event(), threading.Event()
 
     def find() -> str | None:

@@ -1,4 +1,4 @@
-"""Clients on a real server: messages, receipts, presence, rooms, people."""
+"""Clients on a real server: messages, receipts, presence, rooms and users."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_send_returns_what_the_server_stored(alice: Watcher, bob: Watcher)
     assert (arrived.conversation, arrived.sender, arrived.own) == ("alice", "alice", False)
 
 
-async def test_a_posted_message_is_told_at_once_and_again_when_it_is_stored(
+async def test_a_posted_message_is_published_at_once_and_when_stored(
     alice: Watcher, bob: Watcher
 ) -> None:
     posted = alice.client.post("bob", "soon")
@@ -63,7 +63,7 @@ async def test_a_posted_message_is_told_at_once_and_again_when_it_is_stored(
     assert alice.client.status.waiting == 0
 
 
-async def test_delivered_and_read_come_back_to_the_sender(alice: Watcher, bob: Watcher) -> None:
+async def test_receipts_reach_the_sender(alice: Watcher, bob: Watcher) -> None:
     await alice.client.send("bob", "did you get it?")
     await bob.added("did you get it?")
     await alice.next(ConversationChanged, lambda e: e.conversation.peer_delivered_seq == 1)
@@ -77,7 +77,7 @@ async def test_delivered_and_read_come_back_to_the_sender(alice: Watcher, bob: W
     assert alice.client.cached_messages("bob")[0].delivery is DeliveryStatus.READ
 
 
-async def test_every_device_has_every_message_once(
+async def test_every_device_gets_every_message_once(
     server: ChatServer, alice: Watcher, bob: Watcher
 ) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as phone:
@@ -91,7 +91,7 @@ async def test_every_device_has_every_message_once(
         assert [text for text in bob.texts if text not in ("2", "5", "8")] == [
             text for text in expected if text not in ("2", "5", "8")
         ]
-        # One's own are told when they are written, which may be before what was stored earlier.
+        # Own messages are published when they are posted, before others that were stored earlier.
         await phone.added("end")
         assert sorted(phone.texts) == sorted(expected)
         for device, peer in ((alice, "bob"), (phone, "bob"), (bob, "alice")):
@@ -185,7 +185,7 @@ async def test_history_and_search_and_users(alice: Watcher, bob: Watcher) -> Non
         ("#", "hi", "the room's id must have 1 to 64 characters"),
     ],
 )
-async def test_what_may_not_be_sent_at_all_is_refused_before_it_is_kept(
+async def test_invalid_messages_are_refused_before_the_outbox(
     alice: Watcher, to: str, text: str, says: str
 ) -> None:
     with pytest.raises(RequestRefused) as refused:
@@ -194,7 +194,7 @@ async def test_what_may_not_be_sent_at_all_is_refused_before_it_is_kept(
     assert alice.client.status.waiting == 0
 
 
-async def test_a_refusal_is_a_sentence_without_the_name_of_a_field(alice: Watcher) -> None:
+async def test_a_refusal_is_a_sentence_without_a_field_name(alice: Watcher) -> None:
     with pytest.raises(RequestRefused) as refused:
         await alice.client.history("x")
     assert (str(refused.value), refused.value.field) == ("nobody is called x", "with")
@@ -203,7 +203,7 @@ async def test_a_refusal_is_a_sentence_without_the_name_of_a_field(alice: Watche
     assert (str(refused.value), refused.value.field) == ("the id must not be yourself", "id")
 
 
-async def test_a_name_typed_otherwise_is_the_same_conversation(
+async def test_another_spelling_of_a_name_is_the_same_conversation(
     alice: Watcher, bob: Watcher
 ) -> None:
     await alice.client.send("Bob", "first")
@@ -219,14 +219,12 @@ async def test_a_name_typed_otherwise_is_the_same_conversation(
     assert cached == ["first", "second"]
 
 
-async def test_half_a_surrogate_pair_is_replaced_and_whole_ones_stay(
-    alice: Watcher, bob: Watcher
-) -> None:
+async def test_lone_surrogates_are_replaced(alice: Watcher, bob: Watcher) -> None:
     await alice.client.send("bob", "a\ud800b 👍")
     assert (await bob.added("a\ufffdb 👍")).seq == 1
 
 
-async def test_a_refused_message_fails_and_can_be_tried_again_or_discarded(
+async def test_a_refused_message_can_be_retried_or_discarded(
     server: ChatServer, alice: Watcher
 ) -> None:
     first = alice.client.post("carol", "are you there?")
@@ -244,7 +242,7 @@ async def test_a_refused_message_fails_and_can_be_tried_again_or_discarded(
     assert [each.text for each in alice.client.cached_messages("carol")] == ["are you there?"]
 
 
-async def test_what_somebody_blocked_writes_is_not_shown(alice: Watcher, bob: Watcher) -> None:
+async def test_messages_of_a_blocked_user_are_not_shown(alice: Watcher, bob: Watcher) -> None:
     await bob.client.block("alice")
     await alice.client.send("bob", "unwanted")
     mine = bob.client.post("alice", "I do not hear you")
@@ -264,7 +262,7 @@ async def test_what_somebody_blocked_writes_is_not_shown(alice: Watcher, bob: Wa
     await bob.added("wanted")
 
 
-async def test_blocking_hides_what_was_shown_and_unblocking_brings_all_back_and_counts_it(
+async def test_blocking_hides_messages_and_unblocking_restores_them(
     alice: Watcher, bob: Watcher
 ) -> None:
     await alice.client.send("bob", "before")

@@ -1,4 +1,4 @@
-"""Writing in a conversation reads what is above it, on all devices, and nothing that came later."""
+"""Posting marks the earlier messages of the conversation as read, but not later ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def bob(server: ChatServer) -> AsyncIterator[ChatClient]:
 
 
 def place(client: ChatClient, name: str = "bob") -> tuple[int, int]:
-    """How far it is read, and how much is unread."""
+    """Return the read cursor and the unread count."""
     conversation = client.conversation(name)
     assert conversation is not None
     return conversation.read_seq, conversation.unread
@@ -49,12 +49,12 @@ async def comes_to(watcher: Watcher, read_seq: int, unread: int, name: str = "bo
 
 
 async def listed(server: ChatServer, name: str = "bob") -> tuple[int, int]:
-    """What the server says to a device that has just come."""
+    """Return what the server tells a new device."""
     async with ChatClient(server.url, user="alice", password="") as client:
         return place(client, name)
 
 
-async def test_an_answer_reads_what_is_above_it_on_both_devices_and_tells_the_other(
+async def test_posting_marks_earlier_messages_as_read_on_all_devices(
     server: ChatServer, bob: ChatClient
 ) -> None:
     async with (
@@ -81,7 +81,7 @@ async def test_an_answer_reads_what_is_above_it_on_both_devices_and_tells_the_ot
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-async def test_what_came_while_an_answer_waited_to_be_sent_stays_unread(
+async def test_messages_that_arrive_while_a_post_is_queued_stay_unread(
     server: ChatServer, bob: ChatClient, tmp_path: Path, restarted: bool
 ) -> None:
     cache = tmp_path / "cache.db"
@@ -111,7 +111,7 @@ async def test_what_came_while_an_answer_waited_to_be_sent_stays_unread(
     assert await listed(server) == (2, 2)
 
 
-async def test_an_answer_in_a_room_reads_it_too(server: ChatServer, bob: ChatClient) -> None:
+async def test_posting_in_a_room_marks_it_as_read(server: ChatServer, bob: ChatClient) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)
         await bob.create_room("den", "Den")
@@ -125,9 +125,7 @@ async def test_an_answer_in_a_room_reads_it_too(server: ChatServer, bob: ChatCli
     assert await listed(server, "#den") == (1, 0)
 
 
-async def test_a_program_that_connects_moves_its_cursors_itself(
-    server: ChatServer, bob: ChatClient
-) -> None:
+async def test_after_connect_posting_moves_no_cursor(server: ChatServer, bob: ChatClient) -> None:
     async with ChatClient(server.url, user="alice", password="") as alice:
         incoming = alice.messages()
         await bob.send("alice", "1")

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing twice: restarts, cuts, lost answers, holes, writing offline."""
+"""Recovery after restarts, lost connections, lost answers and gaps: no loss, no duplicates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def server() -> AsyncIterator[ChatServer]:
 
 @pytest.fixture
 async def line(server: ChatServer) -> AsyncIterator[Proxy]:
-    """Between alice and the server; bob has a good one."""
+    """The proxy between alice and the server. Bob connects directly."""
     async with proxying(server.port) as proxy:
         yield proxy
 
@@ -92,7 +92,7 @@ async def test_a_restart_of_the_server_loses_nothing(tmp_path: Path) -> None:
         await bob.close()
 
 
-async def test_what_was_missed_comes_in_order_and_once(
+async def test_missed_messages_are_published_once_in_order(
     line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:
     await bob.client.send("alice", "0")
@@ -111,7 +111,7 @@ async def test_what_was_missed_comes_in_order_and_once(
     assert (conversation.unread, conversation.last_seq) == (252, 252)
 
 
-async def test_what_is_written_offline_goes_out_once_and_in_order(
+async def test_messages_posted_offline_are_sent_once_in_order(
     line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:
     await alice.client.send("bob", "first")
@@ -128,11 +128,14 @@ async def test_what_is_written_offline_goes_out_once_and_in_order(
     assert alice.client.status.waiting == 0
 
 
-async def test_a_lost_answer_does_not_double_the_message(
+async def test_a_lost_answer_does_not_duplicate_the_message(
     line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:
     await alice.client.send("bob", "first")
-    line.line = Line.STALLED  # it goes into the proxy, and the line breaks before the answer
+    line.line = (
+        Line.STALLED
+        # The proxy takes the message, and the connection is lost before the answer.
+    )
     posted = alice.client.post("bob", "second")
     await asyncio.sleep(0)
     line.line = Line.OPEN
@@ -148,7 +151,7 @@ async def test_a_lost_answer_does_not_double_the_message(
 
 
 @pytest.mark.usefixtures("quick_answers")
-async def test_a_line_gone_silent_is_given_up_and_the_message_sent_on_a_new_one(
+async def test_a_silent_connection_is_replaced_and_the_message_sent_again(
     line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:
     line.line = Line.SILENT
@@ -161,20 +164,18 @@ async def test_a_line_gone_silent_is_given_up_and_the_message_sent_on_a_new_one(
 
 
 @pytest.mark.usefixtures("quick_answers")
-async def test_a_request_on_a_silent_line_ends_with_one_clear_line(
-    line: Proxy, alice: Watcher
-) -> None:
+async def test_a_request_on_a_silent_connection_times_out(line: Proxy, alice: Watcher) -> None:
     line.line = Line.SILENT
     with pytest.raises(ServerUnreachable, match="has not answered"):
         await alice.client.users()
 
 
-async def test_a_hole_is_filled_before_what_comes_after_it(
+async def test_a_gap_is_filled_before_later_messages(
     alice: Watcher, bob: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bob.client.send("alice", "1")
     await alice.added("1")
-    # As a bus between servers may lose one: the event of seq 2 never comes.
+    # The event of seq 2 is lost, as it could be on a bus between servers.
     dispatch = alice.client._core.reconnector._on_event
 
     def without_the_second(name: str, data: dict[str, object]) -> None:
@@ -221,7 +222,7 @@ async def test_a_cancelled_send_is_not_sent_later(
     assert bob.texts == ["in time"]
 
 
-async def test_too_fast_is_waited_out_and_nothing_fails() -> None:
+async def test_after_429_the_outbox_waits_and_retries() -> None:
     limits = Limits(messages=Rate(per_second=20, burst=3))
     async with (
         serving(accounts="open", limits=limits) as server,
@@ -239,7 +240,7 @@ async def test_too_fast_is_waited_out_and_nothing_fails() -> None:
         ]
 
 
-async def test_reading_while_offline_reaches_the_server_later(
+async def test_a_read_cursor_moved_offline_is_sent_later(
     server: ChatServer, line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:
     for i in range(3):
@@ -259,7 +260,7 @@ async def test_reading_while_offline_reaches_the_server_later(
     await bob.next(ConversationChanged, lambda e: e.conversation.peer_read_seq == 2)
 
 
-async def test_messages_start_after_the_delivered_cursor_which_moves_when_the_next_is_asked_for(
+async def test_messages_start_at_the_delivered_cursor_and_move_it(
     server: ChatServer, bob: Watcher
 ) -> None:
     async with ChatClient(server.url, user="bot"):
@@ -268,7 +269,7 @@ async def test_messages_start_after_the_delivered_cursor_which_moves_when_the_ne
         await bob.client.send("bot", f"{i}")
 
     async def run(count: int) -> list[str]:
-        """A bot that ends while it handles its last message."""
+        """Run a bot that ends while it handles its last message."""
         texts: list[str] = []
         async with ChatClient(server.url, user="bot") as bot:
             async for message in bot.messages():
@@ -283,7 +284,7 @@ async def test_messages_start_after_the_delivered_cursor_which_moves_when_the_ne
     assert await run(3) == ["2", "3", "4"]
 
 
-async def test_messages_after_events_have_told_them_come_all_the_same(
+async def test_messages_includes_those_that_events_has_published(
     server: ChatServer, bob: Watcher
 ) -> None:
     async with ChatClient(server.url, user="bot") as bot:
@@ -298,7 +299,7 @@ async def test_messages_after_events_have_told_them_come_all_the_same(
 
 
 class TestTheCacheFile:
-    async def test_it_opens_with_the_last_state_before_the_network_answers(
+    async def test_the_last_state_is_available_without_the_network(
         self, tmp_path: Path, line: Proxy, bob: Watcher
     ) -> None:
         path = tmp_path / "alice.db"
@@ -323,7 +324,7 @@ class TestTheCacheFile:
             await alice.added("3")
             assert alice.texts == ["3"]
 
-    async def test_the_outbox_goes_out_in_the_next_run(
+    async def test_the_outbox_is_sent_in_the_next_run(
         self, tmp_path: Path, line: Proxy, bob: Watcher
     ) -> None:
         path = tmp_path / "alice.db"
@@ -338,7 +339,7 @@ class TestTheCacheFile:
             await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
         assert bob.texts == ["one", "two"]
 
-    async def test_a_second_client_does_without_it_or_is_refused(
+    async def test_a_second_client_uses_memory_or_is_refused(
         self, tmp_path: Path, line: Proxy, bob: Watcher
     ) -> None:
         path = tmp_path / "alice.db"
@@ -348,7 +349,7 @@ class TestTheCacheFile:
                 await ChatClient(line.url, user="alice", password="", cache=path).connect()
             second = ChatClient(line.url, user="alice", password="", cache=path)
             async with started(second) as beside:
-                second.start()  # nothing, once it has been
+                second.start()  # has no effect the second time
                 assert second.cache_locked
                 second.post("bob", "from beside")
                 await bob.added("from beside")
@@ -356,7 +357,7 @@ class TestTheCacheFile:
                 await first.added("for both")
                 await beside.added("for both")
 
-    async def test_a_long_absence_starts_the_view_anew(
+    async def test_a_long_absence_resets_the_conversation(
         self, tmp_path: Path, server: ChatServer, bob: Watcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pychat.client.state.transcripts.CATCH_UP_LIMIT", 120)
@@ -376,9 +377,9 @@ class TestTheCacheFile:
             assert [each.seq for each in older.messages] == list(range(1, 52))[-100:]
             assert alice.client.cached_messages("bob")[0].seq == 1
 
-    async def test_a_server_that_has_lost_its_store_starts_anew(self, tmp_path: Path) -> None:
+    async def test_a_lost_store_resets_the_conversation(self, tmp_path: Path) -> None:
         async def run(texts: list[str], port: int = 0) -> int:
-            """On a server with nothing in its store; gives its port."""
+            """Start a server with an empty store and return its port."""
             async with (
                 serving(accounts="open", port=port) as server,
                 started(ChatClient(server.url, user="bob", password="")) as bob,
@@ -398,7 +399,7 @@ class TestTheCacheFile:
         await run(["uno", "dos"], port)
 
 
-async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
+async def test_after_sleep_the_client_reconnects_at_once(
     monkeypatch: pytest.MonkeyPatch, line: Proxy
 ) -> None:
     clock = [1_000.0]
@@ -407,7 +408,7 @@ async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
     async with started(ChatClient(line.url, user="carol", password="")) as carol:
         await carol.state(ConnectionState.ONLINE)
         clock[0] += 30.0
-        await asyncio.sleep(0.1)  # longer than it takes to notice
+        await asyncio.sleep(0.1)  # longer than the check takes
         assert carol.client.status.state is ConnectionState.ONLINE
         clock[0] += 3600.0
         await carol.next(
@@ -422,10 +423,10 @@ async def test_after_the_machine_was_asleep_it_connects_anew_at_once(
 
 
 @pytest.mark.parametrize("there", [2, 5, 7])
-async def test_what_another_store_at_the_same_address_does_not_have_is_forgotten(
+async def test_another_store_at_the_same_address_replaces_the_messages(
     tmp_path: Path, there: int
 ) -> None:
-    """It has fewer messages than were told, as many, or more: alice knew five."""
+    """The other store has fewer messages than alice knows (five), as many, or more."""
     cache = tmp_path / "cache.db"
     async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
         port = server.port
@@ -451,7 +452,7 @@ async def test_what_another_store_at_the_same_address_does_not_have_is_forgotten
             assert alice.client.draft("bob") == "half a sentence"
 
 
-async def test_a_server_that_comes_back_empty_leaves_only_the_outbox_and_drafts() -> None:
+async def test_an_empty_store_leaves_only_the_outbox_and_drafts() -> None:
     async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
         port = server.port
         alice = await alice_who_was_told_old(server, bob)
@@ -476,7 +477,7 @@ async def test_a_server_that_comes_back_empty_leaves_only_the_outbox_and_drafts(
             await alice.client.close()
 
 
-async def test_what_was_read_is_not_told_to_a_server_that_has_other_messages() -> None:
+async def test_cursors_are_not_sent_to_another_store() -> None:
     async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
         port = server.port
         alice = await alice_who_was_told_old(server, bob)
@@ -499,7 +500,7 @@ async def test_what_was_read_is_not_told_to_a_server_that_has_other_messages() -
 
 
 async def alice_who_was_told_old(server: ChatServer, bob: ChatClient) -> Watcher:
-    """Online, with one message from bob."""
+    """Return alice, online, with one message from bob."""
     alice = Watcher(ChatClient(server.url, user="alice", password=""))
     alice.client.start()
     await alice.state(ConnectionState.ONLINE)

@@ -1,4 +1,4 @@
-"""Other people's text, before a terminal sees it."""
+"""Text from other people, made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HARMLESS = [
     "[/x] [bold red]not markup[/] **stars** `code`",
 ]
 
-# What was sent, and what may be shown of it.
+# Pairs of the text that was sent and what may be shown.
 CORPUS = {
     "title (OSC 2)": ("\x1b]2;pwned\x07hi", "]2;pwnedhi"),
     "title (8-bit OSC)": ("\x9d2;pwned\x9chi", "2;pwnedhi"),
@@ -50,7 +50,7 @@ CORPUS = {
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_harmless_text_is_not_touched(text: str) -> None:
+def test_harmless_text_is_unchanged(text: str) -> None:
     assert safe_text(text) == text
 
 
@@ -64,12 +64,12 @@ def test_one_line_stays_one_line() -> None:
     assert safe_text("a\nb\r\nc\td\u2028e", multiline=False) == "a b c d e"
 
 
-def test_a_megabyte_in_one_line_is_done_whole() -> None:
+def test_a_line_of_a_megabyte_is_processed() -> None:
     assert safe_text("한" * 1_000_000 + "\x1b") == "한" * 1_000_000
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
-def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+def test_no_control_character_is_left(text: str) -> None:
     shown = safe_text(text)
     for character in shown:
         assert character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs")

@@ -1,4 +1,4 @@
-"""How much is unread, and where: also where there is more than the client or the server counts."""
+"""Unread counts, also beyond the limits that client and server count to."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def bob_of(client: ChatClient) -> ConversationInfo:
 
 
 async def counted(watcher: Watcher, unread: int) -> None:
-    """Until so many are unread."""
+    """Wait until the unread count has this value."""
     async with asyncio.timeout(60):
         while bob_of(watcher.client).unread != unread:
             await watcher.next(ConversationChanged | ConversationsLoaded)  # type: ignore[arg-type] # a union matches too
 
 
-async def test_three_thousand_unread_are_counted_down_to_the_last(server: ChatServer) -> None:
+async def test_reading_counts_down_from_three_thousand_unread(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)
     await say_many(server.url, "bob", "alice", [str(each) for each in range(1, 3001)])
@@ -61,11 +61,11 @@ async def test_three_thousand_unread_are_counted_down_to_the_last(server: ChatSe
         assert bob_of(client).unread == 0
 
 
-@pytest.mark.e2e  # it takes too long for the fast part
-async def test_ones_own_among_them_are_left_out_as_the_server_counts(server: ChatServer) -> None:
+@pytest.mark.e2e  # too slow for the fast part
+async def test_own_messages_are_not_counted_as_unread(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)
-    for number in range(30):  # ten of his, then forty of hers: 300 of 1,500
+    for number in range(30):  # ten of bob, then forty of alice: 300 of 1,500
         await say_many(server.url, "bob", "alice", [str(each) for each in range(10)])
         await say_many(server.url, "alice", "bob", [f"{number}-{each}" for each in range(40)])
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
@@ -75,7 +75,7 @@ async def test_ones_own_among_them_are_left_out_as_the_server_counts(server: Cha
         await counted(alice, 200)
 
 
-async def test_what_was_read_offline_leaves_unread_what_came_meanwhile(server: ChatServer) -> None:
+async def test_messages_that_arrive_after_an_offline_read_are_unread(server: ChatServer) -> None:
     async with (
         proxying(server.port) as line,
         started(ChatClient(line.url, user="alice", password="")) as alice,
@@ -92,7 +92,7 @@ async def test_what_was_read_offline_leaves_unread_what_came_meanwhile(server: C
         assert (bob_of(alice.client).read_seq, bob_of(alice.client).unread) == (10, 20)
 
 
-async def test_reading_while_the_rest_is_still_fetched_counts_the_rest(server: ChatServer) -> None:
+async def test_reading_during_catch_up_counts_the_rest(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)
     await say_many(server.url, "bob", "alice", [str(each) for each in range(1, 901)])
@@ -105,7 +105,7 @@ async def test_reading_while_the_rest_is_still_fetched_counts_the_rest(server: C
 
 
 @pytest.mark.parametrize("cached", [True, False])
-async def test_what_is_removed_is_not_unread_any_more(cached: bool) -> None:
+async def test_removed_messages_are_not_unread(cached: bool) -> None:
     async with serving(admins=["root"], limits=False) as server:
         await server.store.create_account("root", "root", hash_password("root's own"), 0)
         async with (
@@ -118,7 +118,7 @@ async def test_what_is_removed_is_not_unread_any_more(cached: bool) -> None:
             await alice.added("5")
             assert bob_of(alice.client).unread == 6
             if not cached:
-                alice.client._core.cache.clear_messages("bob")  # what an evicted page amounts to
+                alice.client._core.cache.clear_messages("bob")  # as if the page had been evicted
             await alice.client.mark_read("bob", 2)
             await root.remove(sent[0].id)
             await root.remove(sent[3].id)

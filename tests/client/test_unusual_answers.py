@@ -1,4 +1,4 @@
-"""What the client makes of answers and events that the real server seldom or never sends."""
+"""Answers and events that the real server rarely or never sends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_removed_message_loses_its_text(server: ScriptedServer, alice: W
     assert conversation.last == gone
 
 
-async def test_what_is_not_understood_is_passed_over(
+async def test_invalid_events_are_ignored(
     server: ScriptedServer, alice: Watcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     await server.emit("message", {"id": 7})
@@ -60,7 +60,7 @@ async def test_what_is_not_understood_is_passed_over(
     assert "invalid event ignored: event=message" in caplog.text
 
 
-async def test_an_answer_that_is_not_understood_is_one_clear_line(
+async def test_an_invalid_answer_is_reported_in_one_line(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     server.answers["users"] = lambda _: {**DONE, "users": "none"}
@@ -69,7 +69,7 @@ async def test_an_answer_that_is_not_understood_is_one_clear_line(
     assert refused.value.code == "500"
 
 
-async def test_a_store_that_is_away_leaves_the_message_in_the_outbox(
+async def test_while_the_store_is_unavailable_the_message_stays_in_the_outbox(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     refusals = [
@@ -84,7 +84,7 @@ async def test_a_store_that_is_away_leaves_the_message_in_the_outbox(
     assert ids == [posted.client_id] * 3
 
 
-async def test_a_slow_answer_is_waited_for_while_the_line_works(
+async def test_a_slow_answer_does_not_end_a_working_connection(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pychat.client.storage.outbox.ANSWER_TIMEOUT", 0.2)
@@ -138,7 +138,7 @@ async def test_one_unanswered_message_per_conversation(
     await alice.next(StatusChanged, lambda event: event.status.waiting == 0)
 
 
-async def test_a_message_discarded_too_late_is_shown_after_all(
+async def test_a_message_discarded_too_late_is_shown(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
@@ -158,7 +158,7 @@ async def test_a_message_discarded_too_late_is_shown_after_all(
     assert (await alice.added("oh no")).seq == 1
 
 
-async def test_delivered_goes_out_once_for_many_messages(
+async def test_one_delivered_cursor_is_sent_for_many_messages(
     server: ScriptedServer, alice: Watcher
 ) -> None:
     for seq in range(1, 101):
@@ -169,7 +169,7 @@ async def test_delivered_goes_out_once_for_many_messages(
     assert server.payloads("history") == []
 
 
-async def test_typing_is_sent_seldom_and_ends_by_itself(
+async def test_typing_is_rate_limited_and_times_out(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pychat.client.state.typing.IDLE_TIMEOUT", 0.1)
@@ -184,7 +184,7 @@ async def test_typing_is_sent_seldom_and_ends_by_itself(
     assert [payload["typing"] for payload in server.payloads("typing")] == [True, False] * 2
 
 
-async def test_typing_of_others_ends_by_itself_or_with_their_message(
+async def test_typing_of_others_ends_by_timeout_or_message(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def typing(now: bool) -> Any:
@@ -201,7 +201,7 @@ async def test_typing_of_others_ends_by_itself_or_with_their_message(
     await alice.next(ConversationChanged, typing(False))
 
 
-async def test_a_list_in_pages_is_read_to_its_end(server: ScriptedServer) -> None:
+async def test_all_pages_of_a_list_are_read(server: ScriptedServer) -> None:
     names = [f"peer {i}" for i in range(250)]
 
     def page(request: dict[str, Any]) -> dict[str, Any]:
@@ -217,7 +217,7 @@ async def test_a_list_in_pages_is_read_to_its_end(server: ScriptedServer) -> Non
         assert sorted(each.name for each in alice.conversations) == sorted(names)
 
 
-async def test_a_login_while_the_store_is_away_is_tried_again(server: ScriptedServer) -> None:
+async def test_a_login_is_retried_while_the_store_is_unavailable(server: ScriptedServer) -> None:
     login = server.answers["login"]
     refusals = [{"code": "503", "message": "the store is away", "retryAfter": 0.05}]
     server.answers["login"] = lambda p: refusals.pop() if refusals else login(p)
@@ -228,7 +228,7 @@ async def test_a_login_while_the_store_is_away_is_tried_again(server: ScriptedSe
 
 
 @pytest.mark.parametrize("answer", [None, {**DONE, "message": "OK"}])
-async def test_a_server_of_the_original_protocol_is_told_apart(
+async def test_a_server_of_the_original_protocol_is_reported(
     server: ScriptedServer, answer: Any
 ) -> None:
     server.answers["login"] = lambda _: answer

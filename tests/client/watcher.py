@@ -1,4 +1,4 @@
-"""Waiting for what a client tells."""
+"""Wait for the events of a client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ E = TypeVar("E")
 
 
 class Watcher:
-    """All events of one client, and a way to wait for the one that comes next."""
+    """Records all events of a client, and waits for the next one."""
 
     def __init__(self, client: ChatClient) -> None:
         self.client = client
@@ -25,7 +25,7 @@ class Watcher:
     async def next(
         self, kind: type[E], matches: Callable[[E], bool] = lambda _: True, within: float = 60
     ) -> E:
-        """The next of this kind that matches; the ones before it are in ``seen``."""
+        """Return the next event of this type that matches. Skipped events are in ``seen``."""
         async with asyncio.timeout(within):
             async for event in self._events:
                 self.seen.append(event)
@@ -34,7 +34,7 @@ class Watcher:
         raise AssertionError(f"the client was closed before its {kind.__name__}")
 
     async def state(self, state: ConnectionState) -> StatusChanged:
-        """The next change to this state, or now if it is the state already."""
+        """Wait for this state. Returns at once if it is the current one."""
         if self.client.status.state is state:
             return StatusChanged(self.client.status)
         return await self.next(StatusChanged, lambda event: event.status.state is state)
@@ -43,7 +43,7 @@ class Watcher:
         return (await self.next(MessageAdded, lambda event: event.message.text == text)).message
 
     async def changed(self, **to: Any) -> MessageInfo:
-        """The next change of a message to these values."""
+        """Wait until a message changes to these values."""
         event = await self.next(
             MessageChanged,
             lambda event: all(getattr(event.message, key) == value for key, value in to.items()),
@@ -52,13 +52,13 @@ class Watcher:
 
     @property
     def texts(self) -> list[str]:
-        """Of the messages added until now, in their order."""
+        """The texts of the messages added so far, in order."""
         return [event.message.text for event in self.seen if isinstance(event, MessageAdded)]
 
 
 @asynccontextmanager
 async def started(client: ChatClient) -> AsyncIterator[Watcher]:
-    """The client at work in the background, as a terminal has it; closed at the end."""
+    """Start the client in the background, and close it at the end."""
     watcher = Watcher(client)
     client.start()
     try:
