@@ -1,4 +1,4 @@
-"""The database is killed while the server serves: senders are told, and it comes back by itself."""
+"""The database is killed and started again: senders get 503, and the server recovers by itself."""
 
 from __future__ import annotations
 

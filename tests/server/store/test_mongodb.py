@@ -88,6 +88,19 @@ async def test_the_lease_of_a_killed_server_is_taken_over(address: str) -> None:
     await store.close()
 
 
+async def test_a_process_number_of_another_container_says_nothing(
+    chat: Populated, address: str, meta: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await process.wait()
+    meta.update_one(
+        {"_id": "lock"}, {"$set": {"process": process.pid, "namespace": "pid:[container]"}}
+    )
+    assert "in use by another pychat server" in await refusal(address)
+    await chat.account("alice")
+
+
 async def test_a_store_that_lost_its_lease_writes_no_more(chat: Populated, meta: Any) -> None:
     alice, _, pair = await chat.pair()
     meta.update_one({"_id": "lock"}, {"$set": {"holder": "somebody else"}})

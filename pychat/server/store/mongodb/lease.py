@@ -54,6 +54,7 @@ class Lease:
         mine: Document = {
             "holder": self._holder,
             "host": socket.gethostname(),
+            "namespace": _process_namespace(),
             "process": os.getpid(),
             "renewals": 0,
         }
@@ -152,9 +153,21 @@ def _exactly(lock: Document) -> Document:
     return {"_id": "lock", "holder": lock["holder"], "renewals": lock["renewals"]}
 
 
+def _process_namespace() -> str:
+    """Return what distinguishes containers that share a host name; empty if the system has none.
+    Process numbers are only comparable within a namespace (pid_namespaces(7))."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def _is_gone(lock: Document) -> bool:
-    """Return whether the holder is a process of this machine that has ended."""
-    if lock["host"] != socket.gethostname() or sys.platform == "win32":
+    """Return whether the holder was a process of this machine that has ended."""
+    if sys.platform == "win32":
+        return False
+    here = socket.gethostname(), _process_namespace()
+    if (lock["host"], lock.get("namespace")) != here:
         return False
     try:
         os.kill(lock["process"], 0)

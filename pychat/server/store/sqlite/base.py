@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.records import MessageRecord
@@ -23,7 +23,9 @@ MESSAGE = "conversation, seq, sender, client_id, sent_at, data"
 """The columns that ``stored_message`` expects."""
 
 
-def stored_message(row: tuple[Any, ...]) -> MessageRecord:
+def stored_message(
+    row: tuple[int, int, int, bytes | None, int, str | None],
+) -> MessageRecord:
     """Return the record of a row with the columns ``MESSAGE``. A removed message has no data."""
     conversation, seq, sender, client_id, sent_at, data = row
     return MessageRecord(conversation, seq, sender, client_id, sent_at, data or "", data is None)
