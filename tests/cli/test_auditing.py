@@ -53,8 +53,8 @@ def test_what_commands_do_beside_a_running_server(
     history = invoke("history", "--user", "root", "--with", "mallory", "--json").stdout
     spam = json.loads(history)["id"]
     assert invoke("remove", "--user", "root", spam).status == 0
-    assert invoke("user", "sessions", "mallory").status == 0
-    assert invoke("user", "sessions", "mallory", "--revoke", "all").status == 0
+    assert invoke("user", "devices", "mallory").status == 0
+    assert invoke("user", "devices", "mallory", "--revoke", "all").status == 0
     assert invoke("user", "passwd", "mallory").status == 0
     assert invoke("user", "disable", "mallory").status == 0
     assert invoke("user", "enable", "mallory").status == 0
@@ -70,7 +70,7 @@ def test_what_commands_do_beside_a_running_server(
     assert by_commands == [
         ("account made", "pychat user add", "root"),
         ("account made", "pychat user add", "mallory"),
-        ("logins ended", "pychat user sessions", "mallory"),
+        ("logins ended", "pychat user devices", "mallory"),
         ("password changed", "pychat user passwd", "mallory"),
         ("id disabled", "pychat user disable", "mallory"),
         ("id enabled", "pychat user enable", "mallory"),

@@ -105,7 +105,7 @@ def test_unknown_id(store: str, command: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "command", [["list"], ["passwd", "a"], ["disable", "a"], ["enable", "a"], ["sessions", "a"]]
+    "command", [["list"], ["passwd", "a"], ["disable", "a"], ["enable", "a"], ["devices", "a"]]
 )
 def test_a_mistyped_store_is_not_made(
     store: str, tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch

@@ -133,11 +133,11 @@ def enable(store: str, audit_log: Path | None, id: str) -> None:
 
 @user.command(cls=SettingsCommand)
 @store_option
-@option("--revoke", metavar="SESSION", help="End this login, or 'all' of them, at once.")
+@option("--revoke", metavar="DEVICE", help="End this login, or 'all' of them, at once.")
 @option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
 @audit_option
 @click.argument("id")
-def sessions(
+def devices(
     store: str, revoke: str | None, as_lines: bool, audit_log: Path | None, id: str
 ) -> None:
     """List an account's logins, or end them."""

@@ -314,7 +314,7 @@ async def test_a_revocation_elsewhere_is_one_question_for_all_who_are_online() -
         account = await store.account("user5")
         assert account is not None
         store.asked.clear()
-        # What ``pychat user sessions --revoke`` does.
+        # What ``pychat user devices --revoke`` does.
         ids = [session.id for session in await store.login_tokens(account.key)]
         await store.revoke_login_tokens(account.key, ids)
         async with asyncio.timeout(10):
