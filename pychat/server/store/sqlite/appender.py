@@ -38,8 +38,8 @@ _LOOKUPS = {count: _lookup(count) for count in (LOOKUP_CHUNK, 8, 1)}
 class ClientIds:
     """The client ids of stored messages. The writer thread uses it within its transactions.
 
-    Client ids are random, so a row of the table ``client_id`` usually changes another page. To
-    write with each message would double the cost. So the newest ones are kept in memory
+    Client ids are random, so each row of the table ``client_id`` usually changes another page.
+    Writing them with each message would double the cost. So the newest ones are kept in memory
     (*unsettled*) and written later, many at once.
     """
 
