@@ -20,6 +20,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 from pychat.protocol import canonical_id
 from pychat.server.store import (
     AlreadyExists,
+    Store,
     StoreError,
     StoreLost,
     StoreUnavailable,
@@ -401,6 +402,13 @@ async def test_a_reopened_store_does_not_use_stale_caches(address: str, meta: An
     assert numbers == sorted(set(numbers))
 
 
+async def fail_a_command(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(AsyncCollection, "find_one", failing(AutoReconnect("gone")))
+        with pytest.raises(StoreUnavailable):
+            await store.account("alice")
+
+
 async def test_a_stored_message_proves_that_the_store_is_ready(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,13 +425,24 @@ async def test_a_stored_message_proves_that_the_store_is_ready(
     before = len(recorder.commands)
     await store.check_ready()
     assert len(recorder.commands) == before
-    with monkeypatch.context() as broken:
-        broken.setattr(AsyncCollection, "find_one", failing(AutoReconnect("gone")))
-        with pytest.raises(StoreUnavailable):
-            await store.account("alice")
+    await fail_a_command(store, monkeypatch)
     await store.check_ready()
     (probe,) = recorder.commands[before:]
     assert probe["update"] == "meta"
+    await fail_a_command(store, monkeypatch)
+
+    async def time_out(*_: Any, **__: Any) -> None:
+        if stored_meanwhile:
+            await chat.say(pair, alice, "stored meanwhile")
+        raise TimeoutError
+
+    monkeypatch.setattr(AsyncCollection, "update_one", time_out)
+    stored_meanwhile = False
+    with pytest.raises(StoreUnavailable, match="nothing could be written"):
+        await store.check_ready()
+    stored_meanwhile = True
+    await store.check_ready()
+    monkeypatch.undo()
     await store.close()
 
 
