@@ -12,7 +12,7 @@ __all__ = ["ChatServer", "ServeError"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: whoever wants the store alone needs no aiohttp.
+    # Imported on first use: programs that need only the store do not load aiohttp.
     if name == "ChatServer":
         from pychat.server.app import ChatServer
 

@@ -1,4 +1,4 @@
-"""ChatServer: engine, store and chat put together, beside an app of one's own or alone."""
+"""ChatServer: engine, store and chat, served alone or beside another aiohttp app."""
 
 from __future__ import annotations
 
@@ -33,23 +33,25 @@ log = logging.getLogger(__name__)
 SOCKET_PATH: Final = "/socket.io/"
 BACKLOG: Final = 512
 SHUTDOWN_SECONDS: Final = 0.5
-"""How long an HTTP request that is under way may still take when the server stops."""
+"""Time that running HTTP requests have to finish when the server stops."""
 _MORE_CONNECTIONS: Final = "--limit connections-per-address={}"
 
 
 class ChatServer:
     """A chat server. ``attach`` it to an aiohttp app, or let it ``listen`` on its own.
 
-    ``store``: ``sqlite:///chat.db``, ``mongodb://…`` or ``memory:``, or a Store. ``accounts``:
-    ``claim`` (the first login with a password claims the id), ``open`` (any id, no passwords),
-    ``closed`` (only ids that were added). ``cors_origins``: origins beside the server's own, or
-    ``"*"``. ``public``: a folder to serve at ``/public/``. ``limits``: False turns the rates off;
-    sizes stay. ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
+    ``store``: ``sqlite:///chat.db``, ``mongodb://…``, ``memory:``, or a Store object.
+    ``accounts``: ``claim`` (the first login with a password claims the id), ``open`` (any id, no
+    passwords) or ``closed`` (only ids that were added).
+    ``cors_origins``: origins allowed beside the server's own, or ``"*"``.
+    ``public``: a folder to serve at ``/public/``.
+    ``limits``: False turns the rate limits off. Size limits stay.
+    ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
     ``admins``: ids that may remove messages.
-    ``tls_cert`` and ``tls_key``: PEM files; ``listen`` reads them again at SIGHUP.
-    ``metrics_port``: where ``/metrics`` is served, for Prometheus.
+    ``tls_cert``, ``tls_key``: PEM files. ``listen`` loads them again on SIGHUP.
+    ``metrics_port``: port of ``/metrics``, for Prometheus.
 
-    Raises StoreError for an address that is none, ValueError for any other wrong option.
+    Raises StoreError for an invalid store address, ValueError for any other wrong option.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class ChatServer:
         check_origins(cors_origins)
         check_admins(admins)
         if admins and accounts == "open":
-            raise ValueError("with open accounts anybody would be an admin: choose claim or closed")
+            raise ValueError("with open accounts anyone could be an admin: choose claim or closed")
         self.store: Store = (
             open_store(store, durability=durability) if isinstance(store, str) else store
         )
@@ -97,7 +99,7 @@ class ChatServer:
         self._ready = False
         self._giving_up: asyncio.Task[None] | None = None
         self._unhealthy = ""
-        """What the log was told of the store."""
+        """The store error that was logged last."""
         self._runner: web.AppRunner | None = None
         self._listeners: list[asyncio.Server] = []
         self._gate: Gate
@@ -106,11 +108,14 @@ class ChatServer:
 
     # --- beside an app ---
     def attach(self, app: web.Application) -> None:
-        """Adds ``/socket.io/`` and opens the store when the app starts up (StoreError)."""
+        """Add ``/socket.io/`` to the app.
+
+        The store opens when the app starts, which may raise StoreError.
+        """
         if self._open:
             raise RuntimeError("the server has been started already")
         if self._attached:
-            # Started again: what was stopped stays stopped.
+            # A stopped chat or engine cannot be started again.
             self._chat, self._engine = self._assemble()
         self._attached = True
         site.add_client_files(app, SOCKET_PATH)
@@ -127,15 +132,18 @@ class ChatServer:
         *,
         ready: Callable[[ChatServer], None] | None = None,
     ) -> None:
-        """Serves until SIGINT or SIGTERM, then returns; a second signal ends the process at once.
+        """Serve until SIGINT or SIGTERM. A second signal ends the process at once.
 
-        ``ready`` is called once it listens. Raises ServeError or StoreError if it cannot start, or
-        cannot go on.
+        ``ready`` is called when the server listens. Raises ServeError or StoreError if the server
+        cannot start or cannot go on.
         """
         run(self, port, host, None if ready is None else partial(ready, self))
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Returns when it listens; port 0 is any free one. Raises ServeError or StoreError."""
+        """Start, and return when the server listens. Port 0 means any free port.
+
+        Raises ServeError or StoreError.
+        """
         app = web.Application(middlewares=self._middlewares())
         app.on_response_prepare.append(site.protect)
         self.attach(app)
@@ -144,7 +152,7 @@ class ChatServer:
         if self._public is not None:
             site.add_public(app, self._public)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        # First of all: a server that cannot listen leaves no new store behind.
+        # Before the store opens: a server that cannot listen must not create a store.
         sockets = await _bound(host, port)
         for_metrics: list[socket.socket] = []
         try:
@@ -168,9 +176,11 @@ class ChatServer:
         log.info("listening on %s", self.url)
 
     async def failure(self) -> StoreError | ServeError:
-        """Returns once the started server cannot go on, with the reason: another server has taken
-        the database over, the store's file is gone. Its clients are disconnected by then, and what
-        is left to do is ``stop``."""
+        """Wait until the started server cannot go on, and return the reason.
+
+        For example, another server has taken over the database, or the store's file is gone. The
+        clients have been disconnected by then. Call ``stop`` next.
+        """
         error = await asyncio.shield(self._chat.failed)
         if self._giving_up is not None:
             await asyncio.shield(self._giving_up)
@@ -179,7 +189,7 @@ class ChatServer:
         return ServeError(f"the server cannot go on: {error!r}")
 
     async def stop(self) -> None:
-        """Stops accepting, finishes what came in, tells the clients, closes the store."""
+        """Stop accepting connections, finish received requests, close clients and store."""
         runner, self._runner = self._runner, None
         if runner is not None:
             self._ready = False
@@ -190,36 +200,36 @@ class ChatServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 before."""
+        """The port the server listens on, 0 before it does."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the page."""
+        """The address of the page, for a browser on this machine."""
         host = "127.0.0.1" if self._host in ("0.0.0.0", "", "::") else self._host
         scheme = "http" if self._certificate is None else "https"
         return f"{scheme}://{address(host, self._port)}"
 
     @property
     def metrics_url(self) -> str:
-        """Empty if there are none."""
+        """The address of ``/metrics``, empty if it is not served."""
         if self._metrics is None or not self._metrics.addresses:
             return ""
         host, port = self._metrics.addresses[0][:2]
         return f"http://{address(host, port)}/metrics"
 
     def reload_certificate(self) -> None:
-        """The files again, for the connections that come from now on; a bad one changes nothing."""
+        """Load the certificate again, for new connections. An invalid one changes nothing."""
         if self._certificate is None:
             return
         try:
             self._certificate.reload()
         except CertificateError as error:
-            log.error("the certificate stays as it was: %s", error)
+            log.error("certificate not reloaded, the previous one stays in use: %s", error)
         else:
-            log.info("the certificate was read again")
+            log.info("certificate reloaded")
 
-    # --- how ---
+    # --- assembly ---
     def _assemble(self) -> tuple[Chat, SocketServer]:
         limits = self._limits
         chat = Chat(
@@ -268,7 +278,7 @@ class ChatServer:
             self._listeners.append(listener)
 
     async def _start_metrics(self, sockets: list[socket.socket]) -> None:
-        # Here: most servers have none.
+        # Imported here because most servers serve no metrics.
         from pychat.server.metrics import serve_metrics
 
         self._metrics = await serve_metrics(lambda: self._chat.figures(), sockets)
@@ -300,7 +310,7 @@ class ChatServer:
 
     def _on_failure(self, failed: asyncio.Future[BaseException]) -> None:
         if self._ready:
-            log.critical("the server cannot go on and disconnects its clients: %s", failed.result())
+            log.critical("the server cannot go on, disconnecting its clients: %s", failed.result())
             self._ready = False
             self._giving_up = asyncio.get_running_loop().create_task(self._disconnect_all())
 
@@ -329,11 +339,11 @@ class ChatServer:
         except StoreError as error:
             if str(error) != self._unhealthy:
                 self._unhealthy = str(error)
-                log.warning("not healthy: %s", error)
+                log.warning("store unavailable: %s", error)
             return False
         if self._unhealthy:
             self._unhealthy = ""
-            log.warning("healthy again")
+            log.warning("store available again")
         return True
 
 

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: bound before anything is made that a taken port leaves."""
+"""Listening sockets, and the errors if they cannot be opened."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ import socket
 import sys
 from typing import Final
 
-# Elsewhere than on Windows it lets a restart have the port at once; there it lets two share it.
+# On Windows this option would let two servers share the port. Elsewhere it lets a restarted
+# server use the port at once.
 _REUSE_ADDRESS: Final = sys.platform != "win32"
 _OTHER_MAY_DO: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class ServeError(Exception):
-    """The server cannot start: one clear line that says why and what would help."""
+    """The server cannot start: one line with the reason and what to do."""
 
 
 def plain_host(host: str) -> str:
-    """An IPv6 address without its brackets."""
+    """Return an IPv6 address without its brackets. Other hosts stay as they are."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def address(host: str, port: int) -> str:
-    """``host:port``, as it is written in a URL."""
+    """Return ``host:port`` as it is written in a URL."""
     host = plain_host(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Bound to each address of the host, all to the same port; nobody listens on them yet.
+    """Bind a socket to each address of the host, all to the same port. They do not listen yet.
 
-    ``::`` is every address of the machine, of IPv4 too: on a socket of its own, so that no IPv4
-    client comes with an address of IPv6. Port 0 is any free one. Raises OSError.
+    ``::`` means all addresses of the machine. IPv4 has a socket of its own, so that an IPv4 client
+    never has an IPv6 address. Port 0 means any free port. Raises OSError.
     """
     host = plain_host(host)
     found = []
@@ -74,14 +75,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def serve_error(host: str, port: int, error: OSError) -> ServeError:
-    """What the system said of an address that cannot be listened on."""
+    """Return the error for an address that the system does not allow to listen on."""
     where = address(host, port)
     if error.errno == errno.EADDRINUSE:
-        return ServeError(f"{where} is taken: choose another port, or stop what listens there")
+        return ServeError(f"{where} is in use: choose another port, or stop what uses it")
     if error.errno == errno.EACCES:
-        return ServeError(f"{where} may not be used by you: choose a port from 1024 on")
+        return ServeError(f"no permission to use {where}: choose a port from 1024 on")
     if error.errno == errno.EADDRNOTAVAIL:
-        return ServeError(f"{host} is not an address of this machine")
+        return ServeError(f"{host} is not an address of this machine: choose another host")
     if isinstance(error, socket.gaierror):
-        return ServeError(f"{host} is not a host that can be found")
+        return ServeError(f"host {host} not found: check the name")
     return ServeError(f"cannot listen on {where}: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""The server's log, as lines of text or JSON; no password, token or message text is in it."""
+"""The server's log, as text or JSON lines. Passwords, tokens and messages are never logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ LogFormat = Literal["text", "json"]
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-11-23T01:36:00.000Z INFO …``; what a peer has chosen cannot start a line or colour."""
+    """Lines such as ``2026-11-23T01:36:00.000Z INFO …``.
+
+    Control characters are escaped, so that text from a client cannot start a line or set a colour.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname} {_plain(record.getMessage())}"
@@ -28,7 +31,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """An object a line: time, level, logger, message; the record's ``fields``; exception."""
+    """One JSON object per line: time, level, logger, message, ``fields``, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
@@ -44,11 +47,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str, format: LogFormat) -> None:
-    """The root logger on standard error."""
+    """Set up the root logger to write to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # aiohttp's own words on what clients do wrong are said by the gate.
+    # The gate logs what clients do wrong.
     logging.getLogger("aiohttp").setLevel(max(logging.WARNING, logging.root.level))
 
 

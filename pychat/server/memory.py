@@ -1,7 +1,7 @@
-"""Gives memory that was freed back to the system, which glibc does not do by itself.
+"""Return freed memory to the system, which glibc does not always do by itself.
 
-Frames and bodies of all sizes come and go between objects that stay. What they leave is free, but
-not at the end of the heap, and glibc returns only that (malloc_trim(3), mallinfo(3)).
+Buffers of all sizes are freed between objects that stay. That memory is not at the end of the
+heap, and glibc returns only the end (malloc_trim(3), mallinfo(3)).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 CHECK_SECONDS: Final = 5.0
 WORTH_IT: Final = 16 * 2**20
-"""Bytes that must have become free since the last time."""
+"""Bytes that must have become free since the last trim."""
 
 _FIELDS: Final = (
     "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",
@@ -29,10 +29,10 @@ class _Information(ctypes.Structure):
 
 
 class Trimmer:
-    """Trims when there is enough to give back.
+    """Trims the heap when enough memory has become free.
 
-    ``free`` says how many bytes of the heap are free, given back or not, ``resident`` how many the
-    process has of the system.
+    ``free`` returns the bytes of the heap that are free, returned or not. ``resident`` returns the
+    bytes that the process has from the system. ``trim`` returns free memory to the system.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Trimmer:
         self._resident_before = resident()
 
     def check(self) -> None:
-        """Costs a millisecond at most, unless it trims."""
+        """Trim if it is worth it. Takes at most 1 ms if it does not trim."""
         free, resident = self._free(), self._resident()
         freed = free - self._free_before
-        # What was given back may have been used and freed again between two checks.
+        # Returned memory may have been used and freed again between two checks.
         grown = min(free, resident - self._resident_before)
         if max(freed, grown) > WORTH_IT:
             self._trim()
@@ -59,7 +59,7 @@ class Trimmer:
 
 
 def trimmer() -> Trimmer | None:
-    """None where the C library is not glibc 2.33 or newer."""
+    """Return None where the C library is not glibc 2.33 or newer."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -79,11 +79,11 @@ def _resident() -> int:
 
 
 async def return_memory() -> None:
-    """Checks every few seconds; returns at once where it cannot be done."""
+    """Check every CHECK_SECONDS, for ever. Returns at once where it is not possible."""
     trims = trimmer()
     while trims is not None:
         await asyncio.sleep(CHECK_SECONDS)
-        # With no descriptor left there will be a next time.
+        # No file descriptor is free: try again at the next check.
         with suppress(OSError):
-            # In a thread: 240 MB in 4,000 pieces took 80 ms.
+            # In a thread: trimming 240 MB in 4,000 pieces took 80 ms.
             await asyncio.to_thread(trims.check)

@@ -1,4 +1,4 @@
-"""``/metrics`` in the format of Prometheus, on a port of its own that is not for the public."""
+"""``/metrics`` in the Prometheus format, on a port that is not public."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pychat.server.engine import is_bent
 Read = Callable[[], dict[str, float]]
 
 GAUGES = {
-    "connections": "Clients that are connected.",
-    "users_online": "Users who are logged in.",
-    "messages_waiting": "Messages that wait to be stored.",
-    "rooms": "Rooms there are.",
+    "connections": "Connected clients.",
+    "users_online": "Logged-in users.",
+    "messages_waiting": "Messages waiting to be stored.",
+    "rooms": "Rooms.",
 }
 COUNTERS = {
     "messages": "Messages stored.",
-    "logins": "Logins that succeeded.",
-    "logins_refused": "Logins that were refused.",
-    "too_fast": "Requests refused for coming too fast.",
-    "failures": "Requests that failed through a fault of the server.",
+    "logins": "Successful logins.",
+    "logins_refused": "Refused logins.",
+    "too_fast": "Requests refused because of a rate limit.",
+    "failures": "Requests that failed because of a server error.",
 }
 
 
 class Metrics(Collector):
-    """Everything is read when it is asked for: nothing is counted twice."""
+    """Reads every value when it is asked for."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -50,17 +50,17 @@ class Metrics(Collector):
 
 
 async def serve_metrics(read: Read, sockets: Sequence[socket.socket]) -> web.AppRunner:
-    """Listens on these sockets until the runner is cleaned up. Raises OSError.
+    """Listen on these sockets until the returned runner is cleaned up. Raises OSError.
 
-    Who has reached a loopback address must say an address or ``localhost`` as its ``Host``: a page
-    whose name was made to lead to this machine (DNS rebinding) could read the answer.
+    On a loopback address, ``Host`` must be an address or ``localhost``. Otherwise a page whose name
+    resolves to this machine (DNS rebinding) could read the metrics.
     """
     metrics = Metrics(read)
 
     async def answer(request: web.Request) -> web.Response:
         reached_at = request.transport.get_extra_info("sockname") if request.transport else None
         if reached_at is None or is_bent(request.host, str(reached_at[0])):
-            return web.Response(status=403, text="403: say localhost or an address as Host\n")
+            return web.Response(status=403, text="403: use localhost or an IP address as host\n")
         return web.Response(
             body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

@@ -1,4 +1,4 @@
-"""ChatServer's options, checked: one that is wrong would do nothing, and nobody would know why."""
+"""Checks of ChatServer's options. Without them, a wrong value would silently have no effect."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _ORIGIN = re.compile(r"https?://[^\s/?#@]+")
 
 
 def check_origins(origins: Sequence[str]) -> None:
-    """``*``, or what a browser would send. Raises ValueError."""
+    """Check that each origin is ``*`` or in the form that browsers send. Raises ValueError."""
     if isinstance(origins, str) and origins != "*":
         raise ValueError(f"cors_origins must be a list: write [{origins!r}]")
     for origin in origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin: write it as https://example.org")
+            raise ValueError(f"{origin!r} is not an origin: write it as https://example.org")
 
 
 def check_admins(admins: Sequence[str]) -> None:
-    """Ids that an account may have. Raises ValueError."""
+    """Check that each id is valid. Raises ValueError."""
     if isinstance(admins, str):
         raise ValueError(f"admins must be a list: write [{admins!r}]")
     for admin in admins:
@@ -32,10 +32,10 @@ def check_admins(admins: Sequence[str]) -> None:
 
 
 def existing_folder(public: str | Path | None) -> Path | None:
-    """Raises ValueError."""
+    """Return the folder's path. Raises ValueError if there is no such folder."""
     if public is None:
         return None
     path = Path(public).expanduser()
     if not path.is_dir():
-        raise ValueError(f"public must be a folder: {path} is none")
+        raise ValueError(f"public must be a folder: {path} is not one")
     return path

@@ -1,4 +1,4 @@
-"""Opening a file to write into it, where other users of the machine may have put another one."""
+"""Open a file for writing in a folder that other users of the machine may write to."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def open_own(path: Path, flags: int) -> int:
-    """The descriptor of ``os.open``; what it makes is for its owner only.
+    """Open like ``os.open`` and return the descriptor. A new file has mode 0600.
 
-    Refuses what ``refuse_planted`` refuses, and does not wait for a pipe. Raises OSError.
+    Does not block on a named pipe. Raises PermissionError as ``refuse_planted`` does, and OSError.
     """
     refuse_planted(path)
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
     try:
-        # Once more: it may have been put there meanwhile.
+        # Again, because it may have been replaced before it was opened.
         refuse_planted(path, os.fstat(descriptor).st_uid)
         if os.name == "posix":
             os.set_blocking(descriptor, True)
@@ -27,10 +27,10 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def refuse_planted(path: Path, owner: int | None = None) -> None:
-    """Raises PermissionError for a file or link of another user in a folder that all may write to.
+    """Raise PermissionError for a file or link of another user in a world-writable folder.
 
-    Such as /tmp: they would choose where it is written, or read it. ``owner`` is the user whom an
-    opened file belongs to.
+    In a folder such as /tmp, that user could choose the file that is written to, or read it.
+    ``owner``: the user id of the opened file, None before it is opened.
     """
     if os.name != "posix":
         return
@@ -41,4 +41,4 @@ def refuse_planted(path: Path, owner: int | None = None) -> None:
     trusted = {os.geteuid(), 0, folder.st_uid}
     owners = {found.st_uid} if owner is None else {found.st_uid, owner}
     if folder.st_mode & stat.S_IWOTH and not owners <= trusted:
-        raise PermissionError(errno.EPERM, "another user has put it there", str(path))
+        raise PermissionError(errno.EPERM, "the file belongs to another user", str(path))

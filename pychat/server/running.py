@@ -1,4 +1,4 @@
-"""A server that has the process to itself: its event loop, and the signals that end it."""
+"""Run a server in its own process: event loop, signals, file descriptor limit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ class RunnableServer(Protocol):
 
 
 def run(server: RunnableServer, port: int, host: str, ready: Callable[[], None] | None) -> None:
-    """Until SIGINT or SIGTERM; what ``ChatServer.listen`` does. Raises ServeError or StoreError if
-    it cannot start, or cannot go on."""
+    """Run the server until SIGINT or SIGTERM. A second signal ends the process at once.
+
+    ``ready`` is called when the server listens. Raises ServeError or StoreError if the server
+    cannot start or cannot go on.
+    """
     _raise_limit()
     ignore_signals()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -34,8 +37,7 @@ def run(server: RunnableServer, port: int, host: str, ready: Callable[[], None] 
 
 
 def ignore_signals() -> None:
-    """Those that would kill the process, and that a hand or a script slips to: they say nothing to
-    a server."""
+    """Ignore SIGUSR1 and SIGUSR2, which mean nothing to a server and would kill the process."""
     if sys.platform != "win32":
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             if signal.getsignal(number) is signal.SIG_DFL:
@@ -57,7 +59,7 @@ async def _serve(
 
     signals = (signal.SIGINT, signal.SIGTERM)
     await server.start(port, host)
-    # What is here now lives as long as the process: no collection need hold up everyone for it.
+    # Objects made until now live as long as the process. Garbage collections can skip them.
     gc.freeze()
     try:
         if sys.platform != "win32":
@@ -81,7 +83,7 @@ async def _serve(
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # asyncio's own loop tells each second that it cannot accept: the gate has said it once.
+    # asyncio repeats this every second. The gate logs it once.
     if context["message"] != "socket.accept() out of system resource":
         loop.default_exception_handler(context)
 
@@ -92,11 +94,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     factory: Any = uvloop.new_event_loop
-    return factory  # type: ignore[no-any-return]  # uvloop types it as its own Loop
+    return factory  # type: ignore[no-any-return]  # uvloop's type hint is its own Loop class
 
 
 def _raise_limit() -> None:
-    """The soft limit up to the hard one: 1,024, which is usual, is soon reached by connections."""
+    """Raise the soft limit of open files to the hard one. The usual 1,024 are too few."""
     if sys.platform == "win32":
         return
     import resource
@@ -106,5 +108,5 @@ def _raise_limit() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError):
-            # macOS calls its hard limit unlimited and allows 10,240.
+            # macOS reports its hard limit as unlimited and allows 10,240.
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 10_240), hard))

@@ -1,4 +1,4 @@
-"""Files over HTTP: the page, the JavaScript client, a folder of the user's own; and health."""
+"""Files over HTTP: the page, the JavaScript client, a public folder; and health checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTENT_TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 COMPRESSED_FROM: Final = 1024
-"""Bytes; smaller files are not worth it."""
+"""Bytes. Compressing smaller files saves little."""
 
 PAGE_HEADERS: Final = {
     **SAFE,
@@ -61,7 +61,7 @@ class _File:
 
 
 class _Folder:
-    """The package's own files, read and compressed once, and again when they change."""
+    """Files of the package, read and compressed once, and again after they change."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -94,7 +94,7 @@ class _Folder:
         if path is None:
             return None
         status = path.stat()
-        # By the path: there is no end of names for one file, with slashes doubled and the like.
+        # Keyed by path: one file has many names, for example with doubled slashes.
         known = self._files.get(path)
         if known is not None and known[:2] == (status.st_mtime_ns, status.st_size):
             return known[2]
@@ -104,9 +104,9 @@ class _Folder:
 
 
 def add_client_files(app: web.Application, path: str) -> None:
-    """``/socket.io/socket.io.js`` and the rest, as Node's server serves them."""
+    """Serve ``/socket.io/socket.io.js`` and its variants, as Node's server does."""
     folder = _Folder(CLIENT_FILES)
-    # A page of another origin may load them, as it may from Node's server.
+    # Pages of other origins may load them, as from Node's server.
     headers = {**SAFE, "Access-Control-Allow-Origin": "*"}
 
     async def serve(request: web.Request) -> web.Response:
@@ -116,7 +116,7 @@ def add_client_files(app: web.Application, path: str) -> None:
 
 
 def add_page(app: web.Application) -> None:
-    """The page at ``/``, what it loads at ``/page/``."""
+    """Serve the page at ``/`` and its files at ``/page/``."""
     folder = _Folder(PAGE)
 
     async def index(request: web.Request) -> web.Response:
@@ -130,9 +130,10 @@ def add_page(app: web.Application) -> None:
 
 
 def add_public(app: web.Application, root: Path) -> None:
-    """A folder of the user's own at ``/public/``; it is theirs to say what its pages may do.
+    """Serve the operator's folder at ``/public/``.
 
-    What begins with a dot (``.git``, ``.env``) is not served, but ``.well-known`` is.
+    Names that start with a dot (``.git``, ``.env``) are not served, except ``.well-known``. The
+    files get no content security policy: what they may do is up to the operator.
     """
 
     async def serve(request: web.Request) -> web.FileResponse:
@@ -140,7 +141,7 @@ def add_public(app: web.Application, root: Path) -> None:
         if path is None:
             raise not_found()
         if path.name == "index.html" and not request.path.endswith(("/", "index.html")):
-            # Relative links in it start at the folder.
+            # Relative links in it must start at the folder.
             raise _moved_into_folder(request)
         response = web.FileResponse(path, headers={**SAFE, "Cache-Control": "no-cache"})
         if path.suffix in CONTENT_TYPES:
@@ -155,9 +156,9 @@ def add_public(app: web.Application, root: Path) -> None:
 
 
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
-    """No answer leaves without these headers, whoever made it.
+    """Add the security headers to every response that does not set them.
 
-    What pages of the user's own folder may do, they say themselves.
+    Files of the public folder get no content security policy.
     """
     response.headers["Server"] = "pychat"
     for name, value in HEADERS.items():
@@ -168,7 +169,10 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
 def add_health(
     app: web.Application, healthy: Callable[[], Awaitable[bool]], ready: Callable[[], bool]
 ) -> None:
-    """``/healthz``: a message could be stored now. ``/readyz``: new clients are welcome, too."""
+    """Serve ``/healthz`` and ``/readyz``.
+
+    ``healthy``: whether a message could be stored now. ``ready``: whether clients may connect.
+    """
 
     async def healthz(request: web.Request) -> web.Response:
         return _status(await healthy())
@@ -181,7 +185,10 @@ def add_health(
 
 
 def file_inside(root: Path, name: str, index: str | None = None) -> Path | None:
-    """The file of that name if it lies in the folder, links followed; of a folder its ``index``."""
+    """Return the path of a file in the folder, after links are followed, or None.
+
+    For a folder, return its file ``index``.
+    """
     try:
         root = root.resolve()
         path = (root / name.lstrip("/")).resolve()
@@ -189,7 +196,7 @@ def file_inside(root: Path, name: str, index: str | None = None) -> Path | None:
             path = path / index
         return path if path.resolve().is_relative_to(root) and path.is_file() else None
     except (OSError, RuntimeError, ValueError):
-        # Too long, a NUL, a link to itself, a folder that may not be looked into.
+        # Name too long, NUL character, link loop, or a folder without read permission.
         return None
 
 
@@ -200,7 +207,7 @@ def not_found() -> web.HTTPNotFound:
 async def plain_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Whatever has no route is answered with the same plain 404."""
+    """Answer all requests without a route with the same plain 404."""
     try:
         return await handler(request)
     except web.HTTPNotFound:
@@ -208,7 +215,7 @@ async def plain_errors(
 
 
 def _page_headers(request: web.Request) -> dict[str, str]:
-    # Older Safari does not count websockets of the same host as 'self'.
+    # In older Safari versions, 'self' does not include WebSockets of the same host.
     host = request.host
     websocket = f"ws://{host} wss://{host}" if _plain_host(host) else ""
     policy = PAGE_HEADERS["Content-Security-Policy"]
@@ -222,7 +229,7 @@ def _plain_host(host: str) -> bool:
 def _moved_into_folder(request: web.Request) -> web.HTTPMovedPermanently:
     """Redirect to the same path with a slash at the end.
 
-    The location is relative, as a proxy may serve the server under a path of its own.
+    The location is relative, because a proxy may serve the server under a path of its own.
     """
     name = request.rel_url.raw_path.rpartition("/")[2]
     return web.HTTPMovedPermanently(f"./{name}/")

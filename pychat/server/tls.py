@@ -1,4 +1,4 @@
-"""TLS from a certificate and its key in files, which may be renewed while the server runs."""
+"""TLS from PEM files, which may be renewed while the server runs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ from pathlib import Path
 
 
 class CertificateError(ValueError):
-    """The certificate cannot be used: one clear line that says why."""
+    """The certificate cannot be used: one line with the reason."""
 
 
 class Certificate:
-    """``context`` is for ``create_server``. TLS 1.3 only: every browser has had it since 2019."""
+    """A certificate and its key, for TLS 1.3, which all browsers have had since 2019.
+
+    ``context`` is for the sockets that use it.
+    """
 
     def __init__(self, certificate: str | Path, key: str | Path | None = None) -> None:
-        """``key`` may be in the certificate's file. Raises CertificateError."""
+        """Load the files. Without ``key``, the certificate's file holds it.
+
+        Raises CertificateError.
+        """
         self._certificate = Path(certificate).expanduser()
         self._key = None if key is None else Path(key).expanduser()
         self.context = self._load()
 
     def reload(self) -> None:
-        """For the connections that come from now on; raises CertificateError, and keeps the old."""
+        """Load the files again, for new connections.
+
+        Raises CertificateError, and keeps the previous certificate.
+        """
         self._load()
         self.context.load_cert_chain(self._certificate, self._key, _no_password)
 
@@ -32,10 +41,10 @@ class Certificate:
             context.load_cert_chain(self._certificate, self._key, _no_password)
         except _Encrypted:
             raise CertificateError(
-                f"the key in {self._key or self._certificate} has a password: give one without"
+                f"the key in {self._key or self._certificate} has a password: use a key without one"
             ) from None
         except ssl.SSLError as error:
-            reason = "there is no certificate with its key in PEM form"
+            reason = "no certificate with its key in PEM format"
             if error.reason == "KEY_VALUES_MISMATCH":
                 reason = "the key does not belong to the certificate"
             raise CertificateError(f"{self._files()}: {reason}") from None
@@ -52,5 +61,5 @@ class _Encrypted(Exception):
 
 
 def _no_password() -> str:
-    # Without this OpenSSL asks on the terminal.
+    # Without this callback OpenSSL would ask on the terminal.
     raise _Encrypted

@@ -88,7 +88,7 @@ def test_port_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = refuse("--store", "memory:", "--port", str(port))
-    assert f"127.0.0.1:{port} is taken" in line
+    assert f"127.0.0.1:{port} is in use" in line
 
 
 def test_store_in_use_by_another_server(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_store_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
         (["--host", "192.0.2.1", "--store", "memory:"], 1, "192.0.2.1 is not an address of this"),
         (["--accounts", "anyone"], 2, "--accounts: 'anyone' is not one of"),
         (["--public", "/nowhere"], 2, "--public: Directory '/nowhere' does not exist"),
-        (["--cors-origin", "example.org"], 2, "--cors-origin: 'example.org' is no origin"),
+        (["--cors-origin", "example.org"], 2, "--cors-origin: 'example.org' is not an origin"),
         (["--store", "/tmp/chat.db"], 2, "--store: not a store address: /tmp/chat.db"),
         (["--port", "abc"], 2, "--port: 'abc' is not a valid whole number."),
         (["--cors-origin", "x"], 2, "as https://example.org. See 'pychat serve --help'."),

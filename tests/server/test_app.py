@@ -171,7 +171,7 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = ChatServer("memory:")
-        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is taken"):
+        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is in use"):
             await server.start(port=port)
     await server.start(port=port)
     async with Peer(server, "alice") as alice:
@@ -187,7 +187,7 @@ async def test_a_server_that_cannot_listen_makes_no_store(tmp_path: Path, which:
         port = taken.getsockname()[1]
         options = {"metrics_port": port} if which == "metrics_port" else {}
         server = ChatServer(f"sqlite:///{tmp_path}/chat.db", **options)
-        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is taken"):
+        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is in use"):
             await server.start(port=0 if options else port)
     assert os.listdir(tmp_path) == []
 
@@ -302,7 +302,7 @@ async def test_stopping_finishes_what_came_in_and_tells_the_clients(tmp_path: Pa
 @pytest.mark.parametrize(
     ("option", "line"),
     [
-        ({"cors_origins": ["example.org"]}, "'example.org' is no origin"),
+        ({"cors_origins": ["example.org"]}, "'example.org' is not an origin"),
         ({"cors_origins": "https://example.org"}, "cors_origins must be a list"),
         ({"admins": ["#root"]}, "'#root': must not start with #"),
         ({"admins": "root"}, "admins must be a list"),

@@ -42,7 +42,7 @@ def plant(path: Path, kind: str, target: Path) -> None:
 def test_what_another_user_has_put_there(shared: Path, tmp_path: Path, kind: str) -> None:
     target = tmp_path / "target"
     plant(shared / "audit.log", kind, target)
-    with pytest.raises(PermissionError, match="another user has put it there"):
+    with pytest.raises(PermissionError, match="the file belongs to another user"):
         audit.to_file(shared / "audit.log", logs.JsonFormatter())
     assert not target.exists()
     # One's own folder is nobody's to put things into.
@@ -57,7 +57,7 @@ async def test_a_store(shared: Path, tmp_path: Path, suffix: str, kind: str) -> 
     target, file = tmp_path / "target", shared / "chat.db"
     plant(shared / f"chat.db{suffix}", kind, target)
     store = open_store(f"sqlite:///{file}")
-    with pytest.raises(StoreError, match=f"cannot write .*chat.db{suffix}: another user"):
+    with pytest.raises(StoreError, match=f"cannot write .*chat.db{suffix}: the file belongs to another user"):
         await store.open()
     assert not target.exists()
 

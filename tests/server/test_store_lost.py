@@ -71,7 +71,7 @@ async def test_the_log_has_one_line_however_often_health_is_asked(
         for _ in range(5):
             assert (await web.get(f"{server.url}/readyz")).status == 503
     assert [r.getMessage() for r in caplog.records if "disk is full" in r.getMessage()] == [
-        "not healthy: the disk is full"
+        "store unavailable: the disk is full"
     ]
 
 

@@ -1,1 +1,1 @@
-"""Limits per client address, before and beside the engine. Knows no engine and no chat."""
+"""Limits per client address, before and beside the engine. Imports no engine and no chat."""

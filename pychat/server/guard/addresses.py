@@ -1,4 +1,4 @@
-"""Client addresses: what counts as one client, and which of them exceed a limit."""
+"""Client addresses: which of them count as one client, and which exceed a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from typing import Final, Generic, TypeVar
 
 @lru_cache(maxsize=4096)
 def household(address: str) -> str:
-    """An IPv4 address itself; of an IPv6 address its /64, all of which one line is given."""
+    """Return the address that limits count by: an IPv4 address itself, the /64 of an IPv6 address.
+
+    Providers give one customer a whole /64.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -30,7 +33,10 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """At most ``most`` entries, whoever fills it; each use costs the same however full it is."""
+    """A mapping of at most ``most`` entries that evicts the least recently used one.
+
+    Each operation takes constant time.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -40,7 +46,7 @@ class Recent(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Its entry, which was used now."""
+        """Return the value and mark it as used now."""
         value = self._entries.get(key)
         if value is not None:
             self._entries.move_to_end(key)
@@ -53,7 +59,7 @@ class Recent(Generic[K, V]):
             self._entries.popitem(last=False)
 
     def forget(self, key: K) -> None:
-        """Does nothing if it is not there."""
+        """Remove the key, if it is there."""
         self._entries.pop(key, None)
 
 

@@ -1,4 +1,4 @@
-"""The gate before aiohttp: how many connections an address may have, and how fast they ask."""
+"""The gate before aiohttp: limits the connections of each address and the time they take."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from pychat.server.guard.addresses import AGAIN_SECONDS, Crowds, household
 log = logging.getLogger(__name__)
 
 FIRST_REQUEST_SECONDS: Final = 10.0
-"""How long the headers of a connection's first request may take."""
+"""Time limit for the headers of a connection's first request."""
 KEEPALIVE_SECONDS: Final = 75.0
-"""The same for later requests; longer than what proxies keep."""
+"""Time limit for later requests. Longer than proxies keep idle connections."""
 TLS_HANDSHAKE_SECONDS: Final = 10.0
-"""How long agreeing on TLS may take, before that."""
+"""Time limit for the TLS handshake, before the first request."""
 
 _KEPT: Final = 32
-"""Descriptors for the store, files and whatever else a server opens while it runs."""
+"""Descriptors reserved for the store and other files that a running server opens."""
 
 SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""Of every answer."""
+"""Headers of every response."""
 HEADERS: Final = {
     "Server": "pychat",
     **SAFE,
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-"""Of the answers that no page is in. They are in no cache: a poll's answer may hold a token."""
+"""Headers of responses that are not pages. Not cached: the answer to a poll may hold a token."""
 
 _TOO_MANY: Final = (
     b"HTTP/1.1 429 Too Many Requests\r\nServer: pychat\r\nContent-Type: text/plain\r\n"
@@ -54,16 +54,18 @@ _FULL: Final = (
 
 
 class Gate:
-    """Makes the protocol of every connection that comes in.
+    """Protocol factory for all incoming connections.
 
-    ``per_address`` connections at a time from each address (of IPv6, from each /64), None for any
-    number; those that ``is_exempt`` (a proxy) come for many. One more takes the place of one that
-    is idle, as any web page can make a browser hold connections to its user's own machine. A
-    websocket is not counted here any more: the engine has taken it over, and counts it by its
-    client.
+    ``per_address``: open connections allowed from each address (each /64 of IPv6), None for any
+    number. ``is_exempt`` returns True for addresses without a limit, such as proxies. If an address
+    has reached the limit, a new connection replaces an idle one, because any web page can make a
+    browser hold connections to its user's own machine. A WebSocket that the engine has taken over
+    is no longer counted here: the engine counts it by its client.
 
-    ``context`` is TLS's, None for none. A server that has it tells of nobody before the handshake
-    is over, so that any number of clients could have one under way: here each is counted before.
+    ``context``: for TLS, None without it. asyncio's TLS server reports a connection only after the
+    handshake, so clients could have any number of handshakes under way. The gate therefore counts
+    a connection first and starts TLS itself. ``hint``: how an operator raises the limit, with
+    ``{}`` for a higher value.
     """
 
     def __init__(
@@ -91,29 +93,29 @@ class Gate:
         return _Connection(self, self._server, self._loop)
 
     def close(self) -> None:
-        """Cuts those who have not agreed on TLS yet."""
+        """Cancel the TLS handshakes that are under way."""
         for handshake in self._handshakes:
             handshake.cancel()
 
     def is_full(self, transport: asyncio.BaseTransport) -> bool:
-        """Whether the process can hardly open anything more. The log says so, once in a while.
+        """Whether few file descriptors are left. Logs a warning, at most once in AGAIN_SECONDS.
 
-        Without this the system's refusal would hit the store as well, and be told to nobody:
-        uvloop closes what it cannot accept.
+        Without this check the system's refusal would hit the store as well, and would be logged
+        nowhere: uvloop closes what it cannot accept.
         """
         limit = limit_reached(transport.get_extra_info("socket").fileno())
         if limit and self._loop.time() - self._full_told > AGAIN_SECONDS:
             self._full_told = self._loop.time()
             log.warning(
                 "nearly all of the %d files and connections that this process may have open are in "
-                "use: new connections are refused until some have ended. More are allowed by "
+                "use; new connections are refused until some have ended: raise the limit with "
                 "ulimit -n, or LimitNOFILE= in a systemd unit",
                 limit,
             )
         return limit > 0
 
     def enter(self, connection: _Connection, address: str) -> bool:
-        """Whether one more may come from there; if so, it leaves later."""
+        """Count the connection. Return False if the address has too many."""
         if self._per_address is None or self._is_exempt(address):
             return True
         address = household(address)
@@ -129,7 +131,7 @@ class Gate:
         return True
 
     def leave(self, connection: _Connection, address: str) -> None:
-        """Does nothing if it has left before."""
+        """Stop counting the connection, if it is counted."""
         address = household(address)
         others = self._connections.get(address)
         if others is not None:
@@ -138,7 +140,7 @@ class Gate:
                 del self._connections[address]
 
     def shake_hands(self, transport: asyncio.BaseTransport) -> None:
-        """Goes on with a connection over TLS, with the socket of the transport."""
+        """Start TLS on a copy of the transport's socket, if the connection may enter."""
         assert self._context is not None
         if self.is_full(transport):
             return
@@ -147,7 +149,7 @@ class Gate:
             try:
                 sock = transport.get_extra_info("socket").dup()
             except OSError as error:
-                log.error("a connection could not be accepted: %s", error)
+                log.error("connection not accepted: %s", error)
                 connection.leave()
                 return
             task = self._loop.create_task(self._agree(sock, self._context, connection))
@@ -165,8 +167,8 @@ class Gate:
                 ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
             )
         except OSError as error:
-            # Too late, no TLS, or gone: there is nobody to be told.
-            log.debug("no TLS was agreed on: %s", error)
+            # Too slow, not TLS, or gone. The client cannot be answered.
+            log.debug("TLS handshake failed: %s", error)
         finally:
             if connection.transport is None:
                 connection.leave()
@@ -176,21 +178,21 @@ class Gate:
 async def note_request(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Tells the gate that a connection's headers are complete."""
+    """Middleware that tells the gate that the headers of a request are complete."""
     if isinstance(request.protocol, _Connection):
         request.protocol.requested()
     return await handler(request)
 
 
 class _Arrival(asyncio.Protocol):
-    """A connection that is accepted; nothing is read of it here."""
+    """An accepted connection before TLS. Nothing is read from it."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._gate.shake_hands(transport)
-        cast(asyncio.Transport, transport).abort()  # uvloop's is one by its methods only
+        cast(asyncio.Transport, transport).abort()  # uvloop's class does not inherit from it
 
 
 class _Connection(web.RequestHandler):
@@ -200,9 +202,9 @@ class _Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # aiohttp tests it for truth
+            access_log=None,  # type: ignore[arg-type]  # aiohttp accepts a false value
             keepalive_timeout=KEEPALIVE_SECONDS,
-            # Nobody compresses what they send here but to burst it.
+            # Clients have no reason to compress requests. A compressed one is likely a bomb.
             auto_decompress=False,
         )
         self._gate = gate
@@ -210,7 +212,7 @@ class _Connection(web.RequestHandler):
         self._deadline: asyncio.TimerHandle | None = None
 
     def enter(self, transport: asyncio.BaseTransport) -> bool:
-        """Whether its client may come in; then ``leave`` is called at its end."""
+        """Count the connection at the gate. Return False if it must be refused."""
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._gate.enter(self, address):
@@ -219,14 +221,14 @@ class _Connection(web.RequestHandler):
         return True
 
     def leave(self) -> None:
-        """It counts no more."""
+        """Stop counting the connection."""
         if self._address is not None:
             self._gate.leave(self, self._address)
             self._address = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
-        # Over TLS it has entered already.
+        transport = cast(asyncio.Transport, transport)  # uvloop's class does not inherit from it
+        # With TLS it has entered before the handshake.
         if self._address is None:
             refusal = b""
             if self._gate.is_full(transport):
@@ -247,8 +249,8 @@ class _Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def is_idle(self) -> bool:
-        """Whether the connection waits for a request, and aiohttp has it."""
-        # Private in aiohttp. Without it a connection counts as busy and is never closed early.
+        """Whether aiohttp reads the connection and waits for a request."""
+        # Private in aiohttp. If it is missing, the connection counts as busy.
         waiter = getattr(self, "_waiter", None)
         transport = self.transport
         if transport is None or waiter is None or waiter.done():
@@ -256,7 +258,7 @@ class _Connection(web.RequestHandler):
         return transport.get_protocol() is self
 
     def requested(self) -> None:
-        """A request is there."""
+        """Cancel the deadline for the first request."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -272,15 +274,15 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """One plain line; what a client has sent wrong is no error of the server's."""
+        """Log one line and answer in plain text. A client's mistake is not logged as an error."""
         if isinstance(exc, HttpProcessingError):
-            log.info("%s sent what is no HTTP request", self._address)
+            log.info("not an HTTP request: address=%s", self._address)
         elif isinstance(exc, ConnectionError) and _has_gone(request):
             raise exc
         else:
-            log.error("a request failed", exc_info=exc)
+            log.error("request failed", exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer is under way already")
+            raise ConnectionError("the response has already started")
         text = f"{status}: {HTTPStatus(status).phrase}\n"
         response = web.Response(status=status, text=text, headers=HEADERS)
         response.force_close()
@@ -292,9 +294,9 @@ def _has_gone(request: web.BaseRequest) -> bool:
 
 
 def limit_reached(descriptor: int) -> int:
-    """The limit, if the descriptor of a new connection shows that few are left; else 0.
+    """Return the descriptor limit if few are left, otherwise 0.
 
-    The system gives the lowest one that is free.
+    ``descriptor``: that of a new connection. The system assigns the lowest number that is free.
     """
     if sys.platform == "win32":
         return 0

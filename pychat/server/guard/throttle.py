@@ -1,4 +1,4 @@
-"""How fast an address's HTTP requests are answered: what comes faster waits, so others do not."""
+"""The rate at which the HTTP requests of an address are answered. Faster requests wait."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from pychat.server.guard.bucket import Rate, TokenBucket
 from pychat.server.guard.gate import HEADERS
 
 LONGEST_WAIT: Final = 10.0
-"""Seconds; what would have to wait longer is refused."""
+"""Seconds. A request that would have to wait longer is refused."""
 MAX_ADDRESSES: Final = 20_000
 
 
 def throttle(rate: Rate, client_address: Callable[[web.Request], str]) -> Middleware:
-    """Answers each request in its turn; 429 where that is too far away.
+    """Return a middleware that delays requests to ``rate`` for each client address.
 
-    Behind a trusted proxy the client's address counts, of IPv6 its /64.
+    A request that would wait longer than LONGEST_WAIT is answered with 429. ``client_address``
+    returns the address of a request's client, also behind a trusted proxy.
     """
     turns = RequestTurns(rate)
 
@@ -29,7 +30,7 @@ def throttle(rate: Rate, client_address: Callable[[web.Request], str]) -> Middle
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         wait = turns.take(client_address(request))
         if wait > LONGEST_WAIT:
-            # Not at once: who asks again and again would be as fast as before.
+            # Delayed, so that a client that asks again and again is slowed down.
             await asyncio.sleep(1.0)
             headers = {**HEADERS, "Retry-After": str(round(wait))}
             refusal = web.Response(status=429, text="429: too many requests\n", headers=headers)

@@ -1,4 +1,4 @@
-"""Admission of new sessions: limits per address."""
+"""Limits on the sessions and handshakes of each address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """By address (of IPv6, by /64): sessions at a time, and handshakes."""
+    """Limits for each address (each /64 of IPv6): open sessions, and handshakes per second."""
 
     sessions: int = 256
     handshakes_per_second: float = 20.0
@@ -23,11 +23,11 @@ class Admission:
 
 
 class Visitors(Generic[S]):
-    """The sessions of each address.
+    """Counts the sessions of each address.
 
-    A session that was opened and never used is silent: it counts for nothing, as a page of another
-    site may have opened it by an image. Of these an address has as many beside its others, and one
-    more ends the oldest.
+    A session is silent until its client has shown that it read the answer to the handshake: an
+    image on a page of another site can open one. Silent sessions have a limit of their own, as
+    high as that of other sessions. One more ends the oldest.
     """
 
     def __init__(self, admission: Admission, hint: str = "") -> None:
@@ -39,7 +39,7 @@ class Visitors(Generic[S]):
         self._handshakes: Recent[str, TokenBucket] = Recent(_MAX_REMEMBERED)
 
     def refusal(self, address: str) -> str:
-        """Why one more session from there may not be, empty if it may."""
+        """Return why the address may not have another session, or an empty string."""
         address = household(address)
         sessions = self._sessions.get(address, 0)
         if sessions >= self._admission.sessions:
@@ -50,13 +50,13 @@ class Visitors(Generic[S]):
         return ""
 
     def came(self, address: str) -> None:
-        """A session is in use."""
+        """Count a session that is in use."""
         address = household(address)
         self._sessions[address] = self._sessions.get(address, 0) + 1
         self._handshakes_of(address).borrow()
 
     def went(self, address: str) -> None:
-        """It has ended."""
+        """Stop counting a session that was in use."""
         address = household(address)
         left = self._sessions.get(address, 0) - 1
         if left > 0:
@@ -65,13 +65,13 @@ class Visitors(Generic[S]):
             self._sessions.pop(address, None)
 
     def came_silently(self, address: str, session: S) -> S | None:
-        """A session has been opened by a request; the one that is to be ended for it."""
+        """Count a silent session. Return the one to end in its place, if there are too many."""
         silent = self._silent.setdefault(household(address), {})
         silent[session] = None
         return next(iter(silent)) if len(silent) > self._admission.sessions else None
 
     def silent_no_more(self, address: str, session: S) -> None:
-        """It is in use, or has ended."""
+        """Stop counting a silent session: it is in use, or it has ended."""
         address = household(address)
         silent = self._silent.get(address)
         if silent is not None:
