@@ -57,7 +57,7 @@ async def test_a_store(shared: Path, tmp_path: Path, suffix: str, kind: str) -> 
     target, file = tmp_path / "target", shared / "chat.db"
     plant(shared / f"chat.db{suffix}", kind, target)
     store = open_store(f"sqlite:///{file}")
-    with pytest.raises(StoreError, match=f"cannot write .*chat.db{suffix}: the file belongs to another user"):
+    with pytest.raises(StoreError, match=f"{suffix}: the file belongs to another user"):
         await store.open()
     assert not target.exists()
 
