@@ -218,7 +218,7 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
         self._core.move_cursor(Event.DELIVERED, name, seq)
 
     async def mark_read(self, name: str, seq: int) -> None:
-        """Move the read cursor, and the delivered one with it. Otherwise as ``mark_delivered``."""
+        """Move the read cursor, and the delivered one with it. Errors as in ``mark_delivered``."""
         self._check_cursor(name, seq)
         self._core.move_cursor(Event.READ, name, seq)
 

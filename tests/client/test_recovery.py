@@ -132,10 +132,8 @@ async def test_a_lost_answer_does_not_duplicate_the_message(
     line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:
     await alice.client.send("bob", "first")
-    line.line = (
-        Line.STALLED
-        # The proxy takes the message, and the connection is lost before the answer.
-    )
+    # The proxy takes the message, and the connection is lost before the answer.
+    line.line = Line.STALLED
     posted = alice.client.post("bob", "second")
     await asyncio.sleep(0)
     line.line = Line.OPEN

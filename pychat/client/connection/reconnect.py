@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pychat import protocol
 from pychat.client.connection.login import Login, TokenLookup
@@ -70,7 +70,7 @@ class Reconnector:
         alias: str,
         password: str | None,
         token: str | Callable[[], str | None] | None,
-        on_event: Callable[[str, Any], None],
+        on_event: Callable[[str, object], None],
         on_online: Callable[[], None],
         on_offline: Callable[[], None],
         on_status: Callable[[], None],

@@ -37,7 +37,7 @@ class ServerConnection:
     order.
     """
 
-    def __init__(self, address: str, on_event: Callable[[str, Any], None]) -> None:
+    def __init__(self, address: str, on_event: Callable[[str, object], None]) -> None:
         self.address = address
         self._on_event = on_event
         self._socket: Any = None  # a socketio.AsyncClient, which has no types
@@ -104,7 +104,7 @@ class ServerConnection:
             await self._http.close()
         # The library's own tasks end once the transport is closed.
 
-    def _received(self, event: str, data: Any = None, *_more: Any) -> None:
+    def _received(self, event: str, data: object = None, *_more: object) -> None:
         self.last_received = time.monotonic()
         if not self.closed.done():
             self._on_event(event, data)
@@ -120,7 +120,9 @@ class ServerConnection:
         if not self.closed.done():
             self.closed.set_result(reason)
 
-    def send(self, event: str, payload: Any, answered: Callable[[Any], None] | None = None) -> None:
+    def send(
+        self, event: str, payload: object, answered: Callable[[object], None] | None = None
+    ) -> None:
         """Send an event.
 
         ``payload``: JSON types. ``answered``: called with the answer, in the order in which answers
@@ -132,32 +134,34 @@ class ServerConnection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _answer(self, answered: Callable[[Any], None] | None) -> Callable[..., None] | None:
+    def _answer(self, answered: Callable[[object], None] | None) -> Callable[..., None] | None:
         if answered is None:
             return None
 
-        def callback(*arguments: Any) -> None:
+        def callback(*arguments: object) -> None:
             self.last_received = time.monotonic()
             if not self.closed.done():
                 answered(arguments[0] if arguments else None)
 
         return callback
 
-    async def _emit(self, event: str, payload: Any, callback: Callable[..., None] | None) -> None:
+    async def _emit(
+        self, event: str, payload: object, callback: Callable[..., None] | None
+    ) -> None:
         try:
             await self._socket.emit(event, payload, callback=callback)
         except socketio.exceptions.SocketIOError:
             self._end("the connection was lost")
 
-    async def request(self, event: str, payload: Any, answer_timeout: float) -> Any:
+    async def request(self, event: str, payload: object, answer_timeout: float) -> object:
         """Send an event and return its answer.
 
         ``answer_timeout``: seconds. Raises AnswerLost if the connection closes first, and
         TimeoutError if the answer does not arrive in time.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
-        def answered(value: Any) -> None:
+        def answered(value: object) -> None:
             if not answer.done():
                 answer.set_result(value)
 

@@ -84,7 +84,7 @@ class Typists:
             self._on_change(name, tuple(users))
 
     def all_stopped(self) -> None:
-        """Record that nobody is typing, because the connection was lost."""
+        """Clear all indicators. Call it when the connection is lost."""
         for name, users in self._typing.items():
             for user in list(users):
                 self.stopped(name, user)

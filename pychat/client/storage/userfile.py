@@ -17,7 +17,7 @@ def read_own_file(path: Path, limit: int = 1_000_000) -> bytes:
     ``limit``: bytes. Raises OSError, also for what is not a regular file, belongs to another user
     or is too large.
     """
-    # O_NONBLOCK: opening a named pipe would block until somebody writes to it.
+    # O_NONBLOCK: opening a named pipe would block until another process opens it for writing.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
