@@ -6,10 +6,14 @@ import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from pychat.server.store.base import StoreUnavailable
 from pychat.server.store.memory import MemoryStore
+
+calls_of_request: ContextVar[list[str] | None] = ContextVar("calls_of_request", default=None)
+"""Set before a request: the store's methods that are called to handle it are appended."""
 
 
 class Held:
@@ -46,8 +50,6 @@ class DelayedStore:
         self._random = None if seed is None else random.Random(seed)
         self._turns = turns
         self._held: dict[str, list[Held]] = {}
-        self.calls: list[str] = []
-        """The methods that were called."""
         self._failing: set[str] = set()
         self._refusing: set[str] = set()
 
@@ -83,7 +85,8 @@ class DelayedStore:
             return result
 
         async def delayed(*args: Any, **kwargs: Any) -> Any:
-            self.calls.append(name)
+            if (calls := calls_of_request.get()) is not None:
+                calls.append(name)
             if waiting := self._held.get(name):
                 return await waiting.pop(0).run(lambda: call(*args, **kwargs))
             await self._wait()
