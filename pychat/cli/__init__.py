@@ -1,1 +1,1 @@
-"""The click commands, one file each; heavy imports inside the command."""
+"""The command line: commands, settings, credentials and output."""

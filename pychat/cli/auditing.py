@@ -1,4 +1,4 @@
-"""What commands do to a store, in the audit log that its server writes too."""
+"""Record what commands do to a store in the audit log of its server."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ audit_option = option(
     "--audit-log",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep who did what in this file, a JSON object a line.",
+    help="Audit log file: who did what, one JSON object per line.",
 )
 
 
 class Audit:
-    """Where the running command notes what it has done; nowhere if no file is given.
+    """The audit log of the running command. Records nothing if no file is given.
 
-    A file that cannot be written is found before anything is done: ClickException.
+    Raises ClickException if the file cannot be written, before the command does anything.
     """
 
     def __init__(self, path: Path | None, store: str) -> None:
@@ -44,22 +44,22 @@ class Audit:
                 raise click.ClickException(f"{path}: {error.strerror}") from None
 
     def note(self, action: str, **fields: object) -> None:
-        """It is done, by the user of this process, through the running command."""
+        """Record that the running command has done this, with the user of this process."""
         if self._entry is None:
             return
         through = click.get_current_context().command_path
-        # A database's address may hold a password.
+        # A database address may contain a password.
         store = _CREDENTIALS.sub(r"\1", self._store)
         try:
             self._entry.write(action, **fields, by=_user(), through=through, store=store)
         except OSError as error:
             raise click.ClickException(
-                f"it is done ({action}), but not in {self._path}: {error.strerror}"
+                f"done ({action}), but not recorded in {self._path}: {error.strerror}"
             ) from None
 
 
 def _user() -> str:
-    """By the system's word, not by a variable's; who became root by sudo is named too."""
+    """The name from the user database, not from the environment. Adds the user behind sudo."""
     try:
         import pwd
     except ImportError:  # Windows

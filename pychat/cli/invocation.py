@@ -1,4 +1,4 @@
-"""How this program was started, so that what it tells people to type works as it stands."""
+"""How this program was started, so that commands it prints can be copied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def own_command() -> str:
-    """``pychat`` where the shell finds this very one by it, else the way it was started."""
+    """``pychat`` if the shell finds this program by that name, otherwise how it was started."""
     started = sys.argv[0]
     if Path(started).name == "__main__.py":
         return f"{shlex.quote(sys.orig_argv[0])} -m pychat"

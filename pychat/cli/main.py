@@ -57,7 +57,7 @@ COMMANDS: Final = {
     "connect": ("pychat.cli.commands.connect:connect", "Open the chat in this terminal."),
     "demo": (
         "pychat.cli.commands.demo:demo",
-        "Try it alone: a server in memory and a bot to talk to.",
+        "Try pychat alone: a server in memory and a bot.",
     ),
     "send": ("pychat.cli.commands.send:send", "Send one message."),
     "listen": (
@@ -66,24 +66,27 @@ COMMANDS: Final = {
     ),
     "history": (
         "pychat.cli.commands.history:history",
-        "Show what was said in a conversation, oldest first.",
+        "Show the messages of a conversation, oldest first.",
     ),
-    "users": ("pychat.cli.commands.users:users", "List whom one could write to."),
-    "room": ("pychat.cli.commands.room:room", "List, make, join and leave rooms."),
+    "users": ("pychat.cli.commands.users:users", "Search the users of a server."),
+    "room": ("pychat.cli.commands.room:room", "List, create, join and leave rooms."),
     "remove": (
         "pychat.cli.commands.remove:remove",
-        "Remove a message, for everybody and for ever.",
+        "Remove a message for everybody.",
     ),
-    "config": ("pychat.cli.commands.config:config", "Write the settings file, or look into it."),
+    "config": (
+        "pychat.cli.commands.config:config",
+        "Create the settings file, or show what it has.",
+    ),
     "user": ("pychat.cli.commands.user:user", "Manage the accounts in a server's store."),
-    "export": ("pychat.cli.commands.export:export", "Write a whole store to a file."),
-    "import": ("pychat.cli.commands.import_:import_", "Put an exported file into a store."),
+    "export": ("pychat.cli.commands.export:export", "Export a whole store to a file."),
+    "import": ("pychat.cli.commands.import_:import_", "Import an exported file into a store."),
     "store": ("pychat.cli.commands.store:store", "Check, back up and restore a server's store."),
 }
 
 INTERRUPTED: Final = 128 + 2
 NOT_WRITTEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""Standard output is full, broken or closed; everything else that can be is caught where it is."""
+"""A full, broken or closed standard output. Other OSErrors are handled at their source."""
 
 
 def print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -99,8 +102,8 @@ def print_version(context: click.Context, parameter: click.Parameter, value: boo
     cls=LazyGroup,
     commands_table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Every option is also a variable (PYCHAT_PORT) and a key of pychat.toml (port), "
-    "in the working directory or the user's configuration folder.",
+    epilog="Every option is also an environment variable (PYCHAT_PORT) and a key in pychat.toml "
+    "(port), in the working directory or in your configuration folder.",
 )
 @click.option(
     "--version",
@@ -115,15 +118,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Exits with 0, with 1 after a failure, with 2 after wrong usage: one line on stderr each.
+    """Run the command and exit: 0, 1 after a failure, 2 for wrong usage, with one line on stderr.
 
-    A reader of standard output that is gone (EPIPE) is 1 without a line: it wants no more.
+    If the reader of standard output has gone (EPIPE), exit with 1 and print nothing.
     """
     try:
         result = cli.main(prog_name="pychat", standalone_mode=False)
         flush_output()
     except click.exceptions.NoArgsIsHelpError as error:
-        # A group without a subcommand: the help is the answer.
+        # A group without a subcommand shows its help.
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
     except click.UsageError as error:
@@ -135,13 +138,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort as error:
         if isinstance(error.__cause__, EOFError):
-            complain("the input ended before an answer was given")
+            complain("the input ended before the question was answered")
             sys.exit(1)
         sys.exit(INTERRUPTED)
     except ImportError as error:
         if os.environ.get("PYCHAT_TRACEBACK"):
             raise
-        complain(f"pychat is not installed as it should be: {error}")
+        complain(f"pychat is not installed correctly: {error}")
         sys.exit(1)
     except OSError as error:
         if error.errno not in NOT_WRITTEN:
@@ -156,25 +159,25 @@ def main() -> None:
 
 
 def fail(error: Exception) -> NoReturn:
-    """Ends with what went wrong; a traceback is only for who asks for it."""
+    """Report an internal error and exit. PYCHAT_TRACEBACK prints the traceback."""
     if os.environ.get("PYCHAT_TRACEBACK"):
         from pychat.client.safetext import safe_text
 
         click.echo(safe_text("".join(traceback.format_exception(error))), err=True, nl=False)
         sys.exit(1)
     complain(
-        f"this is a fault in pychat, please report it: {type(error).__name__}: {error} "
-        "(PYCHAT_TRACEBACK=1 shows where)"
+        f"internal error in pychat, please report it: {type(error).__name__}: {error} "
+        "(set PYCHAT_TRACEBACK=1 for details)"
     )
     sys.exit(1)
 
 
 def usage_text(error: click.UsageError) -> str:
-    """What was wrong, as a sentence that begins with the option or argument."""
+    """The usage error as a sentence that begins with the option or argument."""
     if isinstance(error, click.BadParameter) and error.param is not None:
         name = error.param.human_readable_name
         if isinstance(error, click.MissingParameter):
-            return f"{name} is needed."
+            return f"{name} is required."
         text = f"{name}: {error.message}"
     elif isinstance(error, click.NoSuchOption):
         near = " or ".join(sorted(error.possibilities or ()))
@@ -186,7 +189,7 @@ def usage_text(error: click.UsageError) -> str:
 
 
 def complain(message: str) -> None:
-    """One line on standard error, whatever the message is made of: it may quote a server."""
+    """Print an error as one line on stderr. The message may quote a server, so make it safe."""
     from pychat.client.safetext import safe_line
 
     click.echo(f"Error: {safe_line(message)}", err=True)

@@ -108,4 +108,4 @@ def test_a_full_disk_is_told(store: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
     assert invoke("user", "add", "alice").status == 0
     line = refusal("user", "disable", "alice", "--audit-log", "/dev/full")
-    assert line == "it is done (id disabled), but not in /dev/full: No space left on device"
+    assert line == "done (id disabled), but not recorded in /dev/full: No space left on device"

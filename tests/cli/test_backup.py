@@ -71,7 +71,7 @@ def test_a_backup_is_put_back_after_a_crash(store: str, path: Path, tmp_path: Pa
     crash(store, "alice")
     backup = tmp_path / "backup.db"
     done = invoke("store", "backup", "--store", store, backup)
-    assert done.stderr == f"Backed up {path} to {backup}; checked, all right.\n"
+    assert done.stderr == f"Backed up {path} to {backup}; verified.\n"
     assert backup.stat().st_mode & 0o077 == 0
     crash(store, "bob", "carol")
     assert log_of(path).stat().st_size

@@ -160,17 +160,17 @@ def test_plain_lines_that_cannot_be_sent_fail(people: list[str]) -> None:
     done = talk(alice, "\nto nobody\n/nonsense\n/msg nobody hi\n/quit\nnever read\n")
     assert done.returncode == 1
     notes = done.stderr.splitlines()
-    assert notes[0].startswith("To whom?")
-    assert notes[1].startswith("There is no command /nonsense")
+    assert notes[0].startswith("No conversation is selected")
+    assert notes[1].startswith("Unknown command /nonsense")
     assert notes[2].startswith("Refused: ")
-    assert notes[3] == "Error: 3 lines could not be carried out: 2, 3, 4"
+    assert notes[3] == "Error: 3 lines failed: 2, 3, 4"
     assert invoke("history", "--user", bob, "--with", alice).stdout == ""
 
 
 def test_rooms(people: list[str]) -> None:
     alice, bob, carol = people
     made = invoke("room", "create", "--user", alice, "--name", "The builds", "#builds")
-    assert made == Result(0, "", "Made the room #builds.\n")
+    assert made == Result(0, "", "Created #builds.\n")
     assert "you are not in the room #builds" in refusal(
         "send", "--user", bob, "--to", "#builds", "x"
     )
@@ -198,10 +198,10 @@ def test_plain_rooms(people: list[str]) -> None:
     done = talk(alice, "/create #plain\none\n/leave plain\nto nobody\n/join #plain\ntwo\n/leave\n")
     assert done.returncode == 1
     assert done.stderr.splitlines()[:4] == [
-        "Talking in #plain.",
+        "Writing to #plain.",
         "Left #plain.",
-        "To whom? Write /msg NAME first, or start with --with NAME.",
-        "Talking in #plain.",
+        "No conversation is selected Write /msg NAME first, or start with --with NAME.",
+        "Writing to #plain.",
     ]
     assert "Which room?" in done.stderr.splitlines()[4]
     assert invoke("room", "join", "--user", bob, "plain").status == 0
@@ -235,7 +235,7 @@ def test_the_login_is_kept_for_its_owner_only(people: list[str], own_folders: Pa
     for path in tokens:
         path.chmod(0o640)
     line = refusal("users", "--user", people[0])
-    assert "others may read the login token in" in line
+    assert "other users can read the login token in" in line
     assert "chmod 600" in line
 
 

@@ -42,14 +42,14 @@ def test_init_writes_a_file_that_changes_nothing(file: Path) -> None:
 def test_init_leaves_a_file_that_is_there(file: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text('user = "alice"\n')
-    assert "is there already" in refusal("config", "init")
+    assert "already exists" in refusal("config", "init")
     assert file.read_text() == 'user = "alice"\n'
 
 
 def test_init_says_where_it_cannot_write(file: Path) -> None:
     file.parent.parent.mkdir(parents=True)
     file.parent.write_text("a file where the folder would be")
-    assert "cannot be written" in refusal("config", "init")
+    assert "cannot write" in refusal("config", "init")
 
 
 def test_every_setting_is_there_with_its_default(file: Path) -> None:

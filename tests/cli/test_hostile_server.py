@@ -122,7 +122,7 @@ async def test_no_text_of_an_answer_drives_the_terminal(
     assert "fault in pychat" not in result.stderr
     if "--plain" in command:
         assert result.stdout.count("red") >= 2
-        assert "There is no command" in result.stderr
+        assert "Unknown command" in result.stderr
 
 
 REFUSALS: list[dict[str, Any]] = [

@@ -77,11 +77,11 @@ def test_an_option_without_its_value_names_the_commands_own_help() -> None:
 
 
 def test_an_option_that_is_needed() -> None:
-    assert refusal("send", "hello", status=2).startswith("--user (or PYCHAT_USER) is needed.")
+    assert refusal("send", "hello", status=2).startswith("--user (or PYCHAT_USER) is required.")
 
 
 def test_without_a_screen_connect_needs_to_know_who() -> None:
-    needed = "--user (or PYCHAT_USER) is needed where there is no screen."
+    needed = "--user (or PYCHAT_USER) is required without a screen."
     assert refusal("connect", status=2).startswith(needed)
     assert refusal("connect", "--plain", status=2).startswith(needed)
 
@@ -98,7 +98,7 @@ def test_a_fault_is_one_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("pychat.server.app.ChatServer.__init__", fail)
     line = refusal("serve", "--store", "memory:")
-    assert "a fault in pychat" in line
+    assert "internal error in pychat" in line
     assert "KeyError" in line
 
 

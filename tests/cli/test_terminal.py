@@ -76,7 +76,7 @@ def test_a_new_password_is_typed_twice(tmp_path: Path) -> None:
     terminal.sendline("one")
     terminal.expect_exact("The same again")
     terminal.sendline("one")
-    terminal.expect_exact("Made the account alice.")
+    terminal.expect_exact("Created the account alice.")
     assert ended(terminal) == 0
     table = at_terminal("user", "list", "--store", store)
     table.expect(r"id +alias +state +last seen")
@@ -109,5 +109,5 @@ def test_plain_at_a_terminal(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_plain_at_a_terminal_needs_to_know_who() -> None:
     terminal = at_terminal("connect", "--plain")
-    terminal.expect_exact("--user (or PYCHAT_USER) is needed")
+    terminal.expect_exact("--user (or PYCHAT_USER) is required")
     assert ended(terminal) == 2

@@ -23,19 +23,19 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[tui]\nthme = 'x'", "[tui]: there is no option thme. Did you mean theme?"),
-        ("[tui]\nqqqqqq = 1", "[tui]: there is no option qqqqqq."),
+        ("[tui]\nthme = 'x'", "[tui]: unknown option thme. Did you mean theme?"),
+        ("[tui]\nqqqqqq = 1", "[tui]: unknown option qqqqqq."),
         (
             "[tui]\nnotify = ['bel']",
-            "[tui]: notify: 'bel' is none of bell, osc9, osc777, desktop.",
+            "[tui]: notify: 'bel' is not one of bell, osc9, osc777, desktop.",
         ),
         ("[tui]\npreviews = 'no'", "[tui]: previews must be true or false."),
         ("[tui]\nmuted = 'bob'", "[tui]: muted must be a list in [ ]."),
         ("[tui]\ntheme = 3", "[tui]: theme must be text in quotes."),
         (
             "[tui.keys]\nsearch = 'ctrl+k'",
-            "[tui.keys], search: ctrl+k is the key of switch. "
-            "Choose another, or give switch another one, too.",
+            "[tui.keys], search: ctrl+k is already the key of switch. "
+            "Choose another key, or change the key of switch too.",
         ),
         ("[tui]\nmuted = ['bob', 3]", "[tui]: each of muted must be text in quotes."),
         ("[tui]\nnotify = [3]", "[tui]: each of notify must be text in quotes."),
@@ -49,7 +49,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("[tui]\ntheme_files = ['auto.toml']", "[tui]: theme_files: auto.toml: name: 'auto'"),
         (
             "[tui.keys]\nserch = 'f4'",
-            "[tui.keys], there is no action serch. Did you mean search? F1 lists them.",
+            "[tui.keys], unknown action serch. Did you mean search? F1 lists all actions.",
         ),
         ("[tui.keys]\nsearch = 4", "[tui]: each of keys must be text in quotes."),
         ("[tui.keys]\nsearch = ''", "[tui.keys], search: there is no key ''."),
@@ -60,7 +60,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("[tui.keys]\nsearch = 'shift+alt+t'", "[tui.keys], search: 'shift+alt+t' is no key; wr"),
         ("[tui.keys]\nswitch = 'k'", "[tui.keys], switch: k could not be written any more; write"),
         ("[tui.keys]\nswitch = 'shift+at'", "[tui.keys], switch: shift+at could not be written"),
-        ("[tui.keys]\nswitch = 'f5, ctrl+f'", "[tui.keys], switch: ctrl+f is the key of search."),
+        (
+            "[tui.keys]\nswitch = 'f5, ctrl+f'",
+            "[tui.keys], switch: ctrl+f is already the key of search.",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(file: Path, text: str, problem: str) -> None:

@@ -35,7 +35,9 @@ def full_disk() -> Iterator[None]:
 def test_a_token_that_cannot_be_written_is_one_line_and_leaves_nothing(
     home: Path, full_disk: None
 ) -> None:
-    with pytest.raises(click.ClickException, match=r"cannot be written to /.*: File too large"):
+    with pytest.raises(
+        click.ClickException, match=r"cannot write the login token to /.*: File too large"
+    ):
         keep_token(SERVER, "alice", "secret")
     assert [each for each in home.rglob("*") if each.is_file()] == []
     assert kept_token(SERVER, "alice") is None

@@ -43,7 +43,7 @@ def test_to_a_file_and_back(store: str, tmp_path: Path) -> None:
     result = invoke("import", "--store", copy, file)
     assert (result.status, result.stdout) == (0, "")
     made, imported = result.stderr.splitlines()
-    assert made == f"Made the store {tmp_path}/copy.db."
+    assert made == f"Created the store {tmp_path}/copy.db."
     assert imported.startswith(f"Imported {COUNTS} into ")
     assert invoke("export", "--store", copy, again).status == 0
     assert again.read_bytes() == file.read_bytes()
@@ -58,7 +58,7 @@ def test_what_somebody_has_prepared_is_not_written_to(store: str, tmp_path: Path
     assert file.stat().st_mode & 0o077 == 0
     (tmp_path / "link.jsonl").symlink_to(theirs)
     line = refusal("export", "--store", store, tmp_path / "link.jsonl")
-    assert f"{tmp_path}/link.jsonl is there already" in line
+    assert f"{tmp_path}/link.jsonl already exists" in line
     assert not theirs.exists()
 
 
@@ -117,7 +117,7 @@ def test_an_import_that_was_cut_short_goes_on(store: str, tmp_path: Path) -> Non
     cut = invoke("import", "--store", copy, "-", input=lines[: len(lines) // 2])
     assert cut.status == 1
     made, error = cut.stderr.splitlines()
-    assert made.startswith("Made the store ")
+    assert made.startswith("Created the store ")
     assert "line" in error or "ends too early" in error
     assert invoke("import", "--store", copy, "-", input=lines).status == 0
 
@@ -153,7 +153,7 @@ def test_to_a_full_disk(store: str, tmp_path: Path) -> None:
 
 def test_what_cannot_be(store: str, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("precious")
-    assert "is there already" in refusal("export", "--store", store, tmp_path / "there")
+    assert "already exists" in refusal("export", "--store", store, tmp_path / "there")
     folder = tmp_path / "no" / "folder"
     line = refusal("export", "--store", store, folder)
     assert line == f"cannot write {folder}: No such file or directory"
@@ -173,7 +173,7 @@ def test_what_cannot_be(store: str, tmp_path: Path) -> None:
 def test_check(store: str, tmp_path: Path) -> None:
     result = invoke("store", "check", "--store", store)
     assert (result.status, result.stdout) == (0, "")
-    assert result.stderr.endswith("9 messages, all right.\n")
+    assert result.stderr.endswith("9 messages, no problems.\n")
 
 
 def test_check_finds_damage(store: str, tmp_path: Path) -> None:
@@ -186,8 +186,8 @@ def test_check_finds_damage(store: str, tmp_path: Path) -> None:
     result = invoke("store", "check", "--store", store)
     assert result.status == 1
     said = result.stdout.splitlines()
-    assert said[0] == "SQLite says:"
-    assert "Can be read:" in said[2:]
+    assert said[0] == "SQLite reports:"
+    assert "Readable:" in said[2:]
     assert "  accounts: " in result.stdout
     assert result.stderr.startswith(f"Error: {path} is damaged: stop the server, keep a copy")
     assert "restore a backup" in result.stderr
@@ -215,7 +215,7 @@ def test_check_says_how_much_of_a_damaged_store_can_be_read(tmp_path: Path) -> N
     result = invoke("store", "check", "--store", f"sqlite:///{path}")
     assert result.status == 1
     assert "  accounts: 2, all\n" in result.stdout
-    found = re.search(r"  messages: ([0-9,]+), the others are lost\n", result.stdout)
+    found = re.search(r"  messages: ([0-9,]+), the rest is lost\n", result.stdout)
     assert found
     assert 1_500 < int(found[1].replace(",", "")) < 2_000
     assert len(result.stdout.splitlines()) < 20
@@ -230,5 +230,5 @@ def test_check_says_how_much_of_a_damaged_store_can_be_read(tmp_path: Path) -> N
     result = invoke("store", "check", "--store", copy)
     assert (result.status, result.stderr) == (
         0,
-        f"{tmp_path}/copy.db: 2,000 messages, all right.\n",
+        f"{tmp_path}/copy.db: 2,000 messages, no problems.\n",
     )

@@ -28,9 +28,9 @@ def listed(store: str) -> list[dict[str, str]]:
 
 def test_add_disable_enable(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, added = add("alice", store, monkeypatch).stderr.splitlines()
-    assert made == f"Made the store {store.removeprefix('sqlite:///')}."
-    assert added == "Made the account alice."
-    assert add("bob", store, monkeypatch) == Result(0, "", "Made the account bob.\n")
+    assert made == f"Created the store {store.removeprefix('sqlite:///')}."
+    assert added == "Created the account alice."
+    assert add("bob", store, monkeypatch) == Result(0, "", "Created the account bob.\n")
     disable = invoke("user", "disable", "bob", "--store", store)
     assert disable == Result(0, "", "Disabled bob.\n")
     assert [(user["id"], user["state"]) for user in listed(store)] == [
@@ -79,7 +79,7 @@ def test_password_from_a_file_or_a_command(store: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "line"),
     [
-        ([], 2, "There is no terminal to ask for the password: set PYCHAT_PASSWORD, or use"),
+        ([], 2, "Cannot ask for the password without a terminal: set PYCHAT_PASSWORD, or use"),
         (["--password-command", "false"], 1, "the password command failed: false: exit status 1"),
         (["--password-command", "no-such x"], 1, "failed: no-such x: No such file or directory"),
         (["--password-command", "true"], 1, "the password command printed nothing"),
@@ -127,4 +127,4 @@ def test_the_commands_are_told_in_whole_sentences() -> None:
 
 def test_memory_has_no_accounts_to_manage() -> None:
     line = refusal("user", "list", "--store", "memory:", status=2)
-    assert "gone with its server" in line
+    assert "exists only in its server" in line

@@ -1,4 +1,4 @@
-"""The bot of ``pychat demo``: friendly, knows a few tricks, and repeats what it does not know."""
+"""The bot of ``pychat demo``: answers a few commands and repeats everything else."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BOT: Final = "bot"
 ALIAS: Final = "Pip the bot"
 
 HELP: Final = """Here is what I can do:
-**time** – what my clock says
+**time** – tell the time
 **roll 2d6** – throw dice
 **flip** – toss a coin
-**reverse some words** – say it backwards
+**reverse some words** – reverse the order of words
 **shout some words** – LOUDER
-**code** – show how code looks
-**languages** – show how other scripts look
-Anything else I say back to you."""
+**code** – show a code block
+**languages** – show text in other scripts
+I repeat everything else."""
 
 CODE: Final = """This is all a bot needs:
 ```python
@@ -35,8 +35,8 @@ async with ChatClient(server, user="bot", password=secret) as client:
 LANGUAGES: Final = "안녕하세요 · こんにちは · 你好 · Привет · مرحبا · नमस्ते · 👋🏽 👩‍👩‍👧"
 
 GREETING: Final = """Hello! 👋 I am Pip, a bot. Write **help** to see what I can do.
-There is a page too: open {page} in a browser, log in under another name (any password will do \
-here) and write to **{user}**. Or in another terminal:
+There is also a page: open {page} in a browser, sign in with another id (any password works in \
+this demo) and write to **{user}**. Or run this in another terminal:
 `{command}`"""
 
 _NAME: Final = re.compile(rf"\b{BOT}\b|\bpip\b", re.IGNORECASE)
@@ -44,7 +44,7 @@ _DICE: Final = re.compile(r"(?P<count>\d{0,2})d(?P<sides>\d{1,3})")
 
 
 async def run_bot(client: ChatClient, *, pause: float = 0.6) -> None:
-    """Answers for as long as it is not cancelled. ``pause``: seconds of typing before an answer."""
+    """Answer messages until cancelled. ``pause``: seconds of typing before an answer."""
     async for message in client.messages():
         if message.removed or not is_for_bot(message):
             continue
@@ -55,12 +55,12 @@ async def run_bot(client: ChatClient, *, pause: float = 0.6) -> None:
 
 
 def is_for_bot(message: MessageInfo) -> bool:
-    """All that is said to it alone; in rooms and ALL what names it."""
+    """Whether to answer: one-to-one messages, and those in rooms and ALL that name the bot."""
     return message.conversation == message.sender or bool(_NAME.search(message.text))
 
 
 def answer(text: str, sender: str) -> str:
-    """What the bot says to that."""
+    """The bot's answer to a text."""
     word, _, rest = text.strip().partition(" ")
     trick = TRICKS.get(word.lower().rstrip("!?.,"))
     if trick is None:

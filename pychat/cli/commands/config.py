@@ -1,4 +1,4 @@
-"""``pychat config``: the settings file, and the profiles in it."""
+"""``pychat config``: the settings file and its profiles."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from pychat.cli.settings.options import SettingsCommand, option
 
 @click.group()
 def config() -> None:
-    """Write the settings file, or look into it."""
+    """Create the settings file, or show what it has."""
 
 
 @config.command()
 def init() -> None:
-    """Write a pychat.toml with all settings and defaults.
+    """Create a pychat.toml with all settings and their defaults.
 
-    Each with what it does. The file goes to your configuration folder; one that is there is left
-    as it is.
+    Every setting has a comment. The file is created in your configuration folder. An existing
+    file is not changed.
     """
     from pychat.cli.settings.template import commented_defaults
 
     path = settings.own_file()
     text = commented_defaults()
     if path.exists():
-        raise click.ClickException(f"{path} is there already: move it away to get a new one")
+        raise click.ClickException(f"{path} already exists: move it away to create a new one")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from None
     click.echo(f"Wrote {path}.", err=True)
 
 
 @config.command()
 def path() -> None:
-    """Print where your settings file is, or would be."""
+    """Print the path of your settings file, whether it exists or not."""
     click.echo(str(settings.own_file()))
 
 
 @config.command(cls=SettingsCommand)
-@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 def profiles(as_lines: bool) -> None:
-    """List the profiles: their names, users and servers."""
+    """List profiles with name, user and server."""
     from pychat.cli.output.listing import print_listing
 
     found = settings.profiles()

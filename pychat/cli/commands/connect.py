@@ -1,4 +1,4 @@
-"""``pychat connect``: the chat in this terminal."""
+"""``pychat connect``: the terminal client."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     "name",
     type=ConversationName(),
     metavar="NAME",
-    help="The conversation to open: a login id, '#room' (quote it) or ALL, which is everyone.",
+    help="The conversation to open: a login id, '#room' (in quotes) or ALL for everyone.",
 )
 @option(
     "--plain",
     is_flag=True,
-    help="Lines in, lines out, without a screen; so it is where input or output is no terminal.",
+    help="Read and print lines instead of drawing a screen. The default without a terminal.",
 )
 def connect(login: Credentials, name: str | None, plain: bool) -> None:
     """Open the chat in this terminal.
 
-    The form to log in asks for what is not given here. The first password given for an id claims
-    it. The login is remembered on this machine, the password is not.
+    A form asks for what is missing. The first login with a password claims the id. This machine
+    remembers the login, but not the password.
     """
     if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
         if not login.user:
-            raise click.UsageError("--user (or PYCHAT_USER) is needed where there is no screen.")
+            raise click.UsageError("--user (or PYCHAT_USER) is required without a screen.")
         talk_in_lines(login, name)
     else:
         open_screen(login, name)
@@ -68,14 +68,14 @@ def talk_in_lines(login: Credentials, name: str | None) -> None:
 def _not_done(lines: list[int]) -> str:
     shown = ", ".join(map(str, lines[:10])) + (", …" if len(lines) > 10 else "")
     if len(lines) == 1:
-        return f"line {shown} could not be carried out"
-    return f"{len(lines)} lines could not be carried out: {shown}"
+        return f"line {shown} failed"
+    return f"{len(lines)} lines failed: {shown}"
 
 
 def open_screen(login: Credentials, name: str | None) -> None:
-    """Opens at once, from what is kept on this machine; the login form is inside."""
-    # Importing makes no garbage, and looking for it takes a tenth of the time to the first paint.
-    # The app turns it on again.
+    """Open the terminal client at once, from the cache. It has its own login form."""
+    # Imports create no garbage, and collecting takes a tenth of the time to the first paint. The
+    # app turns collection on again.
     gc.disable()
     from pychat.tui.terminal.terminal import Terminal
 

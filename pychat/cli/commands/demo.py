@@ -1,4 +1,4 @@
-"""``pychat demo``: a server in memory, a bot, and the terminal, all in one process."""
+"""``pychat demo``: a server in memory, a bot and the terminal client in one process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     default=0,
     key="demo-port",
     metavar="PORT",
-    help="The port of the page; 0 takes a free one.",
+    help="The port of the page; 0 chooses a free one.",
 )
-@option("--user", key="demo-user", default="guest", metavar="ID", help="Who you are.")
+@option("--user", key="demo-user", default="guest", metavar="ID", help="Your login id.")
 def demo(port: int, user: str) -> None:
-    """Try it alone: a server in memory and a bot to talk to.
+    """Try pychat alone: a server in memory and a bot.
 
-    Nothing is kept. The page's address is shown: join from the browser as somebody else.
+    Nothing is stored. The bot shows the address of the page: sign in there with another id.
     """
     from pychat.protocol import ProtocolError, check_new_id
     from pychat.server import ServeError
@@ -43,7 +43,7 @@ def demo(port: int, user: str) -> None:
 
 
 async def play(port: int, user: str) -> int:
-    """Returns the exit status."""
+    """Run server, bot and client. Return the exit status."""
     from pychat.cli.commands.bot import ALIAS, BOT, run_bot
     from pychat.client import ChatClient
     from pychat.server.app import ChatServer
@@ -68,7 +68,7 @@ async def play(port: int, user: str) -> int:
 
 
 async def greet(bot: ChatClient, person: ChatClient) -> None:
-    """Says hello once the person is there: an account is made by its first login."""
+    """Greet the user after the first login, which creates the account."""
     from pychat.cli.commands.bot import GREETING
     from pychat.cli.commands.serve import connect_line
     from pychat.client.events import StatusChanged
@@ -84,7 +84,7 @@ async def greet(bot: ChatClient, person: ChatClient) -> None:
 
 
 async def show(client: ChatClient, page: str) -> int:
-    """The terminal, or lines where there is none. Returns the exit status."""
+    """Run the terminal client, or plain lines without a terminal. Return the exit status."""
     from pychat.cli.commands.bot import BOT
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -1,4 +1,4 @@
-"""``pychat export``: a whole store as lines of JSON."""
+"""``pychat export``: write a whole store as lines of JSON."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 @audit_option
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def export(store: str, audit_log: Path | None, file: Path) -> None:
-    """Write a whole store to a file.
+    """Export a whole store to a file.
 
-    FILE is for 'pychat import'; - is standard output. Accounts, conversations and messages are in
-    it as lines of JSON, password hashes and logins too: keep it as safe as the store. The server
-    may be running. Messages that a damaged store has lost are in it as removed ones; the exit
-    status is 1 then.
+    'pychat import' reads FILE; - is standard output. FILE has all accounts, conversations and
+    messages as lines of JSON, including password hashes and login tokens: protect it like the
+    store. The server may be running. If the store is damaged, lost messages are exported as
+    removed, and the exit status is 1.
     """
     audit = Audit(audit_log, store)
     run(_export(store, file))
@@ -58,13 +58,12 @@ async def _export(address: str, file: Path) -> None:
     if lost:
         where = ", ".join(f"{count:,} in {name}" for name, count in lost.items())
         raise click.ClickException(
-            f"the store is damaged: messages that could not be read ({where}) stand in the export "
-            "as removed ones"
+            f"the store is damaged: unreadable messages ({where}) are exported as removed"
         )
 
 
 def total_of(line: bytes) -> Total:
-    """The last line of an export."""
+    """The total at the end of an export."""
     import msgspec
 
     from pychat.server.store.transfer.lines import Total
@@ -73,7 +72,7 @@ def total_of(line: bytes) -> Total:
 
 
 def describe(total: Total) -> str:
-    """What an export has, for people."""
+    """Describe the content of an export."""
     return (
         f"{total.accounts:,} accounts, {total.conversations:,} conversations and"
         f" {total.messages:,} messages"
@@ -82,7 +81,7 @@ def describe(total: Total) -> str:
 
 @contextmanager
 def _output(file: Path) -> Iterator[IO[bytes]]:
-    """Written beside and renamed when it is whole; for its owner's eyes only."""
+    """Write a temporary file beside it, mode 0600, and rename it when it is complete."""
     if str(file) == "-":
         try:
             check_output()
@@ -96,10 +95,10 @@ def _output(file: Path) -> Iterator[IO[bytes]]:
             ) from None
         return
     if os.path.lexists(file):
-        raise click.ClickException(f"{file} is there already: choose another name")
+        raise click.ClickException(f"{file} already exists: choose another name")
     part = None
     try:
-        # A name that nobody can have put there; mode 0600.
+        # An unguessable name with mode 0600, so that no other user can have placed a file there.
         descriptor, part = tempfile.mkstemp(dir=file.parent, prefix="pychat-export-")
         with os.fdopen(descriptor, "wb") as output:
             yield output

@@ -1,4 +1,4 @@
-"""``pychat history``: what was said in a conversation."""
+"""``pychat history``: the messages of a conversation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     required=True,
     type=ConversationName(),
     metavar="NAME",
-    help="The conversation: a login id, '#room' (quote it) or ALL, which is everyone.",
+    help="The conversation: a login id, '#room' (in quotes) or ALL for everyone.",
 )
 @option(
     "--limit",
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     type=WholeNumber(min=1),
     default=50,
     metavar="NUMBER",
-    help="How many messages, counted from the newest.",
+    help="Number of messages, from the newest.",
 )
-@option("--json", "as_lines", is_flag=True, help="Lines of JSON, as 'pychat listen' prints.")
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON, like 'pychat listen'.")
 def history(login: Credentials, name: str, limit: int, as_lines: bool) -> None:
-    """Show what was said in a conversation, oldest first."""
+    """Show the messages of a conversation, oldest first."""
     from pychat.cli.output.messages import as_json, as_text
 
     check_output()

@@ -1,4 +1,4 @@
-"""``pychat import``: what ``pychat export`` wrote, into a store."""
+"""``pychat import``: read the file of ``pychat export`` into a store."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pychat.cli.settings.options import SettingsCommand
     "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
 def import_(store: str, audit_log: Path | None, file: Path) -> None:
-    """Put an exported file into a store.
+    """Import an exported file into a store.
 
-    FILE is what 'pychat export' wrote, - is standard input; the store must be empty, and no server
-    running on it. Cut short, it goes on when it is started again. At the end the store is read
-    again and compared with FILE.
+    FILE was written by 'pychat export'; - is standard input. The store must be empty and not used
+    by a server. Run the command again to continue an interrupted import. At the end the store is
+    compared with FILE.
     """
     audit = Audit(audit_log, store)
     run(_import(store, file))
@@ -42,17 +42,17 @@ async def _import(address: str, file: Path) -> None:
     from pychat.server.store.transfer.lines import Total, decode_lines
 
     if address.startswith("memory:"):
-        raise click.UsageError("memory: is gone with this command: import into another store.")
+        raise click.UsageError("memory: is lost when this command ends: choose another store.")
     with _input(file) as source:
         lines = decode_lines(source.lines())
-        line = next(lines)  # before a store is made for what is no export
+        line = next(lines)  # check that it is an export before creating a store
         async with opened(address, create=True, exclusive=True) as store:
             importer = Importer(store)
             await importer.put(line)
             with bar("Importing", source.size) as source.advance:
                 for line in lines:
                     await importer.put(line)
-            assert isinstance(line, Total)  # or decode_lines had refused it
+            assert isinstance(line, Total)  # decode_lines checks this
             with counting("Indexing for search"):
                 await store.index()
             with counting("Comparing") as advance:
@@ -63,13 +63,13 @@ async def _import(address: str, file: Path) -> None:
             if total_of(last) != line:
                 raise click.ClickException(
                     f"{store.location} has {describe(total_of(last))}, the file"
-                    f" {describe(line)}: the store was not empty, or something changed it meanwhile"
+                    f" {describe(line)}: the store was not empty, or was changed during the import"
                 )
-    click.echo(f"Imported {describe(line)} into {store.location}; compared, all there.", err=True)
+    click.echo(f"Imported {describe(line)} into {store.location}; verified.", err=True)
 
 
 class _Source:
-    """``advance`` is called with the bytes that each line has."""
+    """The lines of the file. ``advance`` is called with the size of each line, in bytes."""
 
     def __init__(self, name: str, file: IO[bytes], size: int) -> None:
         self._name = name
@@ -78,7 +78,7 @@ class _Source:
         self.advance: Callable[[int], None] = lambda _bytes: None
 
     def lines(self) -> Iterator[bytes]:
-        """Raises ClickException if it cannot be read."""
+        """Open the input. Raises ClickException if it cannot be read."""
         try:
             for line in self._file:
                 self.advance(len(line))

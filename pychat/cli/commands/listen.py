@@ -1,4 +1,4 @@
-"""``pychat listen``: messages as they arrive, as lines of JSON."""
+"""``pychat listen``: print messages as they arrive, as lines of JSON."""
 
 from __future__ import annotations
 
@@ -27,22 +27,25 @@ if TYPE_CHECKING:
     "--count",
     type=WholeNumber(min=1),
     metavar="NUMBER",
-    help="End after this many messages; else it goes on until it is interrupted.",
+    help="Exit after this number of messages instead of running until interrupted.",
 )
 def listen(login: Credentials, count: int | None) -> None:
     """Print messages as they arrive, as lines of JSON.
 
-    Starts with those that came while you were away. Each line is an object with the fields with,
-    id, seq, sender, data, sentAt and clientId. A message counts as delivered once the reader has
-    its line; the command ends when nobody reads what it prints.
+    Starts with messages that arrived while you were away. Each line is an object with the fields
+    with, id, seq, sender, data, sentAt and clientId. A message counts as delivered when the reader
+    has taken its line. The command exits when the reader has gone.
     """
     check_output()
     run(login, lambda client: print_messages(client, count))
 
 
 async def print_messages(client: ChatClient, count: int | None) -> None:
-    """Raises BrokenPipeError once nobody reads the pipe that standard output is, also while
-    nothing arrives: else ``listen | head -1`` would stay until a second message."""
+    """Print messages. Raises BrokenPipeError when the reader of the pipe has gone.
+
+    This also happens while no message arrives. Otherwise ``listen | head -1`` would wait for a
+    second message.
+    """
     from pychat.cli.output.messages import as_json
     from pychat.client import RequestRefused
 
@@ -58,7 +61,7 @@ async def print_messages(client: ChatClient, count: int | None) -> None:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             message = arriving.result()
             await print_to_reader(as_json(message))
-            # A room may be gone meanwhile.
+            # The room may have been deleted.
             with suppress(RequestRefused):
                 await client.mark_delivered(message.conversation, message.seq)
             printed += 1

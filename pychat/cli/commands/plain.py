@@ -1,4 +1,4 @@
-"""The chat without a screen: lines in, lines out, for pipes and screen readers."""
+"""The chat as lines of text, for pipes and screen readers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from pychat.client.models import ConnectionState
 from pychat.client.safetext import safe_line
 from pychat.protocol import ROOM_PREFIX
 
-HELP = """/msg NAME [TEXT]  talk to NAME from here on: a login id, #room or ALL
-/join #ROOM       join a room and talk there; /create #ROOM makes it
+HELP = """/msg NAME [TEXT]  write to NAME from now on: a login id, #room or ALL
+/join #ROOM       join a room and write there
+/create #ROOM     create a room and write there
 /leave #ROOM      leave a room
-/help             this
-/quit             leave (so does the end of the input)
-Every other line is sent to whom you talk to. A line may start with // for one /."""
+/help             show this help
+/quit             exit, like the end of the input
+Every other line is sent to the current conversation. Begin a line with // to send one /."""
 
 
 _ROOM_COMMANDS = ("/join", "/create", "/leave")
 
 
 class PlainChat:
-    """What is typed goes to one conversation at a time, what arrives is shown from all of them.
+    """Send lines to one conversation at a time, and print messages from all conversations.
 
     Messages go to standard output, everything else to standard error.
     """
@@ -44,16 +45,18 @@ class PlainChat:
         self._conversation = conversation
         self._interactive = sys.stdin.isatty()
         self.refused: list[int] = []
-        """The lines, counted from 1, that could not be carried out."""
+        """Numbers of the lines that failed, starting with 1."""
         self._number = 0
 
     async def run(self, lines: AsyncIterator[str]) -> None:
-        """Returns when the lines end, all of them being sent, or at ``/quit``.
+        """Return at the end of the input, when everything is sent, or at ``/quit``.
 
         The client must be connected.
         """
         if self._interactive:
-            self._note(f"Connected to {self._client.server} as {self._client.user}. /help helps.")
+            self._note(
+                f"Connected to {self._client.server} as {self._client.user}. Type /help for help."
+            )
         tasks = [
             asyncio.create_task(self._send_all(lines)),
             asyncio.create_task(self._show_messages()),
@@ -93,12 +96,12 @@ class PlainChat:
                 return self._note(HELP)
             else:
                 self.refused.append(self._number)
-                return self._note(f"There is no command {command}. /help helps.")
+                return self._note(f"Unknown command {command}. Type /help for help.")
         if not line.strip():
             return None
         if self._conversation is None:
             self.refused.append(self._number)
-            return self._note("To whom? Write /msg NAME first, or start with --with NAME.")
+            return self._note("No conversation is selected: type /msg NAME, or use --with NAME.")
         await self._client.send(self._conversation, line)
         return None
 
@@ -106,7 +109,7 @@ class PlainChat:
         id = name.removeprefix(ROOM_PREFIX)
         if not id:
             self.refused.append(self._number)
-            return self._note(f"Which room? Write {command} #ROOM.")
+            return self._note(f"Name a room: {command} #ROOM.")
         name = ROOM_PREFIX + id
         if command == "/leave":
             await self._client.leave_room(id)
@@ -118,7 +121,7 @@ class PlainChat:
         else:
             await self._client.join_room(id)
         self._conversation = name
-        return self._note(f"Talking in {name}.")
+        return self._note(f"Writing to {name}.")
 
     async def _show_messages(self) -> None:
         async for message in self._client.messages():
@@ -133,19 +136,19 @@ class PlainChat:
                 continue
             shown = event.status.state
             if shown is ConnectionState.OFFLINE:
-                self._note(f"Offline: {event.status.reason}. Trying again.")
+                self._note(f"Offline: {event.status.reason}. Reconnecting.")
             elif shown is ConnectionState.ONLINE:
                 self._note("Online again.")
             elif shown is ConnectionState.REFUSED:
                 raise click.ClickException(event.status.reason)
 
     def _note(self, text: str) -> None:
-        # HELP has lines; what a server may be quoted in has none of its own.
+        # Only HELP has several lines. Text that may quote a server is one line.
         click.echo(text if text is HELP else safe_line(text), err=True)
 
 
 async def standard_input() -> AsyncIterator[str]:
-    """The lines of standard input, without their ends; from a terminal, a pipe or a file.
+    """The lines of standard input without line ends, from a terminal, a pipe or a file.
 
     Raises ClickException if it cannot be read.
     """
@@ -153,10 +156,10 @@ async def standard_input() -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        # Not through sys.stdin: a thread that waits in its buffer breaks the interpreter's exit.
+        # Not sys.stdin: a thread that waits in its buffer would block the interpreter's exit.
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         rest = ""
-        # The loop is gone when the chat ended first; nobody wants the lines then.
+        # The loop is closed if the chat ended first. The line is not needed then.
         with suppress(RuntimeError, CancelledError):
             try:
                 while chunk := os.read(0, 65536):
@@ -172,7 +175,7 @@ async def standard_input() -> AsyncIterator[str]:
     def put(line: str | OSError | None) -> None:
         asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
 
-    # No event loop watches regular files, so a thread waits; it must not keep the process alive.
+    # Event loops cannot watch regular files, so a thread reads. It must not keep the process alive.
     threading.Thread(target=read, name="pychat-standard-input", daemon=True).start()
     while (line := await queue.get()) is not None:
         if isinstance(line, OSError):

@@ -1,4 +1,4 @@
-"""``pychat remove``: an admin takes a message away."""
+"""``pychat remove``: remove a message as an admin."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @login_options
 @click.argument("message_id")
 def remove(login: Credentials, message_id: str) -> None:
-    """Remove a message, for everybody and for ever.
+    """Remove a message for everybody.
 
-    MESSAGE_ID is its "id", as 'pychat history --json' and 'pychat listen' print it. The server
-    must have been started with --admin and your id.
+    This cannot be undone. MESSAGE_ID is the "id" that 'pychat history --json' and 'pychat listen'
+    print. The server must have been started with --admin and your id.
     """
 
     async def take_away(client: ChatClient) -> None:

@@ -1,4 +1,4 @@
-"""``pychat room``: the rooms of a server."""
+"""``pychat room``: list, create, join and leave rooms."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
 @click.group()
 def room() -> None:
-    """List, make, join and leave rooms.
+    """List, create, join and leave rooms.
 
-    Write to one as '#ROOM' (quote it), once you are in it.
+    Members write to a room as '#ROOM' (in quotes).
     """
 
 
 @room.command("list", cls=SettingsCommand)
 @login_options
-@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 def list_(login: Credentials, as_lines: bool) -> None:
     """List all rooms.
 
-    A table in a terminal, else lines of id, name, owner and member or nothing with tabs between.
+    Prints a table on a terminal, otherwise lines of id, name, owner and 'member' or nothing,
+    separated by tabs.
     """
 
     from pychat.cli.output.listing import print_listing
@@ -42,20 +43,20 @@ def list_(login: Credentials, as_lines: bool) -> None:
 
 @room.command(cls=SettingsCommand)
 @login_options
-@option("--name", default="", metavar="NAME", help="The name shown; else the id.")
+@option("--name", default="", metavar="NAME", help="The displayed name, by default the id.")
 @click.argument("room")
 def create(login: Credentials, name: str, room: str) -> None:
-    """Make a room; you own it and are in it."""
+    """Create a room. You own it and are its first member."""
     id = room_id(room)
     run(login, lambda client: client.create_room(id, name or id))
-    click.echo(f"Made the room #{id}.", err=True)
+    click.echo(f"Created #{id}.", err=True)
 
 
 @room.command(cls=SettingsCommand)
 @login_options
 @click.argument("room")
 def join(login: Credentials, room: str) -> None:
-    """Join a room: read and write there from now on."""
+    """Join a room, to read and write messages from now on."""
     id = room_id(room)
     run(login, lambda client: client.join_room(id))
     click.echo(f"Joined #{id}.", err=True)
@@ -72,7 +73,7 @@ def leave(login: Credentials, room: str) -> None:
 
 
 def room_id(name: str) -> str:
-    """``#builds`` and ``builds`` are the same room. Raises UsageError."""
+    """The room id of ``#builds`` or ``builds``. Raises UsageError."""
     from pychat.protocol import ROOM_PREFIX, ProtocolError, check_id
 
     try:

@@ -1,4 +1,4 @@
-"""``pychat send``: one message."""
+"""``pychat send``: send one message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     required=True,
     type=ConversationName(),
     metavar="NAME",
-    help="Whom: a login id, '#room' (quote it) or ALL, which is everyone.",
+    help="The recipient: a login id, '#room' (in quotes) or ALL for everyone.",
 )
 @click.argument("text")
 def send(login: Credentials, to: str, text: str) -> None:
@@ -52,7 +52,7 @@ def send(login: Credentials, to: str, text: str) -> None:
 
 
 def _standard_input() -> str:
-    """All of it, without the line feed that ``echo`` adds."""
+    """All of standard input, without the line feed that ``echo`` adds."""
     try:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:

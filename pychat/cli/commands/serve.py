@@ -1,4 +1,4 @@
-"""``pychat serve``: a chat server, until it is told to stop."""
+"""``pychat serve``: run a chat server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def origins_given(
 def check_proxies(
     context: click.Context, parameter: click.Parameter, proxies: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Addresses or networks; a network's address may have bits beyond its prefix."""
+    """Parse addresses and networks. A network may have host bits set."""
     from ipaddress import ip_network
 
     for proxy in proxies:
@@ -43,7 +43,7 @@ def check_proxies(
             ip_network(proxy, strict=False)
         except ValueError:
             raise click.BadParameter(
-                f"{proxy!r} is no address and no network: write it as 10.0.0.1 or 10.0.0.0/8"
+                f"{proxy!r} is not an address or network: write 10.0.0.1 or 10.0.0.0/8"
             ) from None
     return proxies
 
@@ -81,28 +81,28 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     type=WholeNumber(0, 65535),
     default=3000,
     metavar="PORT",
-    help="The port to listen on; 0 takes a free one.",
+    help="The port to listen on; 0 chooses a free one.",
 )
 @option(
     "--store",
     default=default_store,
     metavar="ADDRESS",
     show_default="a SQLite file in the user's data folder",
-    help="Where accounts and messages are kept: sqlite:///path/to/chat.db, "
-    "mongodb://host/database, or memory: to forget them.",
+    help="Where accounts and messages are stored: sqlite:///path/to/chat.db, "
+    "mongodb://host/database, or memory: to keep nothing.",
 )
 @option(
     "--durability",
     type=click.Choice(["full", "normal"]),
     default="full",
-    help="full: what is acknowledged survives a power cut. normal: it survives a killed process.",
+    help="full: acknowledged messages survive a power cut. normal: they survive a killed process.",
 )
 @option(
     "--accounts",
     type=click.Choice(["claim", "open", "closed"]),
     default="claim",
-    help="claim: the first password given for an id claims it. closed: only accounts made with "
-    "'pychat user add'. open: anybody may be anybody, for trusted networks and tests.",
+    help="claim: the first login with a password claims an id. closed: only accounts created with "
+    "'pychat user add'. open: everybody can use any id, for trusted networks and tests.",
 )
 @option(
     "--cors-origin",
@@ -110,8 +110,8 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     callback=origins_given,
     metavar="URL",
     show_default="the server's own",
-    help="Another origin whose pages may connect, or '*' for all. May be given again; in the "
-    "variable, spaces stand between.",
+    help="Another origin whose pages may connect, or '*' for all. Can be repeated; in the "
+    "variable, separate several with spaces.",
 )
 @option(
     "--trusted-proxy",
@@ -119,14 +119,14 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     callback=check_proxies,
     metavar="ADDRESS",
     help="An address or network (10.0.0.0/8) of reverse proxies whose X-Forwarded-For is "
-    "believed. May be given again.",
+    "trusted. Can be repeated.",
 )
 @option(
     "--admin",
     multiple=True,
     callback=admins_given,
     metavar="ID",
-    help="An id that may remove messages. May be given again.",
+    help="An id that may remove messages. Can be repeated.",
 )
 @option(
     "--public",
@@ -138,13 +138,13 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     "--tls-cert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Serve https with this certificate (PEM, with its chain). SIGHUP reads it again.",
+    help="Serve HTTPS with this certificate (PEM, with its chain). SIGHUP reloads it.",
 )
 @option(
     "--tls-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The certificate's key, if it is in a file of its own.",
+    help="The key of the certificate, if it is in a separate file.",
 )
 @option(
     "--limit",
@@ -152,8 +152,8 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     callback=limits_given,
     metavar="NAME=VALUE",
     show_default="docs/security.md",
-    help="Another limit than the default: messages=50/250 (50 a second, 250 at once), "
-    "connections_per_address=1000. May be given again.",
+    help="Change a limit: messages=50/250 (50 per second, 250 at once), "
+    "connections_per_address=1000. Can be repeated.",
 )
 @option(
     "--metrics-port",
@@ -171,10 +171,12 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
-    help="Lines of text, or a JSON object a line.",
+    help="Log lines of text, or one JSON object per line.",
 )
 @audit_option
-@option("--no-limits", is_flag=True, help="No rate limits; sizes stay. For benchmarks.")
+@option(
+    "--no-limits", is_flag=True, help="Turn off rate limits, but not size limits. For benchmarks."
+)
 def serve(
     host: str,
     port: int,
@@ -196,8 +198,8 @@ def serve(
 ) -> None:
     """Run a chat server.
 
-    Serves the page at / and the Socket.IO endpoint at /socket.io/. Stops at Ctrl+C or SIGTERM,
-    with all that was said being kept.
+    Serves the page at / and the Socket.IO endpoint at /socket.io/. Ctrl+C or SIGTERM stops the
+    server after all messages are stored.
     """
     from pychat.server import ChatServer, ServeError, logs
     from pychat.server.chat import audit
@@ -239,7 +241,7 @@ def serve(
 
 
 def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> None:
-    """On standard error: a server has no data for standard output."""
+    """Print the start message on standard error."""
     say = _Teller()
     url = server.url
     say("")
@@ -252,15 +254,15 @@ def announce(server: ChatServer, host: str, accounts: str, no_limits: bool) -> N
     if host in ("0.0.0.0", "::", "[::]"):
         say.row("Network", f"every address of this machine, port {server.port}")
     if accounts == "open":
-        say.warning("Accounts are OPEN: anybody may be anybody, passwords are not looked at.")
+        say.warning("Accounts are OPEN: everybody can use any id, and passwords are ignored.")
     if no_limits:
-        say.warning("There are NO LIMITS: nobody is slowed down, whatever they send.")
+        say.warning("There are NO LIMITS: clients can send as fast as they like.")
     say("")
     say("Ctrl+C stops it.")
 
 
 def connect_line(url: str) -> str:
-    """The command that opens the chat on this server."""
+    """The command that opens the terminal client on this server."""
     return f"{own_command()} connect --user alice" + (
         "" if url == DEFAULT_SERVER else f" --server {url}"
     )

@@ -1,4 +1,4 @@
-"""``pychat store``: a server's store as a whole."""
+"""``pychat store``: check, back up and restore a store."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def store() -> None:
 @store_option
 @audit_option
 def check(store: str, audit_log: Path | None) -> None:
-    """Read a whole store and say what is wrong with it.
+    """Read a whole store and report problems.
 
-    The server may be running. Exit status 1 if anything is wrong.
+    The server may be running. The exit status is 1 if there is a problem.
     """
     audit = Audit(audit_log, store)
     run(_check(store))
@@ -39,8 +39,9 @@ def check(store: str, audit_log: Path | None) -> None:
 def backup(store: str, audit_log: Path | None, file: Path) -> None:
     """Copy a SQLite store into a new file.
 
-    The server may be running: FILE has what was there when the command began. It is checked before
-    it gets its name. It holds password hashes and logins: keep it as safe as the store.
+    The server may be running: FILE is a snapshot from the start of the command. It is checked
+    before it gets its name. It contains password hashes and login tokens: protect it like the
+    store.
     """
     from pychat.cli.output.progress import bar
     from pychat.server.store import StoreError
@@ -54,7 +55,7 @@ def backup(store: str, audit_log: Path | None, file: Path) -> None:
     except StoreError as error:
         raise click.ClickException(str(error)) from None
     audit.note("store backed up", file=str(file))
-    tell(f"Backed up {path.absolute()} to {file}; checked, all right.")
+    tell(f"Backed up {path.absolute()} to {file}; verified.")
 
 
 @store.command(cls=SettingsCommand)
@@ -62,10 +63,10 @@ def backup(store: str, audit_log: Path | None, file: Path) -> None:
 @audit_option
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def restore(store: str, audit_log: Path | None, file: Path) -> None:
-    """Put a backup in a SQLite store's place.
+    """Replace a SQLite store with a backup.
 
-    FILE is what 'pychat store backup' wrote, or another copy of a store; it is checked first. The
-    server must not be running. What was in the store is kept in a file beside it.
+    FILE was written by 'pychat store backup', or is another copy of a store. It is checked first.
+    The server must not be running. The previous store is kept in a file beside it.
     """
     from pychat.cli.output.progress import bar
     from pychat.server.store import StoreError
@@ -82,7 +83,7 @@ def restore(store: str, audit_log: Path | None, file: Path) -> None:
     audit.note("store restored", file=str(file), kept=None if kept is None else str(kept))
     tell(f"Restored {path.absolute()} from {file}.")
     if kept is not None:
-        tell(f"What was there is kept as {kept}: remove it when you do not need it any more.")
+        tell(f"The previous store is kept as {kept}: delete it when you no longer need it.")
 
 
 def _sqlite_file(address: str) -> Path:
@@ -95,8 +96,8 @@ def _sqlite_file(address: str) -> Path:
     except InvalidStoreAddress as error:
         raise click.UsageError(f"--store: {error}.") from None
     raise click.UsageError(
-        "--store must be a SQLite file's address. For MongoDB use mongodump and mongorestore, or"
-        " 'pychat export' and 'pychat import'."
+        "--store must be the address of a SQLite file. For MongoDB use mongodump and "
+        "mongorestore, or 'pychat export' and 'pychat import'."
     )
 
 
@@ -125,23 +126,23 @@ async def _check(address: str) -> None:
         click.echo(problem)
     if problems:
         raise click.ClickException(
-            f"{location}: {problems:,} problems. All of it could be read: save it with "
+            f"{location}: {problems:,} problems. All content is readable: save it with "
             "'pychat export', or restore a backup"
         )
-    click.echo(f"{location}: {messages:,} messages, all right.", err=True)
+    click.echo(f"{location}: {messages:,} messages, no problems.", err=True)
 
 
 def _report(path: Path) -> None:
-    """What SQLite says, what can be read, what to do. Raises ClickException."""
+    """Print what SQLite reports and what can be read. Raises ClickException with advice."""
     from pychat.server.store.sqlite.file.check import survey
 
     damage = survey(path)
-    click.echo("SQLite says:")
+    click.echo("SQLite reports:")
     for problem in damage.problems:
         click.echo(f"  {problem}")
-    click.echo("Can be read:")
+    click.echo("Readable:")
     for name, rows, whole in damage.readable:
-        click.echo(f"  {name}: {rows:,}{', all' if whole else ', the others are lost'}")
+        click.echo(f"  {name}: {rows:,}{', all' if whole else ', the rest is lost'}")
     if not damage.readable:
         click.echo("  nothing")
     raise click.ClickException(

@@ -1,4 +1,4 @@
-"""``pychat user``: the accounts in a server's store, beside the running server or without it."""
+"""``pychat user``: manage the accounts in a store, with or without a running server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ store_option = option(
     default=default_store,
     metavar="ADDRESS",
     show_default="the user's data folder",
-    help="The server's store: sqlite:///path/to/chat.db or mongodb://host/database.",
+    help="The store of the server: sqlite:///path/to/chat.db or mongodb://host/database.",
 )
 
 
@@ -33,7 +33,7 @@ store_option = option(
 def user() -> None:
     """Manage the accounts in a server's store.
 
-    The server may be running: it notices.
+    The server may be running. Changes take effect at once.
     """
 
 
@@ -51,7 +51,7 @@ def add(
     audit_log: Path | None,
     id: str,
 ) -> None:
-    """Make an account."""
+    """Create an account."""
     _check_new_id(id)
     _check_alias(alias)
     audit = Audit(audit_log, store)
@@ -71,7 +71,7 @@ def add(
 
     run(make())
     audit.note("account made", id=id)
-    tell(f"Made the account {id}.")
+    tell(f"Created the account {id}.")
 
 
 @user.command(cls=SettingsCommand)
@@ -88,7 +88,7 @@ def passwd(
 ) -> None:
     """Set an account's password.
 
-    Everything logged in with the old one is logged out.
+    Revokes all login tokens of the account.
     """
     audit = Audit(audit_log, store)
     password = _new_password(id, password_file, password_command)
@@ -112,7 +112,7 @@ def passwd(
 @audit_option
 @click.argument("id")
 def disable(store: str, audit_log: Path | None, id: str) -> None:
-    """Lock an account out; its messages stay."""
+    """Disable an account. Its messages stay."""
     audit = Audit(audit_log, store)
     run(_set_disabled(store, id, True))
     audit.note("id disabled", id=id)
@@ -124,7 +124,7 @@ def disable(store: str, audit_log: Path | None, id: str) -> None:
 @audit_option
 @click.argument("id")
 def enable(store: str, audit_log: Path | None, id: str) -> None:
-    """Let a disabled account in again."""
+    """Enable a disabled account."""
     audit = Audit(audit_log, store)
     run(_set_disabled(store, id, False))
     audit.note("id enabled", id=id)
@@ -133,14 +133,14 @@ def enable(store: str, audit_log: Path | None, id: str) -> None:
 
 @user.command(cls=SettingsCommand)
 @store_option
-@option("--revoke", metavar="DEVICE", help="End this login, or 'all' of them, at once.")
-@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@option("--revoke", metavar="DEVICE", help="Revoke this login token, or 'all'.")
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 @audit_option
 @click.argument("id")
 def devices(
     store: str, revoke: str | None, as_lines: bool, audit_log: Path | None, id: str
 ) -> None:
-    """List an account's logins, or end them."""
+    """List or revoke the login tokens of an account."""
     audit = Audit(None if revoke is None else audit_log, store)
 
     async def look() -> None:
@@ -164,11 +164,12 @@ def devices(
 
 @user.command("list", cls=SettingsCommand)
 @store_option
-@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 def list_(store: str, as_lines: bool) -> None:
     """List the accounts.
 
-    A table in a terminal, else lines of id, alias, state and last login with tabs between.
+    Prints a table on a terminal, otherwise lines of id, alias, state and last login, separated by
+    tabs.
     """
 
     async def collect() -> None:
@@ -182,7 +183,7 @@ def list_(store: str, as_lines: bool) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs a command on the store; what the store raises is the one line of failure."""
+    """Run a command on the store. Raises ClickException with the store's error."""
     from pychat.server.store import InvalidStoreAddress, StoreError
 
     try:
@@ -197,14 +198,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def opened(
     address: str, *, create: bool = False, exclusive: bool = False
 ) -> AsyncIterator[Store]:
-    """The store; ``exclusive``: held against a running server. Raises StoreError.
+    """Open the store. Raises StoreError.
 
-    ``create``: makes one that is missing, and says so: the address may be mistyped.
+    ``exclusive``: refuse if a server uses the store. ``create``: create a missing store, and say
+    so, because the address may be mistyped.
     """
     from pychat.server.store import StoreMissing, open_store
 
     if address.startswith("memory:"):
-        raise click.UsageError("memory: is gone with its server, there is nothing to work on.")
+        raise click.UsageError("memory: exists only in its server: there is nothing to manage.")
     store = open_store(address, exclusive=exclusive, create=False)
     try:
         await store.open()
@@ -213,7 +215,7 @@ async def opened(
             raise
         store = open_store(address, exclusive=exclusive)
         await store.open()
-        tell(f"Made the store {store.location}.")
+        tell(f"Created the store {store.location}.")
     try:
         yield store
     finally:
@@ -234,7 +236,7 @@ def hashed(password: str) -> str:
 
 
 def tell(message: str) -> None:
-    """What was done, for people: standard output is for data."""
+    """Print what was done on standard error. Standard output is for data."""
     click.echo(message, err=True)
 
 
@@ -250,7 +252,7 @@ def _new_password(id: str, file: str | None, command: str | None) -> str:
     password = given_password(file, command)
     if password is None:
         if not can_ask():
-            raise click.UsageError(f"There is no terminal to ask for the password: {WAYS}.")
+            raise click.UsageError(f"Cannot ask for the password without a terminal: {WAYS}.")
         password = ask_password(f"New password of {id}", twice=True)
     if not 1 <= len(password) <= MAX_PASSWORD_CHARACTERS:
         raise click.ClickException(

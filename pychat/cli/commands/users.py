@@ -1,4 +1,4 @@
-"""``pychat users``: whom one could write to."""
+"""``pychat users``: search the users of a server."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     type=WholeNumber(min=1, max=100),
     default=100,
     metavar="NUMBER",
-    help="How many at most.",
+    help="Maximum number of users.",
 )
-@option("--json", "as_lines", is_flag=True, help="Lines of JSON.")
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 @click.argument("query", default="")
 def users(login: Credentials, limit: int, as_lines: bool, query: str) -> None:
-    """List whom one could write to.
+    """Search the users of a server.
 
-    QUERY: only those whose id or alias has a word that begins with it. A table in a terminal,
-    else lines of id, alias and online or offline with tabs between.
+    QUERY selects users whose id or alias has a word that begins with it. Prints a table on a
+    terminal, otherwise lines of id, alias and online or offline, separated by tabs.
     """
     from pychat.cli.output.listing import print_json, print_lines
 
@@ -50,7 +50,7 @@ def users(login: Credentials, limit: int, as_lines: bool, query: str) -> None:
 
 
 def print_people(users: list[UserInfo]) -> None:
-    """Those who are online come first."""
+    """Sort online users first."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

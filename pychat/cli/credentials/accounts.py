@@ -1,4 +1,4 @@
-"""The accounts that the terminal client may go to: tokens, caches and profiles of this machine."""
+"""The accounts that the terminal client can switch to, with their tokens and caches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pychat.client.connection.address import normalized_address
 from pychat.tui.model.accounts import TerminalAccount
 
 LAST_PATIENCE: Final = 1.5
-"""Seconds that a keyring has at the end, to take a login that is still on its way there."""
+"""Seconds to wait at exit until the keyring has stored a token."""
 
 
 class TerminalAccounts:
@@ -58,7 +58,7 @@ class TerminalAccounts:
             raise ChatClientError(error.format_message()) from None
 
     def open_profile(self, name: str) -> TerminalAccount:
-        """Its password-command is not run: it may ask on the terminal, which is taken."""
+        """Does not run the profile's password-command, which may need the terminal."""
         keys = self._profiles[name]
         try:
             file = keys.get("password-file")
@@ -68,7 +68,7 @@ class TerminalAccounts:
         return self.open(keys["server"], keys["user"], password)
 
     def finish(self) -> None:
-        """Before the process ends: no login is lost, however long the keyring takes."""
+        """Store all tokens before the process exits, in files if the keyring takes too long."""
         deadline = time.monotonic() + LAST_PATIENCE
         for keeper in self._keepers:
             keeper.finish(deadline)

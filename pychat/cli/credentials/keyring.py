@@ -1,4 +1,4 @@
-"""The system's keyring, where there is one and somebody who could unlock it."""
+"""The system keyring, if there is one and a user who can unlock it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 PATIENCE: Final = 30.0
-"""Seconds, for somebody who is asked to unlock it."""
+"""Seconds to wait while the user is asked to unlock the keyring."""
 HEADLESS_PATIENCE: Final = 2.0
-"""A locked one asks on a screen that is not there, and never answers."""
+"""Without a desktop session a locked keyring never answers."""
 
 
 def write(server: str, user: str, secret: str) -> bool:
-    """Keeps it; False where there is no keyring, or it was not unlocked."""
+    """Store a token. False if there is no keyring or it was not unlocked."""
 
     def store() -> bool:
         import keyring
 
-        # Those below 1 keep things in the open, or not at all.
+        # Backends with a priority below 1 store secrets in plain text, or not at all.
         if keyring.get_keyring().priority < 1:
             return False
         keyring.set_password(_service(server), user, secret)
@@ -33,7 +33,7 @@ def write(server: str, user: str, secret: str) -> bool:
 
 
 def read(server: str, user: str) -> str | None:
-    """None where it is not there, or was not unlocked."""
+    """The token. None if it is not there or the keyring was not unlocked."""
 
     def fetch() -> str | None:
         import keyring
@@ -44,7 +44,7 @@ def read(server: str, user: str) -> str | None:
 
 
 def erase(server: str, user: str) -> None:
-    """It may be gone already."""
+    """Delete a token, if it is there."""
 
     def delete() -> None:
         import keyring
@@ -65,17 +65,17 @@ def _has_screen() -> bool:
 
 
 def _within_patience(call: Callable[[], T]) -> T | None:
-    """What it returns; None if it fails or takes too long."""
+    """Call in a thread. None if the call fails or takes too long."""
     answers: queue.SimpleQueue[T | None] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             answers.put(call())
         except Exception:
-            # Each keyring raises errors of its own, and all mean the same: it is of no use now.
+            # Every backend raises its own errors. All mean that the keyring cannot be used now.
             answers.put(None)
 
-    # Nothing ends a call that hangs; as a daemon it does not keep the process.
+    # A call that hangs cannot be ended. A daemon thread does not keep the process alive.
     threading.Thread(target=ask, name="pychat-keyring", daemon=True).start()
     try:
         return answers.get(timeout=PATIENCE if _has_screen() else HEADLESS_PATIENCE)

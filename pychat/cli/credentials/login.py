@@ -1,4 +1,4 @@
-"""Logging in for a command: the kept token first, then the password, then a prompt."""
+"""Log in for a command: with the stored token, then the password, then a prompt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Credentials(NamedTuple):
-    """Who, where, and the password if one was given without being asked for."""
+    """Server, user, and the password if one was given without a prompt."""
 
     server: str
     user: str
@@ -21,9 +21,9 @@ class Credentials(NamedTuple):
 
 
 def run(login: Credentials, command: Callable[[ChatClient], Awaitable[None]]) -> None:
-    """Runs the command with a client that is connected, and closes it.
+    """Run a command with a connected client, and close the client.
 
-    What the client raises is the command's one line of failure: ClickException.
+    Raises ClickException with the client's error.
     """
     from pychat.cli.credentials.password import WAYS, can_ask
     from pychat.cli.credentials.tokens import kept_token
@@ -36,15 +36,15 @@ def run(login: Credentials, command: Callable[[ChatClient], Awaitable[None]]) ->
         token = kept_token(normalized_address(login.server), login.user)
         password = login.password
         if token is None and password is None:
-            # Open accounts need none, so a script is not stopped before the server has said so.
+            # Open accounts need no password: ask the server before a script fails.
             password = _ask(login) if can_ask() else ""
         try:
             return asyncio.run(_run(login, token, password, command))
         except LoginRefused as refusal:
             if refusal.code == Code.FORBIDDEN:
                 raise click.ClickException(
-                    f"{login.user} may not log in ({refusal}): whoever runs the server can let it "
-                    f"in again, with 'pychat user enable'"
+                    f"{login.user} may not log in ({refusal}): the operator can allow it with "
+                    f"'pychat user enable'"
                 ) from None
             if login.password is not None or (token is None and can_ask()):
                 raise
@@ -71,7 +71,7 @@ async def _run(
         try:
             keep_token(client.server, login.user, new)
         except click.ClickException as error:
-            click.echo(f"The login is not kept: {error.message}", err=True)
+            click.echo(f"The login was not stored: {error.message}", err=True)
 
     client = ChatClient(
         login.server, user=login.user, password=password, token=token, on_token=on_token
@@ -83,7 +83,7 @@ async def _run(
 
 
 def _ask(login: Credentials) -> str:
-    """Not while the event loop runs: it would keep Ctrl+C from the prompt."""
+    """Ask for the password. Not inside the event loop, which would hold back Ctrl+C."""
     from pychat.cli.credentials.password import ask_password
 
     return ask_password(f"Password of {login.user} (claims the id if it is new)")

@@ -1,4 +1,4 @@
-"""Where a password comes from: a file, a command, PYCHAT_PASSWORD or a prompt."""
+"""Get a password from a file, a command, PYCHAT_PASSWORD or a prompt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.core import ParameterSource
 VARIABLE: Final = "PYCHAT_PASSWORD"
 WAYS: Final = f"set {VARIABLE}, or use --password-file or --password-command"
 
-# As for every option: the flag, then the variable, then pychat.toml.
+# The order of every option: flag, environment variable, pychat.toml.
 _ORDER: Final = (
     ParameterSource.COMMANDLINE,
     ParameterSource.ENVIRONMENT,
@@ -23,7 +23,7 @@ _ORDER: Final = (
 
 
 def given_password(file: str | None, command: str | None) -> str | None:
-    """The password that was given without being asked for, of the running command."""
+    """The password of the running command, if one was given without a prompt."""
     context = click.get_current_context()
     for source in _ORDER:
         if source is ParameterSource.ENVIRONMENT and VARIABLE in os.environ:
@@ -36,33 +36,33 @@ def given_password(file: str | None, command: str | None) -> str | None:
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at the terminal."""
+    """Whether a user can be asked on the terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask_password(prompt: str, *, twice: bool = False) -> str:
-    """Typed without being shown; empty is allowed."""
+    """Ask for a password without echo. It may be empty."""
     from pychat.tui.terminal.terminal import TerminationSignals
 
-    with TerminationSignals(but=signal.SIGINT):  # or the shell would not show what is typed, either
+    with TerminationSignals(but=signal.SIGINT):  # otherwise the shell stays without echo
         password: str = click.prompt(
             prompt,
             hide_input=True,
             default="",
             show_default=False,
-            confirmation_prompt="The same again" if twice else False,
+            confirmation_prompt="Repeat the password" if twice else False,
             err=True,
         )
     return password
 
 
 def password_from_file(name: str) -> str:
-    """Its first line. Raises ClickException."""
+    """The first line of the file. Raises ClickException."""
     try:
         text = Path(name).read_text(encoding="utf-8")
     except OSError as error:
         raise click.ClickException(
-            f"the password file {name} cannot be read: {error.strerror}"
+            f"cannot read the password file {name}: {error.strerror}"
         ) from None
     except UnicodeDecodeError:
         raise click.ClickException(f"the password file {name} is not UTF-8 text") from None
@@ -85,7 +85,7 @@ def _from_command(command: str) -> str:
         raise click.ClickException(
             f"the password command failed: {command}: {error.strerror}"
         ) from None
-    except ValueError as error:  # quotes that do not close; output that is not UTF-8
+    except ValueError as error:  # unclosed quotes, or output that is not UTF-8
         raise click.ClickException(f"the password command failed: {command}: {error}") from None
     return _first_line(done.stdout, "the password command printed nothing")
 

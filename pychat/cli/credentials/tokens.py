@@ -1,4 +1,4 @@
-"""Tokens of earlier logins: in the system keyring, or in files of mode 0600."""
+"""Store login tokens in the system keyring, or in files of mode 0600."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TOKEN: Final = re.compile(r"[!-~]{1,1000}")
 
 
 def kept_token(server: str, user: str) -> str | None:
-    """None if there is none. Refuses a file that others may read.
+    """The stored token, or None. Refuses a file that other users can read.
 
-    May wait for somebody to unlock the keyring.
+    May wait until the user unlocks the keyring.
     """
     found = find_token(server, user, lambda problem: click.echo(problem, err=True))
     return found() if callable(found) else found
@@ -32,9 +32,9 @@ def kept_token(server: str, user: str) -> str | None:
 def find_token(
     server: str, user: str, tell: Callable[[str], None]
 ) -> str | Callable[[], str | None] | None:
-    """The token, or where it is in the keyring, how to ask for it, which takes time.
+    """The token, or a function that asks the keyring for it, which takes time.
 
-    ``tell`` gets a line about one that cannot be used: there is none then, and one logs in again.
+    ``tell`` receives a line about a token that cannot be used. The result is None then.
     """
     token = _in_file(server, user, tell)
     if token is None and os.path.exists(_mark(server, user)):
@@ -45,17 +45,17 @@ def find_token(
 
 
 def _checked(token: object) -> str | None:
-    """None for what cannot be a token: files and keyrings may hold anything."""
+    """The text if it has the form of a token, otherwise None."""
     return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
 
 
 def keep_token(server: str, user: str, token: str) -> None:
-    """Replaces the earlier one. With an empty one, none is kept any more."""
+    """Replace the stored token. An empty one deletes it."""
     from pychat.cli.credentials import keyring as systemkeyring
 
     path, mark = _path(server, user), _mark(server, user)
     if token and systemkeyring.write(server, user, token):
-        # Without the mark nobody asks the keyring, which takes a while even where there is none.
+        # Without the mark the keyring is not asked, which takes time even if it has no token.
         mark.touch()
         path.unlink(missing_ok=True)
         return
@@ -66,7 +66,7 @@ def keep_token(server: str, user: str, token: str) -> None:
 
 
 def keep_without_keyring(server: str, user: str, token: str) -> None:
-    """As ``keep_token``, but in the file, which goes before what the keyring may still hold."""
+    """Like ``keep_token``, but in the file, which is used before the keyring."""
     path = _path(server, user)
     if token:
         _to_file(path, token)
@@ -81,7 +81,7 @@ def _in_file(server: str, user: str, tell: Callable[[str], None]) -> str | None:
         mode = path.stat().st_mode
         if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
             raise click.ClickException(
-                f"others may read the login token in {path} (mode {mode & 0o777:04o}): "
+                f"other users can read the login token in {path} (mode {mode & 0o777:04o}): "
                 f"chmod 600 it, or delete it and log in again"
             )
         text = read_own_file(path).decode("ascii").strip()
@@ -101,10 +101,10 @@ def _in_file(server: str, user: str, tell: Callable[[str], None]) -> str | None:
 
 
 def _to_file(path: Path, token: str) -> None:
-    """Raises ClickException, and leaves nothing behind, where it cannot be written."""
+    """Write the file. Raises ClickException and leaves nothing behind if that fails."""
     name = ""
     try:
-        # mkstemp makes it with mode 0600; replaced whole, so that nobody reads half a token.
+        # mkstemp creates it with mode 0600. Renaming makes sure that no reader sees half a token.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".token-")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(token + "\n")
@@ -113,7 +113,7 @@ def _to_file(path: Path, token: str) -> None:
         if name:
             Path(name).unlink(missing_ok=True)
         raise click.ClickException(
-            f"the login token cannot be written to {path}: {error.strerror}"
+            f"cannot write the login token to {path}: {error.strerror}"
         ) from None
 
 
@@ -122,13 +122,16 @@ def _path(server: str, user: str) -> Path:
 
 
 def _mark(server: str, user: str) -> Path:
-    """An empty file that says that the token is in the keyring."""
+    """An empty file marks that the token is in the keyring."""
     return login_file(server, user, ".keyring")
 
 
 class TokenKeeper:
-    """The keyring may wait for somebody to unlock it: it is asked in a thread, which keeps no
-    process from ending. ``tell`` gets what goes wrong, in one line, from that thread."""
+    """Store tokens without waiting for the keyring.
+
+    The keyring may wait until the user unlocks it, so a daemon thread asks it. ``tell`` receives
+    errors as one line, from that thread.
+    """
 
     def __init__(self, server: str, user: str, tell: Callable[[str], None]) -> None:
         self._login = (server, user)
@@ -138,7 +141,7 @@ class TokenKeeper:
         self._threads: list[threading.Thread] = []
 
     def keep(self, token: str) -> None:
-        """Replaces the earlier one. With an empty one, none is kept any more."""
+        """Replace the stored token. An empty one deletes it."""
         self._newest = token
         thread = threading.Thread(
             target=self._keep, args=(token,), name="pychat-keep-token", daemon=True
@@ -155,11 +158,10 @@ class TokenKeeper:
         try:
             keep(*self._login, token)
         except (click.ClickException, OSError) as error:
-            self._tell(f"The login could not be kept: {error}")
+            self._tell(f"The login could not be stored: {error}")
 
     def finish(self, deadline: float) -> None:
-        """The process is about to end: what the keyring has not taken by then (as
-        ``time.monotonic`` counts) is kept in a file."""
+        """Store what the keyring has not taken by ``deadline`` (``time.monotonic``) in a file."""
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads):

@@ -1,4 +1,4 @@
-"""Accounts and their logins as ``pychat user`` prints them."""
+"""Print accounts and their login tokens for ``pychat user``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pychat.server.store.records import Account, LoginToken
 
 
 def print_accounts(accounts: Sequence[Account], *, as_json: bool) -> None:
-    """As lines of JSON, as a table for people, or as lines with tabs."""
+    """Print accounts as lines of JSON, as a table, or as lines with tabs."""
     rows = [
         (account.id, account.alias, _state(account), _time(account.last_seen_at))
         for account in accounts
@@ -29,7 +29,7 @@ def print_accounts(accounts: Sequence[Account], *, as_json: bool) -> None:
 
 
 def print_sessions(sessions: Sequence[LoginToken], *, as_json: bool) -> None:
-    """The same for logins: id, device, since when, when last seen, until when."""
+    """The same for login tokens: id, device, since, last seen, expires."""
     rows = [
         (s.id, s.device, _time(s.since), _time(s.last_seen_at), _time(s.expires_at))
         for s in sessions

@@ -1,4 +1,4 @@
-"""A list as a command prints it: a table for people, lines with tabs for pipes, or JSON."""
+"""Print a list: a table on a terminal, lines with tabs in a pipe, or JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def print_listing(
     objects: Iterable[object],
     as_json: bool,
 ) -> None:
-    """``objects`` with ``as_json``, else the rows, made safe to show; ``names`` head the table."""
+    """Print ``objects`` if ``as_json``, otherwise the rows, made safe, with ``names`` as heads."""
     check_output()
     if as_json:
         print_json(objects)
@@ -28,7 +28,7 @@ def print_listing(
 
 
 def print_json(objects: Iterable[object]) -> None:
-    """An object a line."""
+    """One JSON object per line."""
     from pychat.cli.output.messages import json_line
 
     for each in objects:
@@ -36,7 +36,7 @@ def print_json(objects: Iterable[object]) -> None:
 
 
 def print_lines(rows: Iterable[Sequence[str]]) -> None:
-    """Cells with tabs between; a tab in one of them becomes a space."""
+    """Cells separated by tabs. A tab inside a cell becomes a space."""
     from pychat.client.safetext import safe_text
 
     for row in rows:
@@ -44,7 +44,7 @@ def print_lines(rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns of text, without lines around them."""
+    """Columns of text without borders."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

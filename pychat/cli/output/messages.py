@@ -11,22 +11,22 @@ import msgspec
 from pychat.client.models import MessageInfo
 from pychat.client.safetext import safe_text
 
-# JSON leaves DEL, C1 controls (a terminal may take U+009B for ESC [) and bidi controls as they are.
+# JSON does not escape DEL, C1 controls (some terminals treat U+009B as ESC [) and bidi controls.
 _OBEYED: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff]")
 
 
 def json_line(value: Any) -> str:
-    """What a terminal would obey is escaped. No line feed at the end."""
+    """Encode as JSON and escape control characters. No line feed at the end."""
     return harmless_json(msgspec.json.encode(value).decode())
 
 
 def harmless_json(encoded: str) -> str:
-    """The same value, for a terminal."""
+    """Escape the characters in JSON text that could control a terminal."""
     return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)
 
 
 def as_json(message: MessageInfo) -> str:
-    """One line; the fields are named as in docs/protocol.md. No line feed at the end."""
+    """A message as one line of JSON, with the field names of docs/protocol.md. No line feed."""
     fields: dict[str, object] = {
         "with": message.conversation,
         "id": message.id,
@@ -45,9 +45,9 @@ def as_json(message: MessageInfo) -> str:
 
 
 def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
-    """Time, sender and text, safe to show in a terminal; further lines of it are indented.
+    """Time, sender and text, safe for a terminal. Further lines are indented.
 
-    ``conversation``: names the room or ALL too, where messages of several are mixed.
+    ``conversation`` also names the room or ALL, for output of several conversations.
     """
     if message.removed:
         return f"[{_local(message.sent_at)}] (removed)" if message.sent_at else "(removed)"

@@ -1,4 +1,4 @@
-"""Progress of long work, on standard error, where that is a terminal."""
+"""Progress of long operations, on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rich.progress import (
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Work whose end is not known: call what is given with how much was done."""
+    """Progress of unknown length. Call the result with the amount done."""
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     with _progress(what, None, *columns) as advance:
         yield advance
@@ -28,7 +28,7 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Work whose end is known."""
+    """Progress of known length."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with _progress(what, total, *columns) as advance:
         yield advance

@@ -1,4 +1,4 @@
-"""Standard input, output and error: closed, full, or with no process at the other end."""
+"""Standard streams that are closed or full, or whose reader has gone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, Final
 import click
 
 _LONGEST_PAUSE: Final = 0.05
-"""Seconds between two looks at a pipe that its reader has not emptied yet."""
+"""Seconds between two checks of a pipe that its reader has not emptied yet."""
 
 
 class _StandardError(io.FileIO):
-    """A line that standard error does not take changes nothing in what the command does."""
+    """A text stream that ignores write errors, for standard error."""
 
     def write(self, data: Any) -> int:
         try:
@@ -26,10 +26,10 @@ class _StandardError(io.FileIO):
 
 
 def secure() -> None:
-    """Make the standard streams usable in whatever state the process got them.
+    """Make the standard streams usable in any state.
 
-    A closed one gets /dev/null in the wrong direction: reading or writing fails as before, but no
-    file or socket that the program opens later takes its number, to be used as if it were it.
+    A closed stream becomes /dev/null, opened in the wrong direction. Reading or writing still
+    fails, but no file or socket that is opened later gets its descriptor number.
     """
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -57,8 +57,7 @@ def reason(error: OSError) -> str:
 
 
 def check_output() -> None:
-    """For a command that only prints, before it begins. Raises OSError if standard output is
-    closed."""
+    """Check standard output before a command prints. Raises OSError if it is closed."""
     if sys.platform != "win32":
         import fcntl
 
@@ -67,8 +66,10 @@ def check_output() -> None:
 
 
 def flush_output() -> None:
-    """Raises OSError if standard output does not take what is still to be written, which is
-    dropped then: else it would fail once more while the interpreter ends."""
+    """Flush standard output. Raises OSError if that fails.
+
+    The unwritten data is dropped then, so that the interpreter does not fail again at exit.
+    """
     try:
         sys.stdout.flush()
     except OSError:
@@ -81,17 +82,17 @@ def flush_output() -> None:
 
 
 async def print_to_reader(line: str) -> None:
-    """Print a line, and return once the reader of the pipe has taken it.
+    """Print a line, and return when the reader of the pipe has taken it.
 
-    Where standard output is no pipe, and on systems that do not tell, once it is written. Raises
-    OSError: EPIPE if the reader went without it.
+    If standard output is not a pipe, or the system does not tell, return when the line is written.
+    Raises OSError with EPIPE if the reader has gone without reading it.
     """
     import asyncio
 
     click.echo(line)
     pause = 0.0
     while True:
-        gone = _reader_is_gone()  # asked first: it may take the line and go
+        gone = _reader_is_gone()  # checked first: the reader may take the line and go
         if not _unread():
             return
         if gone:
@@ -101,7 +102,7 @@ async def print_to_reader(line: str) -> None:
 
 
 async def reader_left() -> None:
-    """Return once nobody reads the pipe that standard output is; never if it is none."""
+    """Return when standard output is a pipe without a reader. Otherwise never return."""
     import asyncio
 
     left = asyncio.Event()
@@ -120,7 +121,7 @@ def _is_pipe() -> bool:
 
 
 def _unread() -> int:
-    """Bytes in the pipe. (Linux tells it to the writer; macOS says 0.)"""
+    """Number of unread bytes in the pipe. (macOS always reports 0 to the writer.)"""
     if sys.platform == "win32" or not _is_pipe():
         return 0
     import fcntl

@@ -1,4 +1,4 @@
-"""pychat.toml: what is in the working directory goes before the user's configuration folder."""
+"""Read pychat.toml: the working directory overrides the user's configuration folder."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "pychat.toml"
 
-# A folder may come from a stranger: what runs a program, reads a file to send it, or says where a
-# password of one's own goes is taken only from one's own.
+# The working directory may come from somebody else. Settings that run a program, read a password
+# file, or decide where a password is sent are read only from the user's own folder.
 PASSWORDS: Final = frozenset({"password-command", "password-file"})
 OWN_FOLDER_ONLY: Final = PASSWORDS | {"profiles"}
 
-# Tables beside the options; who reads one checks it.
+# Tables are checked by the code that reads them.
 TABLES: Final = frozenset({"profiles", "tui"})
 
 PROFILE_KEYS: Final = ("user", "server", "password-file", "password-command")
 
 
 def settings() -> dict[str, Any]:
-    """The keys of both files. Raises UsageError: not TOML, or a key that is no option."""
+    """The keys of both files. Raises UsageError for invalid TOML, unknown keys and wrong types."""
     return {key: value for key, (value, _) in _found().items() if key not in TABLES}
 
 
 def table(name: str) -> dict[str, Any]:
-    """The table of this name, its keys from both files, and so those of the tables in it."""
+    """The table of this name, merged from both files, nested tables included."""
     own, here = (_read(path).get(name, {}) for path in (own_file(), Path(FILE_NAME)))
     for read, path in ((own, own_file()), (here, Path(FILE_NAME))):
         if not isinstance(read, dict):
@@ -49,9 +49,9 @@ def _merged(own: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
 
 
 def profiles() -> dict[str, dict[str, str]]:
-    """The servers and accounts that have a name: each with some of PROFILE_KEYS.
+    """The named servers and accounts, each with some of PROFILE_KEYS.
 
-    Raises UsageError, which names what is wrong.
+    Raises UsageError if the table is malformed.
     """
     found = _read(own_file()).get("profiles", {})
     if not isinstance(found, dict):
@@ -63,7 +63,7 @@ def profiles() -> dict[str, dict[str, str]]:
         for key, value in keys.items():
             if key not in PROFILE_KEYS:
                 known = ", ".join(PROFILE_KEYS)
-                raise click.UsageError(f"{where}: {key} does not belong there; these do: {known}.")
+                raise click.UsageError(f"{where}: unknown key {key}; known keys: {known}.")
             if not isinstance(value, str):
                 raise click.UsageError(f"{where}: {key} must be a string.")
     return found
@@ -82,18 +82,18 @@ def profile(name: str) -> dict[str, str]:
 
 
 def own_login() -> dict[str, str]:
-    """User and server of one's own file outside of the profiles, which may lack either."""
+    """User and server from the user's own file, outside of profiles. Either may be missing."""
     own = _read(own_file())
     return {key: str(own[key]) for key in ("user", "server") if key in own}
 
 
 def file_of(key: str) -> Path:
-    """The file that the key's value is from."""
+    """The file that sets this key."""
     return _found()[key][1]
 
 
 def file_with(*keys: str) -> Path:
-    """The file that the value in a table is from: ``file_with("tui", "keys", "search")``."""
+    """The file that sets a value in a table: ``file_with("tui", "keys", "search")``."""
     here = Path(FILE_NAME)
     value: Any = _read(here)
     for key in keys:
@@ -104,7 +104,7 @@ def file_with(*keys: str) -> Path:
 
 
 def is_own(key: str) -> bool:
-    """Whether the working directory has nothing to say about it."""
+    """Whether the working directory does not set this key."""
     return key not in _read(Path(FILE_NAME))
 
 
@@ -118,12 +118,12 @@ def _found() -> dict[str, tuple[Any, Path]]:
         found[key] = (value, here)
     if not is_own("server"):
         for key in PASSWORDS & found.keys():
-            del found[key]  # it is for the server that is named beside it
+            del found[key]  # the password is for the server in the same file
     return found
 
 
 def own_file() -> Path:
-    """The one in the user's configuration folder."""
+    """The path of pychat.toml in the user's configuration folder."""
     from platformdirs import user_config_path
 
     return user_config_path("pychat", appauthor=False) / FILE_NAME
@@ -132,7 +132,7 @@ def own_file() -> Path:
 @cache
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise click.UsageError(f"{path} cannot be read: it is not a file.")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -146,17 +146,19 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         read = tomllib.loads(text)
-    except ValueError as error:  # also a number of more digits than Python takes
+    except ValueError as error:  # also raised for numbers with too many digits
         raise click.UsageError(f"{path} is not valid TOML: {error}.") from None
     except RecursionError:
-        raise click.UsageError(f"{path}: lists or tables stand too deep in each other.") from None
+        raise click.UsageError(f"{path}: lists or tables are nested too deeply.") from None
     _refuse_wrong(read, path)
     return read
 
 
 def _refuse_wrong(read: dict[str, Any], path: Path) -> None:
-    """Keys that are no option, and values of another type than theirs, of whatever command: what
-    a type would be turned into is seldom what was meant."""
+    """Refuse unknown keys and values of the wrong type, for the options of all commands.
+
+    A value is not converted, because the result is rarely what the user meant.
+    """
     from difflib import get_close_matches
 
     if not read:
@@ -167,13 +169,13 @@ def _refuse_wrong(read: dict[str, Any], path: Path) -> None:
         if key not in known:
             near = get_close_matches(key, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"{path}: there is no option {key}.{hint}")
+            raise click.UsageError(f"{path}: unknown option {key}.{hint}")
         if key not in TABLES and not options[key].takes(value):
             raise click.UsageError(f"{path}, {key}: it must be {options[key].written}.")
 
 
 def all_options() -> Iterator[tuple[str, Option]]:
-    """Every command's, with the command's name: ``room create``."""
+    """The options of all commands, each with its command's name (``room create``)."""
     from pychat.cli.main import cli
     from pychat.cli.settings.options import Option
 

@@ -1,4 +1,4 @@
-"""Options that are also variables and keys of pychat.toml, and commands that look there."""
+"""Options that can also be set by environment variables and in pychat.toml."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PROFILE: Final = "pychat.profile"
 
 
 class Option(click.Option):
-    """By flag, by ``PYCHAT_<NAME>``, by the key ``<name>`` of pychat.toml, in that order.
+    """An option set by its flag, ``PYCHAT_<NAME>``, or ``<name>`` in pychat.toml, in that order.
 
-    ``key``: another name for variable and key than the flag's, where that means something else in
-    another command.
+    ``key`` replaces the flag's name in the variable and in the file, if another command uses the
+    same name with another meaning.
     """
 
     def __init__(self, *args: Any, key: str = "", **attributes: Any) -> None:
@@ -36,19 +36,19 @@ class Option(click.Option):
 
     @property
     def flag(self) -> str:
-        """The long one, without its dashes."""
+        """The long flag, without its dashes."""
         return max(self.opts, key=len).lstrip("-")
 
     @property
     def written(self) -> str:
-        """How a value of it is written in pychat.toml, in words."""
+        """How a value is written in pychat.toml, in words."""
         one = "a whole number" if isinstance(self.type, WholeNumber) else 'text in quotes, "…"'
         if self.is_flag:
             return "true or false"
         return f"a list in [ ], each {one}" if self.multiple else one
 
     def takes(self, value: object) -> bool:
-        """Whether a value of pychat.toml has this type. True is no number, and 1 is no flag."""
+        """Whether a value from pychat.toml has this type. True is not a number, 1 is not a flag."""
         if self.multiple:
             return isinstance(value, list) and all(self._takes_one(each) for each in value)
         return self._takes_one(value)
@@ -67,7 +67,7 @@ class Option(click.Option):
                 raise click.BadParameter("it must not be empty")
             return super().process_value(ctx, value)
         except click.MissingParameter:
-            raise click.UsageError(f"--{self.flag} (or {self.envvar}) is needed.", ctx) from None
+            raise click.UsageError(f"--{self.flag} (or {self.envvar}) is required.", ctx) from None
         except click.BadParameter as error:
             where = self.where_it_came_from(ctx)
             raise click.UsageError(f"{where}: {error.message}", ctx) from None
@@ -85,21 +85,20 @@ class Option(click.Option):
 
 
 def source_of(key: str) -> str:
-    """Where the running command's value of an option came from, in words: its flag, its variable,
-    or its key in which file."""
+    """Where the value of an option came from, in words: flag, variable, or file and key."""
     context = click.get_current_context()
     options = (each for each in context.command.params if isinstance(each, Option))
     return next(each for each in options if each.key == key).where_it_came_from(context)
 
 
 class WholeNumber(click.IntRange):
-    """click's own, in words for people."""
+    """click's IntRange with a plain name in error messages."""
 
     name = "whole number"
 
 
 class ConversationName(click.ParamType[str]):
-    """A login id, ``#room`` or ``ALL``, which screens call Everyone."""
+    """A login id, ``#room`` or ``ALL`` (shown as Everyone)."""
 
     name = "conversation"
 
@@ -108,15 +107,15 @@ class ConversationName(click.ParamType[str]):
 
 
 def conversation_name(text: str) -> str:
-    """As the server knows it. No id can be claimed that is like Everyone."""
+    """The name that the server uses. No id that looks like Everyone can be claimed."""
     return "ALL" if text.casefold() in ("all", "everyone") else text
 
 
 class SettingsCommand(click.Command):
-    """A command whose options are looked up in pychat.toml too."""
+    """A command whose options are also read from pychat.toml."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """So does wrong usage that is found before it runs."""
+        """Name this command in usage errors that are found while parsing."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -124,7 +123,7 @@ class SettingsCommand(click.Command):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Wrong usage that is found while it runs names this command's help too."""
+        """Name this command in usage errors that are found while it runs."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
@@ -143,7 +142,7 @@ class SettingsCommand(click.Command):
 
 
 def _by_name(command: click.Command, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file says, by the names of the command's parameters."""
+    """The values of a file, keyed by the command's parameter names."""
     options = (option for option in command.params if isinstance(option, Option))
     return {option.name: values[option.key] for option in options if option.key in values}
 
@@ -151,10 +150,10 @@ def _by_name(command: click.Command, values: Mapping[str, Any]) -> dict[str, Any
 def choose_profile(
     context: click.Context, parameter: click.Parameter, name: str | None
 ) -> str | None:
-    """What it says goes before the rest of pychat.toml.
+    """Let a profile override the rest of pychat.toml.
 
-    No other account's password is used, and a server that the working directory names is not given
-    this one's.
+    The password of another account is not used, and a server that the working directory names
+    does not get the profile's password.
     """
     if name is not None:
         chosen = settings.profile(name)
@@ -168,7 +167,7 @@ def choose_profile(
 
 
 def option(*names: str, **attributes: Any) -> Callable[[F], F]:
-    """As ``click.option``, with the variable and the key."""
+    """Like ``click.option``, with an environment variable and a key in pychat.toml."""
     return click.option(*names, cls=Option, **attributes)
 
 
@@ -182,12 +181,12 @@ def server_option(function: F) -> F:
 
 
 def login_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--profile, --user, --server and the password's, handed to the command as one ``login``."""
+    """Add --profile, --user, --server and the password options; pass them as one ``login``."""
     return _login_options(function, user_needed=True)
 
 
 def form_login_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, for a command with a form to log in: ``login.user`` may be empty."""
+    """The same for a command with a login form: ``login.user`` may be empty."""
     return _login_options(function, user_needed=False)
 
 
@@ -204,7 +203,7 @@ def _login_options(function: Callable[..., Any], *, user_needed: bool) -> Callab
         password = given_password(password_file, password_command) if user else None
         return function(login=Credentials(server, user or "", password), **rest)
 
-    with_login = option("--user", required=user_needed, metavar="ID", help="Who you are.")(
+    with_login = option("--user", required=user_needed, metavar="ID", help="Your login id.")(
         server_option(password_options(with_login))
     )
     return option(
@@ -213,12 +212,12 @@ def _login_options(function: Callable[..., Any], *, user_needed: bool) -> Callab
         expose_value=False,
         callback=choose_profile,
         metavar="NAME",
-        help="A server and account by name: what [profiles.NAME] of pychat.toml says.",
+        help="Use the server and account of [profiles.NAME] in pychat.toml.",
     )(with_login)
 
 
 def password_options(function: F) -> F:
-    """Where a password comes from when it is not typed; never from an argument."""
+    """Add options for where the password comes from. It is never an argument."""
     function = option(
         "--password-command",
         metavar="COMMAND",

@@ -1,4 +1,4 @@
-"""The commented pychat.toml of ``pychat config init``, made from the options and their tables."""
+"""Generate the commented pychat.toml of ``pychat config init`` from the options."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from pychat.cli.settings.options import Option
 WIDTH: Final = 88
 
 HEAD: Final = (
-    "The settings of pychat. Every line that begins with # and a name is a default: take the # "
-    "away to change it. What has no default shows in capitals what is to be written there. A flag "
-    "(--server) and a variable (PYCHAT_SERVER) go before what is said here."
+    "The settings of pychat. Lines that begin with # and a name show defaults. To change one, "
+    "remove the #. Values in capitals are placeholders for settings without a default. Flags "
+    "(--server) and environment variables (PYCHAT_SERVER) override this file."
 )
 PROFILES: Final = (
-    "Several servers and accounts: 'pychat connect --profile work', or 'profile' above for one "
-    "that is always meant. 'pychat config profiles' lists them."
+    "Profiles name several servers and accounts: use 'pychat connect --profile work', or set "
+    "'profile' above as the default. 'pychat config profiles' lists them."
 )
 KEYS: Final = (
-    'Keys by what they do; commas between several: "ctrl+k,f4". F1 shows them in the terminal '
-    "client."
+    'Keys for each action, separated by commas: "ctrl+k,f4". F1 shows them in the terminal client.'
 )
 
 
 def commented_defaults() -> str:
-    """Valid TOML that changes nothing, and is as valid with every setting's # taken away."""
+    """Valid TOML that changes nothing. It stays valid when the # of each setting is removed."""
     return "\n".join([*_prose(HEAD), "", *_options(), *_terminal(), *_keys(), *_profiles()]) + "\n"
 
 
 def _options() -> Iterator[str]:
-    """Those of the commands: first what concerns a client, and what most commands share."""
+    """The options of the commands: client options and the most common ones first."""
     commands: dict[str, list[str]] = {}
     options: dict[str, Option] = {}
     for command, option in all_options():

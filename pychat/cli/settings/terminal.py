@@ -1,4 +1,4 @@
-"""The table ``[tui]`` of pychat.toml, and what is wrong with it in words for people."""
+"""Read and check the table ``[tui]`` of pychat.toml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pychat.cli.settings import files as settings
 if TYPE_CHECKING:
     from pychat.tui.settings import Settings
 
-# Of msgspec's own messages, which are short and of one line.
+# These match msgspec's messages, which are one short line.
 _WRONG_TYPE: Final = re.compile(r"Expected `(\w+)[^`]*`.* - at `\$\.([^`]+)`")
 _STEP: Final = re.compile(r"[.\[]")
 _WRONG_CHOICE: Final = re.compile(r"Invalid enum value '?(.*?)'? - at `\$\.(\w+)")
@@ -27,7 +27,7 @@ _TYPES: Final = {
 
 
 def terminal_settings() -> Settings:
-    """Raises UsageError, which names the key."""
+    """The settings of the terminal client. Raises UsageError that names the key."""
     import msgspec
 
     from pychat.tui.settings import Settings
@@ -50,7 +50,7 @@ def terminal_settings() -> Settings:
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
-            raise _wrong(f"there is no option {key}.{_meant(key, known)}", key)
+            raise _wrong(f"unknown option {key}.{_meant(key, known)}", key)
 
 
 def _meant(key: str, known: Iterable[str]) -> str:
@@ -59,12 +59,12 @@ def _meant(key: str, known: Iterable[str]) -> str:
 
 
 def _in_words(problem: str) -> tuple[str, str]:
-    """The key, and what is wrong with it."""
+    """The key, and the error as a sentence."""
     from pychat.tui.settings import Notifier
 
     if choice := _WRONG_CHOICE.match(problem):
         known = ", ".join(get_args(Notifier))
-        return choice[2], f"{choice[2]}: {choice[1]!r} is none of {known}."
+        return choice[2], f"{choice[2]}: {choice[1]!r} is not one of {known}."
     if kind := _WRONG_TYPE.match(problem):
         key, *inside = _STEP.split(kind[2])
         expected = _TYPES.get(kind[1], kind[1])
@@ -79,7 +79,7 @@ def _refuse_wrong_keys(rebound: dict[str, str]) -> None:
     known = {key.id for key in KEYS}
     for id, names in rebound.items():
         if id not in known:
-            raise _wrong_key(id, f"there is no action {id}.{_meant(id, known)} F1 lists them.")
+            raise _wrong_key(id, f"unknown action {id}.{_meant(id, known)} F1 lists all actions.")
         for name in names.split(","):
             if problem := problem_of(name.strip()):
                 raise _wrong_key(id, f"{id}: {problem}.")
@@ -109,8 +109,8 @@ def _refuse_taken_keys(rebound: dict[str, str]) -> None:
                 one, other = (first, key.id) if first in rebound else (key.id, first)
                 raise _wrong_key(
                     one,
-                    f"{one}: {name} is the key of {other}. "
-                    f"Choose another, or give {other} another one, too.",
+                    f"{one}: {name} is already the key of {other}. "
+                    f"Choose another key, or change the key of {other} too.",
                 )
 
 
