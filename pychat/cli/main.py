@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
 
 
 COMMANDS: Final = {
-    "serve": ("pychat.cli.commands.serve:serve", "Run a chat server."),
+    "serve": ("pychat.cli.operator.serve:serve", "Run a chat server."),
     "connect": ("pychat.cli.commands.connect:connect", "Open the chat in this terminal."),
     "demo": (
         "pychat.cli.commands.demo:demo",
@@ -78,10 +78,10 @@ COMMANDS: Final = {
         "pychat.cli.commands.config:config",
         "Create the settings file, or show what it has.",
     ),
-    "user": ("pychat.cli.commands.user:user", "Manage the accounts in a server's store."),
-    "export": ("pychat.cli.commands.export:export", "Export a whole store to a file."),
-    "import": ("pychat.cli.commands.import_:import_", "Import an exported file into a store."),
-    "store": ("pychat.cli.commands.store:store", "Check, back up and restore a server's store."),
+    "user": ("pychat.cli.operator.user:user", "Manage the accounts in a server's store."),
+    "export": ("pychat.cli.operator.export:export", "Export a whole store to a file."),
+    "import": ("pychat.cli.operator.import_:import_", "Import an exported file into a store."),
+    "store": ("pychat.cli.operator.store:store", "Check, back up and restore a server's store."),
 }
 
 INTERRUPTED: Final = 128 + 2

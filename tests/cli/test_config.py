@@ -67,7 +67,7 @@ def test_every_setting_is_there_with_its_default(file: Path) -> None:
             "password-command": "COMMAND",
         }
     }
-    options = {option.key: option for _, option in settings.all_options()}
+    options = {option.key: option for _, option in settings.all_settings()}
     assert written.keys() == options.keys()
     for key, option in options.items():
         default = option.get_default(click.Context(click.Command("any")), call=False)
@@ -84,7 +84,7 @@ def test_uncommented_settings_are_taken(file: Path) -> None:
 def test_a_key_means_one_thing() -> None:
     """One that several commands have is of the same kind in all of them."""
     kinds: dict[str, set[tuple[str, bool, bool]]] = {}
-    for _, option in settings.all_options():
+    for _, option in settings.all_settings():
         kind = (option.type.name, option.multiple, option.is_flag)
         kinds.setdefault(option.key, set()).add(kind)
     assert {key: found for key, found in kinds.items() if len(found) > 1} == {}

@@ -177,7 +177,7 @@ def test_a_password_of_ones_own_goes_to_no_server_that_a_folder_names(
     assert profile("--profile", "work").output == "alice http://127.0.0.1:3000 of work\n"
 
 
-OPTIONS = {option.key: (command, option) for command, option in settings.all_options()}
+OPTIONS = {option.key: (command, option) for command, option in settings.all_settings()}
 VALUES = {"true": "true or false", "1": "whole number", '"x"': "text", '["x"]': "list"}
 NEVER = ["1.5", "1979-05-27", "{ a = 1 }", "[1]", "[[]]", "[true]", '[["x"]]']
 

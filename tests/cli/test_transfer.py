@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat.cli.commands.export import export
+from pychat.cli.operator.export import export
 from pychat.server.store import open_store
 from tests.cli.invoke import Result, invoke, refusal
 from tests.processes import PYCHAT

@@ -10,7 +10,7 @@ from tests.simulation.store import SimulatedStore
 
 
 class Operator:
-    """Does what ``pychat/cli/commands/user.py`` does, call by call."""
+    """Does what ``pychat/cli/operator/user.py`` does, call by call."""
 
     def __init__(self, store: SimulatedStore) -> None:
         self._store = store

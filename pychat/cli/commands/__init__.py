@@ -1,1 +1,1 @@
-"""The subcommands, one module each. Heavy imports are inside the functions."""
+"""Commands for users of a chat, one module each. Heavy imports are inside the functions."""

@@ -70,7 +70,7 @@ async def play(port: int, user: str) -> int:
 async def greet(bot: ChatClient, person: ChatClient) -> None:
     """Greet the user after the first login, which creates the account."""
     from pychat.cli.commands.bot import GREETING
-    from pychat.cli.commands.serve import connect_line
+    from pychat.cli.operator.serve import connect_line
     from pychat.client.events import StatusChanged
     from pychat.client.models import ConnectionState
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import click
-
-if TYPE_CHECKING:
-    from pychat.cli.settings.options import Option
 
 FILE_NAME: Final = "pychat.toml"
 
@@ -163,7 +160,7 @@ def _refuse_wrong(read: dict[str, Any], path: Path) -> None:
 
     if not read:
         return
-    options = {option.key: option for _, option in all_options()}
+    options = {option.key: option for _, option in all_settings()}
     known = options.keys() | TABLES
     for key, value in read.items():
         if key not in known:
@@ -174,14 +171,27 @@ def _refuse_wrong(read: dict[str, Any], path: Path) -> None:
             raise click.UsageError(f"{path}, {key}: it must be {options[key].written}.")
 
 
-def all_options() -> Iterator[tuple[str, Option]]:
+@runtime_checkable
+class Setting(Protocol):
+    """An option that can be set in pychat.toml."""
+
+    key: str
+
+    @property
+    def written(self) -> str:
+        """How a value is written in the file, in words."""
+
+    def takes(self, value: object) -> bool:
+        """Whether the value has the right type."""
+
+
+def all_settings() -> Iterator[tuple[str, Setting]]:
     """The options of all commands, each with its command's name (``room create``)."""
     from pychat.cli.main import cli
-    from pychat.cli.settings.options import Option
 
-    def of(command: click.Command, path: str) -> Iterator[tuple[str, Option]]:
+    def of(command: click.Command, path: str) -> Iterator[tuple[str, Setting]]:
         for parameter in command.params:
-            if isinstance(parameter, Option):
+            if isinstance(parameter, Setting):
                 yield path, parameter
         if isinstance(command, click.Group):
             context = click.Context(command)

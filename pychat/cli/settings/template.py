@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from pychat.cli.settings.files import PROFILE_KEYS, all_options
+from pychat.cli.settings.files import PROFILE_KEYS, all_settings
 from pychat.cli.settings.options import Option
 
 WIDTH: Final = 88
@@ -37,7 +37,7 @@ def _options() -> Iterator[str]:
     """The options of the commands: client options and the most common ones first."""
     commands: dict[str, list[str]] = {}
     options: dict[str, Option] = {}
-    for command, option in all_options():
+    for command, option in _all_options():
         commands.setdefault(option.key, []).append(command)
         options.setdefault(option.key, option)
     shared: dict[tuple[str, ...], list[str]] = {}
@@ -50,6 +50,10 @@ def _options() -> Iterator[str]:
             yield from _prose(_explained(options[key]))
             yield f"#{key} = {_default(options[key])}"
             yield ""
+
+
+def _all_options() -> Iterator[tuple[str, Option]]:
+    return ((command, each) for command, each in all_settings() if isinstance(each, Option))
 
 
 def _explained(option: Option) -> str:
@@ -106,7 +110,7 @@ def _keys() -> Iterator[str]:
 def _profiles() -> Iterator[str]:
     yield from _prose(PROFILES)
     yield "#[profiles.work]"
-    examples = {option.key: _default(option) for _, option in all_options()}
+    examples = {option.key: _default(option) for _, option in _all_options()}
     for key in PROFILE_KEYS:
         yield f"#{key} = {examples[key]}"
 

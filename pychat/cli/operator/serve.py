@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pychat.cli.auditing import audit_option
 from pychat.cli.invocation import own_command
+from pychat.cli.operator.auditing import audit_option
 from pychat.cli.settings.options import (
     DEFAULT_SERVER,
     SettingsCommand,

@@ -10,8 +10,8 @@ from typing import IO
 
 import click
 
-from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.commands.user import opened, run, store_option
+from pychat.cli.operator.auditing import Audit, audit_option
+from pychat.cli.operator.user import opened, run, store_option
 from pychat.cli.output.streams import reason
 from pychat.cli.settings.options import SettingsCommand
 
@@ -35,7 +35,7 @@ def import_(store: str, audit_log: Path | None, file: Path) -> None:
 
 
 async def _import(address: str, file: Path) -> None:
-    from pychat.cli.commands.export import describe, total_of
+    from pychat.cli.operator.export import describe, total_of
     from pychat.cli.output.progress import bar, counting
     from pychat.server.store.transfer.exporting import export_lines
     from pychat.server.store.transfer.importing import Importer

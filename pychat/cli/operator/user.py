@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pychat.cli.auditing import Audit, audit_option
 from pychat.cli.credentials.password import WAYS, ask_password, can_ask, given_password
+from pychat.cli.operator.auditing import Audit, audit_option
 from pychat.cli.settings.options import SettingsCommand, option, password_options, source_of
 from pychat.cli.settings.places import default_store
 

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.commands.user import opened, run, store_option
+from pychat.cli.operator.auditing import Audit, audit_option
+from pychat.cli.operator.user import opened, run, store_option
 from pychat.cli.output.streams import check_output, flush_output, reason
 from pychat.cli.settings.options import SettingsCommand
 

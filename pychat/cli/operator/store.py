@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from pychat.cli.auditing import Audit, audit_option
-from pychat.cli.commands.user import opened, run, store_option, tell
+from pychat.cli.operator.auditing import Audit, audit_option
+from pychat.cli.operator.user import opened, run, store_option, tell
 from pychat.cli.settings.options import SettingsCommand
 from pychat.cli.settings.places import make_folder
 

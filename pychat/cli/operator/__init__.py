@@ -1,0 +1,1 @@
+"""Commands for operators: the server, its accounts and its store."""
