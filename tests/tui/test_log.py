@@ -261,7 +261,7 @@ async def test_what_comes_while_one_reads_far_up_is_counted_and_found_at_the_end
         await press_until(pilot, "pageup", log, "line 1 of the log")
         before = rows(log)
         client.say("bob", "while reading", tell=True)
-        await wait_text(pilot, "↓ 1 new")
+        await wait_text(pilot, "↓ 1 unread")
         assert rows(log) == before
         mine = client.post("bob", "mine")
         await pilot.pause(0.1)
