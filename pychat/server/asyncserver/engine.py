@@ -1,4 +1,4 @@
-"""What python-socketio's server asks of an Engine.IO server, answered by ours."""
+"""The Engine.IO server that python-socketio's server needs, on pychat's engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("pychat.engine")
 
 
 class AsyncEngine:
-    """Stands where ``engineio.AsyncServer`` would."""
+    """Takes the place of ``engineio.AsyncServer``."""
 
     async_mode = "aiohttp"
 
@@ -51,10 +51,10 @@ class AsyncEngine:
             raise ValueError("cors_credentials=False is not supported: old clients send them")
         transports = [transports] if isinstance(transports, str) else transports
         if transports is not None and not (transports and _TRANSPORTS.issuperset(transports)):
-            raise ValueError(f"transports must be of polling and websocket: not {transports!r}")
+            raise ValueError(f"transports must be polling, websocket or both: not {transports!r}")
         unknown = set(ignored) - WITHOUT_EFFECT
         if unknown:
-            raise ValueError(f"there is no option {', '.join(sorted(unknown))}")
+            raise ValueError(f"unknown option: {', '.join(sorted(unknown))}")
         ask_origin = None
         if callable(cors_allowed_origins):
             ask_origin = self._asking(cors_allowed_origins)
@@ -81,7 +81,10 @@ class AsyncEngine:
         self._next_id: str | None = None
 
     def _asking(self, allowed: Callable[..., Any]) -> Callable[[str, web.Request], bool]:
-        """``allowed`` takes the origin, and the environ of the request if it takes two."""
+        """Return a function that asks ``allowed`` about a request.
+
+        ``allowed`` gets the origin, and the environ of the request if it takes two arguments.
+        """
         if inspect.iscoroutinefunction(allowed):
             raise ValueError("cors_allowed_origins must not be a coroutine function")
         try:
@@ -96,18 +99,18 @@ class AsyncEngine:
             try:
                 return bool(allowed(origin, *environ))
             except Exception:
-                logger.exception("cors_allowed_origins failed, and the page is refused")
+                logger.exception("cors_allowed_origins failed, refusing the page")
                 return False
 
         return ask
 
-    # --- asked by python-socketio
+    # --- called by python-socketio
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
-        """Its handlers of Engine.IO's events are not needed: the packets come decoded."""
+        """Ignored: packets arrive decoded, so handlers of Engine.IO events are not needed."""
 
     def attach(self, app: web.Application, path: str) -> None:
-        """Adds the route; the clients get their close when the application shuts down."""
+        """Add the route. Clients are closed when the application shuts down."""
         self._server.attach(app, "/" + path.strip("/") + "/")
         app.on_shutdown.append(self._on_shutdown)
 
@@ -115,36 +118,36 @@ class AsyncEngine:
         await self.shutdown()
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """For those who add the route themselves."""
+        """Answer a request, for applications that add the route themselves."""
         return await self._server.handle(request)
 
     async def shutdown(self) -> None:
-        """Every client gets a close; its disconnect handlers have run when this returns."""
+        """Close all sessions. Returns after their disconnect handlers have run."""
         await self._server.shutdown()
         await self.tasks.done()
 
     def generate_id(self) -> str:
-        """The sid of a client that joins a namespace."""
+        """Return the sid of a client that joins a namespace."""
         given, self._next_id = self._next_id, None
         return given or self._server.new_sid()
 
     def set_next_id(self, sid: str | None) -> None:
-        """The sid that ``generate_id`` returns next: clients of Engine.IO 3 choose their own."""
+        """Set the next result of ``generate_id``: the sid of an Engine.IO 3 client is derived."""
         self._next_id = sid
 
     def session(self, eio_sid: str | None) -> EngineSession | None:
-        """The session, if it is still there."""
+        """Return the session, None if it has ended."""
         return self._server.sessions.get(eio_sid) if eio_sid else None
 
     def transport(self, eio_sid: str) -> str:
-        """``polling`` or ``websocket``. Raises KeyError if the client has gone."""
+        """Return ``polling`` or ``websocket``. Raises KeyError if the client has gone."""
         session = self._server.sessions[eio_sid]
         return "websocket" if session.carrier is not None else "polling"
 
     async def get_session(self, eio_sid: str) -> dict[str, Any]:
-        """What handlers store for a client, those of its disconnect included.
+        """Return the data that handlers store for a client.
 
-        Raises KeyError if it has gone.
+        Disconnect handlers can still read it. Raises KeyError if the client has gone.
         """
         client = self.layer.leaving.get(eio_sid)
         if client is None:
@@ -152,7 +155,7 @@ class AsyncEngine:
         return client.stored
 
     async def send(self, eio_sid: str, data: str | bytes) -> None:
-        """One message of Socket.IO."""
+        """Send a Socket.IO message."""
         session = self.session(eio_sid)
         if session is not None:
             session.send(
@@ -160,33 +163,33 @@ class AsyncEngine:
             )
 
     async def send_packet(self, eio_sid: str, packet: upstream.Packet) -> None:
-        """One message of Socket.IO, in upstream's packet."""
+        """Send a Socket.IO message given as python-engineio's packet."""
         await self.send(eio_sid, packet.data)
 
     async def disconnect(self, eio_sid: str) -> None:
-        """Ends the session."""
+        """Close the session."""
         session = self.session(eio_sid)
         if session is not None:
             session.close()
 
     def create_event(self) -> asyncio.Event:
-        """For ``call``."""
+        """Return an event, as ``call`` needs it."""
         return asyncio.Event()
 
     def start_background_task(
         self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
     ) -> asyncio.Task[Any]:
-        """A task that runs on its own."""
+        """Start a task."""
         return asyncio.ensure_future(target(*args, **kwargs))
 
     async def sleep(self, seconds: float = 0) -> None:
-        """asyncio's."""
+        """Sleep as ``asyncio.sleep`` does."""
         await asyncio.sleep(seconds)
 
 
 _TRANSPORTS: Final = frozenset({"polling", "websocket"})
 WITHOUT_EFFECT: Final = {
-    "async_handlers",  # what python-socketio's base class says to its engine
+    "async_handlers",  # set by python-socketio's base class
     "compression_threshold",
     "http_compression",
     "json",
@@ -201,5 +204,5 @@ def _origins(given: str | Sequence[str] | None) -> list[str]:
     if isinstance(given, str):
         return [given]
     if not given:
-        return ["*"]  # in python-socketio, [] turns the check off
+        return ["*"]  # in python-socketio, [] disables the check
     return list(given)

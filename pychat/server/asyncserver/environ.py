@@ -1,4 +1,4 @@
-"""The WSGI environ that python-socketio hands to connect handlers, built when it is looked into."""
+"""The WSGI environ that python-socketio passes to connect handlers, built on first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pychat.server.engine.session import Handshake
 
 
 class Environ(MutableMapping[str, Any]):
-    """A mapping; every connected client has one, and few of them are ever read."""
+    """A mapping that is built when it is first read, because most are never read."""
 
     __slots__ = ("_built", "_handshake", "_path")
 
@@ -88,7 +88,7 @@ def _request(handshake: Handshake, path: str) -> web.BaseRequest:
     headers: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict(handshake.headers))
     raw_headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
     target = f"{path}?{handshake.query}"
-    message_class: Any = RawRequestMessage  # C or Python, untyped either way
+    message_class: Any = RawRequestMessage  # implemented in C or in Python, both untyped
     message = message_class(
         "GET", target, HttpVersion11, headers, raw_headers,
         False, None, False, False, URL(target, encoded=True),

@@ -1,4 +1,4 @@
-"""The sessions' packets, read for python-socketio's server: the layer under AsyncServer."""
+"""The layer above the sessions: reads their packets for python-socketio's server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_REFUSALS: Final = 10
 
 
 class SocketIO(Protocol):
-    """Who handles the packets: python-socketio's server."""
+    """The receiver of the packets: python-socketio's server."""
 
     def knows_namespace(self, namespace: str) -> bool: ...
 
@@ -52,7 +52,7 @@ class SocketIO(Protocol):
 
 
 class Client:
-    """One session as python-socketio sees it: its environ, its stored data."""
+    """A session as python-socketio sees it: its environ and its stored data."""
 
     __slots__ = (
         "attachments",
@@ -73,30 +73,30 @@ class Client:
         self.attachments: list[bytes] = []
         self.refusals = 0
         self.waiting = 0
-        """Its events whose turn has not come."""
-        # Joining and leaving happen one after the other, however long handlers take.
+        """Number of events that wait for their turn."""
+        # Joining and leaving are handled one after the other, however long handlers take.
         self.lifecycle: asyncio.Task[None] | None = None
 
 
 class AsyncLayer:
-    """Decodes what the clients send and tells the server; a session's context is its Client."""
+    """Decodes what clients send. A session's ``context`` is its Client."""
 
     def __init__(self, tasks: Tasks) -> None:
         self.socketio: SocketIO
         self.decode: Callable[[str], Any] = msgspec.json.Decoder().decode
         self.leaving: dict[str, Client] = {}
-        """By sid: those whose session has ended, while their handlers of disconnect run."""
+        """Clients by sid whose session has ended, while their disconnect handlers run."""
         self._tasks = tasks
 
     def watch_connecting(self, engine: EngineServer, timeout: float) -> None:
-        """Ends sessions that do not CONNECT, or do not finish a binary packet, in that time."""
+        """End sessions that do not CONNECT, or do not finish a binary packet, in that time."""
         self._server = engine
         self._connecting = engine.wheel.add(timeout, self._too_late)
 
-    # --- told by the sessions
+    # --- called by the sessions
 
     def opened(self, session: EngineSession) -> None:
-        """Engine.IO 3: the client joins ``/`` unasked."""
+        """In Engine.IO 3 the client joins ``/`` without asking."""
         client = session.context = Client(session, self._server.path)
         if session.protocol == 3:
             self._join(client, "/", None)
@@ -104,11 +104,11 @@ class AsyncLayer:
             self._server.wheel.start(self._connecting, session)
 
     def text(self, session: EngineSession, text: str) -> None:
-        """A packet, whole but for its attachments."""
+        """Handle a packet, except for its attachments."""
         client: Client = session.context
         try:
             if client.packet is not None:
-                raise MalformedPacket("text where an attachment is due")
+                raise MalformedPacket("text instead of an attachment")
             packet = read_packet(text)
             if packet.attachments:
                 if not self.socketio.is_joined(session.sid, packet.namespace):
@@ -121,7 +121,7 @@ class AsyncLayer:
             session.end(PARSE_ERROR)
 
     def binary(self, session: EngineSession, data: bytes) -> None:
-        """An attachment of the packet that waits for it."""
+        """Add an attachment to the packet that waits for it."""
         client: Client = session.context
         packet = client.packet
         size = len(data) + sum(map(len, client.attachments))
@@ -139,7 +139,7 @@ class AsyncLayer:
             self._connecting.stop(session)
 
     def closed(self, session: EngineSession, reason: str) -> None:
-        """Its handlers of disconnect run."""
+        """Run the disconnect handlers."""
         self._connecting.stop(session)
         client: Client = session.context
         self.leaving[session.sid] = client
@@ -155,21 +155,21 @@ class AsyncLayer:
             data = self._arguments(packet, client.attachments)
             name = data[0] if data else None
             if not isinstance(name, str | int) or name in RESERVED_EVENTS:
-                raise MalformedPacket("not a name that an event may have")
+                raise MalformedPacket("invalid or reserved event name")
             if not self.socketio.is_joined(client.session.sid, packet.namespace):
                 raise MalformedPacket("not connected to that namespace")
             self.socketio.client_event(client, packet.namespace, packet.id, data)
         elif kind in (ACK, BINARY_ACK):
             data = self._arguments(packet, client.attachments)
             if packet.id is None:
-                raise MalformedPacket("an acknowledgement of nothing")
+                raise MalformedPacket("an acknowledgement without an id")
             self.socketio.client_ack(client, packet.namespace, packet.id, data)
         elif kind == CONNECT:
             self._connect(client, packet)
         elif kind == DISCONNECT:
             self._leave(client, packet.namespace, "client disconnect")
         else:
-            raise MalformedPacket("only a server refuses a connection")
+            raise MalformedPacket("CONNECT_ERROR from a client")
 
     def _connect(self, client: Client, packet: SocketPacket) -> None:
         session = client.session
@@ -177,7 +177,7 @@ class AsyncLayer:
             return
         auth = self._json(packet.data) if packet.data else None
         if auth is not None and not isinstance(auth, dict):
-            raise MalformedPacket("auth is an object")
+            raise MalformedPacket("auth must be an object")
         if not self.socketio.knows_namespace(packet.namespace):
             client.refusals += 1
             if client.refusals > _MAX_REFUSALS:
@@ -193,7 +193,7 @@ class AsyncLayer:
         self.in_turn(client, self.socketio.client_leaves(client, namespace, reason))
 
     def in_turn(self, client: Client, step: Coroutine[Any, Any, None]) -> None:
-        """Runs it when what was to happen to the client before is over."""
+        """Run ``step`` when the client's earlier steps are done."""
         before = client.lifecycle
         if before is not None and not before.done():
             step = _one_after_the_other(before, step)
@@ -202,7 +202,7 @@ class AsyncLayer:
     def _arguments(self, packet: SocketPacket, attachments: list[bytes]) -> list[Any]:
         data = self._json(packet.data)
         if not isinstance(data, list):
-            raise MalformedPacket("arguments are an array")
+            raise MalformedPacket("arguments must be an array")
         if packet.attachments:
             data = [with_attachments(item, attachments) for item in data]
         return data
@@ -214,7 +214,7 @@ class AsyncLayer:
         except (ValueError, RecursionError) as error:
             raise MalformedPacket(str(error)) from None
         except Exception as error:
-            logger.exception("the json module failed on a packet, whose session is closed")
+            logger.exception("json module failed on a packet, closing its session")
             raise MalformedPacket("the json module failed") from error
 
     def _too_late(self, session: EngineSession) -> None:

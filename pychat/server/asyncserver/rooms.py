@@ -13,7 +13,7 @@ from pychat.server.engine.session import EngineSession
 
 
 class Sender(Protocol):
-    """What the manager needs of its server."""
+    """What the manager needs from its server."""
 
     @property
     def eio(self) -> AsyncEngine: ...
@@ -33,7 +33,7 @@ class Sender(Protocol):
 
 
 class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """The manager of an AsyncServer that is given none: one process, rooms in memory."""
+    """The default manager of an AsyncServer: rooms in memory, for one process."""
 
     async def emit(
         self,
@@ -46,7 +46,7 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio h
         to: Any = None,
         **kwargs: Any,
     ) -> None:
-        """To the room, or to everyone in the namespace."""
+        """Send an event to the room, or to all clients in the namespace."""
         arguments = [event]
         if isinstance(data, tuple):
             arguments += data
@@ -60,7 +60,7 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio h
             members = rooms.get(room)
             if members is None:
                 return
-            participants = list(members._fwdm.items())  # as python-socketio itself reads it
+            participants = list(members._fwdm.items())  # private; its other managers read it too
         else:
             participants = list(self.get_participants(namespace, room))
         skipped = skip_sid if isinstance(skip_sid, list | tuple | set) else (skip_sid,)

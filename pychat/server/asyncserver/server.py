@@ -1,4 +1,4 @@
-"""python-socketio's AsyncServer on this engine: the same class, faster, for clients since 1.x."""
+"""python-socketio's AsyncServer on this engine: faster, and for clients since 1.x."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pychat.server.engine.session import (
 logger = logging.getLogger("pychat.engine")
 
 _MAX_WAITING_EVENTS: Final = 1024
-"""Of one client, with ``async_handlers=False``; one that sends more is disconnected."""
+"""Events that may wait for one client with ``async_handlers=False``. One more disconnects it."""
 
 _REASONS = {
     PARSE_ERROR: "transport error",
@@ -42,9 +42,9 @@ _REASONS = {
 class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
     """A drop-in for ``socketio.AsyncServer(async_mode="aiohttp")``; see its documentation.
 
-    Handlers of one client start in the order of its events, and interleave where they await; with
-    ``async_handlers=False`` each runs when the one before is done. docs/library.md says what is
-    not supported. Raises ValueError for options of that kind.
+    Handlers of one client start in the order of its events and interleave where they await. With
+    ``async_handlers=False`` each runs after the previous one is done. docs/library.md lists what is
+    not supported. Raises ValueError for unsupported options.
     """
 
     eio: AsyncEngine
@@ -63,22 +63,25 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         self._custom_json = custom_json
 
     def attach(self, app: Any, socketio_path: str = "socket.io") -> None:
-        """Adds the route to an aiohttp application. Raises TypeError for another kind of one."""
+        """Add the route to an aiohttp application. Raises TypeError for other applications."""
         if not isinstance(app, web.Application):
-            raise TypeError(f"only applications of aiohttp are supported: not {type(app)!r}")
+            raise TypeError(f"only aiohttp applications are supported: not {type(app)!r}")
         super().attach(app, socketio_path)
 
     async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
-        """An aiohttp request, for those who add the route themselves. Raises TypeError."""
+        """Answer an aiohttp request, for applications that add the route themselves.
+
+        Raises TypeError for other requests.
+        """
         if kwargs or len(args) != 1 or not isinstance(args[0], web.Request):
-            raise TypeError("only requests of aiohttp are supported: no ASGI, Sanic or Tornado")
+            raise TypeError("only aiohttp requests are supported: no ASGI, Sanic or Tornado")
         return await super().handle_request(*args)
 
     def _engineio_server_class(self) -> type[AsyncEngine]:
         return AsyncEngine
 
     def instrument(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not supported: the admin UI reads the internals of python-engineio."""
+        """Not supported, because the admin UI reads the internals of python-engineio."""
         raise NotImplementedError("instrument() needs python-engineio; it is not supported here")
 
     async def emit(
@@ -92,7 +95,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         callback: Callable[..., Any] | None = None,
         ignore_queue: bool = False,
     ) -> None:
-        """See python-socketio; emits may be concurrent here, packets are written whole."""
+        """See python-socketio. Concurrent calls are safe, because packets are written whole."""
         await self.manager.emit(
             event,
             data,
@@ -103,10 +106,10 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             ignore_queue=ignore_queue,
         )
 
-    # --- told by the engine
+    # --- called by the layer
 
     def knows_namespace(self, namespace: str) -> bool:
-        """Whether a client may ask to join it."""
+        """Whether clients may join the namespace."""
         return (
             namespace in self.handlers
             or namespace in self.namespace_handlers
@@ -115,11 +118,11 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         )
 
     def is_joined(self, eio_sid: str, namespace: str) -> bool:
-        """Whether the client has asked to join it, and was not refused."""
+        """Whether the client has asked to join the namespace and was not refused."""
         return self.manager.sid_from_eio_sid(eio_sid, namespace) is not None
 
     async def client_connects(self, client: Client, namespace: str, auth: Any) -> None:
-        """Runs the connect handler and answers."""
+        """Run the connect handler and answer the client."""
         session = client.session
         if not session.open:
             return
@@ -143,7 +146,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         try:
             await self._handle_connect(session.sid, namespace, auth)
         except Exception:
-            logger.exception("the handler of connect failed")
+            logger.exception("connect handler failed")
             sid = self.manager.sid_from_eio_sid(session.sid, namespace)
             if sid is not None:
                 refusal = exceptions.ConnectionRefusedError("Connection refused by server")
@@ -158,7 +161,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             self.eio.set_next_id(None)
 
     async def client_leaves(self, client: Client, namespace: str | None, reason: str) -> None:
-        """Runs the disconnect handler of the namespace, of all of them if it is None."""
+        """Run the disconnect handler of the namespace, of all namespaces for None."""
         reason = _REASONS.get(reason, reason)
         eio_sid = client.session.sid
         if namespace is not None:
@@ -169,7 +172,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
     def client_event(
         self, client: Client, namespace: str, ack_id: int | None, data: list[Any]
     ) -> None:
-        """Starts the handler; nothing waits for it."""
+        """Start the event handler, without waiting for it."""
         eio_sid = client.session.sid
         if not self.async_handlers:
             if client.waiting >= _MAX_WAITING_EVENTS:
@@ -212,9 +215,9 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         self.send_to_session(self.eio.session(eio_sid), b"3", namespace, ack_id, answer)
 
     def client_ack(self, client: Client, namespace: str, ack_id: int, data: list[Any]) -> None:
-        """Calls the callback of an emit."""
+        """Call the callback of an emit."""
         sid = self.manager.sid_from_eio_sid(client.session.sid, namespace)
-        if ack_id != 0:  # the manager keeps its counter there
+        if ack_id != 0:  # the manager keeps its counter under 0
             self.eio.tasks.start(self.manager.trigger_callback(sid, ack_id, data))
 
     # --- packets
@@ -247,7 +250,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
                 session.send(packet)
 
     def encode(self, kind: bytes, namespace: str, ack_id: int | None, data: Any) -> list[AnyPacket]:
-        """A Socket.IO packet and its attachments. Raises TypeError for what is no JSON."""
+        """Return a Socket.IO packet and its attachments. Raises TypeError if it is not JSON."""
         attachments: list[AnyPacket] = []
         if has_binary(data):
             data = without_binary(data, attachments)

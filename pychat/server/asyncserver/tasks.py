@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits: kept until they are done, their failures logged."""
+"""Background tasks: kept until they are done, with their failures logged."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ logger = logging.getLogger("pychat.engine")
 
 
 class Tasks:
-    """Runs coroutines, each from its start up to its first wait at once where Python can."""
+    """Starts coroutines as tasks.
+
+    From Python 3.12 on, a task runs at once until it first waits.
+    """
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None] | None] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
-        """In the order of the calls; it may be done already when this returns."""
+        """Start a task. Tasks start in the order of the calls. It may be done when this returns."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        # With a name of its own, a task does without one made up for it.
+        # With a given name, asyncio does not have to make one.
         if sys.version_info >= (3, 12):
             task = asyncio.Task(
                 self._run(coroutine), loop=self._loop, name="event", eager_start=True
@@ -35,16 +38,16 @@ class Tasks:
         return task
 
     async def done(self) -> None:
-        """Waits for those that run now."""
+        """Wait for the tasks that run now."""
         running = [task for task in self._running if task is not None]
         if running:
             await asyncio.wait(running)
 
     async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        # Not a done callback: that would be one more turn of the loop for every event.
+        # A done callback would take another turn of the loop for every event.
         try:
             await coroutine
         except Exception:
-            logger.exception("an event's handler failed")
+            logger.exception("event handler failed")
         finally:
             self._running.discard(asyncio.current_task())

@@ -1,4 +1,4 @@
-"""Engine.IO 3 and 4 over aiohttp, and Socket.IO on it. Knows no chat."""
+"""Engine.IO 3 and 4 over aiohttp, and Socket.IO on it. Imports nothing else of pychat."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The chat does without python-socketio, and starts faster for it.
+    # Imported on first use: the chat does not need python-socketio.
     if name == "AsyncServer":
         from pychat.server.asyncserver.server import AsyncServer
 

@@ -1,4 +1,4 @@
-"""Deadlines of all sessions on one timer: pings, their answers, connecting, upgrading."""
+"""Deadlines of all sessions on one timer: pings, answers, connects, upgrades."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T", bound=Hashable)
 
 
 class Deadlines(Generic[T]):
-    """Things that are due the same time after they were started, so that they queue in order.
+    """Items that are due a fixed delay after they were started, and so in the order of starting.
 
-    Sans-I/O: it is told the time, in seconds.
+    Sans-I/O: callers pass the time, in seconds.
     """
 
     def __init__(self, delay: float) -> None:
@@ -21,20 +21,20 @@ class Deadlines(Generic[T]):
         self._due: dict[T, float] = {}
 
     def start(self, item: T, now: float) -> None:
-        """Due ``delay`` from now; what was started before starts again."""
+        """Make the item due ``delay`` from now, also if it was started before."""
         self._due.pop(item, None)
         self._due[item] = now + self.delay
 
     def stop(self, item: T) -> None:
-        """Never due; unknown items are ignored."""
+        """Remove the item. Unknown items are ignored."""
         self._due.pop(item, None)
 
     def left(self, item: T, now: float) -> float:
-        """Seconds until it is due; infinite for unknown items."""
+        """Return the seconds until the item is due, infinity for unknown items."""
         return self._due.get(item, math.inf) - now
 
     def take_due(self, now: float) -> list[T]:
-        """What is due, removed."""
+        """Remove and return the items that are due."""
         taken = []
         for item, due in self._due.items():
             if due > now:
@@ -52,7 +52,7 @@ class Deadlines(Generic[T]):
 
 
 class Wheel:
-    """Turns regularly and calls what is due; at rest while nothing waits."""
+    """A timer that checks several deadlines at once. It stops while no item waits."""
 
     def __init__(self, tick: float) -> None:
         self._tick = tick
@@ -61,13 +61,13 @@ class Wheel:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, delay: float, when_due: Callable[[T], None]) -> Deadlines[T]:
-        """A new kind of deadline."""
+        """Return new deadlines. ``when_due`` is called with each item that is due."""
         queue: Deadlines[T] = Deadlines(delay)
         self._queues.append((queue, when_due))
         return queue
 
     def start(self, queue: Deadlines[T], item: T) -> None:
-        """``Deadlines.start`` with the time of the running loop."""
+        """Start the item now, by the time of the running loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         if self._timer is None:
@@ -75,11 +75,11 @@ class Wheel:
         queue.start(item, self._loop.time())
 
     def left(self, queue: Deadlines[T], item: T) -> float:
-        """``Deadlines.left`` with the time of the running loop."""
+        """Return the seconds until the item is due, by the time of the running loop."""
         return queue.left(item, asyncio.get_running_loop().time())
 
     def stop(self) -> None:
-        """Nothing is due any more."""
+        """Stop the timer. No item becomes due until another one is started."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

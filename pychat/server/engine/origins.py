@@ -1,4 +1,4 @@
-"""Which pages may connect, and whose address it is, by the headers of requests."""
+"""Origins of pages and addresses of clients, from the headers of their requests."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_REMEMBERED: Final = 256
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
-"""``none``: the user has typed the address. ``same-site`` is another port or a neighbour's name."""
+"""``none``: the user typed the address. ``same-site`` would be another port or subdomain."""
 
 
 def page_origin(headers: MultiMapping[str]) -> str | None:
-    """The origin of the page that has sent a request; None if it is the server's own, or no page.
+    """Return the origin of the page that sent the request.
 
-    A page can send requests without ``Origin``: images, scripts, links and frames of any site.
-    Browsers mark these by ``Sec-Fetch-Site`` (Fetch Metadata), and most name the page's origin in
-    ``Referer``, which a page can hide but not forge. ``"null"`` is a page that hides its origin.
+    None means the server's own page, or a client that is not a browser. Pages can send requests
+    without ``Origin``: images, scripts, links and frames of any site. Browsers mark these with
+    ``Sec-Fetch-Site`` (Fetch Metadata), and most send the page's address in ``Referer``, which a
+    page can hide but not forge. ``"null"`` means that the page hides its origin.
+
     Raises Refused for more than one ``Origin``.
     """
     origins = headers.getall(hdrs.ORIGIN, [])
@@ -52,11 +54,11 @@ def _origin_of(url: str) -> str:
 
 
 class Origins:
-    """The server's own origin is allowed, and those that were named.
+    """The server's own origin and the other allowed ones.
 
-    Without an origin (see ``page_origin``) it is no page's request, and its sender could claim any.
-    ``option`` and ``proxy_option`` are what the log proposes, with ``{}`` for the origin and the
-    proxy's address.
+    A request without an origin (see ``page_origin``) comes from a program, which could send any.
+    ``option`` and ``proxy_option`` are settings that the log proposes when it reports a refused
+    origin, with ``{}`` for the origin and for the proxy's address.
     """
 
     def __init__(
@@ -71,11 +73,11 @@ class Origins:
         self._refused: set[str] = set()
 
     def allows(self, origin: str | None, scheme: str, host: str, reached_at: str = "") -> bool:
-        """Whether a page of that origin may talk to the server reached as ``scheme://host``.
+        """Whether a page of that origin may use the server at ``scheme://host``.
 
-        ``reached_at``: the server's own address, when no proxy is known to stand before it. On a
-        loopback address a name that is none of this machine's own may be a stranger's, whose
-        name server has sent the browser here: DNS rebinding.
+        ``reached_at``: the server address that the client connected to, empty behind a trusted
+        proxy. On a loopback address, a host name that is not this machine's may be a stranger's
+        domain that resolves to this machine: DNS rebinding.
         """
         if origin is None or self._all or origin.lower().rstrip("/") in self._allowed:
             return True
@@ -84,11 +86,11 @@ class Origins:
             if not is_bent(host, reached_at):
                 return True
             proxy = self._proxy_option.format(reached_at)
-            hint = f"; where a proxy on this machine serves it, {proxy} says so"
+            hint = f"; if a proxy on this machine serves the page, set {proxy}"
         if origin not in self._refused and len(self._refused) < _MAX_REMEMBERED:
             self._refused.add(origin)
             option = self._option.format(origin)
-            logger.warning("refused a page from %.200r; %s would allow it%s", origin, option, hint)
+            logger.warning("origin refused: %.200r; to allow it, set %s%s", origin, option, hint)
         return False
 
 
@@ -99,7 +101,7 @@ def _same(origin: str, scheme: str, host: str) -> bool:
         our_port = ours.port or _DEFAULT_PORTS.get(ours.scheme)
     except ValueError:
         return False
-    # A proxy may end TLS: the scheme is not compared, where the ports are explicit they are.
+    # The scheme is not compared because a proxy may terminate TLS. Explicit ports are compared.
     if their_port != our_port and not (theirs.port is None and ours.port is None):
         return False
     names = {theirs.hostname, ours.hostname}
@@ -107,8 +109,11 @@ def _same(origin: str, scheme: str, host: str) -> bool:
 
 
 def is_bent(host: str, reached_at: str) -> bool:
-    """Whether a request that has reached a loopback address names a host that a stranger's name
-    server may have led there."""
+    """Whether a request may be an attack by DNS rebinding.
+
+    It is if it reached a loopback address, but names a host that a stranger's name server may have
+    resolved to that address.
+    """
     return _is_loopback(reached_at) and _is_name(host)
 
 
@@ -122,7 +127,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """Whether a name server has a say in where it leads: not for addresses and ``localhost``."""
+    """Whether the host is resolved by name servers: not an address and not ``localhost``."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -137,10 +142,10 @@ class Proxies:
         self._networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
     def client(self, peer: str, headers: MultiMapping[str]) -> str:
-        """The address of the client: the last one that no trusted proxy has added.
+        """Return the client's address: the last one that was not added by a trusted proxy.
 
-        A proxy may add a line of its own below the client's: all lines are one list (RFC 9110,
-        5.3).
+        A proxy may add its own header line below the client's. All lines are one list (RFC 9110,
+        section 5.3).
         """
         if not self._networks or not self.trusts(peer):
             return peer
@@ -156,7 +161,7 @@ class Proxies:
         return client
 
     def trusts(self, address: str) -> bool:
-        """Whether it is one of them."""
+        """Whether the address belongs to a trusted proxy."""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

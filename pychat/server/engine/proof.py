@@ -1,15 +1,15 @@
-"""Proof of receipt, sans-I/O: when a client has shown that it processed what was sent to it.
+"""Proof of receipt, sans-I/O: evidence that a client has processed what was sent to it.
 
-A write to a socket proves nothing: a dead link takes megabytes. What does prove it:
+A write to a socket proves nothing: a dead link accepts megabytes. Proof is:
 
-- Engine.IO 4 on a websocket: the pong to a ping that is sent after the messages. The client's
-  script answers it, in order.
-- Engine.IO 3 on a websocket: the pong frame to a ping frame (RFC 6455, section 5.5.3). A browser
-  answers it without the page's script, so it does not count while the script's own heartbeat is
+- Engine.IO 4 on a WebSocket: the pong to a ping that was sent after the messages. The client's
+  script answers in order.
+- Engine.IO 3 on a WebSocket: the pong frame to a ping frame (RFC 6455, section 5.5.3). Browsers
+  answer it without the page's script, so it does not count while the script's own heartbeat is
   overdue.
-- Engine.IO 3 on any transport, where pong frames are lost: the client's second heartbeat from now
-  on. It sends that one after our answer to the first, which follows the messages.
-- Polling: the next poll, and the packet that ends an upgrade to a websocket.
+- Engine.IO 3 on any transport, if no pong frame arrives: the second heartbeat of the client from
+  now on. The client sends it after our answer to the first one, which follows the messages.
+- Polling: the next poll, and the packet that completes an upgrade to a WebSocket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HEARTBEATS: Final = 2
 
 
 class Pinged(Protocol):
-    """What a proof needs of its session."""
+    """What a proof needs from its session."""
 
     @property
     def protocol(self) -> int: ...
@@ -43,7 +43,7 @@ class Pinged(Protocol):
 
 
 class Proof:
-    """What one session waits for. One callback at a time: the last one that was asked for."""
+    """The proof that one session waits for. Only the last callback is kept."""
 
     __slots__ = ("_answers", "_callback", "_heartbeats", "_pings", "_pongs", "_session")
 
@@ -51,16 +51,16 @@ class Proof:
         self._session = session
         self._callback: Callable[[], None] | None = None
         self._answers = 0
-        """Polling: the number of answers that the client must have received."""
+        """Polling: number of answers that the client must have received."""
         self._pongs = 0
-        """Engine.IO 4: pongs that are still to come."""
+        """Engine.IO 4: number of pongs to wait for."""
         self._heartbeats = 0
-        """Engine.IO 3: the client's pings that are still to come."""
+        """Engine.IO 3: number of client pings to wait for."""
         self._pings = 0
-        """Engine.IO 3: ping frames sent. Each one's payload is its number."""
+        """Engine.IO 3: number of ping frames sent. The number is the frame's payload."""
 
     def ask(self, callback: Callable[[], None]) -> None:
-        """Call back once everything sent until now has been processed; perhaps at once."""
+        """Call back once everything sent until now has been processed, perhaps at once."""
         self._callback = callback
         self._heartbeats = _HEARTBEATS
         polling = self._session.polling
@@ -71,12 +71,12 @@ class Proof:
             self.polled(polling.received)
 
     def polled(self, answers: int) -> None:
-        """The client has received so many answers to its polls."""
+        """The client has received that many answers to its polls."""
         if answers >= self._answers:
             self._proven()
 
     def upgraded(self, answers: int) -> None:
-        """The client has received so many answers; the rest is on the websocket now."""
+        """The client received that many answers. The remaining packets went to the WebSocket."""
         if answers >= self._answers:
             self._proven()
         elif self._callback is not None:
@@ -90,20 +90,20 @@ class Proof:
                 self._proven()
 
     def pong_frame(self, payload: bytes) -> None:
-        """Engine.IO 3: the client's websocket has answered a ping frame."""
+        """Engine.IO 3: the client's WebSocket has answered a ping frame."""
         session = self._session
         if payload == b"%d" % self._pings and not session.heartbeat_overdue:
             self._proven()
 
     def heartbeat(self) -> None:
-        """Engine.IO 3: the client's ping, before it is answered."""
+        """Engine.IO 3: the client has sent a ping. Called before it is answered."""
         if self._callback is None:
             return
         self._heartbeats -= 1
         if self._heartbeats == 0:
             self._proven()
         elif self._session.polling is None:
-            # The pong may have come while it did not count.
+            # An earlier pong may not have counted.
             self._ping()
 
     def _ping(self) -> None:

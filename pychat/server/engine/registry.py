@@ -1,4 +1,4 @@
-"""The open sessions, and by when each has to show that it is there."""
+"""The open sessions and their deadlines."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, EngineSe
 from pychat.server.engine.websocket.sockets import Sockets
 
 SILENT_SECONDS: Final = 10.0
-"""How long a session is kept whose sender has not shown that it has read the answer."""
+"""How long a session stays silent: its client has not shown that it read the handshake."""
 TOO_MANY: Final = 429
 _LATE: Final = 5.0
-"""Seconds after the ping interval from which on a client's ping is overdue."""
+"""Seconds after the ping interval at which a client's ping counts as overdue."""
 
 
 class SessionAdmission(Protocol):
@@ -39,7 +39,7 @@ class SessionAdmission(Protocol):
 
 
 class Registry:
-    """Sessions by their sid. Times in seconds."""
+    """Sessions by sid. Pings them and ends those that do not answer. Times are in seconds."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class Registry:
         self._silent = wheel.add(SILENT_SECONDS, self._unused)
 
     def check(self, address: str) -> None:
-        """Raises Refused if no more sessions may come from there."""
+        """Raise Refused if the address may not open another session."""
         refusal = "" if self._admission is None else self._admission.refusal(address)
         if refusal:
             raise Refused(3, refusal, TOO_MANY)
 
     def start(self, session: EngineSession) -> None:
-        """It is there from now on."""
+        """Add the session."""
         self.sessions[session.sid] = session
         address = session.handshake.remote_address
         oldest = None
@@ -83,7 +83,10 @@ class Registry:
             self._unused(oldest)
 
     def heard(self, session: EngineSession) -> None:
-        """A silent one is in use from now on. Raises Refused if it is one too many."""
+        """Mark a silent session as in use.
+
+        Raises Refused, and ends the session, if its address has too many.
+        """
         try:
             self.check(session.handshake.remote_address)
         except Refused:
@@ -103,14 +106,14 @@ class Registry:
         session.end(TRANSPORT_CLOSE)
 
     def forget(self, session: EngineSession) -> None:
-        """Its last packet has been fetched, or never will be."""
+        """Remove a session whose last packet was fetched, or will not be."""
         self._lingering.stop(session)
         self.sessions.pop(session.sid, None)
 
-    # --- told by the sessions
+    # --- called by the sessions
 
     def answered(self, session: EngineSession) -> None:
-        """The client is there."""
+        """The client has answered a ping, or in Engine.IO 3 sent one."""
         if session.protocol == 4:
             self._pongs.stop(session)
             self._wheel.start(self._pings, session)
@@ -118,12 +121,15 @@ class Registry:
             self._wheel.start(self._client_pings, session)
 
     def overdue(self, session: EngineSession) -> bool:
-        """Engine.IO 3: whether its ping is late."""
+        """Engine.IO 3: whether the client's ping is late."""
         left = self._wheel.left(self._client_pings, session)
         return left < self._ping_timeout - _LATE
 
     def ended(self, session: EngineSession, *, lingers: bool) -> None:
-        """Nothing is expected of it any more, but the poll that fetches its last packet."""
+        """Stop the session's deadlines.
+
+        If it lingers, it stays until a poll has fetched its last packet.
+        """
         for queue in (self._pings, self._pongs, self._client_pings):
             queue.stop(session)
         if session.silent:
@@ -136,7 +142,7 @@ class Registry:
         else:
             self.sessions.pop(session.sid, None)
 
-    # --- what is due
+    # --- deadlines
 
     def _ping(self, session: EngineSession) -> None:
         session.ping()

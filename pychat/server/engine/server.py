@@ -1,4 +1,4 @@
-"""The Engine.IO server: the route, the handshake, the shutdown."""
+"""The Engine.IO server: route, handshake, shutdown."""
 
 from __future__ import annotations
 
@@ -35,16 +35,21 @@ _TRANSPORTS: Final = ("polling", "websocket")
 
 
 class EngineServer:
-    """Engine.IO 3 and 4 on one route of an aiohttp application, for one Layer above it.
+    """Engine.IO 3 and 4 on one route of an aiohttp application, below a Layer such as Socket.IO.
 
-    Times are in seconds, ``max_payload`` in bytes; ``trusted_proxies`` are addresses or
-    networks whose ``X-Forwarded-For`` is believed. ``ask_origin`` decides, instead of
-    ``allowed_origins``, on each request of a page. ``origin_option`` and ``proxy_option`` are what
-    the log proposes for an origin that was refused, with ``{}`` for the origin and for the address
-    of the proxy that it may come through. ``pace`` bounds how fast a client is read, ``admission``
-    how many sessions an address may have, ``first_payload`` (64 KiB or more) what a client may send
-    in one piece before its session is admitted; None: not at all. ``headers`` are added to every
-    answer.
+    Times are in seconds, sizes in bytes.
+
+    ``max_payload``: the largest message or request body.
+    ``first_payload``: the largest one before the session is admitted, at least 64 KiB; None for
+    ``max_payload``.
+    ``allowed_origins``: origins of pages allowed beside the server's own, or ``"*"``.
+    ``ask_origin``: decides on each request of a page, instead of ``allowed_origins``.
+    ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
+    ``origin_option``, ``proxy_option``: settings that the log proposes for a refused origin, with
+    ``{}`` for the origin and for the address of its proxy.
+    ``pace``: returns an allowance for each new session, which limits how fast its client is read.
+    ``admission``: limits the sessions of each address.
+    ``headers``: added to every response.
     """
 
     def __init__(
@@ -104,19 +109,19 @@ class EngineServer:
         shared = Shared(
             self._registry, self.wheel, flusher, headers=self._headers, max_payload=max_payload
         )
-        # Where each request is asked about, no poll is answered without aiohttp's request.
+        # ask_origin needs aiohttp's request, so such polls are never answered without it.
         allows = self._origins.allows if ask_origin is None else _none_but_programs
         self._polls = polls(shared, allows, self._reached_at)
 
     def attach(self, app: web.Application, path: str) -> None:
-        """Adds the route and nothing else: whoever attaches it calls ``shutdown``."""
+        """Add the route. The caller must call ``shutdown`` when the application shuts down."""
         self.path = path
         app.router.add_route("*", path, self.handle)
 
     # --- requests
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Every request under the path."""
+        """Answer a request under the path."""
         origin = None
         response: web.StreamResponse
         try:
@@ -204,7 +209,7 @@ class EngineServer:
         return self._polls.first(session, session.polling, request)
 
     def _reached_at(self, request: web.Request) -> str:
-        """The address that the client has connected to; empty behind a trusted proxy."""
+        """The server address that the client connected to, empty behind a trusted proxy."""
         transport = request.transport
         ours = transport.get_extra_info("sockname") if transport else None
         if not isinstance(ours, tuple) or self._proxies.trusts(_peer_address(request)):
@@ -212,11 +217,11 @@ class EngineServer:
         return str(ours[0])
 
     def client_address(self, request: web.Request) -> str:
-        """The address of the request's client, also behind a proxy that is trusted."""
+        """Return the client's address, also behind a trusted proxy."""
         return self._proxies.client(_peer_address(request), request.headers)
 
     def new_sid(self) -> str:
-        """Nobody guesses it."""
+        """Return a random session id that cannot be guessed."""
         return secrets.token_urlsafe(15)
 
     def _new_session(
@@ -248,11 +253,11 @@ class EngineServer:
     # --- shutdown
 
     async def shutdown(self) -> None:
-        """Every client gets a close; what has not gone after 2 s is cut."""
+        """Close all sessions. WebSockets that have not gone after 2 s are aborted."""
         self._shut_down = True
         for session in list(self.sessions.values()):
             session.close(SERVER_SHUTDOWN)
-        # The polls are answered.
+        # One loop turn, in which the waiting polls are answered.
         await asyncio.sleep(0)
         await self._sockets.close()
         self.wheel.stop()
@@ -274,7 +279,7 @@ def _public() -> tuple[type[PollRequests], OpenSocket, type[WebSocket]]:
 
 
 def handshake_of(request: web.Request, address: str, *, base64: bool = False) -> Handshake:
-    """What is kept of a request; ``address`` is its client's."""
+    """Return the parts of a request that are kept. ``address`` is the client's."""
     head = b"\r\n".join(b"%b: %b" % header for header in request.raw_headers)
     return Handshake(head, request.rel_url.raw_query_string, address, base64=base64)
 

@@ -1,4 +1,4 @@
-"""One client's Engine.IO session, sans-I/O: what its packets do, over whichever transport."""
+"""One client's Engine.IO session, sans-I/O: handles its packets over either transport."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pychat.server.engine.proof import Proof
 PING_PACKET: Final = text_packet(b"2")
 PONG_PROBE: Final = text_packet(b"3probe")
 
-# Why a session ended, in Socket.IO's words.
+# Reasons why a session ended, as Socket.IO names them.
 TRANSPORT_CLOSE: Final = "transport close"
 TRANSPORT_ERROR: Final = "transport error"
 PING_TIMEOUT: Final = "ping timeout"
@@ -36,7 +36,7 @@ FORCED_CLOSE: Final = "forced close"
 SERVER_SHUTDOWN: Final = "server shutting down"
 
 MAX_WAITING: Final = 2**20
-"""Bytes that may wait for a reader; one that has more waiting and gets more is cut."""
+"""Bytes that may wait for a client. If more wait, the next packet ends its session."""
 
 
 BYTES_PER_CREDIT: Final = 512
@@ -53,12 +53,12 @@ class ReadAllowance(Protocol):
 
 
 class Layer(Protocol):
-    """Whoever stands on the sessions: Socket.IO."""
+    """The protocol above the sessions: Socket.IO."""
 
     def opened(self, session: EngineSession) -> None: ...
 
     def text(self, session: EngineSession, text: str) -> None:
-        """A message, its ``4`` included."""
+        """A text message, with its packet type ``4``."""
 
     def binary(self, session: EngineSession, data: bytes) -> None: ...
 
@@ -66,38 +66,38 @@ class Layer(Protocol):
 
 
 class Heartbeat(Protocol):
-    """Who watches that the client is there."""
+    """Watches whether the client is still there."""
 
     def answered(self, session: EngineSession) -> None:
-        """Engine.IO 4: a pong has come. 3: a ping has."""
+        """Engine.IO 4: the client sent a pong. Engine.IO 3: it sent a ping."""
 
     def overdue(self, session: EngineSession) -> bool:
-        """Engine.IO 3: whether the client's ping should have come some time ago."""
+        """Engine.IO 3: whether the client's ping is late."""
 
     def ended(self, session: EngineSession, *, lingers: bool) -> None:
-        """It is over; it lingers until a poll has fetched its last packet."""
+        """The session has ended. If it lingers, a poll may still fetch its last packet."""
 
 
 class Carrier(Protocol):
-    """The websocket of a session."""
+    """The WebSocket of a session."""
 
     def send(self, packet: AnyPacket) -> None: ...
 
     def send_frame(self, frame: bytes) -> None:
-        """The same with a packet of text, as a frame."""
+        """Send a text packet that is already encoded as a frame."""
 
     def ping(self, payload: bytes) -> None:
-        """A ping frame, whose pong the session is told of."""
+        """Send a ping frame. The session gets the pong."""
 
     def close(self) -> None:
-        """Once what waits has been written."""
+        """Close after the queued packets were written."""
 
     def abort(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The request that opened a session, kept small: one for every connected client."""
+    """What is kept of the request that opened a session. Small, because every client has one."""
 
     head: bytes
     query: str
@@ -106,7 +106,7 @@ class Handshake:
 
     @property
     def headers(self) -> CIMultiDict[str]:
-        """The request's, parsed anew."""
+        """The request's headers. They are parsed at each access."""
         headers: CIMultiDict[str] = CIMultiDict()
         for line in self.head.decode("utf-8", "surrogateescape").split("\r\n"):
             name, _, value = line.partition(": ")
@@ -115,7 +115,7 @@ class Handshake:
 
 
 class EngineSession:
-    """State: ``open`` until it is closed by either side, then its end has been told."""
+    """A session is ``open`` until either side closes it. Then the layer is notified once."""
 
     __slots__ = (
         "__weakref__",
@@ -149,16 +149,16 @@ class EngineSession:
         self.context: Any = None
         self.allowance: ReadAllowance | None = None
         self.first_payload: int | None = None
-        """Bytes that it may send in one piece until it is admitted, None from then on."""
+        """Bytes that the client may send in one piece before it is admitted, None after that."""
         self.silent = False
-        """Opened by a request whose sender has not shown that it has read the answer."""
+        """The client has not yet shown that it read the answer to the handshake."""
         self.proof: Proof | None = None
-        """Made when it is asked for."""
+        """Created on first use."""
         self.unanswered_pings = 0
-        """Engine.IO 4: pings sent less pongs received."""
+        """Engine.IO 4: pings sent minus pongs received."""
 
     def send(self, packet: AnyPacket) -> None:
-        """Queues it."""
+        """Queue a packet."""
         if self.carrier is not None:
             self.carrier.send(packet)
         elif self.polling is not None and self.open:
@@ -168,14 +168,14 @@ class EngineSession:
                 self.polling.send(packet)
 
     def ping(self) -> None:
-        """Engine.IO 4: a ping, which the client's script answers."""
+        """Engine.IO 4: send a ping, which the client's script answers."""
         self.unanswered_pings += 1
         self.send(PING_PACKET)
 
     def when_received(self, callback: Callable[[], None]) -> None:
-        """Call back when the client has shown that it processed all that was sent until now.
+        """Call back when the client has shown that it processed everything sent until now.
 
-        Perhaps at once. Not at all if the session ends first, or if this is called again before.
+        Perhaps at once. Never if the session ends first, or if this is called again before that.
         """
         if self.open:
             if self.proof is None:
@@ -193,7 +193,7 @@ class EngineSession:
         return self.heartbeat.overdue(self)
 
     def receive(self, packet: str) -> None:
-        """A packet of text. What may not come now ends the session."""
+        """Handle a text packet. One that is not allowed now ends the session."""
         if not self.open:
             return
         if packet.startswith(MESSAGE):
@@ -224,32 +224,32 @@ class EngineSession:
             self.end(PARSE_ERROR)
 
     def pong_frame(self, payload: bytes) -> None:
-        """The websocket has answered a ping frame with that payload."""
+        """The WebSocket has answered a ping frame with that payload."""
         if self.proof is not None:
             self.proof.pong_frame(payload)
 
     def receive_binary(self, data: bytes) -> None:
-        """The data of a binary message."""
+        """Handle the data of a binary message."""
         if self.open:
             self.layer.binary(self, data)
 
     def upgrade(self, carrier: Carrier) -> None:
-        """From polling to the websocket, with everything that waits."""
+        """Move from polling to the WebSocket, with all queued packets."""
         polling, self.polling = self.polling, None
         self.carrier = carrier
         if polling is not None:
             for packet in polling.detach():
                 carrier.send(packet)
             if self.proof is not None:
-                # The client upgrades after the answer to its last poll.
+                # The client upgrades after it got the answer to its last poll.
                 self.proof.upgraded(polling.given)
 
     def close(self, reason: str = FORCED_CLOSE) -> None:
-        """The server's close: what waits is still written."""
+        """Close the session from the server's side. Queued packets are still written."""
         self._finish(reason, by_server=True)
 
     def end(self, reason: str) -> None:
-        """The client is gone, or is to be."""
+        """End the session because the client has gone, or must go."""
         self._finish(reason, by_server=False)
 
     def _finish(self, reason: str, *, by_server: bool) -> None:

@@ -71,7 +71,7 @@ def test_an_option_is_taken_or_refused_by_name(option: str) -> None:
 
 
 def test_what_is_no_option_is_refused() -> None:
-    with pytest.raises(ValueError, match="there is no option no_such_option"):
+    with pytest.raises(ValueError, match="unknown option: no_such_option"):
         AsyncServer(no_such_option=1)
 
 

@@ -1,1 +1,1 @@
-"""Packets, payloads and frames as bytes and text (sans-I/O)."""
+"""Packets, payloads and frames as bytes and text, sans-I/O."""

@@ -1,4 +1,4 @@
-"""Bytes inside of JSON: they travel beside it, as attachments with a placeholder."""
+"""Binary data inside JSON: it travels beside the packet as attachments (Socket.IO protocol)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def has_binary(data: Any) -> bool:
-    """Whether there are bytes in it, however deep."""
+    """Whether the data contains bytes, at any depth."""
     if type(data) in _PLAIN:
         return False
     if isinstance(data, bytes | bytearray | memoryview):
@@ -22,14 +22,14 @@ def has_binary(data: Any) -> bool:
         items = data
     else:
         return False
-    for item in items:  # noqa: SIM110  # any() with a generator takes twice the time
+    for item in items:  # noqa: SIM110  # any() with a generator takes twice as long
         if type(item) not in _PLAIN and has_binary(item):
             return True
     return False
 
 
 def without_binary(data: Any, attachments: list[AnyPacket]) -> Any:
-    """A copy with placeholders where bytes were; these are added to the attachments."""
+    """Return a copy with placeholders for bytes, and append the bytes to ``attachments``."""
     if isinstance(data, bytes | bytearray | memoryview):
         attachments.append(BinaryPacket(bytes(data)))
         return {"_placeholder": True, "num": len(attachments) - 1}
@@ -41,14 +41,14 @@ def without_binary(data: Any, attachments: list[AnyPacket]) -> Any:
 
 
 def with_attachments(item: Any, attachments: list[bytes]) -> Any:
-    """A copy with the attachments where the placeholders were. Raises MalformedPacket."""
+    """Return a copy with the attachments in place of the placeholders. Raises MalformedPacket."""
     if isinstance(item, list):
         return [with_attachments(inner, attachments) for inner in item]
     if isinstance(item, dict):
         if item.get("_placeholder") is True:
             number = item.get("num")
             if not isinstance(number, int) or not 0 <= number < len(attachments):
-                raise MalformedPacket("a placeholder of no attachment")
+                raise MalformedPacket("placeholder without an attachment")
             return attachments[number]
         return {key: with_attachments(inner, attachments) for key, inner in item.items()}
     return item

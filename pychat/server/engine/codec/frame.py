@@ -1,4 +1,4 @@
-"""Websocket frames as a server writes them: no mask, never fragmented (RFC 6455, section 5.2)."""
+"""WebSocket frames as a server writes them: no mask, no fragments (RFC 6455, section 5.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORT_TEXT: Final = tuple(bytes((_FIN_TEXT, size)) for size in range(126))
 
 
 def text_frame(payload: bytes) -> bytes:
-    """A whole text message; the payload is UTF-8."""
+    """Return a text message as one frame. The payload is UTF-8."""
     size = len(payload)
     if size < 126:
         return _SHORT_TEXT[size] + payload
@@ -27,27 +27,27 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def text_of(frame: bytes) -> bytes:
-    """The payload of what ``text_frame`` made."""
+    """Return the payload of a frame from ``text_frame``."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 def binary_frame(payload: bytes) -> bytes:
-    """A whole binary message."""
+    """Return a binary message as one frame."""
     return _header(_FIN_BINARY, len(payload)) + payload
 
 
 def ping_frame(payload: bytes) -> bytes:
-    """A ping, which a websocket answers by itself; the payload has at most 125 bytes."""
+    """Return a ping frame, which the other side answers by itself. At most 125 bytes."""
     return _header(_FIN_PING, len(payload)) + payload
 
 
 def pong_frame(payload: bytes) -> bytes:
-    """The answer to a ping frame, with its payload of at most 125 bytes."""
+    """Return the answer to a ping frame, with the ping's payload of at most 125 bytes."""
     return _header(_FIN_PONG, len(payload)) + payload
 
 
 def close_frame(code: int) -> bytes:
-    """A close with that code and no reason."""
+    """Return a close frame with that code and no reason."""
     return _header(_FIN_CLOSE, 2) + code.to_bytes(2, "big")
 
 

@@ -1,4 +1,4 @@
-"""Packets, sans-I/O: Engine.IO packets as they travel, Socket.IO packets as they are read."""
+"""Packets, sans-I/O: encode Engine.IO packets, read Socket.IO packets."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ MAX_ACK_ID: Final = 2**53
 
 
 class MalformedPacket(ValueError):
-    """What the peer sent is not a packet; its session is closed."""
+    """The client sent something that is not a packet. Its session is closed."""
 
 
 class Packet(msgspec.Struct, gc=False):
-    """An Engine.IO packet of text, encoded once for every way it may travel.
+    """An Engine.IO text packet, encoded once for all transports.
 
-    Most travel as a websocket frame, so that is what it is made of.
+    It is kept as a WebSocket frame, because that is how most packets are sent.
     """
 
     frame: bytes
@@ -61,24 +61,24 @@ class Packet(msgspec.Struct, gc=False):
 
     @property
     def body(self) -> bytes:
-        """The packet itself, UTF-8."""
+        """The packet as UTF-8, without the frame's head."""
         return text_of(self.frame)
 
     @property
     def size(self) -> int:
-        """In bytes, as good as."""
+        """Approximate size in bytes."""
         return len(self.frame)
 
     def frame_for(self, protocol: int) -> bytes:
-        """As a websocket frame; text is the same in both protocols."""
+        """Return the WebSocket frame. Text is the same in both protocols."""
         return self.frame
 
     @property
     def ascii(self) -> bytes:
-        """With every other character of its JSON as an escape.
+        """The packet with all characters of its JSON outside ASCII as escapes.
 
-        Engine.IO 3 clients on polling count lengths in different units; in ASCII all agree. What
-        is not JSON stays as it is: a namespace, and the data that a pong repeats.
+        Engine.IO 3 clients on polling count lengths in different units, which agree for ASCII. What
+        is not JSON is not escaped: a namespace, and the data that a pong repeats.
         """
         if self._ascii is None:
             body = self.body
@@ -87,7 +87,7 @@ class Packet(msgspec.Struct, gc=False):
 
 
 class BinaryPacket:
-    """An Engine.IO message of bytes: one attachment of a Socket.IO packet."""
+    """A binary Engine.IO message: one attachment of a Socket.IO packet."""
 
     __slots__ = ("_frame3", "_frame4", "data")
 
@@ -98,11 +98,11 @@ class BinaryPacket:
 
     @property
     def size(self) -> int:
-        """In bytes, as good as."""
+        """Approximate size in bytes."""
         return len(self.data)
 
     def frame_for(self, protocol: int) -> bytes:
-        """As a websocket frame; Engine.IO 3 puts the packet's type before the data."""
+        """Return the WebSocket frame. In Engine.IO 3 the packet type precedes the data."""
         if protocol == 3:
             if self._frame3 is None:
                 self._frame3 = binary_frame(b"\x04" + self.data)
@@ -112,7 +112,7 @@ class BinaryPacket:
         return self._frame4
 
     def base64(self, protocol: int) -> bytes:
-        """As text, where only text may travel."""
+        """Return the packet as text, for transports that carry only text."""
         return (b"b4" if protocol == 3 else b"b") + b64encode(self.data)
 
 
@@ -120,7 +120,7 @@ AnyPacket = Packet | BinaryPacket
 
 
 def read_base64(packet: str, protocol: int) -> bytes:
-    """The data of a binary message that came as text. Raises MalformedPacket."""
+    """Return the data of a binary message that was sent as text. Raises MalformedPacket."""
     start = 1
     if protocol == 3:
         if packet[1:2] != MESSAGE:
@@ -133,7 +133,7 @@ def read_base64(packet: str, protocol: int) -> bytes:
 
 
 def _escape(text: str) -> bytes:
-    # In JSON only strings hold anything beyond ASCII, so an escape may stand for any of it.
+    # In JSON only strings contain characters outside ASCII, so all of them can be escaped.
     match = _PACKET.fullmatch(text)
     start = len(text) if match is None else match.start(6)  # data
     escaped = _BEYOND_ASCII.sub(lambda run: json.dumps(run[0])[1:-1], text[start:])
@@ -144,12 +144,12 @@ _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 
 
 def text_packet(body: bytes) -> Packet:
-    """The packet with that text in UTF-8, its type included."""
+    """Return the packet with that UTF-8 text, which includes the packet type."""
     return Packet(text_frame(body))
 
 
 def encode_event(event: str, payload: bytes) -> Packet:
-    """The event with its one JSON argument, on ``/``, for any number of connections."""
+    """Return an event with one JSON argument on ``/``, for any number of connections."""
     return Packet(text_frame(b"%b%b]" % (_event_head(event), payload)))
 
 
@@ -159,12 +159,12 @@ def _event_head(event: str) -> bytes:
 
 
 def encode_ack(ack_id: int, payload: bytes) -> Packet:
-    """The acknowledgement with its one JSON argument, on ``/``."""
+    """Return an acknowledgement with one JSON argument on ``/``."""
     return Packet(text_frame(b"43%d[%b]" % (ack_id, payload)))
 
 
 class SocketPacket(NamedTuple):
-    """A Socket.IO packet as it was read. ``data`` is JSON text, empty if there is none."""
+    """A Socket.IO packet. ``data`` is JSON text, empty if the packet has none."""
 
     type: str
     attachments: int
@@ -186,7 +186,7 @@ _PACKET = re.compile(
 
 
 def read_packet(text: str) -> SocketPacket:
-    """An Engine.IO message, its ``4`` included, as a Socket.IO packet. Raises MalformedPacket."""
+    """Read an Engine.IO message, with its ``4``, as a Socket.IO packet. Raises MalformedPacket."""
     if text.startswith("42["):
         return SocketPacket(EVENT, 0, "/", "", None, text[2:])
     match = _PACKET.fullmatch(text)
@@ -213,9 +213,9 @@ _event_name = msgspec.json.Decoder(str | int | float)
 
 
 def read_event(data: str) -> tuple[str, bytes]:
-    """The name and the first argument of an event's JSON (``null`` if it has none).
+    """Return the name and the first argument of an event's JSON, ``null`` without arguments.
 
-    Raises MalformedPacket: not JSON, nested too deep, no name, or a reserved one.
+    Raises MalformedPacket for invalid JSON, JSON nested too deep, a missing or a reserved name.
     """
     check_depth(data)
     try:
@@ -242,8 +242,8 @@ def _read_other_event(data: str) -> tuple[str, bytes]:
 
 
 def check_depth(data: str) -> None:
-    """Raises MalformedPacket if JSON text nests deeper than MAX_JSON_DEPTH."""
-    # Almost all events are a name and one flat object: [" … {" … and no bracket more.
+    """Raise MalformedPacket if the JSON text is nested deeper than MAX_JSON_DEPTH."""
+    # Almost all events are a name and one flat object: [" … {" … and no other bracket.
     if data.find("{", data.find("{") + 1) < 0 and data.find("[", 1) < 0:
         return
     if data.count("{") + data.count("[") <= MAX_JSON_DEPTH:
@@ -259,6 +259,6 @@ def check_depth(data: str) -> None:
             depth -= 1
 
 
-# Brackets, and whole strings so that the brackets in them do not count. A string that has no end
-# goes to the end of the text: what was read once is never read again (docs/linear.md).
+# Brackets, and whole strings so that brackets in them do not count. An unfinished string extends to
+# the end of the text, so that no character is read twice (docs/linear.md).
 _BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)

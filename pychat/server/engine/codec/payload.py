@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from pychat.server.engine.codec.packet import MESSAGE, AnyPacket, BinaryPacket, MalformedPacket
 
 Received = str | bytes
-"""A packet as it arrived: text with its type, base64 after a ``b``; or a binary message's data."""
+"""A packet as received: text with its type (base64 after a ``b``), or binary data."""
 
 
 # --- Engine.IO 4 -------------------------------------------------------------------------
@@ -19,14 +19,14 @@ _SEPARATOR = "\x1e"
 
 
 def encode_v4(packets: Iterable[AnyPacket]) -> bytes:
-    """Packets joined by U+001E; binary messages in base64 after a ``b``."""
+    """Join packets with U+001E. Binary messages are base64 after a ``b``."""
     return b"\x1e".join(
         packet.base64(4) if isinstance(packet, BinaryPacket) else packet.body for packet in packets
     )
 
 
 def decode_v4(body: bytes) -> Iterator[str]:
-    """Packets in order. Raises MalformedPacket at the first that is none."""
+    """Yield the packets in order. Raises MalformedPacket at the first malformed one."""
     for packet in _utf8(body).split(_SEPARATOR):
         if not packet:
             raise MalformedPacket("an empty packet")
@@ -35,19 +35,20 @@ def decode_v4(body: bytes) -> Iterator[str]:
 
 # --- Engine.IO 3 -------------------------------------------------------------------------
 
-# In a browser, 1.x passes each byte of a payload of text as an argument to one call, and dies
-# of more than some hundred thousand; it copies byte frames in a loop. Escapes may triple it.
+# In a browser, 1.x passes each byte of a text payload as an argument to one call, which fails for
+# more than some hundred thousand. It copies byte frames in a loop. Escapes may triple the size.
 _MAX_TEXT = 32 * 1024
 
 
 def encode_v3(
     packets: Sequence[AnyPacket], *, base64: bool, encoded_twice: bool = False
 ) -> tuple[bytes, bool]:
-    """The payload, and whether it is binary: it is if a packet is, unless base64 was asked for.
+    """Return the payload and whether it is binary.
 
-    Text is ASCII, so that UTF-16 code units, bytes and characters are the same number. If it cannot
-    be, because of a namespace's name, the payload is binary too; where only text may travel, the
-    client's own way to count decides (see ``DecoderV3``).
+    It is binary if a packet is, unless base64 is requested. Text is ASCII, so that UTF-16 code
+    units, bytes and characters are the same number. If a namespace has other characters, the
+    payload is binary too. Where only text can be sent, lengths are counted as the client counts
+    them (see ``DecoderV3``).
     """
     if not base64 and (
         any(isinstance(packet, BinaryPacket) or not packet.ascii.isascii() for packet in packets)
@@ -77,27 +78,31 @@ def _byte_frame(packet: AnyPacket) -> bytes:
 
 
 class DecoderV3:
-    """Payloads of one Engine.IO 3 session, whose client counts and encodes in its own way.
+    """Decodes the payloads of one Engine.IO 3 session, in the way that its client encodes them.
 
-    Clients 1.x encode text as UTF-8 before they count and send it, so that it arrives encoded
-    twice; 2.x counts UTF-16 code units. Both say ``EIO=3``. Text whose characters are all
-    bytes, and that as UTF-8 makes sense, is from 1.x; the first text that tells decides for
-    the session.
+    Clients 1.x encode text as UTF-8 before they count and send it, so it arrives encoded twice.
+    Clients 2.x count UTF-16 code units. Both say ``EIO=3``. Text whose characters are all below
+    U+0100, and that is valid UTF-8 if they are taken as bytes, comes from 1.x. The first text
+    outside ASCII decides for the session.
     """
 
     __slots__ = ("encoded_twice",)
 
     def __init__(self) -> None:
         self.encoded_twice: bool | None = None
-        """None until a text has told."""
+        """None until the first text outside ASCII."""
 
     def text(self, body: bytes) -> Iterator[str]:
-        """``length:packet`` repeated. Raises MalformedPacket."""
+        """Yield the packets of ``length:packet`` repeated. Raises MalformedPacket."""
         for packet in _split_by_length(_utf8(body)):
             yield packet if packet.isascii() else self._repair(packet)
 
     def binary(self, body: bytes) -> Iterator[Received]:
-        """Byte frames: ``00`` or ``01``, the length as bytes of digits, ``FF``, the packet."""
+        """Yield the packets of byte frames.
+
+        A byte frame is ``00`` or ``01``, the length as bytes of digits, ``FF``, the packet. Raises
+        MalformedPacket.
+        """
         position = 0
         while position < len(body):
             marker = body[position]
@@ -164,14 +169,14 @@ def _split_by_length(text: str) -> Iterator[str]:
 
 
 def encode_jsonp(payload: bytes, index: str) -> bytes:
-    """A script that hands the payload of text to callback ``index``, a number."""
-    # JSON is no subset of old JavaScript: U+2028 and U+2029 end a line there (they are escaped,
-    # as everything beyond ASCII is).
+    """Return a script that passes the text payload to the callback number ``index``."""
+    # In old JavaScript, U+2028 and U+2029 end a line, which JSON allows in strings. Like all
+    # characters outside ASCII they are escaped here.
     return f"___eio[{index}]({json.dumps(payload.decode())});".encode()
 
 
 def decode_jsonp(body: bytes) -> bytes:
-    r"""The payload in a form's field ``d``, where the client has escaped ``\n`` once more."""
+    """Return the payload in the form field ``d``, in which the client escaped ``\n`` twice."""
     try:
         fields = parse_qs(body.decode("ascii"), strict_parsing=True, errors="strict")
         (data,) = fields["d"]

@@ -1,4 +1,4 @@
-"""Answers to polling requests: as bytes, or as aiohttp's response."""
+"""Answers to polling requests, as bytes or as aiohttp responses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pychat.server.engine.refused import Refused
 
 
 class HTTPAnswer(NamedTuple):
-    """What every answer has; bodies are small enough to be written whole."""
+    """Status, content type and body of an answer. Bodies are small and written at once."""
 
     status: int
     content_type: str
     body: bytes
 
     def response(self) -> web.Response:
-        """The same as a response of aiohttp's."""
+        """Return the answer as an aiohttp response."""
         return web.Response(
             status=self.status, body=self.body, headers={hdrs.CONTENT_TYPE: self.content_type}
         )
@@ -50,12 +50,15 @@ def has_gone(request: web.BaseRequest) -> bool:
 
 
 def refusal(refused: Refused) -> HTTPAnswer:
-    """Engine.IO's error, in JSON."""
+    """Return Engine.IO's error as JSON."""
     return HTTPAnswer(refused.status, "application/json", refused.body)
 
 
 def cors(origin: str) -> dict[str, str]:
-    """The headers for a page of an allowed origin: old clients send credentials, so never ``*``."""
+    """Return the headers for a page of an allowed origin.
+
+    Never ``*``, because old clients send credentials.
+    """
     return {
         hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
         hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true",
@@ -64,14 +67,14 @@ def cors(origin: str) -> dict[str, str]:
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
-    """As they are written; a name or value that came from a request is written as it came."""
+    """Encode header lines. Bytes that came from a request are written as they came."""
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode(
         "utf-8", "surrogateescape"
     )
 
 
 class AnswerWriter:
-    """Puts answers into bytes, each with the headers given here and the date."""
+    """Encodes answers, each with the given headers and the date."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = header_lines(headers)
@@ -79,7 +82,10 @@ class AnswerWriter:
         self._every = b""
 
     def __call__(self, answer: HTTPAnswer, more: bytes, *, close: bool) -> bytes:
-        """``more`` are header lines; ``close`` says that the connection ends with it."""
+        """Return the answer as bytes.
+
+        ``more``: additional header lines. ``close``: the connection ends after the answer.
+        """
         second = int(time.time())
         if second != self._second:
             self._second = second
@@ -100,12 +106,12 @@ class AnswerWriter:
 
 
 def is_binary(content_type: str) -> bool:
-    """Whether a body of that type is of octets."""
+    """Whether a body of that content type is binary, not text."""
     return content_type.partition(";")[0].strip().lower() == "application/octet-stream"
 
 
 def read_query(query: str) -> dict[str, str]:
-    """The first value of each field."""
+    """Return the first value of each field of a query string."""
     if "%" in query or "+" in query:
         fields = parse_qsl(query, keep_blank_values=True)
     else:

@@ -1,8 +1,8 @@
-"""Borrows a connection from aiohttp between two requests, and gives it back.
+"""Borrow a connection from aiohttp between two requests, and give it back.
 
-All use of what is not public in aiohttp for this is here; pyproject.toml pins it to the minor
-version that the tests run with. aiohttp keeps its part of the connection, at rest: it counts it,
-closes it at its shutdown, and answers the next request as any other when it has it back.
+All use of private parts of aiohttp for this is here. ``versions`` names the versions that it was
+tested with. aiohttp keeps its own part of the connection: it counts the connection, closes it at
+shutdown, and answers the next request as usual once it has the connection back.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-# Nobody can have sent it before.
+# Random, so that no client can have sent it.
 _PATH: Final = f"/{secrets.token_hex(16)}"
 _PROBE: Final = f"GET {_PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
 
 
 def received_whole(request: web.BaseRequest) -> bytes | None:
-    """What was not read yet of the body of somebody who has gone; None if its end did not come."""
+    """Return the unread rest of a body whose client has gone, None if it is incomplete."""
     content: Any = request.content
     if not content.is_eof():
         return None
-    # aiohttp keeps it, but raises that the client has gone.
+    # aiohttp has the rest, but raises an error because the client has gone.
     content._exception = None
     rest: bytes = content.read_nowait()
     return rest
 
 
 class Loan:
-    """A connection whose transport talks to somebody else's protocol for a while."""
+    """A borrowed connection, whose transport has another protocol than aiohttp's for a while."""
 
     __slots__ = ("_handler", "_transport")
 
@@ -40,10 +40,10 @@ class Loan:
         self._transport = transport
 
     def give_back(self, data: bytes) -> None:
-        """With what has been received and is aiohttp's to read."""
+        """Return the connection to aiohttp, with data that it must read."""
         handler, loop = self._handler, asyncio.get_running_loop()
         self._transport.set_protocol(handler)
-        # As after an answer of its own: what was received need not be a whole request.
+        # As aiohttp does after its own answer. The data may be only a part of a request.
         handler._next_keepalive_close_time = loop.time() + handler.keepalive_timeout
         handler._keepalive_handle = loop.call_at(
             handler._next_keepalive_close_time, handler._process_keepalive
@@ -51,7 +51,7 @@ class Loan:
         handler.data_received(data)
 
     def lost(self, exc: Exception | None) -> None:
-        """The connection has gone."""
+        """Tell aiohttp that the connection has ended."""
         self._handler.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -62,9 +62,9 @@ class Loan:
 
 
 def borrow(request: web.BaseRequest, protocol: asyncio.Protocol) -> Loan | None:
-    """The connection, for ``protocol`` to answer this request, which has been read to its end.
+    """Give the connection to ``protocol``, which answers this request. Its body has been read.
 
-    None if it cannot be had, because more than the request has arrived or because it is closing.
+    Returns None if more than the request has arrived, or if the connection is closing.
     """
     transport = request.transport
     handler: Any = request.protocol
@@ -80,14 +80,14 @@ def borrow(request: web.BaseRequest, protocol: asyncio.Protocol) -> Loan | None:
         or handler._buffer_paused
     ):
         return None
-    # After its last request the parser takes nothing more, and nor will anybody else.
+    # After the last request of a connection, nothing more is read from it.
     if request.keep_alive and not _between_requests(handler._parser):
-        # The rest of what the client has begun to send cannot be told from a new request.
+        # The rest of a partly received request would look like a new request.
         handler.close()
         return None
     if handler._keepalive_handle is not None:
         handler._keepalive_handle.cancel()
-    # It starts a timer after this request, unless there is one.
+    # aiohttp starts a timer after this request, unless it has one.
     handler._keepalive_handle = asyncio.get_running_loop().call_soon(_nothing)
     handler._keepalive_handle.cancel()
     transport.set_protocol(protocol)
@@ -95,7 +95,7 @@ def borrow(request: web.BaseRequest, protocol: asyncio.Protocol) -> Loan | None:
 
 
 def _between_requests(parser: Any) -> bool:
-    # It does not tell: a request that is read as it was written shows that nothing was before it.
+    # The parser does not tell. If it reads a request just as written, nothing preceded it.
     try:
         messages, upgraded, rest = parser.feed_data(_PROBE)
     except HttpProcessingError:

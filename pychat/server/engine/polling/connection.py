@@ -1,8 +1,8 @@
-"""Connections that poll: kept-alive HTTP/1.1, without aiohttp as long as it is only polls.
+"""Connections that poll: HTTP/1.1 read and answered without aiohttp.
 
-A poll that waits is no more than its connection in the session's hands. Whatever else comes on
-the connection goes to aiohttp: other paths, other methods, upgrades, the next session's
-handshake, and everything that is not a plain request.
+A waiting poll needs only its connection and no task. Everything else that arrives on the connection
+goes back to aiohttp: other paths and methods, upgrades, a new session's handshake, and every
+request that is not plain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pychat.server.engine.refused import Refused, body_too_slow
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
 _REQUESTS_AT_ONCE: Final = 20
-"""Of one connection; then others have their turn."""
+"""Requests of one connection that are answered before other connections have their turn."""
 
 _HEAD_TOO_LARGE: Final = refusal(Refused(3, "Request header fields too large", 431))
 _HEAD_TOO_SLOW: Final = refusal(Refused(3, "The request took too long", 408))
@@ -43,9 +43,9 @@ class _Post(NamedTuple):
 
 
 class PollConnection(asyncio.Protocol):
-    """One connection, that answers one request at a time, in order.
+    """One borrowed connection. It answers requests in order, one at a time.
 
-    It starts with the request that aiohttp has received, which is being answered.
+    It starts with the request that aiohttp has received, which is still to be answered.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PollConnection(asyncio.Protocol):
         self._shared = shared
         self._transport = transport
         self._reader = reader
-        # aiohttp's router has found us by these.
+        # aiohttp's router has chosen the engine by these.
         self._path = request.rel_url.raw_path.encode()
         self._host = request.host
         self._last = not request.keep_alive or request.version < HttpVersion11
@@ -77,14 +77,14 @@ class PollConnection(asyncio.Protocol):
         self._loan: Loan
 
     def borrowed(self, loan: Loan) -> None:
-        """The connection is ours."""
+        """The connection was borrowed. Its deadlines start."""
         self._loan = loan
         self._shared.wheel.start(self._shared.idle, self)
 
     # --- answers
 
     def poll(self, session: EngineSession, polling: Polling, query: Mapping[str, str]) -> None:
-        """Answers with what waits for the session, as soon as something does."""
+        """Answer with the session's queued packets, as soon as there are some."""
         again = comes(session, polling, query)
         if again is not None:
             self.answer(again)
@@ -102,7 +102,7 @@ class PollConnection(asyncio.Protocol):
         self._shared.flusher.add(self)
 
     def flush(self) -> None:
-        """Answers the poll that waits. On a transport that is gone, leaves it to its end."""
+        """Answer the waiting poll, unless the transport is closing."""
         if self._poll is None or self._transport.is_closing():
             return
         (session, polling, script), self._poll = self._poll, None
@@ -113,7 +113,7 @@ class PollConnection(asyncio.Protocol):
         self._go_on()
 
     def answer(self, answer: HTTPAnswer) -> None:
-        """Answers the request that is under way."""
+        """Answer the current request."""
         self._write(answer)
         self._go_on()
 
@@ -132,7 +132,7 @@ class PollConnection(asyncio.Protocol):
     # --- requests
 
     def data_received(self, data: bytes) -> None:
-        """Of a head, of a body, or of requests behind the one that is being answered."""
+        """Handle a part of a head or of a body, or requests behind the current one."""
         self._idle = False
         if self._body is not None:
             self._body += data
@@ -172,7 +172,7 @@ class PollConnection(asyncio.Protocol):
             self._abandon()
 
     def _next(self) -> bool:
-        """Begins to answer the next request; False if there is none for us."""
+        """Start to answer the next request. Return False if there is none for the engine."""
         data = self._received
         end = data.find(b"\r\n\r\n")
         if end < 0 and len(data) <= MAX_HEAD:
@@ -190,7 +190,7 @@ class PollConnection(asyncio.Protocol):
         return True
 
     def _begin(self, request: Request, start: int) -> bool:
-        """False if it is not for us to answer."""
+        """Return False if aiohttp must answer the request."""
         query, head = request.query, request.head
         session = self._shared.sessions.get(query.get("sid", ""))
         if (
@@ -250,7 +250,7 @@ class PollConnection(asyncio.Protocol):
 
     def _give_back(self) -> None:
         if self._transport.is_closing():
-            # Whom aiohttp would answer has gone: it is told that at once.
+            # The client has gone. connection_lost is called next.
             self._busy = True
             return
         self._leave()
@@ -262,9 +262,9 @@ class PollConnection(asyncio.Protocol):
     # --- ends
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A poll that waits, or a body that is not whole, ends its session: as in Node.
+        """End the session of a waiting poll or an incomplete body, as Node's server does.
 
-        A POST that is whole is still handled when it is its turn.
+        A complete POST is still handled in its turn.
         """
         self._gone = True
         self._stalled = False
@@ -288,7 +288,7 @@ class PollConnection(asyncio.Protocol):
             queue.stop(self)
 
     def may_be_idle(self) -> None:
-        """Cut if nothing has happened since it was asked last."""
+        """Close the connection if nothing has happened since the last call."""
         idle, self._idle = self._idle, True
         if (idle and not self._busy) or self._transport.is_closing():
             self._transport.abort()
@@ -296,11 +296,11 @@ class PollConnection(asyncio.Protocol):
             self._shared.wheel.start(self._shared.idle, self)
 
     def head_is_late(self) -> None:
-        """The rest of a request's head has not come in time."""
+        """The rest of a request's head has not arrived in time."""
         self._end_with(_HEAD_TOO_SLOW)
 
     def body_is_late(self) -> None:
-        """The same of a body."""
+        """The rest of a request's body has not arrived in time."""
         self._abandon_body()
         self._end_with(_BODY_TOO_SLOW)
 
@@ -311,12 +311,12 @@ class PollConnection(asyncio.Protocol):
             self._post.session.end(TRANSPORT_ERROR)
 
     def pause_writing(self) -> None:
-        """The client does not read: its next request waits."""
+        """The client does not read its answers. Its next request waits."""
         self._stalled = True
         self._loan.pause_writing()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """The client has read its answers."""
         self._stalled = False
         self._loan.resume_writing()
         if not self._busy:

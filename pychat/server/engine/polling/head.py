@@ -1,8 +1,8 @@
-"""Heads of HTTP requests: the plain and well-formed ones, that need no more of HTTP than polling.
+"""Heads of plain HTTP requests, read with aiohttp's parser.
 
-aiohttp's parser decides what they say, so that there is one reading of HTTP on every connection;
-what it said of the same header lines is remembered, because a client sends the same again with
-every poll. Whatever is not plain is aiohttp's to answer.
+Using one parser for all requests avoids two readings of HTTP on one connection. The result for
+header lines is cached, because a client repeats them with every poll. A request that is not plain
+goes to aiohttp.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pychat.server.engine.polling.answer import is_binary, read_query
 from pychat.server.engine.refused import Refused
 
 MAX_HEAD: Final = 16 * 1024
-"""Bytes of a request before its body."""
+"""Bytes that a request may have before its body."""
 
 _LINE: Final = re.compile(rb"(GET|POST) (/[!-\"$->@-~]*)\?([!-\"$-~]{1,4096}) HTTP/1\.1(?=\r\n)")
 _KNOWN: Final = 2048
@@ -29,19 +29,19 @@ _NOT_PLAIN: Final = (hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT,
 
 
 class Head(NamedTuple):
-    """What the header lines say."""
+    """The contents of the header lines."""
 
     host: str
     size: int
-    """Bytes of the body."""
+    """Size of the body in bytes."""
     binary: bool
-    """Whether the body is of octets, not text."""
+    """Whether the body is binary, not text."""
     cors: bytes
-    """The header lines of the answer that the page may read it."""
+    """Header lines that allow the page to read the answer."""
 
 
 class Request(NamedTuple):
-    """A request's line and header lines."""
+    """A request line and its header lines."""
 
     method: bytes
     path: bytes
@@ -50,18 +50,18 @@ class Request(NamedTuple):
 
 
 Cors = Callable[[str | None, str], bytes | None]
-"""The CORS lines for an origin at a host; None if pages of that origin are refused."""
+"""Returns the CORS header lines for an origin and a host, None if the origin is refused."""
 
 
 class Reader:
-    """Reads heads; one for all connections that reach the server in the same way."""
+    """Reads heads, for all connections that reach the server in the same way."""
 
     def __init__(self, cors: Cors) -> None:
         self._cors = cors
         self._known = lru_cache(_KNOWN)(self._read)
 
     def read(self, data: bytes, end: int) -> Request | None:
-        """The request whose header lines end at ``end``; None if it is not a plain one."""
+        """Return the request whose header lines end at ``end``, None if it is not plain."""
         line = _LINE.match(data)
         if line is None:
             return None
@@ -74,10 +74,10 @@ class Reader:
     def _read(self, method: bytes, lines: bytes) -> Head | None:
         if b"\r\n " in lines or b"\r\n\t" in lines:
             return None
-        nobody: Any = None  # the protocol and the loop: for bodies, which it does not read
-        parser = HttpRequestParser(nobody, nobody, 2**16, response_with_body=False)
+        unused: Any = None  # protocol and loop, needed only for bodies
+        parser = HttpRequestParser(unused, unused, 2**16, response_with_body=False)
         try:
-            # It must agree on where the head ends, to the byte.
+            # The parser must find the end of the head at the same byte.
             before, _, _ = parser.feed_data(method + b" / HTTP/1.1\r\n" + lines[:-1])
             messages, upgraded, rest = parser.feed_data(lines[-1:])
         except HttpProcessingError:

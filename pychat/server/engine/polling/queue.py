@@ -13,7 +13,7 @@ CLOSE_PACKET: Final = text_packet(b"1")
 
 
 class Polling:
-    """What waits for the next poll, and the poll that waits for it."""
+    """The queue of a session that polls, and the state of its requests."""
 
     __slots__ = (
         "_given_before",
@@ -38,19 +38,19 @@ class Polling:
         self.waiting = 0
         self.on_ready: Callable[[], None] | None = None
         self.polled = False
-        """Whether a poll is open; it is until it has been answered."""
+        """Whether a poll waits for its answer."""
         self.posted = False
-        """Whether a POST is open."""
+        """Whether a POST is being handled."""
         self.decoder = DecoderV3() if protocol == 3 else None
         self.closing = False
         self.upgrading = False
         self._last: Packet | None = None
         self.given = 0
-        """Number of answers."""
+        """Number of answers given."""
         self.received = 0
-        """Number of answers that the client has shown to have received."""
+        """Number of answers that the client has proven to have received."""
         self.answer: Any = None
-        """The last one, until the next poll comes."""
+        """The last answer, until the next poll."""
         self._given_before = 0
         self._query_time: str | None = None
         self._query_times_vary = False
@@ -66,11 +66,11 @@ class Polling:
         return self.closing and not self.ready
 
     def comes(self, query_time: str | None) -> bool:
-        """A poll has come, with that ``t`` in its query; True if it is the poll before once more.
+        """Register a poll with that ``t`` in its query. True if it repeats the previous poll.
 
-        Browsers repeat a request whose connection broke. Another ``t`` shows that the answer has
-        been received. Without one, or with a client that always sends the same, the poll may be a
-        repeated one, but the one after it is not.
+        Browsers repeat a request whose connection broke. A different ``t`` proves that the previous
+        answer was received. Without ``t``, or if a client always sends the same, this poll may be a
+        repetition, but the next one is not.
         """
         before, self._query_time = self._query_time, query_time
         if query_time is not None and before is not None:
@@ -89,13 +89,13 @@ class Polling:
         self._given_before = self.given
 
     def send(self, packet: AnyPacket) -> None:
-        """Into the next poll's answer."""
+        """Queue a packet for the next poll's answer."""
         self.packets.append(packet)
         self.waiting += packet.size
         self._wake()
 
     def take(self) -> list[AnyPacket]:
-        """Everything that waits."""
+        """Return and remove all queued packets."""
         packets, self.packets = self.packets, []
         if not packets and self._last is not None:
             packets, self._last = [self._last], None
@@ -104,13 +104,13 @@ class Polling:
         return packets
 
     def begin_upgrade(self) -> None:
-        """The open poll, and each one that comes, is answered at once."""
+        """Answer the open poll, and each later one, at once."""
         self.upgrading = True
         if self.polled and not self.packets:
             self.send(NOOP_PACKET)
 
     def detach(self) -> list[AnyPacket]:
-        """What waits, for another transport; an open poll gets a noop."""
+        """Return the queued packets for another transport. An open poll gets a noop."""
         waiting = [packet for packet in self.packets if packet is not NOOP_PACKET]
         self.packets, self.waiting = [], 0
         if self.polled:
@@ -118,9 +118,9 @@ class Polling:
         return waiting
 
     def close(self, last: Packet) -> None:
-        """Ends with that packet, alone in the open poll or a later one.
+        """End with that packet, alone in the answer to the open poll or a later one.
 
-        JS clients that get a close beside other packets drop these.
+        JavaScript clients that get a close together with other packets drop these.
         """
         self.closing = True
         self._last = last

@@ -1,4 +1,4 @@
-"""What a server's polling connections share: sessions, writing, and by when each has to go on."""
+"""State that a server's polling connections share: sessions, writer, deadlines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pychat.server.engine.registry import Registry
 from pychat.server.engine.websocket.flusher import Flusher
 
 HEAD_TIMEOUT: Final = 10.0
-"""Seconds that the head of a request may take."""
+"""Time limit for the head of a request, in seconds."""
 KEEP_ALIVE: Final = 75.0
-"""Seconds without a request; twice that at most, as nobody counts from the last one."""
+"""Seconds without a request before a connection is closed; up to twice as long in practice."""
 
 
 class Late(Hashable, Protocol):
-    """A connection, told what is due."""
+    """A connection with deadlines."""
 
     def may_be_idle(self) -> None: ...
 
@@ -28,7 +28,7 @@ class Late(Hashable, Protocol):
 
 
 class Shared:
-    """What the connections of a server share. ``max_payload`` is in bytes."""
+    """The shared state. ``max_payload`` is in bytes."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What polling says, whoever carries it: answers of packets that wait, packets out of a body."""
+"""Polling without HTTP: queued packets to an answer, a body to packets."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from pychat.server.engine.refused import bad_request
 from pychat.server.engine.session import BYTES_PER_CREDIT, PARSE_ERROR, EngineSession
 
 BODY_TIMEOUT: Final = 30.0
-"""Seconds that the body of a POST may take."""
+"""Time limit for the body of a POST, in seconds."""
 
 _TEXT: Final = "text/plain; charset=UTF-8"
 _BINARY: Final = "application/octet-stream"
 _SCRIPT: Final = "text/javascript; charset=UTF-8"
-# Not text/plain: old browsers offer that as a download.
+# Not text/plain, which old browsers offer as a download.
 _DONE: Final = HTTPAnswer(200, "text/html", b"ok")
 _MALFORMED: Final = refusal(bad_request())
 
 _PACKETS_AT_ONCE: Final = 100
-"""Of one POST; then others have their turn."""
+"""Packets of one POST that are handled before other clients have their turn."""
 
 
 def comes(session: EngineSession, polling: Polling, query: Mapping[str, str]) -> HTTPAnswer | None:
-    """A poll has come; its answer if it is the one before once more."""
+    """Register a poll. Return the previous answer if the poll repeats the previous one."""
     if polling.comes(query.get("t")):
         answer: HTTPAnswer | None = polling.answer
         return answer
@@ -45,9 +45,9 @@ def comes(session: EngineSession, polling: Polling, query: Mapping[str, str]) ->
 
 
 def take(session: EngineSession, polling: Polling, script: str | None) -> HTTPAnswer:
-    """What waits, as the answer to a poll.
+    """Return the queued packets as the answer to a poll.
 
-    ``script``: the number of the callback, if the client asks for JSONP.
+    ``script``: the number of the JSONP callback, None without JSONP.
     """
     answer = polling.answer = _encode(session, polling, polling.take(), script)
     return answer
@@ -69,7 +69,7 @@ def _encode(
 
 
 def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> Iterator[Received]:
-    """The packets of a POST. Raises MalformedPacket where they end to be some."""
+    """Yield the packets of a POST. Raises MalformedPacket at the first malformed one."""
     if polling.decoder is None:
         yield from decode_v4(body)
     elif script:
@@ -83,7 +83,7 @@ def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> 
 def receive(
     session: EngineSession, packets: Iterator[Received], done: Callable[[HTTPAnswer], None]
 ) -> None:
-    """Hands packets to the session at its pace; ``done`` gets the answer, now or later."""
+    """Pass packets to the session at its pace. ``done`` gets the answer, now or later."""
     allowance = session.allowance
     try:
         for number, packet in enumerate(packets, 1):

@@ -1,4 +1,4 @@
-"""A client on the namespace ``/``, and what its events are handed to."""
+"""SocketConnection: a client on the namespace ``/``; and Handler, which gets its events."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pychat.server.engine.session import EngineSession
 
 
 class Handler(Protocol):
-    """Who gets the clients' events: called straight from the frame, so it must not block."""
+    """Gets the clients' events. Called synchronously for each frame, so it must not block."""
 
     def connected(self, connection: SocketConnection) -> None: ...
 
     def event(
         self, connection: SocketConnection, event: str, payload: bytes, ack_id: int | None
     ) -> None:
-        """``payload`` is the JSON text of the first argument, well-formed, ``null`` if none."""
+        """``payload``: JSON text of the first argument, valid JSON, ``null`` without arguments."""
 
     def disconnected(self, connection: SocketConnection, reason: str) -> None: ...
 
 
 class SocketConnection:
-    """One client on the namespace ``/``. ``context`` belongs to the Handler."""
+    """One client on the namespace ``/``. The handler may use ``context`` as it likes."""
 
     __slots__ = ("__weakref__", "_disconnect", "_session", "context", "sid")
 
@@ -43,17 +43,17 @@ class SocketConnection:
 
     @property
     def remote_address(self) -> str:
-        """The client's address, also behind a proxy that is trusted."""
+        """The client's address, also behind a trusted proxy."""
         return self._session.handshake.remote_address
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of the request that opened the session."""
+        """The headers of the request that opened the session."""
         return self._session.handshake.headers
 
     @property
     def user_agent(self) -> str:
-        """The ``User-Agent`` of that request, empty if it had none."""
+        """The ``User-Agent`` of that request, empty without one."""
         return self.headers.get("User-Agent", "")
 
     @property
@@ -63,33 +63,33 @@ class SocketConnection:
 
     @property
     def connected(self) -> bool:
-        """Whether what is sent has a chance to arrive."""
+        """Whether a packet that is sent now may arrive."""
         return self._session.open and self._session.context is self
 
     def send(self, packet: Packet) -> None:
-        """Queues the packet."""
+        """Queue the packet."""
         session = self._session
         if session.context is self:
-            # On the path of every message: straight to where its frame waits.
+            # Runs for every message and recipient: queue the frame directly.
             if session.carrier is not None:
                 session.carrier.send_frame(packet.frame)
             else:
                 session.send(packet)
 
     def when_received(self, callback: Callable[[], None]) -> None:
-        """See ``Session.when_received``."""
+        """See ``EngineSession.when_received``."""
         if self._session.context is self:
             self._session.when_received(callback)
 
     def acknowledge(self, ack_id: int, payload: bytes) -> None:
-        """Answers the event that came with this id with one JSON value."""
+        """Answer the event that came with this id, with one JSON value."""
         self.send(encode_ack(ack_id, payload))
 
     def admit(self) -> None:
-        """It is known who this is: ``first_payload`` does not bind them any more."""
+        """End the limit ``first_payload``, because the client is known now."""
         self._session.first_payload = None
 
     def close(self) -> None:
-        """Disconnects the client after what waits has been written."""
+        """Disconnect the client after the queued packets were written."""
         if self.connected:
             self._disconnect(self)

@@ -1,4 +1,4 @@
-"""Socket.IO on the namespace ``/``: the sessions' packets, to a Handler."""
+"""Dispatcher: Socket.IO on the namespace ``/``, from session packets to a Handler."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ _JOINED: Final = text_packet(b"40")
 
 
 class Dispatcher:
-    """The layer on the sessions. A session's context is its Connection, None before CONNECT."""
+    """The layer above the sessions.
+
+    A session's ``context`` is its SocketConnection, None before CONNECT.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -45,17 +48,17 @@ class Dispatcher:
         self._pending: dict[EngineSession, _Pending] = {}
 
     def watch_connecting(self, engine: EngineServer, timeout: float) -> None:
-        """Ends sessions that do not CONNECT, or do not finish a binary packet, in that time."""
+        """End sessions that do not CONNECT, or do not finish a binary packet, in that time."""
         self._wheel = engine.wheel
         self._connecting = engine.wheel.add(timeout, self._too_late)
 
     def _too_late(self, session: EngineSession) -> None:
         session.end(FORCED_CLOSE)
 
-    # --- the layer
+    # --- called by the sessions
 
     def opened(self, session: EngineSession) -> None:
-        """Engine.IO 3: the client has joined ``/`` already."""
+        """Start to wait for CONNECT. In Engine.IO 3 the client is on ``/`` already."""
         if session.protocol == 3:
             session.send(_JOINED)
             self._join(session, session.sid)
@@ -63,7 +66,7 @@ class Dispatcher:
             self._wheel.start(self._connecting, session)
 
     def text(self, session: EngineSession, text: str) -> None:
-        """A Socket.IO packet."""
+        """Handle a Socket.IO packet."""
         connection = session.context
         try:
             if text.startswith("42[") and connection is not None and not self._pending:
@@ -77,10 +80,10 @@ class Dispatcher:
         try:
             self._handler.event(connection, event, payload, None)
         except Exception:
-            logger.exception("the handler of event %.100r failed", event)
+            logger.exception("event handler failed: event=%.100r", event)
 
     def binary(self, session: EngineSession, data: bytes) -> None:
-        """An attachment: its placeholder stays in the payload, the data is of no use here."""
+        """Count an attachment. Its data is dropped, the placeholder stays in the payload."""
         pending = self._pending.get(session)
         if pending is None:
             session.end(PARSE_ERROR)
@@ -107,12 +110,12 @@ class Dispatcher:
         self, session: EngineSession, connection: SocketConnection | None, text: str
     ) -> None:
         if session in self._pending:
-            raise MalformedPacket("text where an attachment is due")
+            raise MalformedPacket("text instead of an attachment")
         packet = read_packet(text)
         if packet.type == CONNECT:
             self._connect(session, connection, packet)
         elif packet.namespace != "/" or connection is None:
-            # As Node: whoever talks on a namespace that it has not joined is cut.
+            # Node's server also disconnects a client that uses a namespace without joining it.
             raise MalformedPacket("not connected to that namespace")
         elif packet.type in (EVENT, BINARY_EVENT, BINARY_ACK):
             if packet.attachments:
@@ -124,7 +127,7 @@ class Dispatcher:
             self._leave(session, CLIENT_DISCONNECT)
             self._wheel.start(self._connecting, session)
         elif packet.type != ACK:
-            raise MalformedPacket("only a server refuses a connection")
+            raise MalformedPacket("CONNECT_ERROR from a client")
 
     def _event(
         self, session: EngineSession, connection: SocketConnection | None, packet: SocketPacket
@@ -140,7 +143,7 @@ class Dispatcher:
         try:
             self._handler.event(connection, event, payload, ack_id)
         except Exception:
-            logger.exception("the handler of event %.100r failed", event)
+            logger.exception("event handler failed: event=%.100r", event)
 
     def _connect(
         self, session: EngineSession, connection: SocketConnection | None, packet: SocketPacket
@@ -173,7 +176,7 @@ class Dispatcher:
         try:
             self._handler.connected(connection)
         except Exception:
-            logger.exception("the handler of a new connection failed")
+            logger.exception("connect handler failed")
 
     def _leave(self, session: EngineSession, reason: str) -> None:
         connection, session.context = session.context, None
@@ -181,10 +184,10 @@ class Dispatcher:
             try:
                 self._handler.disconnected(connection, reason)
             except Exception:
-                logger.exception("the handler of a disconnect failed")
+                logger.exception("disconnect handler failed")
 
     def disconnect(self, connection: SocketConnection) -> None:
-        """The server's disconnect of one client."""
+        """Disconnect a client from the server's side."""
         session = connection._session
         session.send(_DISCONNECT_PACKET)
         self._leave(session, SERVER_DISCONNECT)
@@ -192,7 +195,7 @@ class Dispatcher:
 
 
 class _Pending:
-    """A binary packet whose attachments are on their way."""
+    """A binary packet that waits for its attachments."""
 
     __slots__ = ("missing", "packet")
 

@@ -1,4 +1,4 @@
-"""SocketServer: the engine and the dispatcher put together, for a Handler."""
+"""SocketServer: engine and dispatcher put together for a Handler."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from pychat.server.engine.socketio.dispatcher import Dispatcher
 
 
 class SocketServer:
-    """A Socket.IO server for every generation of clients, on one route of an aiohttp app.
+    """A Socket.IO server for all client generations, on one route of an aiohttp application.
 
-    Times are in seconds. ``allowed_origins`` are added to the server's own. ``pace`` bounds how
-    fast a client is read, ``admission`` how many sessions an address may have, ``first_payload``
-    (bytes, 64 KiB or more) what a client may send in one piece before ``Connection.admit``; None:
-    not at all. ``headers`` are added to every answer over HTTP.
+    The options are those of ``EngineServer``. Times are in seconds, sizes in bytes.
+    ``connect_timeout``: time that a client has to CONNECT. ``first_payload`` applies until
+    ``SocketConnection.admit``.
     """
 
     def __init__(
@@ -63,13 +62,13 @@ class SocketServer:
 
     @property
     def client_count(self) -> int:
-        """Sessions that are open."""
+        """Number of open sessions."""
         return len(self._engine.sessions)
 
     def attach(self, app: web.Application) -> None:
-        """Adds only the route under the path: the application's shutdown is to call ours."""
+        """Add the route. The caller must call ``shutdown`` when the application shuts down."""
         self._engine.attach(app, self._path)
 
     async def shutdown(self) -> None:
-        """Every client gets a close; returns when they have gone, after 2 s at most."""
+        """Close all sessions. Returns when they have gone, after 2 s at most."""
         await self._engine.shutdown()

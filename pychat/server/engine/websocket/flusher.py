@@ -1,4 +1,4 @@
-"""What waits to be written, written once a turn of the loop."""
+"""Flusher: writes queued data once in each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ logger = logging.getLogger("pychat.engine")
 
 
 class BufferedWriter(Protocol):
-    """A connection that has something waiting."""
+    """A connection with queued data."""
 
     def flush(self) -> None:
-        """Writes it, with one write."""
+        """Write the queued data at once."""
 
 
 class Flusher:
-    """Writes what the connections have waiting, once a turn of the loop."""
+    """Flushes all connections with queued data, once in each turn of the event loop."""
 
     __slots__ = ("_loop", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[BufferedWriter] = []
-        """Always this list: see ``add``."""
+        """Scheduled connections. The list object never changes: WebSockets hold it."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, writer: BufferedWriter) -> None:
-        """It has something waiting now, and had nothing before."""
+        """Schedule a connection that had nothing queued before."""
         if not self.waiting:
             self.wake()
         self.waiting.append(writer)
 
     def wake(self) -> None:
-        """They are written in the loop's next turn."""
+        """Flush in the loop's next turn."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        # A callback of one writer may add others: they are for the next turn.
+        # A callback of one writer may add others, which are flushed in the next turn.
         writers = self.waiting.copy()
         self.waiting.clear()
         for writer in writers:
             try:
-                # One that goes wrong must not keep the others from being written.
+                # A failure of one connection must not affect the others.
                 writer.flush()
             except Exception:
-                logger.exception("a connection was not written")
+                logger.exception("writing to a connection failed")
