@@ -25,7 +25,7 @@ export class App {
     const open = (/** @type {string} */ name, seq = 0) => this.open(name, seq);
     this.#list = new ListView(chat, open);
     const rooms = new RoomsView(chat, open);
-    this.#finder = new FinderView(chat, open, (id) => rooms.join(id));
+    this.#finder = new FinderView(chat, open, (id) => rooms.join(id), () => this.#list.focus());
     const actions = new ConversationActions(chat, () => this.close());
     this.#header = new HeaderView(chat, (action) => actions.run(action));
     const sessions = new SessionsView(chat);
@@ -97,7 +97,7 @@ export class App {
     this.#composer.open(conversation);
     this.#list.activate(name);
     if (conversation) this.#composer.focus();
-    else if (last && !byId("sidebar").contains(document.activeElement)) byId("conversations").querySelector("button")?.focus();
+    else if (last && !byId("sidebar").contains(document.activeElement)) this.#list.focus();
     if (conversation && !conversation.lastSeq) this.#lookUp(conversation);
     chat.emit("opened", conversation);
   }

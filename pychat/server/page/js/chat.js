@@ -122,7 +122,7 @@ export class Chat extends Emitter {
   noteSummary(summary) {
     const conversation = this.conversation(summary.with);
     this.#compare(conversation, summary.lastSeq);
-    conversation.merge(summary);
+    conversation.merge(summary, this.me);
     if (conversation.kind === "person") this.people.note(summary.with, summary.alias);
     this.cursors.repair(conversation, summary);
     this.#changed(conversation);
@@ -170,7 +170,9 @@ export class Chat extends Emitter {
     if (message.sender === this.me && message.clientId && live) this.outbox.discard(message.clientId);
     if (conversation.lastSeq > before) this.recency.raise(name);
     if (conversation.lastSeq > before && message.sender !== this.me) {
-      conversation.unread += isNew ? 1 : conversation.lastSeq - before;
+      conversation.unread += 1;
+      // Of the messages between, only the server knows who wrote them.
+      if (!isNew && conversation.lastSeq > before + 1) this.#recount();
       this.typing.wrote(name, /** @type {string} */ (message.sender));
       this.emit("incoming", conversation, message);
     }
@@ -188,7 +190,9 @@ export class Chat extends Emitter {
       conversation.deliveredSeq = Math.max(conversation.deliveredSeq, seq);
       if (kind === "read" && seq > conversation.readSeq) {
         conversation.readSeq = seq;
-        conversation.unread = Math.min(conversation.unread, Math.max(0, conversation.lastSeq - seq));
+        const unread = conversation.unreadAfter(seq, this.me);
+        if (unread === null) this.#recount();
+        conversation.unread = unread ?? Math.min(conversation.unread, conversation.lastSeq - seq);
       }
     } else {
       conversation.peerDeliveredSeq = Math.max(conversation.peerDeliveredSeq, seq);

@@ -70,13 +70,55 @@ export class Conversation {
     return this.messages.at(-1)?.seq ?? this.firstSeq - 1;
   }
 
+  /**
+   * Where the message is among those in memory, which have no gap; -1 if it is not there.
+   * @param {number} seq
+   */
+  indexOf(seq) {
+    const index = seq - this.oldestSeq;
+    return index >= 0 && index < this.messages.length ? index : -1;
+  }
+
+  /**
+   * The index of the first message after `newAfter` that somebody else wrote: the "new messages" line
+   * stands above it. -1 for no line.
+   * @param {string} me
+   */
+  newIndex(me) {
+    const { newAfter, messages } = this;
+    if (newAfter === null || newAfter >= this.newestSeq) return -1;
+    let index = Math.max(0, newAfter + 1 - this.oldestSeq);
+    while (index < messages.length && (messages[index].removed || messages[index].sender === me)) index++;
+    return index < messages.length ? index : -1;
+  }
+
+  /**
+   * How many messages of others follow this one; null if only the server can tell.
+   * @param {number} seq
+   * @param {string} me
+   */
+  unreadAfter(seq, me) {
+    if (seq >= this.lastSeq) return 0;
+    const start = seq + 1 >= this.firstSeq ? this.indexOf(seq + 1) : this.indexOf(this.firstSeq);
+    if (start < 0 || this.hasNewer) return null;
+    let count = 0;
+    for (let index = start; index < this.messages.length; index++) {
+      const { sender, removed } = this.messages[index];
+      if (!removed && sender !== me) count++;
+    }
+    return Math.min(count, MAX_UNREAD);
+  }
+
   /** Whether there are messages after those in memory. */
   get hasNewer() {
     return this.loaded && this.newestSeq < this.lastSeq;
   }
 
-  /** @param {Summary} summary */
-  merge(summary) {
+  /**
+   * @param {Summary} summary
+   * @param {string} me
+   */
+  merge(summary, me) {
     const current = summary.lastSeq >= this.lastSeq;
     this.alias = summary.alias;
     this.online = summary.online;
@@ -90,7 +132,9 @@ export class Conversation {
     if (!current) return;
     this.lastSeq = summary.lastSeq;
     this.last = summary.last;
-    this.unread = this.readSeq >= this.lastSeq ? 0 : summary.unread;
+    // Read here, and the server has not been told yet.
+    const ahead = this.readSeq > summary.readSeq;
+    this.unread = (ahead ? this.unreadAfter(this.readSeq, me) : null) ?? summary.unread;
   }
 
   /**
@@ -120,17 +164,32 @@ export class Conversation {
     this.#notePage(page);
   }
 
-  /** @param {Message[]} page oldest first */
-  append(page) {
+  /**
+   * @param {Message[]} page oldest first
+   * @param {number} after what it was asked for with: the newest seq at that time
+   */
+  append(page, after) {
+    if (!this.loaded || this.newestSeq < after) return; // the messages were replaced meanwhile
     const newest = this.newestSeq;
-    this.messages.push(...page.filter((message) => message.seq > newest));
+    const fresh = page.filter((message) => message.seq > newest);
+    if (fresh.length && fresh[0].seq !== newest + 1) {
+      // The server has dropped those between (`memory:`): a run without a gap begins here.
+      this.messages = [];
+      this.hasOlder = false;
+    }
+    this.messages.push(...fresh);
     this.#notePage(page);
   }
 
-  /** @param {Message[]} page oldest first */
-  prepend(page) {
-    const oldest = this.oldestSeq;
-    this.messages.unshift(...page.filter((message) => message.seq < oldest));
+  /**
+   * @param {Message[]} page oldest first
+   * @param {number} before what it was asked for with: the oldest seq at that time
+   * @param {boolean} hasOlder whether there are messages before it
+   */
+  prepend(page, before, hasOlder) {
+    if (!this.loaded || before !== this.oldestSeq) return; // the messages were replaced meanwhile
+    this.messages.unshift(...page);
+    this.hasOlder = hasOlder;
   }
 
   /**
@@ -139,7 +198,7 @@ export class Conversation {
    * @returns {boolean} false if only the server can tell how many are unread now
    */
   remove(seq, me) {
-    const index = this.messages.findIndex((message) => message.seq === seq);
+    const index = this.indexOf(seq);
     const gone = this.messages[index] ?? (this.last?.seq === seq ? this.last : null);
     const counted = seq > this.readSeq && this.unread > 0 && !(gone && (gone.removed || gone.sender === me));
     const certain = gone !== null && this.unread < MAX_UNREAD;

@@ -38,13 +38,11 @@ export class Cursors {
     const seq = conversation.lastSeq;
     if (conversation.readSeq >= seq) return;
     const { connection, me } = this.#chat;
-    const foreign = conversation.messages.some(
-      (message) => message.seq > conversation.readSeq && message.sender !== me,
-    );
+    const others = conversation.unreadAfter(conversation.readSeq, me);
     conversation.readSeq = seq;
     conversation.unread = 0;
-    // One's own words are no news to anybody.
-    if (foreign) {
+    // No receipt for what the user wrote; null: only the server knows who wrote the messages.
+    if (others !== 0) {
       conversation.deliveredSeq = Math.max(conversation.deliveredSeq, seq);
       connection.tell("read", { with: conversation.name, seq });
     }

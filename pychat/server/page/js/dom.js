@@ -77,8 +77,13 @@ export function reconcile(container, entries) {
   const end = before.length - tail;
   /** @type {Map<string, number>} */
   const known = new Map();
-  for (let at = head; at < end; at++) known.set(before[at].key, at);
-  let next = nodes[head] ?? null;
+  const wanted = new Set(entries.slice(head, entries.length - tail).map(({ key }) => key));
+  // First, so that what stays is not moved: a row that is moved loses the focus and the selection.
+  for (let at = head; at < end; at++) {
+    if (wanted.has(before[at].key)) known.set(before[at].key, at);
+    else nodes[at].remove();
+  }
+  let next = /** @type {HTMLElement | null} */ (head ? nodes[head - 1].nextElementSibling : container.firstElementChild);
   const fresh = [];
   for (let at = head; at < entries.length - tail; at++) {
     const entry = entries[at];

@@ -19,23 +19,51 @@ const drawn = new WeakMap();
 /** @type {WeakMap<Message | Pending, Line>} */
 const fixed = new WeakMap();
 
+/** So many messages are drawn before and after the place where the reader is. */
+const AROUND = 150;
+
+/**
+ * A part of the log's items: of the messages in memory, then of those on their way.
+ * @typedef {object} Range
+ * @property {number} from index of the first item
+ * @property {number} to index after the last one
+ */
+
+/**
+ * The items to draw for a reader at that index: a bounded number, however many are in memory. It does
+ * not begin or end inside a run of hidden messages, which is one row.
+ * @param {Conversation} conversation
+ * @param {Pending[]} pending
+ * @param {number} at
+ * @returns {Range}
+ */
+export function rangeAround({ messages }, pending, at) {
+  const length = messages.length + pending.length;
+  let [from, to] = [Math.min(at, length), Math.min(at, length)];
+  for (let left = AROUND; from > 0 && left > 0; ) if (!messages[--from]?.removed) left--;
+  for (let left = AROUND; to < length && left > 0; ) if (!messages[to++]?.removed) left--;
+  while (messages[from]?.removed && messages[from - 1]?.removed) from--;
+  while (messages[to - 1]?.removed && messages[to]?.removed) to++;
+  return { from, to };
+}
+
 /**
  * @param {import("./chat.js").Chat} chat
  * @param {Conversation} conversation
+ * @param {Range} range
  * @param {number} found the seq to point out, or 0
  * @returns {Entry[]}
  */
-export function entries(chat, conversation, found) {
-  const items = linesOf(chat, conversation, found);
+export function entries(chat, conversation, range, found) {
+  const marked = conversation.newIndex(chat.me);
+  const items = linesOf(chat, conversation, range, marked, found);
   const today = dayKey(new Date());
   /** @type {Entry[]} */
   const result = [];
-  if (conversation.loaded && !conversation.hasOlder) result.push(beginningOf(conversation));
-  let day = "";
-  let marked = false;
-  const newAfter = conversation.newAfter ?? Infinity;
+  if (range.from === 0 && conversation.loaded && !conversation.hasOlder) result.push(beginningOf(conversation));
+  let day = dayBefore(conversation, range.from);
   for (let at = 0; at < items.length; at++) {
-    const { item, line } = items[at];
+    const { index, item, line } = items[at];
     if (line.removed) {
       const start = at;
       while (items[at + 1]?.line.removed) at++;
@@ -46,50 +74,64 @@ export function entries(chat, conversation, found) {
       day = line.day;
       result.push(dayEntry(/** @type {Date} */ (line.date), day, today));
     }
-    if (!marked && line.seq > newAfter) {
-      marked = true;
-      result.push(NEW);
-    }
+    if (index === marked) result.push(NEW);
     result.push(entryOf(item, line));
   }
   return result;
 }
 
+/** The day of the last message before that index, as it stands in the log. @param {Conversation} conversation @param {number} from */
+function dayBefore({ messages }, from) {
+  let index = Math.min(from, messages.length) - 1;
+  while (index >= 0 && messages[index].removed) index--;
+  const sentAt = messages[index]?.sentAt;
+  return sentAt ? dayKey(new Date(sentAt)) : "";
+}
+
 /**
  * @param {import("./chat.js").Chat} chat
  * @param {Conversation} conversation
+ * @param {Range} range
+ * @param {number} marked the index that the "new messages" line stands above
  * @param {number} found
  */
-function linesOf(chat, conversation, found) {
+function linesOf(chat, conversation, { from, to }, marked, found) {
+  const { messages } = conversation;
   const person = conversation.kind === "person";
-  const newAfter = conversation.newAfter ?? Infinity;
+  const pending = chat.outbox.of(conversation.name);
+  const length = messages.length + pending.length;
   const shown = new Set();
-  /** @type {Array<{item: Message | Pending, line: Line}>} */
-  const items = conversation.messages.map((message) => {
-    const line = { ...lineOfMessage(message, chat.me) };
-    shown.add(line.key);
-    const alias = chat.people.aliasOf(line.sender);
-    line.senderTitle = alias || line.sender;
-    line.senderId = idBeside(line.sender, alias);
-    line.named = !line.own && !person;
-    line.state = line.own ? stateOf(conversation, message.seq, person) : "";
-    line.found = message.seq === found;
-    return { item: message, line };
-  });
-  for (const pending of chat.outbox.of(conversation.name)) {
-    if (shown.has(pending.clientId)) continue;
-    const line = { ...lineOfPending(pending, chat.me) };
-    line.state = pending.error === undefined ? "sending" : "failed";
-    line.error = pending.error ?? "";
-    items.push({ item: pending, line });
+  /** @type {Array<{index: number, item: Message | Pending, line: Line}>} */
+  const items = [];
+  // The neighbours too: whether a line is the first or last of its group depends on them.
+  for (let index = Math.max(0, from - 1); index < Math.min(length, to + 1); index++) {
+    if (index < messages.length) {
+      const message = messages[index];
+      const line = { ...lineOfMessage(message, chat.me) };
+      shown.add(line.key);
+      const alias = chat.people.aliasOf(line.sender);
+      line.senderTitle = alias || line.sender;
+      line.senderId = idBeside(line.sender, alias);
+      line.named = !line.own && !person;
+      line.state = line.own ? stateOf(conversation, message.seq, person) : "";
+      line.found = message.seq === found;
+      items.push({ index, item: message, line });
+    } else {
+      const item = pending[index - messages.length];
+      if (shown.has(item.clientId)) continue;
+      const line = { ...lineOfPending(item, chat.me) };
+      line.state = item.error === undefined ? "sending" : "failed";
+      line.error = item.error ?? "";
+      items.push({ index, item, line });
+    }
   }
   for (let at = 1; at < items.length; at++) {
     const [before, line] = [items[at - 1].line, items[at].line];
-    if (!together(before, line) || (before.seq <= newAfter && line.seq > newAfter)) continue;
+    if (!together(before, line) || items[at].index === marked) continue;
     line.first = false;
     before.last = false;
   }
-  return items;
+  return items.filter(({ index }) => index >= from && index < to);
 }
 
 /** What never changes of a message. @param {Message} message @param {string} me */
@@ -166,7 +208,7 @@ function same(a, b) {
 
 /** @param {number} count @param {number} seq of the last of them: it stays when older ones come */
 function hiddenEntry(count, seq) {
-  return { key: `hidden ${seq}`, signature: String(count), build: () => hiddenRow(count) };
+  return { key: `hidden ${seq}`, signature: String(count), build: () => hiddenRow(count, seq) };
 }
 
 /** @param {Date} date @param {string} day @param {string} today */

@@ -49,9 +49,10 @@ export class Sync {
       cursor = answer.next;
     } while (cursor);
     chat.keepOnly(seen, asked);
+    if (chat.active) await this.#bringUp(chat.active); // the reader waits for this one
     for (const conversation of [...chat.conversations.values()]) {
-      if (conversation !== chat.active && !seen.has(conversation.name)) continue; // nothing said yet
-      await this.#bringUp(conversation);
+      // The server does not list a conversation without messages.
+      if (conversation !== chat.active && seen.has(conversation.name)) await this.#bringUp(conversation);
     }
   }
 
@@ -59,7 +60,7 @@ export class Sync {
   async #bringUp(conversation) {
     const wanted = conversation === this.#chat.active || conversation.lastSeq > conversation.deliveredSeq;
     try {
-      if (wanted && !conversation.loaded) await this.load(conversation);
+      if (wanted && !conversation.loaded) await this.loadOnce(conversation);
       else if (conversation.hasNewer) await this.catchUp(conversation);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -78,6 +79,12 @@ export class Sync {
     });
   }
 
+  /** The newest page, unless it has been loaded or is being loaded. @param {Conversation} conversation */
+  async loadOnce(conversation) {
+    await this.#idle(conversation);
+    if (!conversation.loaded) await this.load(conversation);
+  }
+
   /** A run of messages with this one in its middle. @param {Conversation} conversation @param {number} seq */
   async loadAround(conversation, seq) {
     await this.#idle(conversation);
@@ -92,17 +99,18 @@ export class Sync {
   older(conversation) {
     return this.#once(conversation, async () => {
       if (!conversation.hasOlder || !conversation.messages.length) return;
-      const page = await this.#history(conversation, { before: conversation.oldestSeq });
-      conversation.prepend(page.messages);
-      conversation.hasOlder = page.hasMore;
+      const before = conversation.oldestSeq;
+      const page = await this.#history(conversation, { before });
+      conversation.prepend(page.messages, before, page.hasMore);
     });
   }
 
   /** One page on, from where the messages in memory end. @param {Conversation} conversation */
   newer(conversation) {
     return this.#once(conversation, async () => {
-      const page = await this.#history(conversation, { after: conversation.newestSeq });
-      conversation.append(page.messages);
+      const after = conversation.newestSeq;
+      const page = await this.#history(conversation, { after });
+      conversation.append(page.messages, after);
     });
   }
 
@@ -110,9 +118,10 @@ export class Sync {
   catchUp(conversation) {
     return this.#once(conversation, async () => {
       for (let pages = 0; conversation.hasNewer && pages < CATCH_UP_PAGES; pages++) {
-        const page = await this.#history(conversation, { after: conversation.newestSeq, limit: MAX_LIMIT });
+        const after = conversation.newestSeq;
+        const page = await this.#history(conversation, { after, limit: MAX_LIMIT });
         if (!page.messages.length) break;
-        conversation.append(page.messages);
+        conversation.append(page.messages, after);
       }
     });
   }

@@ -21,6 +21,8 @@ const HANGUL = /\p{Script=Hangul}/u;
 const OTHER_CJK = /[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Han}]/u;
 const ONE_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})/u;
 const MAX_BIG = 3;
+/** A message has at most so many elements. What follows them is shown as it was written. */
+const MAX_ELEMENTS = 250;
 
 /**
  * A message as nodes: the same small Markdown as in the terminal (pychat/tui/text/markdown.py), and links.
@@ -30,17 +32,20 @@ const MAX_BIG = 3;
 export function formatted(text) {
   /** @type {Array<string | HTMLElement>} */
   const nodes = [];
-  for (const { code, text: block } of blocks(safeText(text))) {
+  let left = MAX_ELEMENTS;
+  for (const { code, text: block } of blocks(safeText(text), MAX_ELEMENTS)) {
+    const parts = code ? [] : inline(block, left);
+    left -= parts.filter(({ kind }) => kind).length;
     if (code) nodes.push(element("code.block", {}, block));
-    else nodes.push(...inline(block).map(({ kind, text }) => nodeOf(kind, text)));
+    else nodes.push(...parts.map(({ kind, text }) => nodeOf(kind, text)));
   }
   return nodes;
 }
 
 /** The same without its marks, as one line for the list. @param {string} text */
 export function firstLine(text) {
-  const parts = blocks(safeText(text.slice(0, 200))).map(({ code, text: block }) =>
-    code ? block : inline(block).map((part) => part.text).join(""),
+  const parts = blocks(safeText(text.slice(0, 200)), MAX_ELEMENTS).map(({ code, text: block }) =>
+    code ? block : inline(block, MAX_ELEMENTS).map((part) => part.text).join(""),
   );
   return parts.join(" ").replace(/\s+/g, " ").trim();
 }
@@ -48,8 +53,9 @@ export function firstLine(text) {
 /**
  * Code between fences, and what is around it. A fence that is not closed runs to the end.
  * @param {string} text
+ * @param {number} most after so many blocks, fences are text
  */
-function blocks(text) {
+function blocks(text, most) {
   if (!text.includes("```")) return [{ code: false, text }];
   /** @type {Array<{code: boolean, text: string}>} */
   const found = [];
@@ -61,7 +67,7 @@ function blocks(text) {
     lines = [];
   };
   for (const line of text.split("\n")) {
-    if (FENCE.test(line)) {
+    if (found.length < most && FENCE.test(line)) {
       end();
       code = !code;
     } else lines.push(line);
@@ -70,11 +76,16 @@ function blocks(text) {
   return found.length ? found : [{ code: false, text }];
 }
 
-/** @param {string} text @returns {Array<{kind: string, text: string}>} kind: of TAGS, "link" or "" */
-function inline(text) {
+/**
+ * @param {string} text
+ * @param {number} most after so many marks and links, what follows is text
+ * @returns {Array<{kind: string, text: string}>} kind: of TAGS, "link" or ""
+ */
+function inline(text, most) {
   const parts = [];
   let end = 0;
   for (const match of text.matchAll(INLINE)) {
+    if (parts.length >= 2 * most) break;
     const [[kind, found]] = Object.entries(match.groups ?? {}).filter(([, value]) => value !== undefined);
     const shown = kind === "link" ? withoutTrailing(found) : found;
     if (kind === "link" && !isWebAddress(shown)) continue;

@@ -8,6 +8,8 @@ import { avatar } from "./avatar.js";
 
 const WAIT_MS = 150;
 const LIMIT = 20;
+/** Of those that are known here. */
+const MAX_HITS = 50;
 
 /** @typedef {import("../protocol.js").Message} Message */
 
@@ -16,9 +18,11 @@ export class FinderView {
    * @param {import("../chat.js").Chat} chat
    * @param {(name: string, seq?: number) => void} open
    * @param {(roomId: string) => void} join
+   * @param {() => void} enterList puts the focus into the list of conversations
    */
-  constructor(chat, open, join) {
+  constructor(chat, open, join, enterList) {
     this.#chat = chat;
+    this.#enterList = enterList;
     this.#field.addEventListener("input", () => this.#changed());
     chat.on("rooms", () => this.#field.value.trim() && !this.#results.contains(document.activeElement) && this.#show(...this.#shown));
     byId("finder-clear").addEventListener("click", () => {
@@ -36,6 +40,7 @@ export class FinderView {
     });
   }
   #chat;
+  #enterList;
   /** @type {HTMLInputElement} */ #field = byId("finder");
   /** @type {HTMLElement} */ #results = byId("results");
   /** What is shown: the query, users and messages. @type {[string, import("../protocol.js").User[], Message[]]} */
@@ -103,13 +108,15 @@ export class FinderView {
     const open = rooms.filter((room) => !room.member && matches(room.id, room.name));
     const exact = [...names].some(isWanted);
     const parts = [
-      ...section("Conversations", [
-        ...known.map((one) => hit(one.name, one.title, one.id, one.kind === "person" ? this.#chat.isOnline(one) : null)),
-      ]),
-      ...section("People", people.map((user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online))),
-      ...section("Rooms to join", open.map((room) => hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.people.nameOf(room.owner)}`, null, { "data-join": room.id }))),
-      ...section("Messages", messages.filter((one) => !one.removed).map((message) => this.#found(message))),
-      ...(exact || query.startsWith("#") ? [] : section("New", [hit(query, query, "Write to this id", null)])),
+      ...section("Conversations", known, (one) =>
+        hit(one.name, one.title, one.id, one.kind === "person" ? this.#chat.isOnline(one) : null),
+      ),
+      ...section("People", people, (user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online)),
+      ...section("Rooms to join", open, (room) =>
+        hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.people.nameOf(room.owner)}`, null, { "data-join": room.id }),
+      ),
+      ...section("Messages", messages.filter((one) => !one.removed), (message) => this.#found(message)),
+      ...section("New", exact || query.startsWith("#") ? [] : [query], () => hit(query, query, "Write to this id", null)),
     ];
     this.#results.replaceChildren(...parts);
   }
@@ -134,9 +141,9 @@ export class FinderView {
       event.preventDefault();
       return;
     }
-    const shown = this.#results.hidden ? byId("conversations") : this.#results;
-    const rows = /** @type {HTMLElement[]} */ ([...shown.querySelectorAll("button")]);
-    if (inField && event.key === "ArrowDown") rows[0]?.focus();
+    const rows = /** @type {HTMLElement[]} */ ([...this.#results.querySelectorAll("button")]);
+    if (inField && event.key === "ArrowDown" && this.#results.hidden) this.#enterList();
+    else if (inField && event.key === "ArrowDown") rows[0]?.focus();
     else if (inField && event.key === "Enter" && !this.#results.hidden) rows[0]?.click();
     else if (!this.#results.hidden && !inField && ["ArrowDown", "ArrowUp"].includes(event.key)) {
       const at = rows.indexOf(/** @type {HTMLElement} */ (document.activeElement));
@@ -152,10 +159,25 @@ function detailOf(user, me) {
   return idBeside(user.id, user.alias);
 }
 
-/** @param {string} title @param {HTMLElement[]} hits */
-function section(title, hits) {
-  if (!hits.length) return [];
-  return [element("section.hits", { "aria-label": title }, element("h2", {}, title), element("ul", {}, ...hits))];
+/**
+ * A bounded number of hits under a title.
+ * @template T
+ * @param {string} title
+ * @param {T[]} found
+ * @param {(one: T) => HTMLElement} build
+ */
+function section(title, found, build) {
+  if (!found.length) return [];
+  const more = found.length - MAX_HITS;
+  return [
+    element(
+      "section.hits",
+      { "aria-label": title },
+      element("h2", {}, title),
+      element("ul", {}, ...found.slice(0, MAX_HITS).map(build)),
+      more > 0 && element("p.hint", {}, `${more} more: type more of the name`),
+    ),
+  ];
 }
 
 /**

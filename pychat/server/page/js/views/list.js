@@ -7,6 +7,10 @@ import { avatar } from "./avatar.js";
 
 /** @typedef {import("../conversation.js").Conversation} Conversation */
 
+/** So many rows are drawn above and below those in view. */
+const AROUND = 20;
+
+/** Draws the rows around those in view only: any number of conversations costs the same. */
 export class ListView {
   /**
    * @param {import("../chat.js").Chat} chat
@@ -18,14 +22,21 @@ export class ListView {
       const row = /** @type {HTMLElement} */ (event.target).closest("li");
       if (row?.dataset.key) open(row.dataset.key);
     });
-    this.#list.addEventListener("keydown", moveFocus);
+    this.#list.addEventListener("keydown", (event) => this.#moveFocus(event));
     const render = oncePerFrame(() => this.#render());
+    this.#frame.addEventListener("scroll", render, { passive: true });
+    new ResizeObserver(render).observe(this.#frame);
     for (const event of ["conversations", "typing"]) chat.on(event, render);
     render();
   }
   #chat;
   /** @type {HTMLElement} */ #list = byId("conversations");
+  /** @type {HTMLElement} */ #frame = byId("list-frame");
   #active = "";
+  /** In the order shown. @type {Conversation[]} */
+  #order = [];
+  /** Of a row, in pixels; 0 until one is seen. */
+  #height = 0;
 
   /** @param {string} name */
   activate(name) {
@@ -36,6 +47,11 @@ export class ListView {
   /** The names in the order shown. */
   get names() {
     return this.#sorted().map((conversation) => conversation.name);
+  }
+
+  /** Puts the focus on the newest conversation. */
+  focus() {
+    this.#focus(0);
   }
 
   #sorted() {
@@ -52,9 +68,12 @@ export class ListView {
 
   #render() {
     byId("nobody-yet").hidden = this.#chat.conversations.size > 1;
+    const order = (this.#order = this.#sorted());
+    const shown = this.#indexes();
     reconcile(
       this.#list,
-      this.#sorted().map((conversation) => {
+      shown.map((index) => {
+        const conversation = order[index];
         const active = conversation.name === this.#active;
         const moment = this.#moment(conversation);
         const time = moment ? listTime(new Date(moment)) : "";
@@ -68,6 +87,58 @@ export class ListView {
         };
       }),
     );
+    const rows = /** @type {HTMLElement[]} */ ([...this.#list.children]);
+    const height = (this.#height = rows[0]?.offsetHeight || this.#height);
+    this.#list.style.height = `${height * order.length}px`;
+    for (const [at, row] of rows.entries()) {
+      row.style.top = `${height * shown[at]}px`;
+      row.setAttribute("aria-posinset", String(shown[at] + 1));
+      row.setAttribute("aria-setsize", String(order.length));
+    }
+  }
+
+  /** The indexes of the rows to draw: those around the view, and the one with the focus. */
+  #indexes() {
+    const { scrollTop, clientHeight } = this.#frame;
+    const height = this.#height || Infinity;
+    const first = Math.max(0, Math.floor(scrollTop / height) - AROUND);
+    const last = Math.min(this.#order.length - 1, Math.ceil((scrollTop + clientHeight) / height) + AROUND);
+    const indexes = [];
+    for (let index = first; index <= last; index++) indexes.push(index);
+    const focused = this.#focused;
+    if (focused >= 0 && focused < first) indexes.unshift(focused);
+    if (focused > last) indexes.push(focused);
+    return indexes;
+  }
+
+  /** The index of the row with the focus, or -1. */
+  get #focused() {
+    const row = /** @type {HTMLElement | null} */ (document.activeElement?.closest("#conversations > li") ?? null);
+    return row ? this.#order.findIndex((conversation) => conversation.name === row.dataset.key) : -1;
+  }
+
+  /** @param {number} index */
+  #focus(index) {
+    const name = this.#order[index]?.name;
+    if (name === undefined) return;
+    const height = this.#height;
+    const { scrollTop, clientHeight } = this.#frame;
+    if (index * height < scrollTop) this.#frame.scrollTop = index * height;
+    else if ((index + 1) * height > scrollTop + clientHeight) this.#frame.scrollTop = (index + 1) * height - clientHeight;
+    this.#render();
+    for (const row of /** @type {Iterable<any>} */ (this.#list.children)) {
+      if (row.dataset.key === name) row.querySelector("button").focus();
+    }
+  }
+
+  /** Up and down go from row to row, Home and End to the first and last. @param {KeyboardEvent} event */
+  #moveFocus(event) {
+    const at = this.#focused;
+    const last = this.#order.length - 1;
+    const index = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
+    if (index === undefined || event.altKey || at < 0) return;
+    this.#focus(Math.max(0, Math.min(index, last)));
+    event.preventDefault();
   }
 
   /**
@@ -110,13 +181,4 @@ function row({ conversation, online, active, time, kind, preview }) {
       unread > 0 && element("span.badge", {}, count, spoken(unread === 1 ? " unread message" : " unread messages")),
     ),
   );
-}
-
-/** Up and down go from row to row. @param {KeyboardEvent} event */
-function moveFocus(event) {
-  const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-  if (!step || event.altKey) return;
-  const item = /** @type {any} */ (event.target).closest("li");
-  item?.[step]?.querySelector("button")?.focus();
-  event.preventDefault();
 }

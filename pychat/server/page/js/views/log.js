@@ -1,15 +1,19 @@
-/** The log of the open conversation: renders its lines and keeps the view where the reader is. */
+/** The log of the open conversation: draws the part that is read, and keeps it where the reader is. */
 import { byId, oncePerFrame, reconcile } from "../dom.js";
-import { entries } from "../lines.js";
+import { entries, rangeAround } from "../lines.js";
 
 /** @typedef {import("../conversation.js").Conversation} Conversation */
 
 /** As near to the end as this counts as being there. */
 const END_PX = 48;
-/** The next page is fetched when the reader is this near to the edge of what is here. */
+/** More is drawn or fetched when the reader is this near to the edge of what is drawn. */
 const AHEAD_PX = 900;
-/** After a page that did not come, no other is asked for as long as this. */
+/** After a request that failed, the next one waits as long as this, or until the next login. */
 const PAUSE_MS = 2_000;
+/** Selected messages stay drawn while others are scrolled to, up to this many. */
+const MAX_SELECTED = 1_000;
+
+/** A row in view, and how far below the upper edge it stands. @typedef {{key: string, seq: number, top: number}} Anchor */
 
 /** Reports what is looked at: `seen` is called when the end is before the reader's eyes. */
 export class LogView {
@@ -23,7 +27,9 @@ export class LogView {
     this.#render = oncePerFrame(() => this.#renderNow());
     chat.on("log", (conversation) => conversation === this.#conversation && this.#render());
     chat.on("conversations", () => this.#conversation?.kind !== "person" && this.#render());
+    chat.connection.on("online", () => (this.#pausedUntil = 0)); // what it fetches then draws the log
     this.#log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#log.addEventListener("keydown", (event) => this.#key(event));
     this.#list.addEventListener("click", (event) => this.#clicked(/** @type {HTMLElement} */ (event.target)));
     this.#jump.addEventListener("click", () => this.toEnd());
     const resized = new ResizeObserver(() => this.#atEnd && this.#scrollToEnd());
@@ -37,9 +43,13 @@ export class LogView {
   /** @type {HTMLElement} */ #list = byId("messages");
   /** @type {HTMLButtonElement} */ #jump = byId("jump");
   /** @type {Conversation | null} */ #conversation = null;
+  /** The items that are drawn. @type {import("../lines.js").Range} */
+  #drawn = { from: 0, to: 0 };
+  /** Whether they were all that there was when they were drawn, up to the end. */
+  #drawnToEnd = true;
   #atEnd = true;
   #pausedUntil = 0;
-  /** Where to go with the next rendering. @type {"" | "end" | "new" | "found"} */
+  /** Where to go with the next rendering. @type {"" | "start" | "end" | "new" | "found"} */
   #goTo = "";
   #found = 0;
 
@@ -74,7 +84,7 @@ export class LogView {
     if (!this.#foundIsHere) {
       await this.#fetch(this.#chat.sync.loadAround(conversation, found));
       if (this.#conversation === conversation && !this.#foundIsHere) this.#goTo = "end"; // no answer
-    } else if (!conversation.loaded) await this.#fetch(this.#chat.sync.load(conversation));
+    } else if (!conversation.loaded) await this.#fetch(this.#chat.sync.loadOnce(conversation));
     if (this.#conversation === conversation) this.#renderNow();
   }
 
@@ -96,51 +106,113 @@ export class LogView {
 
   /** Whether what is to be pointed out has been fetched, if anything is. */
   get #foundIsHere() {
-    const { oldestSeq = 0, newestSeq = 0 } = this.#conversation ?? {};
-    return !this.#found || (this.#found >= oldestSeq && this.#found <= newestSeq);
+    return !this.#found || (this.#conversation?.indexOf(this.#found) ?? -1) >= 0;
   }
 
   #renderNow() {
     const conversation = this.#conversation;
     if (!conversation) return;
-    const anchor = this.#atEnd ? null : this.#anchor();
+    const anchors = this.#atEnd || this.#goTo ? [] : this.#inView();
     if (this.#atEnd) conversation.trim();
-    reconcile(this.#list, entries(this.#chat, conversation, this.#found));
+    this.#draw(conversation, this.#rangeAt(conversation, anchors));
     this.#log.setAttribute("aria-busy", String(!conversation.loaded));
     const possible = this.#goTo !== "found" || this.#foundIsHere;
     if (this.#goTo && possible && (conversation.loaded || this.#list.children.length)) this.#go();
     else if (this.#atEnd) this.#scrollToEnd();
-    else if (anchor) this.#restore(anchor);
+    else this.#restore(anchors);
     this.#scrolled();
   }
 
+  /** @param {Conversation} conversation @param {import("../lines.js").Range} range */
+  #draw(conversation, range) {
+    this.#drawn = range;
+    this.#drawnToEnd = range.to === conversation.messages.length + this.#chat.outbox.of(conversation.name).length;
+    const focused = this.#list.contains(document.activeElement);
+    reconcile(this.#list, entries(this.#chat, conversation, range, this.#found));
+    // The row that had the focus is not drawn any more: the keys still scroll.
+    if (focused && !this.#list.contains(document.activeElement)) this.#log.focus({ preventScroll: true });
+  }
+
+  /**
+   * What to draw: around the reader or the place to go to, and what is selected.
+   * @param {Conversation} conversation
+   * @param {Anchor[]} anchors
+   */
+  #rangeAt(conversation, anchors) {
+    const pending = this.#chat.outbox.of(conversation.name);
+    const range = rangeAround(conversation, pending, this.#placeOf(conversation, anchors));
+    const selected = this.#selected(conversation);
+    if (!selected) return range;
+    const from = Math.min(range.from, selected.from);
+    const to = Math.max(range.to, selected.to);
+    return selected.to - selected.from < MAX_SELECTED && to - from < 2 * MAX_SELECTED ? { from, to } : range;
+  }
+
+  /**
+   * @param {Conversation} conversation
+   * @param {Anchor[]} anchors
+   * @returns {number} the index of an item; Infinity for the end
+   */
+  #placeOf(conversation, anchors) {
+    if (this.#goTo === "start") return 0;
+    if (this.#goTo === "found" && this.#foundIsHere) return conversation.indexOf(this.#found);
+    const marked = this.#goTo === "new" ? conversation.newIndex(this.#chat.me) : -1;
+    if (marked >= 0) return marked;
+    for (const { seq } of anchors) {
+      const index = conversation.indexOf(seq);
+      if (index >= 0) return index;
+    }
+    return Infinity;
+  }
+
+  /** The messages with a part of the selection. @param {Conversation} conversation */
+  #selected(conversation) {
+    const selection = getSelection();
+    if (!selection || selection.isCollapsed) return null;
+    const ends = [selection.anchorNode, selection.focusNode].map((node) => {
+      const parent = node instanceof Element ? node : node?.parentElement;
+      return conversation.indexOf(Number(/** @type {HTMLElement | null} */ (parent?.closest("#messages > li"))?.dataset.seq ?? -1));
+    });
+    const here = ends.filter((index) => index >= 0);
+    return here.length ? { from: Math.min(...here), to: Math.max(...here) + 1 } : null;
+  }
+
   #go() {
+    const goTo = this.#goTo;
     const target =
-      this.#goTo === "found" ? this.#list.querySelector(".found")
-      : this.#goTo === "new" ? this.#list.querySelector(".new")
+      goTo === "found" ? this.#list.querySelector(".found")
+      : goTo === "new" ? this.#list.querySelector(".new")
       : null;
     this.#goTo = "";
     this.#log.classList.add("settled");
     if (target) target.scrollIntoView({ block: target.classList.contains("new") ? "start" : "center" });
+    else if (goTo === "start") this.#log.scrollTop = 0;
     else this.#scrollToEnd();
     this.#noteEnd();
   }
 
-  /** The first message in view: it stays where it is, whatever is put above it. */
-  #anchor() {
+  /** The rows in view: the first that is still drawn stays where it is, whatever is put above it. */
+  #inView() {
     const top = this.#log.scrollTop;
-    for (const node of /** @type {Iterable<any>} */ (this.#list.children)) {
-      const inView = node.classList.contains("message") && node.offsetTop + node.offsetHeight > top;
-      if (inView) return { key: node.dataset.key, top: node.offsetTop };
+    const bottom = top + this.#log.clientHeight;
+    /** @type {Anchor[]} */
+    const anchors = [];
+    for (const node of /** @type {Iterable<HTMLElement>} */ (this.#list.children)) {
+      if (!node.classList.contains("message") && !node.classList.contains("hidden-run")) continue;
+      if (node.offsetTop >= bottom) break;
+      if (node.offsetTop + node.offsetHeight <= top) continue;
+      const { key = "", seq = "-1" } = node.dataset;
+      anchors.push({ key, seq: Number(seq), top: node.offsetTop - top });
     }
-    return null;
+    return anchors;
   }
 
-  /** @param {{key: string, top: number}} anchor */
-  #restore({ key, top }) {
-    for (const node of /** @type {Iterable<any>} */ (this.#list.children)) {
-      if (node.dataset.key === key) this.#log.scrollTop += node.offsetTop - top;
-    }
+  /** @param {Anchor[]} anchors */
+  #restore(anchors) {
+    /** @type {Map<string | undefined, HTMLElement>} */
+    const rows = new Map([.../** @type {any} */ (this.#list.children)].map((node) => [node.dataset.key, node]));
+    const anchor = anchors.find(({ key }) => rows.has(key));
+    if (anchor) this.#log.scrollTop = /** @type {HTMLElement} */ (rows.get(anchor.key)).offsetTop - anchor.top;
   }
 
   #scrollToEnd() {
@@ -149,7 +221,7 @@ export class LogView {
 
   #noteEnd() {
     const { scrollTop, clientHeight, scrollHeight } = this.#log;
-    this.#atEnd = scrollHeight - clientHeight - scrollTop < END_PX && !this.#conversation?.hasNewer;
+    this.#atEnd = scrollHeight - clientHeight - scrollTop < END_PX && this.#drawnToEnd && !this.#conversation?.hasNewer;
   }
 
   #scrolled() {
@@ -157,12 +229,23 @@ export class LogView {
     if (!conversation || this.#goTo) return;
     this.#noteEnd();
     const { scrollTop, clientHeight, scrollHeight } = this.#log;
-    if (conversation.loaded && Date.now() > this.#pausedUntil && this.#chat.connection.status === "online") {
-      const below = scrollHeight - clientHeight - scrollTop;
-      if (conversation.hasOlder && scrollTop < AHEAD_PX) this.#fetch(this.#chat.sync.older(conversation));
-      else if (conversation.hasNewer && below < AHEAD_PX) this.#fetch(this.#chat.sync.newer(conversation));
+    const above = scrollTop < AHEAD_PX;
+    const below = scrollHeight - clientHeight - scrollTop < AHEAD_PX;
+    if ((above && this.#drawn.from > 0) || (below && !this.#drawnToEnd)) this.#drawMore(conversation);
+    if (conversation.loaded && Date.now() >= this.#pausedUntil && this.#chat.connection.status === "online") {
+      if (above && this.#drawn.from === 0 && conversation.hasOlder) this.#fetch(this.#chat.sync.older(conversation));
+      else if (below && this.#drawnToEnd && conversation.hasNewer) {
+        this.#fetch(this.#chat.sync.newer(conversation));
+      }
     }
     this.#look();
+  }
+
+  /** Draws what is in memory around the reader, if that is not what is drawn. @param {Conversation} conversation */
+  #drawMore(conversation) {
+    if (this.#atEnd) return;
+    const { from, to } = this.#rangeAt(conversation, this.#inView());
+    if (from !== this.#drawn.from || to !== this.#drawn.to) this.#render();
   }
 
   #look() {
@@ -177,9 +260,22 @@ export class LogView {
     try {
       await page;
     } catch {
-      // Offline or refused for now: the next login or scroll asks again.
+      // No connection, or refused for now. A reader at the edge cannot scroll to ask again.
       this.#pausedUntil = Date.now() + PAUSE_MS;
+      setTimeout(() => this.#scrolled(), PAUSE_MS);
     }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.target !== this.#log || event.altKey || event.shiftKey) return;
+    if (event.key === "End") this.toEnd();
+    else if (event.key === "Home") {
+      this.#atEnd = false;
+      this.#goTo = "start";
+      this.#render();
+    } else return;
+    event.preventDefault();
   }
 
   /** @param {HTMLElement} target */

@@ -65,7 +65,8 @@ export function messageRow(line) {
 /** @param {Line} line */
 function body(line) {
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
-  return element(words, { dir: "auto", lang: "" }, ...formatted(line.text));
+  // No dir="auto": it takes the square of the time for many elements. CSS finds the direction.
+  return element(words, { lang: "" }, ...formatted(line.text));
 }
 
 /** @param {Line} line */
@@ -102,9 +103,9 @@ export function newSeparator() {
   return element("li.new", {}, element("span", {}, "New messages"));
 }
 
-/** Messages that are gone, or that somebody blocked has written. @param {number} count */
-export function hiddenRow(count) {
-  return element("li.hidden-run", {}, count === 1 ? "1 message hidden" : `${count} messages hidden`);
+/** Messages that are gone, or that somebody blocked has written. @param {number} count @param {number} seq of the last */
+export function hiddenRow(count, seq) {
+  return element("li.hidden-run", { "data-seq": String(seq) }, count === 1 ? "1 message hidden" : `${count} messages hidden`);
 }
 
 /** The first of all: nothing came before. @param {string} text */

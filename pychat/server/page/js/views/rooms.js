@@ -20,7 +20,7 @@ export class RoomsView {
       const id = button?.dataset.room;
       if (id) this.join(id);
     });
-    chat.on("rooms", () => this.#render());
+    chat.on("rooms", () => this.#dialog.open && this.#render());
   }
   #chat;
   #open;

@@ -1,5 +1,5 @@
 /** What the page says about itself: the banner, the title, and words for screen readers. */
-import { byId } from "../dom.js";
+import { byId, oncePerFrame } from "../dom.js";
 import { firstLine } from "../text.js";
 
 const PATIENCE_MS = 1_000;
@@ -22,12 +22,12 @@ export class StatusView {
   /** @param {import("../chat.js").Chat} chat */
   follow(chat) {
     this.#chat = chat;
-    const title = () => {
+    const title = oncePerFrame(() => {
       const { unread, active } = chat;
       const name = active ? `${active.fullTitle} · pychat` : "pychat";
       const text = unread ? `(${unread > 99 ? "99+" : unread}) ${name}` : name;
       if (document.title !== text) document.title = text; // setting it is not cheap
-    };
+    });
     chat.on("conversations", title);
     chat.on("opened", title);
     chat.on("incoming", (conversation, message) => {
