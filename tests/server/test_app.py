@@ -1,4 +1,4 @@
-"""ChatServer: what it serves beside the chat, where it cannot start, and how it stops."""
+"""ChatServer: start, stop, errors at start, and what it serves beside the chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ChatServer.listen`` as a process: what SIGINT and SIGTERM do."""
+"""``ChatServer.listen`` as a process: SIGINT and SIGTERM."""
 
 from __future__ import annotations
 

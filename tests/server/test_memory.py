@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system, once it is worth it."""
+"""Freed memory is returned to the system once there is enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody who runs a server relies on: metrics, logs, the audit log, limits."""
+"""What operators rely on: metrics, logs, the audit log, limits."""
 
 from __future__ import annotations
 

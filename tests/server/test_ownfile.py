@@ -1,4 +1,4 @@
-"""Files of other users where a server is to write: they are neither followed nor written to."""
+"""Files of other users in a shared folder are neither followed nor written to."""
 
 from __future__ import annotations
 

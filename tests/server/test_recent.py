@@ -1,4 +1,4 @@
-"""The table of what was used lately."""
+"""Recent evicts the least recently used entry."""
 
 from pychat.server.guard.addresses import Recent
 

@@ -1,4 +1,4 @@
-"""A server whose store is lost refuses, disconnects its clients and ends; its health tells it."""
+"""A server that lost its store refuses requests, disconnects its clients and ends."""
 
 from __future__ import annotations
 

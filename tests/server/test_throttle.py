@@ -1,4 +1,4 @@
-"""How fast an address's HTTP requests are answered."""
+"""The rate at which the HTTP requests of an address are answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS of the server's own: agreed on in time, counted, renewed while it runs."""
+"""TLS: time limit and count of handshakes, certificates renewed at run time."""
 
 from __future__ import annotations
 

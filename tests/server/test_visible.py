@@ -1,4 +1,4 @@
-"""The characters that show nothing are those that Unicode says."""
+"""The characters that count as invisible are those of Unicode."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pychat.server.engine import versions
 from tests.e2e.engine.matrix import (
     CORPUS,
     GENERATIONS,
@@ -61,5 +62,9 @@ async def test_one_client(generation: str, transport: str, tmp_path: Path) -> No
     await talk([(generation, transport)], tmp_path)
 
 
-async def test_every_pair(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["direct", "public"])
+async def test_every_pair(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as with an untested version of aiohttp, through its public API."""
+    if path == "public":
+        monkeypatch.setattr(versions, "AIOHTTP", "0")
     await talk([(g, t) for g in GENERATIONS for t in TRANSPORTS], tmp_path)

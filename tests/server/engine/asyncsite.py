@@ -1,4 +1,4 @@
-"""An AsyncServer that runs, and python-socketio's own clients of it."""
+"""A running AsyncServer, and python-socketio clients for it."""
 
 from __future__ import annotations
 

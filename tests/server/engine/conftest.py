@@ -1,4 +1,4 @@
-"""A server on a free port whose handler writes down what happens, and clients for it."""
+"""A server on a free port with a recording handler, and clients for it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Running:
                 await asyncio.sleep(0.001)
 
     async def stop(self) -> None:
-        """As the application stops it."""
+        """Stop as the application does."""
         await self.http.close()
         await self._runner.cleanup()
 
@@ -96,7 +96,7 @@ class Running:
             return response.status, await response.text()
 
     async def open_polling(self, protocol: int = 4, extra: str = "") -> str:
-        """A session that has joined ``/``; the query of its requests."""
+        """Open a session that has joined ``/``. Return the query of its requests."""
         query = f"EIO={protocol}&transport=polling{extra}"
         _, body = await self.get(query)
         sid = re.search(r'sid\\?":\\?"([\w-]+)', body)
@@ -109,7 +109,7 @@ class Running:
         return query
 
     async def open_websocket(self, protocol: int = 4) -> aiohttp.ClientWebSocketResponse:
-        """A websocket whose session has joined ``/``."""
+        """Open a WebSocket whose session has joined ``/``."""
         ws = await self.http.ws_connect(f"{self.url}?EIO={protocol}&transport=websocket")
         assert (await ws.receive_str())[0] == "0"
         if protocol == 4:
@@ -121,7 +121,7 @@ class Running:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The transport that leans on the loop's own is tested on both loops."""
+    """Run tests of code that depends on the loop's transport on both loops."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     if item.path.stem in ("test_websocket", "test_pollconnection", "test_gone", "test_admitted"):
         loops["uvloop"] = uvloop.new_event_loop
@@ -157,7 +157,7 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start(path: str) -> AsyncIterator[Start]:
-    """Starts servers; options are those of SocketServer, ``ssl``, and aiohttp's."""
+    """Start servers with options of SocketServer, ``ssl`` and options of aiohttp."""
     running: list[Running] = []
 
     async def start(
@@ -193,7 +193,7 @@ async def start(path: str) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def serve(path: str) -> AsyncIterator[Serve]:
-    """Starts an AsyncServer; its clients and it end with the test."""
+    """Start an AsyncServer. It and its clients end with the test."""
     sites: list[Site] = []
 
     async def serve(server: Any) -> Site:

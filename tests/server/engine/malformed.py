@@ -1,4 +1,4 @@
-"""What is malformed: packets, websocket frames and bodies that end the session they come in."""
+"""Malformed packets, WebSocket frames and bodies. Each ends the session it is sent in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP client without manners: sends any bytes on one connection, reads answers one by one."""
+"""An HTTP client that sends any bytes on one connection and reads answers one by one."""
 
 from __future__ import annotations
 

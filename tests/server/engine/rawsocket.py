@@ -1,4 +1,4 @@
-"""A websocket client without manners: sends any bytes, shows every frame."""
+"""A WebSocket client that sends any bytes and shows every frame."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RawConnection:
         self.writer.write(data)
 
     async def at_end(self) -> bool:
-        """Waits until the server has ended the connection, with nothing more on it."""
+        """Wait until the server has closed the connection without sending more."""
         async with asyncio.timeout(60):
             try:
                 return await self.reader.read(1) == b""
@@ -49,7 +49,7 @@ class RawConnection:
 
 
 class RawSocket(RawConnection):
-    """Connected, and past the handshake."""
+    """A WebSocket after its handshake."""
 
     @classmethod
     async def open(
@@ -74,14 +74,17 @@ class RawSocket(RawConnection):
         return cls(reader, writer)
 
     async def joined(self) -> RawSocket:
-        """Past the open packet and the namespace."""
+        """Receive the open packet and join the namespace."""
         assert (await self.receive())[1].startswith(b"0{")
         self.send(text("40"))
         assert (await self.receive())[1].startswith(b"40")
         return self
 
     async def receive(self) -> tuple[int, bytes]:
-        """The next frame: its first byte and payload. Raises IncompleteReadError at the end."""
+        """Return the first byte and the payload of the next frame.
+
+        Raises IncompleteReadError at the end.
+        """
         async with asyncio.timeout(60):
             first, size = await self.reader.readexactly(2)
             if size == 126:
@@ -91,7 +94,7 @@ class RawSocket(RawConnection):
             return first, await self.reader.readexactly(size)
 
     async def close_code(self) -> int:
-        """The code of the close frame, which must be the next."""
+        """Return the code of the next frame, which must be a close frame."""
         first, payload = await self.receive()
         assert first == 0x88, (first, payload)
         return int.from_bytes(payload, "big")

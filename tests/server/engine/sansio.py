@@ -1,4 +1,4 @@
-"""The engine without sockets: a websocket on a transport that only writes down."""
+"""Parts of the engine without sockets: layer, heartbeat, carrier and transport that record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client may send in one piece before anybody knows who it is, and after."""
+"""What a client may send in one piece before and after it is admitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drop-in: what python-socketio's documentation promises of its AsyncServer."""
+"""AsyncServer does what python-socketio's documentation promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drop-in: how clients leave, background tasks, and the end of the server."""
+"""AsyncServer: disconnects, background tasks, shutdown."""
 
 from __future__ import annotations
 

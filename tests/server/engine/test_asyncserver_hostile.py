@@ -1,4 +1,4 @@
-"""The drop-in: clients that mean no good are cut, and disturb nobody else."""
+"""AsyncServer: hostile clients are disconnected and disturb no other client."""
 
 from __future__ import annotations
 

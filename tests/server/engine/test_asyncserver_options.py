@@ -1,4 +1,4 @@
-"""What python-socketio's AsyncServer has, and what of it ours has, refuses or takes as said."""
+"""AsyncServer: options of python-socketio are implemented, refused or ignored as documented."""
 
 from __future__ import annotations
 

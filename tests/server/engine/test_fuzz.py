@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever order: no exception, an end at most, and no event out of it."""
+"""Random input in random order: no exception, at most a closed session."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ heads = st.builds(
 @example(b"POST /?a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n")
 @example(b"POST /?a HTTP/1.1\r\nHost: a\r\nX: \n\nContent-Length: 5\r\n\r\n")
 def test_heads(data: bytes) -> None:
-    """What we take for a plain request, aiohttp reads so too, and finds its end where we do."""
+    """A head that is read as a plain request means the same to aiohttp, with the same end."""
     end = data.find(b"\r\n\r\n")
     request = Reader(lambda origin, host: b"").read(data, end)
     if request is None:
@@ -181,7 +181,7 @@ def test_heads(data: bytes) -> None:
     )
 )
 def test_connections_that_poll(parts: list[bytes | str]) -> None:
-    """Whatever comes on one, in whatever pieces: the others do not notice."""
+    """Random input on one connection does not affect another one."""
 
     async def send() -> None:
         server = SocketServer(Echo())
@@ -215,7 +215,7 @@ def test_connections_that_poll(parts: list[bytes | str]) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
-    """Not even by asyncio, of what a protocol's callback has raised."""
+    """No error is logged, not even by asyncio for an exception in a protocol's callback."""
     yield
     assert not [
         record

@@ -1,4 +1,4 @@
-"""What the route answers before there is a session."""
+"""Answers to requests without a session."""
 
 from __future__ import annotations
 

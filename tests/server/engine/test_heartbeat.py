@@ -1,4 +1,4 @@
-"""Deadlines come in order, and one timer serves them."""
+"""Deadlines are due in order, and one timer serves them all."""
 
 import asyncio
 

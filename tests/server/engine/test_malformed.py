@@ -1,4 +1,4 @@
-"""What is malformed ends the session it came in, at once, and disturbs nobody else."""
+"""Malformed input ends its session at once and disturbs no other client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may connect, and whose address it is."""
+"""Allowed origins, and addresses of clients behind proxies."""
 
 import logging
 

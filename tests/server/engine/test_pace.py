@@ -1,4 +1,4 @@
-"""A client that sends faster than its pace is read later; nothing of it is lost."""
+"""A client that sends too fast is read later, and loses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Socket.IO packets: read strictly, encoded once."""
+"""Socket.IO packets are read strictly and encoded once."""
 
 import contextlib
 import json

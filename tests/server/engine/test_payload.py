@@ -1,4 +1,4 @@
-"""Polling payloads: what clients of every generation send and read."""
+"""Polling payloads as clients of every generation send and read them."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Connections that poll, and what else may come on them."""
+"""Connections that poll, and other requests on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a client has shown that it processed what was sent to it, on every transport."""
+"""Proof of receipt on every transport."""
 
 from __future__ import annotations
 

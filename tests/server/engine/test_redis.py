@@ -1,4 +1,4 @@
-"""The drop-in with python-socketio's Redis manager: several servers share their rooms."""
+"""AsyncServer with python-socketio's Redis manager: several servers share their rooms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session's state, without a socket."""
+"""The state of a session, without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shut down under load: every client gets a close, nothing is left."""
+"""Shutdown: every client gets a close, and no task is left."""
 
 from __future__ import annotations
 

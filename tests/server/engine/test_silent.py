@@ -1,4 +1,4 @@
-"""Sessions that are opened and not used: pages of other sites open them by images."""
+"""Silent sessions: opened and never used, as images on pages of other sites can do."""
 
 from __future__ import annotations
 

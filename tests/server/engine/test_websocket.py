@@ -1,4 +1,4 @@
-"""The websocket transport: frames as they should be, and as they should not."""
+"""The WebSocket transport: correct frames and incorrect ones."""
 
 from __future__ import annotations
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pychat.server.engine.codec.packet import AnyPacket, Packet, text_packet
 from pychat.server.engine.codec.payload import DecoderV3
+
+if TYPE_CHECKING:
+    from pychat.server.engine.polling.answer import HTTPAnswer
 
 NOOP_PACKET: Final = text_packet(b"6")
 CLOSE_PACKET: Final = text_packet(b"1")
@@ -49,7 +52,7 @@ class Polling:
         """Number of answers given."""
         self.received = 0
         """Number of answers that the client has proven to have received."""
-        self.answer: Any = None
+        self.answer: HTTPAnswer | None = None
         """The last answer, until the next poll."""
         self._given_before = 0
         self._query_time: str | None = None

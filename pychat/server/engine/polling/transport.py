@@ -37,8 +37,7 @@ _PACKETS_AT_ONCE: Final = 100
 def comes(session: EngineSession, polling: Polling, query: Mapping[str, str]) -> HTTPAnswer | None:
     """Register a poll. Return the previous answer if the poll repeats the previous one."""
     if polling.comes(query.get("t")):
-        answer: HTTPAnswer | None = polling.answer
-        return answer
+        return polling.answer
     if session.proof is not None:
         session.proof.polled(polling.received)
     return None
