@@ -145,7 +145,7 @@ def test_store_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
         (["--store", "/tmp/chat.db"], 2, "--store: not a store address: /tmp/chat.db"),
         (["--port", "abc"], 2, "--port: 'abc' is not a valid whole number."),
         (["--cors-origin", "x"], 2, "as https://example.org. See 'pychat serve --help'."),
-        (["--trusted-proxy", "foo"], 2, "--trusted-proxy: 'foo' is no address and no network"),
+        (["--trusted-proxy", "foo"], 2, "--trusted-proxy: 'foo' is not an address or network"),
         (["--admin", "#root"], 2, "--admin: '#root': must not start with #."),
         (["--prot", "1"], 2, "There is no option --prot. Did you mean"),
     ],
