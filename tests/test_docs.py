@@ -58,5 +58,6 @@ def test_files_that_are_named_exist(name: str) -> None:
     pages = page.glob("*.md") if page.is_dir() else [page]
     text = "\n".join(each.read_text("utf-8") for each in pages)
     named = set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", text))
-    inside = [ROOT, ROOT / "pychat", ROOT / "pychat" / "server"]
+    package = ROOT / "pychat"
+    inside = [ROOT, package, package / "server", package / "server" / "page" / "js"]
     assert {path for path in named if not any((top / path).exists() for top in inside)} == set()
