@@ -224,17 +224,28 @@ class Delivery:
         if self._in_doubt and self._was_in_doubt(user, message, seq):
             new = True
         if new:
-            conversation.sent_seq = max(conversation.sent_seq, seq)
-            conversation.last_seq = max(conversation.last_seq, seq)
+            if seq > conversation.sent_seq:
+                conversation.sent_seq = seq
+            if seq > conversation.last_seq:
+                conversation.last_seq = seq
         if type(conversation) is Pair:
-            recipient = conversation.other(user.key)
-            accepted = self._reach.accepts(recipient, user.key)
+            key = user.key
+            recipient = conversation.other(key)
+            accepted = self._reach.accepts(recipient, key)
             if not accepted:
                 code, text = _STORED, STORED
             if new:
-                name = conversation.other_id(user.key)
+                name = conversation.other_id(key)
                 payload = _payload(id, seq, user, name, message, sent_at)
-                self._deliver_to_pair(session, user, conversation, seq, payload, accepted)
+                if accepted:
+                    self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload)
+                if recipient != key:
+                    self._reach.echo(key, conversation, seq, _MESSAGE, payload, but=session)
+                elif accepted and session.modern:
+                    # A message to oneself. The client that wrote it has it, so none has missed it.
+                    self._cursors.proven(conversation, user, seq, session)
+                if seq == 1:
+                    self._pair_opened(conversation)
         elif new:
             if isinstance(conversation, Room):
                 payload = _payload(id, seq, user, conversation.id, message, sent_at)
@@ -247,26 +258,6 @@ class Delivery:
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
             self._answers.respond(session, _MESSAGE, code, text)
-
-    def _deliver_to_pair(
-        self,
-        session: ChatSession,
-        user: OnlineUser,
-        pair: Pair,
-        seq: int,
-        payload: bytes,
-        accepted: bool,
-    ) -> None:
-        recipient = pair.other(user.key)
-        if accepted:
-            self._reach.deliver(recipient, pair, seq, _MESSAGE, payload)
-        if recipient != user.key:
-            self._reach.echo(user.key, pair, seq, _MESSAGE, payload, but=session)
-        elif accepted and session.modern:
-            # A message to oneself: the client that wrote it has it, so no device has missed it.
-            self._cursors.proven(pair, user, seq, session)
-        if seq == 1:
-            self._pair_opened(pair)
 
 
 def _payload(

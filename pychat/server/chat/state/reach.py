@@ -63,10 +63,9 @@ class Reach(ABC):
     def admit(self, account: int, first_seq: int) -> None:
         """Note that a new account may read ALL from ``first_seq`` on."""
 
+    @abstractmethod
     def accepts(self, account: int, sender: int) -> bool:
         """Whether the account is online and has not blocked the sender."""
-        user = self.user(account)
-        return user is not None and sender not in user.blocked
 
     def sees_online(self, viewer: OnlineUser, other: int) -> bool:
         """Whether the other account is online, and neither of the two has blocked the other."""
@@ -164,6 +163,10 @@ class LocalReach(Reach):
     def is_online(self, account: int) -> bool:
         return account in self._users
 
+    def accepts(self, account: int, sender: int) -> bool:
+        user = self._users.get(account)
+        return user is not None and sender not in user.blocked
+
     def blockers(self, account: int) -> Set[int]:
         return self._blockers.get(account) or NONE
 
@@ -199,7 +202,7 @@ class LocalReach(Reach):
         self, account: int, pair: Pair, seq: int, event: str, payload: bytes, *, but: ChatSession
     ) -> None:
         connections = self._connections_of.get(account)
-        if connections is None or connections == [but]:
+        if connections is None or (len(connections) == 1 and connections[0] is but):
             return
         packet = self._encode_event(event, payload)
         for session in connections:
