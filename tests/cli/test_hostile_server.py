@@ -93,7 +93,7 @@ def typed(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
 def full_of_harm(server: ScriptedServer) -> None:
     """Every text of every answer."""
     login = server.answers["login"]
-    said = {"id": "alice", "alias": HOSTILE, "message": f"alice is yours now: {HOSTILE}"}
+    said = {"id": "alice", "alias": HOSTILE, "message": f"account alice created: {HOSTILE}"}
     server.answers["login"] = lambda request: login(request) | said
     server.stored += [
         message(1, HOSTILE, id=HOSTILE, clientId=HOSTILE, sentAt=HOSTILE),
@@ -117,7 +117,7 @@ async def test_no_text_of_an_answer_drives_the_terminal(
     result = await run(server, *command, monkeypatch=monkeypatch)
     assert drives_nothing(result.stdout), ascii(result.stdout)
     assert drives_nothing(result.stderr), ascii(result.stderr)
-    assert "alice is yours now" in result.stderr
+    assert "account alice created" in result.stderr
     assert "Traceback" not in result.stderr
     assert "fault in pychat" not in result.stderr
     if "--plain" in command:

@@ -197,7 +197,7 @@ async def test_invalid_messages_are_refused_before_the_outbox(
 async def test_a_refusal_is_a_sentence_without_a_field_name(alice: Watcher) -> None:
     with pytest.raises(RequestRefused) as refused:
         await alice.client.history("x")
-    assert (str(refused.value), refused.value.field) == ("nobody is called x", "with")
+    assert (str(refused.value), refused.value.field) == ("there is no account x", "with")
     with pytest.raises(RequestRefused) as refused:
         await alice.client.block("alice")
     assert (str(refused.value), refused.value.field) == ("the id must not be yourself", "id")

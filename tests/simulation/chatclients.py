@@ -108,7 +108,7 @@ class ChatDevice:
             return not status.waiting
         # Disabled, even if no longer, or on too many devices: it does not get in by itself.
         disabled = status.state is ConnectionState.REFUSED and not self._logging_in
-        return disabled or "times already" in status.reason
+        return disabled or "connections: close one" in status.reason
 
     def come(self) -> None:
         if self.client is None:

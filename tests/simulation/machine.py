@@ -63,7 +63,7 @@ def simulated_machine(loop: SimulatedLoop, draw: Random) -> Iterator[None]:
             (uuid, "uuid4", identifier),
             (random, "uniform", draw.uniform),
             (passwords, "_hasher", FakeHasher()),
-            (authentication, "MAX_SESSIONS_PER_ACCOUNT", SESSIONS_PER_ACCOUNT),
+            (authentication, "MAX_TOKENS_PER_ACCOUNT", SESSIONS_PER_ACCOUNT),
         ):
             stack.enter_context(patch.object(owner, name, value))
         yield

@@ -182,7 +182,7 @@ async def test_claiming_an_id_in_the_form_is_told() -> None:
             await wait_text(pilot, "Log in")
             await write(pilot, PASSWORD)
             await pilot.press("enter")
-            await wait_text(pilot, "alice is yours now", "Welcome, alice")
+            await wait_text(pilot, "account alice created", "Welcome, alice")
 
 
 async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: ChatClient) -> None:

@@ -90,6 +90,6 @@ def require_acknowledgement(ack_id: int | None) -> int:
     """
     if ack_id is None:
         raise ProtocolError(
-            Code.MALFORMED, "the answer comes as an acknowledgement only: ask for one"
+            Code.MALFORMED, "only an acknowledgement can answer this event: ask for one"
         )
     return ack_id

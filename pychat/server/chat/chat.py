@@ -202,7 +202,7 @@ class Chat:
     def event(
         self, connection: ChatConnection, event: str, payload: bytes, ack_id: int | None
     ) -> None:
-        session: ChatSession = connection.context
+        session = connection.context
         try:
             if session.waiting is not None:
                 session.enqueue(event, payload, ack_id)
@@ -227,7 +227,7 @@ class Chat:
             session.connection.close()
 
     def disconnected(self, connection: ChatConnection, reason: str) -> None:
-        session: ChatSession = connection.context
+        session = connection.context
         user = session.user
         if user is not None:
             log.info("disconnected: user=%r reason=%s", user.id, reason)
@@ -302,5 +302,5 @@ class Chat:
         else:
             self._failures += 1
             log.error("%s failed", event[:MAX_EVENT_NAME_SHOWN], exc_info=error)
-            refusal = ProtocolError(Code.INTERNAL, "something went wrong on the server")
+            refusal = ProtocolError(Code.INTERNAL, "internal server error")
         self._answers.refuse(session, event, ack_id, refusal)

@@ -102,7 +102,7 @@ class Delivery:
     ) -> None:
         """Queue a message, which is answered later. Raises ProtocolError 404 or 503."""
         if isinstance(conversation, Room) and conversation.deleted:
-            raise ProtocolError(Code.NOT_FOUND, "the room is gone", field="recepient")
+            raise ProtocolError(Code.NOT_FOUND, "the room was deleted", field="recepient")
         if len(self._new) >= MAX_MESSAGES_WAITING or self._characters > MAX_CHARACTERS_WAITING:
             raise ProtocolError(
                 Code.UNAVAILABLE, "the store is too slow: try again", retry_after=1.0
@@ -152,7 +152,7 @@ class Delivery:
             except Exception:
                 log.exception("%d messages not stored", len(new))
                 self._doubt(pending)
-                self._refuse_all(pending, ProtocolError(Code.INTERNAL, "something went wrong"))
+                self._refuse_all(pending, ProtocolError(Code.INTERNAL, "internal server error"))
             else:
                 self._log_failing("")
                 self.stored += len(appended)

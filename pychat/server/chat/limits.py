@@ -139,7 +139,9 @@ class Limiter:
         most = self.limits.connections_per_user
         if connected + self._logging_in[account] >= most:
             raise ProtocolError(
-                Code.TOO_FAST, f"you are connected {most} times already", retry_after=10.0
+                Code.TOO_FAST,
+                f"you already have {most} connections: close one first",
+                retry_after=10.0,
             )
         self._logging_in[account] += 1
         try:

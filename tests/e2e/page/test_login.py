@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
 async def test_claims_an_id_stays_logged_in_and_logs_out(browser: Browser) -> None:
     async with serving() as server:
         alice = await ChatPage.logged_in(browser, server.url, "alice")
-        claimed = alice.page.get_by_text("alice is yours now")
+        claimed = alice.page.get_by_text("account alice created")
         await expect(claimed).to_be_visible()
         await alice.page.reload()
         await expect(alice.row("Everyone")).to_be_visible()

@@ -96,7 +96,7 @@ async def test_two_who_claim_an_id_with_one_password_both_have_it() -> None:
 
 
 async def test_a_refused_login_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "MAX_SESSIONS_PER_ACCOUNT", 3)
+    monkeypatch.setattr(authentication, "MAX_TOKENS_PER_ACCOUNT", 3)
     store = DelayedStore()
     limits = Limits(connections_per_user=2)
     async with chatting(store, accounts="claim", limits=limits) as chat:
@@ -143,7 +143,7 @@ async def test_a_login_that_is_refused_at_its_end_leaves_no_token() -> None:
 async def test_a_device_that_is_online_outlives_all_other_logins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(authentication, "MAX_SESSIONS_PER_ACCOUNT", 3)
+    monkeypatch.setattr(authentication, "MAX_TOKENS_PER_ACCOUNT", 3)
     store = DelayedStore()
     async with chatting(store, accounts="claim", limits=None) as chat:
         device = await logged_in(chat, "alice")

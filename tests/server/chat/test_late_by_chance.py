@@ -109,7 +109,7 @@ async def test_who_has_written_to_each_other_sees_the_other_come_and_go(first: i
 async def test_no_login_ends_one_that_is_connected(
     monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
-    monkeypatch.setattr(authentication, "MAX_SESSIONS_PER_ACCOUNT", 5)
+    monkeypatch.setattr(authentication, "MAX_TOKENS_PER_ACCOUNT", 5)
     password_hash = hash_password("secret password")
     for seed in range(first, first + 20):
         store = DelayedStore(seed)

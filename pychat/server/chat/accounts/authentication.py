@@ -39,7 +39,7 @@ TOKEN_BYTES = 32
 TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000
 TOUCH_EVERY_MS = 60_000
 """A token's expiry is extended at most once in this time."""
-MAX_SESSIONS_PER_ACCOUNT = 100
+MAX_TOKENS_PER_ACCOUNT = 100
 MAX_DEVICE_CHARACTERS = 256
 
 
@@ -215,7 +215,7 @@ class Authentication:
     # --- with a token ---
     async def _by_token(self, login: LoginRequest) -> Authenticated:
         refused = ProtocolError(
-            Code.UNAUTHORIZED, "is not valid any more: log in with the password", field="token"
+            Code.UNAUTHORIZED, "is no longer valid: log in with the password", field="token"
         )
         record = await self._store.login_token(token_hash(login.token))
         if record is None or record.expires_at <= now():
@@ -258,14 +258,14 @@ class Authentication:
             raise _changed()
 
     async def revoke_oldest(self, account: int, in_use: Callable[[], Collection[str]]) -> set[str]:
-        """Revoke the account's tokens beyond MAX_SESSIONS_PER_ACCOUNT, least recently used first.
+        """Revoke the account's tokens beyond MAX_TOKENS_PER_ACCOUNT, least recently used first.
 
         ``in_use`` returns the ids of tokens that are connected, which are revoked last. Return the
         ids of the revoked tokens.
         """
         at = now()
         tokens = [s for s in await self._store.login_tokens(account) if s.expires_at > at]
-        surplus = len(tokens) - MAX_SESSIONS_PER_ACCOUNT
+        surplus = len(tokens) - MAX_TOKENS_PER_ACCOUNT
         if surplus <= 0:
             return set()
         connected = in_use()
@@ -283,13 +283,13 @@ def _check_enabled(account: Account) -> None:
 def _changed() -> ProtocolError:
     # Clients retry this automatically, and then get the current answer.
     return ProtocolError(
-        Code.UNAVAILABLE, "the account was changed meanwhile: try again", retry_after=1.0
+        Code.UNAVAILABLE, "the account was changed during the login: try again", retry_after=1.0
     )
 
 
 def _taken() -> ProtocolError:
     return ProtocolError(
-        Code.UNAUTHORIZED, "is taken, or looks like one that is: choose another", field="id"
+        Code.UNAUTHORIZED, "is taken or looks like an existing id: choose another", field="id"
     )
 
 

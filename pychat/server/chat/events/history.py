@@ -145,7 +145,7 @@ class History:
 
 def invalid_cursor() -> ProtocolError:
     """The error for a cursor that the store did not give."""
-    return ProtocolError(Code.MALFORMED, "is not one that an answer gave", field="cursor")
+    return ProtocolError(Code.MALFORMED, "must be a cursor from an earlier answer", field="cursor")
 
 
 def _fitting(

@@ -199,7 +199,7 @@ class Logins:
         session.modern = login.protocol >= 1
         session.password_hash = authenticated.account.password_hash
         if authenticated.login_token is not None:
-            session.login_session = authenticated.login_token.id
+            session.token_id = authenticated.login_token.id
             session.token_hash = authenticated.login_token.token_hash
         session.connection.admit()
         if answered:
@@ -227,7 +227,7 @@ class Logins:
 
     def _tokens_in_use(self, user: OnlineUser) -> set[str]:
         """The ids of the user's tokens that are connected or logging in."""
-        connected = {s.login_session for s in self._reach.connections_of(user.key)}
+        connected = {s.token_id for s in self._reach.connections_of(user.key)}
         tokens = connected.union(self._tokens_logging_in.get(user.key, ()))
         return {token for token in tokens if token is not None}
 
@@ -248,7 +248,7 @@ class Logins:
             LoginAnswer(
                 Code.DONE,
                 (
-                    f"{user.id} is yours now: this password logs you in again"
+                    f"account {user.id} created: sign in with this password next time"
                     if authenticated.created and self._authentication.mode == "claim"
                     else "logged in"
                 ),
@@ -287,7 +287,7 @@ class Logins:
 
     def _expel_tokens(self, user: OnlineUser, ids: set[str], *, but: ChatSession | None) -> None:
         for other in self._reach.connections_of(user.key):
-            if other is not but and other.login_session in ids:
+            if other is not but and other.token_id in ids:
                 self.expel(other)
 
     def logout(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
@@ -297,9 +297,9 @@ class Logins:
         return self._logout(session, user, ack_id)
 
     async def _logout(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
-        if session.login_session is not None:
-            await self._changes.revoke_tokens(user.key, [session.login_session])
-            self._expel_tokens(user, {session.login_session}, but=session)
+        if session.token_id is not None:
+            await self._changes.revoke_tokens(user.key, [session.token_id])
+            self._expel_tokens(user, {session.token_id}, but=session)
         self.part(session)
         audit.note("logout", id=user.id, address=session.connection.remote_address)
         self._answers.done(session, Event.LOGOUT, ack_id, "logged out")
@@ -322,11 +322,11 @@ class Logins:
             if request.revoke == "all":
                 revoked = ids
             elif request.revoke == "others":
-                revoked = ids - {session.login_session or ""}
+                revoked = ids - {session.token_id or ""}
             elif request.revoke in ids:
                 revoked = {request.revoke}
             else:
-                raise ProtocolError(Code.NOT_FOUND, "you have no such session", field="revoke")
+                raise ProtocolError(Code.NOT_FOUND, "is not one of your sessions", field="revoke")
             await self._changes.revoke_tokens(user.key, sorted(revoked))
             address = session.connection.remote_address
             audit.note("logins ended", id=user.id, logins=len(revoked), address=address)
@@ -336,7 +336,7 @@ class Logins:
                 device=t.device,
                 since=rfc3339(t.since),
                 last_seen=rfc3339(t.last_seen_at),
-                current=t.id == session.login_session,
+                current=t.id == session.token_id,
             )
             for t in tokens
             if t.id not in revoked

@@ -59,7 +59,7 @@ class Messages:
             if self._log_in is not None and session.logged_in_by_message:
                 return self._log_in_first(self._log_in, session, payload)
             raise ProtocolError(
-                Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="sender"
+                Code.FORBIDDEN, f"must be {user.id}, the user who is logged in", field="sender"
             )
         check_data(message.data)
         client_id = _client_id(message.client_id)
@@ -109,7 +109,7 @@ class Messages:
                 other = await self._directory.user(message.recepient, "recepient")
             except ProtocolError as error:
                 if error.code is Code.NOT_FOUND:
-                    raise UnknownRecepient(f"nobody is called {message.recepient}") from None
+                    raise UnknownRecepient(f"there is no account {message.recepient}") from None
                 raise
             if self._limited and await self._directory.pair(user, other) is None:
                 self._limiter.take(user.key, "conversations")

@@ -47,7 +47,7 @@ class Removal:
     def remove(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         if canonical_id(user.id) not in self._admins:
-            raise ProtocolError(Code.FORBIDDEN, "only an admin removes messages")
+            raise ProtocolError(Code.FORBIDDEN, "only admins may remove messages")
         request = decode(DECODER, payload)
         self._limiter.take(user.key, "changes")
         match = MESSAGE_ID(request.id)
@@ -70,7 +70,7 @@ class Removal:
             if self._reach.is_online(account):
                 removed = Removed(conversation.name_for(account), seq)
                 self._reach.notify((account,), Event.REMOVED, encode(removed))
-        self._answers.done(session, Event.REMOVE, ack_id, "the message is removed")
+        self._answers.done(session, Event.REMOVE, ack_id, "message removed")
 
     def _readers(self, conversation: Conversation) -> Collection[int]:
         if isinstance(conversation, Pair):

@@ -74,7 +74,7 @@ class Rooms:
         owner_is_asker = request.room_owner in ("", user.id, session.login_id)
         if not owner_is_asker and request.command not in ("join", "leave"):
             raise ProtocolError(
-                Code.FORBIDDEN, f"must be {user.id}, who is logged in", field="roomOwner"
+                Code.FORBIDDEN, f"must be {user.id}, the user who is logged in", field="roomOwner"
             )
         self._limiter.take(user.key, "changes")
         return self._change(session, user, request, ack_id)
@@ -157,11 +157,11 @@ class Rooms:
         limits = self._limiter.limits
         if limits is not None:
             if len(self._directory.rooms) >= limits.rooms:
-                raise ProtocolError(Code.FORBIDDEN, f"there are {limits.rooms} rooms already")
+                raise ProtocolError(Code.FORBIDDEN, f"the limit of {limits.rooms} rooms is reached")
             owned = sum(room.owner == user.key for room in self._directory.rooms.values())
             if owned >= limits.rooms_per_user:
                 raise ProtocolError(
-                    Code.FORBIDDEN, f"nobody may own more than {limits.rooms_per_user} rooms"
+                    Code.FORBIDDEN, f"you own {limits.rooms_per_user} rooms, which is the limit"
                 )
         name = _name(request) or request.room_id
         try:
@@ -170,7 +170,7 @@ class Rooms:
             raise _taken(request.room_id) from None
         room = self._directory.add_room(record, user.id)
         self._directory.memberships.created(room, user)
-        return f"the room {room.id} is made"
+        return f"room {room.id} created"
 
     async def _rename(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._owned(user, request.room_id)
@@ -179,7 +179,7 @@ class Rooms:
             raise ProtocolError(Code.MALFORMED, "must not be empty", field="roomName")
         await self._store.rename_room(room.key, name)
         room.name = name
-        return f"the room {room.id} is now called {name}"
+        return f"room {room.id} renamed to {name}"
 
     async def _delete(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._owned(user, request.room_id)
@@ -188,22 +188,22 @@ class Rooms:
         await self._delivery.settled()
         await self._store.delete_room(room.key)
         self._directory.removals += 1
-        return f"the room {room.id} is deleted"
+        return f"room {room.id} deleted"
 
     async def _join(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._directory.room(request.room_id, "roomId")
         await self._directory.memberships.join(room, user)
-        return f"you are in the room {room.id}"
+        return f"you are in room {room.id}"
 
     async def _leave(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._directory.joined_room(user, request.room_id, "roomId")
         await self._directory.memberships.leave(room, user)
-        return f"you have left the room {room.id}"
+        return f"you left room {room.id}"
 
     async def _owned(self, user: OnlineUser, id: str) -> Room:
         room = await self._directory.room(id, "roomId")
         if room.owner != user.key:
-            raise ProtocolError(Code.FORBIDDEN, f"the room {room.id} is not yours", field="roomId")
+            raise ProtocolError(Code.FORBIDDEN, f"you do not own room {room.id}", field="roomId")
         return room
 
 
@@ -223,4 +223,4 @@ def _name(request: RoomRequest) -> str:
 
 
 def _taken(id: str) -> ProtocolError:
-    return ProtocolError(Code.TAKEN, f"there is a room {id} already", field="roomId")
+    return ProtocolError(Code.TAKEN, f"room {id} already exists", field="roomId")

@@ -7,7 +7,7 @@ import asyncio
 from pychat.protocol import Event, RoomListPayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.state.directory import Directory
-from pychat.server.chat.state.entities import NONE, Room
+from pychat.server.chat.state.entities import NO_ACCOUNTS, Room
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.views import room_payload
 
@@ -26,13 +26,13 @@ class RoomList:
         self._reach = reach
         self._timer: asyncio.TimerHandle | None = None
         self._next_at = 0.0
-        self._hidden_from = NONE
+        self._hidden_from = NO_ACCOUNTS
 
     def rooms(self) -> list[Room]:
         """All rooms, sorted by id."""
         return sorted(self._directory.rooms.values(), key=lambda room: room.id)
 
-    def changed(self, hidden_from: frozenset[int] = NONE) -> None:
+    def changed(self, hidden_from: frozenset[int] = NO_ACCOUNTS) -> None:
         """Send the list, now or soon, to all clients except those of some accounts."""
         if self._timer is not None:
             self._hidden_from &= hidden_from

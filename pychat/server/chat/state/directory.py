@@ -78,7 +78,7 @@ class Directory:
         # The store is asked even for cached users: a faster answer would reveal who is online.
         account = await self._store.account(check_id(id, field))
         if account is None:
-            raise ProtocolError(Code.NOT_FOUND, f"nobody is called {id}", field=field)
+            raise ProtocolError(Code.NOT_FOUND, f"there is no account {id}", field=field)
         return self.keep(account)
 
     async def users(self, keys: Iterable[int]) -> dict[int, OnlineUser]:

@@ -9,7 +9,7 @@ from pychat.protocol import EVERYONE, ROOM_PREFIX
 from pychat.server.store.records import Account, RoomRecord
 from pychat.visible import shown_name
 
-NONE: Final[frozenset[int]] = frozenset()
+NO_ACCOUNTS: Final[frozenset[int]] = frozenset()
 """The empty set of accounts, shared because each empty set would take 216 bytes."""
 
 
@@ -42,10 +42,10 @@ class OnlineUser:
         self._changing: asyncio.Lock | None = None
         self.pairs: dict[str, Pair] = {}
         """Cached one-to-one conversations, by the other account's id. Owner: ``Directory``."""
-        self.partners = NONE
+        self.partners = NO_ACCOUNTS
         """Accounts that share a one-to-one conversation with the user. Valid while the user is
         online. Owner: ``Relations``."""
-        self.blocked = NONE
+        self.blocked = NO_ACCOUNTS
         """Accounts that the user has blocked. Valid while the user is online. Owner:
         ``Relations``."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Set
 
-from pychat.server.chat.state.entities import NONE, OnlineUser, Pair, Room
+from pychat.server.chat.state.entities import NO_ACCOUNTS, OnlineUser, Pair, Room
 from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet
 
 
@@ -93,7 +93,7 @@ class Reach(ABC):
         """Send a message to everybody who may read it and has not blocked the sender."""
 
     @abstractmethod
-    def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NONE) -> None:
+    def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NO_ACCOUNTS) -> None:
         """Send an event to all connections, except those of some accounts."""
 
     @abstractmethod
@@ -103,7 +103,7 @@ class Reach(ABC):
         event: str,
         payload: bytes,
         *,
-        hidden_from: Set[int] = NONE,
+        hidden_from: Set[int] = NO_ACCOUNTS,
         but: ChatSession | None = None,
     ) -> None:
         """Send an event to clients of protocol 1, except one connection and some accounts."""
@@ -168,7 +168,7 @@ class LocalReach(Reach):
         return user is not None and sender not in user.blocked
 
     def blockers(self, account: int) -> Set[int]:
-        return self._blockers.get(account) or NONE
+        return self._blockers.get(account) or NO_ACCOUNTS
 
     def set_blocked(self, user: OnlineUser, blocked: frozenset[int]) -> None:
         for key in user.blocked - blocked:
@@ -235,7 +235,7 @@ class LocalReach(Reach):
             self._newcomers = {k: first for k, first in self._newcomers.items() if seq + 1 < first}
         self.broadcast(event, payload, hidden_from=hidden_from)
 
-    def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NONE) -> None:
+    def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NO_ACCOUNTS) -> None:
         packet = self._encode_event(event, payload)
         if not hidden_from:
             for session in self._connections:
@@ -251,7 +251,7 @@ class LocalReach(Reach):
         event: str,
         payload: bytes,
         *,
-        hidden_from: Set[int] = NONE,
+        hidden_from: Set[int] = NO_ACCOUNTS,
         but: ChatSession | None = None,
     ) -> None:
         packet: Packet | None = None

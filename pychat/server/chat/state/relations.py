@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from pychat.server.chat.state.entities import NONE, OnlineUser
+from pychat.server.chat.state.entities import NO_ACCOUNTS, OnlineUser
 from pychat.server.chat.state.reach import Reach
 from pychat.server.store.base import Store
 
@@ -30,9 +30,9 @@ class Relations:
             blocked = await self._store.blocked(user.key)
             pairs = await self._store.pairs(user.key)
             if user.version == version and not self._reach.is_online(user.key):
-                user.blocked = blocked or NONE
+                user.blocked = blocked or NO_ACCOUNTS
                 partners = frozenset(chain(*(pair.accounts for pair in pairs))) - {user.key}
-                user.partners = partners or NONE
+                user.partners = partners or NO_ACCOUNTS
                 self._add_to_partners(user)
                 return
 

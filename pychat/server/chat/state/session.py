@@ -39,8 +39,8 @@ class ChatConnection(Protocol):
     """
 
     sid: str
-    context: Any
-    """Belongs to the chat, which keeps its ``ChatSession`` there. None at first."""
+    context: ChatSession
+    """Set by ``Chat.connected``."""
 
     @property
     def remote_address(self) -> str: ...
@@ -90,11 +90,11 @@ class ChatSession:
         "logged_in_by_message",
         "login_id",
         "login_pending",
-        "login_session",
         "modern",
         "original",
         "password_hash",
         "token_hash",
+        "token_id",
         "unanswered",
         "user",
         "waiting",
@@ -112,7 +112,7 @@ class ChatSession:
         """The login named ``protocol: 1`` or more."""
         self.original: OriginalReceiver | None = None
         """Set while a client of the original protocol is logged in."""
-        self.login_session: str | None = None
+        self.token_id: str | None = None
         """The id of the login token in use."""
         self.token_hash: bytes | None = None
         self.password_hash: str | None = None
@@ -141,7 +141,7 @@ class ChatSession:
         most = MAX_BYTES_BEFORE_LOGIN if self.user is None else MAX_BYTES_WAITING
         if len(self.waiting) >= MAX_EVENTS_WAITING or self.waiting_bytes + len(payload) > most:
             raise ProtocolError(
-                Code.TOO_FAST, "too many events wait for an answer", retry_after=1.0
+                Code.TOO_FAST, "too many events are waiting for an answer", retry_after=1.0
             )
         self.waiting.append((event, payload, ack_id))
         self.waiting_bytes += len(payload)
@@ -152,6 +152,6 @@ class ChatSession:
         self.logged_in_by_message = False
         self.login_id = ""
         self.modern = False
-        self.login_session = None
+        self.token_id = None
         self.token_hash = None
         self.password_hash = None
