@@ -10,7 +10,7 @@ import { avatar } from "./avatar.js";
 /** So many rows are drawn above and below those in view. */
 const AROUND = 20;
 
-/** Draws the rows around those in view only: any number of conversations costs the same. */
+/** Draws only the rows in view and those around them. */
 export class ListView {
   /**
    * @param {import("../chat.js").Chat} chat
@@ -24,7 +24,8 @@ export class ListView {
     });
     this.#list.addEventListener("keydown", (event) => this.#moveFocus(event));
     const render = oncePerFrame(() => this.#render());
-    this.#frame.addEventListener("scroll", render, { passive: true });
+    const scrolled = oncePerFrame(() => this.#render(this.#order));
+    this.#frame.addEventListener("scroll", scrolled, { passive: true });
     new ResizeObserver(render).observe(this.#frame);
     for (const event of ["conversations", "typing"]) chat.on(event, render);
     render();
@@ -66,9 +67,10 @@ export class ListView {
     return Math.max(pending, Date.parse(conversation.lastShown?.sentAt ?? "") || 0);
   }
 
-  #render() {
+  /** @param {Conversation[]} order */
+  #render(order = this.#sorted()) {
     byId("nobody-yet").hidden = this.#chat.conversations.size > 1;
-    const order = (this.#order = this.#sorted());
+    this.#order = order;
     const shown = this.#indexes();
     reconcile(
       this.#list,
@@ -125,7 +127,7 @@ export class ListView {
     const { scrollTop, clientHeight } = this.#frame;
     if (index * height < scrollTop) this.#frame.scrollTop = index * height;
     else if ((index + 1) * height > scrollTop + clientHeight) this.#frame.scrollTop = (index + 1) * height - clientHeight;
-    this.#render();
+    this.#render(this.#order);
     for (const row of /** @type {Iterable<any>} */ (this.#list.children)) {
       if (row.dataset.key === name) row.querySelector("button").focus();
     }
