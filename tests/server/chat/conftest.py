@@ -1,4 +1,4 @@
-"""A server in memory with open accounts, for every test that is not about logging in."""
+"""A server with open accounts and a store in memory, for all tests that are not about logins."""
 
 from __future__ import annotations
 

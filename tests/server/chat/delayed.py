@@ -1,4 +1,4 @@
-"""A store in memory that answers late: where a test says so, or by chance."""
+"""A store in memory that answers late: where a test chooses, or at random."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ calls_of_request: ContextVar[list[str] | None] = ContextVar("calls_of_request", 
 
 
 class Held:
-    """The next call of a method. It is done when the test calls ``do``, and answered when it
-    calls ``answer``."""
+    """The next call of a method. It is executed when the test calls ``do``, and answered when the
+    test calls ``answer``."""
 
     def __init__(self) -> None:
         self.called = asyncio.Event()
@@ -42,8 +42,9 @@ class Held:
 
 
 class DelayedStore:
-    """All of a MemoryStore's methods. Each call is done at once and whole, at some time between
-    the call and its answer. ``seed``: both by chance, some turns of the event loop apart."""
+    """All methods of MemoryStore. Each call is executed in one step, at some time between the call
+    and its answer. With a ``seed`` both are delayed by a random number of turns of the event
+    loop."""
 
     def __init__(self, seed: int | None = None, turns: int = 12) -> None:
         self.inner = MemoryStore()
@@ -54,7 +55,7 @@ class DelayedStore:
         self._refusing: set[str] = set()
 
     def hold(self, method: str, *, done: bool = False) -> Held:
-        """Its next call. ``done``: it is done at once, only the answer is late."""
+        """Hold the method's next call. ``done``: execute it at once, and hold only the answer."""
         held = Held()
         if done:
             held.do()
@@ -62,11 +63,11 @@ class DelayedStore:
         return held
 
     def fail(self, method: str) -> None:
-        """Its next call is done, and answered with an error."""
+        """Execute the method's next call, and answer it with an error."""
         self._failing.add(method)
 
     def refuse(self, method: str) -> None:
-        """Its next call is not done, and answered with an error."""
+        """Answer the method's next call with an error, without executing it."""
         self._refusing.add(method)
 
     def __getattr__(self, name: str) -> Any:

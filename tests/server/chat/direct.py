@@ -14,7 +14,7 @@ from tests.server.chat.peers import WAIT, Inbox
 
 
 class Direct(Inbox):
-    """A connection of a client."""
+    """A client and its connection."""
 
     def __init__(self, chat: Chat, id: str = "", *, modern: bool = True) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Direct(Inbox):
         self._answers: dict[int, asyncio.Future[Any]] = {}
         chat.connected(self)
 
-    # --- what the chat calls ---
+    # --- called by the chat ---
     def send(self, packet: Any) -> None:
         if not self.gone.is_set():
             event, payload = packet
@@ -48,19 +48,19 @@ class Direct(Inbox):
     def close(self) -> None:
         self.leave()
 
-    # --- what a test calls ---
+    # --- called by tests ---
     def leave(self) -> None:
-        """The connection breaks."""
+        """Break the connection."""
         if not self.gone.is_set():
             self.gone.set()
             self._chat.disconnected(self, "left")
 
     def tell(self, event: str, payload: Any) -> None:
-        """Without an acknowledgement."""
+        """Send an event that asks for no acknowledgement."""
         self._chat.event(self, event, json.dumps(payload).encode(), None)
 
     def start(self, event: str, payload: Any = None, **fields: Any) -> asyncio.Future[Any]:
-        """Sent now; the acknowledgement is awaited by whoever wants it."""
+        """Send an event now, and return the future of its acknowledgement."""
         ack_id = next(self._ids)
         answer = self._answers[ack_id] = asyncio.get_running_loop().create_future()
         body = json.dumps(fields if payload is None else payload).encode()
@@ -85,7 +85,7 @@ class Direct(Inbox):
         return await asyncio.wait_for(self.start_send(to, text, command), WAIT)
 
     def of(self, event: str) -> list[Any]:
-        """The payloads of those events that came."""
+        """The payloads of all events of that name received so far."""
         return [payload for name, payload in self.order if name == event]
 
 

@@ -1,4 +1,4 @@
-"""Clients as the chat's tests need them: a 4.x client, and one of the original protocol."""
+"""Clients for the chat's tests: a Socket.IO 4.x client, and one of the original protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENTS = ("message", "response", "receipt", "presence", "typing", "room", "remov
 
 
 class Inbox:
-    """Events that came, by name, in order."""
+    """Received events, in order, and by name."""
 
     def __init__(self) -> None:
         self.order: list[tuple[str, Any]] = []
@@ -30,12 +30,12 @@ class Inbox:
         self._queues[event].put_nowait(payload)
 
     async def next(self, event: str) -> Any:
-        """The next one of that name; fails when none comes."""
+        """Return the next event of that name. Fails if none comes within WAIT seconds."""
         async with asyncio.timeout(WAIT):
             return await self._queues[event].get()
 
     def waiting(self, event: str) -> list[Any]:
-        """Those that came and were not asked for yet."""
+        """Return the events of that name that were received and not returned before."""
         queue = self._queues[event]
         return [queue.get_nowait() for _ in range(queue.qsize())]
 
@@ -73,12 +73,12 @@ class Peer(Inbox):
         return await self.ask("login", login | fields)
 
     async def ask(self, event: str, payload: Any = None, **fields: Any) -> Any:
-        """The acknowledgement of an event."""
+        """Send an event and return its acknowledgement."""
         payload = fields if payload is None else payload
         return await self.sio.call(event, payload, timeout=WAIT)
 
     async def tell(self, event: str, payload: Any) -> None:
-        """The same without an acknowledgement."""
+        """Send an event that asks for no acknowledgement."""
         await self.sio.emit(event, payload)
 
     def message(self, to: str, text: str, command: str = "chat", **fields: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Peer(Inbox):
         return await self.ask("message", self.message(to, text, command, **fields))
 
     async def gone_offline(self, id: str) -> None:
-        """Returns when that user is offline."""
+        """Return when that user is offline."""
         async with asyncio.timeout(WAIT):
             while any(
                 user["id"] == id and user["online"]
@@ -98,12 +98,12 @@ class Peer(Inbox):
                 pass
 
     async def settle(self) -> None:
-        """Returns when what this client sent is kept, and what was sent to it has come."""
+        """Return when messages of this client are stored, and messages to it have arrived."""
         await self.ask("history", {"with": "ALL", "limit": 1})
 
 
 class OriginalPage(Inbox):
-    """What the original's page is on the wire: Engine.IO 3, no acknowledgements.
+    """The original page on the wire: Engine.IO 3, no acknowledgements.
 
     ``pongs``: whether its websocket answers pings, which shows that it receives.
     """
@@ -136,7 +136,7 @@ class OriginalPage(Inbox):
         await self._http.close()
 
     async def gone(self) -> None:
-        """Returns when the server has ended the connection."""
+        """Return when the server has closed the connection."""
         async with asyncio.timeout(WAIT):
             await self._reading
 

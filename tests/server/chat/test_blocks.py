@@ -1,4 +1,4 @@
-"""``block`` and ``unblock``: nothing comes through, and the blocked one cannot tell."""
+"""``block`` and ``unblock``: nothing gets through, and the blocked user cannot detect it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pychat.server.app import ChatServer
 from tests.server.chat.peers import OriginalPage, Peer
 
 
-async def test_a_blocked_sender_gets_through_to_nobody_and_learns_nothing(
+async def test_a_blocked_sender_does_not_get_through_and_learns_nothing(
     server: ChatServer,
 ) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
@@ -44,7 +44,7 @@ async def test_a_blocked_sender_gets_through_to_nobody_and_learns_nothing(
         assert [u["online"] for u in (await bob.ask("users", query="alice"))["users"]] == [False]
 
 
-async def test_unblocking_brings_everything_back(server: ChatServer) -> None:
+async def test_unblocking_restores_everything(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
         await alice.ask("block", id="bob")
         await bob.send("alice", "hello?")
@@ -69,7 +69,7 @@ async def test_a_block_holds_in_rooms_and_after_the_next_login(server: ChatServe
             assert alice.waiting("message") == []
 
 
-async def test_a_page_of_the_original_is_spared_too(server: ChatServer) -> None:
+async def test_a_block_holds_for_original_clients(server: ChatServer) -> None:
     async with Peer(server, "bob") as bob, Peer(server, "carol") as carol:
         async with Peer(server, "alice") as alice:
             await alice.ask("block", id="bob")
@@ -87,6 +87,6 @@ async def test_a_page_of_the_original_is_spared_too(server: ChatServer) -> None:
 @pytest.mark.parametrize(
     ("id", "code"), [("nobody", "404"), ("alice", "400"), ("", "400"), ("#r", "400")]
 )
-async def test_who_cannot_be_blocked(server: ChatServer, id: str, code: str) -> None:
+async def test_ids_that_cannot_be_blocked(server: ChatServer, id: str, code: str) -> None:
     async with Peer(server, "alice") as alice:
         assert (await alice.ask("block", id=id))["code"] == code

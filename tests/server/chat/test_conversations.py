@@ -19,7 +19,7 @@ async def line(peer: Peer, name: str) -> Any:
     return found
 
 
-async def test_a_line_of_the_list(server: ChatServer) -> None:
+async def test_an_entry_of_the_list(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         async with Peer(server) as bob:
             await bob.login("bob", alias="Bob B.")
@@ -44,7 +44,7 @@ async def test_a_line_of_the_list(server: ChatServer) -> None:
         assert (await line(alice, "bob"))["online"] is False
 
 
-async def test_newest_first_page_by_page(server: ChatServer) -> None:
+async def test_pages_come_newest_first(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         for n in range(7):
             async with Peer(server, f"user{n}"):
@@ -76,7 +76,7 @@ async def test_a_made_up_cursor_is_refused(server: ChatServer) -> None:
         assert (answer["code"], answer["message"].split(":")[0]) == ("400", "cursor")
 
 
-async def test_receipts_reach_the_sender_and_ones_own_devices(server: ChatServer) -> None:
+async def test_receipts_reach_the_sender_and_the_users_other_devices(server: ChatServer) -> None:
     async with (
         Peer(server, "alice") as alice,
         Peer(server, "bob") as phone,
@@ -152,7 +152,7 @@ async def test_a_wrong_cursor_is_refused(
         assert bob.waiting("receipt") == []
 
 
-async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
     async with (
         serving(store, accounts="open") as server,
@@ -173,7 +173,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
             assert (await line(bob, "ALL"))["readSeq"] == 1
 
 
-async def test_when_somebody_was_last_seen_and_who_is_blocked(server: ChatServer) -> None:
+async def test_the_list_shows_last_seen_and_blocked(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         async with Peer(server, "bob") as bob:
             await bob.send("alice", "hi")
@@ -196,7 +196,7 @@ async def test_when_somebody_was_last_seen_and_who_is_blocked(server: ChatServer
         assert "blocked" not in await line(alice, "bob")
 
 
-async def test_a_blocker_is_never_seen_by_the_blocked(server: ChatServer) -> None:
+async def test_a_blocked_user_never_sees_the_blocker_online(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         async with Peer(server, "bob") as bob:
             await bob.send("alice", "hi")

@@ -90,7 +90,7 @@ class Alice:
         self._devices.clear()
 
     async def does(self, event: str, payload: Any, *, rests: bool = True) -> None:
-        """What only somebody who is there can do."""
+        """Do what only a user who is online can do."""
         if self._hides:
             answer = self._devices[0].start(event, payload)
             if rests:
@@ -213,7 +213,7 @@ async def everything_bob_observes(
 
 @pytest.mark.parametrize("original_recipient", [False, True])
 @pytest.mark.parametrize("modern", [True, False])
-async def test_a_blocked_sender_observes_what_an_offline_recipient_leaves_to_be_observed(
+async def test_a_blocked_sender_observes_the_same_as_with_an_offline_recipient(
     monkeypatch: pytest.MonkeyPatch, modern: bool, original_recipient: bool
 ) -> None:
     clock = [0]
@@ -239,7 +239,7 @@ async def test_a_blocked_sender_observes_what_an_offline_recipient_leaves_to_be_
     assert len(blocking) == len(offline)
 
 
-async def test_a_read_during_a_block_is_not_seen() -> None:
+async def test_a_read_during_a_block_is_not_announced() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")
@@ -256,7 +256,7 @@ async def test_a_read_during_a_block_is_not_seen() -> None:
         assert [c["peerReadSeq"] for c in listed if c["with"] == "alice"] == [0]
 
 
-async def test_what_was_read_before_a_block_is_told_before_it() -> None:
+async def test_a_read_before_a_block_is_announced_before_it() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")

@@ -1,4 +1,4 @@
-"""``history`` and ``search``: pages, their ends, and what their reader may not see."""
+"""``history`` and ``search``: pages, their limits, and messages that the reader may not see."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_pages_both_ways(server: ChatServer) -> None:
         assert (seqs(rest), rest["hasMore"]) == ([116, 117, 118, 119, 120], False)
 
 
-async def test_what_was_sent_is_what_is_read(server: ChatServer) -> None:
+async def test_history_shows_messages_as_sent(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
         sent = alice.message("bob", '\u202e \x1b]2;title\x07 ​ \\ " </script> 안녕 👨‍👩‍👧')
         answer = await alice.ask("message", sent)
@@ -53,7 +53,7 @@ async def test_a_page_ends_at_256_kib(server: ChatServer) -> None:
         assert (seqs(alone), alone["hasMore"]) == ([7], True)
 
 
-async def test_nothing_yet_is_an_empty_page(server: ChatServer) -> None:
+async def test_an_empty_conversation_is_an_empty_page(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob"):
         for name in ("bob", "ALL"):
             answer = await alice.ask("history", {"with": name})
@@ -77,7 +77,7 @@ async def test_nothing_yet_is_an_empty_page(server: ChatServer) -> None:
         ({"with": "bob", "before": 9, "after": 1}, "400", "after"),
     ],
 )
-async def test_what_is_wrong_is_refused(
+async def test_a_wrong_request_is_refused(
     server: ChatServer, request_: dict[str, Any], code: str, field: str
 ) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:

@@ -1,4 +1,4 @@
-"""What the store answers late, after something newer has happened, undoes nothing."""
+"""Accounts, blocks and partners: a late answer of the store does not undo newer changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTDATED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 async def with_outdated_hash(store: DelayedStore, id: str = "alice") -> int:
-    """The key of an account whose password is rehashed at the next login."""
+    """Create an account whose password will be rehashed at the next login, and return its key."""
     made = await store.inner.create_account(id, id, OUTDATED.hash("secret password"), 0)
     return made.key
 
@@ -43,7 +43,7 @@ async def test_a_password_that_is_changed_while_a_login_rehashes_the_old_one_sta
         assert (await Direct(chat, "alice").login("the new one"))["code"] == "200"
 
 
-async def test_logins_that_rehash_at_the_same_time_are_all_let_in() -> None:
+async def test_simultaneous_logins_that_rehash_all_succeed() -> None:
     store = DelayedStore(seed=1)
     await with_outdated_hash(store)
     async with chatting(store, accounts="claim", limits=None) as chat:
@@ -55,7 +55,7 @@ async def test_logins_that_rehash_at_the_same_time_are_all_let_in() -> None:
 
 
 async def test_a_page_that_logged_in_before_the_rehash_stays_logged_in() -> None:
-    """It is known by the hash of its password only, and looked at whenever an account changes."""
+    """An original client has no token: its login is checked by the hash of its password."""
     store = DelayedStore()
     await with_outdated_hash(store)
     async with chatting(store, accounts="claim") as chat:
@@ -80,7 +80,7 @@ async def test_a_page_that_logged_in_before_the_rehash_stays_logged_in() -> None
         assert not page.gone.is_set()
 
 
-async def test_two_who_claim_an_id_with_one_password_both_have_it() -> None:
+async def test_two_claims_of_an_id_with_the_same_password_both_succeed() -> None:
     store = DelayedStore()
     async with chatting(store, accounts="claim") as chat:
         phone, desk = Direct(chat, "alice"), Direct(chat, "alice")
@@ -111,7 +111,7 @@ async def test_a_refused_login_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
         assert found["alias"] == "alice"
 
 
-async def test_logins_under_way_count_as_connections() -> None:
+async def test_unfinished_logins_count_as_connections() -> None:
     store = DelayedStore()
     limits = Limits(connections_per_user=2)
     async with chatting(store, accounts="claim", limits=limits) as chat:
@@ -140,7 +140,7 @@ async def test_a_login_that_is_refused_at_its_end_leaves_no_token() -> None:
         assert len(await store.inner.login_tokens(account.key)) == 1
 
 
-async def test_a_device_that_is_online_outlives_all_other_logins(
+async def test_other_logins_do_not_revoke_a_device_that_is_online(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(authentication, "MAX_TOKENS_PER_ACCOUNT", 3)
@@ -157,7 +157,7 @@ async def test_a_device_that_is_online_outlives_all_other_logins(
 
 
 async def alias_of(chat: Chat, store: DelayedStore) -> tuple[str, str]:
-    """What others are told of alice, and what the store has."""
+    """Return alice's alias as others see it, and as it is stored."""
     account = await store.inner.account("alice")
     assert account is not None
     watcher = await logged_in(chat, "watcher")
@@ -165,17 +165,17 @@ async def alias_of(chat: Chat, store: DelayedStore) -> tuple[str, str]:
     return (await watcher.next("presence"))["alias"], account.alias
 
 
-async def test_two_logins_with_other_names_end_with_one_of_them() -> None:
+async def test_simultaneous_aliases_end_the_same_in_memory_and_store() -> None:
     for seed in range(20):
         store = DelayedStore(seed)
         async with chatting(store) as chat:
             names = ("One", "Two", "Three")
             await asyncio.gather(*(Direct(chat, "alice").login(alias=name) for name in names))
-            told, stored = await alias_of(chat, store)
-            assert told == stored
+            shown, stored = await alias_of(chat, store)
+            assert shown == stored
 
 
-async def test_an_old_account_that_is_read_late_brings_no_old_name_back() -> None:
+async def test_a_late_read_of_an_account_does_not_restore_an_old_alias() -> None:
     store = DelayedStore()
     await store.inner.create_account("alice", "Old", None, 0)
     async with chatting(store) as chat:
@@ -194,7 +194,7 @@ async def test_an_old_account_that_is_read_late_brings_no_old_name_back() -> Non
 
 
 @pytest.mark.parametrize("read", ["blocked", "pairs"])
-async def test_a_block_that_is_made_during_a_login_holds(read: str) -> None:
+async def test_a_block_made_during_a_login_holds(read: str) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob = await logged_in(chat, "bob")
@@ -218,7 +218,7 @@ async def test_a_block_that_is_made_during_a_login_holds(read: str) -> None:
         assert desk.of("message") == []
 
 
-async def test_blocks_from_two_devices_end_as_the_store_has_them() -> None:
+async def test_blocks_from_two_devices_end_the_same_in_memory_and_store() -> None:
     for seed in range(60):
         store = DelayedStore(seed)
         async with chatting(store, limits=None) as chat:
@@ -237,7 +237,7 @@ async def test_blocks_from_two_devices_end_as_the_store_has_them() -> None:
 
 
 @pytest.mark.parametrize("read", ["blocked", "pairs"])
-async def test_a_first_message_during_the_others_login_makes_them_known(read: str) -> None:
+async def test_a_first_message_during_the_other_login_makes_partners(read: str) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob = await logged_in(chat, "bob")

@@ -1,4 +1,4 @@
-"""Rooms: what the store answers late lets nobody read what was said while they were away."""
+"""Rooms: a late answer of the store does not show messages that the reader may not read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AWAY = "said while she was away"
 
 
 async def with_room(chat: Chat) -> tuple[Direct, Direct, Direct]:
-    """Bob, who owns it, and two devices of alice, who is in it."""
+    """Return bob, who owns a room, and two devices of alice, who is a member."""
     bob = await logged_in(chat, "bob")
     phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
     await bob.ask("room", command="create", roomId="r")
@@ -26,7 +26,7 @@ async def with_room(chat: Chat) -> tuple[Direct, Direct, Direct]:
 
 
 async def leave_and_rejoin(bob: Direct, desk: Direct) -> None:
-    """Alice is away while something is said."""
+    """Alice leaves the room, bob writes a message, and she joins again."""
     assert (await desk.ask("room", command="leave", roomId="r"))["code"] == "200"
     assert (await bob.send_message("r", AWAY, "groupchat"))["code"] == "200"
     assert (await desk.ask("room", command="join", roomId="r"))["code"] == "200"
@@ -46,14 +46,14 @@ READS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("read", READS)
-async def test_who_leaves_and_rejoins_during_a_read_sees_nothing_said_meanwhile(
+async def test_leaving_and_rejoining_during_a_read_shows_no_message_in_between(
     read: str, done: bool
 ) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, desk = await with_room(chat)
         event, request = READS[read]
-        # A membership is read where it is not at hand yet: after a restart.
+        # As after a restart, when memberships are not in memory.
         conversation = chat._directory.rooms["r"]
         conversation.cursors.clear()
         held = store.hold(read, done=done)
@@ -71,7 +71,7 @@ async def test_who_leaves_and_rejoins_during_a_read_sees_nothing_said_meanwhile(
 
 
 @pytest.mark.parametrize("read", ["history", "membership"])
-async def test_who_leaves_during_a_read_is_told_so(read: str) -> None:
+async def test_leaving_during_a_read_refuses_it(read: str) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, desk = await with_room(chat)
@@ -85,7 +85,7 @@ async def test_who_leaves_during_a_read_is_told_so(read: str) -> None:
         assert (await reading)["code"] == "403"
 
 
-async def test_what_was_stored_before_a_join_does_not_reach_the_new_member() -> None:
+async def test_a_message_stored_before_a_join_is_not_delivered_to_the_new_member() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, _, desk = await with_room(chat)
@@ -103,7 +103,7 @@ async def test_what_was_stored_before_a_join_does_not_reach_the_new_member() -> 
 
 
 @pytest.mark.parametrize("mode", ["open", "claim"])
-async def test_what_was_stored_before_an_account_was_made_does_not_reach_it(mode: str) -> None:
+async def test_a_message_stored_before_an_account_is_not_delivered_to_it(mode: str) -> None:
     store = DelayedStore()
     async with chatting(store, accounts=mode) as chat:
         bob = await logged_in(chat, "bob")
@@ -127,7 +127,7 @@ async def test_what_was_stored_before_an_account_was_made_does_not_reach_it(mode
         ("conversations", {}, "200"),
     ],
 )
-async def test_a_room_that_is_deleted_during_a_read_is_not_shown(
+async def test_a_room_deleted_during_a_read_is_not_shown(
     event: str, request_: dict[str, Any], code: str, done: bool
 ) -> None:
     store = DelayedStore()
@@ -143,7 +143,7 @@ async def test_a_room_that_is_deleted_during_a_read_is_not_shown(
         assert (answer["code"], "secret" in str(answer)) == (code, False)
 
 
-async def test_a_leave_whose_answer_was_lost_is_seen() -> None:
+async def test_a_leave_whose_answer_is_lost_is_noticed() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, desk = await with_room(chat)
@@ -154,7 +154,7 @@ async def test_a_leave_whose_answer_was_lost_is_seen() -> None:
         assert phone.of("message") == []
 
 
-async def test_a_join_whose_answer_was_lost_is_seen() -> None:
+async def test_a_join_whose_answer_is_lost_is_noticed() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, _, _ = await with_room(chat)
@@ -165,7 +165,7 @@ async def test_a_join_whose_answer_was_lost_is_seen() -> None:
         assert [message["data"] for message in carol.of("message")] == ["hello"]
 
 
-async def test_the_list_of_rooms_outlives_a_room_that_is_deleted_meanwhile() -> None:
+async def test_the_list_of_rooms_survives_a_room_deleted_meanwhile() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, _ = await with_room(chat)
@@ -187,7 +187,7 @@ async def test_the_list_of_rooms_outlives_a_room_that_is_deleted_meanwhile() -> 
     ("event", "request_"),
     [("history", {"with": "ALL"}), ("search", {"text": "regretted"}), ("conversations", {})],
 )
-async def test_a_message_that_is_removed_during_a_read_is_not_shown(
+async def test_a_message_removed_during_a_read_is_not_shown(
     event: str, request_: dict[str, Any]
 ) -> None:
     store = DelayedStore()
@@ -203,7 +203,7 @@ async def test_a_message_that_is_removed_during_a_read_is_not_shown(
         assert "regretted" not in str(await reading)
 
 
-async def test_a_message_that_is_removed_before_it_is_sent_is_said_to_be_removed_after_it() -> None:
+async def test_a_removal_is_announced_after_the_delivery() -> None:
     store = DelayedStore()
     await store.inner.create_account("root", "root", hash_password("secret password"), 0)
     async with chatting(store, accounts="claim", admins=["root"]) as chat:
@@ -222,7 +222,7 @@ async def test_a_message_that_is_removed_before_it_is_sent_is_said_to_be_removed
 
 
 @pytest.mark.parametrize("lost", ["create_room", "rename_room", "delete_room"])
-async def test_a_change_of_a_room_whose_answer_was_lost_is_seen(lost: str) -> None:
+async def test_a_change_of_a_room_whose_answer_is_lost_is_noticed(lost: str) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, _ = await with_room(chat)
@@ -244,7 +244,7 @@ async def test_a_change_of_a_room_whose_answer_was_lost_is_seen(lost: str) -> No
             assert (await bob.send_message("new", "hello", "groupchat"))["code"] == "200"
 
 
-async def test_a_room_that_could_not_be_deleted_is_there_again() -> None:
+async def test_a_room_that_could_not_be_deleted_is_listed_again() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, _ = await with_room(chat)
@@ -259,7 +259,7 @@ async def test_a_room_that_could_not_be_deleted_is_there_again() -> None:
 
 
 @pytest.mark.parametrize("fails", [True, False])
-async def test_a_cursor_that_is_sent_again_is_answered_when_it_is_kept(fails: bool) -> None:
+async def test_a_repeated_cursor_is_answered_when_it_is_stored(fails: bool) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")
@@ -277,7 +277,7 @@ async def test_a_cursor_that_is_sent_again_is_answered_when_it_is_kept(fails: bo
         assert [(await first)["code"], (await second)["code"]] == [expected] * 2
 
 
-async def test_the_senders_other_device_has_the_message_though_the_first_is_gone() -> None:
+async def test_the_senders_other_device_gets_the_message_although_the_first_left() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         await logged_in(chat, "bob")
@@ -291,7 +291,7 @@ async def test_the_senders_other_device_has_the_message_though_the_first_is_gone
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_with_a_store_that_is_late_by_chance_nothing_said_while_away_is_read(
+async def test_random_delays_show_no_message_written_while_away(
     seed: int,
 ) -> None:
     store = DelayedStore(seed)

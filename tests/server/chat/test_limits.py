@@ -1,4 +1,4 @@
-"""Too fast is answered 429 with the seconds to wait, never with silence."""
+"""Requests beyond a limit are answered 429 with the seconds to wait."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ONE_EVERY_MINUTE = Rate(1 / 60, 3)
         ("changes", "sessions", {}),
     ],
 )
-async def test_a_rate_is_of_the_user_on_all_connections(
+async def test_a_rate_counts_for_all_connections_of_a_user(
     kind: str, event: str, payload: dict[str, Any]
 ) -> None:
     limits = Limits(**{kind: ONE_EVERY_MINUTE})
@@ -72,7 +72,7 @@ async def test_logins_are_counted_by_address() -> None:
         assert codes == ["200", "200", "200", "429"]
 
 
-async def test_nobody_owns_more_rooms_than_allowed() -> None:
+async def test_the_number_of_rooms_of_an_owner_is_limited() -> None:
     async with (
         serving(accounts="open", limits=Limits(rooms_per_user=2)) as server,
         Peer(server, "alice") as alice,

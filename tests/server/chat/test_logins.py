@@ -1,4 +1,4 @@
-"""``login``, ``logout`` and ``sessions``: passwords, tokens, and who is let in."""
+"""``login``, ``logout`` and ``sessions``: passwords, tokens and refused logins."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_a_malformed_login_is_refused(
         assert (answer["code"], answer["message"].split(":")[0]) == ("400", field)
 
 
-async def test_closed_accounts_let_nobody_in_who_was_not_added() -> None:
+async def test_closed_accounts_refuse_unknown_ids() -> None:
     store = MemoryStore()
     async with serving(store, accounts="closed") as server:
         await store.create_account("alice", "", hash_password("right"), 0)
@@ -107,13 +107,13 @@ async def test_closed_accounts_let_nobody_in_who_was_not_added() -> None:
             assert unknown["code"] == "401"
 
 
-async def test_open_accounts_look_at_no_password(server: ChatServer) -> None:
+async def test_open_accounts_ignore_passwords(server: ChatServer) -> None:
     async with Peer(server) as one, Peer(server) as two:
         assert (await one.login("alice", "a"))["token"] == ""
         assert (await two.login("alice", "b"))["code"] == "200"
 
 
-async def test_an_id_from_open_accounts_has_no_password_to_claim_it_by(tmp_path: Path) -> None:
+async def test_an_account_without_a_password_cannot_be_claimed(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
     async with serving(store, accounts="open") as server, Peer(server, "alice"):
         pass
@@ -138,7 +138,7 @@ async def test_a_refused_second_login_changes_nothing(claiming: ChatServer) -> N
         assert (await alice.send("bob", "still alice"))["code"] == "200"
 
 
-async def test_seventeen_events_are_too_many_to_wait_for_a_login(claiming: ChatServer) -> None:
+async def test_at_most_sixteen_events_wait_for_a_login(claiming: ChatServer) -> None:
     async with Peer(claiming) as alice:
         alice.id = "alice"
         login = asyncio.create_task(alice.login())
@@ -147,7 +147,7 @@ async def test_seventeen_events_are_too_many_to_wait_for_a_login(claiming: ChatS
         assert [answer["code"] for answer in answers] == ["200"] * 16 + ["429"]
 
 
-async def test_more_than_128_kib_are_too_much_to_wait_for_a_login(claiming: ChatServer) -> None:
+async def test_at_most_128_kib_wait_for_a_login(claiming: ChatServer) -> None:
     async with Peer(claiming) as alice:
         alice.id = "alice"
         login = asyncio.create_task(alice.login())
@@ -157,10 +157,10 @@ async def test_more_than_128_kib_are_too_much_to_wait_for_a_login(claiming: Chat
         assert (await alice.send("alice", "x" * 60_000))["code"] == "200"
 
 
-async def test_who_is_not_logged_in_sends_no_more_than_128_kib_at_once(
+async def test_without_a_login_an_event_has_at_most_128_kib(
     claiming: ChatServer,
 ) -> None:
-    """Who is, may: it is looked at, and refused for what is wrong with it."""
+    """A client that is logged in may send more: it is refused for other reasons."""
     async with Peer(claiming, "alice") as alice, Peer(claiming) as stranger:
         assert (await alice.ask("users", {"query": "x" * 900_000}))["code"] == "400"
         await stranger.tell("users", {"query": "x" * 140_000})
@@ -191,7 +191,7 @@ async def test_sessions_are_listed_and_revoked(claiming: ChatServer) -> None:
             await asyncio.wait_for(phone.gone.wait(), 60)
 
 
-async def test_nobody_revokes_anothers_session(claiming: ChatServer) -> None:
+async def test_another_users_session_cannot_be_revoked(claiming: ChatServer) -> None:
     async with Peer(claiming, "alice") as alice, Peer(claiming, "bob") as bob:
         (session,) = (await bob.ask("sessions", {}))["sessions"]
         assert (await alice.ask("sessions", {"revoke": session["id"]}))["code"] == "404"
@@ -208,7 +208,7 @@ async def test_logout_ends_the_token_and_not_the_connection(claiming: ChatServer
         assert (await alice.login("alice"))["code"] == "200"
 
 
-async def test_wrong_passwords_slow_down_whoever_guesses(claiming: ChatServer) -> None:
+async def test_wrong_passwords_lead_to_a_lockout(claiming: ChatServer) -> None:
     async with Peer(claiming) as alice, Peer(claiming) as thief:
         await alice.login("alice", "the right one")
         codes = [(await thief.login("alice", "wrong"))["code"] for _ in range(6)]
@@ -219,7 +219,9 @@ async def test_wrong_passwords_slow_down_whoever_guesses(claiming: ChatServer) -
         assert (await thief.login("bob", "another one"))["code"] == "200"
 
 
-async def test_what_another_process_disables_is_gone_within_a_second(tmp_path: Path) -> None:
+async def test_a_user_disabled_by_another_process_is_logged_out(
+    tmp_path: Path,
+) -> None:
     url = f"sqlite:///{tmp_path}/chat.db"
     async with (
         serving(url) as server,
@@ -251,7 +253,7 @@ async def test_what_another_process_disables_is_gone_within_a_second(tmp_path: P
 
 
 class Halting(MemoryStore):
-    """Stops in one method until it is let go on."""
+    """A store that stops in one method until the test lets it continue."""
 
     def __init__(self, method: str) -> None:
         super().__init__()
@@ -272,7 +274,7 @@ class Halting(MemoryStore):
         return login
 
 
-async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
+async def test_an_id_disabled_during_a_login_is_refused() -> None:
     store = Halting("add_login_token")
     async with (
         serving(store, accounts="claim") as server,
@@ -291,7 +293,7 @@ async def test_an_id_that_is_disabled_during_a_login_is_not_let_in() -> None:
 
 
 class Counting(MemoryStore):
-    """How often it is asked about tokens."""
+    """A store that counts the queries for tokens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -306,7 +308,7 @@ class Counting(MemoryStore):
         return await super().login_tokens_by_hash(token_hashes)
 
 
-async def test_a_revocation_elsewhere_is_one_question_for_all_who_are_online() -> None:
+async def test_a_revocation_elsewhere_is_one_query_for_all_users() -> None:
     store = Counting()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(store, accounts="claim", limits=False))
@@ -324,8 +326,8 @@ async def test_a_revocation_elsewhere_is_one_question_for_all_who_are_online() -
             assert (await peer.ask("users", {"query": ""}))["code"] == "200"
 
 
-async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:
-    """Else a thief who logs in all the time would survive it."""
+async def test_a_token_revoked_during_a_login_is_refused() -> None:
+    """Otherwise a thief who keeps logging in would stay logged in."""
     store = Halting("accounts")
     async with (
         serving(store, accounts="claim") as server,
@@ -342,7 +344,7 @@ async def test_a_token_that_is_revoked_during_a_login_does_not_let_in() -> None:
         assert (await thief.login("alice", "", token=token))["code"] == "401"
 
 
-async def test_a_password_that_is_changed_during_a_login_leaves_no_token() -> None:
+async def test_a_password_changed_during_a_login_leaves_no_token() -> None:
     store = Halting("add_login_token")
     async with serving(store, accounts="claim") as server, Peer(server) as thief:
         await thief.login("alice")

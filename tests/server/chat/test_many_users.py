@@ -1,4 +1,4 @@
-"""More users than are kept at hand: nobody is mistaken for offline, nothing is misdirected."""
+"""More users than fit in the cache: presence and delivery stay correct."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.server.chat.peers import Peer
 from tests.serving import serving
 
 
-async def test_forgetting_who_is_offline_is_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_evicting_offline_users_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory, "MAX_CACHED_USERS", 3)
     async with (
         serving(accounts="open", limits=False) as server,

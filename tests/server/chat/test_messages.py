@@ -1,4 +1,4 @@
-"""``message``: who gets what, what the sender is answered, and what is refused."""
+"""``message``: delivery, answers and refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_message_reaches_its_recepient_and_is_answered(server: ChatServe
         assert alice.waiting("message") == []
 
 
-async def test_every_device_gets_it_but_the_one_that_sent_it(server: ChatServer) -> None:
+async def test_every_device_except_the_origin_gets_it(server: ChatServer) -> None:
     async with (
         Peer(server, "alice") as phone,
         Peer(server, "alice") as desk,
@@ -56,7 +56,7 @@ async def test_a_message_to_oneself_comes_back(server: ChatServer) -> None:
         assert phone.waiting("message") == []
 
 
-async def test_all_reaches_everybody_and_has_no_response(server: ChatServer) -> None:
+async def test_messages_to_all_reach_everybody_and_have_no_response(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob, Peer(server) as guest:
         await alice.tell("message", alice.message("ALL", "hello", command="whatever"))
         for peer in (alice, bob):
@@ -69,7 +69,7 @@ async def test_all_reaches_everybody_and_has_no_response(server: ChatServer) -> 
         assert guest.waiting("message") == []
 
 
-async def test_who_is_offline_finds_it_at_the_next_login(server: ChatServer) -> None:
+async def test_an_offline_recipient_gets_it_after_the_next_login(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         async with Peer(server, "bob"):
             pass
@@ -137,7 +137,7 @@ async def test_events_keep_their_order_when_the_first_must_be_looked_up(
     async with Peer(server, "bob"), Peer(server, "carol"):
         pass
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
-        # carol and bob are not at hand yet: each first message has to ask the store.
+        # carol and bob are not in memory: the first message to each has to ask the store.
         for n in range(5):
             await alice.tell("message", alice.message("carol", f"c{n}"))
             await alice.tell("message", alice.message("bob", f"b{n}"))
@@ -168,7 +168,7 @@ async def test_events_keep_their_order_when_the_first_must_be_looked_up(
         ({"clientId": 5}, "400", "clientId"),
     ],
 )
-async def test_what_is_wrong_is_refused_and_changes_nothing(
+async def test_a_wrong_message_is_refused_and_changes_nothing(
     server: ChatServer, change: dict[str, Any], code: str, field: str
 ) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
@@ -182,14 +182,14 @@ async def test_what_is_wrong_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("payload", [None, 1, "text", [], {}, {"sender": "alice"}])
-async def test_what_is_no_message_at_all_is_refused(server: ChatServer, payload: Any) -> None:
+async def test_malformed_payloads_are_refused(server: ChatServer, payload: Any) -> None:
     async with Peer(server, "alice") as alice:
         answer = await alice.sio.call("message", payload, timeout=60)
         assert answer["code"] == "400"
         assert (await alice.send("alice", "still here"))["code"] == "200"
 
 
-async def test_nobody_sends_before_the_login(server: ChatServer) -> None:
+async def test_sending_requires_a_login(server: ChatServer) -> None:
     async with Peer(server) as guest, Peer(server, "alice"):
         guest.id = "alice"
         assert (await guest.send("alice", "hi"))["code"] == "401"
@@ -202,7 +202,7 @@ async def test_an_unknown_event_is_refused(server: ChatServer) -> None:
 
 
 class FailingStore(MemoryStore):
-    """Away while ``away``; broken while ``broken``."""
+    """A store that is unavailable while ``away``, and raises other errors while ``broken``."""
 
     away = False
     broken = False
@@ -219,7 +219,7 @@ class FailingStore(MemoryStore):
         return await super().append(batch)
 
 
-async def test_what_cannot_be_stored_is_neither_shown_nor_acknowledged(
+async def test_a_message_that_is_not_stored_is_neither_delivered_nor_acknowledged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingStore()
@@ -245,7 +245,7 @@ async def test_what_cannot_be_stored_is_neither_shown_nor_acknowledged(
 
 
 @pytest.mark.parametrize("to", ["bob", "ALL"])
-async def test_what_was_stored_though_it_was_refused_is_shown_once_it_is_sent_again(
+async def test_a_message_stored_by_a_failed_write_is_delivered_by_the_retry(
     to: str,
 ) -> None:
     store = FailingStore()
@@ -266,7 +266,7 @@ async def test_what_was_stored_though_it_was_refused_is_shown_once_it_is_sent_ag
         assert bob.waiting("message") == []
 
 
-async def test_a_backlog_is_kept_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_backlog_is_stored_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "MAX_BATCH", 7)
     async with (
         serving(accounts="open", limits=False) as server,

@@ -1,4 +1,4 @@
-"""``presence``, ``typing`` and ``users``: who comes, goes and types."""
+"""``presence``, ``typing`` and ``users``."""
 
 from __future__ import annotations
 

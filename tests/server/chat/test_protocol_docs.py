@@ -1,4 +1,4 @@
-"""docs/protocol.md is complete: every event, every field and every code is in it."""
+"""docs/protocol.md names every event, field and code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An admin removes a message, and nobody else does."""
+"""``remove``: only admins remove messages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.serving import serving
 
 @asynccontextmanager
 async def administered() -> AsyncIterator[ChatServer]:
-    """Its admin is root, whose account was made by the server's keeper."""
+    """A server whose admin is root. The operator created the account."""
     async with serving(admins=["Root"]) as server:
         await server.store.create_account("root", "root", hash_password(PASSWORD), 0)
         yield server
 
 
-async def test_an_admin_removes_what_others_said_to_each_other() -> None:
+async def test_an_admin_removes_messages_of_others() -> None:
     async with administered() as server, aiohttp.ClientSession() as web:
         alice, bob, root, eve = [await connect(web, server.url) for _ in range(4)]
         for client, id in ((alice, "alice"), (bob, "bob"), (root, "root"), (eve, "eve")):
@@ -40,14 +40,14 @@ async def test_an_admin_removes_what_others_said_to_each_other() -> None:
 
 
 @pytest.mark.parametrize(("id", "code"), [("99-1", "404"), ("1-99", "404"), ("x", "400")])
-async def test_what_is_not_there_cannot_be_removed(id: str, code: str) -> None:
+async def test_an_unknown_message_cannot_be_removed(id: str, code: str) -> None:
     async with administered() as server, aiohttp.ClientSession() as web:
         root = await connect(web, server.url)
         await root.login("root")
         assert (await root.ask("remove", {"id": id}))["code"] == code
 
 
-async def test_everybody_learns_of_what_is_removed_from_all() -> None:
+async def test_a_removal_from_all_is_announced_to_everybody() -> None:
     async with administered() as server, aiohttp.ClientSession() as web:
         root, alice = [await connect(web, server.url) for _ in range(2)]
         await root.login("root")
@@ -58,8 +58,8 @@ async def test_everybody_learns_of_what_is_removed_from_all() -> None:
 
 
 @pytest.mark.parametrize("id", ["root", "ROOT", "r\u043e\u043et"])
-async def test_nobody_claims_an_admin_s_id(id: str) -> None:
-    """Else whoever came first would be the admin."""
+async def test_an_admins_id_cannot_be_claimed(id: str) -> None:
+    """Otherwise the first user to claim the id would be the admin."""
     async with serving(admins=["Root"]) as server, aiohttp.ClientSession() as web:
         eve = await connect(web, server.url)
         answer = await eve.ask("login", {"id": id, "password": "a good password", "protocol": 1})

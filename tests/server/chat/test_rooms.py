@@ -1,4 +1,4 @@
-"""``room``: making, renaming, deleting, joining, leaving, listing, and talking in one."""
+"""``room``: create, rename, delete, join, leave, list, and messages in rooms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def make(owner: Peer, id: str = "r", name: str = "Room") -> None:
     assert answer["code"] == "200", answer
 
 
-async def test_a_room_lives_and_dies(server: ChatServer) -> None:
+async def test_a_room_from_creation_to_deletion(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
         await make(alice)
         listed = (await bob.ask("room", command="list"))["rooms"]
@@ -39,7 +39,7 @@ async def test_a_room_lives_and_dies(server: ChatServer) -> None:
         assert [len(rooms) for rooms in lists] == [1, 1, 1, 0]
 
 
-async def test_members_read_from_their_join_on(server: ChatServer) -> None:
+async def test_members_read_messages_after_their_join(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
         await make(alice)
         await alice.send("r", "before", "groupchat")
@@ -57,7 +57,7 @@ async def test_members_read_from_their_join_on(server: ChatServer) -> None:
         assert line["alias"] == "Room"
 
 
-async def test_a_room_made_again_is_another_conversation(server: ChatServer) -> None:
+async def test_a_recreated_room_is_another_conversation(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
         await make(alice)
         await alice.send("r", "secret", "groupchat")
@@ -101,7 +101,7 @@ async def test_membership_survives_a_disconnect_and_a_restart(tmp_path: Path) ->
         ({"roomId": "r"}, "400", "command"),
     ],
 )
-async def test_what_is_wrong_is_refused_and_changes_nothing(
+async def test_a_wrong_request_is_refused_and_changes_nothing(
     server: ChatServer, request_: dict[str, Any], code: str, field: str
 ) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
@@ -112,7 +112,9 @@ async def test_what_is_wrong_is_refused_and_changes_nothing(
         assert (await alice.ask("room", command="list"))["rooms"] == before
 
 
-async def test_messages_on_their_way_when_the_room_goes_are_answered(server: ChatServer) -> None:
+async def test_unstored_messages_are_answered_when_the_room_is_deleted(
+    server: ChatServer,
+) -> None:
     async with Peer(server, "alice") as alice, Peer(server, "bob") as bob:
         await make(alice)
         await bob.ask("room", command="join", roomId="r")

@@ -1,4 +1,4 @@
-"""A store that is late by chance: in the end everything is as the store has it."""
+"""A store with random delays: in the end the chat has the same state as the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.server.chat.direct import Direct, chatting, logged_in
 
 
 class Person:
-    """Somebody whose devices come and go while something is asked of them."""
+    """A user whose devices connect and disconnect while they make requests."""
 
     def __init__(self, chat: Chat, id: str, chance: random.Random) -> None:
         self.id = id
@@ -41,7 +41,7 @@ class Person:
                 await self.come()
 
     def do(self, event: str, **fields: object) -> None:
-        """On one of the devices; its answer is lost if the device leaves first."""
+        """Make a request on one of the devices. Its answer is lost if the device leaves first."""
         if self.devices:
             self._chance.choice(self.devices).start(event, dict(fields))
 
@@ -66,7 +66,7 @@ async def quiet(chat: Chat) -> None:
 
 
 @pytest.mark.parametrize("first", range(0, 60, 20))
-async def test_a_block_holds_as_the_store_has_it(first: int) -> None:
+async def test_blocks_are_as_the_store_has_them(first: int) -> None:
     for seed in range(first, first + 20):
         store, chance = DelayedStore(seed), random.Random(seed)
         async with chatting(store) as chat:
@@ -84,7 +84,7 @@ async def test_a_block_holds_as_the_store_has_it(first: int) -> None:
 
 
 @pytest.mark.parametrize("first", range(0, 60, 20))
-async def test_who_has_written_to_each_other_sees_the_other_come_and_go(first: int) -> None:
+async def test_partners_see_each_other_come_and_go(first: int) -> None:
     for seed in range(first, first + 20):
         store, chance = DelayedStore(seed), random.Random(seed)
         async with chatting(store) as chat:
@@ -106,7 +106,7 @@ async def test_who_has_written_to_each_other_sees_the_other_come_and_go(first: i
 
 
 @pytest.mark.parametrize("first", range(0, 40, 20))
-async def test_no_login_ends_one_that_is_connected(
+async def test_no_login_revokes_one_that_is_connected(
     monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     monkeypatch.setattr(authentication, "MAX_TOKENS_PER_ACCOUNT", 5)

@@ -1,4 +1,4 @@
-"""Clients of the original protocol: every row of its table, and what they missed."""
+"""Clients of the original protocol: each row of the protocol's table, catch-up and proof."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.serving import serving
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proof counts after a moment."""
+    """Let proof count after a short time."""
     monkeypatch.setattr(proof, "ASK_SECONDS", 0.02)
     monkeypatch.setattr(proof, "STAY_SECONDS", 0.05)
 
@@ -51,7 +51,7 @@ async def test_an_unknown_recepient_is_answered_as_a_login(server: ChatServer) -
         assert (response["command"], response["code"]) == ("login", "404")
 
 
-async def test_all_comes_back_without_a_response(server: ChatServer) -> None:
+async def test_messages_to_all_are_echoed_without_a_response(server: ChatServer) -> None:
     async with OriginalPage(server, "alice") as alice, OriginalPage(server, "bob") as bob:
         await alice.send("ALL", "everybody")
         assert (await alice.next("message"))["data"] == "everybody"
@@ -106,7 +106,7 @@ async def test_events_before_the_login_is_answered_wait_for_it(server: ChatServe
         assert commands == ["login"] + ["message"] * 16
 
 
-async def test_it_is_sent_what_it_missed_once(server: ChatServer) -> None:
+async def test_missed_messages_are_sent_once(server: ChatServer) -> None:
     async with Peer(server, "carol") as carol, Peer(server, "alice") as alice:
         async with OriginalPage(server, "bob"):
             pass
@@ -130,7 +130,7 @@ async def test_it_is_sent_what_it_missed_once(server: ChatServer) -> None:
             assert (await bob.next("message"))["data"] == "only this"
 
 
-async def test_messages_sent_while_it_catches_up_come_in_order(server: ChatServer) -> None:
+async def test_messages_during_the_catch_up_come_in_order(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         async with Peer(server, "bob"):
             pass
@@ -148,7 +148,7 @@ async def test_messages_sent_while_it_catches_up_come_in_order(server: ChatServe
             assert bob.waiting("message") == []
 
 
-async def test_what_it_was_sent_stays_delivered_over_a_restart(tmp_path: Path) -> None:
+async def test_a_restart_keeps_the_delivered_cursor(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
     async with (
         serving(store, accounts="open") as server,
@@ -164,7 +164,7 @@ async def test_what_it_was_sent_stays_delivered_over_a_restart(tmp_path: Path) -
             assert (await bob.next("message"))["data"] == "unseen"
 
 
-async def test_it_never_gets_events_it_does_not_know(server: ChatServer) -> None:
+async def test_it_gets_no_events_of_newer_protocols(server: ChatServer) -> None:
     async with OriginalPage(server, "bob") as bob, Peer(server, "alice") as alice:
         await bob.send("alice", "hi")
         assert (await bob.next("response"))["code"] == "200"
@@ -176,7 +176,7 @@ async def test_it_never_gets_events_it_does_not_know(server: ChatServer) -> None
         assert {event for event, _ in bob.order} == {"response", "message"}
 
 
-async def test_a_page_that_leaves_at_once_disturbs_nobody(tmp_path: Path) -> None:
+async def test_a_page_that_leaves_at_once_causes_no_error(tmp_path: Path) -> None:
     async with (
         serving(f"sqlite:///{tmp_path}/chat.db", accounts="open", limits=False) as server,
         Peer(server, "alice") as alice,
@@ -196,13 +196,13 @@ async def test_a_page_that_leaves_at_once_disturbs_nobody(tmp_path: Path) -> Non
 
 
 async def delivered(alice: Peer, seq: int) -> None:
-    """Returns when the receipt for that message has come."""
+    """Return when the receipt for that message has come."""
     while (receipt := await alice.next("receipt"))["seq"] < seq:
         assert receipt["kind"] == "delivered"
 
 
 @pytest.mark.parametrize("pongs", [True, False])
-async def test_a_page_that_leaves_at_once_is_sent_it_again(
+async def test_a_page_that_leaves_at_once_gets_the_message_again(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch, pongs: bool
 ) -> None:
     async with Peer(server, "alice") as alice:
@@ -224,7 +224,7 @@ async def test_a_page_that_leaves_at_once_is_sent_it_again(
             assert (await bob.next("message"))["data"] == "next"
 
 
-async def test_what_the_client_has_shown_to_have_received_comes_once(server: ChatServer) -> None:
+async def test_proven_messages_are_sent_once(server: ChatServer) -> None:
     async with Peer(server, "alice") as alice:
         async with OriginalPage(server, "bob") as bob:
             for n in range(1, 11):
@@ -236,7 +236,7 @@ async def test_what_the_client_has_shown_to_have_received_comes_once(server: Cha
             assert (await bob.next("message"))["data"] == "new"
 
 
-async def test_proof_on_one_connection_is_proof_for_the_user(server: ChatServer) -> None:
+async def test_proof_on_one_connection_counts_for_the_user(server: ChatServer) -> None:
     async with (
         Peer(server, "alice") as alice,
         OriginalPage(server, "bob", pongs=False) as deaf,
@@ -265,7 +265,7 @@ async def test_messages_to_oneself_from_a_newer_client_are_not_missed(server: Ch
             assert (await page.next("message"))["data"] == "another"
 
 
-async def test_a_page_that_shows_nothing_is_sent_two_pages(
+async def test_without_proof_two_pages_are_sent(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(original, "PAGE", 10)
@@ -285,7 +285,7 @@ async def test_a_page_that_shows_nothing_is_sent_two_pages(
             assert [(await bob.next("message"))["seq"] for _ in range(36)] == list(range(1, 37))
 
 
-async def test_a_stop_of_the_server_counts_what_is_proven(
+async def test_when_the_server_stops_proof_counts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
@@ -313,7 +313,7 @@ async def test_a_stop_of_the_server_counts_what_is_proven(
             assert (await bob.next("message"))["data"] == "unseen"
 
 
-async def test_a_page_that_cannot_be_given_what_it_missed_is_disconnected(
+async def test_a_failed_catch_up_disconnects_the_client(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Peer(server, "alice") as alice:
@@ -342,7 +342,7 @@ async def test_a_page_without_a_login_writes_to_all_and_gets_an_echo(server: Cha
         await page.send("bob", "to one")
         assert (await bob.next("message"))["data"] == "to one"
         response = await page.next("response")
-        # What it did not ask for is not answered.
+        # The login, which the page did not request, is not answered.
         assert (response["command"], response["code"]) == ("message", "200")
         await bob.send("test01", "back")
         assert (await page.next("message"))["data"] == "back"
@@ -378,7 +378,7 @@ async def test_after_a_login_only_its_user_writes(server: ChatServer) -> None:
     ("sender", "text", "code"),
     [("ALL", "hi", "400"), ("#x", "hi", "400"), ("", "hi", "400"), ("new", "", "400")],
 )
-async def test_nobody_is_made_by_a_message_that_is_refused(
+async def test_a_refused_message_creates_no_account(
     server: ChatServer, sender: str, text: str, code: str
 ) -> None:
     async with OriginalPage(server) as page, Peer(server, "bob") as bob:
@@ -390,7 +390,7 @@ async def test_nobody_is_made_by_a_message_that_is_refused(
 
 
 @pytest.mark.parametrize("accounts", ["claim", "closed"])
-async def test_where_passwords_count_a_page_must_log_in(
+async def test_with_passwords_a_page_must_log_in(
     accounts: Literal["claim", "closed"],
 ) -> None:
     async with serving(accounts=accounts) as server, OriginalPage(server) as page:
