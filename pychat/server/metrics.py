@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pychat.server.engine import is_bent
+from pychat.server.engine import is_rebinding
 
 Read = Callable[[], dict[str, float]]
 
@@ -59,7 +59,7 @@ async def serve_metrics(read: Read, sockets: Sequence[socket.socket]) -> web.App
 
     async def answer(request: web.Request) -> web.Response:
         reached_at = request.transport.get_extra_info("sockname") if request.transport else None
-        if reached_at is None or is_bent(request.host, str(reached_at[0])):
+        if reached_at is None or is_rebinding(request.host, str(reached_at[0])):
             return web.Response(status=403, text="403: use localhost or an IP address as host\n")
         return web.Response(
             body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}

@@ -57,7 +57,7 @@ class AsyncEngine:
             raise ValueError(f"unknown option: {', '.join(sorted(unknown))}")
         ask_origin = None
         if callable(cors_allowed_origins):
-            ask_origin = self._asking(cors_allowed_origins)
+            ask_origin = self._origin_check(cors_allowed_origins)
             cors_allowed_origins = None
         if isinstance(ping_interval, tuple):
             ping_interval = sum(ping_interval)
@@ -80,7 +80,7 @@ class AsyncEngine:
         self.layer.watch_connecting(self._server, connect_timeout)
         self._next_id: str | None = None
 
-    def _asking(self, allowed: Callable[..., Any]) -> Callable[[str, web.Request], bool]:
+    def _origin_check(self, allowed: Callable[..., Any]) -> Callable[[str, web.Request], bool]:
         """Return a function that asks ``allowed`` about a request.
 
         ``allowed`` gets the origin, and the environ of the request if it takes two arguments.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pychat.server.engine.codec.packet import Packet, encode_event
-from pychat.server.engine.origins import Proxies, is_bent
+from pychat.server.engine.origins import Proxies, is_rebinding
 from pychat.server.engine.registry import SessionAdmission
 from pychat.server.engine.session import EngineSession, ReadAllowance
 from pychat.server.engine.socketio.connection import Handler, SocketConnection
@@ -25,7 +25,7 @@ __all__ = [
     "SocketConnection",
     "SocketServer",
     "encode_event",
-    "is_bent",
+    "is_rebinding",
 ]
 
 

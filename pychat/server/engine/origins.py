@@ -83,7 +83,7 @@ class Origins:
             return True
         hint = ""
         if _same(origin, scheme, host):
-            if not is_bent(host, reached_at):
+            if not is_rebinding(host, reached_at):
                 return True
             proxy = self._proxy_option.format(reached_at)
             hint = f"; if a proxy on this machine serves the page, set {proxy}"
@@ -108,7 +108,7 @@ def _same(origin: str, scheme: str, host: str) -> bool:
     return None not in names and (len(names) == 1 or names <= _LOOPBACK)
 
 
-def is_bent(host: str, reached_at: str) -> bool:
+def is_rebinding(host: str, reached_at: str) -> bool:
     """Whether a request may be an attack by DNS rebinding.
 
     It is if it reached a loopback address, but names a host that a stranger's name server may have

@@ -25,16 +25,16 @@ class SessionAdmission(Protocol):
     def refusal(self, address: str) -> str:
         """Return why the address may not have another session, or an empty string."""
 
-    def came(self, address: str) -> None:
+    def add(self, address: str) -> None:
         """Count a session that is in use."""
 
-    def went(self, address: str) -> None:
+    def remove(self, address: str) -> None:
         """Stop counting a session that was in use."""
 
-    def came_silently(self, address: str, session: EngineSession) -> EngineSession | None:
+    def add_silent(self, address: str, session: EngineSession) -> EngineSession | None:
         """Count a silent session. Return the one to end in its place, if any."""
 
-    def silent_no_more(self, address: str, session: EngineSession) -> None:
+    def remove_silent(self, address: str, session: EngineSession) -> None:
         """Stop counting a silent session: it is in use, or it has ended."""
 
 
@@ -75,9 +75,9 @@ class Registry:
         if session.silent:
             self._wheel.start(self._silent, session)
             if self._admission is not None:
-                oldest = self._admission.came_silently(address, session)
+                oldest = self._admission.add_silent(address, session)
         elif self._admission is not None:
-            self._admission.came(address)
+            self._admission.add(address)
         self._wheel.start(self._pings if session.protocol == 4 else self._client_pings, session)
         if oldest is not None:
             self._unused(oldest)
@@ -94,13 +94,13 @@ class Registry:
             raise
         self._break_silence(session)
         if self._admission is not None:
-            self._admission.came(session.handshake.remote_address)
+            self._admission.add(session.handshake.remote_address)
 
     def _break_silence(self, session: EngineSession) -> None:
         session.silent = False
         self._silent.stop(session)
         if self._admission is not None:
-            self._admission.silent_no_more(session.handshake.remote_address, session)
+            self._admission.remove_silent(session.handshake.remote_address, session)
 
     def _unused(self, session: EngineSession) -> None:
         session.end(TRANSPORT_CLOSE)
@@ -135,7 +135,7 @@ class Registry:
         if session.silent:
             self._break_silence(session)
         elif self._admission is not None:
-            self._admission.went(session.handshake.remote_address)
+            self._admission.remove(session.handshake.remote_address)
         self._sockets.end_probe(session)
         if lingers:
             self._wheel.start(self._lingering, session)

@@ -110,7 +110,7 @@ class EngineServer:
             self._registry, self.wheel, flusher, headers=self._headers, max_payload=max_payload
         )
         # ask_origin needs aiohttp's request, so such polls are never answered without it.
-        allows = self._origins.allows if ask_origin is None else _none_but_programs
+        allows = self._origins.allows if ask_origin is None else _no_pages
         self._polls = polls(shared, allows, self._reached_at)
 
     def attach(self, app: web.Application, path: str) -> None:
@@ -284,7 +284,7 @@ def handshake_of(request: web.Request, address: str, *, base64: bool = False) ->
     return Handshake(head, request.rel_url.raw_query_string, address, base64=base64)
 
 
-def _none_but_programs(origin: str | None, *where: str) -> bool:
+def _no_pages(origin: str | None, *where: str) -> bool:
     return origin is None
 
 

@@ -69,7 +69,7 @@ AGAIN_SECONDS: Final = 600.0
 _MAX_ADDRESSES: Final = 20_000
 
 
-class Crowds:
+class LimitLog:
     """Log addresses that exceed a limit: each address at most once in AGAIN_SECONDS."""
 
     def __init__(self, what: str, hint: str = "") -> None:

@@ -14,7 +14,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from pychat.server.guard.addresses import AGAIN_SECONDS, Crowds, household
+from pychat.server.guard.addresses import AGAIN_SECONDS, LimitLog, household
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Gate:
         self._is_exempt = is_exempt
         self._context = context
         self._connections: dict[str, dict[_Connection, None]] = {}
-        self._crowds = Crowds("connections", hint)
+        self._limit_log = LimitLog("connections", hint)
         self._full_told = -AGAIN_SECONDS
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -123,7 +123,7 @@ class Gate:
         if len(others) >= self._per_address:
             idle = next((other for other in others if other.is_idle()), None)
             if idle is None:
-                self._crowds.refused(address, len(others))
+                self._limit_log.refused(address, len(others))
                 return False
             del others[idle]
             idle.force_close()
@@ -139,7 +139,7 @@ class Gate:
             if not others:
                 del self._connections[address]
 
-    def shake_hands(self, transport: asyncio.BaseTransport) -> None:
+    def start_tls(self, transport: asyncio.BaseTransport) -> None:
         """Start TLS on a copy of the transport's socket, if the connection may enter."""
         assert self._context is not None
         if self.is_full(transport):
@@ -152,11 +152,11 @@ class Gate:
                 log.error("connection not accepted: %s", error)
                 connection.leave()
                 return
-            task = self._loop.create_task(self._agree(sock, self._context, connection))
+            task = self._loop.create_task(self._shake_hands(sock, self._context, connection))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
-    async def _agree(
+    async def _shake_hands(
         self, sock: socket.socket, context: ssl.SSLContext, connection: _Connection
     ) -> None:
         try:
@@ -191,7 +191,7 @@ class _Arrival(asyncio.Protocol):
         self._gate = gate
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._gate.shake_hands(transport)
+        self._gate.start_tls(transport)
         cast(asyncio.Transport, transport).abort()  # uvloop's class does not inherit from it
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from pychat.server.guard.addresses import Crowds, Recent, household
+from pychat.server.guard.addresses import LimitLog, Recent, household
 from pychat.server.guard.bucket import Rate, TokenBucket
 
 _MAX_REMEMBERED: Final = 20_000
@@ -34,7 +34,7 @@ class Visitors(Generic[S]):
         self._admission = admission
         self._sessions: dict[str, int] = {}
         self._silent: dict[str, dict[S, None]] = {}
-        self._crowds = Crowds("sessions", hint)
+        self._limit_log = LimitLog("sessions", hint)
         self._rate = Rate(admission.handshakes_per_second, admission.handshakes_burst)
         self._handshakes: Recent[str, TokenBucket] = Recent(_MAX_REMEMBERED)
 
@@ -43,19 +43,19 @@ class Visitors(Generic[S]):
         address = household(address)
         sessions = self._sessions.get(address, 0)
         if sessions >= self._admission.sessions:
-            self._crowds.refused(address, sessions)
+            self._limit_log.refused(address, sessions)
             return "Too many connections from your address"
         if self._handshakes_of(address).left() < 1:
             return "Too many connections from your address at once"
         return ""
 
-    def came(self, address: str) -> None:
+    def add(self, address: str) -> None:
         """Count a session that is in use."""
         address = household(address)
         self._sessions[address] = self._sessions.get(address, 0) + 1
         self._handshakes_of(address).borrow()
 
-    def went(self, address: str) -> None:
+    def remove(self, address: str) -> None:
         """Stop counting a session that was in use."""
         address = household(address)
         left = self._sessions.get(address, 0) - 1
@@ -64,13 +64,13 @@ class Visitors(Generic[S]):
         else:
             self._sessions.pop(address, None)
 
-    def came_silently(self, address: str, session: S) -> S | None:
+    def add_silent(self, address: str, session: S) -> S | None:
         """Count a silent session. Return the one to end in its place, if there are too many."""
         silent = self._silent.setdefault(household(address), {})
         silent[session] = None
         return next(iter(silent)) if len(silent) > self._admission.sessions else None
 
-    def silent_no_more(self, address: str, session: S) -> None:
+    def remove_silent(self, address: str, session: S) -> None:
         """Stop counting a silent session: it is in use, or it has ended."""
         address = household(address)
         silent = self._silent.get(address)

@@ -11,7 +11,7 @@ from pychat.server.engine import registry
 from pychat.server.engine.codec.frame import ping_frame, text_frame
 from pychat.server.engine.codec.packet import encode_event
 from pychat.server.engine.polling.queue import Polling
-from pychat.server.engine.polling.transport import comes, take
+from pychat.server.engine.polling.transport import register_poll, take
 from pychat.server.engine.session import EngineSession
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawsocket import RawSocket, frame, text
@@ -47,7 +47,7 @@ def polling_session(
 
     def poll(t: str | None) -> bytes:
         query = {} if t is None else {"t": t}
-        return (comes(subject, polling, query) or take(subject, polling, None)).body
+        return (register_poll(subject, polling, query) or take(subject, polling, None)).body
 
     return subject, poll, Received(subject)
 
@@ -258,7 +258,7 @@ def test_an_answer_is_not_kept_while_a_poll_waits() -> None:
     poll("t0")
     assert subject.polling is not None
     assert subject.polling.answer is not None
-    assert comes(subject, subject.polling, {"t": "t1"}) is None
+    assert register_poll(subject, subject.polling, {"t": "t1"}) is None
     assert subject.polling.answer is None
 
 

@@ -18,7 +18,7 @@ from pychat.server.engine.polling.borrow import Loan
 from pychat.server.engine.polling.head import MAX_HEAD, Reader, Request
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
 from pychat.server.engine.polling.shared import Shared
-from pychat.server.engine.polling.transport import comes, packets_in, receive, take
+from pychat.server.engine.polling.transport import decode_body, receive, register_poll, take
 from pychat.server.engine.refused import Refused, body_too_slow
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
@@ -85,7 +85,7 @@ class PollConnection(asyncio.Protocol):
 
     def poll(self, session: EngineSession, polling: Polling, query: Mapping[str, str]) -> None:
         """Answer with the session's queued packets, as soon as there are some."""
-        again = comes(session, polling, query)
+        again = register_poll(session, polling, query)
         if again is not None:
             self.answer(again)
             return
@@ -237,7 +237,7 @@ class PollConnection(asyncio.Protocol):
             self._body = None
             self._shared.bodies.stop(self)
         self._received = bytes(body[size:])
-        packets = packets_in(
+        packets = decode_body(
             bytes(body[:size]), polling, script="j" in request.query, binary=request.head.binary
         )
         receive(session, packets, self._posted)

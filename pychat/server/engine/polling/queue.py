@@ -68,7 +68,7 @@ class Polling:
         """Whether the last packet has been fetched."""
         return self.closing and not self.ready
 
-    def comes(self, query_time: str | None) -> bool:
+    def register_poll(self, query_time: str | None) -> bool:
         """Register a poll with that ``t`` in its query. True if it repeats the previous poll.
 
         Browsers repeat a request whose connection broke. A different ``t`` proves that the previous

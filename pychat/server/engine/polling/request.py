@@ -21,7 +21,13 @@ from pychat.server.engine.polling.answer import (
 )
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
 from pychat.server.engine.polling.shared import Shared
-from pychat.server.engine.polling.transport import BODY_TIMEOUT, comes, packets_in, receive, take
+from pychat.server.engine.polling.transport import (
+    BODY_TIMEOUT,
+    decode_body,
+    receive,
+    register_poll,
+    take,
+)
 from pychat.server.engine.refused import Refused, bad_request, body_too_slow
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
@@ -62,7 +68,7 @@ class PollRequests:
     def first(self, session: EngineSession, polling: Polling, request: web.Request) -> web.Response:
         """Answer the handshake with the packets that the session has queued."""
         query = read_query(_query(request))
-        polling.comes(query.get("t"))
+        polling.register_poll(query.get("t"))
         return take(session, polling, query.get("j")).response()
 
     async def get(
@@ -86,7 +92,7 @@ class PollRequests:
         if connection is not None:
             connection.poll(session, polling, query)
             return Taken()
-        again = comes(session, polling, query)
+        again = register_poll(session, polling, query)
         if again is not None:
             return again.response()
         if not polling.ready:
@@ -188,7 +194,7 @@ async def _received(
         if not answered.done():
             answered.set_result(answer)
 
-    packets = packets_in(
+    packets = decode_body(
         body,
         polling,
         script="j" in read_query(_query(request)),

@@ -34,9 +34,11 @@ _PACKETS_AT_ONCE: Final = 100
 """Packets of one POST that are handled before other clients have their turn."""
 
 
-def comes(session: EngineSession, polling: Polling, query: Mapping[str, str]) -> HTTPAnswer | None:
+def register_poll(
+    session: EngineSession, polling: Polling, query: Mapping[str, str]
+) -> HTTPAnswer | None:
     """Register a poll. Return the previous answer if the poll repeats the previous one."""
-    if polling.comes(query.get("t")):
+    if polling.register_poll(query.get("t")):
         return polling.answer
     if session.proof is not None:
         session.proof.polled(polling.received)
@@ -67,7 +69,7 @@ def _encode(
     return HTTPAnswer(200, _BINARY if binary else _TEXT, body)
 
 
-def packets_in(body: bytes, polling: Polling, *, script: bool, binary: bool) -> Iterator[Received]:
+def decode_body(body: bytes, polling: Polling, *, script: bool, binary: bool) -> Iterator[Received]:
     """Yield the packets of a POST. Raises MalformedPacket at the first malformed one."""
     if polling.decoder is None:
         yield from decode_v4(body)
