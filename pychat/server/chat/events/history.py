@@ -99,24 +99,24 @@ class History:
         next: str | None = None
         if request.with_ is None or conversation is not None:
             key = None if conversation is None else conversation.key
-            found = partial(self._found, user, request, key)
+            found = partial(self._search_page, user, request, key)
             messages, next = await self._directory.read_for(user, found)
         # Filtered last, because the cursor already stands after messages of blocked senders.
         messages = [message for message in messages if not message.removed]
         answer = SearchAnswer(Code.DONE, "done", messages=messages, next=next or UNSET)
         self._answers.answer(session, ack_id, answer)
 
-    async def _found(
+    async def _search_page(
         self, user: OnlineUser, request: SearchRequest, conversation: int | None
     ) -> tuple[list[MessagePayload], str | None]:
-        messages, next = await self._found_up_to(user, request, conversation, request.limit)
+        messages, next = await self._search_store(user, request, conversation, request.limit)
         fit = fitting(messages)
         if fit < len(messages):
             # The store's cursor stands at the end of its page: read a page that fits.
-            messages, next = await self._found_up_to(user, request, conversation, fit)
+            messages, next = await self._search_store(user, request, conversation, fit)
         return messages, next
 
-    async def _found_up_to(
+    async def _search_store(
         self, user: OnlineUser, request: SearchRequest, conversation: int | None, limit: int
     ) -> tuple[list[MessagePayload], str | None]:
         try:

@@ -154,7 +154,7 @@ class Logins:
                 if authenticated.created:
                     everyone = self._directory.everyone
                     member = await self._directory.memberships.member(everyone, user)
-                    self._reach.admit(user.key, member.first_seq)
+                    self._reach.add_newcomer(user.key, member.first_seq)
                 await self._relations.load(user)
                 while noticed != self._changes.noticed:
                     noticed = self._changes.noticed

@@ -95,7 +95,7 @@ class Rooms:
         check_id(request.room_id, "roomId")
         async with self._changing:
             try:
-                done = await self._changed(user, request)
+                done = await self._apply(user, request)
             except StoreError:
                 # The store may or may not have made the change.
                 if self._reloading is None:
@@ -115,7 +115,7 @@ class Rooms:
         if ack_id is not None or request.command in ("join", "leave"):
             self._answers.done(session, Event.ROOM, ack_id, done)
 
-    async def _changed(self, user: OnlineUser, request: RoomRequest) -> str:
+    async def _apply(self, user: OnlineUser, request: RoomRequest) -> str:
         match request.command:
             case "create":
                 return await self._create(user, request)

@@ -171,14 +171,12 @@ class CursorWriter:
         if move is None:
             move = moves[key] = _Move(conversation, user)
             self._schedule(moves)
+        read_seq = seq if kind == "read" else 0
         move.delivered_seq = max(move.delivered_seq, seq)
-        if kind == "read":
-            move.read_seq = max(move.read_seq, seq)
+        move.read_seq = max(move.read_seq, read_seq)
         move.origins.add(origin)
         if member is not None:
-            member.delivered_seq = max(member.delivered_seq, seq)
-            if kind == "read":
-                member.read_seq = max(member.read_seq, seq)
+            member.advance(seq, read_seq)
         return move
 
     def _schedule(self, moves: dict[tuple[int, int], _Move]) -> None:

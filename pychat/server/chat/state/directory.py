@@ -202,7 +202,7 @@ class Directory:
         if self.rooms.get(canonical_id(room.id)) is room:
             del self.rooms[canonical_id(room.id)]
         self._rooms_by_key.pop(room.key, None)
-        room.cursors.clear()
+        self.memberships.deleted(room)
 
     async def pair(self, user: OnlineUser, other: OnlineUser) -> Pair | None:
         """Return the conversation of two users; None if there is none yet."""

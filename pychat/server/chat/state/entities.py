@@ -72,6 +72,11 @@ class Member:
         self.delivered_seq = delivered_seq
         self.read_seq = read_seq
 
+    def advance(self, delivered_seq: int, read_seq: int) -> None:
+        """Move the cursors forward; lower values change nothing."""
+        self.delivered_seq = max(self.delivered_seq, delivered_seq)
+        self.read_seq = max(self.read_seq, read_seq)
+
 
 class Conversation:
     """What pairs, rooms and ALL have in common."""

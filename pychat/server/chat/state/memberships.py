@@ -36,6 +36,10 @@ class Memberships:
         room.members = {owner.key: 1}
         room.settled = True
 
+    def deleted(self, room: Room) -> None:
+        """Drop the cursors of a room that was deleted."""
+        room.cursors.clear()
+
     async def member(self, conversation: Conversation, user: OnlineUser) -> Member:
         """Return the user's cursors, from memory or the store.
 
@@ -85,8 +89,7 @@ class Memberships:
     def moved(self, conversation: Conversation, membership: Membership) -> None:
         """Apply the store's answer to a move of cursors."""
         member = self._keep(conversation, membership)
-        member.delivered_seq = max(member.delivered_seq, membership.delivered_seq)
-        member.read_seq = max(member.read_seq, membership.read_seq)
+        member.advance(membership.delivered_seq, membership.read_seq)
 
     def evict(self, conversation: Conversation, account: int) -> None:
         """Drop cached cursors that are ahead of the store's. The next use reads them again."""

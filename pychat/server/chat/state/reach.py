@@ -60,7 +60,7 @@ class Reach(ABC):
         """Replace the blocks of a user who is online."""
 
     @abstractmethod
-    def admit(self, account: int, first_seq: int) -> None:
+    def add_newcomer(self, account: int, first_seq: int) -> None:
         """Note that a new account may read ALL from ``first_seq`` on."""
 
     @abstractmethod
@@ -184,7 +184,7 @@ class LocalReach(Reach):
             if not blockers:
                 del self._blockers[blocked]
 
-    def admit(self, account: int, first_seq: int) -> None:
+    def add_newcomer(self, account: int, first_seq: int) -> None:
         self._newcomers[account] = first_seq
 
     def deliver(self, account: int, pair: Pair, seq: int, event: str, payload: bytes) -> None:
