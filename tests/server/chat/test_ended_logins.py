@@ -1,0 +1,71 @@
+"""Connections of logins that have ended are disconnected, whoever ended them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pychat.server.chat import Chat
+from pychat.server.chat.accounts import authentication, changes
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
+
+
+async def page_of(chat: Chat, id: str) -> Direct:
+    """A client of the original protocol, which has no token."""
+    page = Direct(chat, id, modern=False)
+    page.tell("login", {"id": id, "password": "secret password"})
+    assert (await page.next("response"))["code"] == "200"
+    return page
+
+
+@pytest.mark.parametrize("revoked", ["others", "all"])
+async def test_who_ends_all_other_logins_ends_pages_without_a_token(revoked: str) -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        page, bobs_page = await page_of(chat, "alice"), await page_of(chat, "bob")
+        assert (await alice.ask("sessions", revoke=revoked))["code"] == "200"
+        assert page.gone.is_set()
+        assert alice.gone.is_set() is (revoked == "all")
+        assert not bob.gone.is_set()
+        assert not bobs_page.gone.is_set()
+
+
+async def test_a_logout_ends_the_other_connections_of_its_token_only() -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        phone, same, other = (Direct(chat, "alice") for _ in range(3))
+        token = (await phone.login())["token"]
+        assert (await same.login("", token=token))["code"] == "200"
+        assert (await other.login())["code"] == "200"
+        assert (await phone.ask("logout", {}))["code"] == "200"
+        assert same.gone.is_set()
+        assert not phone.gone.is_set()
+        assert (await other.ask("users"))["code"] == "200"
+
+
+async def test_one_login_too_many_ends_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "MAX_SESSIONS_PER_ACCOUNT", 2)
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        oldest, older, newest = [await logged_in(chat, "alice") for _ in range(3)]
+        await asyncio.wait_for(oldest.gone.wait(), WAIT)
+        for client in (older, newest):
+            assert (await client.ask("users"))["code"] == "200"
+
+
+async def test_a_token_that_has_expired_ends_with_the_next_change_of_an_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")
+        account = await store.inner.account("alice")
+        assert account is not None
+        (token,) = await store.inner.login_tokens(account.key)
+        await store.inner.touch_login_token(token.token_hash, token.last_seen_at, 1)
+        other = await store.inner.create_account("carol", "carol", None, 0)
+        await store.inner.update_account(other.key, disabled=True)
+        await asyncio.wait_for(alice.gone.wait(), WAIT)
+        assert (await bob.ask("users"))["code"] == "200"
