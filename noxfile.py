@@ -124,6 +124,17 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Changes the code in 60 random places, or as many as the argument says, one at a time.
+
+    Prints the changes that no test of the fast part notices: ``nox -s mutants -- 200 --seed 7``.
+    """
+    install_locked(session)
+    session.install(*group("mutants"))
+    session.run("python", "-m", "scripts.mutants", *(session.posargs or ["60"]))
+
+
+@nox.session(default=False)
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities of what a user installs, where the advisory index can be reached.
 
