@@ -32,9 +32,9 @@ from pychat.server.engine.codec import packet, payload
 from pychat.server.engine.codec.packet import MalformedPacket
 from pychat.server.store import terms
 from pychat.tui.log import paint, rows
-from pychat.tui.model import completion
 from pychat.tui.terminal.keyboard import Keyboard
 from pychat.tui.text import fuzzy, graphemes, markdown, wrap
+from pychat.tui.widgets import completions
 from tests.attack import linear, sources
 from tests.attack.process import server_process
 from tests.attack.report import Tell
@@ -92,7 +92,7 @@ def _painted(text: str) -> object:
 
 
 def _completed(text: str) -> object:
-    return completion.candidates(text, first_line=True), completion.closed_emoji(text)
+    return completions.candidates(text, first_line=True), completions.closed_emoji(text)
 
 
 LOGIN = msgspec.json.Decoder(protocol.LoginRequest)

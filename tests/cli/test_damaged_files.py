@@ -182,7 +182,7 @@ async def test_what_nobody_else_has_is_taken_over_from_a_damaged_cache(
     damage(login_file(SERVER, USER, ".db"))
     account = TerminalAccounts().open(SERVER, USER)
     (told,) = account.start(connect=False)
-    assert "unsent messages and drafts were taken over" in told
+    assert "unsent messages and drafts were recovered" in told
     assert [each.text for each in account.client.cached_messages("bob")] == ["unsent"]
     assert account.client.draft("bob") == ("half a line" if damage is wrong_type else "")
     await account.client.close()

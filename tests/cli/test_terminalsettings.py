@@ -55,11 +55,17 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("[tui.keys]\nsearch = ''", "[tui.keys], search: there is no key ''."),
         ("[tui.keys]\nsearch = 'f4,'", "[tui.keys], search: there is no key ''."),
         ("[tui.keys]\nsearch = 'escpe'", "[tui.keys], search: there is no key 'escpe'; did you"),
-        ("[tui.keys]\nsearch = 'Ctrl+T'", "[tui.keys], search: 'Ctrl+T' is no key; did you mean"),
-        ("[tui.keys]\nsearch = 'strg+t'", "[tui.keys], search: 'strg+t' is no key; write it"),
-        ("[tui.keys]\nsearch = 'shift+alt+t'", "[tui.keys], search: 'shift+alt+t' is no key; wr"),
-        ("[tui.keys]\nswitch = 'k'", "[tui.keys], switch: k could not be written any more; write"),
-        ("[tui.keys]\nswitch = 'shift+at'", "[tui.keys], switch: shift+at could not be written"),
+        (
+            "[tui.keys]\nsearch = 'Ctrl+T'",
+            "[tui.keys], search: 'Ctrl+T' is not a key; did you",
+        ),
+        ("[tui.keys]\nsearch = 'strg+t'", "[tui.keys], search: 'strg+t' is not a key; write"),
+        (
+            "[tui.keys]\nsearch = 'shift+alt+t'",
+            "[tui.keys], search: 'shift+alt+t' is not a key;",
+        ),
+        ("[tui.keys]\nswitch = 'k'", "[tui.keys], switch: k could not be typed in messages any"),
+        ("[tui.keys]\nswitch = 'shift+at'", "[tui.keys], switch: shift+at could not be typed"),
         (
             "[tui.keys]\nswitch = 'f5, ctrl+f'",
             "[tui.keys], switch: ctrl+f is already the key of search.",

@@ -138,7 +138,7 @@ async def test_a_fault_in_the_program(url: str, where: str) -> None:
             terminal.press("\x1bOP" if where == "action_help" else "\x11")
         assert await terminal.exit_status() == 1
         check(terminal)
-        assert "fault in pychat" in terminal.text() or "an error in the program" in terminal.text()
+        assert "fault in pychat" in terminal.text() or "internal error" in terminal.text()
         assert "Traceback" not in terminal.text()
 
 

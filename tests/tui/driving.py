@@ -68,7 +68,7 @@ async def write(pilot: Pilot[None], text: str) -> None:
 async def start_with(pilot: Pilot[None], id: str) -> None:
     """Opens the conversation with somebody through the switcher, as a user would."""
     await pilot.press("ctrl+k")
-    await wait_text(pilot, "Name of a person")
+    await wait_text(pilot, "Search people and rooms")
     await write(pilot, id)
     await wait_text(pilot, id)
     await pilot.press("enter")

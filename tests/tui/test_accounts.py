@@ -78,7 +78,7 @@ async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer
     await claim(server, "bob")
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in", server.url, "alice")
+        await wait_text(pilot, "Sign in", server.url, "alice")
         await fill(pilot, user="bob", password="wrong")
         await pilot.press("enter")
         await wait_text(pilot, "wrong id or password")
@@ -97,7 +97,7 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
     await claim(elsewhere, "alice", "dana")
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         for typed, said in (
             ("chat example", "is not a server's address"),
             ("127.0.0.1:1", "http://127.0.0.1:1 does not answer"),
@@ -117,14 +117,14 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
 async def test_without_an_id_the_form_asks_for_it(server: ChatServer, own_folders: Path) -> None:
     app = app_for(server.url, "")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in", server.url)
+        await wait_text(pilot, "Sign in", server.url)
         await wait_for(pilot, lambda: app.focused is app.screen.query_one("#user"))
         assert values(app) == {"server": server.url, "user": "", "password": ""}
         await pilot.press("enter")
-        await wait_text(pilot, "Type your id.")
+        await wait_text(pilot, "Enter your id")
         await write(pilot, "alice")
         await pilot.press("enter")
-        await wait_text(pilot, "Type a password.")
+        await wait_text(pilot, "Enter a password")
         await write(pilot, "that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice", "● alice")
@@ -140,11 +140,11 @@ async def test_a_server_that_is_away_is_said_at_once_and_no_more_when_it_is_back
     await server.stop()
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in", "does not answer", "Trying again")
+        await wait_text(pilot, "Sign in", "does not answer", "Retrying")
         await write(pilot, "half of a pass")
         async with serving(port=port):
             await wait_gone(pilot, "does not answer")
-            await wait_gone(pilot, "Trying again")
+            await wait_gone(pilot, "Retrying")
         await wait_text(pilot, "does not answer")
         assert app.screen.query_one("#password", Input).value == "half of a pass"
 
@@ -170,12 +170,12 @@ async def test_the_server_that_was_typed_is_the_one_that_is_looked_for(
 async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await pilot.press("enter")
-        await wait_text(pilot, "Type a password.")
+        await wait_text(pilot, "Enter a password")
         await fill(pilot, user=" ")
         await pilot.press("enter")
-        await wait_text(pilot, "Type your id.")
+        await wait_text(pilot, "Enter your id")
         assert app.focused is app.screen.query_one("#user")
 
 
@@ -184,7 +184,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
     await claim(server, "bob", "carol")
     first = app_for(server.url)
     async with first.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
@@ -195,7 +195,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         await write(pilot, "a draft of hers")
         await wait_for(pilot, lambda: first.client.draft("bob"))
         await first.client.logout()
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, user="carol", password="that of carol")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, carol", "● carol")
@@ -206,7 +206,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         assert "hers" not in screen_text(first)
     again = app_for(server.url)
     async with again.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "bob", "draft")
@@ -218,7 +218,7 @@ async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) ->
     await store.stop()
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "does not answer", "goes on trying")
@@ -241,7 +241,7 @@ async def test_profiles_are_gone_to_and_come_back_from(
     )
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
@@ -278,11 +278,11 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
     )
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
-        app.account_changes.to_profile("bad")
+        app.account_switcher.open_profile("bad")
         await wait_text(pilot, "is not a server's address")
         assert app.client.user == "alice"
         assert app.client.status.state is ConnectionState.ONLINE
@@ -297,7 +297,7 @@ async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
     await server.stop()
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "goes on trying")
@@ -305,7 +305,7 @@ async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
         await pilot.press("enter")
         await wait_text(pilot, "wrong id or password")
         async with serving(port=port):
-            await wait_text(pilot, "Welcome, alice", "wrong id or password", "all the same")
+            await wait_text(pilot, "Welcome, alice", "wrong id or password", "with the saved login")
 
 
 async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> ChatApp:
@@ -337,8 +337,8 @@ async def test_escape_goes_back_to_where_one_was(
         await start_with(pilot, "bob")
         await write(pilot, "half a word")
         home = app.client
-        app.account_changes.to_profile("work")
-        await wait_text(pilot, "Log in", "asmith", "Esc goes back to alice.")
+        app.account_switcher.open_profile("work")
+        await wait_text(pilot, "Sign in", "asmith", "Esc: back to alice")
         await wait_for(pilot, lambda: "wrong id or password" in screen_text(app))
         await pilot.press("escape")
         await wait_text(pilot, "● alice", "half a word")
@@ -348,17 +348,17 @@ async def test_escape_goes_back_to_where_one_was(
             await bob.send("alice", "said once")
         await wait_text(pilot, "said once")
         assert screen_text(app).count("said once") == 2  # in the list and in the log
-        app.account_changes.to_profile("work")
-        await wait_text(pilot, "Esc goes back to alice.")
+        app.account_switcher.open_profile("work")
+        await wait_text(pilot, "Esc: back to alice")
         await fill(pilot, password="another")
         await pilot.press("enter")
         await wait_text(pilot, "● asmith")
         await wait_for(pilot, lambda: home.status.state is ConnectionState.CLOSED)
         await app.client.logout()
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         await pilot.press("escape")
-        await wait_text(pilot, "Log in")
-        assert "goes back" not in screen_text(app)
+        await wait_text(pilot, "Sign in")
+        assert "back to" not in screen_text(app)
 
 
 async def test_the_account_before_is_gone_back_to_by_its_id_too(
@@ -370,8 +370,8 @@ async def test_the_account_before_is_gone_back_to_by_its_id_too(
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "● alice")
         home = app.client
-        app.account_changes.to_profile("work")
-        await wait_text(pilot, "Esc goes back to alice.")
+        app.account_switcher.open_profile("work")
+        await wait_text(pilot, "Esc: back to alice")
         await fill(pilot, server=server.url, user="alice", password="whatever")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice", "● alice")
@@ -396,7 +396,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
 
         app.accounts.open_profile = noted  # type: ignore[method-assign] # to know them all
         for name in ("work", "home", "work", "home", "work"):
-            app.account_changes.to_profile(name)
+            app.account_switcher.open_profile(name)
         await wait_for(pilot, lambda: len(opened) == 6)
         await wait_text(pilot, "Welcome, asmith", "● asmith")
         last = app.client
@@ -410,7 +410,7 @@ async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
         )
         assert last.status.state is ConnectionState.ONLINE
         assert not any(each.cache_locked for each in opened)
-        app.account_changes.to_profile("work")
+        app.account_switcher.open_profile("work")
         await wait_for(pilot, lambda: len(opened) == 7)
         assert app.client is last
 
@@ -424,7 +424,7 @@ async def test_keys_and_sizes_while_an_account_is_changed_end_nothing(
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Welcome, alice")
         before = app.chat.view
-        app.account_changes.to_profile("work")
+        app.account_switcher.open_profile("work")
         while app.chat.view is before or not app.chat.view.is_mounted:
             app.post_message(events.Key(key, None))
             await asyncio.sleep(0)
@@ -451,7 +451,7 @@ async def test_what_is_said_to_somebody_goes_out_from_the_account_where_it_was_w
         await write(pilot, "/msg bob from alice")
         await pilot.press("enter")
         await asked.wait()
-        app.account_changes.to_profile("work")
+        app.account_switcher.open_profile("work")
         await wait_text(pilot, "Welcome, asmith")
         answer.set()
         await pilot.pause()
@@ -507,7 +507,7 @@ async def test_a_login_that_has_ended_is_not_kept_by_a_slow_keyring(
 async def test_what_a_thread_tells_is_shown_and_waits_for_nothing(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Log in")
+        await wait_text(pilot, "Sign in")
         assert app.accounts is not None
         thread = threading.Thread(
             target=app.accounts.tell, args=("The login could not be kept",), daemon=True
@@ -525,6 +525,6 @@ async def test_an_account_that_is_gone_to_as_the_app_ends_leaves_nothing_over(
     app = await at_home(server, elsewhere, own_folders)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Welcome, alice")
-        app.account_changes.to_profile("work")
+        app.account_switcher.open_profile("work")
         app.exit()
     gc.collect()

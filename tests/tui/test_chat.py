@@ -80,7 +80,7 @@ async def test_read_is_told_only_while_somebody_looks(server: ChatServer, bob: C
         await asyncio.sleep(0.5)  # longer than it takes to tell
         assert _cursor(bob, "read") == 0
         app.app_focus = True
-        app.chat.view.read_marker.mark()
+        app.chat.view.mark_read()
         await wait_for(pilot, lambda: _cursor(bob, "read") == 1, "never read")
 
 
@@ -162,7 +162,7 @@ async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() 
         client = ChatClient(server.url, user="alice")
         app = ChatApp(client, Settings(reduced_motion=True))
         async with app.run_test(size=(80, 24)) as pilot:
-            await wait_text(pilot, "Log in", "alice", f":{server.port}")
+            await wait_text(pilot, "Sign in", "alice", f":{server.port}")
             assert "not logged in" not in screen_text(app)
             await write(pilot, "wrong")
             assert "wrong" not in screen_text(app)
@@ -179,7 +179,7 @@ async def test_claiming_an_id_in_the_form_is_told() -> None:
     async with serving() as server:
         app = ChatApp(ChatClient(server.url, user="alice"), Settings(reduced_motion=True))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await wait_text(pilot, "Log in")
+            await wait_text(pilot, "Sign in")
             await write(pilot, PASSWORD)
             await pilot.press("enter")
             await wait_text(pilot, "account alice created", "Welcome, alice")
@@ -224,7 +224,7 @@ async def test_a_second_one_with_the_same_login_works_without_the_cache_file(
     await first.send("bob", "from the first one")
     app = app_for(server, cache=tmp_path / "alice.db")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "● alice", "Another pychat has this login open")
+        await wait_text(pilot, "● alice", "open in another pychat")
         await start_with(pilot, "bob")
         await wait_text(pilot, "from the first one")
         await write(pilot, "from the second")
@@ -299,7 +299,7 @@ async def test_search_in_all_conversations_opens_the_one_it_finds(
         await pilot.press("ctrl+f")
         await write(pilot, "needle")
         await pilot.press("enter")
-        await wait_text(pilot, "nothing found")
+        await wait_text(pilot, "No results")
         await pilot.press("tab")
         await wait_text(pilot, "1 of 2 in all")
         assert app.chat.current == "bob"
@@ -319,7 +319,7 @@ async def test_who_is_blocked_is_said(server: ChatServer, bob: ChatClient) -> No
         await start_with(pilot, "bob")
         await write(pilot, "/block")
         await pilot.press("enter", "enter")
-        await wait_text(pilot, "blocked: /unblock bob takes it back", "Bob Marsh (bob) is blocked")
+        await wait_text(pilot, "blocked · undo with /unblock bob", "Bob Marsh (bob) is blocked")
         await write(pilot, "/unblock bob")
         await pilot.press("enter")
         await wait_text(pilot, "Message Bob Marsh")
@@ -335,6 +335,6 @@ async def test_a_room_that_is_left_is_closed(server: ChatServer) -> None:
         await wait_text(pilot, "Message #builds")
         app.chat.view.composer.load("/leave")
         await pilot.press("enter")
-        await wait_text(pilot, "Nothing is open")
+        await wait_text(pilot, "To start a chat")
         assert app.chat.current == ""
         await wait_gone(pilot, "#builds  ")

@@ -38,7 +38,7 @@ def contrasts(pilot: Pilot[None]) -> dict[str, float]:
 async def test_all_text_can_be_read(theme: str) -> None:
     app = scenes.app(scenes.world(), theme)
     async with app.run_test(size=(100, 30)) as pilot:
-        await wait_text(pilot, "Nothing is open")
+        await wait_text(pilot, "To start a chat")
         seen = contrasts(pilot)
         app.chat.open("bob")
         await wait_text(pilot, "Message Bob Marsh")

@@ -96,7 +96,7 @@ async def test_a_letter_shows_the_best_of_all(monkeypatch: pytest.MonkeyPatch) -
     app = scenes.app(crowd())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+k")
-        await wait_text(pilot, "Name of a person", "person0")
+        await wait_text(pilot, "Search people and rooms", "person0")
         counter = Counter(finder.name_of)
         await pilot.press("7")
         await wait_text(pilot, "person17")

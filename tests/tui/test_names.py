@@ -30,7 +30,7 @@ async def test_an_alias_that_is_another_word_stands_beside_the_id_everywhere() -
     client = two_bobs()
     app = scenes.app(client)
     told: list[str] = []
-    app.notifications.tell = lambda title, text: told.append(title)  # type: ignore[method-assign]
+    app.notifications.send = lambda title, text: told.append(title)  # type: ignore[method-assign]
     async with app.run_test(size=(100, 24)) as pilot:
         await wait_text(pilot, "bob eve2", "bob (eve2): false")
         app.chat.open("eve2")

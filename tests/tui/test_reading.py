@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 from pychat.client import ChatClient
 from pychat.client.models import ConversationInfo
 from pychat.tui.app import ChatApp
-from pychat.tui.model import read_marks
 from pychat.tui.settings import Settings
+from pychat.tui.widgets import conversation_view
 from tests.many import say_many
 from tests.serving import serving
 from tests.tui import scenes
@@ -21,7 +21,7 @@ from tests.tui.scripted import ScriptedClient
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_marks, "READ_SECONDS", 0.15)
+    monkeypatch.setattr(conversation_view, "READ_SECONDS", 0.15)
 
 
 def unread(count: int, *, read: int = 0) -> tuple[ScriptedClient, ConversationInfo]:
@@ -128,14 +128,14 @@ async def test_what_came_while_nobody_looked_is_read_as_far_as_it_is_in_view() -
         await wait_text(pilot, "line 30.")
         await settled(pilot)
         app.app_focus = False
-        app.chat.view.read_marker.left()
+        app.chat.view.focus_lost()
         for number in range(31, 91):
             client.say("bob", f"line {number}.", tell=True)
             await pilot.pause(0.001)
         await wait_text(pilot, "line 90.")
         await settled(pilot)
         app.app_focus = True
-        app.chat.view.read_marker.mark()
+        app.chat.view.mark_read()
         await settled(pilot)
         assert known.read_seq == 30
         await pilot.press("alt+n")

@@ -77,7 +77,7 @@ async def unreachable(pilot: Pilot[None]) -> None:
     client.user = ""
     client.unreachable = "http://chat.example:3000 does not answer: connection refused"
     client.set_status(Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN))
-    await wait_text(pilot, "Trying again")
+    await wait_text(pilot, "Retrying")
 
 
 async def offline(pilot: Pilot[None]) -> None:
@@ -85,7 +85,7 @@ async def offline(pilot: Pilot[None]) -> None:
     pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
         Status(ConnectionState.OFFLINE, NOW - 600, retry_at=NOW + 4, waiting=2)
     )
-    await wait_text(pilot, "tries again")
+    await wait_text(pilot, "retrying")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=_name)

@@ -138,7 +138,7 @@ async def test_up_recalls_what_was_sent() -> None:
 async def test_commands_are_completed() -> None:
     async with with_bob() as (app, pilot):
         await write(pilot, "/")
-        await wait_text(pilot, "/msg ID [TEXT]", "/search", "Write to somebody")
+        await wait_text(pilot, "/msg ID [TEXT]", "/search", "Start a chat")
         await write(pilot, "se")
         await pilot.press("tab")
         assert app.chat.view.composer.text == "/search "
@@ -148,7 +148,7 @@ async def test_commands_are_completed() -> None:
         assert app.chat.view.composer.text == "/mute "
         await pilot.press("enter")
         await wait_text(pilot, "Bob Marsh (bob) is muted")
-        assert "bob" in app.remembered.muted
+        assert "bob" in app.saved.muted
 
 
 async def test_emoji_by_name() -> None:
@@ -208,13 +208,13 @@ async def test_auto_takes_the_theme_of_the_settings_again() -> None:
             app.chat.view.composer.load(f"/theme {name}")
             await pilot.press("enter")
             await wait_for(pilot, lambda taken=taken: app.theme == taken)  # type: ignore[misc] # bound now
-        assert app.remembered.theme == ""
+        assert app.saved.theme == ""
 
 
 async def test_control_c_without_a_selection_says_how_to_quit() -> None:
     async with with_bob() as (_, pilot):
         await pilot.press("ctrl+c")
-        await wait_text(pilot, "Nothing is selected. Ctrl+Q quits.")
+        await wait_text(pilot, "Nothing is selected. Press Ctrl+Q to quit")
 
 
 async def test_control_d_deletes_to_the_right_and_quits_where_nothing_is_written() -> None:
@@ -246,9 +246,9 @@ async def test_an_id_that_nobody_has_is_said_before_one_writes() -> None:
     client.people = [UserInfo("zoe", "Zoë", True)]
     async with with_bob(client) as (app, pilot):
         app.chat.open("nosuch")
-        await wait_text(pilot, "nosuch  nobody has this id")
+        await wait_text(pilot, "nosuch  no such account")
         app.chat.open("ZOE")
-        await wait_gone(pilot, "nobody has this id")
+        await wait_gone(pilot, "no such account")
         app.chat.open("zoe")
         await wait_text(pilot, "Zoë zoe  online")
 
@@ -282,7 +282,7 @@ def test_commands_say_what_they_need() -> None:
     leaving = parse("/exit")
     assert leaving is not None
     assert leaving[0].name == "quit"
-    with pytest.raises(CommandError, match=r"Write /msg ID \[TEXT\]"):
+    with pytest.raises(CommandError, match=r"Type /msg ID \[TEXT\]"):
         parse("/msg")
     with pytest.raises(CommandError, match="no command /nope"):
         parse("/nope")

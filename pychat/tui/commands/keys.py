@@ -1,4 +1,4 @@
-"""The keys, as data: bindings, the help screen and the docs page are made from this table."""
+"""The keys as a table, from which bindings, help screen and docs page are made."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ Scope = Literal["app", "chat", "log", "list", "composer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """``id`` is what a user rebinds; ``keys`` are Textual's names, separated by commas.
+class KeyAction:
+    """An action and its keys. ``id`` is the name in the settings; ``keys`` are Textual's names of
+    the keys, separated by commas.
 
-    ``priority`` only for what opens another screen: it runs before the keys pressed before it
-    have arrived where they go, and those pressed after it go to that screen.
+    ``priority`` is only for actions that open another screen: they run before the focused widget
+    sees the key.
     """
 
     id: str
@@ -31,59 +32,59 @@ class Key:
     priority: bool = False
 
 
-KEYS: Final[tuple[Key, ...]] = (
-    Key("switch", "ctrl+k,ctrl+n", "switch", "Find somebody, or start by id",
+KEYS: Final[tuple[KeyAction, ...]] = (
+    KeyAction("switch", "ctrl+k,ctrl+n", "switch", "New chat, or go to a chat",
         "chat", "Conversations", True),
-    Key("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
+    KeyAction("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
         "chat", "Conversations"),
-    Key("previous", "alt+up,ctrl+up", "previous_conversation", "Previous conversation",
+    KeyAction("previous", "alt+up,ctrl+up", "previous_conversation", "Previous conversation",
         "chat", "Conversations"),
-    Key("unread", "ctrl+g", "next_unread", "First unread conversation",
+    KeyAction("unread", "ctrl+g", "next_unread", "Next unread conversation",
         "chat", "Conversations"),
-    Key("mute", "alt+m", "mute", "Mute this conversation",
+    KeyAction("mute", "alt+m", "mute", "Mute or unmute this conversation",
         "chat", "Conversations"),
-    Key("sidebar", "ctrl+b", "toggle_list", "Show or hide the list",
+    KeyAction("sidebar", "ctrl+b", "toggle_list", "Show or hide the list",
         "chat", "Conversations"),
-    Key("send", "enter", "send", "Send the message",
+    KeyAction("send", "enter", "send", "Send the message",
         "composer", "Writing"),
-    Key("newline", "ctrl+j,shift+enter,alt+enter", "newline", "New line",
+    KeyAction("newline", "ctrl+j,shift+enter,alt+enter", "newline", "New line",
         "composer", "Writing"),
-    Key("undo", "alt+z", "undo", "Undo typing",
+    KeyAction("undo", "alt+z", "undo", "Undo typing",
         "composer", "Writing"),
-    Key("retry", "ctrl+r", "retry", "Send failed messages again",
+    KeyAction("retry", "ctrl+r", "retry", "Send failed messages again",
         "chat", "Writing"),
-    Key("scroll_up", "pageup", "page_up", "Scroll up, into older messages",
+    KeyAction("scroll_up", "pageup", "page_up", "Scroll up to older messages",
         "chat", "Reading"),
-    Key("scroll_down", "pagedown", "page_down", "Scroll down",
+    KeyAction("scroll_down", "pagedown", "page_down", "Scroll down",
         "chat", "Reading"),
-    Key("scroll_end", "ctrl+end", "log_end", "Newest message",
+    KeyAction("scroll_end", "ctrl+end", "log_end", "Newest message",
         "chat", "Reading"),
-    Key("scroll_home", "ctrl+home", "log_home", "Oldest message that is here",
+    KeyAction("scroll_home", "ctrl+home", "log_home", "Oldest loaded message",
         "chat", "Reading"),
-    Key("first_new", "alt+n", "first_new", "Where the new messages begin",
+    KeyAction("first_new", "alt+n", "first_new", "First new message",
         "chat", "Reading"),
-    Key("search", "ctrl+f", "search", "Search this conversation",
+    KeyAction("search", "ctrl+f", "search", "Search this conversation",
         "chat", "Reading"),
-    Key("links", "ctrl+o", "links", "Links: open or copy",
+    KeyAction("links", "ctrl+o", "links", "Open or copy a link",
         "chat", "Reading", True),
-    Key("copy", "ctrl+c", "copy", "Copy the selection",
+    KeyAction("copy", "ctrl+c", "copy", "Copy the selection",
         "chat", "Reading"),
-    Key("back", "escape", "back", "Close, clear, go back",
-        "chat", "Around"),
-    Key("help", "f1,ctrl+question_mark", "help", "This help",
-        "app", "Around", True),
-    Key("palette", "ctrl+p", "command_palette", "All commands",
-        "app", "Around", True),
-    Key("suspend", "ctrl+z", "suspend_process", "Suspend; the shell's fg comes back",
-        "app", "Around", True),
-    Key("quit", "ctrl+q", "quit", "Quit",
-        "app", "Around", True),
-    Key("end", "ctrl+d", "end", "Quit; in a text, delete to the right",
-        "chat", "Around"),
+    KeyAction("back", "escape", "back", "Close, cancel, go back",
+        "chat", "General"),
+    KeyAction("help", "f1,ctrl+question_mark", "help", "Help",
+        "app", "General", True),
+    KeyAction("palette", "ctrl+p", "command_palette", "All commands",
+        "app", "General", True),
+    KeyAction("suspend", "ctrl+z", "suspend_process", "Suspend (fg in the shell resumes)",
+        "app", "General", True),
+    KeyAction("quit", "ctrl+q", "quit", "Quit",
+        "app", "General", True),
+    KeyAction("end", "ctrl+d", "end", "Quit, or delete to the right in a text",
+        "chat", "General"),
 )  # fmt: skip
 
 WELCOME: Final = ("switch", "send", "newline", "next", "help", "quit")
-"""The keys of the first screen."""
+"""Ids of the keys listed on the first screen."""
 
 _SHOWN: Final = {
     "ctrl": "Ctrl",
@@ -108,11 +109,11 @@ _MODIFIERS: Final = frozenset({"alt", "ctrl", "hyper", "meta", "shift", "super"}
 _NAMED: Final = frozenset(
     key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")
 ) - {"return", "newline", "space"}
-"""The keys that are no characters, by Textual's names."""
+"""Textual's names of the keys that type no character."""
 
 
 def bindings(scope: Scope) -> list[BindingType]:
-    """Textual's bindings of a scope, each with its id, so that a keymap can change it."""
+    """Return Textual's bindings of a scope, with ids so that a keymap can change them."""
     return [
         Binding(key.keys, key.action, key.does, show=False, priority=key.priority, id=key.id)
         for key in KEYS
@@ -121,7 +122,7 @@ def bindings(scope: Scope) -> list[BindingType]:
 
 
 def editing_bindings(editor: type[Widget]) -> list[BindingType]:
-    """The editor's own bindings, but for the keys that this table gives another meaning."""
+    """Return the bindings of a Textual editor without the keys that this table uses."""
     taken = {name for key in KEYS for name in key.keys.split(",")}
     return [
         replace(binding, key=",".join(left))
@@ -131,36 +132,36 @@ def editing_bindings(editor: type[Widget]) -> list[BindingType]:
     ]
 
 
-def keys_of(key: Key, rebound: Mapping[str, str]) -> list[str]:
-    """Textual's names of the keys that do this, with what the user has changed."""
+def keys_of(key: KeyAction, rebound: Mapping[str, str]) -> list[str]:
+    """Return Textual's names of an action's keys, with the user's changes applied."""
     return [name.strip() for name in rebound.get(key.id, key.keys).split(",")]
 
 
 def show(name: str) -> str:
-    """``ctrl+k`` as people write it: ``Ctrl+K``."""
+    """Return a key as it is shown: ``Ctrl+K`` for ``ctrl+k``."""
     parts = name.split("+")
     return "+".join(_SHOWN.get(part, part.upper() if len(part) <= 3 else part) for part in parts)
 
 
 def shortest(id: str, rebound: Mapping[str, str]) -> str:
-    """The first key of an action, as shown in hints."""
+    """Return the first key of an action as it is shown in hints."""
     key = next(key for key in KEYS if key.id == id)
     return show(keys_of(key, rebound)[0])
 
 
 def problem_of(name: str) -> str:
-    """What is wrong with a key's name as a user wrote it, empty if nothing is."""
+    """Return what is wrong with a key from the settings; empty if it is valid."""
     *modifiers, key = name.split("+")
     if name != name.lower():
-        return f"{name!r} is no key; did you mean {name.lower()}?"
+        return f"{name!r} is not a key; did you mean {name.lower()}?"
     if len(set(modifiers)) < len(modifiers) or not _MODIFIERS.issuperset(modifiers):
-        return f"{name!r} is no key; write it as ctrl+k, alt+down or f4"
+        return f"{name!r} is not a key; write for example ctrl+k, alt+down or f4"
     if list(modifiers) != sorted(modifiers):
-        return f"{name!r} is no key; write {'+'.join([*sorted(modifiers), key])}"
+        return f"{name!r} is not a key; write {'+'.join([*sorted(modifiers), key])}"
     if _is_character(key):
-        # With Shift alone it is a character, too.
+        # With Shift alone it still types a character.
         if not {"ctrl", "alt"}.intersection(modifiers):
-            return f"{name} could not be written any more; write ctrl+{key} or f4"
+            return f"{name} could not be typed in messages any more; use ctrl+{key} or f4"
     elif key not in _NAMED:
         near = get_close_matches(key, _NAMED, n=1)
         return f"there is no key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
@@ -168,7 +169,7 @@ def problem_of(name: str) -> str:
 
 
 def _is_character(key: str) -> bool:
-    """By itself or by its name: ``k``, ``question_mark``. Space is one, too."""
+    """Whether a key types a character: ``k``, ``question_mark``, ``space``."""
     if len(key) == 1:
         return key.isalnum()
     character = key_to_character(REPLACED_KEYS.get(key, key))

@@ -1,4 +1,4 @@
-"""The ``/`` commands, as data, and how a line is told to be one."""
+"""The slash commands as a table, and the parser that tells a command from a message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """``needs``: it means nothing without its arguments."""
+    """One command. ``needs``: it is refused without arguments."""
 
     name: str
     arguments: str
@@ -18,53 +18,52 @@ class SlashCommand:
 
 
 COMMANDS: Final = (
-    SlashCommand("msg", "ID [TEXT]", "Write to somebody", needs=True),
-    SlashCommand("me", "TEXT", "Say what you do", needs=True),
+    SlashCommand("msg", "ID [TEXT]", "Start a chat", needs=True),
+    SlashCommand("me", "TEXT", "Send an action, as in: Alice waves", needs=True),
     SlashCommand("search", "[TEXT]", "Search this conversation"),
     SlashCommand("searchall", "[TEXT]", "Search all conversations"),
-    SlashCommand("links", "", "Links in this conversation"),
+    SlashCommand("links", "", "Show the links in this conversation"),
     SlashCommand("copy", "[N]", "Copy the last message, or the Nth from the end"),
-    SlashCommand("read", "", "Mark all of this conversation as read"),
-    SlashCommand("mute", "", "Mute this conversation, or undo it"),
-    SlashCommand("join", "ROOM", "Join a room, or make it", needs=True),
+    SlashCommand("read", "", "Mark as read"),
+    SlashCommand("mute", "", "Mute or unmute this conversation"),
+    SlashCommand("join", "ROOM", "Join a room, or create it", needs=True),
     SlashCommand("leave", "", "Leave this room"),
     SlashCommand("retry", "", "Send failed messages again"),
-    SlashCommand("discard", "", "Forget failed messages"),
-    SlashCommand("block", "[ID]", "See nothing more of somebody"),
-    SlashCommand("unblock", "ID", "See them again", needs=True),
-    SlashCommand("theme", "[NAME]", "Change the colours"),
-    SlashCommand("profile", "[NAME]", "Go to another server and account"),
-    SlashCommand("logout", "", "End this login, here and on the server"),
-    SlashCommand("help", "", "Keys and commands"),
-    SlashCommand("quit", "", "Leave pychat"),
+    SlashCommand("discard", "", "Delete failed messages"),
+    SlashCommand("block", "[ID]", "Block a person"),
+    SlashCommand("unblock", "ID", "Unblock a person", needs=True),
+    SlashCommand("theme", "[NAME]", "Change the theme"),
+    SlashCommand("profile", "[NAME]", "Switch to another profile"),
+    SlashCommand("logout", "", "Sign out on this device"),
+    SlashCommand("help", "", "Show keys and commands"),
+    SlashCommand("quit", "", "Quit pychat"),
 )
-_ALSO: Final = {"exit": "quit"}
-"""What people type from habit."""
+_ALIASES: Final = {"exit": "quit"}
 _COMMAND: Final = re.compile(r"/([a-z]+)(?:\s+(.*))?$", re.DOTALL)
 
 
 class CommandError(Exception):
-    """Not a command, or not like that: one line for the user."""
+    """Unknown command or missing arguments; the text is one line for the user."""
 
 
 def parse(text: str) -> tuple[SlashCommand, str] | None:
-    """The command and its arguments; None where the text is a message.
+    """Return the command and its arguments, or None if the text is a message.
 
-    ``/usr/bin`` and what begins with ``//`` are messages. Raises CommandError.
+    ``/usr/bin`` and texts that begin with ``//`` are messages. Raises CommandError.
     """
     match = _COMMAND.match(text)
     if match is None:
         return None
-    name, arguments = match[1], (match[2] or "").strip()
-    meant = _ALSO.get(name, name)
-    command = next((command for command in COMMANDS if command.name == meant), None)
+    typed, arguments = match[1], (match[2] or "").strip()
+    name = _ALIASES.get(typed, typed)
+    command = next((command for command in COMMANDS if command.name == name), None)
     if command is None:
-        raise CommandError(f"There is no command /{name}. To send it as text, write //{name}.")
+        raise CommandError(f"There is no command /{typed}. To send it as text, type //{typed}")
     if command.needs and not arguments:
-        raise CommandError(f"Write /{name} {command.arguments}")
+        raise CommandError(f"Type /{typed} {command.arguments}")
     return command, arguments
 
 
 def plain(text: str) -> str:
-    """The message that a text is which is no command: ``//x`` stands for ``/x``."""
+    """Return the message to send for a text that is no command: ``//x`` stands for ``/x``."""
     return text[1:] if text.startswith("//") else text

@@ -1,140 +1,154 @@
-"""AccountChanges: goes from one account to another while the app runs."""
+"""AccountSwitcher: switches from one account to another while the app runs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pychat.client.errors import ChatClientError
+from pychat.client.events import ClientEvent
 from pychat.client.models import ConnectionState
 from pychat.protocol import canonical_id
-from pychat.tui.model.accounts import TerminalAccount
+from pychat.tui.model.accounts import AccountSource, TerminalAccount
 from pychat.tui.text.names import line
 
 if TYPE_CHECKING:
-    from textual.worker import Worker
-
     from pychat.client import ChatClient
-    from pychat.tui.app import ChatApp
+
+
+class AccountDisplay(Protocol):
+    """What shows the account; the app implements it."""
+
+    account: TerminalAccount
+
+    @property
+    def current_conversation(self) -> str:
+        """Name of the open conversation; empty if none is open."""
+
+    async def show_account(
+        self, account: TerminalAccount, events: AsyncIterator[ClientEvent], conversation: str
+    ) -> None:
+        """Show another account, with this conversation open unless the name is empty."""
+
+    def run_in_background(self, task: Callable[[], Coroutine[None, None, None]]) -> None: ...
+    def inform(self, text: str) -> None: ...
+    def warn(self, problem: str) -> None: ...
 
 
 class AccountSwitcher:
-    """One at a time, to its end: a client that is not closed yet holds its cache file.
+    """Switch accounts, one switch at a time: an open client locks its cache file.
 
-    The account that was left goes on until the next one is let in, so that one can go back.
+    The previous account stays connected until the new one is logged in, so that the user can go
+    back. ``source`` opens accounts; None if there is only one.
     """
 
-    def __init__(self, app: ChatApp) -> None:
-        self._app = app
+    def __init__(self, display: AccountDisplay, source: AccountSource | None) -> None:
+        self._display = display
+        self.source = source
         self._one_at_a_time = asyncio.Lock()
-        self._left: _Left | None = None
+        self._previous: _Previous | None = None
 
     @property
-    def way_back(self) -> str:
-        """The id that one can go back to; empty where there is none."""
-        return self._left.account.client.user if self._left is not None else ""
+    def previous_user(self) -> str:
+        """Id of the account that the user can go back to; empty if there is none."""
+        return self._previous.account.client.user if self._previous is not None else ""
 
-    def is_left(self, server: str, user: str) -> bool:
-        """Whether one would go back to this account."""
-        return self._left is not None and _who(self._left.account.client) == (
+    def is_previous(self, server: str, user: str) -> bool:
+        """Whether the user can go back to this account."""
+        return self._previous is not None and _identity(self._previous.account.client) == (
             server,
             canonical_id(user),
         )
 
-    def to_profile(self, name: str) -> None:
-        """Goes to another account; what goes wrong is told, and this one stays."""
-        self._run(partial(self._to_profile, name))
+    def open_profile(self, name: str) -> None:
+        """Switch to the account of a profile. If that fails, the current account stays."""
+        self._display.run_in_background(partial(self._open_profile, name))
 
-    def to(self, account: TerminalAccount) -> None:
-        """Goes to this account, which is logged in; the client before it is closed."""
-        self._run(partial(self._to, account))
+    def switch_to(self, account: TerminalAccount) -> None:
+        """Switch to an account that is logged in, and close the current one."""
+        self._display.run_in_background(partial(self._switch_to, account))
 
-    def back(self) -> None:
-        """Goes to where one was before, if this one has not been let in yet."""
-        self._run(self._back)
+    def go_back(self) -> None:
+        """Return to the previous account, if the current one has not logged in yet."""
+        self._display.run_in_background(self._go_back)
 
-    def let_in(self) -> None:
-        """This account is logged in: nobody goes back from it."""
-        if self._left is not None:
-            self._run(self._arrive)
+    def logged_in(self) -> None:
+        """Close the previous account: the current one is logged in."""
+        if self._previous is not None:
+            self._display.run_in_background(self._logged_in)
 
-    def _run(self, change: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Given the function: a coroutine would be left over where the app ends before its turn."""
-        _: Worker[None] = self._app.run_worker(change, group="account")
-
-    async def _to_profile(self, name: str) -> None:
-        assert self._app.accounts is not None
+    async def _open_profile(self, name: str) -> None:
+        assert self.source is not None
         async with self._one_at_a_time:
             try:
-                account = self._app.accounts.open_profile(name)
+                account = self.source.open_profile(name)
             except ChatClientError as error:
-                self._app.notify(line(str(error), 300), severity="warning", markup=False)
+                self._display.warn(str(error))
                 return
-            if _who(account.client) == _who(self._app.client):
-                self._app.notify(f"This is {line(name)}.", markup=False)
-            elif self.is_left(account.client.server, account.client.user):
+            if _identity(account.client) == _identity(self._display.account.client):
+                self._display.inform(f"You are already signed in to {line(name)}")
+            elif self.is_previous(account.client.server, account.client.user):
                 await self._return()
             else:
                 await self._change(account)
 
-    async def _to(self, account: TerminalAccount) -> None:
+    async def _switch_to(self, account: TerminalAccount) -> None:
         async with self._one_at_a_time:
             await self._change(account)
 
-    async def _back(self) -> None:
+    async def _go_back(self) -> None:
         async with self._one_at_a_time:
             await self._return()
 
-    async def _arrive(self) -> None:
+    async def _logged_in(self) -> None:
         async with self._one_at_a_time:
-            if self._app.client.status.state is ConnectionState.ONLINE:
+            if self._display.account.client.status.state is ConnectionState.ONLINE:
                 await self.close()
 
     async def _change(self, account: TerminalAccount) -> None:
         client = account.client
-        left = _Left(self._app.account, self._app.chat.current)
+        previous = _Previous(self._display.account, self._display.current_conversation)
         events = client.events()
         try:
-            problems = account.start()  # nothing, where it has been
+            problems = account.start()  # does nothing if it has been started
         except ChatClientError as error:
             await client.close()
-            self._app.notify(line(str(error), 300), severity="warning", markup=False)
+            self._display.warn(str(error))
             return
         await self.close()
-        self._left = left
-        await self._app.take_account(account, events)
+        self._previous = previous
+        await self._display.show_account(account, events, "")
         if client.status.state is ConnectionState.ONLINE:
             await self.close()
         for problem in problems:
-            self._app.warn(problem)
+            self._display.warn(problem)
 
     async def _return(self) -> None:
-        if self._left is None:
+        if self._previous is None:
             return
-        leaving, left, self._left = self._app.client, self._left, None
-        await self._app.take_account(left.account, left.account.client.events())
-        if left.conversation:
-            self._app.chat.open(left.conversation)
+        leaving, previous, self._previous = self._display.account.client, self._previous, None
+        account = previous.account
+        await self._display.show_account(account, account.client.events(), previous.conversation)
         await leaving.close()
 
     async def close(self) -> None:
-        """Ends the account that was left, if it goes on."""
-        left, self._left = self._left, None
-        if left is not None:
-            await left.account.client.close()
+        """Close the previous account, if it is still open."""
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            await previous.account.client.close()
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """Where one was."""
+class _Previous:
+    """The account before the current one, and the conversation that was open."""
 
     account: TerminalAccount
     conversation: str
 
 
-def _who(client: ChatClient) -> tuple[str, str]:
-    """The same for every way in which the id may be written."""
+def _identity(client: ChatClient) -> tuple[str, str]:
+    """The server and the id, the same for every spelling of the id."""
     return client.server, canonical_id(client.user)

@@ -1,4 +1,4 @@
-"""Accounts: how the app comes by the client of another server, id or profile."""
+"""Accounts: an account with its files, and the interface that opens other ones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
-CACHE_LOST: Final = "drafts and unsent messages end with this one."
-CACHE_IN_USE: Final = f"Another pychat has this login open: {CACHE_LOST}"
+CACHE_LOST: Final = "drafts and unsent messages will be lost when pychat quits"
+CACHE_IN_USE: Final = f"This account is open in another pychat: {CACHE_LOST}"
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalAccount:
-    """``client`` has not been started; ``cache`` is the file that it keeps, ``state`` one for what
-    is remembered of it. ``problem``: what went wrong so far, in a line for people."""
+    """A client that has not been started, and its files.
+
+    ``cache``: the file that the client keeps. ``state``: the file of the settings changed in the
+    app (``SavedState``). ``problem``: what went wrong so far, as one line for the user.
+    """
 
     client: ChatClient
     state: Path | None = None
@@ -30,18 +33,21 @@ class TerminalAccount:
     problem: str = ""
 
     def start(self, *, connect: bool = True) -> list[str]:
-        """Starts the client, whatever its cache is like: a damaged one is set aside for a new one,
-        and where there can be none, all is kept in memory. Returns what to tell."""
-        told = [self.problem] if self.problem else []
+        """Start the client and return the problems to show.
+
+        A damaged cache is set aside and replaced. Without a usable cache, everything is kept in
+        memory.
+        """
+        problems = [self.problem] if self.problem else []
         try:
             self.client.start(connect=connect)
         except CacheUnusable as error:
-            told.append(self._start_otherwise(error, connect))
+            problems.append(self._start_without_cache(error, connect))
         if self.client.cache_locked:
-            told.append(CACHE_IN_USE)
-        return told
+            problems.append(CACHE_IN_USE)
+        return problems
 
-    def _start_otherwise(self, error: CacheUnusable, connect: bool) -> str:
+    def _start_without_cache(self, error: CacheUnusable, connect: bool) -> str:
         aside = None
         if isinstance(error, CacheDamaged) and self.cache is not None:
             aside = set_aside(self.cache)
@@ -49,18 +55,21 @@ class TerminalAccount:
             with suppress(CacheUnusable):
                 rescued = _rescue(self.cache, aside, self.client)
                 self.client.start(connect=connect)
-                kept = "unsent messages and drafts were taken over" if rescued else "begun anew"
+                result = (
+                    "unsent messages and drafts were recovered"
+                    if rescued
+                    else "a new one was created"
+                )
                 what = str(error).partition(";")[0]
-                return f"{what}. It was set aside as {aside.name}: {kept}."
+                return f"{what}. It was renamed to {aside.name}; {result}"
         self.client.keep_in_memory()
         self.client.start(connect=connect)
         return f"{error}: {CACHE_LOST}"
 
 
 def _rescue(cache: Path, damaged: Path, client: ChatClient) -> int:
-    from pychat.client.storage.sqlite import (
-        SQLiteCache,  # which takes a while, and is seldom needed
-    )
+    # Imported here: it takes a while and is rarely needed.
+    from pychat.client.storage.sqlite import SQLiteCache
 
     new = SQLiteCache(cache)
     new.open(client.server, client.user)
@@ -71,16 +80,19 @@ def _rescue(cache: Path, damaged: Path, client: ChatClient) -> int:
 
 
 class AccountSource(Protocol):
-    """Implemented by whoever starts the app: it knows where logins and caches are kept."""
+    """Opens accounts. The program that starts the app implements it and knows where files are."""
 
     profiles: dict[str, str]
-    """Name → what it stands for, in words: ``asmith on https://chat.example.org``."""
+    """Name of each profile, and its description: ``asmith on https://chat.example.org``."""
 
     tell: Callable[[str], None]
-    """Is given what goes wrong later, in one line; from any thread."""
+    """Called with problems that occur later, as one line each; from any thread."""
 
     def open(self, server: str, user: str) -> TerminalAccount:
-        """Raises ChatClientError, in one line. An empty ``user`` is nobody: nothing is kept."""
+        """Open an account. An empty ``user`` is anonymous: nothing is stored.
+
+        Raises ChatClientError with one line for the user.
+        """
 
     def open_profile(self, name: str) -> TerminalAccount:
-        """The same for a profile."""
+        """Open the account of a profile. Raises ChatClientError as ``open`` does."""

@@ -1,4 +1,4 @@
-"""Finder: the best matches for a few letters among many conversations and people."""
+"""Finder: finds the best matches for a few letters among many conversations and people."""
 
 from __future__ import annotations
 
@@ -12,43 +12,46 @@ from pychat.tui.text.fuzzy import fuzzy
 from pychat.tui.text.names import line, name_of
 
 OFFERED: Final = 50
-"""Results of one search. Typing on finds the rest."""
+"""Maximum number of results. More letters find the others."""
 RANKED: Final = 200
-"""Matches of one kind that are compared with each other: the newest conversations."""
+"""Matches of one kind that are ranked: those of the newest conversations."""
 SCATTERED_AMONG: Final = 2_000
-"""Conversations in which scattered letters are looked for: the newest."""
+"""Number of newest conversations that are searched for scattered letters."""
 
 
 class SearchTexts(NamedTuple):
-    """What a conversation or person is found by, for as long as it has this alias."""
+    """The searchable texts of a conversation or person with this alias."""
 
     name: str
     alias: str
     called: str
     id: str
     exact: tuple[str, ...]
-    """What finds exactly this one."""
+    """Canonical queries that are an exact match."""
     pair: bool
     both: str
-    """What it is called and the id, without case, each between line feeds: for quick tests."""
+    """Casefolded name and id, each between line feeds, for quick substring tests."""
 
 
 class Found(NamedTuple):
-    """``name``: of the conversation, or the person's id. ``positions``: the characters of what it
-    is called that were matched."""
+    """A match.
+
+    ``name``: name of the conversation or id of the person; ``positions``: indices of the matched
+    characters in the displayed name.
+    """
 
     name: str
     positions: list[int]
 
 
 class Finder:
-    """Keeps the texts of all names: making a name safe takes far longer than searching in it."""
+    """Cache the searchable texts: making a name safe takes far longer than searching it."""
 
     def __init__(self) -> None:
         self._texts: dict[str, SearchTexts] = {}
 
     def texts(self, name: str, alias: str) -> SearchTexts:
-        """Of one conversation or person, prepared now if they are not."""
+        """Return the texts of a conversation or person."""
         texts = self._texts.get(name)
         if texts is None or texts.alias != alias:
             called, id, pair = name_of(name, alias).called, line(name), is_pair(name)
@@ -60,11 +63,11 @@ class Finder:
 
 
 def best(query: str, among: Sequence[SearchTexts]) -> list[Found]:
-    """The best OFFERED matches, best first. ``among``: newest first.
+    """Return the best ``OFFERED`` matches, best first. ``among``: newest first.
 
-    Who has exactly this id comes first, whatever others are called; nobody before Everyone. Then
-    as ``fuzzy`` says. What takes time for each match is limited in number; for each conversation
-    there are only a few searches for a substring, some 50 ns each.
+    An exact id comes first, whatever others are called, and Everyone before people. The others are
+    ranked by ``fuzzy``. Only a limited number of matches is ranked; each conversation costs a few
+    substring tests of about 50 ns.
     """
     matches: dict[str, tuple[bool, float, bool, int, Found]] = {}
     exact = canonical_id(query)
@@ -82,7 +85,7 @@ def best(query: str, among: Sequence[SearchTexts]) -> list[Found]:
 
 
 def _kinds(query: str, exact: str, among: Sequence[SearchTexts]) -> Iterator[Iterator[SearchTexts]]:
-    """The candidates, those of the better kind first."""
+    """Yield groups of candidates, better kinds first."""
     yield islice((each for each in among if exact in each.exact), RANKED)
     folded = query.casefold()
     for part in (f"\n{folded}\n", f"\n{folded}", f" {folded}", folded):
@@ -91,7 +94,7 @@ def _kinds(query: str, exact: str, among: Sequence[SearchTexts]) -> Iterator[Ite
 
 
 def _match(query: str, texts: SearchTexts) -> tuple[float, list[int]] | None:
-    """A match in the name shows where; one in the id alone counts as much."""
+    """Match name and id. A match in the id counts as much but has no positions to show."""
     in_name, in_id = fuzzy(query, texts.called), fuzzy(query, texts.id)
     if in_id is not None and (in_name is None or in_id[0] > in_name[0]):
         return in_id[0], in_name[1] if in_name is not None else []

@@ -1,25 +1,43 @@
-"""The list's items, from the client's records: who is shown how, and in which order."""
+"""ConversationItem: what the conversation list shows, and the order of the list."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pychat.client.models import ConnectionState, ConversationInfo
 from pychat.tui.clock import Clock
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.text.names import Name, conversation_name, last_line, line, typing_line
-from pychat.tui.widgets.conversation_list import ConversationItem
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 
+class ConversationItem(Struct, frozen=True):
+    """What the list shows of one conversation. All text is safe and in one line."""
+
+    name: str
+    title: Name
+    line: str
+    time: str = ""
+    unread: int = 0
+    online: bool | None = None
+    """None for conversations without presence: rooms and Everyone."""
+    typing: bool = False
+    draft: bool = False
+    muted: bool = False
+
+
 def in_order(
     conversations: Sequence[ConversationInfo], unread: Sequence[ConversationInfo], current: str
 ) -> list[str]:
-    """The names: unread ones first, otherwise as given (newest first). The open one does not move
-    up by being unread: what one is looking at must not jump."""
+    """Return the names: unread ones first, otherwise as given (newest first).
+
+    The ``current`` one stays where it is, so that it does not jump while the user reads it.
+    """
     first = {each.name: None for each in unread if each.name != current}
     rest = [each.name for each in conversations if each.name not in first]
     return [*first, *rest]
@@ -33,7 +51,11 @@ def item_of(
     current: str,
     name_of: Callable[[str], Name],
 ) -> ConversationItem:
-    """What two rows of the list show of a conversation."""
+    """Return what the list shows of a conversation.
+
+    ``muted``: names of the muted conversations; ``current``: the open one; ``name_of``: returns
+    the display name of a person.
+    """
     pair = is_pair(conversation.name)
     draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
     last = conversation.last

@@ -1,90 +1,108 @@
-"""ReadMarker: what was in view of somebody who is looking, for a moment, is read."""
+"""ReadMarks: what was in view is read; the read cursor never passes a message that was not."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pychat.client.errors import ChatClientError
-from pychat.tui.model.marking import Marking, Run
+from pychat.tui.log.viewport import OpenTranscript
 
 if TYPE_CHECKING:
-    from textual.timer import Timer
-    from textual.worker import Worker
+    from pychat.client.models import ConversationInfo
 
-    from pychat.client import ChatClient
-    from pychat.tui.widgets.conversation_view import ConversationView
-
-READ_SECONDS: Final = 0.3
+Run = tuple[int, int]
+"""First and last seq of consecutive messages."""
 
 
-class ReadMarker:
-    """Between the log of ``view`` and the client; it is for the conversation shown there."""
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one conversation."""
 
-    def __init__(self, client: ChatClient, view: ConversationView) -> None:
-        self._client = client
-        self._view = view
-        self._marking = Marking()
-        self._waiting: Timer | None = None
-        """Until what is in view is read."""
+    runs: list[Run] = field(default_factory=list)
+    """Messages seen beyond the cursor: ascending runs that neither overlap nor touch."""
+    caught_up: int = 0
+    """The last seq at which nothing was unread."""
 
-    @property
-    def _looking(self) -> bool:
-        """Whether the log is there to be read by somebody who is."""
-        view = self._view
-        return view.app.app_focus and view.app.screen is view.screen and view.log_view.is_on_screen
 
-    def in_view(self, seqs: Run) -> None:
-        """These messages are in view now."""
-        goes_on = self._marking.in_view(self._view.current, seqs, looking=self._looking)
-        self._mark_soon(anew=not goes_on)
+class ReadMarks:
+    """Compute read cursors from the messages in view.
 
-    def uncovered(self) -> None:
-        """What is in view was hidden until now."""
-        self._mark_soon(anew=True)
+    The caller reports what is in view (``in_view``) and, when it has been in view for a moment,
+    asks for the cursor (``settle``).
+    """
 
-    def _mark_soon(self, *, anew: bool) -> None:
-        if anew:
-            self._stop_waiting()
-        if self._waiting is None:
-            self._waiting = self._view.set_timer(READ_SECONDS, self.mark)
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+        self._name = ""
+        self._view: Run = (0, 0)
+        self._passed: Run = (0, 0)
+        """Messages that were in view without a gap since the last ``settle``."""
 
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.stop()
-            self._waiting = None
+    def in_view(self, name: str, view: Run, *, looking: bool) -> bool:
+        """Report the messages in view. ``looking``: the user can see them.
 
-    def mark(self) -> None:
-        """Tells the server what was in view."""
-        self._stop_waiting()
-        view = self._view
-        conversation = view.conversations.get(view.current)
-        opened = view.conversations.opened(view.current)
-        if conversation is None or opened is None or not self._looking:
-            return
-        seq = self._marking.settle(conversation, opened)
-        if self._marking.slipped_by(conversation, opened):
-            opened.reading.new_after = seq
-            view.log_view.reading_changed()
-        if seq > conversation.read_seq:
-            tell = partial(self._tell, conversation.name, seq)
-            _: Worker[None] = view.run_worker(tell, group="read", exclusive=True)
+        Returns False if they do not continue the previous ones: the delay before ``settle`` starts
+        again.
+        """
+        before, passed = self._view, self._passed
+        continues = looking and name == self._name
+        if continues and view[0] == before[0] and view[1] < before[1] == passed[1]:
+            self._passed = passed[0], view[1]  # a growing composer covers the last ones
+        elif continues and view[0] <= passed[1] + 1 and view[1] >= passed[0] - 1:
+            self._passed = min(view[0], passed[0]), max(view[1], passed[1])
+        else:
+            self._passed, continues = view, False
+        self._name, self._view = name, view
+        return continues
 
-    async def _tell(self, name: str, seq: int) -> None:
-        try:
-            await self._client.mark_read(name, seq)
-        except ChatClientError:
-            return  # the next message in view, or the next connection, tries again
+    def settle(self, conversation: ConversationInfo, opened: OpenTranscript) -> int:
+        """Count what was in view as seen; return the seq up to which everything is read."""
+        seen = self._seen.setdefault(conversation.name, _Seen())
+        if conversation.name == self._name and self._passed[0] <= self._passed[1]:
+            seen.runs = _merged(seen.runs, self._passed)
+            self._passed = self._view
+        cursor = self._advanced(seen, conversation, opened)
+        if cursor >= conversation.last_seq:
+            seen.caught_up = cursor
+        return cursor
 
-    def left(self) -> None:
-        """The terminal lost the focus: what comes from now on is new since then."""
-        view = self._view
-        opened = view.conversations.opened(view.current)
-        conversation = view.conversations.get(view.current)
-        if opened is not None and conversation is not None and not conversation.unread:
-            opened.reading.new_after = conversation.last_seq
-            view.log_view.reading_changed()
+    def _advanced(self, seen: _Seen, conversation: ConversationInfo, opened: OpenTranscript) -> int:
+        cursor = max(conversation.read_seq, conversation.first_seq - 1)
+        moved = True
+        while moved:
+            moved = False
+            while seen.runs and seen.runs[0][0] <= cursor + 1:
+                cursor = max(cursor, seen.runs.pop(0)[1])
+                moved = True
+            past = opened.transcript.past_own(cursor)
+            moved = moved or past > cursor
+            cursor = past
+        return min(cursor, conversation.last_seq)
+
+    def missed(self, conversation: ConversationInfo, opened: OpenTranscript) -> bool:
+        """Whether messages that arrived after everything was read went out of view unseen."""
+        seen = self._seen.get(conversation.name)
+        new_after = opened.reading.new_after
+        return (
+            seen is not None
+            and bool(seen.runs)
+            and (new_after is None or new_after < seen.caught_up)
+        )
 
     def forget(self, name: str) -> None:
-        """Its seqs stand for other messages now."""
-        self._marking.forget(name)
+        """Drop what was seen of a conversation: its seqs now belong to other messages."""
+        self._seen.pop(name, None)
+        if name == self._name:
+            self._name = ""
+
+
+def _merged(runs: list[Run], new: Run) -> list[Run]:
+    """Add a run to ascending runs, joined with those that it overlaps or touches."""
+    first, last = new
+    apart: list[Run] = []
+    for run in runs:
+        if run[1] + 1 < first or last + 1 < run[0]:
+            apart.append(run)
+        else:
+            first, last = min(first, run[0]), max(last, run[1])
+    return sorted([*apart, (first, last)])

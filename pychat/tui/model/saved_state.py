@@ -1,4 +1,4 @@
-"""What the terminal client remembers between runs, beside the client's cache."""
+"""SavedState: what the user changed in the app, kept between runs: muted conversations, theme."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ class _State(Struct, omit_defaults=True):
 
 
 class SavedState:
-    """In memory without a path. A file that cannot be used is set aside; one that cannot be written
-    is not worth a word."""
+    """The state of one account, in a JSON file, or in memory if ``path`` is None.
+
+    An unusable file is renamed and reported in ``problems``. A failed write is ignored: it costs a
+    setting that is easy to make again. ``muted``: conversations that the settings mute.
+    """
 
     def __init__(self, path: Path | None = None, muted: list[str] | None = None) -> None:
         self._path = path
         self._state = _State()
         self.problems: list[str] = []
-        """What to tell: a file that could not be used."""
+        """Lines to show to the user."""
         if path is not None:
             try:
                 self._state = msgspec.json.decode(read_own_file(path), type=_State)
@@ -33,18 +36,21 @@ class SavedState:
             except (OSError, msgspec.DecodeError, RecursionError):
                 aside = set_aside(path)
                 self.problems.append(
-                    f"What was muted and the theme are forgotten: {path} is damaged"
-                    + (f" and was set aside as {aside.name}." if aside is not None else ".")
+                    f"Muted conversations and the theme are reset: {path} is damaged"
+                    + (f" and was renamed to {aside.name}" if aside is not None else "")
                 )
         self._always = frozenset(muted or ())
 
     @property
     def muted(self) -> frozenset[str]:
-        """Conversations that do not notify: those of the settings and those muted here."""
+        """Conversations that do not notify: those of the settings and those muted in the app."""
         return self._always | frozenset(self._state.muted)
 
     def toggle_muted(self, name: str) -> bool:
-        """Mutes or unmutes; True if it is muted now. Those of the settings stay muted."""
+        """Mute or unmute a conversation; return True if it is muted now.
+
+        Conversations muted in the settings stay muted.
+        """
         if name in self._state.muted:
             self._state.muted.remove(name)
         elif name not in self._always:
@@ -54,7 +60,7 @@ class SavedState:
 
     @property
     def theme(self) -> str:
-        """The theme chosen last in the app; empty for the settings' own."""
+        """The theme chosen in the app; empty for the default."""
         return self._state.theme
 
     @theme.setter

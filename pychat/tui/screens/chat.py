@@ -1,7 +1,8 @@
-"""ChatScreen: the list, one conversation, the status line, and how one moves between them."""
+"""ChatScreen: conversation list, open conversation and status line of one account."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on, work
@@ -10,30 +11,40 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 
-from pychat.client.models import UserInfo
+from pychat.client.events import ClientEvent, ConversationsLoaded, StatusChanged
+from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
+from pychat.tui.commands.requests import (
+    CommandRequested,
+    ConversationRequested,
+    PersonRequested,
+)
 from pychat.tui.commands.runner import CommandRunner
-from pychat.tui.model.conversations import is_pair
+from pychat.tui.model.conversations import OpenConversations, is_pair
+from pychat.tui.model.list_items import ConversationItem, in_order, item_of
 from pychat.tui.model.saved_state import SavedState
-from pychat.tui.screens.updates import Updates
 from pychat.tui.settings import Settings
-from pychat.tui.text.names import line
-from pychat.tui.widgets.completions import Completions
-from pychat.tui.widgets.composer import Composer
+from pychat.tui.text.names import line, unread_count
 from pychat.tui.widgets.conversation_list import ConversationList
 from pychat.tui.widgets.conversation_view import ConversationView
 from pychat.tui.widgets.search_bar import SearchBar
 from pychat.tui.widgets.status_line import StatusLine
+from pychat.tui.widgets.writing import WritingArea
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 HINT_SECONDS: Final = 6.0
+FLUSH_SECONDS: Final = 1 / 30
+"""Client events that arrive within a frame are shown together."""
+BURST: Final = 20
+BURST_FLUSH_SECONDS: Final = 1 / 8
+"""The frame after more than ``BURST`` messages: keys are more urgent than painting them."""
 
 
 class ChatScreen(Screen[None]):
-    """Everything about one account."""
+    """The main screen. The app passes on client events (``take``); commands act on the methods."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Screen declares it as an instance variable
         (0, "-narrow"),
@@ -43,27 +54,31 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("chat")
 
     def __init__(
-        self, client: ChatClient, clock: Clock, settings: Settings, remembered: SavedState
+        self, client: ChatClient, clock: Clock, settings: Settings, saved: SavedState
     ) -> None:
         super().__init__(classes="-nothing-open")
         self._clock = clock
         self._settings = settings
-        self._told_where = False
+        self._hint_shown = False
         self._changing = False
+        self._dirty = False
+        self._flush_scheduled = False
+        self._in_burst = False
+        self._reconnected = False
+        """Whether the next conversation list is the first one of a connection."""
         self._commands = CommandRunner(self)
-        self.updates = Updates(self, clock)
-        self._take(client, remembered)
+        self._set_account(client, saved)
 
-    def _take(self, client: ChatClient, remembered: SavedState) -> None:
+    def _set_account(self, client: ChatClient, saved: SavedState) -> None:
         self.client = client
-        self.remembered = remembered
+        self.saved = saved
         self.view = ConversationView(client, self._clock, self._settings, id="main")
 
-    async def change_account(self, client: ChatClient, remembered: SavedState) -> None:
-        """Made anew, for another account: nothing of the one before is left."""
-        self.view.drafting.save()
+    async def change_account(self, client: ChatClient, saved: SavedState) -> None:
+        """Replace all widgets by new ones for another account."""
+        self.view.writing.save()
         self._changing = True
-        self._take(client, remembered)
+        self._set_account(client, saved)
         self.remove_class("-list-shown", "-list-hidden")
         await self.recompose()
         self._changing = False
@@ -72,11 +87,11 @@ class ChatScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         rebound = self._settings.keys
         with Horizontal(id="body"):
-            yield ConversationList(self.updates.item, id="list")
+            yield ConversationList(self._list_item, id="list")
             yield self.view
         status = StatusLine(self._clock, id="status")
         status.user = line(self.client.user)
-        status.hints = f"{shortest('switch', rebound)} find  {shortest('help', rebound)} help"
+        status.hints = f"{shortest('switch', rebound)} new chat  {shortest('help', rebound)} help"
         yield status
 
     def on_mount(self) -> None:
@@ -85,62 +100,155 @@ class ChatScreen(Screen[None]):
     def _begin(self) -> None:
         self.query_one(StatusLine).status = self.client.status
         self.add_class("-nothing-open")
-        self.view.drafting.load_waiting()
-        self._show_waiting()
-        self.updates.show_list()
-        self.view.learn_to_find()
+        self._show_waiting_text()
+        self.show_list()
+        self.view.prepare_finder()
         self.query_one(ConversationList).focus()
 
     @property
+    def is_usable(self) -> bool:
+        """Whether the widgets exist: not while the account changes, nor when the app ends."""
+        return not self._changing and self.app.is_running
+
+    # --- client events --------------------------------------------------------------------
+
+    def take(self, event: ClientEvent) -> None:
+        """Handle a client event. What it changes is shown within a frame."""
+        if not self.is_mounted or not self.is_usable:
+            return  # mounting shows what the client knows by then
+        self.view.take(event)
+        if isinstance(event, StatusChanged):
+            self.query_one(StatusLine).status = event.status
+            if event.status.state is ConnectionState.ONLINE:
+                self._reconnected = True
+                self.view.want_older()
+        elif isinstance(event, ConversationsLoaded):
+            if self._reconnected:
+                self._reconnected = False
+                self.view.reconnected()
+            self.view.want_older()
+            self.view.learn_names()
+        self._dirty = True
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self.set_timer(BURST_FLUSH_SECONDS if self._in_burst else FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if not self.is_usable:
+            return
+        self._in_burst = self.view.flush() > BURST
+        if self._dirty:
+            self._dirty = False
+            self.show_list()
+            self.view.show_header()
+
+    @on(ConversationView.ListChanged)
+    @on(WritingArea.DraftChanged)
+    def show_list(self) -> None:
+        """Update the conversation list and the number of unread messages."""
+        if not self.is_usable:
+            return
+        conversations = self.conversations.all()
+        unread = self._unread(conversations)
+        self.query_one(ConversationList).show(
+            in_order(conversations, unread, self.current), self.current
+        )
+        count = unread_count(each.unread for each in unread)
+        self.query_one(StatusLine).unread = count
+        self.app.title = f"({count}) pychat" if count else "pychat"
+
+    def _unread(self, conversations: Iterable[ConversationInfo]) -> list[ConversationInfo]:
+        """Return those with unread messages that are not muted."""
+        muted = self.saved.muted
+        return [each for each in conversations if each.unread and each.name not in muted]
+
+    def _list_item(self, name: str) -> ConversationItem | None:
+        conversation = self.conversations.get(name)
+        if conversation is None:
+            return None
+        return item_of(
+            conversation,
+            self.client,
+            self._clock,
+            self.saved.muted,
+            self.current,
+            self.conversations.sender_name,
+        )
+
+    # --- what commands act on (CommandTarget) ---------------------------------------------
+
+    @on(CommandRequested)
+    @work(group="commands")
+    async def _command_requested(self, event: CommandRequested) -> None:
+        await self._commands.run(event.command, event.arguments)
+
+    @property
     def current(self) -> str:
-        """Its name; empty while none is."""
+        """Name of the open conversation; empty if none is open."""
         return self.view.current
 
     @property
-    def stands(self) -> bool:
-        """Whether its widgets are there: not while it is made anew, nor when the app ends."""
-        return not self._changing and self.app.is_running
-
-    @on(ConversationView.DraftChanged)
-    @on(SearchBar.Moved)
-    def _list_changed(self) -> None:
-        self.updates.show_list()
-
-    # --- writing --------------------------------------------------------------------------
-
-    @on(ConversationView.Commanded)
-    @work(group="commands")
-    async def _commanded(self, event: ConversationView.Commanded) -> None:
-        await self._commands.run(event.command, event.arguments)
-
-    @on(Completions.Chosen)
-    def _completion_clicked(self, event: Completions.Chosen) -> None:
-        self.query_one(Composer).complete(event.candidate)
-
-    # --- moving around --------------------------------------------------------------------
+    def conversations(self) -> OpenConversations:
+        return self.view.conversations
 
     def open(self, name: str) -> None:
-        """Shows a conversation, ready to write."""
+        """Show a conversation with the focus in its composer."""
         if name != self.current:
             self.close_search()
             self.view.open(name)
             self.remove_class("-nothing-open", "-waiting")
-            self.updates.show_list()
+            self.show_list()
         self.remove_class("-list-shown")
         self.view.composer.focus()
 
+    def start(self, user: UserInfo) -> None:
+        """Open the conversation with a person; it may have no message yet."""
+        self.conversations.begin(user)
+        self.open(user.id)
+
     def close_conversation(self) -> None:
-        """Nothing is open then, as at the beginning."""
+        """Show the welcome text, as at the start."""
         self.close_search()
         self.view.close()
         self.add_class("-nothing-open")
-        self.updates.show_list()
+        self.show_list()
         self.query_one(ConversationList).focus()
 
-    def start(self, user: UserInfo) -> None:
-        """Opens a conversation with somebody, which may have no message yet."""
-        self.view.conversations.begin(user)
-        self.open(user.id)
+    def send(self, text: str) -> bool:
+        """Send a message to the open conversation. False, with the reason shown, if refused."""
+        return self.view.writing.send(text)
+
+    def go_to_end(self) -> None:
+        """Show the newest message."""
+        self.view.go_to_end()
+
+    def retry_failed(self) -> int:
+        """Send failed messages again; return their number."""
+        return self.view.retry_failed()
+
+    def search(self, text: str, *, everywhere: bool = False) -> None:
+        """Open the search bar above the log, or focus it."""
+        if self.current:
+            self.query_one(SearchBar).open(text, everywhere=everywhere)
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard."""
+        self.app.copy_to_clipboard(text)
+
+    def inform(self, text: str) -> None:
+        """Show a line for a few seconds."""
+        self.notify(line(text, 300), markup=False)
+
+    # --- opening conversations ------------------------------------------------------------
+
+    @on(ConversationRequested)
+    def _conversation_requested(self, event: ConversationRequested) -> None:
+        self.open(event.name)
+
+    @on(PersonRequested)
+    def _person_requested(self, event: PersonRequested) -> None:
+        self.start(event.user)
 
     @on(ConversationList.Opened)
     def _list_opened(self, event: ConversationList.Opened) -> None:
@@ -148,19 +256,19 @@ class ChatScreen(Screen[None]):
 
     @on(ConversationList.Typed)
     def _typed_in_list(self, event: ConversationList.Typed) -> None:
-        """It is a message's beginning: of the open conversation, or of the next one."""
+        """Text typed in the list begins a message: in the open conversation, or the next one."""
         if self.current:
             self.open(self.current)
         if event.text:
             self.view.composer.write(event.text)
-            self._show_waiting()
-        if not self.current and not self._told_where:
-            self._told_where = True
-            self.set_timer(HINT_SECONDS, self._tell_again)
+            self._show_waiting_text()
+        if not self.current and not self._hint_shown:
+            self._hint_shown = True
+            self.set_timer(HINT_SECONDS, self._allow_hint)
             key = shortest("switch", self._settings.keys)
-            kept = "It waits for whom you choose" if event.text else "Nothing is open"
-            self.app.notify(
-                f"{kept}: {key} finds somebody, ↓ and Enter choose from the list.",
+            purpose = "to send this" if event.text else "to start"
+            self.notify(
+                f"Choose a chat {purpose}: {key}, or ↓ and Enter in the list",
                 timeout=HINT_SECONDS,
                 markup=False,
             )
@@ -169,35 +277,19 @@ class ChatScreen(Screen[None]):
     def _erased_in_list(self) -> None:
         if not self.current:
             self.view.composer.action_delete_left()
-            self._show_waiting()
+            self._show_waiting_text()
 
-    def _show_waiting(self) -> None:
-        """What is written before anybody was chosen."""
+    def _show_waiting_text(self) -> None:
+        """Show the composer while it holds text for the next conversation that is opened."""
         self.set_class(not self.current and bool(self.view.composer.text), "-waiting")
 
-    def _tell_again(self) -> None:
-        self._told_where = False
-
-    def on_screen_resume(self) -> None:
-        """A dialog was closed: what came into view below it is read now."""
-        self.view.read_marker.mark()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.call_after_refresh(self._place_terminal_cursor)
-
-    def _place_terminal_cursor(self) -> None:
-        if self.stands:
-            self.view.composer.place_terminal_cursor()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """None while it is made anew: there is nothing for keys to act on."""
-        return not self._changing and super().check_action(action, parameters)
+    def _allow_hint(self) -> None:
+        self._hint_shown = False
 
     def action_switch(self) -> None:
         from pychat.tui.screens.switcher import Switcher
 
-        conversations = self.view.conversations.all()
-        switcher = Switcher(self.client, conversations, self.view.finder)
+        switcher = Switcher(self.client, self.conversations.all(), self.view.finder)
         self.app.push_screen(switcher, self._switched)
 
     def _switched(self, user: UserInfo | None) -> None:
@@ -217,7 +309,7 @@ class ChatScreen(Screen[None]):
             self.open(names[index % len(names)])
 
     def action_next_unread(self) -> None:
-        names = (each.name for each in self.updates.unread(self.client.conversations))
+        names = (each.name for each in self._unread(self.client.conversations))
         name = next((name for name in names if name != self.current), "")
         if name:
             self.open(name)
@@ -241,14 +333,31 @@ class ChatScreen(Screen[None]):
         elif self.current:
             self.open(self.current)
 
+    # --- focus and keys -------------------------------------------------------------------
+
+    def on_screen_resume(self) -> None:
+        """Mark as read what came into view below a dialog that was closed."""
+        self.view.mark_read()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self._place_terminal_cursor)
+
+    def _place_terminal_cursor(self) -> None:
+        if self.is_usable:
+            self.view.composer.place_terminal_cursor()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Refuse all actions while the account changes: the widgets do not exist."""
+        return not self._changing and super().check_action(action, parameters)
+
     async def action_end(self) -> None:
-        """What Ctrl+D is in shells."""
+        """Act like Ctrl+D in a shell."""
         if self.view.composer.has_focus and self.view.composer.text:
             self.view.composer.action_delete_right()
         else:
             await self.app.action_quit()
 
-    # --- the log --------------------------------------------------------------------------
+    # --- log and search -------------------------------------------------------------------
 
     def action_page_up(self) -> None:
         self.view.log_view.scroll_page_up(animate=False)
@@ -263,11 +372,11 @@ class ChatScreen(Screen[None]):
         self.view.go_to_end()
 
     def action_first_new(self) -> None:
-        seq = self.view.conversations.first_new(self.current)
+        seq = self.conversations.first_new(self.current)
         if seq:
             self._jump(seq)
         else:
-            self.app.notify("Nothing new here since you last looked.", markup=False)
+            self.inform("No new messages")
 
     @work(group="jump", exclusive=True)
     async def _jump(self, seq: int) -> None:
@@ -276,43 +385,36 @@ class ChatScreen(Screen[None]):
     def action_copy(self) -> None:
         text = self.get_selected_text() or self.view.composer.selected_text
         if not text:
-            # Elsewhere it ends programs.
+            # Ctrl+C ends other programs, so the user may want to quit.
             key = shortest("quit", self._settings.keys)
-            self.app.notify(f"Nothing is selected. {key} quits.", markup=False)
+            self.inform(f"Nothing is selected. Press {key} to quit")
         else:
             self.app.copy_to_clipboard(text)
             self.clear_selection()
-            self.app.notify("Copied.", timeout=2, markup=False)
+            self.notify("Copied", timeout=2, markup=False)
 
     def action_links(self) -> None:
-        from pychat.tui.screens.links import Links
+        from pychat.tui.screens.links import LinksScreen
 
-        opened = self.view.conversations.opened(self.current)
+        opened = self.conversations.opened(self.current)
         if opened is not None:
-            self.app.push_screen(Links(opened.transcript))
+            self.app.push_screen(LinksScreen(opened.transcript))
 
     def action_retry(self) -> None:
         self.view.retry_failed()
 
     def action_mute(self) -> None:
         if self.current:
-            muted = self.remembered.toggle_muted(self.current)
+            muted = self.saved.toggle_muted(self.current)
             title = self.view.title_of(self.current)
-            self.app.notify(f"{title} is {'muted' if muted else 'heard again'}.", markup=False)
-            self.updates.show_list()
-
-    # --- searching ------------------------------------------------------------------------
+            self.inform(f"{title} is {'muted' if muted else 'not muted any more'}")
+            self.show_list()
 
     def action_search(self) -> None:
         self.search("")
 
-    def search(self, text: str, *, everywhere: bool = False) -> None:
-        """Opens the search over the log, or goes back to it."""
-        if self.current:
-            self.query_one(SearchBar).open(text, everywhere=everywhere)
-
     @on(SearchBar.Closed)
     def close_search(self) -> None:
-        """The log as it was, without highlights."""
+        """Hide the search bar and the marks in the log."""
         self.query_one(SearchBar).close()
         self.view.composer.focus()

@@ -1,4 +1,4 @@
-"""Help: every key and command, made from their tables."""
+"""HelpScreen: all keys and commands, made from their tables."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.screens.dialog import Dialog
 
 WIDE: Final = 56
-"""Cells from which on there is room for two keys of an action."""
+"""Width in cells from which two keys of an action fit."""
 
 
-class Help(Dialog[None]):
-    """Closed by escape, or the key that opens it: by nothing that somebody may type."""
+class HelpScreen(Dialog[None]):
+    """Close on Esc or on the key that opens the help, and on no key that types text."""
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,8 +45,10 @@ class Help(Dialog[None]):
 
 
 def help_text(rebound: Mapping[str, str], width: int) -> Content:
-    """Groups of keys with what they do, then the commands, in two columns of ``width`` cells
-    together."""
+    """Lay out the keys by group, then the commands, in two columns.
+
+    ``rebound``: keys changed in the settings; ``width``: cells of both columns together.
+    """
     column = 22 if width >= WIDE else 12
     shown = 2 if width >= WIDE else 1
 

@@ -1,4 +1,4 @@
-"""Links: those of a conversation, newest first, to open or to copy."""
+"""LinksScreen: the links of a conversation, newest first, to open or to copy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from pychat.tui.log.transcript import Transcript
 from pychat.tui.screens.dialog import Dialog
 from pychat.tui.text.markdown import MAX_SHOWN, links
 
-LOOKED_AT = 1000
-SHOWN = 100
+MAX_MESSAGES = 1000
+"""Number of messages that are searched for links."""
+MAX_LINKS = 100
 
 
-class Links(Dialog[None]):
-    """Enter opens, c copies."""
+class LinksScreen(Dialog[None]):
+    """A list of links. Enter opens one, c copies it."""
 
     CSS_PATH = "links.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -35,14 +36,14 @@ class Links(Dialog[None]):
         super().__init__()
         found = (
             link
-            for message in islice(transcript.newest(), LOOKED_AT)
+            for message in islice(transcript.newest(), MAX_MESSAGES)
             for link in links(safe_text(message.text[:MAX_SHOWN]))
         )
-        self._links = list(islice(dict.fromkeys(found), SHOWN))
+        self._links = list(islice(dict.fromkeys(found), MAX_LINKS))
 
     def compose(self) -> ComposeResult:
         with Vertical(id="links"):
-            title = "Links   Enter opens, c copies" if self._links else "No links here"
+            title = "Links   Enter: open   C: copy" if self._links else "No links here"
             yield Label(title, id="links-title")
             yield OptionList(*(Option(Content(link)) for link in self._links), markup=False)
 
@@ -58,5 +59,5 @@ class Links(Dialog[None]):
         index = self.query_one(OptionList).highlighted
         if index is not None:
             self.app.copy_to_clipboard(self._links[index])
-            self.app.notify("Copied.", timeout=2, markup=False)
+            self.app.notify("Copied", timeout=2, markup=False)
             self.dismiss()

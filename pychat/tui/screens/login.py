@@ -1,8 +1,9 @@
-"""Login: server and id filled in, the password hidden, what went wrong beside the fields."""
+"""LoginScreen: the sign-in form, with server and id filled in and errors shown in place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -14,31 +15,29 @@ from pychat.client.connection.address import normalized_address
 from pychat.client.errors import ChatClientError, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
 from pychat.tui.commands.keys import shortest
-from pychat.tui.model.accounts import AccountSource, TerminalAccount
+from pychat.tui.model.account_switcher import AccountSwitcher
+from pychat.tui.model.accounts import TerminalAccount
 from pychat.tui.screens.dialog import Dialog
 from pychat.tui.text.names import line
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-    from pychat.tui.app import ChatApp
 
 MISSING: Final = {
-    "server": "Type the server's address.",
-    "user": "Type your id.",
-    "password": "Type a password.",
+    "server": "Enter the server's address",
+    "user": "Enter your id",
+    "password": "Enter a password",
 }
-HINT = "New here? The first password given for an id claims it."
-
-
-SUBMIT = "Log in, or claim this id"
+HINT: Final = "New here? Choose an id and a password to create an account."
+SUBMIT: Final = "Sign in or create account"
 
 
 class LoginScreen(Dialog[None]):
-    """Dismissed once logged in. What was typed stays when it was wrong.
+    """Ask for a password, close when the client is logged in. After an error the fields stay.
 
-    Server and id can be changed where there are ``accounts``; another account is tried by a client
-    of its own, and only one that is let in takes the place of the app's. ``back_to``: the id of an
-    account that one can go back to, or empty.
+    Server and id can be changed if the switcher can open accounts. Another account gets its own
+    client, which replaces the app's client only after it has logged in. ``rebound``: keys changed
+    in the settings; ``reason``: why the server refused the login, empty at the first login.
     """
 
     CSS_PATH = "login.tcss"
@@ -52,27 +51,30 @@ class LoginScreen(Dialog[None]):
     def __init__(
         self,
         client: ChatClient,
-        accounts: AccountSource | None = None,
+        switcher: AccountSwitcher,
+        rebound: Mapping[str, str],
         reason: str = "",
-        back_to: str = "",
     ) -> None:
         super().__init__()
         self._client = client
-        self._accounts = accounts
+        self._switcher = switcher
+        self._accounts = switcher.source
+        self._rebound = rebound
         self._reason = reason
         self._failure = ""
-        """Why the last login failed, unless it goes on trying by itself."""
+        """Why the last login failed, unless the client retries by itself."""
         self._watched = ""
-        """The server's address as it was typed, while it is watched."""
+        """The server's address as it was typed, while its availability is watched."""
         self._reached = False
         self._says_unreachable = False
-        self._back_to = back_to
+        self._back_to = switcher.previous_user
+        """Id of the account that Esc returns to; empty if there is none."""
         self._trying = False
 
     def compose(self) -> ComposeResult:
         fixed = self._accounts is None
         with Vertical(id="login"):
-            yield Label("Log in", id="login-title")
+            yield Label("Sign in", id="login-title")
             yield Label("Server", classes="field")
             yield Input(self._client.server, id="server", disabled=fixed)
             yield Label("Your id", classes="field")
@@ -84,19 +86,18 @@ class LoginScreen(Dialog[None]):
             yield Static(self._hint(), id="login-hint", markup=False)
 
     def _hint(self) -> str:
-        keys = cast("ChatApp", self.app).settings.keys
-        quits = f"{shortest('quit', keys)} quits."
+        quits = f"{shortest('quit', self._rebound)}: quit"
         if not self._back_to:
-            return f"{HINT} {quits}"
-        back = f"{shortest('back', keys)} goes back to {line(self._back_to, 40)}."
-        return f"{HINT}\n{back} {quits}"
+            return f"{HINT}\n{quits}"
+        back = f"{shortest('back', self._rebound)}: back to {line(self._back_to, 40)}"
+        return f"{HINT}\n{back}   {quits}"
 
     def on_mount(self) -> None:
         self.query_one("#password" if self._client.user else "#user", Input).focus()
         self._watch_server(self._client.server)
 
     def status_changed(self, status: Status) -> None:
-        """The client may have got in by itself, when its server or its keyring was there."""
+        """Close if the client has logged in by itself, after its server or keyring was back."""
         if status.state is ConnectionState.ONLINE and not self._trying:
             self._leave()
         elif status.state is ConnectionState.REFUSED and self._reason == TOKEN_AWAITED:
@@ -104,22 +105,24 @@ class LoginScreen(Dialog[None]):
             self._say(self._reason)
 
     def _leave(self) -> None:
-        """The client is logged in, and not by this form."""
+        """Close: the client is logged in, but not through this form."""
         user = line(self._client.user)
-        told = f"{self._failure}: {user} is logged in all the same."
-        self.app.notify(line(told, 300) if self._failure else f"{user} is logged in.", markup=False)
+        text = f"Signed in as {user}"
+        if self._failure:
+            text = line(f"{text} with the saved login, although: {self._failure}", 300)
+        self.app.notify(text, markup=False)
         self.dismiss()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Not while it tries: that ends first, one way or the other."""
+        """Refuse to go back while a login is running."""
         if action == "back":
             return bool(self._back_to) and not self._trying
         return super().check_action(action, parameters)
 
     def action_back(self) -> None:
-        cast("ChatApp", self.app).account_changes.back()
+        self._switcher.go_back()
 
-    # --- whether there is a server --------------------------------------------------------
+    # --- availability of the server ---------------------------------------------------------
 
     @on(Input.Changed, "#server")
     def _server_changed(self, event: Input.Changed) -> None:
@@ -146,18 +149,18 @@ class LoginScreen(Dialog[None]):
             self._watch(client)
 
     def _client_at(self, server: str) -> ChatClient:
-        """One that knows this server. Raises ChatClientError."""
+        """Return a client for this server. Raises ChatClientError."""
         if self._accounts is None or normalized_address(server) == self._client.server:
             return self._client
         return self._accounts.open(server, "").client
 
     @work(exclusive=True, group="watch")
     async def _watch(self, client: ChatClient) -> None:
-        await client.probe_server(self._told)
+        await client.probe_server(self._availability_changed)
 
-    def _told(self, why: str) -> None:
+    def _availability_changed(self, why: str) -> None:
         if why and not self._says_unreachable:
-            self._say(f"{why}. Trying again…", unreachable=True)
+            self._say(f"{why}. Retrying…", unreachable=True)
         elif not why and self._says_unreachable:
             self._say("")
         self._reached = not why
@@ -186,30 +189,33 @@ class LoginScreen(Dialog[None]):
 
     @work(exclusive=True)
     async def _login(self, server: str, user: str, password: str) -> None:
-        account, changes = None, cast("ChatApp", self.app).account_changes
+        account = None
         try:
-            if changes.is_left(normalized_address(server), user):
-                changes.back()  # it is logged in, and holds its files
+            if self._switcher.is_previous(normalized_address(server), user):
+                self._switcher.go_back()  # it is logged in and has its files open
                 return
             account = self._other_account(server, user)
             client = self._client if account is None else account.client
-            told = await client.login(password)
+            result = await client.login(password)
         except ServerUnreachable as error:
-            goes_on = " (it goes on trying)" if account is None else ""
+            goes_on = " (retrying)" if account is None else ""
             self._failure = "" if account is None else str(error)
             await self._failed(f"{error}{goes_on}", account, unreachable=not self._reached)
         except ChatClientError as error:
             self._failure = str(error)
             await self._failed(self._failure, account)
         else:
-            self.app.notify(line(told, 300), markup=False)
+            self.app.notify(line(result, 300), markup=False)
             if account is None:
                 self.dismiss()
             else:
-                changes.to(account)
+                self._switcher.switch_to(account)
 
     def _other_account(self, server: str, user: str) -> TerminalAccount | None:
-        """Another one than the form was opened for. Raises ChatClientError."""
+        """Open the account if it is not the one that the form was opened for.
+
+        Raises ChatClientError.
+        """
         mine = (self._client.server, line(self._client.user))
         if self._accounts is None or (normalized_address(server), user) == mine:
             return None
@@ -227,16 +233,16 @@ class LoginScreen(Dialog[None]):
             return
         field = self.query_one("#password", Input)
         field.focus()
-        field.select_all()  # typing replaces what was wrong
+        field.select_all()  # typing replaces the wrong password
 
     def _set_trying(self, trying: bool) -> None:
         self._trying = trying
         button = self.query_one("#submit", Button)
         button.disabled = trying
-        button.label = "Logging in…" if trying else SUBMIT
+        button.label = "Signing in…" if trying else SUBMIT
 
     def _say(self, text: str, *, unreachable: bool = False) -> None:
-        """``unreachable``: it goes once the server is there."""
+        """Show an error. ``unreachable``: it is cleared when the server is available."""
         self._says_unreachable = unreachable
         error = self.query_one("#login-error", Static)
         error.update(line(text, 300))

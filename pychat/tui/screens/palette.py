@@ -1,39 +1,66 @@
-"""What the command palette offers: every action, and everywhere one can go."""
+"""Palette: the command palette, which finds actions, conversations, people, rooms and themes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.message import Message
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import RoomInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX
-from pychat.tui.commands.keys import KEYS, Key, keys_of, show
+from pychat.tui.commands.keys import KEYS, KeyAction, keys_of, show
+from pychat.tui.commands.requests import (
+    CommandRequested,
+    ConversationRequested,
+    PersonRequested,
+    ProfileRequested,
+    ThemeRequested,
+)
 from pychat.tui.commands.slash import COMMANDS
-from pychat.tui.model.finder import best
+from pychat.tui.model.conversations import OpenConversations
+from pychat.tui.model.finder import Finder, best
+from pychat.tui.screens.dialog import Dialog
 from pychat.tui.text.fuzzy import BEST, fuzzy
-from pychat.tui.text.names import line, name_of
-from pychat.tui.widgets.conversation_view import ConversationView
+from pychat.tui.text.names import conversation_name, line, name_of
 
 if TYPE_CHECKING:
-    from pychat.tui.app import ChatApp
+    from pychat.client import ChatClient
 
 NOT_OFFERED: Final = {"send", "newline", "palette", "end"}
+"""Ids of actions that make no sense in the palette."""
 JOIN: Final = next(command for command in COMMANDS if command.name == "join")
-HINT: Final = "An action, conversation, person, room, profile or theme"
-PEOPLE: Final = 20
-"""So many are asked of the server."""
+PLACEHOLDER: Final = "Search actions, conversations, people, rooms and themes"
+MAX_PEOPLE: Final = 20
+"""Number of people that the server is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaletteContents:
+    """What the palette offers without asking the server, and the client with which it asks.
+
+    ``rebound``: keys changed in the settings; ``profiles``: name and description of each profile.
+    """
+
+    client: ChatClient
+    conversations: OpenConversations
+    finder: Finder
+    rebound: Mapping[str, str]
+    profiles: Mapping[str, str]
+    themes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class PaletteEntry:
-    """``name`` and ``also`` (found by, too) are safe text; ``kind`` says what it is."""
+    """One entry. ``name`` and ``also`` are safe text and both are searched; ``kind`` is shown in
+    the second row; ``go`` runs the entry."""
 
     name: str
     kind: str
@@ -41,82 +68,96 @@ class PaletteEntry:
     also: str = ""
 
 
-class PaletteProvider(Provider):
-    """Actions, conversations, people, rooms, profiles and themes, found by their names.
+class Palette(CommandPalette, Dialog[None]):
+    """Textual's command palette over the contents given."""
 
-    Names are peer text: matched by our own matcher, and never read as markup.
+    def __init__(self, contents: PaletteContents) -> None:
+        # Textual creates the providers itself: a class of their own gives them the contents.
+        provider = type("BoundPaletteProvider", (PaletteProvider,), {"contents": contents})
+        super().__init__(
+            [cast("type[Provider]", provider)], placeholder=PLACEHOLDER, id="--command-palette"
+        )
+
+    def _action_command_list(self, action: str) -> None:
+        # Textual raises KeyError for page up and page down before its list has a layout.
+        with suppress(KeyError):
+            super()._action_command_list(action)
+
+
+class PaletteProvider(Provider):
+    """Find entries by name.
+
+    Names come from other users: they are matched by pychat's own matcher, which is linear, and are
+    never read as markup.
     """
 
-    _rooms: list[RoomInfo] | None = None
+    contents: ClassVar[PaletteContents]
+    _known_rooms: list[RoomInfo] | None = None
 
     async def discover(self) -> Hits:
         for entry in self._actions():
             yield DiscoveryHit(_shown(entry), entry.go, text=entry.name)
 
     async def search(self, query: str) -> Hits:
-        app = cast("ChatApp", self.app)
-        here = [self._actions(), _conversations(app, query), _profiles(app), _themes(app)]
-        for entry in chain(*here):
+        local = [self._actions(), self._conversations(query), self._profiles(), self._themes()]
+        for entry in chain(*local):
             if (hit := _hit(query, entry)) is not None:
                 yield hit
+        client = self.contents.client
         try:
-            people = await app.client.users(query, limit=PEOPLE)
-            if self._rooms is None:
-                self._rooms = await app.client.rooms()
+            people = await client.users(query, limit=MAX_PEOPLE)
+            if self._known_rooms is None:
+                self._known_rooms = await client.rooms()
         except ChatClientError:
-            return  # not connected: what is known here was offered
-        for entry in chain(_people(app, people), _rooms(app, self._rooms)):
+            return  # offline: the local entries have been offered
+        for entry in chain(self._people(people), self._rooms(self._known_rooms)):
             if (hit := _hit(query, entry)) is not None:
                 yield hit
+
+    def _post(self, message: Message) -> Callable[[], object]:
+        return partial(self.screen.post_message, message)
 
     def _actions(self) -> Iterator[PaletteEntry]:
-        app = cast("ChatApp", self.app)
         for key in KEYS:
             if key.id not in NOT_OFFERED:
-                keys = "  ".join(show(name) for name in keys_of(key, app.settings.keys))
+                keys = "  ".join(show(name) for name in keys_of(key, self.contents.rebound))
                 yield PaletteEntry(key.does, keys, partial(self._run, key))
-        yield PaletteEntry("Change the colours", "/theme", app.action_change_theme)
+        yield PaletteEntry("Change the theme", "/theme", self._post(ThemeRequested("")))
 
-    async def _run(self, key: Key) -> None:
+    async def _run(self, key: KeyAction) -> None:
         scope = "app" if key.scope == "app" else "screen"
         await self.app.run_action(f"{scope}.{key.action}", default_namespace=self.screen)
 
+    def _conversations(self, query: str) -> Iterator[PaletteEntry]:
+        """Only the best: the palette takes much longer to show one than the finder to find it."""
+        known = {each.name: each for each in self.contents.conversations.all()}
+        texts = self.contents.finder.texts
+        for name, _ in best(query, [texts(each.name, each.alias) for each in known.values()]):
+            go = self._post(ConversationRequested(name))
+            title = conversation_name(known[name]).called
+            yield PaletteEntry(title, "Conversation", go, line(name))
 
-def _conversations(app: ChatApp, query: str) -> Iterator[PaletteEntry]:
-    """Only the best: the palette takes much longer to show one than the finder to find it."""
-    view = app.chat.view
-    among = [view.finder.texts(each.name, each.alias) for each in view.conversations.all()]
-    for name, _ in best(query, among):
-        go = partial(app.chat.open, name)
-        yield PaletteEntry(view.title_of(name).called, "conversation", go, line(name))
+    def _profiles(self) -> Iterator[PaletteEntry]:
+        for name, description in self.contents.profiles.items():
+            go = self._post(ProfileRequested(name))
+            yield PaletteEntry(line(name), f"Profile: {line(description, 200)}", go)
 
+    def _themes(self) -> Iterator[PaletteEntry]:
+        for name in self.contents.themes:
+            yield PaletteEntry(line(name), "Theme", self._post(ThemeRequested(name)))
 
-def _profiles(app: ChatApp) -> Iterator[PaletteEntry]:
-    for name, what in app.accounts.profiles.items() if app.accounts is not None else ():
-        yield PaletteEntry(
-            line(name), f"profile: {line(what, 200)}", partial(app.account_changes.to_profile, name)
-        )
+    def _people(self, people: list[UserInfo]) -> Iterator[PaletteEntry]:
+        for user in people:
+            if self.contents.conversations.get(user.id) is None:
+                name = name_of(user.id, user.alias).called
+                yield PaletteEntry(name, "Person", self._post(PersonRequested(user)), line(user.id))
 
-
-def _themes(app: ChatApp) -> Iterator[PaletteEntry]:
-    for name in app.available_themes:
-        yield PaletteEntry(line(name), "theme", partial(setattr, app, "theme", name))
-
-
-def _people(app: ChatApp, people: list[UserInfo]) -> Iterator[PaletteEntry]:
-    for user in people:
-        if app.chat.view.conversations.get(user.id) is None:
-            name = name_of(user.id, user.alias).called
-            yield PaletteEntry(name, "person", partial(app.chat.start, user), line(user.id))
-
-
-def _rooms(app: ChatApp, rooms: list[RoomInfo]) -> Iterator[PaletteEntry]:
-    for room in rooms:
-        name = ROOM_PREFIX + room.id
-        if app.chat.view.conversations.get(name) is None:
-            join = ConversationView.Commanded(JOIN, room.id)
-            go = partial(app.chat.post_message, join)
-            yield PaletteEntry(line(name), "room: join it", go, line(room.name))
+    def _rooms(self, rooms: list[RoomInfo]) -> Iterator[PaletteEntry]:
+        for room in rooms:
+            name = ROOM_PREFIX + room.id
+            if self.contents.conversations.get(name) is None:
+                go = self._post(CommandRequested(JOIN, room.id))
+                yield PaletteEntry(line(name), "Join room", go, line(room.name))
 
 
 def _hit(query: str, entry: PaletteEntry) -> Hit | None:
@@ -130,7 +171,7 @@ def _hit(query: str, entry: PaletteEntry) -> Hit | None:
 
 
 def _shown(entry: PaletteEntry, matched: Sequence[int] = ()) -> Content:
-    """Content is drawn as it is; a string would be read as markup."""
+    """Draw an entry. It is Content because a string would be read as markup."""
     name = Content(entry.name)
     for position in matched:
         name = name.stylize("bold $primary", position, position + 1)

@@ -1,4 +1,4 @@
-"""Switcher: type a few letters, get a conversation, a person on the server, or a new one by id."""
+"""Switcher: finds conversations and people by a few letters, and starts chats by id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ASK_SECONDS = 0.15
 
 
 class Switcher(Dialog[UserInfo | None]):
-    """Dismissed with whom to write to, or None."""
+    """Return the person or conversation to open, or None."""
 
     CSS_PATH = "switcher.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,7 +54,7 @@ class Switcher(Dialog[UserInfo | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="switcher"):
-            yield Input(placeholder="Name of a person or a conversation", id="query")
+            yield Input(placeholder="Search people and rooms", id="query")
             yield OptionList(id="matches", markup=False)
 
     def on_mount(self) -> None:
@@ -103,9 +103,9 @@ class Switcher(Dialog[UserInfo | None]):
         ]
         if self._may_be_new(query, offered):
             offered.append(UserInfo(query, "", online=False))
-            prompts.append(Option(Content.assemble("Write to ", (query, "bold"))))
+            prompts.append(Option(Content.assemble("New chat with ", (query, "bold"))))
         if not prompts:
-            prompts.append(Option(Content(f"Nobody is called {line(query)}"), disabled=True))
+            prompts.append(Option(Content(f"No results for {line(query)}"), disabled=True))
         matches = self.query_one(OptionList)
         # The server's answer to the same query must not move the choice under the user's finger.
         chosen = self._chosen() if query == self._offered_for else None

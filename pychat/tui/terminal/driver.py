@@ -20,7 +20,7 @@ from pychat.tui.terminal.keyboard import Keyboard
 from pychat.tui.text.emoji import Emoji
 
 if TYPE_CHECKING:
-    from pychat.tui.app import ChatApp
+    from pychat.tui.terminal.app import TerminalApp
 
 # xterm: Alt sends Esc before a key, instead of another letter; and the title goes onto a stack.
 _TAKE: Final = "\x1b[?1036;1039s\x1b[?1036;1039h\x1b[22;2t"
@@ -32,12 +32,12 @@ ORPHAN_SECONDS: Final = 0.3
 
 
 class TerminalDriver(LinuxDriver):
-    """``app`` is a ChatApp."""
+    """The driver of a TerminalApp."""
 
-    def __init__(self, app: ChatApp, **options: Any) -> None:
+    def __init__(self, app: TerminalApp, **options: Any) -> None:
         super().__init__(app, **options)
         self._file = _Quiet(self._file)  # type: ignore[assignment] # all that the driver uses of it
-        self._chat = app
+        self._terminal_app = app
         self._emoji = Emoji(app.answers.widths)
         self._loop = asyncio.get_running_loop()
 
@@ -50,7 +50,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         self.exit_event.clear()
         super().start_application_mode()  # type: ignore[no-untyped-call] # Textual's
-        terminal = self._chat.terminal
+        terminal = self._terminal_app.terminal
         if terminal is not None and terminal.attributes is not None:
             self.attrs_before = terminal.attributes
         if self._is_on:
@@ -67,8 +67,8 @@ class TerminalDriver(LinuxDriver):
         writer, self._writer_thread = self._writer_thread, None
         if writer is not None:
             writer.stop()
-            if self._chat.terminal is not None:
-                self._chat.terminal.taken = False
+            if self._terminal_app.terminal is not None:
+                self._terminal_app.terminal.taken = False
 
     def write(self, data: str) -> None:
         """Nothing, while it is not ours: the app may end before, and tell something after."""
@@ -94,7 +94,7 @@ class TerminalDriver(LinuxDriver):
         self._loop.call_later(ORPHAN_SECONDS, self._resume)
 
     def _resume(self) -> None:
-        if not self._is_on and self._chat.is_running:
+        if not self._is_on and self._terminal_app.is_running:
             signal.signal(signal.SIGTSTP, self._sigtstp_application)
             self._must_signal_resume = True
             self.resume_application_mode()
@@ -117,7 +117,7 @@ class TerminalDriver(LinuxDriver):
 
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
-            read(self._chat.take_typed())
+            read(self._terminal_app.take_typed())
             while not self.exit_event.is_set():
                 if selector.select(PAUSE):
                     try:
@@ -125,7 +125,7 @@ class TerminalDriver(LinuxDriver):
                     except OSError:
                         data = b""
                     if not data:
-                        self._chat.call_later(self._chat.end_by, signal.SIGHUP)
+                        self._terminal_app.call_later(self._terminal_app.end_by, signal.SIGHUP)
                         return
                     read(data)
                 else:

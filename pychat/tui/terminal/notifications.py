@@ -31,7 +31,7 @@ class Notifications:
         self._last = float("-inf")
         self._running: set[asyncio.Task[None]] = set()
 
-    def tell(self, title: str, text: str) -> None:
+    def send(self, title: str, text: str) -> None:
         """Notifies, unless it has just done so."""
         now = self._now()
         if now - self._last < QUIET_SECONDS:

@@ -1,18 +1,21 @@
-"""The colours: two calm themes of ours, a choice of well-known ones, and the user's own."""
+"""The themes: two of pychat, some well-known ones and the user's own, and which one is used."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
+if TYPE_CHECKING:
+    from textual.app import App
+
 AUTO: Final = "auto"
-"""Light or dark, by the terminal's background."""
+"""Light or dark, like the terminal's background."""
 DARK: Final = Theme(
     name="pychat-dark",
     dark=True,
@@ -81,11 +84,11 @@ CHOICE: Final = (
     *("nord", "gruvbox", "catppuccin-mocha", "catppuccin-latte", "rose-pine", "rose-pine-dawn"),
     *("solarized-dark", "solarized-light", "textual-ansi"),
 )
-"""What is offered; the others that Textual has are known by name all the same."""
+"""The themes that are listed. Textual's others can be set by name."""
 
 
 class ThemeError(Exception):
-    """A theme file cannot be used: one line that names the file and what is wrong."""
+    """Unusable theme file or unknown theme; the text is one line that names it and the fault."""
 
 
 class _ThemeFile(Struct, forbid_unknown_fields=True):
@@ -105,14 +108,14 @@ class _ThemeFile(Struct, forbid_unknown_fields=True):
 
 
 def load_theme(path: Path) -> Theme:
-    """A theme from TOML: ``name``, ``dark``, and colours as ``"#rrggbb"`` or by name.
+    """Read a theme from TOML: ``name``, ``dark``, and colours as ``"#rrggbb"`` or by name.
 
     Raises ThemeError.
     """
     try:
         given = msgspec.toml.decode(path.read_bytes(), type=_ThemeFile)
         if given.name in ("", AUTO) or not given.name.isprintable():
-            raise ThemeError(f"{path}: name: {given.name!r} cannot be a theme's name")
+            raise ThemeError(f"{path}: name: {given.name!r} is not allowed as a theme's name")
         theme = Theme(**msgspec.structs.asdict(given))
         for color in theme.to_color_system().generate().values():
             if color.startswith("#"):
@@ -122,15 +125,66 @@ def load_theme(path: Path) -> Theme:
     except (ValueError, ColorParseError) as error:  # not UTF-8, not TOML, no such key, no colour
         raise ThemeError(f"{path}: {error}") from None
     except RecursionError:
-        raise ThemeError(f"{path}: tables or lists stand too deep in each other") from None
+        raise ThemeError(f"{path}: tables or lists are nested too deeply") from None
     return theme
 
 
 def check_themes(wanted: str, files: list[str]) -> None:
-    """Raises ThemeError for a file that is no theme, and for a wanted theme that there is not."""
+    """Raise ThemeError for an unusable theme file, or if the wanted theme does not exist."""
     own = [load_theme(Path(name).expanduser()).name for name in files]
     if wanted not in {AUTO, *CHOICE, *own, *BUILTIN_THEMES}:
         offered = [AUTO, *CHOICE, *own]
         near = get_close_matches(wanted, offered, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(offered)}"
         raise ThemeError(f"there is no theme {wanted!r}; {hint}")
+
+
+TEXTUAL_DEFAULT: Final = "textual-dark"
+"""The theme that Textual sets at the start. It is offered only if the settings name it."""
+
+
+class ThemeSelector:
+    """Register the themes of an app and choose one.
+
+    The theme chosen in the app comes before the one of the settings, and that before the one that
+    matches the terminal. ``setting`` and ``files`` have passed ``check_themes``.
+    """
+
+    def __init__(self, app: App[None], setting: str, files: list[str]) -> None:
+        self._app = app
+        self._setting = setting
+        self._default = DARK.name
+        """The theme of the settings or the terminal, whatever was chosen since."""
+        app.register_theme(DARK)
+        app.register_theme(LIGHT)
+        offered = {*CHOICE, setting, TEXTUAL_DEFAULT}
+        for name in files:
+            theme = load_theme(Path(name).expanduser())
+            app.register_theme(theme)
+            offered.add(theme.name)
+        for name in set(app.available_themes) - offered:
+            app.unregister_theme(name)
+
+    def start(self, *, light: bool, chosen: str) -> None:
+        """Set the first theme. ``light``: the terminal has a light background; ``chosen``: as for
+        ``use``."""
+        if self._setting in self._app.available_themes:
+            self._default = self._setting
+        else:
+            self._default = LIGHT.name if light else DARK.name
+        self.use(chosen)
+        if self._app.theme != TEXTUAL_DEFAULT != self._setting:
+            self._app.unregister_theme(TEXTUAL_DEFAULT)
+
+    def use(self, chosen: str) -> None:
+        """Set the theme that was chosen in the app; the default if the name is empty or unknown."""
+        self._app.theme = chosen if chosen in self._app.available_themes else self._default
+
+    def follow_settings(self) -> None:
+        """Set the theme of the settings or the terminal."""
+        self._app.theme = self._default
+
+    @property
+    def chosen(self) -> str:
+        """The theme chosen in the app; empty if it is the default."""
+        return "" if self._app.theme == self._default else self._app.theme

@@ -1,6 +1,11 @@
-"""Completions: what the composer offers while one types, in a small list above it."""
+"""Completions: commands and emoji offered while the user types, in a list above the composer."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -8,14 +13,78 @@ from textual.message import Message as TextualMessage
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from pychat.tui.model.completion import Candidate
+from pychat.tui.commands.slash import COMMANDS
+from pychat.tui.text.fuzzy import fuzzy
+
+MAX_EMOJI: Final = 8
+_COMMAND: Final = re.compile(r"^/([a-z]*)$")
+_EMOJI: Final = re.compile(r"(?:^|(?<=[\s(])):([a-z0-9_+-]{2,})$")
+_CLOSED_EMOJI: Final = re.compile(r"(?:^|(?<=[\s(])):([a-z0-9_+-]{2,}):$")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A completion: ``insert`` replaces the line from ``start`` to the cursor."""
+
+    start: int
+    insert: str
+    shown: str
+    detail: str
+
+
+def candidates(line: str, *, first_line: bool) -> list[Candidate]:
+    """Return the completions of a line up to the cursor, best first.
+
+    Commands are offered in the first line only.
+    """
+    command = _COMMAND.match(line) if first_line else None
+    if command is not None:
+        return [
+            Candidate(0, f"/{item.name} ", f"/{item.name} {item.arguments}".rstrip(), item.does)
+            for item in COMMANDS
+            if item.name.startswith(command[1])
+        ]
+    emoji = _EMOJI.search(line)
+    return _emoji_candidates(emoji[1], emoji.start()) if emoji is not None else []
+
+
+def _emoji_candidates(name: str, start: int) -> list[Candidate]:
+    scored = []
+    for known in emoji_names():
+        match = fuzzy(name, known)
+        if match is not None and match[0] >= 2:
+            scored.append((-match[0], known))
+    return [
+        Candidate(start, emoji_names()[known], emoji_names()[known], f":{known}:")
+        for _, known in sorted(scored)[:MAX_EMOJI]
+    ]
+
+
+def closed_emoji(line: str) -> tuple[int, str] | None:
+    """Return the start of a ``:name:`` at the end of the line, and its emoji; None without one."""
+    match = _CLOSED_EMOJI.search(line)
+    if match is None or match[1] not in emoji_names():
+        return None
+    return match.start(), emoji_names()[match[1]]
+
+
+@lru_cache(maxsize=1)
+def emoji_names() -> dict[str, str]:
+    """Return emoji by the names that other chat programs use, from Rich's private table."""
+    from rich._emoji_codes import EMOJI
+
+    return {
+        name.replace(" ", "_").replace("-", "_"): emoji
+        for name, emoji in EMOJI.items()
+        if "skin_tone" not in name and ":" not in name
+    }
 
 
 class Completions(OptionList, can_focus=False):
-    """Never has the focus: the composer passes the keys on."""
+    """The list. It never has the focus: the composer passes on the keys."""
 
     class Chosen(TextualMessage):
-        """Clicked."""
+        """A candidate was clicked."""
 
         def __init__(self, candidate: Candidate) -> None:
             super().__init__()
@@ -27,12 +96,12 @@ class Completions(OptionList, can_focus=False):
 
     @property
     def chosen(self) -> Candidate | None:
-        """The one that is highlighted, while any are shown."""
+        """The highlighted candidate; None while the list is hidden."""
         index = self.highlighted
         return self._candidates[index] if self._candidates and index is not None else None
 
     def offer(self, candidates: list[Candidate]) -> None:
-        """Shows these; none hides the list."""
+        """Show these candidates. An empty list hides the widget."""
         if candidates == self._candidates:
             return
         self._candidates = candidates
@@ -50,7 +119,7 @@ class Completions(OptionList, can_focus=False):
         self.highlighted = 0 if candidates else None
 
     def move(self, by: int) -> None:
-        """Highlights the next or the previous one, around the ends."""
+        """Highlight the next or the previous candidate; after the last comes the first."""
         if self._candidates:
             self.highlighted = ((self.highlighted or 0) + by) % len(self._candidates)
 

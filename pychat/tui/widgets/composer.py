@@ -1,10 +1,10 @@
-"""Composer: several lines, edited grapheme by grapheme, completed, recalled, sent by a key."""
+"""Composer: a text area that sends on Enter, completes words and recalls earlier messages."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import BindingType
@@ -14,14 +14,19 @@ from textual.widgets import TextArea
 
 from pychat.client.safetext import safe_text
 from pychat.tui.commands.keys import bindings, editing_bindings
-from pychat.tui.model.completion import Candidate, candidates, closed_emoji
-from pychat.tui.text.folding import PasteFolds
 from pychat.tui.text.graphemes import boundary_after, boundary_before
-from pychat.tui.widgets.completions import Completions
+from pychat.tui.widgets.completions import Candidate, Completions, candidates, closed_emoji
+
+FOLDED_FROM: Final = 4_000
+"""Pastes of this many characters are folded: TextArea redraws a long line at every key."""
 
 
 class Composer(TextArea, inherit_bindings=False):
-    """A TextArea that sends. The owner loads and saves drafts."""
+    """The text area. ``WritingArea`` loads and saves the drafts.
+
+    ``submit`` sends a text at once; if it returns False, the text stays. ``recall`` returns the
+    user's earlier messages, oldest first.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*editing_bindings(TextArea), *bindings("composer")]
 
@@ -32,8 +37,6 @@ class Composer(TextArea, inherit_bindings=False):
         *,
         id: str | None = None,
     ) -> None:
-        """``submit`` sends at once and tells whether it could: else the text stays. ``recall``:
-        what one has sent before, oldest first."""
         super().__init__(
             id=id,
             compact=True,
@@ -47,11 +50,11 @@ class Composer(TextArea, inherit_bindings=False):
         self._folds = PasteFolds()
         self._recall_from = recall
         self._recalled = 0
-        """So many messages back; 0 while one writes something of one's own."""
+        """How many messages back the recalled one is; 0 while the user writes a new one."""
 
     @property
     def written(self) -> str:
-        """The text, long pastes in full."""
+        """The text with long pastes in full."""
         return self._folds.expand(self.text)
 
     @property
@@ -59,18 +62,18 @@ class Composer(TextArea, inherit_bindings=False):
         return self.screen.query_one(Completions)
 
     def load(self, text: str) -> None:
-        """Another conversation's draft, with the cursor at its end."""
+        """Replace the text, for example by a draft, with the cursor at its end."""
         self._folds.clear()
         self.load_text(self._folds.fold(safe_text(text)))
         self.move_cursor(self.document.end)
         self._recalled = 0
 
     def write(self, text: str) -> None:
-        """As if it had been typed or pasted here."""
+        """Insert a text at the cursor."""
         self.insert(self._folds.fold(safe_text(text)))
 
     def render_line(self, y: int) -> Strip:
-        # While a terminal shrinks there may be no room: Textual cannot wrap its placeholder in it.
+        # A shrinking terminal may leave no room: Textual cannot wrap its placeholder to width 0.
         if self.content_size.width == 0:
             return Strip.blank(self.size.width)
         return super().render_line(y)
@@ -119,7 +122,7 @@ class Composer(TextArea, inherit_bindings=False):
         return self.document.get_line(row)[:column]
 
     def update_suggestion(self) -> None:
-        """Textual calls this after every edit."""
+        """Update the completions. Textual calls this after every edit."""
         if not self.is_mounted:
             return
         before, row = self._before_cursor(), self.cursor_location[0]
@@ -131,7 +134,7 @@ class Composer(TextArea, inherit_bindings=False):
         self._completions.offer(candidates(before, first_line=row == 0) if before else [])
 
     def complete(self, candidate: Candidate) -> None:
-        """Puts a candidate in the place of what was typed."""
+        """Replace the typed beginning by a candidate."""
         self._completions.offer([])
         self._replace_before_cursor(candidate.start, len(self._before_cursor()), candidate.insert)
 
@@ -150,13 +153,13 @@ class Composer(TextArea, inherit_bindings=False):
                 self._completions.offer([])
             return
         if event.character and unicodedata.category(event.character[0]) == "Cf":
-            # What joins a family emoji, or parts letters in Persian: TextArea takes it for a key.
+            # Joiners of emoji and of Persian letters: TextArea would treat them as unknown keys.
             event.stop()
             event.prevent_default()
             self._replace_via_keyboard(safe_text(event.character), *self.selection)
             return
-        # Run here, in the order of the keys: what bubbles up or has priority is overtaken by, or
-        # overtakes, the text around it, and a message would go out cut short or to another person.
+        # Run bindings here, in the order of the keys. Bindings that bubble up or have priority would
+        # run after or before the text around them: a message would be cut, or sent elsewhere.
         bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
         if bound is not None and bound.enabled:
             event.stop()
@@ -164,11 +167,11 @@ class Composer(TextArea, inherit_bindings=False):
             await self.app.run_action(bound.binding.action, bound.node)
 
     async def _on_paste(self, event: events.Paste) -> None:
-        # Somebody else's text; TextArea's own handler, which comes next, inserts it.
+        # TextArea's own handler runs next and inserts the text.
         event.text = self._folds.fold(safe_text(event.text))
 
     # --- graphemes ------------------------------------------------------------------------
-    # A family emoji is seven code points and one key press (UAX 29).
+    # One key press moves over one grapheme: a family emoji is seven code points (UAX 29).
 
     def get_cursor_left_location(self) -> Location:
         row, column = self.cursor_location
@@ -187,13 +190,42 @@ class Composer(TextArea, inherit_bindings=False):
         return row, boundary_after(line, column)
 
     # --- input methods --------------------------------------------------------------------
-    # They draw what is being composed at the terminal's cursor: it must be where ours is, also
-    # after the composer grew, shrank or moved.
+    # They draw unfinished text at the terminal's cursor, which therefore follows the composer's
+    # cursor, also when the composer grows, shrinks or moves.
 
     def place_terminal_cursor(self) -> None:
-        """Puts the terminal's own cursor where text will go in."""
+        """Move the terminal's cursor to where text will be inserted."""
         if self.has_focus and self.is_mounted:
             self.app.cursor_position = self.cursor_screen_offset
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.place_terminal_cursor)
+
+
+class PasteFolds:
+    """Long pastes, each replaced in the composer by a mark of one line."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def fold(self, text: str) -> str:
+        """Return the text, or a mark that stands for it if it is long."""
+        if len(text) < FOLDED_FROM:
+            return text
+        mark = f"[paste {len(self._texts) + 1}: {len(text):,} characters]"
+        self._texts[mark] = text
+        return mark
+
+    def expand(self, text: str) -> str:
+        """Replace every complete mark by the text it stands for."""
+        for mark, folded in self._texts.items():
+            text = text.replace(mark, folded, 1)
+        return text
+
+    def mark_before(self, text: str) -> str:
+        """Return the mark that a text ends with; empty if there is none."""
+        return next((mark for mark in self._texts if text.endswith(mark)), "")
+
+    def clear(self) -> None:
+        """Drop all marks."""
+        self._texts.clear()

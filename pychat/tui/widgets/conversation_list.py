@@ -1,11 +1,10 @@
-"""ConversationList: two rows for each conversation, drawn line by line."""
+"""ConversationList: two rows for each conversation, painted line by line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from msgspec import Struct
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -16,30 +15,16 @@ from textual.message import Message as TextualMessage
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from pychat.tui.text.names import Name, fitted, unread_count
+from pychat.tui.model.list_items import ConversationItem
+from pychat.tui.text.names import fitted, unread_count
 from pychat.tui.theme.styles import component_style
 
 ITEM_ROWS: Final = 2
 _STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft")
 
 
-class ConversationItem(Struct, frozen=True):
-    """One conversation, all text safe and of one line."""
-
-    name: str
-    title: Name
-    line: str
-    time: str = ""
-    unread: int = 0
-    online: bool | None = None
-    """None where there is no presence: rooms and Everyone."""
-    typing: bool = False
-    draft: bool = False
-    muted: bool = False
-
-
 class ConversationList(ScrollView, can_focus=True):
-    """Takes names from above, sends ``Opened`` and what was typed to above.
+    """The list of conversations. It posts ``Opened``, and the text typed while it has the focus.
 
     ``item_of`` returns what to show of a conversation, None if it is gone. It is called only for
     conversations in view, so the cost does not depend on the length of the list.
@@ -60,22 +45,21 @@ class ConversationList(ScrollView, can_focus=True):
     ]
 
     class Opened(TextualMessage):
-        """The user wants this conversation."""
+        """The user opened a conversation."""
 
         def __init__(self, name: str) -> None:
             super().__init__()
             self.name = name
 
     class Typed(TextualMessage):
-        """Somebody writes here, which belongs into a message; no text: enter, and nothing is
-        chosen."""
+        """Text was typed or pasted here; it belongs to a message. Empty: Enter without a choice."""
 
         def __init__(self, text: str = "") -> None:
             super().__init__()
             self.text = text
 
     class Erased(TextualMessage):
-        """Somebody takes back the last character of it."""
+        """Backspace: the last character typed here is deleted."""
 
     def __init__(
         self, item_of: Callable[[str], ConversationItem | None], *, id: str | None = None
@@ -83,9 +67,9 @@ class ConversationList(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._item_of = item_of
         self.names: list[str] = []
-        """The conversations in the order shown."""
+        """Names of the conversations in the order shown."""
         self._items: dict[str, ConversationItem | None] = {}
-        """Those painted since the last ``show``."""
+        """Items painted since the last ``show``."""
         self._in_view: list[ConversationItem | None] = []
         self._current = ""
         self._cursor = ""
@@ -93,7 +77,7 @@ class ConversationList(ScrollView, can_focus=True):
         self._styles: dict[str, Style] = {}
 
     def show(self, names: list[str], current: str) -> None:
-        """Shows these as they are now, in this order, with ``current`` marked."""
+        """Show these conversations in this order, with ``current`` marked."""
         moved = current != self._current
         if moved:
             self._cursor = current
@@ -130,7 +114,7 @@ class ConversationList(ScrollView, can_focus=True):
             self.refresh()
 
     def action_open(self) -> None:
-        """Only what was gone to: enter may end a line typed before anything was open."""
+        """Open the conversation under the cursor; without one, Enter ends a typed line."""
         if self._cursor in self.names:
             self.post_message(self.Opened(self._cursor))
         else:
@@ -203,7 +187,7 @@ class ConversationList(ScrollView, can_focus=True):
 
 
 def _first_row(item: ConversationItem, width: int, style: Callable[[str], Style]) -> list[Segment]:
-    """A dot for presence, the name with the id, the time."""
+    """Paint presence, name, id and time."""
     dot, dot_style = ("○" if item.online is False else " "), "faint"
     if item.online:
         dot, dot_style = "●", "online"
@@ -223,7 +207,7 @@ def _first_row(item: ConversationItem, width: int, style: Callable[[str], Style]
 
 
 def _second_row(item: ConversationItem, width: int, style: Callable[[str], Style]) -> list[Segment]:
-    """The last line, and at the right how many are unread."""
+    """Paint the last message, and at the right the number of unread messages."""
     count = "muted" if item.muted and not item.unread else unread_count((item.unread,))
     room = max(1, width - 5 - cell_len(count))
     mark, mark_style = ("draft ", "draft") if item.draft else ("", "faint")

@@ -1,4 +1,4 @@
-"""ConversationHeader: with whom one talks, and whether they are there, typing or gone."""
+"""ConversationHeader: the name of the open conversation, presence and typing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pychat.tui.text.names import Name, line, typing_line
 
 
 class ConversationHeader(Widget):
-    """One row; all text comes safe from above."""
+    """One row above the log."""
 
     title: reactive[Name | None] = reactive(None)
     detail = reactive("")
@@ -32,10 +32,10 @@ class ConversationHeader(Widget):
         typing: tuple[Name, ...],
         *,
         connected: bool,
-        nobody: bool,
+        unknown: bool,
     ) -> None:
-        """As it is now. ``typing``: who is. While not ``connected``, nobody knows who is there;
-        ``nobody``: the server has said that there is nobody of this id."""
+        """Update the row. ``typing``: people who are typing. Presence is known only while
+        ``connected``; ``unknown``: the server has no account with this id."""
         self.title = title
         if conversation is None:
             self.online, self.typing, self.detail = None, "", ""
@@ -44,13 +44,13 @@ class ConversationHeader(Widget):
         self.online = conversation.online if pair and connected else None
         self.typing = typing_line(typing, in_pair=pair)
         if not pair:
-            self.detail = _about_many(conversation)
+            self.detail = _description(conversation)
         elif conversation.blocked:
-            self.detail = f"blocked: /unblock {line(conversation.name)} takes it back"
+            self.detail = f"blocked · undo with /unblock {line(conversation.name)}"
         elif not connected:
             self.detail = "not connected"
-        elif nobody:
-            self.detail = "nobody has this id"
+        elif unknown:
+            self.detail = "no such account"
         else:
             self.detail = self._presence(conversation)
 
@@ -78,8 +78,8 @@ class ConversationHeader(Widget):
         return Content.assemble(*parts)
 
 
-def _about_many(conversation: ConversationInfo) -> str:
+def _description(conversation: ConversationInfo) -> str:
     if conversation.name == EVERYONE:
-        return "all on this server"
+        return "everyone on this server"
     alias = line(conversation.alias)
     return alias if alias != line(conversation.name[1:]) else ""

@@ -1,7 +1,8 @@
-"""SearchBar: finds messages, here or in all conversations, and goes from one to the next."""
+"""SearchBar: finds messages in one conversation or in all, and steps through the hits."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on, work
@@ -18,19 +19,24 @@ from pychat.tui.text.names import line
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
-    from pychat.tui.widgets.conversation_view import ConversationView
 
 MAX_EMPTY_PAGES: Final = 100
-"""Pages that may be asked for at once: those of blocked people are empty."""
+"""Pages fetched for one step: pages that hold only messages of blocked people are empty."""
 PLACEHOLDERS: Final = {
-    False: "Search this conversation (Tab: all of them)",
+    False: "Search this conversation (Tab: all conversations)",
     True: "Search all conversations (Tab: this one)",
 }
 
+ShowHit = Callable[[MessageInfo, str], Awaitable[bool]]
+"""Brings a message into view with the words of the query marked; False if it is unavailable."""
+
 
 class SearchBar(Horizontal):
-    """Enter and up go to older ones, down to newer ones, round and round; tab searches everywhere
-    or here, escape ends it."""
+    """Enter and ↑ go to older hits, ↓ to newer ones; after the last hit comes the first.
+
+    Tab switches between this conversation and all of them, Esc closes. ``conversation`` is set from
+    outside. ``clear_hits`` removes the marks of the last hit.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "step(1)", show=False, priority=True),
@@ -40,17 +46,21 @@ class SearchBar(Horizontal):
     ]
 
     class Closed(TextualMessage):
-        """The user is done."""
-
-    class Moved(TextualMessage):
-        """Another conversation is in the log, for what was found in it."""
+        """The user has finished searching."""
 
     def __init__(
-        self, client: ChatClient, view: ConversationView, *, id: str | None = None
+        self,
+        client: ChatClient,
+        show_hit: ShowHit,
+        clear_hits: Callable[[], None],
+        *,
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
+        self.conversation = ""
         self._client = client
-        self._view = view
+        self._show_hit = show_hit
+        self._clear_hits = clear_hits
         self._text = ""
         self._found: list[MessageInfo] = []
         self._more = ""
@@ -67,11 +77,11 @@ class SearchBar(Horizontal):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is shown."""
+        """Whether the bar is shown."""
         return self.has_class("-shown")
 
     def open(self, text: str = "", *, everywhere: bool = False) -> None:
-        """To type what to look for; ``text`` is looked for at once."""
+        """Show the bar and focus its field. A ``text`` is searched for at once."""
         self.add_class("-shown")
         self._set_scope(everywhere)
         query = self.query_one(Input)
@@ -81,14 +91,14 @@ class SearchBar(Horizontal):
             self._search()
 
     def close(self) -> None:
-        """Hidden, and nothing highlighted; an answer that comes later moves nothing."""
+        """Hide the bar, remove the marks and ignore answers that arrive later."""
         if self.is_open:
             self.workers.cancel_node(self)
             self.remove_class("-shown")
             self.query_one(Input).value = self._text = ""
             self._found = []
             self._say("")
-            self._highlight("")
+            self._clear_hits()
 
     def _set_scope(self, everywhere: bool) -> None:
         if everywhere != self._everywhere:
@@ -98,7 +108,7 @@ class SearchBar(Horizontal):
         self.query_one(Input).placeholder = PLACEHOLDERS[everywhere]
 
     def action_switch_scope(self) -> None:
-        """Here, or in all conversations; what was typed is looked for there at once."""
+        """Search all conversations instead of this one, or the other way round."""
         self._set_scope(not self._everywhere)
         self._search()
 
@@ -116,10 +126,11 @@ class SearchBar(Horizontal):
 
     @work(exclusive=True)
     async def _ask(self, text: str) -> None:
-        self._say("searching…")
+        self._say("Searching…")
         try:
-            where = None if self._everywhere else self._view.current
-            page = await self._client.search(text, conversation=where, limit=MAX_LIMIT)
+            page = await self._client.search(
+                text, conversation=self._searched_conversation, limit=MAX_LIMIT
+            )
         except ChatClientError as error:
             self._say(line(str(error), 80))
             return
@@ -127,10 +138,10 @@ class SearchBar(Horizontal):
         if self._found:
             await self._go(0)
         else:
-            self._say("nothing found")
+            self._say("No results")
 
     def action_step(self, by: int) -> None:
-        """Further into the past with 1, back with -1."""
+        """Go to the next older hit with 1, to the next newer one with -1."""
         if self._found:
             self._step(self._at + by)
 
@@ -140,7 +151,7 @@ class SearchBar(Horizontal):
             for _ in range(MAX_EMPTY_PAGES):
                 if not self._more or at < len(self._found):
                     break
-                await self._find_more()
+                await self._fetch_more()
         except ChatClientError as error:
             self._say(line(str(error), 80))
             return
@@ -151,35 +162,28 @@ class SearchBar(Horizontal):
         else:
             await self._go(at)
 
-    async def _find_more(self) -> None:
-        where = None if self._everywhere else self._view.current
+    @property
+    def _searched_conversation(self) -> str | None:
+        return None if self._everywhere else self.conversation
+
+    async def _fetch_more(self) -> None:
         page = await self._client.search(
-            self._text, conversation=where, cursor=self._more, limit=MAX_LIMIT
+            self._text,
+            conversation=self._searched_conversation,
+            cursor=self._more,
+            limit=MAX_LIMIT,
         )
         self._found += page.messages
         self._more = page.next
 
-    async def _go(self, at: int, turned: str = "") -> None:
-        """``turned``: it has gone round, and is at which end."""
+    async def _go(self, at: int, end: str = "") -> None:
+        """Show a hit. ``end``: which end of the hits this is, after stepping past the other."""
         self._at = at
         more = "+" if self._more else ""
         where = " in all" if self._everywhere else ""
-        self._say(f"{at + 1} of {len(self._found)}{more}{where}{turned}")
-        message = self._found[at]
-        if message.conversation != self._view.current:
-            self._highlight("")
-            self._view.open(message.conversation)
-            self.post_message(self.Moved())
-        self._highlight(self._text, message.seq)
-        if not await self._view.show_message(message.seq):
-            self._say("that message cannot be had now")
+        self._say(f"{at + 1} of {len(self._found)}{more}{where}{end}")
+        if not await self._show_hit(self._found[at], self._text):
+            self._say("This message is not available now")
 
     def _say(self, text: str) -> None:
         self.query_one("#search-count", Static).update(text)
-
-    def _highlight(self, text: str, hit: int = 0) -> None:
-        log = self._view.log_view
-        if log.opened is not None:
-            log.opened.reading.highlight = tuple(text.casefold().split())
-            log.opened.reading.hit = hit
-            log.states_changed()

@@ -1,4 +1,4 @@
-"""StatusLine: the connection, what waits to be sent, when it tries again, and two hints."""
+"""StatusLine: connection, unsent and unread messages, next retry, and two key hints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pychat.tui.text.names import line
 
 
 class StatusLine(Widget):
-    """One row at the bottom. Counts down by itself while offline."""
+    """The last row of the screen. It counts down to the next retry while offline."""
 
     status: reactive[Status | None] = reactive(None)
     user = reactive("")
@@ -37,7 +37,7 @@ class StatusLine(Widget):
         hints = Content.styled(self.hints, "$foreground 72%")
         gap = self.size.width - left.cell_length - hints.cell_length
         if gap < 2:
-            # Whoever knows one key finds the others: help comes last.
+            # Keep the last hint, help, from which users find the other keys.
             hints = Content.styled(self.hints.rpartition("  ")[2], "$foreground 72%")
             gap = self.size.width - left.cell_length - hints.cell_length
         if gap < 1:
@@ -54,7 +54,7 @@ class StatusLine(Widget):
         elif status.state is ConnectionState.CONNECTING:
             parts = [("◌ ", "$warning"), ("connecting…", faint)]
         elif status.state is ConnectionState.REFUSED:
-            parts = [("○ ", "$warning"), (line(status.reason, 200) or "login refused", faint)]
+            parts = [("○ ", "$warning"), (line(status.reason, 200) or "sign-in refused", faint)]
         elif status.state is ConnectionState.OFFLINE:
             parts = [
                 ("○ ", "$warning"),
@@ -64,7 +64,7 @@ class StatusLine(Widget):
         else:
             parts = [("○ ", faint), ("closed", faint)]
         if status.waiting:
-            parts.append((f" · {status.waiting} waiting", "$warning"))
+            parts.append((f" · {status.waiting} unsent", "$warning"))
         if self.unread:
             parts.append((f" · {self.unread} unread", "$accent"))
         return parts
@@ -74,4 +74,4 @@ class StatusLine(Widget):
             return []
         seconds = ceil(status.retry_at - self._clock.now())
         when = "now" if seconds <= 0 else f"in {seconds} s"
-        return [(f" · tries again {when}", "$foreground 72%")]
+        return [(f" · retrying {when}", "$foreground 72%")]
