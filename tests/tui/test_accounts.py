@@ -221,7 +221,7 @@ async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) ->
         await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
-        await wait_text(pilot, "does not answer", "goes on trying")
+        await wait_text(pilot, "does not answer", "(retrying)")
         async with serving(port=port):
             await wait_text(pilot, "Welcome, alice")
 
@@ -300,7 +300,7 @@ async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
         await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
-        await wait_text(pilot, "goes on trying")
+        await wait_text(pilot, "(retrying)")
         await fill(pilot, server=elsewhere.url, user="bob", password="wrong")
         await pilot.press("enter")
         await wait_text(pilot, "wrong id or password")

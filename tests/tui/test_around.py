@@ -233,7 +233,7 @@ async def test_help_and_palette_come_from_the_key_table() -> None:
         await pilot.press("escape", "f4")
         assert app.focused is app.chat.query_one("#search-query")
         await pilot.press("escape", "ctrl+p")
-        await write(pilot, "links")
+        await write(pilot, "copy a link")
         await wait_text(pilot, "Open or copy a link")
         await pilot.press("enter")
         await wait_text(pilot, "Enter: open   C: copy")
@@ -273,7 +273,7 @@ async def test_previews_can_be_off() -> None:
         app.app_focus = False
         client.say("bob", "secret", tell=True)
         await wait_for(pilot, lambda: told)
-        assert told == [("pychat", "new message")]
+        assert told == [("pychat", "New message")]
 
 
 def test_notifications_are_sequences_and_come_one_at_a_time() -> None:
@@ -282,12 +282,12 @@ def test_notifications_are_sequences_and_come_one_at_a_time() -> None:
     notifications = Notifications(
         ["bell", "osc9", "osc777"], written.append, lambda: now[0], environment={}
     )
-    notifications.tell("Bob", "hi; there")
+    notifications.send("Bob", "hi; there")
     assert written == ["\a", "\x1b]9;Bob: hi; there\a", "\x1b]777;notify;Bob;hi; there\a"]
-    notifications.tell("Bob", "again")
+    notifications.send("Bob", "again")
     assert len(written) == 3
     now[0] += 3
-    notifications.tell("Bob", "later")
+    notifications.send("Bob", "later")
     assert len(written) == 6
 
 
@@ -296,7 +296,7 @@ def test_tmux_gets_them_wrapped() -> None:
     notifications = Notifications(
         ["osc9"], written.append, lambda: 0.0, environment={"TMUX": "/tmp/x"}
     )
-    notifications.tell("Bob", "hi")
+    notifications.send("Bob", "hi")
     assert written == ["\x1bPtmux;\x1b\x1b]9;Bob: hi\a\x1b\\"]
 
 
@@ -597,7 +597,7 @@ async def test_what_is_typed_while_nothing_is_open_waits_for_whom_one_opens(
         await wait_text(pilot, "mina")
         await write(pilot, "hello theree")
         await pilot.press("backspace", "enter")
-        await wait_text(pilot, "hello there", "Ctrl+K", "It waits")
+        await wait_text(pilot, "hello there", "Ctrl+K", "Choose a chat")
         assert "theree" not in screen_text(app)
         assert (app.chat.current, client.typed) == ("", [])
         await pilot.press("ctrl+q")
@@ -693,7 +693,7 @@ async def test_the_palette_goes_to_people_rooms_and_themes_whatever_they_are_cal
             await wait_for(pilot, lambda opened=opened: app.chat.current == opened)  # type: ignore[misc] # bound now
         await pilot.press("ctrl+p")
         await write(pilot, "nord")
-        await wait_text(pilot, "theme")
+        await wait_text(pilot, "Theme")
         await pilot.press("enter")
         await wait_for(pilot, lambda: app.theme == "nord")
 

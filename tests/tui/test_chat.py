@@ -148,7 +148,7 @@ async def test_written_offline_sent_when_the_server_is_back(tmp_path: Path) -> N
             await wait_text(pilot, "offline since")
             await write(pilot, "while away")
             await pilot.press("enter")
-            await wait_text(pilot, "while away", "◌", "1 waiting")
+            await wait_text(pilot, "while away", "◌", "1 unsent")
             async with serving(store, port=port, accounts="open"):
                 await wait_for(pilot, lambda: client.status.state is ConnectionState.ONLINE)
                 await wait_text(pilot, "✓")

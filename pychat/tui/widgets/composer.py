@@ -158,8 +158,8 @@ class Composer(TextArea, inherit_bindings=False):
             event.prevent_default()
             self._replace_via_keyboard(safe_text(event.character), *self.selection)
             return
-        # Run bindings here, in the order of the keys. Bindings that bubble up or have priority would
-        # run after or before the text around them: a message would be cut, or sent elsewhere.
+        # Run bindings here, in the order of the keys. A binding that bubbles up, or has priority,
+        # would run after or before the text around it: a message would be cut or sent elsewhere.
         bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
         if bound is not None and bound.enabled:
             event.stop()
