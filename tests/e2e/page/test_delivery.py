@@ -70,6 +70,33 @@ async def test_what_was_not_sent_when_the_page_was_closed_is_sent_later(
     await bob.close()
 
 
+async def test_unsent_messages_of_another_id_are_left_alone(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Two ids in one browser, one of which begins like the other and has the separator of keys."""
+    store = f"sqlite:///{tmp_path / 'chat.db'}"
+    async with serving(store) as server:
+        url, port = server.url, server.port
+        other = await ChatPage.logged_in(browser, url, "a:b")
+        await other.row("Everyone").click()
+        mine = await ChatPage.open(other.page.context, url)
+        await mine.page.get_by_label("Your account").click()
+        await mine.page.get_by_role("button", name="Use another id here").click()
+        await mine.log_in("a")
+    await expect(other.page.get_by_text("No connection.")).to_be_visible()
+    await other.write("from a:b")
+    await other.expect_state("from a:b", "sending")
+    await other.page.close()
+
+    async with serving(store, port=port):
+        await mine.page.reload()
+        await mine.row("Everyone").click()
+        await mine.write("from a")
+        await mine.expect_state("from a", "sent")
+        assert await mine.texts() == ["from a"]
+    await mine.close()
+
+
 async def test_a_message_whose_answer_was_lost_is_not_doubled(browser: Browser) -> None:
     async with serving() as server:
         bob = await ChatPage.logged_in(browser, server.url, "bob")

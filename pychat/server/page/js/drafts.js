@@ -1,10 +1,10 @@
 /** What was typed and not sent, for each conversation, through reloads. */
-import { local } from "./storage.js";
+import { keyPart, local } from "./storage.js";
 
 export class Drafts {
   /** @param {string} me */
   constructor(me) {
-    this.#prefix = `draft:${me}:`;
+    this.#prefix = `draft:${keyPart(me)}:`;
   }
   #prefix;
 

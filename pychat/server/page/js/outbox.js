@@ -1,7 +1,7 @@
 /** Messages on their way: kept until the server has stored them, sent in order, each once. */
 import { Emitter } from "./emitter.js";
 import { addressOf, Refusal } from "./protocol.js";
-import { local } from "./storage.js";
+import { keyPart, local } from "./storage.js";
 import { uuid } from "./uuid.js";
 
 const RETRY_MS = 3_000;
@@ -26,7 +26,7 @@ export class Outbox extends Emitter {
     this.#connection = connection;
     this.#me = me;
     // A key for each message: two tabs of one user share the storage without overwriting.
-    this.#prefix = `outbox:${me}:`;
+    this.#prefix = `outbox:${keyPart(me)}:`;
     /** @type {Pending[]} */
     this.#pending = local.keys(this.#prefix).map((key) => local.get(key)).filter(Boolean);
     this.#pending.sort((a, b) => a.at - b.at);

@@ -83,6 +83,14 @@ export class JsonStorage {
   }
 }
 
+/**
+ * A user's part of a key. An id may contain the separator: `a` must not read the keys of `a:b`.
+ * @param {string} id
+ */
+export function keyPart(id) {
+  return id.replaceAll("%", "%25").replaceAll(":", "%3A");
+}
+
 /** Servers under different paths of one host share the storage, but no logins and no messages. */
 const PREFIX = ROOT === "/" ? "pychat:" : `pychat:${ROOT}:`;
 export const local = new JsonStorage("localStorage");
