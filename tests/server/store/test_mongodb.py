@@ -163,6 +163,21 @@ async def test_commands_to_a_frozen_database_time_out(
         await store.close()
 
 
+async def test_closing_does_not_wait_for_a_database_that_does_not_answer(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def never(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
+    store = open_store(address)
+    await store.open()
+    monkeypatch.setattr(mongo_store, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr(AsyncCollection, "delete_one", never)
+    async with asyncio.timeout(60):
+        await store.close()
+    assert "did not answer while closing" in caplog.text
+
+
 async def test_another_process_may_change_accounts_beside_a_server(
     chat: Populated, address: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from bson import CodecOptions, Int64
 from bson.codec_options import TypeDecoder, TypeRegistry
@@ -20,6 +21,8 @@ from pychat.server.store.mongodb.messages import MongoMessages
 from pychat.server.store.mongodb.rooms import MongoRooms
 from pychat.server.store.mongodb.schema import prepare, upgrade
 
+log = logging.getLogger(__name__)
+
 DEFAULT_DATABASE = "pychat"
 ANSWER_WITHIN_MS = 3_000
 """A message may wait twice this time before it is refused. Clients retry after 10 s."""
@@ -29,6 +32,9 @@ ANSWERED_BY_MS = 10_000
 
 PROBE_SECONDS = 5.0
 """Time limit of a readiness check."""
+
+CLOSE_SECONDS = 5.0
+"""Time limit of ``close``, so that a server stops although the database does not answer."""
 
 CONNECTIONS = 25
 """Half of FerretDB 1.24's connections to SQLite: an update takes two of them (schema.update)."""
@@ -92,12 +98,17 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
             raise
 
     async def close(self) -> None:
-        if self._lease:
-            await self._lease.release()
-            self._lease = None
-        if self._client:
-            await self._client.close()
-            self._client = None
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._lease:
+                    await self._lease.release()
+                if self._client:
+                    await self._client.close()
+        except TimeoutError:
+            # The lease expires by itself, and the connections close with the process.
+            log.warning("database did not answer while closing: %s", self.location)
+        self._lease = None
+        self._client = None
         self._forget()
 
     async def index(self) -> None: ...
