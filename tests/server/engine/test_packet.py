@@ -98,6 +98,13 @@ def test_what_is_no_event_is_refused(data: str) -> None:
         read_event(data)
 
 
+def test_json_is_32_deep_at_most_and_any_number_of_brackets_wide() -> None:
+    wide = "[]," * 100
+    assert read_event(f'["a",[{wide}{"[" * 30}{"]" * 30}]]')[0] == "a"
+    with pytest.raises(MalformedPacket, match="deeper than 32"):
+        read_event(f'["a",[{wide}{"[" * 31}{"]" * 31}]]')
+
+
 def test_brackets_in_strings_are_not_depth() -> None:
     assert read_event('["a","' + "[{" * 100 + '\\""]')[0] == "a"
 
