@@ -55,11 +55,11 @@ class ChatPage:
     async def fill_login(self, user: str, password: str | None = None) -> None:
         await self.page.get_by_label("Id", exact=True).fill(user)
         await self.page.get_by_label("Password", exact=True).fill(password or f"secret of {user}")
-        await self.page.get_by_role("button", name="Log in").click()
+        await self.page.get_by_role("button", name="Sign in").click()
 
     async def find(self, text: str) -> Locator:
         """What the finder finds for this text."""
-        await self.page.get_by_label("Find people, rooms and messages").fill(text)
+        await self.page.get_by_label("Search people, rooms and messages").fill(text)
         return self.page.locator("#results .conversation")
 
     async def begin(self, user: str) -> None:

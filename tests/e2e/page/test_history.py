@@ -64,7 +64,7 @@ async def test_scrolling_up_fetches_all_and_keeps_the_view(browser: Browser) -> 
         await expect(alice.page.locator("#jump-count")).to_have_text("1")
         assert abs(await alice.page.evaluate(TOP_OF, "line 8") - before) <= 1
         await bob.expect_state("news", "delivered")
-        await alice.page.get_by_label("To the newest message").click()
+        await alice.page.get_by_label("Go to the newest message").click()
         await bob.expect_state("news", "read")
         await bob.close()
         await alice.close()
@@ -79,7 +79,7 @@ async def test_a_search_leads_to_the_message_and_back(browser: Browser) -> None:
         await expect(found).to_be_in_viewport()
         await expect(found).to_contain_text("line 12")
         await expect(alice.page.locator("#jump-count")).to_have_text(str(MESSAGES))
-        await alice.page.get_by_label("To the newest message").click()
+        await alice.page.get_by_label("Go to the newest message").click()
         await expect(alice.message(f"line {MESSAGES}")).to_be_in_viewport()
         await expect(alice.page).to_have_title("bob · pychat")
         await alice.close()

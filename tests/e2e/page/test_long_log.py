@@ -67,7 +67,7 @@ async def test_a_bounded_part_is_drawn_and_the_view_stands_still(browser: Browse
         await tell(server.url, MESSAGES)
         alice = await ChatPage.logged_in(browser, server.url, "alice")
         await alice.row("bob").click()
-        await alice.page.get_by_label("To the newest message").click()
+        await alice.page.get_by_label("Go to the newest message").click()
         await expect(alice.message(f"line {MESSAGES}")).to_be_in_viewport()
         up = await scroll(alice, "top", 1)
         assert up["seen"] >= MESSAGES
@@ -124,7 +124,7 @@ async def test_older_messages_come_to_a_reader_who_scrolls_at_once(browser: Brow
         await tell(server.url, 120)
         alice = await ChatPage.logged_in(browser, server.url, "alice")
         await alice.row("bob").click()
-        await alice.page.get_by_label("To the newest message").click()
+        await alice.page.get_by_label("Go to the newest message").click()
         await expect(alice.row("bob").locator(".badge")).to_have_count(0)
         await alice.page.reload()
         await expect(alice.message("line 120")).to_be_in_viewport()

@@ -194,9 +194,9 @@ async def test_what_a_blocked_person_writes_is_not_shown(browser: Browser) -> No
 async def test_rooms_and_everyone(browser: Browser) -> None:
     async with serving() as server:
         alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
-        await alice.page.get_by_label("Rooms: make or join one").click()
-        await alice.page.get_by_label("A new room").fill("Book club")
-        await alice.page.get_by_role("button", name="Make it").click()
+        await alice.page.get_by_label("Rooms: create or join one").click()
+        await alice.page.get_by_label("New room").fill("Book club")
+        await alice.page.get_by_role("button", name="Create", exact=True).click()
         await expect(alice.page.get_by_role("heading", name="Book club")).to_be_visible()
 
         hits = await bob.find("book")
@@ -213,7 +213,7 @@ async def test_rooms_and_everyone(browser: Browser) -> None:
 
         await alice.row("Book club").click()
         await alice.page.get_by_label("More").click()
-        await alice.page.get_by_role("button", name="Delete for all…").click()
+        await alice.page.get_by_role("button", name="Delete room…").click()
         await alice.page.get_by_role("button", name="Delete", exact=True).click()
         await expect(alice.row("Book club")).to_have_count(0)
         await expect(bob.row("Book club")).to_have_count(0)
@@ -289,7 +289,7 @@ async def test_a_phone_with_nothing_to_show_says_what_to_do(browser: Browser) ->
     async with serving() as server:
         phone = {"width": 390, "height": 844}
         alice = await ChatPage.logged_in(browser, server.url, "alice", viewport=phone)
-        hint = alice.page.get_by_text("Find somebody above to write to")
+        hint = alice.page.get_by_text("Search for a person above")
         await expect(hint).to_be_visible()
         await alice.begin("alice")
         await alice.page.get_by_label("Back to the conversations").click()

@@ -27,14 +27,14 @@ export class ConversationActions {
     const { name, fullTitle: title } = conversation;
     const roomId = name.slice(1);
     if (action === "block") {
-      const text = `${title} can still write, but nothing of it reaches you. They are not told.`;
+      const text = `You will not see messages of ${title}. They are not notified.`;
       this.#ask(`Block ${title}?`, text, "Block", () => this.#request("block", { id: name }));
     } else if (action === "unblock") {
-      this.#ask(`Unblock ${title}?`, "What they write reaches you again.", "Unblock", () => this.#request("unblock", { id: name }));
+      this.#ask(`Unblock ${title}?`, "You will see their messages again.", "Unblock", () => this.#request("unblock", { id: name }));
     } else if (action === "leave") {
       this.#ask(`Leave ${title}?`, "You can join it again later.", "Leave", () => this.#request("room", { command: "leave", roomId }, true));
     } else if (action === "delete") {
-      this.#ask(`Delete ${title}?`, "It is gone for all its members, and cannot be brought back.", "Delete", () =>
+      this.#ask(`Delete ${title}?`, "The room and its messages are deleted for all members. This cannot be undone.", "Delete", () =>
         this.#request("room", { command: "delete", roomId }, true),
       );
     } else if (action === "rename") {

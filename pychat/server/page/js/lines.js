@@ -219,7 +219,7 @@ function dayEntry(date, day, today) {
 /** @param {Conversation} conversation */
 function beginningOf(conversation) {
   const text = {
-    everyone: "Everybody on this server reads what is said here.",
+    everyone: "All users of this server can read these messages.",
     room: `This is the beginning of ${conversation.title}.`,
     person: `This is the beginning of your conversation with ${conversation.fullTitle}.`,
   }[conversation.kind];

@@ -7,8 +7,8 @@ import { LoginView } from "./views/login.js";
 import { StatusView } from "./views/status.js";
 
 const ENDED =
-  "Your login here has ended: it was logged out elsewhere, the password was changed, or it was not used for 90 days. " +
-  "Please log in again.";
+  "You were signed out: from another device, by a new password, or after 90 days without use. " +
+  "Please sign in again.";
 
 const connection = new Connection();
 const status = new StatusView(connection);
@@ -24,7 +24,7 @@ const form = new LoginView((login, stays) => {
 connection.on("online", ({ id, token, message }) => {
   remember({ id, token }, stay);
   start(id);
-  if (message.startsWith(`account ${id} created`)) status.note(`${message}.`);
+  if (message.startsWith(`account ${id} created`)) status.note(`${message.replace("account", "Account")}.`);
 });
 connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal) => {
   const again = app !== null || remembered() !== null;
@@ -58,7 +58,7 @@ function start(id) {
 
 async function logOut() {
   const unsent = app?.chat.outbox.size ?? 0;
-  if (unsent && !confirm(`${unsent} of your messages are not sent yet and would be lost. Log out?`)) return;
+  if (unsent && !confirm(`${unsent} of your messages are not sent yet and would be lost. Sign out?`)) return;
   try {
     await connection.request("logout", {});
   } catch {

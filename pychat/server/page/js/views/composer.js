@@ -62,7 +62,7 @@ export class Composer {
     const bytes = new TextEncoder().encode(text).length;
     if (bytes > MAX_DATA_BYTES) {
       const share = Math.ceil((bytes / MAX_DATA_BYTES - 1) * 100);
-      this.#error.textContent = `Too long by ${share} %: please send it in parts.`;
+      this.#error.textContent = `Too long by ${share} %: send it in parts.`;
       this.#error.hidden = false;
       return;
     }

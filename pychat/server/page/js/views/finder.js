@@ -113,10 +113,10 @@ export class FinderView {
       ),
       ...section("People", people, (user) => hit(user.id, user.alias || user.id, detailOf(user, me), user.online)),
       ...section("Rooms to join", open, (room) =>
-        hit(`#${room.id}`, room.name || room.id, `of ${this.#chat.people.nameOf(room.owner)}`, null, { "data-join": room.id }),
+        hit(`#${room.id}`, room.name || room.id, `owner: ${this.#chat.people.nameOf(room.owner)}`, null, { "data-join": room.id }),
       ),
       ...section("Messages", messages.filter((one) => !one.removed), (message) => this.#found(message)),
-      ...section("New", exact || query.startsWith("#") ? [] : [query], () => hit(query, query, "Write to this id", null)),
+      ...section("New chat", exact || query.startsWith("#") ? [] : [query], () => hit(query, query, "Start a chat with this id", null)),
     ];
     this.#results.replaceChildren(...parts);
   }

@@ -65,7 +65,7 @@ export class HeaderView {
     if (kind === "everyone") return "everybody on this server";
     if (kind === "room") {
       const room = this.#room(name);
-      return room ? `room #${room.id}, of ${room.owner === this.#chat.me ? "yours" : this.#chat.people.nameOf(room.owner)}` : "room";
+      return room ? `#${room.id} · ${room.owner === this.#chat.me ? "you own this room" : `owner: ${this.#chat.people.nameOf(room.owner)}`}` : "room";
     }
     if (name === this.#chat.me) return "notes to yourself";
     if (!this.#chat.presenceKnown) return "no connection";
@@ -86,6 +86,6 @@ export class HeaderView {
     if (kind === "person" && name !== this.#chat.me) return blocked ? [["unblock", "Unblock"]] : [["block", "Block"]];
     if (kind !== "room") return [];
     const own = this.#room(name)?.owner === this.#chat.me;
-    return own ? [["rename", "Rename…"], ["leave", "Leave"], ["delete", "Delete for all…"]] : [["leave", "Leave"]];
+    return own ? [["rename", "Rename…"], ["leave", "Leave"], ["delete", "Delete room…"]] : [["leave", "Leave"]];
   }
 }

@@ -7,7 +7,7 @@ export class LoginView {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const id = this.#id.value.trim();
-      if (!id) return this.error("Enter an id: a short name that others find you by.", this.#id);
+      if (!id) return this.error("Enter an id: a short name by which others find you.", this.#id);
       this.error("");
       this.#busy(true);
       submit({ id, password: this.#password.value, alias: this.#alias.value.trim() }, this.#stay.checked);
@@ -62,7 +62,7 @@ export class LoginView {
   /** @param {boolean} busy */
   #busy(busy) {
     this.#button.disabled = busy;
-    this.#button.textContent = busy ? "Logging in…" : "Log in, or claim this id";
+    this.#button.textContent = busy ? "Signing in…" : "Sign in or create account";
   }
 
   #togglePassword() {

@@ -47,10 +47,10 @@ export class SessionsView {
             element(
               session.current ? "span.preview.current" : "span.preview",
               { title: `since ${exactTime(new Date(session.since))}` },
-              session.current ? "This one, in use now" : usedText(session.lastSeen, session.since),
+              session.current ? "This device" : usedText(session.lastSeen, session.since),
             ),
           ),
-          !session.current && element("button.quiet", { type: "button", "data-revoke": session.id }, "Log out"),
+          !session.current && element("button.quiet", { type: "button", "data-revoke": session.id }, "Sign out"),
         ),
       ),
     );

@@ -74,7 +74,7 @@ export class StatusView {
       banner.hidden = false;
       banner.classList.remove("note");
       byId("banner-text").textContent =
-        status === "connecting" ? "Connecting…" : "No connection. What you write is sent when it is back.";
+        status === "connecting" ? "Connecting…" : "No connection. Your messages will be sent when it is back.";
     }, PATIENCE_MS);
   }
 }
