@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from pychat.server.chat import Limits, Rate
+from pychat.server.chat.state import session
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
 from tests.server.chat.peers import Peer
 from tests.serving import serving
 
@@ -92,3 +96,27 @@ async def test_without_limits_nothing_is_too_fast() -> None:
             await alice.tell("message", alice.message("alice", str(n)))
         for _ in range(600):
             assert (await alice.next("response"))["code"] == "200"
+
+
+@pytest.mark.parametrize("limited", ["events", "bytes"])
+async def test_a_connection_s_events_that_wait_are_limited(
+    monkeypatch: pytest.MonkeyPatch, limited: str
+) -> None:
+    body = {"query": "alice"}
+    if limited == "events":
+        monkeypatch.setattr(session, "MAX_EVENTS_WAITING", 3)
+    else:
+        monkeypatch.setattr(session, "MAX_BYTES_WAITING", 3 * len(json.dumps(body)))
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        for _ in range(2):
+            held = store.hold("conversations")
+            slow = alice.start("conversations")
+            await held.called.wait()
+            waiting = [alice.start("users", body) for _ in range(3)]
+            refused = await alice.ask("users", body)
+            assert refused["code"] == "429"
+            assert not any(answer.done() for answer in waiting)
+            held.answer()
+            assert [(await answer)["code"] for answer in (slow, *waiting)] == ["200"] * 4
