@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pychat.server.chat import Chat
-from pychat.server.chat.notices import cursors, proof
+from pychat.server.chat.notices import cursors, original, proof
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 
@@ -16,10 +16,11 @@ TURNS = 50
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proof counts at once, and a failed write of cursors is soon repeated."""
+    """Proof counts at once, and what the store refused is soon tried again."""
     monkeypatch.setattr(proof, "ASK_SECONDS", 0)
     monkeypatch.setattr(proof, "STAY_SECONDS", 0)
     monkeypatch.setattr(cursors, "OTHER_SECONDS", 0.01)
+    monkeypatch.setattr(original, "RETRY_SECONDS", 0.01)
 
 
 async def with_two_missed(chat: Chat) -> tuple[Direct, Direct]:
@@ -68,6 +69,25 @@ async def test_what_is_written_while_the_last_page_is_read_is_sent() -> None:
         assert await texts(page, 3) == ["3", "4", "5"]
         await alice.send_message("bob", "6")
         assert await texts(page, 1) == ["6"]
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_the_catch_up_goes_on_once_the_store_is_back(after: int) -> None:
+    """The first page cannot be read, or the one after it."""
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, _ = await with_two_missed(chat)
+        pages = [store.hold("undelivered", done=True) for _ in range(after)]
+        if not after:
+            store.refuse("undelivered")
+        page = await logged_in(chat, "bob", modern=False)
+        for held in pages:
+            await held.done.wait()
+            store.refuse("undelivered")
+            held.answer()
+        assert await texts(page, 2) == ["1", "2"]
+        await alice.send_message("bob", "3")
+        assert await texts(page, 1) == ["3"]
 
 
 async def test_what_the_catch_up_has_sent_is_not_sent_again() -> None:
