@@ -44,6 +44,21 @@ async def test_a_removed_message_loses_its_text(server: ScriptedServer, alice: W
     assert conversation.last == gone
 
 
+async def test_the_removal_of_an_unknown_message_changes_no_other(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    await server.emit("removed", {"with": "bob", "seq": 1})
+    await server.emit("message", message(1, "one"))
+    await server.emit("removed", {"with": "bob", "seq": 9})
+    await server.emit("message", message(2, "two"))
+    await alice.added("two")
+    kept = alice.client.cached_messages("bob")
+    assert [(each.seq, each.text, each.removed) for each in kept] == [
+        (1, "one", False),
+        (2, "two", False),
+    ]
+
+
 async def test_invalid_events_are_ignored(
     server: ScriptedServer, alice: Watcher, caplog: pytest.LogCaptureFixture
 ) -> None:
