@@ -1,1 +1,1 @@
-"""The Textual app: talks to ChatClient only."""
+"""The terminal client: a Textual app on top of ChatClient."""

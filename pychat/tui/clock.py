@@ -1,4 +1,4 @@
-"""What time it is and how times are written: one object, so that tests can stop it."""
+"""Clock: the current time, and times as text; tests replace it by a stopped one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONG_MONTHS = [
 
 
 class Clock:
-    """Seconds since the epoch in, text out. ``timezone`` None is the machine's own."""
+    """Format moments in seconds since the epoch. ``timezone`` None: the local time zone."""
 
     def __init__(
         self, now: Callable[[], float] = time.time, timezone: tzinfo | None = None
@@ -27,16 +27,16 @@ class Clock:
         return datetime.fromtimestamp(moment, self._timezone)
 
     def day(self, moment: float) -> int:
-        """A number that is the same all day long, and one more the next day."""
+        """Return the number of the day; the next day has the next number."""
         return self._at(moment).toordinal()
 
     def time(self, moment: float) -> str:
-        """``09:05``."""
+        """Return the time of day: ``09:05``."""
         at = self._at(moment)
         return f"{at.hour:02}:{at.minute:02}"
 
     def long_day(self, moment: float) -> str:
-        """``Today``, ``Yesterday``, ``Monday, 23 November``, with the year where it is another."""
+        """Return ``Today``, ``Yesterday`` or ``Monday, 23 November``; another year is added."""
         at, today = self._at(moment), self._at(self.now())
         ago = today.toordinal() - at.toordinal()
         if ago == 0:
@@ -47,7 +47,7 @@ class Clock:
         return written if at.year == today.year else f"{written} {at.year}"
 
     def short(self, moment: float) -> str:
-        """As short as it can be told from today: ``09:05``, ``Mon``, ``3 Nov``, ``2024``."""
+        """Return a short form: ``09:05`` today, else ``Mon``, ``3 Nov`` or ``2024``."""
         at, today = self._at(moment), self._at(self.now())
         ago = today.toordinal() - at.toordinal()
         if ago <= 0:
@@ -59,7 +59,7 @@ class Clock:
         return str(at.year)
 
     def since(self, moment: float) -> str:
-        """In a sentence: ``10:32``, ``yesterday 10:32``, ``3 Nov 10:32``."""
+        """Return a form for sentences: ``10:32``, ``yesterday 10:32``, ``3 Nov 10:32``."""
         ago = self.day(self.now()) - self.day(moment)
         if ago <= 0:
             return self.time(moment)

@@ -561,13 +561,13 @@ async def test_the_help_key_closes_the_help_and_nothing_typed_in_it_goes_anywher
     async with app.run_test(size=(80, 24)) as pilot:
         app.chat.open("bob")
         await pilot.press("f1")
-        await wait_text(pilot, "New chat, or go to")
+        await wait_text(pilot, "Find or start a chat")
         await pilot.press("ctrl+k", "ctrl+p")
         await write(pilot, "mina quits")
         await pilot.press("enter")
         assert len(app.screen_stack) == 2
         await pilot.press("f1")
-        await wait_gone(pilot, "New chat, or go to")
+        await wait_gone(pilot, "Find or start a chat")
         assert (app.chat.current, app.chat.view.composer.text) == ("bob", "")
         assert client.typed == []
 
@@ -667,10 +667,8 @@ async def test_a_narrow_help_keeps_its_two_columns_apart() -> None:
         await pilot.press("f1")
         await wait_text(pilot, "Ctrl+K")
         rows = screen_text(app).splitlines()
-        column = next(
-            row.index("New chat, or go to") for row in rows if "New chat, or go to" in row
-        )
-        after = rows[next(n for n, row in enumerate(rows) if "New chat, or go to" in row) + 1]
+        at, row = next((n, row) for n, row in enumerate(rows) if "Mute or unmute" in row)
+        column, after = row.index("Mute"), rows[at + 1]
         assert after[:column].strip(" ▌▐█") == ""
         assert after[column:].strip()
 

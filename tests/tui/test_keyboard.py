@@ -11,7 +11,7 @@ from textual._xterm_parser import XTermParser
 
 from pychat.tui.terminal.keyboard import Keyboard
 from pychat.tui.terminal.probe import read_answers
-from pychat.tui.text.emoji import SAMPLES, Emoji
+from pychat.tui.text.emoji import SAMPLES, EmojiFitter
 
 KEYS = {
     "\x1bn": ["alt+n"],
@@ -111,8 +111,8 @@ TEXT = "a👩‍🚀b👍🏽c🇩🇪🇩d1️⃣e❤️f👨‍👩‍👧‍�
 
 def test_emoji_stay_where_the_terminal_agrees() -> None:
     agreed = dict.fromkeys(SAMPLES, 2)
-    assert Emoji(agreed).fit(TEXT) == TEXT
-    assert Emoji({}).fit(TEXT) == TEXT
+    assert EmojiFitter(agreed).fit(TEXT) == TEXT
+    assert EmojiFitter({}).fit(TEXT) == TEXT
 
 
 def code_points(text: str) -> int:
@@ -128,13 +128,13 @@ def test_in_a_terminal_that_counts_code_points_rows_keep_their_width() -> None:
     measured = {kind: code_points(sample) for kind, sample in SAMPLES.items()}
     assert measured == {"joined": 4, "modifier": 4, "flag": 2, "keycap": 1, "selector": 1}
     plain = TEXT.removesuffix("\x1b[0m")
-    fitted = Emoji(measured).fit(plain)
+    fitted = EmojiFitter(measured).fit(plain)
     assert fitted == "a👩b👍c🇩🇪🇩d1 e❤ f👨g❤h👩 中 é ｶ"
     assert code_points(fitted) == cell_len(plain)
 
 
 def test_flags_are_letters_where_each_half_is_wide() -> None:
-    assert Emoji({"flag": 4}).fit("[🇩🇪]") == "[DE]"
+    assert EmojiFitter({"flag": 4}).fit("[🇩🇪]") == "[DE]"
 
 
 def test_the_terminals_answers_and_what_is_typed_among_them() -> None:

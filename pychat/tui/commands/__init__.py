@@ -1,1 +1,1 @@
-"""Slash commands, keys and the command palette."""
+"""Slash commands and keys."""

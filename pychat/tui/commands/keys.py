@@ -33,7 +33,7 @@ class KeyAction:
 
 
 KEYS: Final[tuple[KeyAction, ...]] = (
-    KeyAction("switch", "ctrl+k,ctrl+n", "switch", "New chat, or go to a chat",
+    KeyAction("switch", "ctrl+k,ctrl+n", "switch", "Find or start a chat",
         "chat", "Conversations", True),
     KeyAction("next", "alt+down,ctrl+down", "next_conversation", "Next conversation",
         "chat", "Conversations"),

@@ -1,1 +1,1 @@
-"""The message log: one line-API widget, whose cost does not grow with what it holds."""
+"""The message log: a widget whose cost does not grow with the number of messages."""

@@ -1,8 +1,7 @@
-"""How high a transcript is at a width, and which message a row belongs to, without measuring all.
+"""Heights: rows of a transcript at a width, and the message at a row, without measuring all.
 
-A chunk is measured when it comes into view; before that its height is a guess from its length.
-Everything that walks the chunks does so in C (``accumulate``, ``bisect``) and only from the first
-chunk that has changed.
+A chunk is measured when it comes into view; until then its height is estimated from its length.
+Only C functions (``accumulate``, ``bisect``) walk over the chunks, from the first changed one on.
 """
 
 from __future__ import annotations
@@ -15,39 +14,39 @@ from pychat.client.models import MessageInfo
 from pychat.tui.log.transcript import Chunk, Transcript
 
 Measure = Callable[[MessageInfo, MessageInfo | None], int]
-"""Rows of a message that comes after another."""
+"""Returns the rows of a message that follows another one."""
 
 
 class Heights:
-    """Rows of a transcript at one width. ``measure`` must know the same width."""
+    """Rows of a transcript at one width, in cells. ``measure`` must use the same width."""
 
     def __init__(self, transcript: Transcript, measure: Measure, width: int) -> None:
         self.transcript = transcript
         self._measure = measure
         self._tops: list[int] = []
-        """Row where each chunk begins, and after the last one the total."""
+        """First row of each chunk, then the total."""
         self._fresh = 0
-        """So many of ``_tops`` are right."""
+        """Number of valid items in ``_tops``."""
         self.set_width(width)
 
     def set_width(self, width: int) -> None:
-        """Forgets what was measured; guesses are made anew from lengths, chunk by chunk."""
+        """Change the width: estimate all heights again."""
         self.width = max(1, width)
         for chunk in self.transcript.chunks:
             chunk.heights = None
-            chunk.height = _guess(chunk, self.width)
+            chunk.height = _estimate(chunk, self.width)
         self._fresh = 0
 
     def changed(self, chunk: int, count: int = 1) -> None:
-        """These chunks have other messages now, or their neighbours have."""
+        """Estimate the heights of chunks whose messages, or neighbours, have changed."""
         for number in range(chunk, min(chunk + count, len(self.transcript.chunks))):
             item = self.transcript.chunks[number]
             item.heights = item.length = None
-            item.height = _guess(item, self.width)
+            item.height = _estimate(item, self.width)
         self._fresh = min(self._fresh, chunk)
 
     def grew(self, chunk: int, index: int) -> None:
-        """A message was put at the end of a chunk that may have been measured: measure it too."""
+        """Measure a message added at the end of a chunk, if the chunk is measured."""
         item = self.transcript.chunks[chunk]
         if item.heights is None or index != len(item.heights):
             self.changed(chunk, 2)
@@ -59,7 +58,7 @@ class Heights:
         self._fresh = min(self._fresh, chunk + 1)
 
     def exact(self, chunk: int) -> list[int]:
-        """Rows of each message of a chunk, measured now if they were not."""
+        """Return the rows of each message of a chunk; measure them if necessary."""
         item = self.transcript.chunks[chunk]
         if item.heights is None:
             item.heights = heights = [
@@ -84,20 +83,23 @@ class Heights:
 
     @property
     def total(self) -> int:
-        """Rows of all of it."""
+        """Rows of the transcript, measured or estimated."""
         return self._refreshed()[-1]
 
     def top(self, chunk: int) -> int:
-        """Row where a chunk begins."""
+        """Return the first row of a chunk."""
         return self._refreshed()[chunk]
 
     def chunk_at(self, row: int) -> int:
-        """The chunk that a row belongs to; the last one for rows past the end."""
+        """Return the chunk at a row; the last one for rows past the end."""
         tops = self._refreshed()
         return max(0, min(bisect_right(tops, row) - 1, len(tops) - 2))
 
     def locate(self, row: int) -> tuple[int, int, int] | None:
-        """Chunk, index and row within the message; measures that chunk. None past the end."""
+        """Return chunk, index and row within the message at a row; None past the end.
+
+        Measures the chunk.
+        """
         if not 0 <= row < self.total:
             return None
         chunk = self.chunk_at(row)
@@ -107,15 +109,15 @@ class Heights:
             if left < height:
                 return chunk, index, left
             left -= height
-        return self.locate(row)  # the guess was too high: what is there now is known exactly
+        return self.locate(row)  # the estimate was too high; now the chunk is measured
 
     def row_of(self, chunk: int, index: int) -> int:
-        """Row where a message begins; measures its chunk."""
+        """Return the first row of a message; measures its chunk."""
         return self.top(chunk) + sum(self.exact(chunk)[:index])
 
 
-def _guess(chunk: Chunk, width: int) -> int:
-    """Neither right nor far off: every other message has one row more, rows are full."""
+def _estimate(chunk: Chunk, width: int) -> int:
+    """Estimate: rows are full, and every other message has one row more (name, day)."""
     count = len(chunk.messages)
     if not count:
         return 0

@@ -1,4 +1,4 @@
-"""Rows to strips: the one place where the log's named styles become colours."""
+"""Paint rows: named styles become colours, rows become Textual strips."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
 from pychat.tui.text.markdown import LINK
 
 INDENT: Final = 2
-"""Cells before every row."""
+"""Cells to the left of every row."""
 
 MAX_LINK: Final = 2083
-"""Characters of a link that can be clicked, as the convention for OSC 8 has it."""
+"""Maximum length of a clickable link, from the OSC 8 convention."""
 
 Styles = Mapping[str, Style]
 
 
 def paint(row: Row, width: int, styles: Styles, selected: tuple[int, int] | None = None) -> Strip:
-    """One row, exactly ``width`` cells wide. ``selected`` are offsets into its text."""
+    """Paint a row of exactly ``width`` cells.
+
+    ``selected``: start and end of the selection in its text; end -1 is the end of the row.
+    """
     base = styles["base"]
     column = text_width(width)
     if row.kind == "blank":
@@ -56,7 +59,7 @@ def _state(state: DeliveryStatus | None) -> str:
 
 
 def _fragments(row: Row, styles: Styles, selected: tuple[int, int] | None) -> list[Segment]:
-    """The text cut where any style begins or ends; later spans lie over earlier ones."""
+    """Cut the text where a style begins or ends. Later spans are drawn over earlier ones."""
     spans = row.spans
     if selected is not None:
         start, end = selected
@@ -84,9 +87,9 @@ def _fragments(row: Row, styles: Styles, selected: tuple[int, int] | None) -> li
 
 
 def _style(name: str, styles: Styles) -> Style:
-    """Links also tell the terminal where they lead (OSC 8); safe text has no escape in it."""
+    """Return a style; for a link with its target (OSC 8). Safe text has no escape in it."""
     if name.startswith(LINK):
-        if len(name) > MAX_LINK:  # each row of it would have all of it
+        if len(name) > MAX_LINK:  # every row of it would repeat the whole link
             return styles["link"]
         return styles["link"] + Style(link=name.removeprefix(LINK))
     return styles[name]

@@ -1,4 +1,4 @@
-"""The rows and painted strips of the messages that were in view lately."""
+"""RowCache: rows and painted strips of the messages that were in view last."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ STRIPS: Final = 2048
 
 
 class RowCache:
-    """By message, row and width; forgets what is seen no more."""
+    """LRU caches of rows, by message and width, and of strips, by message, row and width."""
 
     def __init__(self) -> None:
         self._rows: LRUCache[tuple[int, int], list[Row]] = LRUCache(MESSAGES)
         self._strips: LRUCache[tuple[int, int, int], Strip] = LRUCache(STRIPS)
 
     def rows(self, view: Viewport, chunk: int, index: int) -> tuple[int, list[Row]]:
-        """The key of the message there, and its rows."""
+        """Return the key and the rows of the message at a position."""
         transcript, width = view.opened.transcript, view.width
         key = transcript.key(chunk, index)
         rows = self._rows.get((key, width), None)
@@ -36,24 +36,24 @@ class RowCache:
         return key, rows
 
     def strip(self, key: int, row: int, width: int) -> Strip | None:
-        """A row that was painted before."""
+        """Return a painted row, if it is cached."""
         return self._strips.get((key, row, width), None)
 
     def keep(self, key: int, row: int, width: int, strip: Strip) -> None:
-        """A row that has been painted."""
+        """Cache a painted row."""
         self._strips[(key, row, width)] = strip
 
     def forget(self) -> None:
-        """All of it."""
+        """Clear both caches."""
         self._rows.clear()
         self._strips.clear()
 
     def forget_strips(self) -> None:
-        """The colours have changed."""
+        """Drop the painted rows: the colours have changed."""
         self._strips.clear()
 
     def forget_from(self, key: int) -> None:
-        """This message and those below it."""
+        """Drop a message and those below it."""
         for place in list(self._rows.keys()):
             if place[0] >= key:
                 self._rows.discard(place)
@@ -62,5 +62,5 @@ class RowCache:
                 self._strips.discard(painted)
 
     def forget_pending(self) -> None:
-        """The outbox."""
+        """Drop the messages of the outbox."""
         self.forget_from(PENDING_KEY)

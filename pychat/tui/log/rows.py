@@ -1,4 +1,4 @@
-"""What a message looks like at a width: rows of named styles, no colours and no widget."""
+"""Lay out a message at a width: rows of text with named styles, without colours or widgets."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pychat.tui.text.names import Name
 from pychat.tui.text.wrap import fold, wrap
 
 GROUP_SECONDS: Final = 300
-"""A sender's messages stand under one name and time while the clock has not come to another such
-stretch: the time that is shown is never farther off."""
+"""Messages of one sender share a heading within a period of this length, which begins at a multiple
+of it: the time shown is off by less than this."""
 MAX_TEXT_WIDTH: Final = 100
-"""Longer rows are hard to read, however wide the terminal is."""
+"""Cells. Longer rows are hard to read, even in a wide terminal."""
 STATE_WIDTH: Final = 3
-"""Cells kept free at the right end for the state of one's own messages."""
+"""Cells reserved at the right end for the delivery state of the user's messages."""
 SENDER_STYLES: Final = 6
 
 GLYPHS: Final = {
@@ -33,38 +33,39 @@ GLYPHS: Final = {
 
 @dataclass(slots=True)
 class Row:
-    """One row: ``text`` with ``spans``, ``indent`` cells in; ``state`` stands at the right end."""
+    """One row: ``text`` with styled ``spans``; ``state`` is drawn at the right end."""
 
     text: str = ""
     spans: list[StyledSpan] = field(default_factory=list)
     kind: Literal["blank", "day", "new", "head", "text", "note"] = "text"
     joint: str = "\n"
-    """What stood between this row and the next in the message: nothing, a space or a new line."""
+    """Text between this row and the next in the message: nothing, a space or a newline."""
     state: DeliveryStatus | None = None
     hit: bool = False
-    """Whether the search stands at its message: a bar before it says so, in every theme."""
+    """Whether the search is at this message: a bar is drawn before it, visible in every theme."""
 
 
 @dataclass(slots=True)
 class ReaderContext:
-    """What the same messages look like depends on their reader."""
+    """What the layout of messages depends on besides the messages: the reader."""
 
     clock: Clock
     sender_name: Callable[[str], Name]
     new_after: int | None = None
-    """Seq of the last message one has read before opening the conversation; None for no line."""
+    """Seq above the line of new messages; None for no line."""
     delivered_seq: int = 0
     read_seq: int = 0
-    """The peer's cursors."""
+    """The peer's cursor, like ``delivered_seq``."""
     highlight: tuple[str, ...] = ()
-    """The words of a search, casefolded."""
+    """Words of the search, casefolded."""
     hit: int = 0
-    """Seq of the message that the search stands at."""
+    """Seq of the message that the search is at."""
 
     def skip_own(self, messages: Iterable[MessageInfo]) -> None:
-        """What one wrote oneself, perhaps on another device, is not new, nor is what is gone: the
-        line stands below it.
-        To be called with messages, ascending, before they are shown."""
+        """Move the line of new messages below the user's own and removed messages.
+
+        Call this with messages in ascending order before they are shown.
+        """
         for message in messages:
             nothing_new = message.own or message.removed
             if self.new_after is not None and nothing_new and message.seq == self.new_after + 1:
@@ -72,7 +73,7 @@ class ReaderContext:
 
 
 def delivery(message: MessageInfo, reading: ReaderContext) -> DeliveryStatus | None:
-    """How far one's own message is; None for everybody else's."""
+    """Return the delivery state of the user's message; None for messages of others."""
     if not message.own or message.removed:
         return None
     if not message.seq:
@@ -87,12 +88,12 @@ def delivery(message: MessageInfo, reading: ReaderContext) -> DeliveryStatus | N
 
 
 def sender_style(sender: str) -> str:
-    """The same sender has the same colour everywhere, on every run."""
+    """Return the style of a sender, the same in every run."""
     return f"sender-{sum(map(ord, sender)) % SENDER_STYLES}"
 
 
 def text_width(width: int) -> int:
-    """Cells for a message's text in a log of this width (less the margins: 2 + 1)."""
+    """Return the cells for text in a log of this width, without margins (2 + 1)."""
     return max(1, min(width - 3 - STATE_WIDTH, MAX_TEXT_WIDTH))
 
 
@@ -103,9 +104,11 @@ def rows_of(
     reading: ReaderContext,
     removed: int = 1,
 ) -> list[Row]:
-    """All rows of a message, with what stands above it because of ``Transcript.above``.
+    """Return the rows of a message, with the day, line and heading above it.
 
-    The first of ``removed`` messages that follow each other has a row for all of them.
+    ``previous``: the message from ``Transcript.above``. ``width``: of the log, in cells.
+    ``removed``: number of consecutive removed messages from this one on; the first one has a row
+    for all of them.
     """
     if message.removed:
         return [] if previous is not None and previous.removed else _removed(removed)
@@ -113,7 +116,7 @@ def rows_of(
     rows = _above(message, previous, cells, reading)
     rows += _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
     if len(message.text) > MAX_SHOWN:
-        more = f"… {len(message.text) - MAX_SHOWN:,} characters more"
+        more = f"… {len(message.text) - MAX_SHOWN:,} more characters"
         rows.append(Row(more, [(0, len(more), "faint")], kind="note"))
     state = delivery(message, reading)
     rows[-1].state = state
@@ -134,7 +137,7 @@ def rows_of(
 
 
 def _removed(count: int) -> list[Row]:
-    """Nothing else is known of them: the server tells neither by whom nor when."""
+    """Return the rows for removed messages. The server tells neither sender nor time."""
     text = "1 message hidden" if count == 1 else f"{count:,} messages hidden"
     return [Row(kind="blank"), Row(text, [(0, len(text), "faint")], kind="note")]
 
@@ -170,7 +173,7 @@ def _head(message: MessageInfo, cells: int, reading: ReaderContext) -> Row:
     time = reading.clock.time(message.sent_at)
     name = reading.sender_name(message.sender).fitted(max(8, cells - len(time) - 2))
     style = "own" if message.own else sender_style(message.sender)
-    # The id in a style of its own, which no alias can imitate.
+    # The id has its own style, which no alias can imitate.
     beside = f" {name.id}" if name.id else ""
     text = f"{name.called}{beside}  {time}"
     return Row(
@@ -182,7 +185,7 @@ def _wrapped(lines: list[Line], width: int) -> list[Row]:
     rows: list[Row] = []
     for line in lines:
         breaks = fold(line.text, width) if line.code else wrap(line.text, width)
-        begun = 0  # spans are in order: those before this one end before the row begins
+        begun = 0  # spans are in order: those before this index end before the row begins
         for number, (start, end) in enumerate(breaks):
             last = number == len(breaks) - 1
             joint = "\n" if last else line.text[end : breaks[number + 1][0]]
@@ -199,7 +202,7 @@ def _wrapped(lines: list[Line], width: int) -> list[Row]:
 
 
 def _mark(row: Row, needle: str, style: str) -> None:
-    """Adds the search's highlight; where casefolding changes lengths, none is better than wrong."""
+    """Highlight a search word, unless casefolding changes lengths and thereby positions."""
     haystack = row.text.casefold()
     if len(haystack) != len(row.text):
         return

@@ -1,4 +1,4 @@
-"""Where a row stands in a selection, and what text a selection holds."""
+"""Selections in the log: places that survive insertions, and the selected text."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pychat.tui.log.transcript import PENDING_KEY
 from pychat.tui.log.viewport import Viewport
 
 KEY_SHIFT: Final = 10
-"""A place in the log that outlives insertions is (message key << 10) + row within the message."""
+"""The y coordinate of a selection is (message key << 10) + row within the message."""
 MAX_ROW: Final = (1 << KEY_SHIFT) - 1
 
 
 def place_of(key: int, row: int) -> int:
-    """The place of a message's row: what a selection has for y."""
+    """Return the y coordinate of a row of a message."""
     return (key << KEY_SHIFT) + min(row, MAX_ROW)
 
 
 def message_at(place: int) -> Selection:
-    """The whole message that has a row at this place."""
+    """Return a selection of the whole message at a y coordinate."""
     key = place >> KEY_SHIFT
     return Selection(Offset(0, place_of(key, 0)), Offset(0, place_of(key + 1, 0)))
 
 
 def selected_text(view: Viewport, cache: RowCache, selection: Selection) -> str:
-    """The selected messages' text alone: no names, times, indents and breaks of ours."""
+    """Return the selected text of messages, without names, times, indents and line wrapping."""
     transcript = view.opened.transcript
     first = selection.start.y if selection.start is not None else 0
     last = selection.end.y if selection.end is not None else place_of(PENDING_KEY << 1, 0)

@@ -1,4 +1,4 @@
-"""The messages of one conversation in order, in chunks, so that no operation walks them all."""
+"""Transcript: the loaded messages of one conversation, in chunks for operations in short time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pychat.client.models import MessageInfo
 
 CHUNK_SIZE: Final = 64
 PENDING_KEY: Final = 1 << 54
-"""Above every seq (``protocol.Seq``): one's own messages that have none yet come last."""
+"""Key of the first message without a seq, above every seq (``protocol.Seq``)."""
 
 
 class Chunk:
-    """Up to twice ``CHUNK_SIZE`` messages that follow each other, and how high they are.
+    """At most twice ``CHUNK_SIZE`` consecutive messages with their heights.
 
-    ``heights`` are rows per message, None while nobody has looked; ``height`` is then a guess.
+    ``heights``: rows of each message, None until measured; ``height`` is an estimate until then.
     """
 
     __slots__ = ("height", "heights", "length", "messages")
@@ -27,22 +27,22 @@ class Chunk:
         self.heights: list[int] | None = None
         self.height = 0
         self.length: int | None = None
-        """Characters of all its messages, once counted."""
+        """Characters of all messages; None until counted."""
 
 
 class Transcript:
-    """A run of stored messages by seq, without a gap, then the outbox in the order of writing.
+    """Stored messages by seq without a gap, followed by the outbox in the order of writing.
 
-    A position is (chunk, index in it). ``chunks[-1]`` is always the outbox's, maybe empty.
+    A position is (chunk, index in the chunk). ``chunks[-1]`` is the outbox, which may be empty.
     """
 
     MAX_HELD: ClassVar[int] = 2_000
-    """More messages than this are never kept: ``let_go``."""
+    """Maximum number of loaded messages, see ``let_go``."""
 
     def __init__(self) -> None:
         self.chunks: list[Chunk] = [Chunk([])]
         self.reaches_end = True
-        """False: what is newer was let go, and the outbox with it."""
+        """False if newer messages, and the outbox, were evicted."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -54,31 +54,31 @@ class Transcript:
 
     @property
     def first_seq(self) -> int:
-        """Seq of the oldest message that is here, 0 while there is none."""
+        """Seq of the oldest loaded message; 0 if there is none."""
         return self.chunks[0].messages[0].seq if len(self.chunks) > 1 else 0
 
     @property
     def last_seq(self) -> int:
-        """Seq of the newest stored message that is here, 0 while there is none."""
+        """Seq of the newest loaded message; 0 if there is none."""
         return self.chunks[-2].messages[-1].seq if len(self.chunks) > 1 else 0
 
     def holds(self, seq: int) -> bool:
-        """Whether the message with this seq is here."""
+        """Whether the message with this seq is loaded."""
         return 0 < self.first_seq <= seq <= self.last_seq
 
     @property
     def pending(self) -> list[MessageInfo]:
-        """One's own messages that the server has not stored."""
+        """The outbox: the user's messages that the server has not stored."""
         return self.chunks[-1].messages
 
     def key(self, chunk: int, index: int) -> int:
-        """A number for the message there that grows downwards and outlives insertions above."""
+        """Return a key for the message at a position. Keys ascend and survive insertions."""
         if chunk == len(self.chunks) - 1:
             return PENDING_KEY + index
         return self.chunks[chunk].messages[index].seq
 
     def position(self, key: int) -> tuple[int, int] | None:
-        """Where the message with this key is, or the nearest after it; None past the end."""
+        """Return the position of this key or the next one; None past the end."""
         if key >= PENDING_KEY:
             index = key - PENDING_KEY
             return (len(self.chunks) - 1, index) if index < len(self.pending) else None
@@ -87,18 +87,17 @@ class Transcript:
         return self._normal(chunk, index)
 
     def after(self, chunk: int, index: int) -> tuple[int, int] | None:
-        """The next position."""
+        """Return the next position."""
         return self._normal(chunk, index + 1)
 
     def before(self, chunk: int, index: int) -> MessageInfo | None:
-        """The message before a position."""
+        """Return the message before a position."""
         if index:
             return self.chunks[chunk].messages[index - 1]
         return self.chunks[chunk - 1].messages[-1] if chunk else None
 
     def above(self, chunk: int, index: int) -> MessageInfo | None:
-        """The message that one looks like it comes after: what is removed stands for itself, the
-        others come after the last one that is not."""
+        """Return the previous message for the layout, without removed ones in between."""
         previous = self.before(chunk, index)
         if self.chunks[chunk].messages[index].removed:
             return previous
@@ -111,7 +110,7 @@ class Transcript:
         return previous
 
     def removed_from(self, chunk: int, index: int) -> int:
-        """How many removed messages follow each other from a position on."""
+        """Return the number of consecutive removed messages from a position on."""
         count = 0
         at: tuple[int, int] | None = (chunk, index)
         while at is not None and self.chunks[at[0]].messages[at[1]].removed:
@@ -127,18 +126,20 @@ class Transcript:
         return chunk, index
 
     def _chunk_of(self, seq: int) -> int:
-        """The chunk where a stored seq is or would be put; the outbox's if there is no other."""
+        """Return the chunk that a stored seq belongs to; the outbox if there is no other."""
         stored = len(self.chunks) - 1
         found = bisect_right(self.chunks, seq, hi=stored, key=_first_seq) - 1
         return max(0, found)
 
     def takes(self, message: MessageInfo) -> bool:
-        """Whether it has its place in this run; else it is met on scrolling there."""
+        """Whether a message fits into the loaded ones; if not, scrolling there will fetch it."""
         return self.reaches_end or 0 < message.seq <= self.last_seq + 1
 
     def add(self, message: MessageInfo) -> tuple[int, int]:
-        """Puts a message that it ``takes`` where it belongs and tells where; the same seq again
-        replaces it, or, in the outbox, the same client id."""
+        """Insert a message that ``takes`` accepts; return its position.
+
+        It replaces a message with the same seq or, in the outbox, with the same client id.
+        """
         if not message.seq:
             index = self.find_pending(message.client_id)
             if index is not None:
@@ -176,8 +177,10 @@ class Transcript:
         self.chunks[number : number + 1] = halves
 
     def add_older(self, messages: Iterable[MessageInfo]) -> int:
-        """Puts messages before all that are here, oldest first; those that are not older are
-        left out. Tells how many chunks were put in front."""
+        """Insert older messages, oldest first; return the number of new chunks.
+
+        Messages that are not older than the loaded ones are ignored.
+        """
         first = self.first_seq or PENDING_KEY
         older = [message for message in messages if 0 < message.seq < first]
         new = [
@@ -188,8 +191,11 @@ class Transcript:
         return len(new)
 
     def let_go(self, chunk: int) -> bool:
-        """Where more than ``MAX_HELD`` messages are here, lets a quarter of them go: whole chunks,
-        at the end that is farther from ``chunk``, which stays with its neighbours. True if any."""
+        """Evict a quarter of the messages if there are more than ``MAX_HELD``; True if any.
+
+        Whole chunks are evicted at the end that is farther from ``chunk``, which stays, as do its
+        neighbours.
+        """
         if self._count <= self.MAX_HELD:
             return False
         keep = self.MAX_HELD * 3 // 4
@@ -213,15 +219,14 @@ class Transcript:
         return count < before
 
     def after_seq(self, seq: int) -> Iterator[MessageInfo]:
-        """Stored messages after this one, ascending."""
+        """Yield the stored messages after a seq, ascending."""
         at = self.position(seq + 1)
         while at is not None and at[0] < len(self.chunks) - 1:
             yield self.chunks[at[0]].messages[at[1]]
             at = self.after(*at)
 
     def past_own(self, seq: int) -> int:
-        """The seq before the next message that there is something new to read in: one's own and
-        removed ones are passed over."""
+        """Return the last seq of the user's own and removed messages that follow a seq directly."""
         for message in self.after_seq(seq):
             if message.seq != seq + 1 or not (message.own or message.removed):
                 break
@@ -229,24 +234,24 @@ class Transcript:
         return seq
 
     def newest(self) -> Iterator[MessageInfo]:
-        """All of it, newest first."""
+        """Yield all messages, newest first."""
         for chunk in reversed(self.chunks):
             yield from reversed(chunk.messages)
 
     def own_texts(self, limit: int = 100) -> list[str]:
-        """One's own last messages, oldest first."""
+        """Return the texts of the user's last messages, oldest first."""
         own = (message.text for message in islice(self.newest(), 2000) if message.own)
         return list(reversed(list(islice(own, limit))))
 
     def find_pending(self, client_id: str) -> int | None:
-        """Index in ``pending`` of one's own message."""
+        """Return the index in ``pending`` of a message, or None."""
         for index in range(len(self.pending) - 1, -1, -1):
             if self.pending[index].client_id == client_id:
                 return index
         return None
 
     def remove_pending(self, index: int) -> None:
-        """Takes a message out of the outbox: stored now, or discarded."""
+        """Remove a message from the outbox: it was stored or discarded."""
         del self.pending[index]
         self._count -= 1
 

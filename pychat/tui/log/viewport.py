@@ -1,6 +1,6 @@
-"""Which rows of a transcript are in view, and that they stay there while heights change.
+"""Viewport: which rows of a transcript are in view, stable while heights change.
 
-No widget: a width and a height go in, rows come out.
+It is independent of widgets: sizes go in, rows come out.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pychat.tui.log.rows import ReaderContext, rows_of
 from pychat.tui.log.transcript import PENDING_KEY, Transcript
 
 FAR: Final = 4
-"""Views. Whoever jumps further than this does not mind which message exactly comes into view."""
+"""In heights of the view. After a longer jump the exact row at the top does not matter."""
 
 
 @dataclass(slots=True)
 class ScrollAnchor:
-    """Where a view of a transcript is: the message at its top, or its end."""
+    """The scroll position: key and row of the message at the top, or the end of the transcript."""
 
     key: int = 0
     row: int = 0
@@ -28,7 +28,7 @@ class ScrollAnchor:
 
 @dataclass(slots=True)
 class OpenTranscript:
-    """A transcript with its reading and the place where it was left."""
+    """A transcript with its reader context and scroll position."""
 
     transcript: Transcript
     reading: ReaderContext
@@ -36,18 +36,18 @@ class OpenTranscript:
 
     @property
     def follows(self) -> bool:
-        """Whether new messages come into view by themselves."""
+        """Whether new messages scroll into view."""
         return self.place.at_end and self.transcript.reaches_end
 
     def let_go(self) -> bool:
-        """Keeps no more than is near the place, see ``Transcript.let_go``."""
+        """Evict messages far from the scroll position, see ``Transcript.let_go``."""
         position = None if self.place.at_end else self.transcript.position(self.place.key)
         end = len(self.transcript.chunks) - 1
         return self.transcript.let_go(end if position is None else position[0])
 
 
 class Viewport:
-    """A view of ``opened``, ``width`` by ``height`` cells, both at least 1. Moves its place."""
+    """A view of ``opened``, ``width`` by ``height`` cells, both at least 1."""
 
     def __init__(self, opened: OpenTranscript, width: int, height: int) -> None:
         self.opened = opened
@@ -60,18 +60,18 @@ class Viewport:
 
     @property
     def rows(self) -> int:
-        """All there are, measured or guessed."""
+        """Total rows, measured or estimated."""
         return self.heights.total
 
     def resize(self, width: int, height: int) -> None:
-        """Another size; ``settle`` then."""
+        """Change the size. Call ``settle`` afterwards."""
         self.height = height
         if width != self.width:
             self.width = width
             self.heights.set_width(width)
 
     def settle(self) -> int:
-        """The row to be at the top, after anything that has changed heights."""
+        """Return the row that must be at the top after heights have changed."""
         if self.opened.place.at_end:
             self._measure_end()
             return max(0, self.rows - self.height)
@@ -79,7 +79,7 @@ class Viewport:
         return self._row_of_place()
 
     def show_new(self, seq: int) -> None:
-        """Makes this message the place, if what follows is more than fits; else the end."""
+        """Scroll to this message if more follows than fits, otherwise to the end."""
         transcript = self.opened.transcript
         position = transcript.position(seq)
         self.opened.place = ScrollAnchor()
@@ -90,7 +90,7 @@ class Viewport:
                 self.opened.place = ScrollAnchor(transcript.key(*position), at_end=False)
 
     def show(self, seq: int) -> bool:
-        """Makes the place so that this message is a third from the top; False if it is not here."""
+        """Scroll to this message, a third below the top; False if it is not loaded."""
         transcript = self.opened.transcript
         position = transcript.position(seq)
         if position is None or transcript.key(*position) != seq:
@@ -101,10 +101,10 @@ class Viewport:
         return True
 
     def moved(self, old: int, new: int) -> int:
-        """The row to be at the top, when somebody scrolls from one to another.
+        """Return the row that must be at the top when the user scrolls from one row to another.
 
-        They moved by so many rows from what was at the top: what was guessed about the rows in
-        between must not show.
+        The distance counts from the message at the top, so that wrong estimates in between do not
+        show.
         """
         before = self._row_of_place()
         self._measure_from(new)
@@ -113,7 +113,7 @@ class Viewport:
         return new + self._row_of_place() - before
 
     def arrive(self, top: int) -> None:
-        """This row is at the top now."""
+        """Set the scroll position: this row is at the top now."""
         located = self.heights.locate(top)
         if located is None:
             self.opened.place = ScrollAnchor()
@@ -123,8 +123,10 @@ class Viewport:
             self.opened.place = ScrollAnchor(self.opened.transcript.key(chunk, index), row, at_end)
 
     def in_view(self, top: int) -> tuple[int, int]:
-        """The first and the last stored message whose end is in view; none if the last comes
-        before the first."""
+        """Return the seqs of the first and last stored message whose end is in view.
+
+        There is none if the last comes before the first.
+        """
         transcript = self.opened.transcript
         located = self.heights.locate(top)
         first = transcript.key(*located[:2]) if located else PENDING_KEY
@@ -144,14 +146,14 @@ class Viewport:
         return self.heights.row_of(chunk, index) + min(place.row, max(0, rows - 1))
 
     def _measure_end(self) -> None:
-        """Measures whole chunks from the end until they fill the view."""
+        """Measure chunks from the end until they fill the view."""
         rows, chunk = self.height, len(self.opened.transcript.chunks) - 1
         while chunk >= 0 and rows > 0:
             rows -= sum(self.heights.exact(chunk))
             chunk -= 1
 
     def _measure_from(self, row: int) -> None:
-        """Measures every chunk that a view from this row on touches."""
+        """Measure every chunk that is in view from this row on."""
         chunk = self.heights.chunk_at(row)
         left = self.height + (row - self.heights.top(chunk))
         while chunk < len(self.opened.transcript.chunks) and left > 0:

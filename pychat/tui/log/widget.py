@@ -1,4 +1,4 @@
-"""MessageLog: shows a transcript row by row; wraps, paints and caches only what is in view."""
+"""MessageLog: the widget that shows a transcript; it lays out and paints only rows in view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pychat.tui.log.viewport import OpenTranscript, Viewport
 from pychat.tui.theme.styles import component_style
 
 MARGIN: Final = 30
-"""So many rows from the top or the bottom of what is here, more messages are asked for."""
+"""More messages are fetched when the view is this close, in rows, to the end of the loaded ones."""
 
 EMPTY: Final = Row("No messages yet", kind="day")
 
@@ -35,19 +35,19 @@ STYLE_NAMES: Final = (
 
 
 class MessageLog(ScrollView, can_focus=True):
-    """A line-API widget over one transcript at a time. Follows the end while it is at the end."""
+    """A scroll view of one transcript at a time. At the end it follows new messages."""
 
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"message-log--{name}" for name in STYLE_NAMES}
 
     class OlderWanted(TextualMessage):
-        """The top is near: older messages would be shown if there were any."""
+        """The view is near the oldest loaded message."""
 
     class NewerWanted(TextualMessage):
-        """The bottom of what is here is near, and it is not the end."""
+        """The view is near the newest loaded message, and newer ones exist."""
 
     class Viewed(TextualMessage):
-        """Other messages are in view, ``seqs`` as of ``Viewport.in_view``."""
+        """Other messages are in view: ``seqs`` is from ``Viewport.in_view``."""
 
         def __init__(self, opened: OpenTranscript, seqs: tuple[int, int], at_end: bool) -> None:
             super().__init__()
@@ -66,23 +66,25 @@ class MessageLog(ScrollView, can_focus=True):
         self._telling = False
         self._viewed: tuple[tuple[int, int], bool] | None = None
         self._pressed_at: tuple[int, int] | None = None
-        """What is under the mouse button: offset in the row, place as of ``place_of``."""
+        """Where the mouse button was pressed: offset in the row, and y as from ``place_of``."""
 
     # --- what is shown --------------------------------------------------------------------
 
     @property
     def opened(self) -> OpenTranscript | None:
-        """What is shown now."""
+        """The transcript that is shown."""
         return self._opened
 
     @property
     def at_end(self) -> bool:
-        """Whether new messages come into view by themselves."""
+        """Whether new messages scroll into view."""
         return self._opened is None or self._opened.follows
 
     def open(self, opened: OpenTranscript | None, first_new: int = 0) -> None:
-        """Shows another transcript where it was left; None shows nothing. ``first_new``: from this
-        seq on, if that is more than fits."""
+        """Show a transcript at its scroll position; None shows nothing.
+
+        ``first_new``: scroll to this seq if more follows than fits.
+        """
         self._opened = opened
         self._view = None
         self._first_new = first_new
@@ -92,7 +94,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._settle()
 
     def append(self, messages: Iterable[MessageInfo]) -> None:
-        """Puts messages where they belong, which is nearly always the end."""
+        """Insert messages by seq, nearly always at the end."""
         if self._opened is None:
             return
         transcript = self._opened.transcript
@@ -102,7 +104,7 @@ class MessageLog(ScrollView, can_focus=True):
             count = len(transcript)
             chunk, index = transcript.add(message)
             if message.removed:
-                self._cache.forget()  # how many there are stands above
+                self._cache.forget()  # the row above shows their number
             if self._view is None:
                 continue
             heights = self._view.heights
@@ -117,14 +119,14 @@ class MessageLog(ScrollView, can_focus=True):
         self._settle()
 
     def _let_go(self) -> None:
-        """What is far from the view comes back from the client on scrolling there."""
+        """Evict messages far from the view; scrolling there fetches them again."""
         if self._opened is not None and self._opened.let_go():
-            self._cache.forget_pending()  # what waits when they are back may be others
+            self._cache.forget_pending()  # other messages may wait when it is loaded again
             if self._view is not None:
                 self._view.heights.changed(0, len(self._opened.transcript.chunks))
 
     def change(self, message: MessageInfo) -> None:
-        """The same message has another state: sent, failed, removed, discarded."""
+        """Update a message that was sent, failed, removed or discarded."""
         if self._opened is None:
             return
         transcript = self._opened.transcript
@@ -141,25 +143,25 @@ class MessageLog(ScrollView, can_focus=True):
             self._settle()
 
     def prepend(self, messages: list[MessageInfo]) -> None:
-        """Older messages, oldest first; what is in view stays where it is."""
+        """Insert older messages, oldest first, without moving what is in view."""
         if self._opened is None:
             return
         chunks = self._opened.transcript.add_older(messages)
         if self._view is not None:
-            # The first one that was here may no longer need its day line or its sender's name.
+            # The first message so far may lose its day line or heading.
             self._view.heights.changed(0, chunks + 1)
         self._cache.forget()
         self._let_go()
         self._settle()
 
     def reading_changed(self) -> None:
-        """The reading (new line, names) has changed, and heights with it."""
+        """Lay out again: the line of new messages or names have changed, and heights with them."""
         self._cache.forget()
         self._view = None
         self._settle()
 
     def states_changed(self) -> None:
-        """Cursors or highlights look different; no height changes."""
+        """Paint again: cursors or highlights have changed, but no heights."""
         self._cache.forget()
         self.refresh()
 
@@ -171,7 +173,7 @@ class MessageLog(ScrollView, can_focus=True):
     # --- where it is shown ----------------------------------------------------------------
 
     def _current_view(self) -> Viewport | None:
-        """At the size there is now; None without a transcript or a size."""
+        """Return the viewport at the current size; None without a transcript or a size."""
         width, height = self.scrollable_content_region.size
         if self._opened is None or width <= 0 or height <= 0:
             return None
@@ -182,7 +184,7 @@ class MessageLog(ScrollView, can_focus=True):
         return self._view
 
     def _settle(self) -> None:
-        """Makes the place the top of the view again, after anything that changed heights."""
+        """Restore the scroll position after heights have changed."""
         view = self._current_view()
         if view is None:
             self.virtual_size = Size(0, 0)
@@ -200,7 +202,7 @@ class MessageLog(ScrollView, can_focus=True):
             self.scroll_to(y=row, animate=False, force=True)
         finally:
             self._settling = False
-        # Textual moves the thumb only while the bar is shown, which it may not be yet.
+        # Textual moves the thumb only while the scrollbar is shown, which may come later.
         self.vertical_scrollbar.position = self.scroll_y
         top = round(self.scroll_y)
         view.arrive(top)
@@ -214,7 +216,7 @@ class MessageLog(ScrollView, can_focus=True):
         self.refresh()
 
     def _tell_view(self) -> None:
-        """Once for all that was done in one go: what is not painted is not in view."""
+        """Post ``Viewed`` once per turn: only what is painted was in view."""
         self._telling = False
         if self._view is None:
             return
@@ -229,11 +231,11 @@ class MessageLog(ScrollView, can_focus=True):
         if self._settling or old == new or self._view is None:
             return
         if (self._view.width, self._view.height) != self.scrollable_content_region.size:
-            return  # Textual has moved it into another size: nobody has scrolled
+            return  # a resize by Textual, not scrolling by the user
         self._show(self._view, self._view.moved(old, new))
 
     def scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> None:
-        """Never animated: rows that are only guessed would dance."""
+        """Scroll without animation: rows with estimated heights would jump."""
         super().scroll_to(x, y, **{**options, "animate": False})
 
     def on_resize(self, event: events.Resize) -> None:
@@ -241,13 +243,13 @@ class MessageLog(ScrollView, can_focus=True):
         self._settle()
 
     def scroll_to_end(self) -> None:
-        """Shows the newest message and follows."""
+        """Show the newest message and follow new ones."""
         if self._opened is not None:
             self._opened.place.at_end = True
             self._settle()
 
     def scroll_to_seq(self, seq: int) -> bool:
-        """Brings a message into view, a third from the top; False if it is not here."""
+        """Scroll to a message, a third below the top; False if it is not loaded."""
         view = self._current_view()
         if view is None or not view.show(seq):
             return False
@@ -273,7 +275,7 @@ class MessageLog(ScrollView, can_focus=True):
         view, styles = self._view, self._style_map()
         located = None
         if view is not None:
-            # A log that does not fill the view stands at its bottom, by the composer.
+            # A log that does not fill the view is drawn at the bottom, next to the composer.
             lead = max(0, self.size.height - view.heights.total)
             located = view.heights.locate(round(self.scroll_y) + y - lead)
         if view is not None and not view.heights.total and y == self.size.height // 2:
@@ -306,7 +308,7 @@ class MessageLog(ScrollView, can_focus=True):
             self.app.open_url(event.style.link)
 
     def text_select_all(self) -> None:
-        """Textual calls this at a double click: the message, not all of them."""
+        """Select the message under the mouse. Textual calls this at a double click."""
         if self._pressed_at is not None:
             self.screen.selections = {self: message_at(self._pressed_at[1])}
 
@@ -314,7 +316,7 @@ class MessageLog(ScrollView, can_focus=True):
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected messages' text alone: no names, times, indents and breaks of ours."""
+        """Return the selected text, see ``selected_text``."""
         if self._view is None or not len(self._view.opened.transcript):
             return None
         return selected_text(self._view, self._cache, selection), "\n"

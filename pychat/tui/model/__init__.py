@@ -1,1 +1,1 @@
-"""State of the terminal client that is not a widget."""
+"""State of the terminal client, independent of widgets."""

@@ -1,4 +1,4 @@
-"""The conversations that are open in the log: transcripts kept, older history fetched once."""
+"""OpenConversations: transcripts of the conversations opened last, and fetching of history."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 KEPT: Final = 12
-"""So many transcripts stay in memory; the others are read from the client's cache again."""
+"""Number of transcripts kept in memory. The others are read from the client's cache again."""
 PAGE: Final = 100
+"""Messages fetched at once."""
 
 
 class OpenConversations:
-    """What the log may show, by name. Knows the client, not the screen."""
+    """The conversations of one account, by name."""
 
     def __init__(self, client: ChatClient, clock: Clock, people: People) -> None:
         self._client = client
@@ -31,32 +32,32 @@ class OpenConversations:
         self._people = people
         self._opened: dict[str, OpenTranscript] = {}
         self._oldest: dict[str, int] = {}
-        """Seq before which the server has nothing more."""
+        """Seq of the oldest message on the server, by conversation."""
         self._fetching: set[str] = set()
         self._fetching_newer: set[str] = set()
         self._started: dict[str, ConversationInfo] = {}
-        """Begun here, unknown to the server until the first message."""
+        """Conversations without a message, which the server does not know."""
         self.nobody: set[str] = set()
-        """Ids that the server did not have when it was asked."""
+        """Ids that do not exist on the server."""
 
     def all(self) -> list[ConversationInfo]:
-        """Newest first, those begun here before the others."""
+        """Return all conversations: those without a message, then the others, newest first."""
         known = self._client.conversation
         self._started = {n: c for n, c in self._started.items() if known(n) is None}
         return [*reversed(self._started.values()), *self._client.conversations]
 
     def get(self, name: str) -> ConversationInfo | None:
-        """The conversation, if it is known or begun."""
+        """Return a conversation, or None if there is none of this name."""
         return self._client.conversation(name) or self._started.get(name)
 
     def begin(self, user: UserInfo) -> None:
-        """A conversation that has no message yet."""
+        """Begin a conversation with a person; it has no message yet."""
         self.nobody.discard(user.id)
         if self._client.conversation(user.id) is None:
             self._started[user.id] = ConversationInfo(user.id, user.alias, online=user.online)
 
     def is_nobody(self, name: str) -> bool:
-        """Whether the server has said that there is nobody of this id."""
+        """Whether the server has no account with this id."""
         return name in self.nobody and self._client.conversation(name) is None
 
     @property
@@ -65,11 +66,11 @@ class OpenConversations:
         return list(self._opened)
 
     def opened(self, name: str) -> OpenTranscript | None:
-        """What is in memory of it."""
+        """Return the transcript of a conversation if it is in memory."""
         return self._opened.get(name)
 
     def open(self, name: str) -> OpenTranscript:
-        """What the log shows of a conversation: from memory, or from the client's cache."""
+        """Return the transcript of a conversation, from memory or from the client's cache."""
         found = self._opened.pop(name, None)
         if found is None:
             found = OpenTranscript(self._newest(name), ReaderContext(self._clock, self.sender_name))
@@ -84,7 +85,7 @@ class OpenConversations:
         return found
 
     def first_unread(self, name: str) -> int:
-        """The seq of the first message that is not read; 0 where all are."""
+        """Return the seq of the first unread message; 0 if all are read."""
         conversation = self.get(name)
         if conversation is None or not conversation.unread:
             return 0
@@ -93,7 +94,10 @@ class OpenConversations:
         return (read if opened is None else opened.transcript.past_own(read)) + 1
 
     def first_new(self, name: str) -> int:
-        """As ``first_unread``; where all are read, the seq below the line; 0 for neither."""
+        """Return ``first_unread``; if all are read, the first seq below the line of new messages.
+
+        0 if there is neither.
+        """
         opened, conversation = self._opened.get(name), self.get(name)
         first = self.first_unread(name)
         if first or opened is None or conversation is None or opened.reading.new_after is None:
@@ -108,27 +112,31 @@ class OpenConversations:
         return transcript
 
     def go_to_end(self, name: str) -> OpenTranscript | None:
-        """As ``opened``, with the newest messages in it and its place at the end."""
+        """Return ``opened`` with the newest messages loaded and scrolled to the end."""
         opened = self._opened.get(name)
         if opened is not None:
             opened.transcript, opened.place = self._newest(name), ScrollAnchor()
         return opened
 
     async def go_to(self, name: str, seq: int) -> OpenTranscript | None:
-        """As ``opened``, with this message and those around it, and its place there; None if it
-        cannot be had now."""
+        """Return ``opened`` with the messages around this one loaded and scrolled to it.
+
+        None if the message is not available now.
+        """
         try:
             page = await self._client.history(name, before=seq + PAGE // 2, limit=PAGE)
-            if all(message.seq != seq for message in page.messages):  # those after it are long
+            if all(
+                message.seq != seq for message in page.messages
+            ):  # the page held longer ones only
                 page = await self._client.history(name, after=seq - 1, limit=PAGE)
         except (ServerUnreachable, RequestRefused):
             return None
-        opened = self._opened.get(name)  # by now: it may have been read anew meanwhile
+        opened = self._opened.get(name)  # it may have been replaced during the await
         if opened is None or all(message.seq != seq for message in page.messages):
             return None
         opened.reading.skip_own(page.messages)
         opened.transcript = Transcript()
-        # Where this is not the end, the rest comes on scrolling there, and tells where the end is.
+        # If this is not the end, scrolling down fetches the rest and finds the end.
         at_end = self._is_newest(name, page.messages[-1].seq)
         for message in [*page.messages, *(self.outbox(name) if at_end else ())]:
             opened.transcript.add(message)
@@ -137,7 +145,7 @@ class OpenConversations:
         return opened
 
     def continues(self, message: MessageInfo) -> bool:
-        """Whether it comes right after what is in memory; seqs have no gap."""
+        """Whether a message follows the loaded ones without a gap."""
         opened = self._opened.get(message.conversation)
         if opened is None or not message.seq or not opened.transcript.reaches_end:
             return True
@@ -145,7 +153,7 @@ class OpenConversations:
         return not last or message.seq <= last + 1
 
     def add(self, message: MessageInfo) -> None:
-        """Keeps a message of a conversation that is not in the log now."""
+        """Add a message to a conversation that the log does not show."""
         opened = self._opened.get(message.conversation)
         if opened is not None and opened.transcript.takes(message):
             opened.reading.skip_own([message])
@@ -153,12 +161,12 @@ class OpenConversations:
             opened.let_go()
 
     def forget(self, name: str) -> None:
-        """Next time it is read from the client's cache again."""
+        """Evict a conversation. It is read from the client's cache when it is opened again."""
         self._opened.pop(name, None)
         self._oldest.pop(name, None)
 
     def follow_cursors(self, name: str) -> bool:
-        """Takes the peer's cursors over; True if they have moved."""
+        """Copy the peer's cursors to the transcript; return True if they have moved."""
         found, conversation = self._opened.get(name), self.get(name)
         if found is None or conversation is None:
             return False
@@ -170,7 +178,7 @@ class OpenConversations:
         return True
 
     def sender_name(self, sender: str) -> Name:
-        """What a sender is called in the log."""
+        """Return the display name of a sender."""
         if sender == self._client.user:
             return Name(YOU)
         conversation = self.get(sender)
@@ -179,7 +187,7 @@ class OpenConversations:
         return self._people.name(sender)
 
     async def older(self, name: str) -> list[MessageInfo]:
-        """The page before what is here; empty when there is none, or none can be had now."""
+        """Fetch the page before the loaded messages; empty if there is none or offline."""
         opened = self._opened.get(name)
         conversation = self.get(name)
         if opened is None or conversation is None or name in self._fetching:
@@ -192,18 +200,21 @@ class OpenConversations:
         try:
             page = await self._client.history(name, before=first or None, limit=PAGE)
         except (ServerUnreachable, RequestRefused):
-            return []  # the status line says so; scrolling asks again
+            return []  # the status line shows why; scrolling tries again
         finally:
             self._fetching.discard(name)
         if self._opened.get(name) is not opened or opened.transcript.first_seq != first:
-            return await self.older(name)  # another run is here now: what came is out of date
+            return await self.older(name)  # other messages are loaded now: the page does not fit
         if not page.has_more:
             self._oldest[name] = page.messages[0].seq if page.messages else first
         opened.reading.skip_own(page.messages)
         return page.messages
 
     async def newer(self, name: str) -> list[MessageInfo]:
-        """The page after what is here, where what is newer was let go; then it is the end."""
+        """Fetch the page after the loaded messages, if newer ones were evicted.
+
+        The last page includes the outbox.
+        """
         opened = self._opened.get(name)
         if opened is None or opened.transcript.reaches_end or name in self._fetching_newer:
             return []
@@ -219,13 +230,13 @@ class OpenConversations:
         if self._opened.get(name) is not opened or transcript is not opened.transcript:
             return []
         if transcript.last_seq != last:
-            return await self.newer(name)  # more was let go meanwhile
+            return await self.newer(name)  # more was evicted during the await
         newest = page.messages[-1].seq if page.messages else last
         transcript.reaches_end = not page.has_more and self._is_newest(name, newest)
         return [*page.messages, *(self.outbox(name) if transcript.reaches_end else ())]
 
     def _is_newest(self, name: str, seq: int) -> bool:
-        """Whether no later message is known."""
+        """Whether no newer message is known."""
         conversation = self.get(name)
         cached = self._client.cached_messages(name, limit=1)
         return all(message.seq <= seq for message in cached) and (
@@ -233,10 +244,10 @@ class OpenConversations:
         )
 
     def outbox(self, name: str) -> list[MessageInfo]:
-        """One's own messages that the server has not stored, in memory or not."""
+        """Return the user's messages that the server has not stored."""
         return [each for each in self._client.cached_messages(name, limit=1) if not each.seq]
 
 
 def is_pair(name: str) -> bool:
-    """Whether a conversation is with one person."""
+    """Whether this is the name of a conversation with one person."""
     return name != EVERYONE and not name.startswith(ROOM_PREFIX)

@@ -1,4 +1,4 @@
-"""People: the aliases of those one has no conversation with, asked of the server once for each."""
+"""People: aliases of users without a conversation, requested from the server once each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 RETRY_SECONDS: Final = 1.0
-LOOKED_AT: Final = 10
-"""The server gives all whose id or alias begins so; the id itself is among the first."""
+MAX_RESULTS: Final = 10
+"""The server returns users whose id or alias begins with the query, the exact id first."""
 
 
 class People:
-    """``on_unknown`` is called when somebody is asked for who is not known: ``learn`` then."""
+    """A cache of aliases. ``on_unknown`` is called when one is missing: call ``learn`` then."""
 
     def __init__(self, client: ChatClient, on_unknown: Callable[[], object]) -> None:
         self._client = client
@@ -28,7 +28,7 @@ class People:
         self._learning = False
 
     def name(self, id: str) -> Name:
-        """What somebody is called, the id until that is known."""
+        """Return the name of a user; until the alias is known, the id."""
         if id not in self._aliases:
             self._aliases[id] = ""
             self._wanted.append(id)
@@ -36,7 +36,7 @@ class People:
         return name_of(id, self._aliases[id])
 
     async def learn(self) -> bool:
-        """Asks for all that are wanted; True if a name is another one now."""
+        """Request all missing aliases; return True if a name has changed."""
         changed = False
         if self._learning:
             return False
@@ -45,7 +45,7 @@ class People:
             while self._wanted:
                 id = self._wanted[0]
                 try:
-                    found = await self._client.users(id, limit=LOOKED_AT)
+                    found = await self._client.users(id, limit=MAX_RESULTS)
                 except LoginRefused:
                     raise
                 except RequestRefused as refusal:
@@ -59,7 +59,7 @@ class People:
                 self._aliases[id] = alias
                 changed = changed or (bool(alias) and alias != id)
         except ChatClientError:
-            pass  # not connected: asked again after the next login
+            pass  # offline: requested again after the next login
         finally:
             self._learning = False
         return changed

@@ -1,1 +1,1 @@
-"""The screens: the chat, and what opens over it."""
+"""The chat screen and the dialogs."""

@@ -46,11 +46,11 @@ class Switcher(Dialog[UserInfo | None]):
         self._known = {each.name: each for each in conversations}
         self._found: dict[str, UserInfo] = {}
         self._texts: list[SearchTexts] = []
-        """Of both, since the first letter."""
+        """Searchable texts of both, prepared at the first letter."""
         self._offered: list[UserInfo] = []
         self._offered_for = ""
         self._answered = ""
-        """The query that the server has answered last."""
+        """The last query that the server has answered."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="switcher"):
@@ -77,17 +77,17 @@ class Switcher(Dialog[UserInfo | None]):
         try:
             users = await self._client.users(query, limit=OFFERED)
         except ChatClientError:
-            return  # what is known here is still offered
+            return  # offline: known conversations are still offered
         self._found.update({user.id: user for user in users if user.id not in self._known})
         self._texts = []
         self._answered = query
-        if self.is_current:  # else it was closed meanwhile, and its field is gone
+        if self.is_current:  # otherwise it was closed, and its field is gone
             self._offer()
 
     def on_key(self, event: events.Key) -> None:
-        """Keys that come before the field has the focus: the typing of somebody in a hurry."""
+        """Handle keys that arrive before the field has the focus."""
         if event.key == "enter":
-            event.stop()  # or it goes on to the composer, and sends the draft there
+            event.stop()  # otherwise the composer would send its draft
             self._offer()
             self._submitted()
         elif event.is_printable and event.character:
@@ -107,7 +107,7 @@ class Switcher(Dialog[UserInfo | None]):
         if not prompts:
             prompts.append(Option(Content(f"No results for {line(query)}"), disabled=True))
         matches = self.query_one(OptionList)
-        # The server's answer to the same query must not move the choice under the user's finger.
+        # The server's answer to the same query must not change the highlighted choice.
         chosen = self._chosen() if query == self._offered_for else None
         self._offered, self._offered_for = offered, query
         matches.set_options(prompts)
@@ -131,7 +131,7 @@ class Switcher(Dialog[UserInfo | None]):
         return UserInfo(id, conversation_name(known).called, known.online)
 
     def _may_be_new(self, query: str, offered: list[UserInfo]) -> bool:
-        """Offline nobody can be asked, so any id may be somebody."""
+        """Whether the query may be the id of a person who is not listed; always while offline."""
         if not 0 < len(query) <= MAX_ID_CHARACTERS or not is_pair(query):
             return False
         if any(user.id.casefold() == query.casefold() for user in offered):

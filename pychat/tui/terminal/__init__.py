@@ -1,1 +1,1 @@
-"""The terminal itself: driver, keyboard, questions, notifications."""
+"""Access to the terminal: driver, keyboard, capabilities, notifications."""

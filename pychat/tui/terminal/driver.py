@@ -1,5 +1,4 @@
-"""TerminalDriver: Textual's driver, which lets go of the terminal on every way out and reads keys
-that Textual does not."""
+"""TerminalDriver: Textual's driver with suspend, more keys, and a terminal that is given back."""
 
 from __future__ import annotations
 
@@ -17,18 +16,18 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
 from pychat.tui.terminal.keyboard import Keyboard
-from pychat.tui.text.emoji import Emoji
+from pychat.tui.text.emoji import EmojiFitter
 
 if TYPE_CHECKING:
     from pychat.tui.terminal.app import TerminalApp
 
-# xterm: Alt sends Esc before a key, instead of another letter; and the title goes onto a stack.
+# xterm: Alt sends Esc before a key instead of another letter; the title is saved on a stack.
 _TAKE: Final = "\x1b[?1036;1039s\x1b[?1036;1039h\x1b[22;2t"
 _GIVE_BACK: Final = "\x1b[?1036;1039r\x1b[23;2t"
 PAUSE: Final = 0.1
-"""Seconds after which an Esc is a key of its own."""
+"""Seconds after which Esc is a key, not the beginning of a sequence."""
 ORPHAN_SECONDS: Final = 0.3
-"""Where no shell could bring it back, the system does not stop it: it goes on after this."""
+"""The system does not stop a process that no shell could resume: it continues after this time."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -36,16 +35,16 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, app: TerminalApp, **options: Any) -> None:
         super().__init__(app, **options)
-        self._file = _Quiet(self._file)  # type: ignore[assignment] # all that the driver uses of it
+        self._file = _QuietFile(self._file)  # type: ignore[assignment] # all that the driver uses of it
         self._terminal_app = app
-        self._emoji = Emoji(app.answers.widths)
+        self._emoji = EmojiFitter(app.answers.widths)
         self._loop = asyncio.get_running_loop()
 
     @property
     def _is_on(self) -> bool:
         return self._writer_thread is not None
 
-    # --- taking it and letting go -----------------------------------------------------------
+    # --- taking the terminal and giving it back ---------------------------------------------
 
     def start_application_mode(self) -> None:
         self.exit_event.clear()
@@ -71,13 +70,13 @@ class TerminalDriver(LinuxDriver):
                 self._terminal_app.terminal.taken = False
 
     def write(self, data: str) -> None:
-        """Nothing, while it is not ours: the app may end before, and tell something after."""
+        """Write, unless the terminal was given back: the app may write after its end."""
         writer = self._writer_thread
         if writer is not None:
             writer.write(self._emoji.fit(data))
 
     # --- Ctrl+Z ---------------------------------------------------------------------------------
-    # On the event loop: a signal may come while something is being written.
+    # On the event loop: a signal may interrupt a write.
 
     def _sigtstp_application(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._suspend)
@@ -90,7 +89,7 @@ class TerminalDriver(LinuxDriver):
             return
         self.suspend_application_mode()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(0, signal.SIGTSTP)  # with whoever waits for this process, as a terminal would
+        os.kill(0, signal.SIGTSTP)  # to the whole process group, as a terminal does
         self._loop.call_later(ORPHAN_SECONDS, self._resume)
 
     def _resume(self) -> None:
@@ -102,7 +101,7 @@ class TerminalDriver(LinuxDriver):
     # --- reading keys ---------------------------------------------------------------------------
 
     def run_input_thread(self) -> None:
-        """As Textual's, but for what ``Keyboard`` knows, bytes that are no text, and the end."""
+        """Read keys as Textual does, but with ``Keyboard``, for invalid UTF-8 and a hang-up too."""
         parser = XTermParser(self._debug)
         keyboard = Keyboard()
         decode = getincrementaldecoder("utf-8")("replace").decode
@@ -134,8 +133,8 @@ class TerminalDriver(LinuxDriver):
                     self.process_message(event)
 
 
-class _Quiet(io.TextIOBase):
-    """What is written to a terminal that is gone is lost, and ends nothing."""
+class _QuietFile(io.TextIOBase):
+    """A file that ignores errors: the terminal may be gone."""
 
     def __init__(self, file: Any) -> None:
         self._under = file

@@ -1,8 +1,8 @@
-"""Keyboard: what terminals send for keys, made into the sequences that Textual knows.
+"""Keyboard: translates what terminals send for keys into sequences that Textual knows.
 
-A terminal without the kitty protocol sends Esc and a letter for Alt and the letter: only time tells
-that from the two keys. Textual makes a letter of it, which is typed; it also types what a terminal
-answers late.
+A terminal without the kitty protocol sends Esc and a letter for Alt with that letter: only time
+distinguishes it from two keys. Textual would insert the letter as text, and late answers of the
+terminal too.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _DEVICE: Final = re.compile(r"\x1b\[[?>][0-9;]*c")
 _ARROW: Final = re.compile(r"\x1b\x1b[\[O]([ABCD])")
 _ARROW_BEGUN: Final = re.compile(r"\x1b\x1b[\[O]?\Z")
 _LONGEST: Final = 4096
-"""Characters of an answer that has no end."""
+"""Maximum length of an answer without an end."""
 _RXVT: Final = {"\x1bOb": "\x1b[1;5B", "\x1b[7^": "\x1b[1;5H", "\x1b[8^": "\x1b[1;5F"}
-"""Ctrl with ↓, Home and End, which Textual takes for one another."""
+"""Ctrl with ↓, Home and End in rxvt, which Textual confuses."""
 _KNOWN: Final = frozenset({"\x1bb", "\x1bf", "\x1b\x7f", "\x1b\t"})
-"""Textual's own: to the word before and after, delete the word before, Shift+Tab of a console."""
+"""Known to Textual: previous and next word, delete previous word, Shift+Tab of a console."""
 
 
 class Keyboard:
-    """Give it what comes from the terminal, and Textual's parser what it returns."""
+    """Feed it the text from the terminal, and Textual's parser with what it returns."""
 
     def __init__(self) -> None:
         self._held = ""
         self._pasting = False
 
     def feed(self, text: str) -> str:
-        """What is complete of it. The rest waits for more, or for ``pause``."""
+        """Return the complete sequences. The rest is held until more text or ``pause``."""
         text = self._held + text
         out: list[str] = []
         at = 0
@@ -59,12 +59,12 @@ class Keyboard:
         return "".join(out)
 
     def pause(self) -> str:
-        """Nothing more came for a moment: an Esc that waits is the key, and so on."""
+        """Return what is held, after a pause: a single Esc is the key."""
         held = self._held
         if not held or self._pasting or _ANSWER_BEGUN.match(held):
             return ""
         if held[1:2] == "[" and len(held) > 2:
-            return ""  # no key but a sequence, on a line that stutters
+            return ""  # a sequence that arrives in pieces
         self._held = ""
         if held == _ESC:
             return _ESCAPE_KEY
@@ -73,7 +73,7 @@ class Keyboard:
         return _with_alt(held[1]) + self.feed(held[2:])
 
     def _pasted(self, text: str, at: int) -> tuple[int, str]:
-        """A paste is nobody's keys, up to its end. Textual would make keys of an Esc within."""
+        """Drop Esc within a paste, which Textual would take for keys."""
         if text.startswith(_PASTE_END, at):
             self._pasting = False
             return len(_PASTE_END), _PASTE_END
@@ -82,7 +82,7 @@ class Keyboard:
         return 1, ""
 
     def _key(self, text: str, at: int) -> tuple[int, str]:
-        """How many characters one sequence takes, and what it stands for; 0 if it is not whole."""
+        """Return the length of a sequence and its translation; length 0 if it is incomplete."""
         second = text[at + 1 : at + 2]
         if not second:
             return 0, ""
@@ -116,7 +116,7 @@ class Keyboard:
 
 
 def _with_alt(character: str) -> str:
-    """As the kitty protocol writes it: code point; 1 + 1 for Shift, 2 for Alt, 4 for Ctrl."""
+    """Return Alt with a key in the kitty protocol: code point; 1 + 1 Shift, 2 Alt, 4 Ctrl."""
     if character in "\r\n":
         return "\x1b[13;3u"
     if character == "\x7f":

@@ -1,4 +1,4 @@
-"""Tells about messages while the terminal is not in focus: bell, OSC 9, OSC 777, notify-send."""
+"""Notifications while the terminal has no focus: bell, OSC 9, OSC 777, notify-send."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import Final
 from pychat.tui.settings import Notifier
 
 QUIET_SECONDS: Final = 2.0
-"""Messages that come faster than this are told as one."""
+"""Minimum time between two notifications; messages in between are not notified."""
 
 
 class Notifications:
-    """``write`` sends an escape sequence to the terminal; all text given must be safe."""
+    """Send notifications. ``write`` writes to the terminal, ``now`` returns seconds.
+
+    All text must be safe.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,7 @@ class Notifications:
         self._running: set[asyncio.Task[None]] = set()
 
     def send(self, title: str, text: str) -> None:
-        """Notifies, unless it has just done so."""
+        """Notify in all ways, unless it did so within ``QUIET_SECONDS``."""
         now = self._now()
         if now - self._last < QUIET_SECONDS:
             return
@@ -50,18 +53,18 @@ class Notifications:
                 task.add_done_callback(self._running.discard)
 
     def window_title(self, title: str) -> None:
-        """The terminal's title (OSC 2)."""
+        """Set the terminal's title (OSC 2)."""
         self._write(f"\x1b]2;{title}\a")
 
     def _sequence(self, body: str) -> None:
         sequence = f"\x1b]{body}\a"
-        if self._in_tmux:  # which passes on only what is wrapped for it
+        if self._in_tmux:  # tmux passes on only sequences that are wrapped for it
             sequence = f"\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
         self._write(sequence)
 
 
 async def _run(program: str, title: str, text: str) -> None:
-    """``--`` first: a message may begin with a dash."""
+    """Run notify-send, with ``--`` because a message may begin with a dash."""
     process = await asyncio.create_subprocess_exec(
         program, "--app-name=pychat", "--", title, text,
         stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Questions to the terminal, before the app takes it: its background, how wide it makes emoji."""
+"""Query the terminal before the app starts: background colour and width of emoji."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Final
 from pychat.tui.text.emoji import SAMPLES
 
 TIMEOUT: Final = 0.3
-"""Seconds; every terminal answers the last question, nearly all at once."""
+"""Seconds. Every terminal answers the last query, nearly all of them at once."""
 _QUESTION: Final = (
     b"\x1b]11;?\x07"
-    # Each sample is written at the row's beginning; where the cursor is then, is how wide it is.
+    # Each sample is written at the start of the row: the cursor position then is its width.
     + b"".join(b"\r" + sample.encode() + b"\x1b[6n" for sample in SAMPLES.values())
     + b"\r\x1b[K\x1b[c"
 )
@@ -31,8 +31,11 @@ _ANSWERS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TerminalAnswers:
-    """``is_light``: the background, None where it is not told. ``widths``: cells of the samples of
-    ``pychat.tui.text.emoji``, of all or none. ``typed``: what somebody has typed meanwhile."""
+    """What the terminal has answered.
+
+    ``is_light``: whether the background is light, None if unknown. ``widths``: cells of each of
+    ``emoji.SAMPLES``, all or none. ``typed``: bytes that the user typed meanwhile.
+    """
 
     is_light: bool | None = None
     widths: Mapping[str, int] = field(default_factory=dict)
@@ -40,7 +43,7 @@ class TerminalAnswers:
 
 
 def ask_terminal() -> TerminalAnswers:
-    """Blocks up to ``TIMEOUT``. To be called before the app takes the terminal over."""
+    """Query the terminal; blocks for at most ``TIMEOUT``. Call this before the app starts."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or sys.platform == "win32":
         return TerminalAnswers()
     import termios
@@ -49,7 +52,7 @@ def ask_terminal() -> TerminalAnswers:
     descriptor = sys.stdin.fileno()
     try:
         before = termios.tcgetattr(descriptor)
-        # At once: with TCSAFLUSH, which is the default, what was typed until now would be lost.
+        # Not TCSAFLUSH, the default: it would discard what was typed until now.
         tty.setcbreak(descriptor, termios.TCSANOW)
     except termios.error:
         return TerminalAnswers()
@@ -63,7 +66,7 @@ def ask_terminal() -> TerminalAnswers:
 
 
 def read_answers(given: bytes) -> TerminalAnswers:
-    """What the terminal has said, and what else came."""
+    """Split what was read into answers and typed bytes."""
     columns = _COLUMN.findall(given)
     widths = {}
     if len(columns) == len(SAMPLES):

@@ -1,4 +1,4 @@
-"""Terminal: this process's terminal, given back as it was whichever way the process ends."""
+"""Terminal: the terminal of this process, restored however the process ends."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ ENDING: Final = tuple(
 )
 
 _GIVE_BACK: Final = (
-    b"\x1b[?2004l\x1b[?7h\x1b[?2048l"  # no bracketed paste, wrapped lines, no reports of its size
+    b"\x1b[?2004l\x1b[?7h\x1b[?2048l"  # no bracketed paste, line wrapping, no size reports
     b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"  # no mouse
-    b"\x1b[?1004l\x1b[<u\x1b[?1036;1039r"  # no focus; keys as they were
-    b"\x1b[?1049l\x1b[?25h\x1b[0m"  # the screen from before, the cursor, no colour
+    b"\x1b[?1004l\x1b[<u\x1b[?1036;1039r"  # no focus reports; keys as before
+    b"\x1b[?1049l\x1b[?25h\x1b[0m"  # the previous screen, the cursor, no colour
 )
 
 
 class TerminationSignals:
-    """A context in which the signals that end a process end the ``with`` first: SystemExit is
-    raised, with the status that shells give for the signal.
+    """A context in which signals that end a process raise SystemExit, with the shell's status.
 
-    ``end``: called instead with the first such signal, from within its handler. ``but``: one that
-    is left as it is.
+    ``end``: called in the handler of the first such signal instead. ``but``: a signal that keeps
+    its handler.
     """
 
     def __init__(self, but: int = 0) -> None:
@@ -38,7 +37,7 @@ class TerminationSignals:
     def __enter__(self) -> Self:
         for number in ENDING:
             handler = signal.getsignal(number)
-            if handler is not signal.SIG_IGN and number != self._but:  # it is with nohup
+            if handler is not signal.SIG_IGN and number != self._but:  # ignored under nohup
                 self._handlers[number] = handler
                 signal.signal(number, self._on_signal)
         return self
@@ -60,15 +59,15 @@ class TerminationSignals:
 
 
 class Terminal(TerminationSignals):
-    """Use it around all from the first moment on: keys are not shown and wait for the app, and
-    whatever ends the ``with`` leaves the terminal as it was."""
+    """A context around the whole program: keys are not echoed and wait for the app, and the
+    terminal is restored at the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.attributes: list[Any] | None = None
-        """What termios had before; None where there is no terminal."""
+        """The termios attributes from before; None without a terminal."""
         self.taken = False
-        """The app draws on it, and has changed its modes."""
+        """Whether the app draws on the terminal and has changed its modes."""
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -77,7 +76,7 @@ class Terminal(TerminationSignals):
         return self
 
     def _set_raw(self) -> None:
-        """What is typed is neither shown nor changed, and nothing of what waits is lost."""
+        """Disable echo and translation of keys, without losing what was typed."""
         if self.attributes is None:
             return
         import termios

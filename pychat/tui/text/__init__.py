@@ -1,1 +1,1 @@
-"""Text on screen: graphemes, Markdown, wrapping, names."""
+"""Text on screen: graphemes, Markdown, wrapping, fuzzy matching, names."""

@@ -1,7 +1,7 @@
-"""Emoji: writes them in a way that the terminal and this program give the same width.
+"""EmojiFitter: replaces emoji that the terminal draws with another width than expected.
 
-A terminal may count code points where people see one character: a thumb with a skin colour takes
-four cells there instead of two, and all that stands behind it in the row is shifted.
+Some terminals count code points: a thumb with a skin colour takes four cells instead of two, which
+would shift the rest of the row.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SAMPLES: Final = {
     "keycap": "1\ufe0f\u20e3",
     "selector": "\u2764\ufe0f",
 }
-"""One of each kind whose width terminals do not agree about."""
+"""One emoji of each kind whose width differs between terminals."""
 
-# Both linear: one class of characters, repeated.
+# Both patterns are linear: one class of characters, repeated.
 _SPECIAL: Final = re.compile("[\u200d\u20e3\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
 _RUN: Final = re.compile(r"[0-9#*]?[^\x00-\x7f]+")
 _MARKS: Final = {"\u200d": "joined", "\u20e3": "keycap", "\ufe0f": "selector"}
 _FLAG_A: Final = 0x1F1E6
 
 
-class Emoji:
-    """``measured``: the cells that each of ``SAMPLES`` takes in this terminal, for those known."""
+class EmojiFitter:
+    """``measured``: cells of each of ``SAMPLES`` in this terminal, as far as known."""
 
     def __init__(self, measured: Mapping[str, int]) -> None:
         self._wrong = frozenset(
@@ -39,7 +39,7 @@ class Emoji:
         )
 
     def fit(self, output: str) -> str:
-        """What goes to the terminal, of the same width in both their eyes."""
+        """Return output in which every emoji has the expected width."""
         if not self._wrong or not _SPECIAL.search(output):
             return output
         return _RUN.sub(self._fit_run, output)
@@ -51,7 +51,7 @@ class Emoji:
         return "".join(self._plain(text[start:end], width) for start, end, width in graphemes(text))
 
     def _plain(self, character: str, width: int) -> str:
-        """Its first code point alone, and spaces; a flag's two letters."""
+        """Return the first code point, or the letters of a flag, padded with spaces."""
         kinds = _kinds(character)
         if self._wrong.isdisjoint(kinds):
             return character
@@ -63,7 +63,7 @@ class Emoji:
 
 
 def _kinds(character: str) -> set[str]:
-    """A woman with a skin colour in a rocket is of two."""
+    """Return the kinds of an emoji. A joined emoji with a skin colour has two."""
     kinds = {kind for mark, kind in _MARKS.items() if mark in character}
     if any("\U0001f3fb" <= each <= "\U0001f3ff" for each in character[1:]):
         kinds.add("modifier")

@@ -1,7 +1,7 @@
-"""Fuzzy matching for the switcher: linear in the candidate, whatever a stranger is called.
+"""Fuzzy matching of names, in time linear in the name.
 
-(Textual's own tries all alignments, which a hostile name makes exponential, and highlights through
-markup, which peer text must never reach.)
+Textual's matcher is exponential for hostile names, and highlights through markup, which text from
+peers must never reach.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 BEST: Final = 4.0
-"""The score of what was asked for, letter by letter."""
+"""Score of an exact match."""
 
 Match = tuple[float, list[int]]
 """Score, higher is better, and the indices of the matched characters."""
 
 
 def fuzzy(query: str, candidate: str) -> Match | None:
-    """How well the candidate has the query's characters in order; None if it has not.
+    """Match the characters of a query in order; return None if the candidate lacks one.
 
-    A prefix is better than a word's beginning, that than a substring, that than scattered letters.
+    Scores descend in this order: prefix, beginning of a word, substring, scattered letters.
     """
     query, lowered = query.casefold(), candidate.casefold()
     if len(lowered) != len(candidate):

@@ -1,4 +1,4 @@
-"""Where one character that a person sees ends and the next begins, and how wide each is."""
+"""Grapheme boundaries and widths: what people see as one character (UAX 29)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FLAG_FIRST, _FLAG_LAST = "\U0001f1e6", "\U0001f1ff"
 
 
 def graphemes(text: str) -> list[Grapheme]:
-    """The graphemes of a text, covering it without a gap.
+    """Return the graphemes of a text; they cover it without a gap.
 
-    Rich finds joined emoji, modifiers and combining marks; flags are two letters each with a
-    width of their own, which Unicode (UAX 29, GB12) counts as one.
+    Rich finds joined emoji, modifiers and combining marks, but splits flags, which are two letters
+    and one grapheme (UAX 29, GB12).
     """
     spans, _ = split_graphemes(text)
     if not any(_FLAG_FIRST <= character <= _FLAG_LAST for character in text):
@@ -34,14 +34,14 @@ def graphemes(text: str) -> list[Grapheme]:
 
 
 def boundary_before(text: str, index: int) -> int:
-    """Where the grapheme begins that ends at ``index``."""
-    # Nothing longer than this is one character to a person; a long line stays cheap.
+    """Return the start of the grapheme that ends at ``index``."""
+    # No real grapheme is longer than 64 code points, so a long line costs little.
     window = max(0, index - 64)
     spans = graphemes(text[window:index])
     return window + spans[-1][0] if spans else 0
 
 
 def boundary_after(text: str, index: int) -> int:
-    """Where the grapheme ends that begins at ``index``."""
+    """Return the end of the grapheme that begins at ``index``."""
     spans = graphemes(text[index : index + 64])
     return index + spans[0][1] if spans else len(text)

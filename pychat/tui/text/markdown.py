@@ -1,7 +1,7 @@
-"""Inline Markdown, code fences and links in a message, found by us and drawn as plain styles.
+"""Parse the Markdown that people type in chats: code, bold, italic, struck, fences and links.
 
-Only what people type in a chat: ``code``, **bold**, *italic*, ~~struck~~, fences and links. The
-text has been through ``safe_text`` before; nothing here becomes markup, escape or HTML.
+The text must come from ``safe_text``. The result is text with named styles, never markup, escape
+sequences or HTML.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAX_SHOWN: Final = 16_384
-"""Characters of one message that are drawn; what is beyond is counted and can be copied."""
+"""Number of characters of a message that are drawn. ``/copy`` copies all of it."""
 
 LINK: Final = "link:"
-"""A style's name that begins so is a link, and the rest of it is where it leads."""
+"""Prefix of the style names of links; the target follows."""
 
 StyledSpan = tuple[int, int, str]
 """Start, end and the name of a style."""
@@ -41,7 +41,7 @@ _LINK_TAIL: Final = ".,;:!?"
 
 @dataclass(slots=True)
 class Line:
-    """One line of a message as it is drawn, without its Markdown marks."""
+    """One line of a message without Markdown characters."""
 
     text: str
     spans: list[StyledSpan] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Line:
 
 
 def format_message(text: str) -> list[Line]:
-    """The lines of a (safe) message. An unclosed fence runs to the end."""
+    """Return the lines of a message (safe text). An unclosed fence extends to the end."""
     lines: list[Line] = []
     in_code = False
     for raw in text.expandtabs(4).split("\n"):
@@ -81,7 +81,7 @@ def _format_line(raw: str) -> Line:
 
 
 def _shown(match: re.Match[str]) -> tuple[str, str, int]:
-    """What is drawn of a match, in which style, and where the text goes on."""
+    """Return the drawn text of a match, its style, and where the text continues."""
     if match["link"] is not None:
         link = trim_link(match["link"])
         return link, f"{LINK}{link}", match.start() + len(link)
@@ -92,7 +92,7 @@ def _shown(match: re.Match[str]) -> tuple[str, str, int]:
 
 
 def trim_link(link: str) -> str:
-    """A link without the punctuation of the sentence around it."""
+    """Remove the punctuation of the surrounding sentence from the end of a link."""
     unopened = link.count(")") - link.count("(")
     end = len(link)
     while end and (link[end - 1] in _LINK_TAIL or (link[end - 1] == ")" and unopened > 0)):
@@ -102,6 +102,6 @@ def trim_link(link: str) -> str:
 
 
 def links(text: str) -> list[str]:
-    """The links in a (safe) message, in order, each once."""
+    """Return the links in a message (safe text), in order, each once."""
     found = (trim_link(match[0]) for match in _INLINE.finditer(text) if match["link"])
     return list(dict.fromkeys(found))

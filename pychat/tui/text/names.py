@@ -1,4 +1,4 @@
-"""How people and conversations are called on the screen: peer text made safe, in one line."""
+"""Display names of people and conversations, and other peer text as one safe line."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_NAME: Final = 64
 YOU: Final = "You"
 ALL_PEOPLE: Final = "Everyone"
 _IN_A_LINE: Final = 24
-"""Cells for a name before other text of one line: an alias must not push the id out of it."""
+"""Cells for a name before other text, so that a long alias does not push the id out of view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a person or a conversation is called; all of it safe text.
+    """The display name of a person or conversation; safe text.
 
-    ``id`` is to be shown wherever ``called`` is: empty where ``called`` is the id, in whatever
-    letters. Aliases are not unique; without it anybody could be taken for anybody.
+    Always show ``id`` together with ``called``: aliases are not unique, and anybody could
+    impersonate anybody. It is empty if ``called`` is the id, apart from case and width.
     """
 
     called: str
@@ -36,7 +36,7 @@ class Name:
         return f"{self.called} ({self.id})" if self.id else self.called
 
     def fitted(self, cells: int) -> Name:
-        """As much of it as has room with a space between: half of that is the id's if it must."""
+        """Shorten the name to ``cells``, with at least half of them for the id if needed."""
         if not self.id:
             return Name(fitted(self.called, cells))
         id_cells = min(cell_len(self.id), max(cells // 2, cells - 1 - cell_len(self.called)))
@@ -44,20 +44,20 @@ class Name:
 
 
 def fitted(text: str, cells: int) -> str:
-    """The beginning of a text, with an ellipsis where it is longer."""
+    """Shorten a text to ``cells``, with an ellipsis if it is longer."""
     if cell_len(text) <= cells:
         return text
     return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""
 
 
 def line(text: str, limit: int = MAX_NAME) -> str:
-    """Peer text for a place of one line."""
+    """Return peer text as one safe line of at most ``limit`` characters."""
     return safe_text(text[:limit], multiline=False).strip()
 
 
-@lru_cache(maxsize=8192)  # asked for every conversation whenever the list is shown anew
+@lru_cache(maxsize=8192)  # called for every conversation whenever the list is updated
 def name_of(name: str, alias: str = "") -> Name:
-    """What a conversation is called: the alias of a person, ``#room``, or Everyone."""
+    """Return the name of a conversation: the alias of a person, ``#room``, or Everyone."""
     if name == EVERYONE:
         return Name(ALL_PEOPLE)
     id = line(name)
@@ -70,34 +70,34 @@ def name_of(name: str, alias: str = "") -> Name:
 
 
 def conversation_name(conversation: ConversationInfo) -> Name:
-    """``name_of`` a conversation that is known."""
+    """Return the display name of a known conversation."""
     return name_of(conversation.name, conversation.alias)
 
 
 def last_line(message: MessageInfo, sender: Name | None, *, in_pair: bool) -> str:
-    """A message as the list shows it: who, where that is not plain, and the first words."""
-    text = "message hidden" if message.removed else line(message.text.lstrip(), 160)
+    """Return a message as the list shows it: the sender, if not obvious, and the first words."""
+    text = "Message hidden" if message.removed else line(message.text.lstrip(), 160)
     if message.own:
         return f"you: {text}"
     return text if in_pair or sender is None else f"{sender.fitted(_IN_A_LINE)}: {text}"
 
 
 def typing_line(people: tuple[Name, ...], *, in_pair: bool) -> str:
-    """``typing…``, with names where several could be meant."""
+    """Return ``typing…``, with names in rooms."""
     if not people:
         return ""
     if in_pair:
         return "typing…"
     if len(people) > 2:
-        return "several are typing…"
+        return "several people are typing…"
     names = " and ".join(str(person.fitted(_IN_A_LINE)) for person in people)
     return f"{names} {'is' if len(people) == 1 else 'are'} typing…"
 
 
 def unread_count(counts: Iterable[int]) -> str:
-    """The sum of what is unread in conversations, as every place shows it; empty for none.
+    """Return the sum of unread counts as every part of the screen shows it; empty for none.
 
-    The server and the client count to MAX_UNREAD only: a plus stands for what is beyond.
+    Server and client count up to MAX_UNREAD: a plus means that there may be more.
     """
     counts = list(counts)
     total = sum(min(count, MAX_UNREAD - 1) for count in counts)

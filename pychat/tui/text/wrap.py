@@ -1,4 +1,4 @@
-"""Breaks text into rows of a width in cells, as offsets into the text."""
+"""Break a line of text into rows of a width in cells, as offsets into the text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Span = tuple[int, int]
 
 
 def wrap(text: str, width: int) -> list[Span]:
-    """Rows of one line (no newline in it): at spaces where it can, between characters where not.
+    """Break a line (without newlines) at spaces, or between characters where there is none.
 
     Spaces at a break belong to no row. An empty line is one empty row. Chinese and Japanese break
-    between any two characters; Korean has spaces, and its words are kept whole.
+    between any two characters; Korean words are kept whole.
     """
     if len(text) * 2 <= width:
         return [(0, len(text))]
@@ -22,7 +22,7 @@ def wrap(text: str, width: int) -> list[Span]:
 
 
 def fold(text: str, width: int) -> list[Span]:
-    """Rows of one line of code: cut where the width ends, every character kept."""
+    """Break a line of code at the width and keep every character."""
     if text.isascii():
         return [(start, min(start + width, len(text))) for start in range(0, len(text), width)] or [
             (0, 0)
@@ -58,8 +58,8 @@ def _wrap_ascii(text: str, width: int) -> list[Span]:
 def _wrap_graphemes(text: str, width: int) -> list[Span]:
     rows: list[Span] = []
     start = used = 0
-    # The last place in this row where it may break: its end, where the next row would begin,
-    # and the cells up to there.
+    # The last possible break in this row: end of the row, start of the next row, and the cells
+    # up to there.
     brk: tuple[int, int, int] | None = None
     previous_wide = False
     for begin, end, cells in graphemes(text):

@@ -1,1 +1,1 @@
-"""Themes and colours."""
+"""Themes and styles."""

@@ -1,4 +1,4 @@
-"""Component classes as Rich styles for line-API widgets, with translucent colours blended in."""
+"""Rich styles from component classes, with translucent colours blended."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from textual.widget import Widget
 
 
 def component_style(widget: Widget, name: str) -> Style:
-    """What a component class says, to be laid over the widget's own style.
+    """Return the style of a component class, to be combined with the style of the widget.
 
-    Textual's partial rich styles ignore the alpha of a colour (``$foreground 50%``); terminals know
-    none, so it is blended with the widget's background here.
+    Textual's partial Rich styles ignore the alpha of a colour (``$foreground 50%``). Here it is
+    blended with the widget's background.
     """
     styles = widget.get_component_styles(name)
     _, background = widget.background_colors

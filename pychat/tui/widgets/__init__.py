@@ -1,1 +1,1 @@
-"""The widgets of the chat screen beside the log."""
+"""The widgets of the chat screen, except the message log."""
