@@ -43,7 +43,7 @@ BOB = [
     (37, "bob", "One o'clock?"),
     (31, "alice", "One is perfect"),
     (6, "bob", "See you there 👋"),
-    (5, "alice", "I tell Dana and 연우, too"),
+    (5, "alice", "I'll tell Dana and 연우 too"),
 ]  # fmt: skip
 BOOK_CLUB = [
     (300, "dana", "Who has read chapter four?"),
