@@ -81,7 +81,7 @@ async def test_unsent_messages_of_another_id_are_left_alone(
         await other.row("Everyone").click()
         mine = await ChatPage.open(other.page.context, url)
         await mine.page.get_by_label("Your account").click()
-        await mine.page.get_by_role("button", name="Use another id here").click()
+        await mine.page.get_by_role("button", name="Use another account").click()
         await mine.log_in("a")
     await expect(other.page.get_by_text("No connection.")).to_be_visible()
     await other.write("from a:b")
