@@ -289,7 +289,7 @@ async def test_a_probe_that_is_none_leaves_the_session_on_polling(
 
 
 async def test_an_upgrade_that_takes_too_long_is_given_up(start: Start) -> None:
-    server = await start(upgrade_timeout=0.5, ping_interval=1)
+    server = await start(upgrade_timeout=0.5, ping_interval=30)
     query = await server.open_polling()
     raw = await RawSocket.open(server.port, query.replace("polling", "websocket"))
     raw.send(text("2probe"))
