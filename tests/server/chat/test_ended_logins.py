@@ -46,7 +46,7 @@ async def test_a_logout_ends_the_other_connections_of_its_token_only() -> None:
 
 
 async def test_one_login_too_many_ends_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "MAX_SESSIONS_PER_ACCOUNT", 2)
+    monkeypatch.setattr(authentication, "MAX_TOKENS_PER_ACCOUNT", 2)
     async with chatting(DelayedStore(), accounts="claim") as chat:
         oldest, older, newest = [await logged_in(chat, "alice") for _ in range(3)]
         await asyncio.wait_for(oldest.gone.wait(), WAIT)
