@@ -218,6 +218,11 @@ class ChatServer:
         host, port = self._metrics.addresses[0][:2]
         return f"http://{address(host, port)}/metrics"
 
+    @property
+    def has_certificate(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self._certificate is not None
+
     def reload_certificate(self) -> None:
         """Load the certificate again, for new connections. An invalid one changes nothing."""
         if self._certificate is None:

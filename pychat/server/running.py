@@ -21,11 +21,17 @@ class RunnableServer(Protocol):
 
     async def failure(self) -> Exception: ...
 
+    @property
+    def has_certificate(self) -> bool: ...
+
     def reload_certificate(self) -> None: ...
 
 
 def run(server: RunnableServer, port: int, host: str, ready: Callable[[], None] | None) -> None:
     """Run the server until SIGINT or SIGTERM. A second signal ends the process at once.
+
+    SIGHUP reloads the certificate. Without one it stops the server too, so that a server does not
+    outlive its terminal. ``nohup`` works: an ignored SIGHUP stays ignored.
 
     ``ready`` is called when the server listens. Raises ServeError or StoreError if the server
     cannot start or cannot go on.
@@ -57,15 +63,18 @@ async def _serve(
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM]
     await server.start(port, host)
     # Objects made until now live as long as the process. Garbage collections can skip them.
     gc.freeze()
     try:
         if sys.platform != "win32":
+            if server.has_certificate:
+                loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
+            elif signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                signals.append(signal.SIGHUP)
             for number in signals:
                 loop.add_signal_handler(number, stop_once)
-            loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
         if ready is not None:
             ready()
         memory = asyncio.create_task(return_memory())

@@ -1,4 +1,4 @@
-"""``ChatServer.listen`` as a process: SIGINT and SIGTERM."""
+"""``ChatServer.listen`` as a process: signals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def start(*arguments: str, before: str = "") -> tuple[Process, str]:
     return process, url
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
     process, url = await start(store)
@@ -65,9 +65,11 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) 
         await process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP])
 async def test_a_signal_that_says_nothing_changes_nothing(number: signal.Signals) -> None:
-    process, url = await start("memory:")
+    # As under nohup, where SIGHUP is ignored.
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    process, url = await start("memory:", before=ignore if number == signal.SIGHUP else "")
     process.send_signal(number)
     async with Peer(url, "alice") as alice:
         assert (await alice.send("alice", "hello"))["code"] == "200"
