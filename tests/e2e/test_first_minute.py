@@ -38,12 +38,12 @@ async def test_a_damaged_cache_does_not_prevent_it(
         cache.write_bytes(b"\xa5\x00\xff{" * 5_000)
         connect = [*PYCHAT, "connect", "--user", "alice", "--server", server.url]
         with PseudoTerminal(connect, columns=120) as terminal:
-            await terminal.expect("● alice", "aside")
+            await terminal.expect("● alice", "renamed")
             terminal.press("\x11")
             assert await terminal.exit_status() == 0
         with PseudoTerminal(connect) as terminal:
             await terminal.expect("● alice")
-            assert "aside" not in terminal.text()
+            assert "renamed" not in terminal.text()
         assert cache.with_name(f"{cache.name}.unusable-1").exists()
 
 

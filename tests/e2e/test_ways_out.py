@@ -194,7 +194,7 @@ async def test_it_is_suspended_and_comes_back(url: str) -> None:
             await terminal.expect("done", " echo ", " icanon ", start=start)
             start = len(terminal.written)
             terminal.press("fg\r")
-            await terminal.expect("● alice", "Ctrl+K find", start=start)
+            await terminal.expect("● alice", "Ctrl+K new chat", start=start)
             start = len(terminal.written)
             terminal.press("back again")
             await terminal.expect("back again", start=start)
