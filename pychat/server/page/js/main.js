@@ -24,7 +24,7 @@ const form = new LoginView((login, stays) => {
 connection.on("online", ({ id, token, message }) => {
   remember({ id, token }, stay);
   start(id);
-  if (message.startsWith(`account ${id} created`)) status.note(`${message.replace("account", "Account")}.`);
+  if (message.startsWith(`account ${id} created`)) status.note(`A${message.slice(1)}.`);
 });
 connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal) => {
   const again = app !== null || remembered() !== null;
