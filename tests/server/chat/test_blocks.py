@@ -90,3 +90,21 @@ async def test_a_block_holds_for_original_clients(server: ChatServer) -> None:
 async def test_ids_that_cannot_be_blocked(server: ChatServer, id: str, code: str) -> None:
     async with Peer(server, "alice") as alice:
         assert (await alice.ask("block", id=id))["code"] == code
+
+
+async def test_those_who_block_the_asker_take_no_place_among_the_found(
+    server: ChatServer,
+) -> None:
+    async with (
+        Peer(server, "alice") as alice,
+        Peer(server, "anna") as anna,
+        Peer(server, "carol") as carol,
+        Peer(server, "dave") as dave,
+        Peer(server, "bob") as bob,
+    ):
+        for peer in (alice, anna):
+            assert (await peer.ask("block", id="bob"))["code"] == "200"
+        for peer in (alice, anna, carol, dave):
+            assert (await peer.login(alias="friend"))["code"] == "200"
+        found = (await bob.ask("users", query="friend", limit=3))["users"]
+        assert [user["id"] for user in found] == ["carol", "dave"]

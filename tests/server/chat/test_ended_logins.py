@@ -69,3 +69,25 @@ async def test_a_token_that_has_expired_ends_with_the_next_change_of_an_account(
         await store.inner.update_account(other.key, disabled=True)
         await asyncio.wait_for(alice.gone.wait(), WAIT)
         assert (await bob.ask("users"))["code"] == "200"
+
+
+async def test_a_login_during_a_review_is_not_ended_with_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice = await logged_in(chat, "alice")
+        account = await store.inner.account("alice")
+        assert account is not None
+        (token,) = await store.inner.login_tokens(account.key)
+        review = store.hold("login_tokens_by_hash", done=True)
+        await store.inner.revoke_login_tokens(account.key, [token.id])
+        await asyncio.wait_for(review.done.wait(), WAIT)
+        assert (await alice.login())["code"] == "200"
+        after_review = store.hold("account_changes")
+        review.answer()
+        await asyncio.wait_for(after_review.called.wait(), WAIT)
+        after_review.answer()
+        assert not alice.gone.is_set()
+        assert (await alice.ask("users"))["code"] == "200"

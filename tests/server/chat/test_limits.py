@@ -27,6 +27,7 @@ ONE_EVERY_MINUTE = Rate(1 / 60, 3)
         ),
         ("queries", "conversations", {}),
         ("queries", "history", {"with": "ALL"}),
+        ("queries", "room", {"command": "list"}),
         ("searches", "search", {"text": "x"}),
         ("searches", "users", {"query": "x"}),
         ("typing", "typing", {"recepient": "ALL", "typing": True}),

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from pychat.server.app import ChatServer
+from pychat.server.chat import Limits
 from pychat.server.chat.accounts.passwords import hash_password
 from pychat.server.store import open_store
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import LoginToken
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
 
@@ -217,6 +220,15 @@ async def test_wrong_passwords_lead_to_a_lockout(claiming: ChatServer) -> None:
         assert answer["code"] == "429"
         assert 0 < answer["retryAfter"] <= 1
         assert (await thief.login("bob", "another one"))["code"] == "200"
+
+
+async def test_the_right_password_forgets_the_wrong_ones() -> None:
+    store, limits = DelayedStore(), Limits(wrong_passwords=2)
+    async with chatting(store, accounts="claim", limits=limits) as chat:
+        alice = await logged_in(chat, "alice")
+        codes = [(await alice.login(p))["code"] for p in ("wrong", "secret password", "wrong")]
+        assert codes == ["401", "200", "401"]
+        assert (await alice.login())["code"] == "200"
 
 
 async def test_a_user_disabled_by_another_process_is_logged_out(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pychat.server.app import ChatServer
+from pychat.server.chat.notices import room_list
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
 from tests.server.chat.peers import Peer
 from tests.serving import serving
+from tests.turns import turns
 
 
 async def make(owner: Peer, id: str = "r", name: str = "Room") -> None:
@@ -134,3 +139,29 @@ async def test_joining_twice_is_joining_once(server: ChatServer) -> None:
         await bob.ask("room", command="join", roomId="r")
         page = await bob.ask("history", {"with": "#r"})
         assert len(page["messages"]) == 1
+
+
+async def test_changes_are_sent_as_one_for_as_long_as_the_last_list_costs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead = 0.0
+    loop = asyncio.get_running_loop()
+    true_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: true_time() + ahead)
+    monkeypatch.setattr(room_list, "BYTES_PER_SECOND", 0.01)
+    async with chatting(DelayedStore()) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        for n in range(3):
+            await alice.ask("room", command="create", roomId=f"r{n}")
+        (first,) = bob.of("room")
+        assert [room["id"] for room in first["rooms"]] == ["r0"]
+        seconds = 2 * len(json.dumps(first, separators=(",", ":"))) / 0.01
+        ahead += 0.9 * seconds
+        await turns()
+        assert len(bob.of("room")) == 1
+        ahead += 0.1 * seconds
+        await turns()
+        assert [[room["id"] for room in each["rooms"]] for each in bob.of("room")] == [
+            ["r0"],
+            ["r0", "r1", "r2"],
+        ]
