@@ -110,7 +110,11 @@ class Reach(ABC):
 
 
 class LocalReach(Reach):
-    """All connections are in this process."""
+    """All connections are in this process.
+
+    Sending may end a connection whose client is too slow, which removes it. Each method therefore
+    iterates over a copy.
+    """
 
     def __init__(self, encode_event: EncodeEvent) -> None:
         self._encode_event = encode_event
@@ -192,7 +196,7 @@ class LocalReach(Reach):
         if connections is None:
             return
         packet = self._encode_event(event, payload)
-        for session in connections:
+        for session in tuple(connections):
             if session.original is None:
                 session.connection.send(packet)
             else:
@@ -205,7 +209,7 @@ class LocalReach(Reach):
         if connections is None or (len(connections) == 1 and connections[0] is but):
             return
         packet = self._encode_event(event, payload)
-        for session in connections:
+        for session in tuple(connections):
             if session is but:
                 continue
             if session.original is None:
@@ -223,7 +227,7 @@ class LocalReach(Reach):
             connections = online.get(account)
             # Who joined after the message was stored may not read it.
             if connections is not None and seq >= first_seq and account not in blockers:
-                for session in connections:
+                for session in tuple(connections):
                     session.connection.send(packet)
 
     def deliver_to_everyone(self, sender: int, seq: int, event: str, payload: bytes) -> None:
@@ -238,10 +242,10 @@ class LocalReach(Reach):
     def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NO_ACCOUNTS) -> None:
         packet = self._encode_event(event, payload)
         if not hidden_from:
-            for session in self._connections:
+            for session in tuple(self._connections):
                 session.connection.send(packet)
             return
-        for session in self._connections:
+        for session in tuple(self._connections):
             if session.user is not None and session.user.key not in hidden_from:
                 session.connection.send(packet)
 
@@ -255,11 +259,11 @@ class LocalReach(Reach):
         but: ChatSession | None = None,
     ) -> None:
         packet: Packet | None = None
-        for account in accounts:
+        for account in tuple(accounts):
             connections = self._connections_of.get(account)
             if connections is None or account in hidden_from:
                 continue
-            for session in connections:
+            for session in tuple(connections):
                 if session.modern and session is not but:
                     if packet is None:
                         packet = self._encode_event(event, payload)
