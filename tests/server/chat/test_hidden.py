@@ -12,6 +12,7 @@ from pychat.server.chat import Chat
 from pychat.server.chat.notices import cursors, proof, room_list
 from tests.server.chat.delayed import DelayedStore, calls_of_request
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
 
 
 class Blocked(Direct):
@@ -265,3 +266,30 @@ async def test_a_read_before_a_block_is_announced_before_it() -> None:
         read = phone.start("read", {"with": "bob", "seq": 1})
         assert (await alice.ask("block", id="bob"))["code"] == (await read)["code"] == "200"
         assert [name for name, _ in bob.order] == ["presence", "receipt", "presence"]
+
+
+@pytest.mark.parametrize("other_moves", [True, False])
+async def test_a_read_after_a_block_cancelled_an_earlier_one_is_answered(other_moves: bool) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")
+        phone, carol = await logged_in(chat, "alice"), await logged_in(chat, "carol")
+        await bob.send_message("alice", "hello")
+        await carol.send_message("alice", "hello")
+        assert (await phone.ask("delivered", {"with": "bob", "seq": 1}))["code"] == "200"
+        held = store.hold("block")
+        block = alice.start("block", id="bob")
+        await held.called.wait()
+        read = phone.start("read", {"with": "bob", "seq": 1})
+        held.answer()
+        assert (await block)["code"] == "200"
+        moving = store.hold("move_cursors")
+        if other_moves:
+            phone.start("read", {"with": "carol", "seq": 1})
+            await moving.called.wait()
+        assert (await read)["code"] == "200"
+        assert (await alice.ask("unblock", id="bob"))["code"] == "200"
+        late = phone.start("delivered", {"with": "bob", "seq": 1})
+        await turns()
+        moving.answer()
+        assert (await asyncio.wait_for(late, WAIT))["code"] == "200"

@@ -210,13 +210,13 @@ class CursorWriter:
 
     async def _flush(self, all: bool) -> None:
         async with self._writing:
-            self._being_written, self._pairs = self._pairs, {}
-            moves = []
-            for move in self._being_written.values():
+            pairs, self._pairs = self._pairs, {}
+            for key, move in pairs.items():
                 if _is_hidden(move.conversation, move.user):
                     self._discard(move)
                 else:
-                    moves.append(move)
+                    self._being_written[key] = move
+            moves = list(self._being_written.values())
             others: list[_Move] = []
             if all:
                 others = list(self._others.values())
