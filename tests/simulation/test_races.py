@@ -281,3 +281,20 @@ def test_a_room_that_was_made_though_the_store_said_no_is_known() -> None:
         await world.quiet()
 
     assert told(story) == []
+
+
+def test_a_receipt_is_sent_though_the_store_said_that_it_kept_no_cursor() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, *bob)
+        program.come()
+        scripted.write("bob", world.client_id())
+        await world.quiet()
+        await world.sleep(1.0)
+        failures = iter((-1.0,))
+        world.weather.held["move_cursors"] = lambda: next(failures, 0.0)
+        bob[0].move_cursor("read", "alice", 1)
+        await world.sleep(3.0)
+
+    assert told(story) == []

@@ -16,7 +16,7 @@ from pychat.server.chat.state.memberships import Memberships
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
-from pychat.server.store.records import CursorMove
+from pychat.server.store.records import CursorMove, Membership
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,15 @@ OTHER_SECONDS = 1.0
 class _Move:
     """A user's cursors in one conversation, to be written, and the requests to be answered."""
 
-    __slots__ = ("conversation", "delivered_seq", "origins", "read_seq", "user", "waiting")
+    __slots__ = (
+        "conversation",
+        "delivered_seq",
+        "in_doubt",
+        "origins",
+        "read_seq",
+        "user",
+        "waiting",
+    )
 
     def __init__(self, conversation: Conversation, user: OnlineUser) -> None:
         self.conversation = conversation
@@ -41,6 +49,16 @@ class _Move:
         self.waiting: list[tuple[ChatSession, int | None, CursorKind]] = []
         self.origins: set[ChatSession | None] = set()
         """The connections it came from; None for a proof of receipt."""
+        self.in_doubt = (0, 0)
+        """Delivered and read seq of a write that failed. The store may have done it."""
+
+    def settle(self, stored: Membership) -> None:
+        """Add the write in doubt to the move if the store has done it."""
+        delivered_seq, read_seq = self.in_doubt
+        if stored.delivered_seq >= delivered_seq:
+            self.delivered_seq = max(self.delivered_seq, delivered_seq)
+        if stored.read_seq >= read_seq:
+            self.read_seq = max(self.read_seq, read_seq)
 
 
 class CursorWriter:
@@ -165,18 +183,23 @@ class CursorWriter:
         seq: int,
         origin: ChatSession | None,
     ) -> _Move:
-        key = (conversation.key, user.key)
-        moves = self._pairs if isinstance(conversation, Pair) else self._others
-        move = moves.get(key)
-        if move is None:
-            move = moves[key] = _Move(conversation, user)
-            self._schedule(moves)
+        move = self._gathered(conversation, user)
         read_seq = seq if kind == "read" else 0
         move.delivered_seq = max(move.delivered_seq, seq)
         move.read_seq = max(move.read_seq, read_seq)
         move.origins.add(origin)
         if member is not None:
             member.advance(seq, read_seq)
+        return move
+
+    def _gathered(self, conversation: Conversation, user: OnlineUser) -> _Move:
+        """Return the move that is to be written next, a new one if necessary."""
+        key = (conversation.key, user.key)
+        moves = self._pairs if isinstance(conversation, Pair) else self._others
+        move = moves.get(key)
+        if move is None:
+            move = moves[key] = _Move(conversation, user)
+            self._schedule(moves)
         return move
 
     def _schedule(self, moves: dict[tuple[int, int], _Move]) -> None:
@@ -238,6 +261,7 @@ class CursorWriter:
                 self._others_being_written = []
             for move, stored in zip(moves, memberships, strict=False):
                 self._memberships.moved(move.conversation, stored)
+                move.settle(stored)
                 self._stored(move)
 
     def _discard(self, move: _Move) -> None:
@@ -258,6 +282,12 @@ class CursorWriter:
             self._memberships.evict(move.conversation, move.user.key)
             for session, ack_id, kind in move.waiting:
                 self._answers.refuse(session, kind, ack_id, refusal)
+            # Reads what the store has, so that receipts are sent for a write that it has done.
+            again = self._gathered(move.conversation, move.user)
+            again.in_doubt = (
+                max(move.in_doubt[0], move.delivered_seq),
+                max(move.in_doubt[1], move.read_seq),
+            )
             if None in move.origins:
                 # An original client that has proven receipt will not do so again.
                 self._move(
