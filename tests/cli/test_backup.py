@@ -202,6 +202,53 @@ def test_what_is_no_sound_backup_changes_nothing(store: str, path: Path, tmp_pat
     assert users(store) == ["alice"]
 
 
+def test_a_copy_made_in_the_middle_of_a_change_is_refused(
+    store: str, path: Path, tmp_path: Path
+) -> None:
+    by_copy_at_rest(path, tmp_path / "used.db")
+    connection = sqlite3.connect(tmp_path / "used.db", isolation_level=None)
+    connection.execute("PRAGMA cache_size = 1")
+    connection.execute("BEGIN")
+    connection.execute("UPDATE counter SET value = value + 1")
+    connection.execute("CREATE TABLE filler (x)")
+    connection.executemany("INSERT INTO filler VALUES (?)", [("x" * 3000,)] * 20)
+    for name in ("db", "db-journal"):
+        shutil.copy(tmp_path / f"used.{name}", tmp_path / f"copied.{name}")
+    connection.close()
+    copied = tmp_path / "copied.db"
+    assert "in the middle of a change" in refusal("store", "restore", "--store", store, copied)
+    # As the message says.
+    sqlite3.connect(copied).execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    assert invoke("store", "restore", "--store", store, copied).status == 0
+    assert invoke("store", "check", "--store", store).status == 0
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_restore_that_cannot_replace_the_store_leaves_it(
+    store: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    crash(store, "alice")
+    by_command(path, tmp_path / "backup.db")
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if str(source).endswith(".part"):
+            raise OSError(13, "Permission denied")
+        replace(source, target)
+
+    def no_link(source: Path, target: Path) -> None:
+        raise OSError(95, "Operation not supported")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refuse)
+        if not links:
+            patched.setattr(os, "link", no_link)
+        text = refusal("store", "restore", "--store", store, tmp_path / "backup.db")
+        assert "Permission denied" in text
+    assert not list(tmp_path.glob("*.replaced*"))
+    assert users(store) == ["alice"]
+
+
 def test_a_backup_is_never_written_over_a_file(store: str, tmp_path: Path) -> None:
     crash(store, "alice")
     there = tmp_path / "there"

@@ -61,9 +61,16 @@ def restore(backup: Path, store: Path, advance: Advance) -> Path | None:
 
 
 def _connect_unchanged(path: Path) -> sqlite3.Connection:
-    """Connect to a file that no other process writes, without creating files beside it."""
-    wal = beside(path, WAL)
-    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
+    """Connect to a file that no other process writes, without creating files beside it. Raises
+    StoreError if its last change is incomplete."""
+    journal = beside(path, JOURNAL)
+    if _size(journal):
+        # SQLite would ignore it, and read a transaction that was not committed.
+        raise StoreError(
+            f"{path} was copied in the middle of a change, which {journal} undoes: run"
+            f" 'sqlite3 {path} .schema' once, then restore it"
+        )
+    mode = "mode=ro" if _size(beside(path, WAL)) else "immutable=1"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
 
 
@@ -152,7 +159,13 @@ def _replace(store: Path, copy: Path) -> Path | None:
             os.link(store, kept)
         except OSError:  # a file system without links
             store.rename(kept)
-    os.replace(copy, store)
+    try:
+        os.replace(copy, store)
+    except OSError:
+        if kept is not None:
+            os.replace(kept, store)
+            kept.unlink(missing_ok=True)  # rename(2) leaves both links of a file
+        raise
     for suffix in (WAL, JOURNAL):
         with suppress(FileNotFoundError):
             beside(store, suffix).rename(f"{kept or store}{suffix}" + ("" if kept else ".stale"))
