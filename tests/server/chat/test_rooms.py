@@ -165,3 +165,18 @@ async def test_changes_are_sent_as_one_for_as_long_as_the_last_list_costs(
             ["r0"],
             ["r0", "r1", "r2"],
         ]
+
+
+async def test_rooms_that_are_read_again_have_visible_names() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        await bob.ask("room", command="create", roomId="r", roomName="Room")
+        (record,) = await store.inner.rooms()
+        # As stored by an earlier version, or by another program.
+        await store.inner.rename_room(record.conversation, "\u200b")
+        store.fail("join_room")
+        assert (await bob.ask("room", command="join", roomId="r"))["code"] == "503"
+        await turns()
+        (listed,) = (await bob.ask("room", command="list"))["rooms"]
+        assert listed["name"] == "r"

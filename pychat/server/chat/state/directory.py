@@ -22,6 +22,7 @@ from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.relations import Relations
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind, ConversationRecord, RoomRecord
+from pychat.visible import shown_name
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class Directory:
         stored = {record.conversation: record for record in records}
         for room in list(self.rooms.values()):
             if room.key in stored:
-                room.name = stored[room.key].name
+                room.name = shown_name(stored[room.key].name, room.id)
             else:
                 self.remove_room(room)
         for record in records:
