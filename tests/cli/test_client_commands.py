@@ -200,10 +200,10 @@ def test_plain_rooms(people: list[str]) -> None:
     assert done.stderr.splitlines()[:4] == [
         "Writing to #plain.",
         "Left #plain.",
-        "No conversation is selected Write /msg NAME first, or start with --with NAME.",
+        "No conversation is selected: type /msg NAME, or use --with NAME.",
         "Writing to #plain.",
     ]
-    assert "Which room?" in done.stderr.splitlines()[4]
+    assert done.stderr.splitlines()[4] == "Name a room: /leave #ROOM."
     assert invoke("room", "join", "--user", bob, "plain").status == 0
     lines = talk(alice, "three", with_="#plain")
     assert lines.returncode == 0
