@@ -298,3 +298,20 @@ def test_a_receipt_is_sent_though_the_store_said_that_it_kept_no_cursor() -> Non
         await world.sleep(3.0)
 
     assert told(story) == []
+
+
+def test_a_block_that_ended_though_the_store_said_no_has_ended() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice"), world.add("bob")
+        await world.online(*alice, *bob)
+        bob[0].write("alice", world.client_id())
+        await world.quiet()
+        alice[0].wish("block", {"id": "bob"})
+        await world.quiet()
+        failures = iter((-1.0,))
+        world.weather.held["unblock"] = lambda: next(failures, 0.0)
+        alice[0].ask("unblock", {"id": "bob"})
+        await world.quiet()
+        bob[0].write("alice", world.client_id())
+
+    assert told(story) == []

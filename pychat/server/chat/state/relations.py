@@ -6,7 +6,7 @@ from itertools import chain
 
 from pychat.server.chat.state.entities import NO_ACCOUNTS, OnlineUser
 from pychat.server.chat.state.reach import Reach
-from pychat.server.store.base import Store
+from pychat.server.store.base import Store, StoreError
 
 
 class Relations:
@@ -56,14 +56,26 @@ class Relations:
         async with user.changing:
             # The store knows when a user who is offline was last seen.
             online = self._reach.is_online(user.key)
-            await self._store.block(user.key, other.key, at if online else None)
+            try:
+                await self._store.block(user.key, other.key, at if online else None)
+            except StoreError:
+                if not await self._is_stored(user, other):
+                    raise
             return self._set_blocked(user, user.blocked | {other.key}, other)
 
     async def unblock(self, user: OnlineUser, other: OnlineUser) -> bool:
         """Unblock an account. Return False if it was not blocked. Raises StoreError."""
         async with user.changing:
-            await self._store.unblock(user.key, other.key)
+            try:
+                await self._store.unblock(user.key, other.key)
+            except StoreError:
+                if await self._is_stored(user, other):
+                    raise
             return self._set_blocked(user, user.blocked - {other.key}, other)
+
+    async def _is_stored(self, user: OnlineUser, other: OnlineUser) -> bool:
+        """Whether the store has the block. A failed write may have changed it or not."""
+        return other.key in await self._store.blocked(user.key)
 
     def met(self, user: OnlineUser, other: OnlineUser) -> None:
         """Note that two users have a one-to-one conversation."""
