@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import socket
+import threading
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -151,6 +153,23 @@ async def test_standard_input_is_read_as_lines() -> None:
         os.write(writing, b"o\xff\nthree")
         os.close(writing)
         assert [line async for line in standard_input()] == ["één", "", "two\ufffd", "three"]
+
+
+def test_lines_after_the_end_of_the_chat_are_dropped_without_a_warning() -> None:
+    async def first() -> str:
+        return await anext(standard_input())
+
+    reading, writing = os.pipe()
+    with descriptor(0, reading), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        os.write(writing, b"one\n")
+        assert asyncio.run(first()) == "one"
+        os.write(writing, b"two\n")
+        os.close(writing)
+        for thread in threading.enumerate():
+            if thread.name == "pychat-standard-input":
+                thread.join(10)
+    assert [str(each.message) for each in warned] == []
 
 
 async def test_standard_input_that_cannot_be_read_is_reported(tmp_path: Path) -> None:

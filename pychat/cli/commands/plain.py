@@ -173,7 +173,12 @@ async def standard_input() -> AsyncIterator[str]:
             put(None)
 
     def put(line: str | OSError | None) -> None:
-        asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+        putting = queue.put(line)
+        try:
+            asyncio.run_coroutine_threadsafe(putting, loop).result()
+        except RuntimeError:
+            putting.close()  # otherwise Python warns that it was never awaited
+            raise
 
     # Event loops cannot watch regular files, so a thread reads. It must not keep the process alive.
     threading.Thread(target=read, name="pychat-standard-input", daemon=True).start()
