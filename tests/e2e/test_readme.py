@@ -74,7 +74,8 @@ async def test_connect(checkout: Path, server: Serving, tmp_path: Path) -> None:
 async def test_demo(checkout: Path, tmp_path: Path) -> None:
     command = block("sh", "pychat demo").split()
     with Terminal([str(checkout / command[0]), *command[1:]], tmp_path / "tmux") as terminal:
-        await terminal.expect("I am Pip, a bot", "http://127.0.0.1:", "connect --user alice")
+        # A long path is wrapped between any two words.
+        await terminal.expect("I am Pip, a bot", "http://127.0.0.1:", "--user", "--server")
         terminal.write("reverse one two three")
         terminal.press("Enter")
         await terminal.expect("three two one")
