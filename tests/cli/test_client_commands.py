@@ -263,7 +263,7 @@ def test_a_disabled_id_is_told_who_can_help(
         assert invoke("user", "disable", "carol", "--store", store).status == 0
         line = refusal("users", "--user", "carol")
     assert "carol may not log in" in line
-    assert "whoever runs the server can let it in again" in line
+    assert "the operator can allow it with 'pychat user enable'" in line
     assert "PYCHAT_PASSWORD" not in line
 
 
@@ -289,10 +289,10 @@ def test_no_password(url: str) -> None:
         (["users", "--server", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
         (["users", "--server", "ftp://x"], 2, "--server: 'ftp://x' is not a server's address"),
         (["connect", "--server", "http://x:99999"], 2, "--server: 'http://x:99999' is not a"),
-        (["send", "--to", "bob"], 2, "TEXT is needed. See 'pychat send --help'."),
+        (["send", "--to", "bob"], 2, "TEXT is required. See 'pychat send --help'."),
         (["send", "--to", "nobody", "hi"], 1, "nobody"),
         (["send", "--to", "bob", ""], 2, "The message is empty"),
-        (["send", "hi"], 2, "--to (or PYCHAT_TO) is needed"),
+        (["send", "hi"], 2, "--to (or PYCHAT_TO) is required"),
         (["history", "--with", "bob", "--limit", "0"], 2, "--limit: 0 is not in the range x>=1"),
     ],
 )

@@ -224,7 +224,7 @@ def test_check_says_how_much_of_a_damaged_store_can_be_read(tmp_path: Path) -> N
     result = invoke("export", "--store", f"sqlite:///{path}", file)
     lost = 2_000 - int(found[1].replace(",", ""))
     assert result.status == 1
-    assert f"messages that could not be read ({lost:,} in alice and bob) stand" in result.stderr
+    assert f"unreadable messages ({lost:,} in alice and bob) are exported" in result.stderr
     assert file.read_bytes().count(b'"removed":true') == lost
     assert invoke("import", "--store", copy, file).status == 0
     result = invoke("store", "check", "--store", copy)

@@ -36,8 +36,10 @@ server.listen(0, ready=lambda server: print(server.url, flush=True))
 
 
 async def start(*arguments: str, before: str = "") -> tuple[Process, str]:
+    # A shell may have started the tests with SIGHUP ignored.
+    default = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", before + SERVE, *arguments, stdout=PIPE, stderr=PIPE
+        sys.executable, "-c", default + before + SERVE, *arguments, stdout=PIPE, stderr=PIPE
     )
     assert process.stdout is not None
     url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
