@@ -96,6 +96,7 @@ def run_all(chunks: Iterator[int], ignored: frozenset[str], jobs: int) -> int:
                     note(done)
             note(as_completed(running))
         except KeyboardInterrupt:
+            leave_interrupts()  # a second one would break the shutdown, which then never ends
             pool.shutdown(cancel_futures=True)
     seconds = time.monotonic() - began
     print(f"{number} schedules, {steps} steps in {seconds:.0f} s ({number / seconds:.0f}/s)")
