@@ -246,13 +246,17 @@ class Answer(Struct, rename="camel", omit_defaults=True):
 
 
 class LoginAnswer(Answer, kw_only=True):
-    """Answer to ``login``. ``token`` is empty if accounts are open."""
+    """Answer to ``login``. ``token`` is empty if accounts are open.
+
+    ``created``: whether this login created the account. Original clients are not told.
+    """
 
     id: str
     alias: str
     token: str
     server_time: str
     protocol: int
+    created: bool = False
 
 
 class MessageAnswer(Answer, kw_only=True):

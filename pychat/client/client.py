@@ -18,7 +18,7 @@ from pychat.client.connection.reconnect import load_connection_class
 from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import Subscription
-from pychat.client.models import ConversationInfo, Status
+from pychat.client.models import ConversationInfo, LoginResult, Status
 from pychat.protocol import Event
 
 TOKEN_TIMEOUT: Final = 1.0
@@ -92,9 +92,9 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
         return self._core.reconnector.login.token
 
     @property
-    def login_message(self) -> str:
-        """The server's text at the last login: "logged in", or that the account was created."""
-        return self._core.reconnector.login.message
+    def login_result(self) -> LoginResult:
+        """The server's answer to the last login. Its message is empty before the first one."""
+        return self._core.reconnector.login.result
 
     @property
     def status(self) -> Status:
@@ -153,8 +153,8 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
         self._core.transcripts.start_publishing()
         self._core.reconnector.start(connect=connect, token_timeout=TOKEN_TIMEOUT)
 
-    async def login(self, password: str) -> str:
-        """Log in with this password and return ``login_message``. Starts the client if necessary.
+    async def login(self, password: str) -> LoginResult:
+        """Log in with this password and return ``login_result``. Starts the client if necessary.
 
         The password is forgotten once the server has answered. Raises LoginRefused, RequestRefused
         and ServerUnreachable. After ServerUnreachable the client retries with this password.
@@ -163,7 +163,7 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
             self.start()
         self._core.reconnector.try_password(password)
         await self._core.reconnector.login_result()
-        return self.login_message
+        return self.login_result
 
     async def logout(self) -> None:
         """Revoke the token on the server and forget it. The state becomes REFUSED."""

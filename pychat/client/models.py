@@ -20,6 +20,14 @@ class ConnectionState(StrEnum):
     CLOSED = "closed"
 
 
+class LoginResult(Struct, frozen=True):
+    """The server's answer to a login. ``message``: its text, one line."""
+
+    message: str
+    created: bool
+    """Whether the login created the account."""
+
+
 class DeliveryStatus(StrEnum):
     """Delivery status of a message that this user sent."""
 

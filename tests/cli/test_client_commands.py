@@ -71,7 +71,7 @@ def test_a_claimed_id_is_told(people: list[str], monkeypatch: pytest.MonkeyPatch
     new = f"new {people[0]}"
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
     result = invoke("send", "--user", new, "--to", people[0], "hello")
-    told = f"account {new} created: sign in with this password next time.\n"
+    told = f"account {new} created: log in with this password next time.\n"
     assert result == Result(0, "", told)
     assert invoke("send", "--user", new, "--to", people[0], "hello") == Result(0, "", "")
 

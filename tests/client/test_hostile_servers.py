@@ -206,7 +206,7 @@ async def test_texts_of_a_server_become_one_safe_line(server: ScriptedServer) ->
     login = server.answers["login"]
     server.answers["login"] = lambda request: login(request) | {"message": harm}
     async with ChatClient(server.url, user="alice", password="x") as client:
-        assert client.login_message.isprintable()
+        assert client.login_result.message.isprintable()
         for code in ("403", harm):
             server.answers["users"] = lambda _, code=code: {  # type: ignore[misc] # bound now
                 "code": code,

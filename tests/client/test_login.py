@@ -45,9 +45,11 @@ async def test_a_password_claims_the_id_and_a_token_is_issued(server: ChatServer
     ) as client:
         assert (client.user, client.alias) == ("alice", "Alice")
         assert client.status.state is ConnectionState.ONLINE
+        assert client.login_result.created
     assert tokens == [client.token]
     async with ChatClient(server.url, user="alice", token=tokens[0]) as again:
         assert again.token == tokens[0]
+        assert not again.login_result.created
         (session,) = await again.devices()
         assert session.current
         assert session.device.startswith("pychat/")

@@ -77,8 +77,8 @@ async def _run(
         login.server, user=login.user, password=password, token=token, on_token=on_token
     )
     async with client:
-        if client.login_message.startswith(f"account {client.user} created"):
-            click.echo(f"{client.login_message}.", err=True)
+        if client.login_result.created:
+            click.echo(f"{client.login_result.message}.", err=True)
         await command(client)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
-from pychat.client.models import NOT_LOGGED_IN
+from pychat.client.models import NOT_LOGGED_IN, LoginResult
 from pychat.client.safetext import safe_line
 from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parse
 
@@ -95,8 +95,8 @@ class Login:
         self.token = token
         self.trial_password: str | None = None
         """Password for the next login only. While set, no other credentials are tried."""
-        self.message = ""
-        """Text of the server's answer to the last login."""
+        self.result = LoginResult("", created=False)
+        """The server's answer to the last login."""
         self._on_token = on_token
 
     @property
@@ -163,7 +163,7 @@ class Login:
 
     def _logged_in(self, answer: protocol.LoginAnswer) -> None:
         self.trial_password = None
-        self.message = safe_line(answer.message)
+        self.result = LoginResult(safe_line(answer.message), answer.created)
         self.user, self.alias = answer.id, answer.alias
         if answer.token:
             changed = answer.token != self.token

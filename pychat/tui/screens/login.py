@@ -205,7 +205,7 @@ class LoginScreen(Dialog[None]):
             self._failure = str(error)
             await self._failed(self._failure, account)
         else:
-            self.app.notify(line(result, 300), markup=False)
+            self.app.notify(line(result.message, 300), markup=False)
             if account is None:
                 self.dismiss()
             else:

@@ -43,6 +43,35 @@ async def test_the_first_login_claims_the_id(claiming: ChatServer) -> None:
         assert (again["code"], again["id"], again["alias"]) == ("200", "alice", "Alice A.")
 
 
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        ("claim", "account alice created: log in with this password next time"),
+        ("open", "account alice created"),
+    ],
+)
+async def test_a_login_that_creates_the_account_says_so(mode: str, text: str) -> None:
+    async with serving(accounts=mode) as server, Peer(server) as alice, Peer(server) as again:
+        answer = await alice.login("alice")
+        assert (answer["created"], answer["message"]) == (True, text)
+        answer = await again.login("alice")
+        assert "created" not in answer
+        assert answer["message"] == "logged in"
+
+
+async def test_an_original_client_is_answered_as_before(claiming: ChatServer) -> None:
+    async with Peer(claiming) as alice:
+        answer = await alice.login("alice", protocol=0)
+        del answer["token"], answer["serverTime"]
+        assert answer == {
+            "code": "200",
+            "message": "account alice created: sign in with this password next time",
+            "id": "alice",
+            "alias": "alice",
+            "protocol": 0,
+        }
+
+
 async def test_a_claim_with_a_short_password_is_logged(
     claiming: ChatServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -247,18 +247,24 @@ class Logins:
             ack_id,
             LoginAnswer(
                 Code.DONE,
-                (
-                    f"account {user.id} created: sign in with this password next time"
-                    if authenticated.created and self._authentication.mode == "claim"
-                    else "logged in"
-                ),
+                self._text(session, user, authenticated),
                 id=user.id,
                 alias=user.alias,
                 token=authenticated.token,
                 server_time=rfc3339(now()),
                 protocol=min(login.protocol, PROTOCOL_VERSION),
+                created=authenticated.created and session.modern,
             ),
         )
+
+    def _text(self, session: ChatSession, user: OnlineUser, authenticated: Authenticated) -> str:
+        claimed = authenticated.created and self._authentication.mode == "claim"
+        if not session.modern:  # What original clients receive never changes, not even its words.
+            suffix = "created: sign in with this password next time"
+            return f"account {user.id} {suffix}" if claimed else "logged in"
+        if claimed:
+            return f"account {user.id} created: log in with this password next time"
+        return f"account {user.id} created" if authenticated.created else "logged in"
 
     # --- logout ---
     def disconnected(self, session: ChatSession) -> None:

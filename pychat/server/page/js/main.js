@@ -21,10 +21,10 @@ const form = new LoginView((login, stays) => {
   connection.open(login);
 });
 
-connection.on("online", ({ id, token, message }) => {
+connection.on("online", ({ id, token, message, created }) => {
   remember({ id, token }, stay);
   start(id);
-  if (message.startsWith(`account ${id} created`)) status.note(`A${message.slice(1)}.`);
+  if (created) status.note(`${message.slice(0, 1).toLocaleUpperCase()}${message.slice(1)}.`);
 });
 connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal) => {
   const again = app !== null || remembered() !== null;
