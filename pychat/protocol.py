@@ -108,7 +108,8 @@ Name = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS + len(ROOM_PREFIX))]
 class LoginRequest(Struct, rename="camel"):
     """``login``: with a password, or with the token from the answer to an earlier login.
 
-    ``protocol`` is 0 for original clients, which do not send it.
+    ``protocol`` is 0 for original clients, which do not send it. ``create``: whether the login
+    creates the account; unset, it does so if there is none.
     """
 
     id: Name
@@ -117,6 +118,7 @@ class LoginRequest(Struct, rename="camel"):
     today: str = ""
     token: Annotated[str, Meta(max_length=256)] = ""
     protocol: int = 0
+    create: bool | UnsetType = UNSET
 
 
 class ClientMessage(Struct, rename="camel", omit_defaults=True):

@@ -13,9 +13,9 @@ from typing import Final, Literal, cast, get_args
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN
+from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN, MAX_PASSWORD_CHARACTERS
 from pychat.server import site
-from pychat.server.chat import AccountsMode, Chat, EncodeEvent, Limits
+from pychat.server.chat import MIN_PASSWORD, AccountsMode, Chat, EncodeEvent, Limits
 from pychat.server.engine import EngineSession, Handler, Proxies, SocketServer, encode_event
 from pychat.server.guard.gate import HEADERS, Gate, note_request
 from pychat.server.guard.pace import Allowance
@@ -41,8 +41,10 @@ class ChatServer:
     """A chat server. ``attach`` it to an aiohttp app, or let it ``listen`` on its own.
 
     ``store``: ``sqlite:///chat.db``, ``mongodb://…``, ``memory:``, or a Store object.
-    ``accounts``: ``claim`` (the first login with a password claims the id), ``open`` (any id, no
-    passwords) or ``closed`` (only ids that were added).
+    ``accounts``: ``claim`` (the first login with a password creates the account), ``open`` (any
+    id, no passwords) or ``closed`` (only accounts that were added).
+    ``min_password``: characters that the password of a new account must have. Original clients may
+    choose a shorter one.
     ``cors_origins``: origins allowed beside the server's own, or ``"*"``.
     ``public``: a folder to serve at ``/public/``.
     ``limits``: False turns the rate limits off. Size limits stay.
@@ -59,6 +61,7 @@ class ChatServer:
         store: str | Store = "sqlite:///chat.db",
         *,
         accounts: AccountsMode = "claim",
+        min_password: int = MIN_PASSWORD,
         cors_origins: Sequence[str] | Literal["*"] = (),
         public: str | Path | None = None,
         limits: Limits | bool = True,
@@ -72,6 +75,10 @@ class ChatServer:
     ) -> None:
         if accounts not in get_args(AccountsMode):
             raise ValueError(f"accounts must be one of claim, open, closed: not {accounts!r}")
+        if not 1 <= min_password <= MAX_PASSWORD_CHARACTERS:
+            raise ValueError(
+                f"min_password must be 1 to {MAX_PASSWORD_CHARACTERS}: not {min_password}"
+            )
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be full or normal: not {durability!r}")
         check_origins(cors_origins)
@@ -83,6 +90,7 @@ class ChatServer:
         )
         self._public = existing_folder(public)
         self._accounts: AccountsMode = accounts
+        self._min_password = min_password
         self._limits = Limits() if limits is True else limits or None
         self._cors_origins: Sequence[str] | Literal["*"] = cors_origins
         self._trusted_proxies = trusted_proxies
@@ -242,6 +250,7 @@ class ChatServer:
             # The chat treats packets as opaque: these are the engine's, and go back to it.
             encode_event=cast(EncodeEvent, encode_event),
             accounts=self._accounts,
+            min_password=self._min_password,
             limits=limits,
             admins=self._admins,
         )

@@ -101,8 +101,16 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     "--accounts",
     type=click.Choice(["claim", "open", "closed"]),
     default="claim",
-    help="claim: the first login with a password claims an id. closed: only accounts created with "
-    "'pychat user add'. open: everybody can use any id, for trusted networks and tests.",
+    help="claim: everybody can create an account. closed: only 'pychat user add' creates accounts. "
+    "open: everybody can use any id, for trusted networks and tests.",
+)
+@option(
+    "--min-password",
+    type=WholeNumber(1, 1024),
+    default=8,
+    metavar="NUMBER",
+    help="Characters that the password of a new account must have. Clients of the original "
+    "protocol may choose a shorter one.",
 )
 @option(
     "--cors-origin",
@@ -183,6 +191,7 @@ def serve(
     store: str,
     durability: Literal["full", "normal"],
     accounts: Literal["claim", "open", "closed"],
+    min_password: int,
     cors_origin: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
     admin: tuple[str, ...],
@@ -217,6 +226,7 @@ def serve(
         server = ChatServer(
             store,
             accounts=accounts,
+            min_password=min_password,
             cors_origins="*" if "*" in cors_origin else cors_origin,
             public=public,
             limits=False if no_limits else parse_limits(limit),

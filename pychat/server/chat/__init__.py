@@ -1,5 +1,6 @@
 """The chat: accounts, delivery, presence, rooms, limits. Imports no aiohttp and no SQL."""
 
+from pychat.server.chat.accounts.authentication import MIN_PASSWORD as MIN_PASSWORD
 from pychat.server.chat.accounts.authentication import AccountsMode as AccountsMode
 from pychat.server.chat.accounts.passwords import hash_password as hash_password
 from pychat.server.chat.chat import Chat as Chat

@@ -11,7 +11,11 @@ from time import monotonic
 from typing import TypeAlias
 
 from pychat.protocol import Code, Event, ProtocolError
-from pychat.server.chat.accounts.authentication import AccountsMode, Authentication
+from pychat.server.chat.accounts.authentication import (
+    MIN_PASSWORD,
+    AccountsMode,
+    Authentication,
+)
 from pychat.server.chat.accounts.changes import AccountChanges, AccountWatch
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
 from pychat.server.chat.delivery import Delivery
@@ -63,9 +67,10 @@ class Chat:
         accounts: AccountsMode = "claim",
         limits: Limits | None = None,
         admins: Iterable[str] = (),
+        min_password: int = MIN_PASSWORD,
     ) -> None:
         """``limits`` None turns off rates; sizes stay limited. ``admins``: ids of those who may
-        remove messages."""
+        remove messages. ``min_password``: see Authentication."""
         admins = tuple(admins)
         limiter = Limiter(limits)
         answers = self._answers = Answers(encode_event)
@@ -79,7 +84,7 @@ class Chat:
         delivery = self._delivery = Delivery(store, reach, writer, answers, presence.pair_opened)
         changes = AccountChanges(store)
         authentication = self._authentication = Authentication(
-            store, changes, accounts, limiter, reserved=admins
+            store, changes, accounts, limiter, reserved=admins, min_password=min_password
         )
         logins = self._logins = Logins(
             store,

@@ -13,6 +13,7 @@ import pytest
 from pychat.server.app import ChatServer
 from pychat.server.chat import Limits
 from pychat.server.chat.accounts.passwords import hash_password
+from pychat.server.chat.limits import Rate
 from pychat.server.store import open_store
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import LoginToken
@@ -57,6 +58,66 @@ async def test_a_login_that_creates_the_account_says_so(mode: str, text: str) ->
         answer = await again.login("alice")
         assert "created" not in answer
         assert answer["message"] == "logged in"
+
+
+async def test_create_false_never_creates_an_account() -> None:
+    for mode in ("claim", "open"):
+        async with serving(accounts=mode) as server, Peer(server) as alice, Peer(server) as bob:
+            await bob.login("bob")
+            answer = await alice.login("alice", create=False)
+            assert (answer["code"], answer["message"]) == ("404", "id: there is no account alice")
+            assert [user["id"] for user in (await bob.ask("users"))["users"]] == ["bob"]
+            assert (await alice.login("bob", create=False))["code"] == "200"
+
+
+async def test_create_false_does_not_tell_which_ids_exist_where_accounts_are_closed() -> None:
+    async with serving(accounts="closed") as server, Peer(server) as alice:
+        await server.store.create_account("bob", "bob", hash_password("the right one"), 0)
+        unknown = await alice.login("alice", create=False)
+        assert unknown == await alice.login("bob", create=False)
+        assert unknown["code"] == "401"
+        assert (await alice.login("bob", "the right one", create=False))["code"] == "200"
+        for id in ("alice", "bob"):
+            assert (await alice.login(id, "the right one", create=True))["code"] == "403"
+
+
+async def test_create_true_creates_an_account_or_is_refused(claiming: ChatServer) -> None:
+    async with Peer(claiming) as alice:
+        token = (await alice.login("alice", create=True))["token"]
+        assert token
+        for id in ("alice", "Alice", "al\u0131ce", "You"):
+            answer = await alice.login(id, create=True)
+            assert (answer["code"], answer["message"][:3]) == ("409", "id:"), id
+        answer = await alice.login("alice", "", token=token, create=True)
+        assert (answer["code"], answer["message"][:6]) == ("400", "token:")
+        assert (await alice.login("alice", "", token=token, create=False))["code"] == "200"
+    async with serving(accounts="open") as server, Peer(server) as alice:
+        assert (await alice.login("alice", "", create=True))["created"]
+        assert (await alice.login("alice", "", create=True))["code"] == "409"
+
+
+async def test_the_password_of_an_account_that_is_created_has_a_minimum_length() -> None:
+    async with serving(min_password=10) as server, Peer(server) as alice:
+        answer = await alice.login("alice", "nine char", create=True)
+        assert answer == {
+            "code": "400",
+            "message": "password: must have at least 10 characters",
+        }
+        assert (await alice.login("alice", "ten  chars", create=True))["created"]
+        assert (await alice.login("bob", "9", create=False))["code"] == "404"
+        assert (await alice.login("bob", "9"))["created"]
+    with pytest.raises(ValueError, match="min_password must be 1 to 1024"):
+        ChatServer("memory:", min_password=0)
+
+
+@pytest.mark.parametrize("create", [None, False, True])
+async def test_every_kind_of_login_counts_for_the_limit(create: bool | None) -> None:
+    limits = Limits(logins=Rate(0.001, 2))
+    fields = {} if create is None else {"create": create}
+    async with serving(limits=limits) as server, Peer(server) as alice:
+        codes = [(await alice.login(f"a{n}", **fields))["code"] for n in range(3)]
+        assert codes[2] == "429"
+        assert "429" not in codes[:2]
 
 
 async def test_an_original_client_is_answered_as_before(claiming: ChatServer) -> None:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 AccountsMode = Literal["claim", "open", "closed"]
 
-SHORT_PASSWORD = 8
+MIN_PASSWORD: Final = 8
 """Characters. Shorter passwords are easy to guess (OWASP, NIST SP 800-63B)."""
 
 SCREEN_NAMES: Final = ("Everyone", "You")
@@ -64,6 +64,9 @@ class Authentication:
     ``reserved``: ids that no login may claim, nor an id that looks like one of them. Accounts of
     admins are created by the operator. ``ALL`` and SCREEN_NAMES are always reserved.
 
+    ``min_password``: characters that the password of a new account must have, if the login says
+    ``create``. Original clients cannot be told of a rule, so they may choose a shorter one.
+
     Methods that read the store raise StoreError.
     """
 
@@ -75,11 +78,13 @@ class Authentication:
         limiter: Limiter,
         *,
         reserved: Iterable[str] = (),
+        min_password: int = MIN_PASSWORD,
     ) -> None:
         self._store = store
         self._changes = changes
         self.mode: AccountsMode = mode
         self._limiter = limiter
+        self._min_password = min_password
         self._reserved = [EVERYONE, *SCREEN_NAMES, *reserved]
         self._passwords = Passwords()
         self._queue = PasswordQueue()
@@ -90,8 +95,10 @@ class Authentication:
     async def authenticate(self, login: LoginRequest, *, address: str) -> Authenticated:
         """Check a login. It changes nothing, except that it may create the account.
 
-        Raises ProtocolError 401, 403, 429 or 503.
+        Raises ProtocolError 400, 401, 403, 404, 409, 429 or 503.
         """
+        if login.create is True:
+            self._check_creation(login)
         if self.mode == "open":
             authenticated = await self._open(login, address)
         elif login.token:
@@ -101,6 +108,22 @@ class Authentication:
                 authenticated = await self._by_password(login, address)
         _check_enabled(authenticated.account)
         return authenticated
+
+    def _check_creation(self, login: LoginRequest) -> None:
+        """Refuse to create an account for a reason that does not depend on its id."""
+        if self.mode == "closed":
+            raise ProtocolError(Code.FORBIDDEN, "only the operator creates accounts on this server")
+        if self.mode == "claim":
+            if login.token:
+                raise ProtocolError(
+                    Code.MALFORMED, "cannot create an account: send a password", field="token"
+                )
+            if len(login.password) < self._min_password:
+                raise ProtocolError(
+                    Code.MALFORMED,
+                    f"must have at least {self._min_password} characters",
+                    field="password",
+                )
 
     async def check_again(self, authenticated: Authenticated) -> None:
         """Check that a login is still valid. Raises ProtocolError 403 or 503."""
@@ -126,12 +149,13 @@ class Authentication:
     async def _open(self, login: LoginRequest, address: str) -> Authenticated:
         account = await self._store.account(login.id)
         if account is None:
+            _check_may_create(login)
             created = await self._create(login, None, address)
             if created is not None:
                 return Authenticated(created, created=True)
             account = await self._store.account(login.id)
-            if account is None:
-                raise _taken()
+        if account is None or login.create is True:
+            raise _taken(login)
         return Authenticated(account)
 
     async def _create(
@@ -142,7 +166,7 @@ class Authentication:
         self._limiter.login(address, "claims")
         # In a thread, because the first id beyond ASCII loads a table.
         if await asyncio.to_thread(self._is_reserved, login.id):
-            raise _taken()
+            raise _taken(login)
         try:
             created = await self._store.create_account(
                 login.id, shown_name(login.alias.strip(), login.id), password_hash, now()
@@ -167,12 +191,15 @@ class Authentication:
         self._limiter.password_allowed(canonical, address)
         account = await self._store.account(login.id)
         if account is None and self.mode == "claim":
+            _check_may_create(login)
             created = await self._claim(login, address)
             if created is not None:
                 return Authenticated(created, created=True)
             account = await self._store.account(login.id)
             if account is None:
-                raise _taken()
+                raise _taken(login)
+        if login.create is True:
+            raise _taken(login)
         if account is None:
             await self._passwords.verify_dummy(login.password)
         elif account.password_hash is None:
@@ -191,8 +218,9 @@ class Authentication:
         raise ProtocolError(Code.UNAUTHORIZED, "wrong id or password")
 
     async def _claim(self, login: LoginRequest, address: str) -> Account | None:
-        if len(login.password) < SHORT_PASSWORD:
-            # The protocol has no rule for passwords: refusing one would lock out its clients.
+        if len(login.password) < self._min_password:
+            # The original protocol has no rule for passwords: refusing one would lock out its
+            # clients.
             log.warning(
                 "short password at sign-up: user=%r: set a longer one with 'pychat user passwd'",
                 login.id,
@@ -287,10 +315,14 @@ def _changed() -> ProtocolError:
     )
 
 
-def _taken() -> ProtocolError:
-    return ProtocolError(
-        Code.UNAUTHORIZED, "is taken or looks like an existing id: choose another", field="id"
-    )
+def _check_may_create(login: LoginRequest) -> None:
+    if login.create is False:
+        raise ProtocolError(Code.NOT_FOUND, f"there is no account {login.id}", field="id")
+
+
+def _taken(login: LoginRequest) -> ProtocolError:
+    code = Code.TAKEN if login.create is True else Code.UNAUTHORIZED
+    return ProtocolError(code, "is taken or looks like an existing id: choose another", field="id")
 
 
 def token_hash(token: str) -> bytes:
