@@ -68,6 +68,7 @@ async def test_what_is_reserved_cannot_be_claimed(
     tell("claiming what looks like ALL, Everyone or You", len(RESERVED), "refused")
 
 
+@pytest.mark.e2e
 async def test_what_cannot_be_seen_makes_no_other_id(
     server: ChatServer, web: aiohttp.ClientSession, tell: Tell
 ) -> None:
@@ -100,6 +101,7 @@ async def test_a_room_that_looks_like_another_is_not_made(
     tell("making a room that looks like another", len(tried), "refused")
 
 
+@pytest.mark.e2e
 async def test_an_alias_that_shows_nothing_is_none(
     server: ChatServer, web: aiohttp.ClientSession, tell: Tell
 ) -> None:

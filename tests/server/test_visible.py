@@ -22,6 +22,7 @@ def _ignorable(character: str) -> bool:
     return re.fullmatch(f"[{IGNORABLE}]", character) is not None
 
 
+@pytest.mark.e2e
 def test_what_unicodedata_tells_of_them() -> None:
     """It does not have the property, but most of what the property is made of (UAX #44)."""
     words = re.compile(

@@ -1,4 +1,4 @@
-"""A few hundred schedules, and whether the simulation notices what it should."""
+"""Random schedules, and whether the simulation notices what it should."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from tests.simulation.run import Simulation
 CHUNK = 60
 
 
-@pytest.mark.parametrize("first", range(0, 5 * CHUNK, CHUNK))
+FAST = range(0, 2 * CHUNK, CHUNK)
+MORE = range(FAST.stop, 50 * CHUNK, CHUNK)
+
+
+@pytest.mark.parametrize(
+    "first", [*FAST, *(pytest.param(first, marks=pytest.mark.e2e) for first in MORE)]
+)
 def test_every_rule_is_kept(first: int) -> None:
     for seed in range(first, first + CHUNK):
         simulation = Simulation(seed)

@@ -74,6 +74,7 @@ def values(app: ChatApp) -> dict[str | None, str]:
     return {field.id: field.value for field in app.screen.query(Input)}
 
 
+@pytest.mark.e2e
 async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer) -> None:
     await claim(server, "bob")
     app = app_for(server.url)
@@ -93,6 +94,7 @@ async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer
         await wait_for(pilot, lambda: again.client.status.state is ConnectionState.ONLINE)
 
 
+@pytest.mark.e2e
 async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServer) -> None:
     await claim(elsewhere, "alice", "dana")
     app = app_for(server.url)
@@ -114,6 +116,7 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
         await start_with(pilot, "dana")
 
 
+@pytest.mark.e2e
 async def test_without_an_id_the_form_asks_for_it(server: ChatServer, own_folders: Path) -> None:
     app = app_for(server.url, "")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -133,6 +136,7 @@ async def test_without_an_id_the_form_asks_for_it(server: ChatServer, own_folder
         await wait_text(pilot, "Welcome, alice", "● alice")
 
 
+@pytest.mark.e2e
 async def test_a_server_that_is_away_is_said_at_once_and_no_more_when_it_is_back(
     server: ChatServer,
 ) -> None:
@@ -149,6 +153,7 @@ async def test_a_server_that_is_away_is_said_at_once_and_no_more_when_it_is_back
         assert app.screen.query_one("#password", Input).value == "half of a pass"
 
 
+@pytest.mark.e2e
 async def test_the_server_that_was_typed_is_the_one_that_is_looked_for(
     server: ChatServer, elsewhere: ChatServer
 ) -> None:
@@ -288,6 +293,7 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
         assert app.client.status.state is ConnectionState.ONLINE
 
 
+@pytest.mark.e2e
 async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
     server: ChatServer, elsewhere: ChatServer
 ) -> None:
@@ -326,6 +332,7 @@ async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> Chat
     return ChatApp(account.client, chosen, state=account.state, accounts=accounts)
 
 
+@pytest.mark.e2e
 async def test_escape_goes_back_to_where_one_was(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
@@ -361,6 +368,7 @@ async def test_escape_goes_back_to_where_one_was(
         assert "back to" not in screen_text(app)
 
 
+@pytest.mark.e2e
 async def test_the_account_before_is_gone_back_to_by_its_id_too(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
@@ -379,6 +387,7 @@ async def test_the_account_before_is_gone_back_to_by_its_id_too(
         assert not home.cache_locked
 
 
+@pytest.mark.e2e
 async def test_accounts_that_are_changed_at_once_are_changed_one_by_one(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
@@ -433,6 +442,7 @@ async def test_keys_and_sizes_while_an_account_is_changed_end_nothing(
         await start_with(pilot, "bob")
 
 
+@pytest.mark.e2e
 async def test_what_is_said_to_somebody_goes_out_from_the_account_where_it_was_written(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:

@@ -36,6 +36,7 @@ from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
 
 
+@pytest.mark.e2e
 async def test_search_goes_from_hit_to_hit_into_what_was_not_loaded() -> None:
     client = ScriptedClient()
     for number in range(400):
@@ -223,6 +224,7 @@ async def test_narrow_terminals_show_one_pane_at_a_time() -> None:
         await wait_text(pilot, "Message Bob Marsh")
 
 
+@pytest.mark.e2e
 async def test_help_and_palette_come_from_the_key_table() -> None:
     app = scenes.app(scenes.world(), keys={"search": "f4"})
     async with app.run_test(size=(100, 60)) as pilot:
@@ -343,6 +345,7 @@ async def test_a_first_conversation_that_is_unread_whole_opens_at_its_first_mess
         await wait_for(pilot, lambda: 0 < known.read_seq < 100)
 
 
+@pytest.mark.e2e
 async def test_what_comes_below_a_dialog_is_read_when_it_closes() -> None:
     client = scenes.world()
     app = scenes.app(client)
@@ -388,6 +391,7 @@ def test_muted_and_theme_are_remembered(tmp_path: Path) -> None:
     assert SavedState(path).muted == frozenset()
 
 
+@pytest.mark.e2e
 async def test_a_theme_that_was_chosen_is_taken_again_and_auto_is_no_choice(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
 
@@ -555,6 +559,7 @@ async def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not {c for c in colours - window if not c[1:3] == c[3:5] == c[5:7]}
 
 
+@pytest.mark.e2e
 async def test_the_help_key_closes_the_help_and_nothing_typed_in_it_goes_anywhere() -> None:
     client = scenes.world()
     app = scenes.app(client)
@@ -586,6 +591,7 @@ async def test_nothing_opens_over_a_chooser(opens: str) -> None:
         assert app.focused is app.chat.view.composer
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("size", [(80, 24), (40, 20)])
 async def test_what_is_typed_while_nothing_is_open_waits_for_whom_one_opens(
     size: tuple[int, int],
@@ -673,6 +679,7 @@ async def test_a_narrow_help_keeps_its_two_columns_apart() -> None:
         assert after[column:].strip()
 
 
+@pytest.mark.e2e
 async def test_the_palette_goes_to_people_rooms_and_themes_whatever_they_are_called() -> None:
     client = scenes.world()
     client.people = [UserInfo("zoe", "Zoë [b]x[/] \x1b]2;owned\x07", online=True)]
@@ -696,6 +703,7 @@ async def test_the_palette_goes_to_people_rooms_and_themes_whatever_they_are_cal
         await wait_for(pilot, lambda: app.theme == "nord")
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("still", [True, False])
 async def test_no_cursor_blinks_with_reduced_motion(still: bool) -> None:
     settings = Settings(theme="pychat-dark", reduced_motion=still)

@@ -52,6 +52,7 @@ async def test_two_people_talk(server: ChatServer, bob: ChatClient) -> None:
         await wait_for(pilot, lambda: "Bob Marsh bob  " in screen_text(app))
 
 
+@pytest.mark.e2e
 async def test_own_messages_show_how_far_they_are(server: ChatServer, bob: ChatClient) -> None:
     app = app_for(server)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -68,6 +69,7 @@ async def test_own_messages_show_how_far_they_are(server: ChatServer, bob: ChatC
         await wait_for(pilot, lambda: opened.reading.read_seq == 1, "never read")
 
 
+@pytest.mark.e2e
 async def test_read_is_told_only_while_somebody_looks(server: ChatServer, bob: ChatClient) -> None:
     app = app_for(server)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -90,6 +92,7 @@ def _cursor(client: ChatClient, kind: str) -> int:
     return conversation.peer_read_seq if kind == "read" else conversation.peer_delivered_seq
 
 
+@pytest.mark.e2e
 async def test_presence_and_typing_come_and_go(server: ChatServer, bob: ChatClient) -> None:
     app = app_for(server)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -113,6 +116,7 @@ def _typing(client: ChatClient) -> tuple[str, ...]:
     return conversation.typing if conversation is not None else ()
 
 
+@pytest.mark.e2e
 async def test_older_messages_come_while_scrolling_up(server: ChatServer, bob: ChatClient) -> None:
     async with ChatClient(server.url, user="alice", password=PASSWORD):
         pass
@@ -133,6 +137,7 @@ async def test_older_messages_come_while_scrolling_up(server: ChatServer, bob: C
         await wait_text(pilot, "message number 229")
 
 
+@pytest.mark.e2e
 async def test_written_offline_sent_when_the_server_is_back(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
     async with serving(store, accounts="open") as server:
@@ -155,6 +160,7 @@ async def test_written_offline_sent_when_the_server_is_back(tmp_path: Path) -> N
                 await wait_gone(pilot, "waiting")
 
 
+@pytest.mark.e2e
 async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() -> None:
     async with serving() as server:
         async with ChatClient(server.url, user="alice", password=PASSWORD):
@@ -185,6 +191,7 @@ async def test_claiming_an_id_in_the_form_is_told() -> None:
             await wait_text(pilot, "account alice created", "Welcome, alice")
 
 
+@pytest.mark.e2e
 async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: ChatClient) -> None:
     app = app_for(server)
     async with (
@@ -201,6 +208,7 @@ async def test_drafts_stay_with_their_conversations(server: ChatServer, bob: Cha
         assert app.chat.view.composer.text == "for bob"
 
 
+@pytest.mark.e2e
 async def test_a_draft_typed_right_before_quitting_is_there_again(
     server: ChatServer, bob: ChatClient, tmp_path: Path
 ) -> None:
@@ -216,6 +224,7 @@ async def test_a_draft_typed_right_before_quitting_is_there_again(
                 assert app.chat.view.composer.text == "half a sentence"
 
 
+@pytest.mark.e2e
 async def test_a_second_one_with_the_same_login_works_without_the_cache_file(
     server: ChatServer, bob: ChatClient, tmp_path: Path
 ) -> None:
@@ -233,6 +242,7 @@ async def test_a_second_one_with_the_same_login_works_without_the_cache_file(
     await first.close()
 
 
+@pytest.mark.e2e
 async def test_what_a_blocked_one_wrote_is_hidden_and_comes_back(
     server: ChatServer, bob: ChatClient
 ) -> None:
@@ -311,6 +321,7 @@ async def test_search_in_all_conversations_opens_the_one_it_finds(
         assert app.focused is app.chat.view.composer
 
 
+@pytest.mark.e2e
 async def test_who_is_blocked_is_said(server: ChatServer, bob: ChatClient) -> None:
     app = app_for(server)
     async with app.run_test(size=(100, 24)) as pilot:

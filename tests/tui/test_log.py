@@ -289,6 +289,7 @@ async def test_one_writes_at_the_end_wherever_one_has_read(monkeypatch: pytest.M
         assert sum(row.startswith("hi") for row in rows(log)) == 1
 
 
+@pytest.mark.e2e
 async def test_what_waits_to_be_sent_is_right_after_it_was_out_of_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -356,6 +357,7 @@ async def test_a_log_read_anew_while_a_hit_is_fetched_still_reaches_its_end() ->
         assert log.at_end
 
 
+@pytest.mark.e2e
 async def test_a_hit_far_up_is_shown_without_all_that_lies_between() -> None:
     client = long_log(5000)
     client.log["bob"][99].text = "the needle"
@@ -434,6 +436,7 @@ async def test_a_removed_message_says_so() -> None:
         assert "line 1 of the log" not in rows(log)
 
 
+@pytest.mark.e2e
 async def test_hidden_messages_are_one_line_and_break_no_day() -> None:
     client = client_with(*range(1, 200))
     client.log["bob"][99:150] = [
@@ -468,6 +471,7 @@ async def test_a_discarded_message_goes() -> None:
         assert not any(row.startswith("never mind") for row in rows(log))
 
 
+@pytest.mark.e2e
 async def test_it_follows_the_end_through_every_size() -> None:
     client = client_with(*range(1, 8))
     for item in client.log["bob"]:

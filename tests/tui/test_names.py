@@ -56,6 +56,7 @@ async def test_the_exact_id_is_found_first() -> None:
         await wait_for(pilot, lambda: app.chat.current == "bob")
 
 
+@pytest.mark.e2e
 async def test_everyone_is_found_before_a_person_of_that_name() -> None:
     client = two_bobs()
     client.people = [UserInfo("Everyone", "", True), UserInfo("eve3", "Everyone", True)]

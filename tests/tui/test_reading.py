@@ -47,6 +47,7 @@ async def settled(pilot: Pilot[None]) -> None:
     await pilot.pause(0.3)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("read", [0, 50])
 async def test_more_than_is_in_memory_opens_at_the_first_unread_one(read: int) -> None:
     client, known = unread(3000, read=read)
@@ -63,6 +64,7 @@ async def test_more_than_is_in_memory_opens_at_the_first_unread_one(read: int) -
         assert client.read == sorted(client.read)
 
 
+@pytest.mark.e2e
 async def test_the_end_shows_the_newest_and_leaves_unread_what_was_not_in_view() -> None:
     client, known = unread(3000, read=50)
     app = scenes.app(client)
@@ -120,6 +122,7 @@ async def test_what_slips_by_unseen_stays_unread_below_a_line() -> None:
         await wait_text(pilot, "─ new", "line 31.")
 
 
+@pytest.mark.e2e
 async def test_what_came_while_nobody_looked_is_read_as_far_as_it_is_in_view() -> None:
     client, known = unread(0, read=30)
     app = scenes.app(client)

@@ -32,6 +32,7 @@ def places(app: ChatApp) -> tuple[str, str, str, str]:
     )
 
 
+@pytest.mark.e2e
 async def test_an_answer_clears_all_places_and_the_other_device() -> None:
     async with (
         serving(accounts="open", limits=False) as server,

@@ -56,6 +56,7 @@ async def test_nothing_is_sent_of_nothing() -> None:
         assert sent(app) == before
 
 
+@pytest.mark.e2e
 async def test_keys_act_on_what_a_person_calls_a_character() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -318,6 +319,7 @@ async def test_keys_that_come_all_at_once_go_where_they_would_one_by_one(
         assert app.screen is chat
 
 
+@pytest.mark.e2e
 async def test_keys_wait_for_a_busy_widget_however_long_it_takes() -> None:
     async with with_bob() as (app, pilot):
         search, view = app.chat.query_one("#search-query", Input), app.chat.view

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -121,13 +122,17 @@ class Running:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run tests of code that depends on the loop's transport on both loops."""
+    """Run the tests of BOTH_LOOPS on both."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if item.path.stem in ("test_websocket", "test_pollconnection", "test_gone", "test_admitted"):
+    if item.path.stem in BOTH_LOOPS:
         loops["uvloop"] = uvloop.new_event_loop
     return loops
 
 
+BOTH_LOOPS = ("test_websocket", "test_pollconnection", "test_gone", "test_admitted")
+"""Their code depends on the loop's transport."""
+SLOW_PART = {("asyncio", "direct"), ("uvloop", "public")}
+"""The fast part runs each loop and each path of these once, the e2e part the other two pairs."""
 PUBLIC_IN_FAST_PART = ("test_handshake", "test_polling", "test_shutdown", "test_websocket")
 """These cover every line of the public path. The other modules run on it in the e2e part."""
 
@@ -140,6 +145,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if metafunc.definition.get_closest_marker("direct") is None:
             paths.append(pytest.param("public", marks=marks))
         metafunc.parametrize("path", paths, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in BOTH_LOOPS and item.path.parent == Path(__file__).parent:
+            variant = set(item.name.partition("[")[2].removesuffix("]").split("-"))
+            if any(variant.issuperset(pair) for pair in SLOW_PART):
+                item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture
