@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from pychat.visible import shows_only
+from pychat.visible import shows_only, visible
 
 PROTOCOL_VERSION: Final = 1
 DEFAULT_PORT: Final = 3000
@@ -32,6 +32,15 @@ MAX_LIMIT: Final = 100
 """Maximum number of entries in a page."""
 MAX_PAGE_BYTES: Final = 256 * 1024
 """A page of messages ends early when it reaches this size."""
+MAX_EMOJI_BYTES: Final = 64
+"""Limit for the emoji of a reaction, in bytes of UTF-8."""
+MAX_REACTION_KINDS: Final = 20
+"""Limit for the different emoji of a message's reactions."""
+MAX_REACTIONS: Final = 200
+"""Limit for the reactions to a message."""
+MAX_REACTION_IDS: Final = 10
+"""A message lists this many users of each reaction; ``reactions`` lists all."""
+MAX_QUOTE_CHARACTERS: Final = 120
 MAX_UNREAD: Final = 1000
 """Highest value of ``unread``: this many or more."""
 MAX_EVENTS_PENDING_LOGIN: Final = 16
@@ -57,7 +66,11 @@ class Event(StrEnum):
     USERS = "users"
     SEARCH = "search"
     REMOVED = "removed"
+    EDIT = "edit"
     REMOVE = "remove"
+    REACT = "react"
+    REACTIONS = "reactions"
+    CHANGED = "changed"
     BLOCK = "block"
     UNBLOCK = "unblock"
     SESSIONS = "sessions"
@@ -74,6 +87,7 @@ class Code(StrEnum):
     FORBIDDEN = "403"
     NOT_FOUND = "404"
     TAKEN = "409"
+    CONFLICT = "409"
     TOO_LARGE = "413"
     TOO_FAST = "429"
     INTERNAL = "500"
@@ -100,9 +114,11 @@ class ProtocolError(Exception):
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
+Rev = Annotated[int, Meta(ge=0, le=2**53)]
 Query = Annotated[str, Meta(max_length=MAX_QUERY_CHARACTERS)]
 Name = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS + len(ROOM_PREFIX))]
 """An id or the name of a conversation. ``check_id`` checks the other rules for ids."""
+MessageId = Annotated[str, Meta(max_length=64)]
 
 
 class LoginRequest(Struct, rename="camel"):
@@ -122,7 +138,8 @@ class LoginRequest(Struct, rename="camel"):
 
 
 class ClientMessage(Struct, rename="camel", omit_defaults=True):
-    """``message`` from a client. ``client_id`` is a UUID: a repeated one is not stored again."""
+    """``message`` from a client. ``client_id`` is a UUID: a repeated one is not stored again.
+    ``reply_to`` is the seq of a message in the same conversation."""
 
     sender: Name
     recepient: Name
@@ -130,6 +147,7 @@ class ClientMessage(Struct, rename="camel", omit_defaults=True):
     command: Name = "chat"
     type: Literal["text"] = "text"
     client_id: str | None = None
+    reply_to: Seq | None = None
 
 
 class RoomRequest(Struct, rename="camel", omit_defaults=True):
@@ -149,11 +167,17 @@ class ConversationsRequest(Struct, omit_defaults=True):
 
 
 class HistoryRequest(Struct, omit_defaults=True):
-    """``history``: ``before`` and ``after`` are exclusive seqs; with neither, the newest page."""
+    """``history``: ``before`` and ``after`` are exclusive seqs; with neither, the newest page.
+
+    ``changed_after`` is an exclusive rev: the messages changed since, those below the seq ``from_``
+    left out.
+    """
 
     with_: Name = field(name="with")
     before: Seq | None = None
     after: Seq | None = None
+    changed_after: Rev | None = field(name="changedAfter", default=None)
+    from_: Seq | None = field(name="from", default=None)
     limit: Limit = DEFAULT_LIMIT
 
 
@@ -193,10 +217,36 @@ class BlockRequest(Struct):
     id: Name
 
 
-class RemoveRequest(Struct):
-    """``remove``: remove the message with this id. Only for admins."""
+class EditRequest(Struct):
+    """``edit``: replace the text of one's own message.
 
-    id: Annotated[str, Meta(max_length=64)]
+    ``base`` is the value of ``edited`` that the user saw, None if there was none. If it is left
+    out, the last edit wins.
+    """
+
+    id: MessageId
+    data: str
+    base: str | UnsetType | None = UNSET
+
+
+class RemoveRequest(Struct):
+    """``remove``: remove the message with this id."""
+
+    id: MessageId
+
+
+class ReactRequest(Struct):
+    """``react``: add a reaction of the user, or take it back."""
+
+    id: MessageId
+    emoji: str
+    on: bool
+
+
+class ReactionsRequest(Struct):
+    """``reactions``: all reactions to a message."""
+
+    id: MessageId
 
 
 class SessionsRequest(Struct, omit_defaults=True):
@@ -212,10 +262,33 @@ class LogoutRequest(Struct):
 # --- payloads that the server sends -------------------------------------------------------
 
 
+class QuotePayload(Struct, omit_defaults=True):
+    """The message that another one answers, with the first characters of its text.
+
+    Only ``seq`` if the reader cannot read that message.
+    """
+
+    seq: Seq
+    sender: str | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+
+
+class ReactionPayload(Struct, omit_defaults=True):
+    """The reactions to a message with one emoji. ``by``: the ids of the first users. ``mine``:
+    whether the reader is one of all."""
+
+    emoji: str
+    count: int
+    by: list[str]
+    mine: bool = False
+
+
 class MessagePayload(Struct, rename="camel", omit_defaults=True):
     """A stored message: in ``message`` from the server and in ``history``.
 
-    A message that was removed or is hidden from the reader is ``{id, seq, removed: true}``.
+    ``rev`` is the number of its newest change, ``edited`` the time of the last edit (RFC 3339). A
+    message that was removed is ``{id, seq, removed: true, rev}``; one that is hidden from the
+    reader has no ``rev``.
     """
 
     id: str
@@ -228,6 +301,10 @@ class MessagePayload(Struct, rename="camel", omit_defaults=True):
     sent_at: str | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
     removed: bool = False
+    reply_to: QuotePayload | UnsetType = UNSET
+    rev: Rev = 0
+    edited: str | UnsetType = UNSET
+    reactions: list[ReactionPayload] | UnsetType = UNSET
 
 
 class Response(Struct, rename="camel", omit_defaults=True):
@@ -250,7 +327,8 @@ class Answer(Struct, rename="camel", omit_defaults=True):
 class LoginAnswer(Answer, kw_only=True):
     """Answer to ``login``. ``token`` is empty if accounts are open.
 
-    ``created``: whether this login created the account. Original clients are not told.
+    ``created``: whether this login created the account. ``epoch`` identifies the content of the
+    server's store. Original clients get neither.
     """
 
     id: str
@@ -259,6 +337,7 @@ class LoginAnswer(Answer, kw_only=True):
     server_time: str
     protocol: int
     created: bool = False
+    epoch: str | UnsetType = UNSET
 
 
 class MessageAnswer(Answer, kw_only=True):
@@ -290,6 +369,7 @@ class ConversationPayload(Struct, rename="camel"):
     last: MessagePayload | None
     last_seen: str | UnsetType = UNSET
     blocked: Literal[True] | UnsetType = UNSET
+    rev: Rev = 0
 
 
 class ConversationsAnswer(Answer, kw_only=True):
@@ -300,10 +380,47 @@ class ConversationsAnswer(Answer, kw_only=True):
 
 
 class HistoryAnswer(Answer, kw_only=True):
-    """Answer to ``history``, oldest first. ``has_more``: in the direction of the request."""
+    """Answer to ``history``, oldest first, or in the order of ``rev`` after ``changed_after``.
+
+    ``has_more``: in the direction of the request. ``rev``: the messages show all changes up to it;
+    after ``changed_after``, how far the answer reaches.
+    """
 
     messages: list[MessagePayload]
     has_more: bool
+    rev: Rev | UnsetType = UNSET
+
+
+class ChangeAnswer(Answer, kw_only=True):
+    """Answer to ``edit``, ``remove`` and ``react``. ``rev`` is the message's newest change,
+    ``edited`` (RFC 3339) only in answers to ``edit``."""
+
+    id: str
+    seq: Seq
+    rev: Rev
+    edited: str | UnsetType = UNSET
+
+
+class ConflictAnswer(Answer, kw_only=True):
+    """Answer 409 to ``edit`` and ``react``: the message as it is now."""
+
+    current: MessagePayload
+
+
+class ReactionUsers(Struct):
+    """All users who reacted to a message with one emoji, the first one first."""
+
+    emoji: str
+    by: list[str]
+
+
+class ReactionsAnswer(Answer, kw_only=True):
+    """Answer to ``reactions``."""
+
+    id: str
+    seq: Seq
+    rev: Rev
+    reactions: list[ReactionUsers]
 
 
 class SearchAnswer(Answer, kw_only=True):
@@ -398,11 +515,36 @@ class Removed(Struct):
     seq: Seq
 
 
+class Reaction(Struct):
+    """Part of ``changed``: user ``by`` has added a reaction, or taken it back."""
+
+    emoji: str
+    by: str
+    on: bool
+
+
+class Changed(Struct, rename="camel", omit_defaults=True):
+    """``changed``: a message was edited (``data``, ``edited``), removed, or somebody reacted to it.
+
+    Only ``with`` and ``rev`` if the reader may not see the change.
+    """
+
+    with_: str = field(name="with")
+    rev: Rev
+    seq: Seq | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+    edited: str | UnsetType = UNSET
+    removed: bool = False
+    reaction: Reaction | UnsetType = UNSET
+
+
 # --- decoding and checks ------------------------------------------------------------------
 
 T = TypeVar("T")
 
 _EXPECTED = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_PARTS_OF_EMOJI = re.compile("[\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]")
+"""Invisible characters that belong to emoji: joiner, variation selectors, tags of flags."""
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
 
 
@@ -491,3 +633,20 @@ def check_data(data: str) -> str:
             Code.TOO_LARGE, f"must be at most {MAX_DATA_BYTES} bytes of UTF-8", field="data"
         )
     return data
+
+
+def check_emoji(emoji: str) -> str:
+    """Return the emoji of a reaction unchanged. Raises ProtocolError 400.
+
+    Any short word is allowed: new emoji appear every year.
+    """
+    if not 1 <= len(emoji.encode()) <= MAX_EMOJI_BYTES:
+        raise ProtocolError(
+            Code.MALFORMED, f"must have 1 to {MAX_EMOJI_BYTES} bytes of UTF-8", field="emoji"
+        )
+    shown = _PARTS_OF_EMOJI.sub("", emoji)
+    if not shown or " " in shown or visible(shown) != shown:
+        raise ProtocolError(
+            Code.MALFORMED, "must not contain spaces or invisible characters", field="emoji"
+        )
+    return emoji
