@@ -131,7 +131,7 @@ def mutants(session: nox.Session) -> None:
     """
     install_locked(session)
     session.install(*group("mutants"))
-    session.run("python", "-m", "scripts.mutants", *(session.posargs or ["60"]))
+    session.run("python", "-m", "scripts.mutants", *session.posargs)
 
 
 @nox.session(default=False)

@@ -1,166 +1,56 @@
 """Mutation testing: change the code in one place, and see whether a test fails.
 
 ``python -m scripts.mutants 60 --seed 1`` tries a random sample of 60 mutants of the modules that
-``[tool.mutants]`` in pyproject.toml names. Each runs, in a copy of the project, only the tests that
-execute the changed lines, the quickest first, until one fails. The lines that each test executes
-are measured once and measured again when the code or the tests change.
+``[tool.mutants]`` in pyproject.toml names; ``--all`` tries all. The tests are collected
+once. For each mutant, a forked process changes the imported code and runs the tests that execute
+the changed lines until one fails: first those that are quick and have noticed many mutants. The
+lines that each test executes are measured once, and again when the code or the tests change.
+
+``tests/mutants.toml`` lists changes that make no difference. They are reported apart.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
-import difflib
+import contextlib
 import hashlib
-import importlib.util
+import importlib
 import os
-import queue
 import random
-import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import tomllib
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import coverage
+import hypothesis
+import pytest
+
+from scripts.mutations import Mutant, change_functions, living_functions, mutants_of
 
 PROJECT = Path(__file__).parent.parent
-NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv", ".nox", ".*_cache", "__pycache__", "node_modules", "dist"
-)
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-LOGGERS = {"log", "logger"}
-TEST_SECONDS = 30
-"""A test that takes longer has failed: the mutant waits forever."""
+ACCEPTED = PROJECT / "tests" / "mutants.toml"
 MEASURED_TEST_SECONDS = 300
-"""The same without a change, while the executed lines are recorded."""
-SURVIVING = ("survived", "not covered")
+"""A test that takes longer has failed, while the executed lines are recorded."""
+TEST_SECONDS = 5.0
+"""A test of a mutant that takes longer, plus ten times what it took without a change, has failed:
+the mutant waits forever."""
+SURVIVING = ("survived", "not covered", "not tried")
 
-Outcome: TypeAlias = Literal["killed", "timeout", "survived", "not covered"]
-
-SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.BitOr: ast.BitAnd,
-    ast.BitAnd: ast.BitOr,
-}
-
-
-class Mutant(NamedTuple):
-    """One change of one module: the bytes from ``start`` to ``end`` become ``new``."""
-
-    path: str
-    start: int
-    end: int
-    new: str
-    lines: range
-
-    def apply(self, source: bytes) -> bytes:
-        return source[: self.start] + self.new.encode() + source[self.end :]
-
-    def diff(self, source: bytes) -> str:
-        old, new = source.decode(), self.apply(source).decode()
-        return "\n".join(
-            difflib.unified_diff(
-                old.splitlines(), new.splitlines(), self.path, self.path, lineterm="", n=2
-            )
-        )
-
-
-# --- making mutants
-def mutants_of(path: str, source: bytes) -> Iterator[Mutant]:
-    """Yield all mutants of a module.
-
-    Not changed: strings, annotations, log messages, assertions, and what runs on import (constants
-    are limits and times there).
-    """
-    starts = [0]
-    for line in source.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    for node in _changeable(ast.parse(source), in_function=False):
-        for new in _replacements(node):
-            assert isinstance(node, ast.expr | ast.stmt)
-            assert node.end_lineno is not None
-            assert node.end_col_offset is not None
-            start = starts[node.lineno - 1] + node.col_offset
-            end = starts[node.end_lineno - 1] + node.end_col_offset
-            yield Mutant(path, start, end, new, range(node.lineno, node.end_lineno + 1))
-
-
-def _changeable(node: ast.AST, in_function: bool) -> Iterator[ast.AST]:
-    for field, value in ast.iter_fields(node):
-        if field in ("annotation", "returns", "decorator_list"):
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            # Positions in f-strings are unreliable before Python 3.12.
-            if not isinstance(child, ast.AST) or isinstance(child, ast.Assert | ast.JoinedStr):
-                continue
-            if isinstance(child, ast.Expr) and _is_text(child.value):
-                continue
-            if in_function:
-                yield child
-            yield from _changeable(child, in_function or isinstance(child, FUNCTIONS))
-
-
-def _is_text(value: ast.expr) -> bool:
-    """Whether it is a docstring or writes to a log."""
-    match value:
-        case ast.Constant():
-            return True
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name))):
-            return name in LOGGERS
-    return False
-
-
-def _replacements(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.Expr() | ast.AugAssign() | ast.Raise() | ast.Delete():
-            yield "pass"
-        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
-            yield "pass"
-        case ast.Continue():
-            yield "break"
-        case ast.Break():
-            yield "continue"
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
-            yield "return None"
-        case ast.Constant(value=bool() as value):
-            yield repr(not value)
-        case ast.Constant(value=int() as value):
-            yield repr(value + 1)
-        case ast.UnaryOp(op=ast.Not()):
-            yield f"({ast.unparse(node.operand)})"
-        case ast.Compare(ops=[operator]) if type(operator) in SWAPPED:
-            changed = copy.copy(node)
-            changed.ops = [SWAPPED[type(operator)]()]  # type: ignore[list-item]  # same kind
-            yield f"({ast.unparse(changed)})"
-        case ast.BoolOp() | ast.BinOp() if type(node.op) in SWAPPED:
-            swapped = copy.copy(node)
-            swapped.op = SWAPPED[type(node.op)]()  # type: ignore[assignment]  # same kind
-            yield f"({ast.unparse(swapped)})"
-
-
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+Outcome: TypeAlias = Literal[
+    "killed", "timeout", "survived", "not covered", "not tried", "accepted"
+]
+Outcomes: TypeAlias = dict[Mutant, Outcome]
 
 
 # --- which tests execute which lines
@@ -169,21 +59,16 @@ class Coverage:
 
     def __init__(self, folder: Path, modules: list[str], tests: list[str]) -> None:
         """Measure, unless it was done for exactly this code, in ``folder``."""
-        self._copy = folder / "covered"
         name = _digest([*modules, *tests])
         data, report = folder / f"coverage.{name}", folder / f"report.{name}.xml"
         if not report.exists():
-            copy_project(self._copy)
             print("measuring which tests execute which lines", flush=True)
-            run = [
-                *pytest(MEASURED_TEST_SECONDS),
-                *tests,
-                *(f"--cov={module}" for module in modules),
-            ]
+            run = [sys.executable, "-m", "pytest", *pytest_options(MEASURED_TEST_SECONDS), *tests]
+            run += [*(f"--cov={module}" for module in modules)]
             run += ["--cov-context=test", "--cov-report=", "-n", str(os.cpu_count() or 1)]
             run += [f"--junitxml={report}", "-o", "junit_family=xunit1"]
             environment = os.environ | {"COVERAGE_FILE": str(data)}
-            subprocess.run(run, cwd=self._copy, env=environment, check=False)
+            subprocess.run(run, cwd=PROJECT, env=environment, check=False)
         self._data = coverage.CoverageData(str(data))
         self._data.read()
         self._seconds: dict[str, float] = {}
@@ -196,13 +81,12 @@ class Coverage:
         if self._failed:
             print("not used, because they fail without a change:", *sorted(self._failed))
 
-    def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that execute the changed lines, the quickest first."""
-        by_line = self._data.contexts_by_lineno(str(self._copy / mutant.path))
+    def tests(self, mutant: Mutant) -> set[str]:
+        """Return the tests that execute the changed lines."""
+        by_line = self._data.contexts_by_lineno(str(PROJECT / mutant.path))
         contexts = {context for line in mutant.lines for context in by_line.get(line, ())}
         # A context is the test's id, a bar, and setup, run or teardown.
-        tests = {context.rpartition("|")[0] for context in contexts} - {""} - self._failed
-        return sorted(tests, key=lambda test: (self.seconds(test), test))
+        return {context.rpartition("|")[0] for context in contexts} - {""} - self._failed
 
     def seconds(self, test: str) -> float:
         return self._seconds.get(test, 1.0)
@@ -216,59 +100,149 @@ def _digest(arguments: list[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def copy_project(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(PROJECT, folder, ignore=NOT_COPIED)
-
-
-def pytest(test_seconds: int) -> list[str]:
-    options = ["-q", "-p", "no:cacheprovider", "-m", "not e2e", f"--timeout={test_seconds}"]
-    return [sys.executable, "-m", "pytest", *options]
+def pytest_options(test_seconds: int) -> list[str]:
+    return ["-q", "-p", "no:cacheprovider", "-m", "not e2e", f"--timeout={test_seconds}"]
 
 
 # --- trying mutants
-def attempt(folder: Path, mutant: Mutant, tests: list[str], seconds: float) -> tuple[Outcome, str]:
-    """Run the tests on the mutant. Return the outcome, and the test that failed."""
-    if not tests:
-        return "not covered", ""
-    module = folder / mutant.path
-    source = module.read_bytes()
-    module.write_bytes(mutant.apply(source))
-    _forget_bytecode(module)
-    chosen = folder / "chosen-tests.txt"
-    chosen.write_text("\n".join(tests))
-    process = subprocess.Popen(
-        [*pytest(TEST_SECONDS), "-x", "--tb=no", f"@{chosen}"],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return "timeout", ""
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-        module.write_bytes(source)
-        _forget_bytecode(module)
-    if process.returncode == 0:
-        return "survived", ""
-    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return "killed", failed[0].split(" - ")[0] if failed else output.strip()[-300:]
+class Trials:
+    """A pytest plugin that tries mutants, each in a forked process, instead of running the tests.
+
+    ``accepted``: whether a change is known to make no difference.
+    """
+
+    def __init__(
+        self,
+        mutants: list[Mutant],
+        sources: dict[str, bytes],
+        coverage: Coverage,
+        accepted: Callable[[Mutant], bool],
+        jobs: int,
+    ) -> None:
+        self._mutants, self._sources, self._coverage = mutants, sources, coverage
+        self._accepted, self._jobs = accepted, jobs
+        self._kills: Counter[str] = Counter()
+        self._failed = ""
+        self.outcomes: Outcomes = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self._failed:
+            self._failed = report.nodeid
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        for path in self._sources:
+            module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            importlib.import_module(module)
+        self._functions = living_functions({str(PROJECT / path) for path in self._sources})
+        fork = get_context("fork")
+        trying: dict[Connection, tuple[Mutant, ForkProcess, float]] = {}
+        for mutant in [*self._mutants, *[None] * self._jobs]:
+            if mutant is not None:
+                tests = [items[test] for test in self._ordered(mutant) if test in items]
+                if not tests:
+                    self._note(mutant, "not covered")
+                    continue
+                result, told = fork.Pipe(duplex=False)
+                process = fork.Process(target=self._try, args=(mutant, tests, told))
+                process.start()
+                told.close()
+                seconds = 30 + sum(2 * self._longest(test) for test in tests)
+                trying[result] = mutant, process, time.monotonic() + seconds
+            while len(trying) >= (self._jobs if mutant is not None else 1):
+                self._wait_for_one(trying)
+        return True
+
+    def _ordered(self, mutant: Mutant) -> list[str]:
+        """The tests to run: first those that are quick and have noticed many mutants."""
+        return sorted(
+            self._coverage.tests(mutant),
+            key=lambda test: (
+                (0.01 + self._coverage.seconds(test)) / (1 + self._kills[test]),
+                test,
+            ),
+        )
+
+    def _longest(self, test: pytest.Item) -> float:
+        return TEST_SECONDS + 10 * self._coverage.seconds(test.nodeid)
+
+    def _try(self, mutant: Mutant, tests: list[pytest.Item], result: Connection) -> None:
+        """Run the tests on the mutant, until one fails."""
+        source, path = self._sources[mutant.path], PROJECT / mutant.path
+        try:
+            changed = change_functions(self._functions, path, source, mutant.apply(source))
+        except (ValueError, SyntaxError) as error:
+            changed = False
+            print(f"{mutant}: {error}", file=sys.__stdout__, flush=True)
+        if not changed:
+            result.send(("not tried", ""))
+            return
+        os.setsid()  # so that it is killed together with what the tests started
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+            for test, following in zip(tests, [*tests[1:], None], strict=True):
+                test.add_marker(pytest.mark.timeout(self._longest(test)), append=False)
+                test.ihook.pytest_runtest_protocol(item=test, nextitem=following)
+                if self._failed:
+                    break
+        result.send(("killed" if self._failed else "survived", self._failed))
+        os._exit(0)  # threads of a failed test may never end
+
+    def _wait_for_one(self, trying: dict[Connection, tuple[Mutant, ForkProcess, float]]) -> None:
+        first = min(deadline for _, _, deadline in trying.values())
+        ready = wait([*trying], timeout=max(0, first - time.monotonic()))
+        for result, (mutant, process, deadline) in list(trying.items()):
+            if result in ready:
+                try:
+                    outcome, failed = result.recv()
+                except EOFError:
+                    outcome, failed = "killed", "the process ended"
+                self._kills[failed] += 1
+                self._note(mutant, outcome, failed)
+            elif deadline <= time.monotonic():
+                self._note(mutant, "timeout")
+            else:
+                continue
+            assert process.pid is not None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+            result.close()
+            del trying[result]
+
+    def _note(self, mutant: Mutant, outcome: Outcome, failed: str = "") -> None:
+        if outcome in SURVIVING and self._accepted(mutant):
+            outcome = "accepted"
+        self.outcomes[mutant] = outcome
+        print(f"{outcome:11} {mutant.path}:{mutant.line} {failed}", file=sys.__stdout__, flush=True)
 
 
-def _forget_bytecode(module: Path) -> None:
-    # Two mutants of the same length, written within a second, look the same to the import system.
-    Path(importlib.util.cache_from_source(str(module))).unlink(missing_ok=True)
+class Accepted:
+    """The changes that make no difference, from ``tests/mutants.toml``."""
+
+    def __init__(self, sources: dict[str, bytes]) -> None:
+        self._sources = sources
+        with ACCEPTED.open("rb") as file:
+            listed = tomllib.load(file)["mutant"]
+        self._all = {(each["module"], each["line"], each["becomes"]) for each in listed}
+
+    def __call__(self, mutant: Mutant) -> bool:
+        return (mutant.path, *mutant.change(self._sources[mutant.path])) in self._all
+
+    def gone(self, mutants: list[Mutant]) -> list[str]:
+        """Return the listed changes that are no longer among the mutants of these modules."""
+        found = {(each.path, *each.change(self._sources[each.path])) for each in mutants}
+        return [": ".join(each) for each in sorted(self._all - found) if each[0] in self._sources]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts.mutants", description=__doc__)
-    parser.add_argument("sample", type=int, help="number of mutants to try")
+    parser.add_argument("sample", type=int, nargs="?", default=60, help="number of mutants to try")
+    parser.add_argument("--all", action="store_true", help="try all mutants")
     parser.add_argument("--seed", type=int, default=0, help="which sample (default: 0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="(default: cores)")
     parser.add_argument("--folder", type=Path, default=PROJECT / ".nox" / "mutants")
@@ -279,7 +253,7 @@ def main() -> int:
         modules = tomllib.load(file)["tool"]["mutants"]["modules"]
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    coverage = Coverage(folder, modules, options.tests)
+    os.chdir(PROJECT)
 
     sources: dict[str, bytes] = {}
     for module in options.module or modules:
@@ -287,46 +261,37 @@ def main() -> int:
         for file_ in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             sources[str(file_.relative_to(PROJECT))] = file_.read_bytes()
     mutants = [m for path, source in sources.items() for m in mutants_of(path, source)]
-    sample = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-    print(f"{len(sample)} of {len(mutants)} mutants, seed {options.seed}", flush=True)
+    accepted = Accepted(sources)
+    for change in accepted.gone(mutants):
+        print(f"{ACCEPTED.name} lists what is not among the mutants: {change}")
+    size = len(mutants) if options.all else min(options.sample, len(mutants))
+    sample = random.Random(options.seed).sample(mutants, size)
+    print(f"{size} of {len(mutants)} mutants, seed {options.seed}", flush=True)
 
-    copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    for number in range(options.jobs):
-        copy_project(folder / f"copy{number}")
-        copies.put(folder / f"copy{number}")
-
-    def try_out(mutant: Mutant) -> tuple[Outcome, str]:
-        tests = coverage.tests(mutant)
-        seconds = TEST_SECONDS + 5 * sum(map(coverage.seconds, tests))
-        project = copies.get()
-        try:
-            return attempt(project, mutant, tests, seconds)
-        finally:
-            copies.put(project)
-
-    outcomes: dict[Mutant, Outcome] = {}
-    with ThreadPoolExecutor(options.jobs) as pool:
-        tries = {pool.submit(try_out, mutant): mutant for mutant in sample}
-        try:
-            for done in as_completed(tries):
-                mutant = tries[done]
-                outcomes[mutant], failed = done.result()
-                where = f"{mutant.path}:{mutant.lines[0]}"
-                print(f"{outcomes[mutant]:11} {where} {failed}", flush=True)
-        except KeyboardInterrupt:
-            print("stopped: the figures are of the mutants tried so far")
-            pool.shutdown(cancel_futures=True)
-    report(outcomes, sources)
+    trials = Trials(
+        sample, sources, Coverage(folder, modules, options.tests), accepted, options.jobs
+    )
+    # The same examples each time, and none that another mutant has failed with.
+    hypothesis.settings.register_profile("mutants", derandomize=True, database=None)
+    hypothesis.settings.load_profile("mutants")
+    try:
+        pytest.main(
+            [*pytest_options(MEASURED_TEST_SECONDS), "--capture=sys", *options.tests],
+            plugins=[trials],
+        )
+    except KeyboardInterrupt:
+        print("stopped: the figures are of the mutants tried so far")
+    report(trials.outcomes, sources)
     return 0
 
 
-def report(outcomes: dict[Mutant, Outcome], sources: dict[str, bytes]) -> None:
+def report(outcomes: Outcomes, sources: dict[str, bytes]) -> None:
     for mutant, outcome in sorted(outcomes.items()):
         if outcome in SURVIVING:
-            print(f"\n{outcome}:\n{mutant.diff(sources[mutant.path])}")
+            print(f"\n{outcome}:", *mutant.diff(sources[mutant.path]), sep="\n")
     by_folder: dict[str, Counter[Outcome]] = {}
     for mutant, outcome in outcomes.items():
-        for name in (str(Path(mutant.path).parent), "all"):
+        for name in (mutant.path, str(Path(mutant.path).parent), "all"):
             by_folder.setdefault(name, Counter())[outcome] += 1
     print()
     for name, counts in sorted(by_folder.items(), key=lambda item: (item[0] == "all", item[0])):
