@@ -53,7 +53,9 @@ class MessageReader:
         """
         resets = self._core.resets[name]
         try:
-            page = await self._history_page(protocol.HistoryRequest(name, before, after, limit))
+            page = await self._history_page(
+                protocol.HistoryRequest(name, before, after, limit=limit)
+            )
         except ServerUnreachable:
             page = self._cached_page(name, before, after, limit)
             if not page.messages:
