@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pychat.server.engine.codec.frame import close_frame, ping_frame, pong_frame
 from pychat.server.engine.codec.packet import (
     BinaryPacket,
     MalformedPacket,
@@ -31,6 +32,8 @@ from pychat.server.engine.codec.packet import (
         ('42["a"]', SocketPacket("2", 0, "/", "", None, '["a"]')),
         ('4212["a"]', SocketPacket("2", 0, "/", "", 12, '["a"]')),
         ('42/n,7["a"]', SocketPacket("2", 0, "/n", "", 7, '["a"]')),
+        (f'42{2**53}["a"]', SocketPacket("2", 0, "/", "", 2**53, '["a"]')),
+        ('420000000000000001["a"]', SocketPacket("2", 0, "/", "", 1, '["a"]')),
         ('451-["a",{}]', SocketPacket("5", 1, "/", "", None, '["a",{}]')),
         ('4510-/n,3["a"]', SocketPacket("5", 10, "/n", "", 3, '["a"]')),
     ],
@@ -41,7 +44,10 @@ def test_packets_are_read(text: str, packet: SocketPacket) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["4", "47", "4x", "", '45["no count"]', '421-["count"]', '4511-["too many"]', "429" + "9" * 20],
+    [
+        *("4", "47", "4x", "", '45["no count"]', '421-["count"]', '4511-["too many"]'),
+        *("429" + "9" * 20, f'42{2**53 + 1}["a"]', '4200000000000000001["a"]'),
+    ],
 )
 def test_malformed_packets_are_refused(text: str) -> None:
     with pytest.raises(MalformedPacket):
@@ -109,6 +115,26 @@ def test_brackets_in_strings_are_not_depth() -> None:
     assert read_event('["a","' + "[{" * 100 + '\\""]')[0] == "a"
 
 
+def test_binary_data_as_text() -> None:
+    for data in (b"", b"\x00", b"\xff\xfe\xfd", b"any data"):
+        packet = BinaryPacket(data)
+        for protocol in (3, 4):
+            assert read_base64(packet.base64(protocol).decode(), protocol) == data
+
+
+@pytest.mark.parametrize("data", ["AA=", "AAA", "A A=", "AA!AA=", "한글==", "AA==AA=="])
+def test_what_is_no_base64_is_refused(data: str) -> None:
+    for head, protocol in (("b4", 3), ("b", 4)):
+        with pytest.raises(MalformedPacket):
+            read_base64(head + data, protocol)
+
+
+@pytest.mark.parametrize("head", ["b", "b2", "bA"])
+def test_only_messages_are_binary(head: str) -> None:
+    with pytest.raises(MalformedPacket, match="only messages"):
+        read_base64(head, 3)
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
@@ -151,6 +177,18 @@ def test_frames_carry_their_length(size: int) -> None:
             length, header = int.from_bytes(frame[2:10], "big"), 10
         assert length == size
         assert frame[header:] == b"x" * size
+    assert text_packet(b"x" * size).body == b"x" * size
+    # Engine.IO 3 writes the packet type before binary data, also when the frame is asked for again.
+    binary = BinaryPacket(b"x" * size)
+    for _ in range(2):
+        assert binary.frame_for(3) == BinaryPacket(b"\x04" + b"x" * size).frame_for(4)
+    assert binary.size == size
+
+
+def test_control_frames() -> None:
+    assert ping_frame(b"hi") == b"\x89\x02hi"
+    assert pong_frame(b"hi") == b"\x8a\x02hi"
+    assert close_frame(1001) == b"\x88\x02\x03\xe9"
 
 
 def test_ascii_is_the_same_json() -> None:

@@ -93,6 +93,9 @@ def test_v3_sends_long_text_as_byte_frames() -> None:
         True,
     )
     assert encode_v3([text_packet(text)], base64=True) == (b"40002:" + text, False)
+    frame_head = 4
+    for size, binary in ((32 * 1024 - frame_head, False), (32 * 1024 - frame_head + 1, True)):
+        assert encode_v3([text_packet(b"x" * size)], base64=False)[1] is binary
 
 
 @pytest.mark.parametrize("encode", [as_1x, as_2x])
@@ -123,7 +126,27 @@ def test_v3_any_wide_text_of_2x(packets: list[str]) -> None:
 
 def test_v3_byte_frames_may_carry_text() -> None:
     packets: list[str | bytes] = ['42["한😀"]', b"\x00\x01", "2", b"x" * 1000]
+    packets += ["x" * size for size in range(1, 100)]
     assert list(DecoderV3().binary(as_bytes(packets))) == packets
+
+
+@pytest.mark.parametrize("before", ["", "2:😀", "1:é2:😀4:4😀한2:😀2:😀"])
+def test_v3_lengths_have_ten_digits_at_most(before: str) -> None:
+    packets = list(DecoderV3().text(f"{before}0000000002:4x".encode()))
+    assert packets[-1] == "4x"
+    with pytest.raises(MalformedPacket):
+        list(DecoderV3().text(f"{before}00000000002:4x".encode()))
+    digits = b"\x00" * 9 + b"\x02"
+    assert list(DecoderV3().binary(b"\x00" + digits + b"\xff4x")) == ["4x"]
+    with pytest.raises(MalformedPacket):
+        list(DecoderV3().binary(b"\x00\x00" + digits + b"\xff4x"))
+
+
+def test_v3_counts_two_for_each_character_from_u_10000() -> None:
+    for last_of_one, first_of_two in ("\uffff\U00010000", "é\U0010ffff"):
+        for text in (last_of_one, first_of_two, last_of_one + first_of_two):
+            packets = [text, "4한", text]
+            assert list(DecoderV3().text(as_2x(packets))) == packets
 
 
 @pytest.mark.parametrize(
@@ -132,6 +155,7 @@ def test_v3_byte_frames_may_carry_text() -> None:
         b"",
         b"4",
         b":4",
+        b"22",
         b"0:",
         b"-1:4",
         b"5:4",
@@ -155,6 +179,9 @@ def test_v3_malformed_text_is_refused(body: bytes) -> None:
         b"\x00\x01",
         b"\x00\x02\xff4",
         b"\x02\x01\xff4",
+        b"\x02\x01\xff\x04",
+        b"\x00\x0a\xff4444444444",
+        b"\x00\xff\xff4",
         b"\x00\x0a\xff4",
         b"\x01\x01\xff2",
         b"\x00\x01\xff\xff",
@@ -186,6 +213,14 @@ def test_jsonp_answers_are_scripts() -> None:
     assert script.startswith("___eio[7](")
     assert script.endswith(");")
     assert json.loads(script[len("___eio[7](") : -2]) == '12:42["\\u2028"]'
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"d", b"e=1%3A4", b"d=1%3A4&d=1%3A4", b"d=1%3A4&e", b"d=%FF", b"d=1:\xff"]
+)
+def test_jsonp_bodies_are_forms_with_one_field(body: bytes) -> None:
+    with pytest.raises(MalformedPacket):
+        decode_jsonp(body)
 
 
 @pytest.mark.parametrize("text", ["plain", "new\nline", r"escaped\nnewline", "한 & = + %"])

@@ -106,9 +106,9 @@ class DecoderV3:
         position = 0
         while position < len(body):
             marker = body[position]
-            end = body.find(b"\xff", position + 1, position + 12)
+            end = body.find(b"\xff", position + 2, position + 12)
             digits = body[position + 1 : end]
-            if marker > 1 or end < 0 or not digits or max(digits) > 9:
+            if marker > 1 or end == -1 or max(digits) > 9:
                 raise MalformedPacket("not a byte frame")
             start = end + 1
             position = start + int("".join(map(str, digits)))
@@ -138,7 +138,7 @@ class DecoderV3:
 
 def _split_by_length(text: str) -> Iterator[str]:
     # In UTF-16 a code unit is two bytes; where no character needs two units, slice the text.
-    wide = max(text, default="") > "\uffff"
+    wide = max(text, default="") >= "\U00010000"
     units = text.encode("utf-16-le") if wide else b""
     size = len(units) // 2 if wide else len(text)
     position = 0
@@ -148,7 +148,7 @@ def _split_by_length(text: str) -> Iterator[str]:
     while position < size:
         colon = text.find(":", position - shift, position - shift + 11)
         digits = text[position - shift : colon]
-        if colon < 0 or not (digits.isascii() and digits.isdigit()):
+        if colon == -1 or not (digits.isascii() and digits.isdigit()):
             raise MalformedPacket("a packet needs its length")
         start = colon + shift + 1
         position = start + int(digits)
