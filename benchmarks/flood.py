@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import pexpect
 import socketio
 
-from tests.processes import PYCHAT, Serving
+from tests.processes import PYCHAT, Serving, create_account
 
 RATE = 1000
 SECONDS = 10
@@ -90,6 +90,7 @@ def main() -> None:
         TemporaryDirectory() as home,
         Serving("--store", "memory:", "--accounts", "open", "--no-limits") as server,
     ):
+        create_account(server.url, "alice", "")
         command = [*PYCHAT, "connect", "--user", "alice", "--server", server.url, "--with", "bob"]
         environment = {**os.environ, "HOME": home, "PYCHAT_PASSWORD": "-", "TERM": "xterm-256color"}
         terminal = pexpect.spawn(

@@ -107,7 +107,7 @@ async def picture_page(browser: Browser, url: str, name: str, *, scheme: str, ph
     await page.clock.set_fixed_time(NOW)
     await page.goto(url)
     await page.get_by_label("Id", exact=True).fill("alice")
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Log in").click()
     await page.locator("#conversations .conversation").filter(has_text="Bob").first.click()
     await page.get_by_text("One is perfect").wait_for()
     await page.mouse.move(5, 5)

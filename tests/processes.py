@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -9,14 +10,28 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pychat.client import ChatClient
+
 PYCHAT: tuple[str, ...] = (sys.executable, "-m", "pychat")
 
 _LISTENING = re.compile(r"listening on (http://\S+)")
+
+
+def create_account(url: str, id: str, password: str = "a good password") -> None:
+    """Create an account on a server in another process. No token is stored on this machine."""
+
+    async def create() -> None:
+        async with ChatClient(url, user=id, password=password, create=True):
+            pass
+
+    with ThreadPoolExecutor(1) as thread:  # the caller may run in an event loop
+        thread.submit(asyncio.run, create()).result()
 
 
 def run_pychat(

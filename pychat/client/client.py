@@ -36,7 +36,11 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
 
     ``server``: "127.0.0.1:3000", "http://…" or "https://…".
     ``user``: the login id.
-    ``password``: logs in, and creates the account if the id is new.
+    ``password``: logs in, and creates the account if ``create`` allows it.
+    ``create``: None creates the account if there is none. False never does: a login with an unknown
+    id is refused with 404, or 401 where only the operator creates accounts. True creates the
+    account with the first login, which is refused with 409 if the id is taken, or 400 if the
+    password is too short; later logins use it.
     ``token``: of an earlier login (see ``on_token``), or a function that returns it and is called
     in a thread. It is tried before the password.
     ``alias``: the name shown beside the id. An empty one keeps the current alias.
@@ -55,6 +59,7 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
         user: str,
         password: str | None = None,
         token: str | Callable[[], str | None] | None = None,
+        create: bool | None = None,
         alias: str = "",
         cache: Path | str | None = None,
         on_token: Callable[[str], None] | None = None,
@@ -65,6 +70,7 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
             alias=alias,
             password=password,
             token=token,
+            create=create,
             cache=cache,
             on_token=on_token or (lambda _token: None),
         )
@@ -153,15 +159,16 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
         self._core.transcripts.start_publishing()
         self._core.reconnector.start(connect=connect, token_timeout=TOKEN_TIMEOUT)
 
-    async def login(self, password: str) -> LoginResult:
+    async def login(self, password: str, *, create: bool | None = None) -> LoginResult:
         """Log in with this password and return ``login_result``. Starts the client if necessary.
 
+        ``create``: as for the class, but for this login only.
         The password is forgotten once the server has answered. Raises LoginRefused, RequestRefused
         and ServerUnreachable. After ServerUnreachable the client retries with this password.
         """
         if not self._core.reconnector.started:
             self.start()
-        self._core.reconnector.try_password(password)
+        self._core.reconnector.try_password(password, create)
         await self._core.reconnector.login_result()
         return self.login_result
 

@@ -61,6 +61,7 @@ class ClientCore:
         alias: str,
         password: str | None,
         token: str | Callable[[], str | None] | None,
+        create: bool | None,
         cache: Path | str | None,
         on_token: Callable[[str], None],
     ) -> None:
@@ -78,6 +79,7 @@ class ClientCore:
             alias=alias,
             password=password,
             token=token,
+            create=create,
             on_event=self._on_event,
             on_online=self._on_online,
             on_offline=self._on_offline,

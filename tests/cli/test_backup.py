@@ -16,7 +16,7 @@ import pytest
 from pychat.server.store import open_store
 from pychat.server.store.sqlite.file import backup
 from tests.cli.invoke import invoke, refusal
-from tests.processes import Serving
+from tests.processes import Serving, create_account
 
 
 @pytest.fixture
@@ -278,9 +278,11 @@ def test_beside_a_running_server(store: str, path: Path, tmp_path: Path) -> None
     password.write_text("a good password")
     backup = tmp_path / "backup.db"
     with Serving("--store", store, "--no-limits") as server:
+        create_account(server.url, "alice")
         who = ("--server", server.url, "--password-file", password)
         assert invoke("send", *who, "--user", "alice", "--to", "ALL", "kept").status == 0
         assert invoke("store", "backup", "--store", store, backup).status == 0
+        create_account(server.url, "bob")
         assert invoke("send", *who, "--user", "bob", "--to", "ALL", "after").status == 0
         text = refusal("store", "restore", "--store", store, backup)
         assert f"in use by another pychat server (process {server.pid}): stop it first" in text

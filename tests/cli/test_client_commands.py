@@ -32,7 +32,7 @@ def people(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
     with monkeypatch.context() as patch:
         patch.setenv("PYCHAT_PASSWORD", "a good password")
         for id in ids:
-            assert invoke("users", "--user", id).status == 0
+            assert invoke("connect", "--user", id).status == 0
     return ids
 
 
@@ -67,13 +67,34 @@ def test_everyone_is_all(people: list[str], name: str) -> None:
     assert "room #nope" in refusal("send", "--user", alice, "--to", "#nope", "hi")
 
 
-def test_a_claimed_id_is_told(people: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_connect_creates_an_account(
+    url: str, people: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     new = f"new {people[0]}"
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
-    result = invoke("send", "--user", new, "--to", people[0], "hello")
+    for command in (
+        ("send", "--to", people[0], "hello"),
+        ("listen",),
+        ("history", "--with", people[0]),
+        ("users",),
+        ("room", "list"),
+        ("remove", "1-1"),
+    ):
+        assert refusal(*command, "--user", new) == (
+            f"there is no account {new} on {url}. Check the id, or create the account: "
+            f"pychat connect --user '{new}' --server {url}"
+        )
     told = f"account {new} created: log in with this password next time.\n"
-    assert result == Result(0, "", told)
+    assert invoke("connect", "--user", new) == Result(0, "", told)
     assert invoke("send", "--user", new, "--to", people[0], "hello") == Result(0, "", "")
+
+
+def test_the_password_of_a_new_account_must_be_long_enough(
+    people: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYCHAT_PASSWORD", "7 chars")
+    line = refusal("connect", "--user", f"new {people[0]}")
+    assert line == "the password must have at least 8 characters"
 
 
 def test_history_is_as_long_as_asked_for(people: list[str]) -> None:
@@ -259,7 +280,7 @@ def test_a_disabled_id_is_told_who_can_help(
         monkeypatch.setenv("PYCHAT_SERVER", server.url)
         with monkeypatch.context() as patch:
             patch.setenv("PYCHAT_PASSWORD", "a good password")
-            assert invoke("users", "--user", "carol").status == 0
+            assert invoke("connect", "--user", "carol").status == 0
         assert invoke("user", "disable", "carol", "--store", store).status == 0
         line = refusal("users", "--user", "carol")
     assert "carol may not log in" in line

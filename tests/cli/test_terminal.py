@@ -8,7 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.processes import PYCHAT, Serving
+from tests.processes import PYCHAT, Serving, create_account
 
 pytestmark = pytest.mark.e2e
 
@@ -40,11 +40,12 @@ def ended(terminal: pexpect.spawn[str]) -> int | None:
 
 
 def test_a_password_is_asked_for_once_and_never_shown(url: str) -> None:
+    create_account(url, "asked")
     command = ("users", "--user", "asked", "--server", url)
     first = at_terminal(*command)
-    first.expect_exact("Password of asked (claims the id if it is new)")
+    first.expect_exact("Password of asked")
     first.sendline("a good password")
-    first.expect_exact("asked")
+    first.expect_exact("●")
     assert ended(first) == 0
     assert "a good password" not in str(first.before)
     second = at_terminal(*command)
@@ -55,13 +56,32 @@ def test_a_password_is_asked_for_once_and_never_shown(url: str) -> None:
 def test_a_wrong_password_is_one_line(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for password, line in (("right", "●"), ("wrong", "Error: wrong id or password")):
+    create_account(url, "claimed", "the right one")
+    for password, line in (("the right one", "●"), ("wrong", "Error: wrong id or password")):
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / password))
         terminal = at_terminal("users", "--user", "claimed", "--server", url)
         terminal.expect_exact("Password")
         terminal.sendline(password)
         terminal.expect_exact(line)
-        assert ended(terminal) == (0 if password == "right" else 1)
+        assert ended(terminal) == (0 if line == "●" else 1)
+
+
+def test_an_account_is_created_after_a_question(url: str) -> None:
+    command = ("connect", "--plain", "--user", "new", "--server", url)
+    for answer in ("n", "y"):
+        terminal = at_terminal(*command)
+        terminal.expect_exact("Password of new")
+        terminal.sendline("a good password")
+        terminal.expect_exact(f"There is no account new on {url}. Create it? [y/N]")
+        terminal.sendline(answer)
+        if answer == "n":
+            terminal.expect_exact("Error: no account was created")
+            assert ended(terminal) == 1
+        else:
+            terminal.expect_exact("account new created")
+            terminal.expect_exact(f"Connected to {url} as new.")
+            terminal.sendline("/quit")
+            assert ended(terminal) == 0
 
 
 def test_a_new_password_is_typed_twice(tmp_path: Path) -> None:
@@ -95,6 +115,7 @@ def test_control_c_at_a_prompt_is_quiet(url: str) -> None:
 
 def test_plain_at_a_terminal(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    create_account(url, "reader")
     terminal = at_terminal("connect", "--plain", "--user", "reader", "--server", url)
     terminal.expect_exact(f"Connected to {url} as reader.")
     terminal.sendline("/msg reader note to self")

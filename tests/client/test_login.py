@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -26,6 +27,7 @@ from pychat.client import (
 from pychat.client.events import StatusChanged
 from pychat.client.models import TOKEN_AWAITED, ConnectionState
 from pychat.server.app import ChatServer
+from tests.client.scripted import LOGIN, scripted
 from tests.client.watcher import Watcher, started
 from tests.proxy import Line, proxying
 from tests.requirements import require_program
@@ -53,6 +55,76 @@ async def test_a_password_claims_the_id_and_a_token_is_issued(server: ChatServer
         (session,) = await again.devices()
         assert session.current
         assert session.device.startswith("pychat/")
+
+
+async def test_a_client_may_be_kept_from_creating_an_account(server: ChatServer) -> None:
+    with pytest.raises(LoginRefused, match=r"^there is no account alice$") as refused:
+        await ChatClient(
+            server.url, user="alice", password="secret password", create=False
+        ).connect()
+    assert refused.value.code == "404"
+    async with ChatClient(server.url, user="bob", password="secret password") as bob:
+        assert [user.id for user in await bob.users()] == ["bob"]
+
+
+async def test_a_client_creates_an_account_once(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.01)
+    client = ChatClient(server.url, user="alice", password="secret password", create=True)
+    async with started(client) as alice:
+        await alice.state(ConnectionState.ONLINE)
+        assert client.login_result.created
+        token = client.token
+        async with ChatClient(server.url, user="alice", password="secret password") as other:
+            await other.revoke("others")
+        await alice.next(StatusChanged, lambda event: event.status.state is ConnectionState.OFFLINE)
+        await alice.state(ConnectionState.ONLINE)
+        assert client.token != token
+        assert not client.login_result.created
+    with pytest.raises(LoginRefused) as refused:
+        await ChatClient(
+            server.url, user="alice", password="secret password", create=True
+        ).connect()
+    assert refused.value.code == "409"
+    with pytest.raises(LoginRefused, match="the password must have at least 8 characters"):
+        await ChatClient(server.url, user="bob", password="short", create=True).connect()
+
+
+async def test_login_says_whether_it_creates_the_account(server: ChatServer) -> None:
+    async with started(ChatClient(server.url, user="alice", create=False)) as alice:
+        with pytest.raises(LoginRefused) as refused:
+            await alice.client.login("secret password", create=False)
+        assert refused.value.code == "404"
+        assert (await alice.client.login("secret password", create=True)).created
+        assert not (await alice.client.login("secret password", create=False)).created
+
+
+@pytest.mark.parametrize("password", ["right", "wrong"])
+async def test_an_account_whose_creation_was_not_answered_is_logged_in_to(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychat.client.connection.reconnect.RETRY_BASE", 0.01)
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if len(server.payloads("login")) == 1:
+            return {"code": "503", "message": "the store is unavailable"}
+        if request["create"]:
+            return {"code": "409", "message": "id: is taken"}
+        return LOGIN if password == "right" else {"code": "401", "message": "wrong password"}
+
+    async with scripted() as server:
+        server.answers["login"] = answer
+        async with started(ChatClient(server.url, user="alice")) as alice:
+            with pytest.raises(RequestRefused):
+                await alice.client.login("secret password", create=True)
+            if password == "right":
+                await alice.state(ConnectionState.ONLINE)
+            else:
+                refused = await alice.next(StatusChanged, lambda e: "taken" in e.status.reason)
+                assert refused.status.state is ConnectionState.REFUSED
+        creations = [login["create"] for login in server.payloads("login")]
+        assert creations == [True, True, False]
 
 
 async def test_a_wrong_password_is_reported_in_one_line(server: ChatServer) -> None:

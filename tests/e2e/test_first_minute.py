@@ -10,7 +10,7 @@ import pytest
 from pychat.cli.settings.places import login_file
 from tests.e2e.pseudoterminal import PseudoTerminal
 from tests.e2e.tmux import Terminal
-from tests.processes import PYCHAT, Serving
+from tests.processes import PYCHAT, Serving, create_account
 
 pytestmark = pytest.mark.e2e
 
@@ -24,6 +24,8 @@ async def test_who_one_is_is_asked_on_the_screen(tmp_path: Path) -> None:
             terminal.press("Tab")
             terminal.write("a good password")
             terminal.press("Enter")
+            await terminal.expect("There is no account alice", "Create account alice")
+            terminal.press("Enter")
             await terminal.expect("Welcome, alice", "● alice")
             terminal.press("C-d")
             assert await terminal.exit_status() == 0
@@ -34,6 +36,7 @@ async def test_a_damaged_cache_does_not_prevent_it(
 ) -> None:
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
     with Serving("--store", "memory:") as server:
+        create_account(server.url, "alice")
         cache = login_file(server.url, "alice", ".db")
         cache.write_bytes(b"\xa5\x00\xff{" * 5_000)
         connect = [*PYCHAT, "connect", "--user", "alice", "--server", server.url]
@@ -56,4 +59,6 @@ async def test_the_form_takes_what_was_typed_before_it_was_there() -> None:
             lambda: not terminal.attributes()[3] & termios.ECHO, "the terminal is not taken"
         )
         terminal.press("alice\ta good password\r")
+        await terminal.expect("Create account alice")
+        terminal.press("\r")
         await terminal.expect("Welcome, alice", "● alice")

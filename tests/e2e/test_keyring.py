@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.tmux import Terminal
-from tests.processes import PYCHAT, Serving
+from tests.processes import PYCHAT, Serving, create_account
 from tests.requirements import require_program
 
 pytestmark = pytest.mark.e2e
@@ -80,6 +80,7 @@ def suffixes(folder: Path) -> list[str]:
 def test_the_keyring_has_the_token_and_no_file_has_it(
     url: str, logins: Path, own_folders: Path
 ) -> None:
+    create_account(url, "alice")
     command = ("users", "--user", "alice", "--server", url)
     first = in_session(*command, DISPLAY=":0", PYCHAT_PASSWORD="a good password")
     assert first.returncode == 0, first.stderr
@@ -95,6 +96,7 @@ def test_the_keyring_has_the_token_and_no_file_has_it(
 def test_a_locked_one_without_a_screen_neither_hangs_nor_is_talked_about(
     url: str, logins: Path
 ) -> None:
+    create_account(url, "bob")
     command = ("users", "--user", "bob", "--server", url)
     began = time.monotonic()
     done = in_session(*command, before="", PYCHAT_PASSWORD="a good password")
@@ -108,6 +110,7 @@ def test_a_locked_one_without_a_screen_neither_hangs_nor_is_talked_about(
 def test_a_token_in_a_keyring_that_cannot_be_unlocked_is_as_good_as_none(
     url: str, logins: Path
 ) -> None:
+    create_account(url, "carol")
     command = ("users", "--user", "carol", "--server", url)
     password = {"PYCHAT_PASSWORD": "a good password"}
     assert in_session(*command, DISPLAY=":0", **password).returncode == 0
@@ -129,6 +132,7 @@ async def test_a_locked_one_holds_up_neither_a_typed_password_nor_the_end(
         "PYTHON_KEYRING_BACKEND": "locked.Locked",
         "DISPLAY": ":0",
     }
+    create_account(url, "dora")
     connect = [*PYCHAT, "connect", "--user", "dora", "--server", url]
     # Its patience with a keyring, 30 s, is longer than that of the terminal here with pychat.
     with Terminal(connect, tmp_path / "first", environment=environment) as terminal:

@@ -17,7 +17,7 @@ import pytest
 from pychat.client import ChatClient
 from tests.e2e.checkout import ROOT, fresh_checkout
 from tests.e2e.tmux import Terminal
-from tests.processes import Serving
+from tests.processes import Serving, create_account
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -66,6 +66,8 @@ async def test_connect(checkout: Path, server: Serving, tmp_path: Path) -> None:
         await terminal.expect("alice", "Password")
         terminal.write("a good password")
         terminal.press("Enter")
+        await terminal.expect("Create account alice")
+        terminal.press("Enter")
         await terminal.expect("Everyone")
         terminal.press("C-q")
         assert await terminal.exit_status() == 0
@@ -85,8 +87,8 @@ async def test_demo(checkout: Path, tmp_path: Path) -> None:
 
 async def test_tour(checkout: Path, server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(checkout / ".venv/bin"), prepend=os.pathsep)
-    async with ChatClient(server.url, user="bob", password="a good password"):
-        pass
+    for user in ("alice", "bob"):
+        create_account(server.url, user)
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
     said = {}
     for line in block("sh", "pychat send").splitlines():

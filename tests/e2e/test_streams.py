@@ -42,7 +42,7 @@ def people() -> tuple[str, str]:
     number = next(_numbers)
     alice, bob = f"alice{number}", f"bob{number}"
     for id in (alice, bob):
-        assert invoke("users", "--user", id).status == 0
+        assert invoke("connect", "--user", id).status == 0
     assert invoke("send", "--user", alice, "--to", bob, "hello").status == 0
     return alice, bob
 
@@ -107,7 +107,7 @@ def test_one_line_and_no_more(
     if "chat.db" in command:
         assert invoke("user", "add", "carol", "--store", "sqlite:///chat.db").status == 0
     elif "--user" in command:
-        assert invoke("users", "--user", "somebody").status == 0
+        assert invoke("connect", "--user", "somebody").status == 0
     assert shell(redirection, *command.split()) == (1, "", error)
 
 

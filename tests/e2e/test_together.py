@@ -32,6 +32,8 @@ class ChatTerminal(Terminal):
         await self.expect("Password")
         self.write(f"secret of {self.user}")
         self.press("Enter")
+        await self.expect("Create account")
+        self.press("Enter")
         await self.expect("Welcome")
 
     async def begin(self, user: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.pseudoterminal import PseudoTerminal
-from tests.processes import PYCHAT, Serving
+from tests.processes import PYCHAT, Serving, create_account
 from tests.requirements import require_program
 
 pytestmark = pytest.mark.e2e
@@ -32,6 +32,7 @@ main()
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with Serving("--store", "memory:", "--accounts", "open") as server:
+        create_account(server.url, "alice")
         yield server.url
 
 

@@ -38,10 +38,16 @@ async def elsewhere() -> AsyncIterator[ChatServer]:
         yield running
 
 
-async def claim(server: ChatServer, *ids: str) -> None:
+async def claim(server: ChatServer, *ids: str, password: str = "") -> None:
     for id in ids:
-        async with ChatClient(server.url, user=id, password=f"that of {id}"):
+        async with ChatClient(server.url, user=id, password=password or f"that of {id}"):
             pass
+
+
+async def ids(server: ChatServer) -> list[str]:
+    """The ids of all accounts."""
+    async with ChatClient(server.url, user="bystander", password="a good password") as client:
+        return [user.id for user in await client.users() if user.id != "bystander"]
 
 
 def app_for(url: str, user: str = "alice") -> ChatApp:
@@ -94,6 +100,55 @@ async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer
         await wait_for(pilot, lambda: again.client.status.state is ConnectionState.ONLINE)
 
 
+async def test_an_account_is_created_after_a_question(server: ChatServer) -> None:
+    await claim(server, "bob")
+    app = app_for(server.url, "bobb")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Sign in")
+        await fill(pilot, password="that of bob")
+        await pilot.press("enter")
+        await wait_text(pilot, "There is no account bobb", "Create account bobb")
+        await fill(pilot, user="bob")
+        await wait_gone(pilot, "There is no account")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, bob", "● bob")
+    assert await ids(server) == ["bob"]
+
+
+async def test_the_question_is_answered_with_enter(server: ChatServer) -> None:
+    app = app_for(server.url)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "Sign in")
+        await fill(pilot, password="short")
+        await pilot.press("enter")
+        await wait_text(pilot, "There is no account alice", "Create account alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "the password must have at least 8 characters")
+        await write(pilot, "that of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "Welcome, alice", "account alice created")
+    assert await ids(server) == ["alice"]
+
+
+@pytest.mark.e2e  # it takes too long for the fast part
+async def test_a_repeated_login_that_is_refused_is_told(server: ChatServer) -> None:
+    port = server.port
+    await server.stop()
+    app = app_for(f"http://127.0.0.1:{port}")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "Sign in")
+        await fill(pilot, password="that of alice")
+        await pilot.press("enter")
+        await wait_text(pilot, "does not answer", "(retrying)")
+        async with serving(port=port) as again:
+            await wait_text(pilot, "there is no account alice")
+            await pilot.press("enter")
+            await wait_text(pilot, "Create account alice")
+            await pilot.press("enter")
+            await wait_text(pilot, "Welcome, alice")
+            assert await ids(again) == ["alice"]
+
+
 @pytest.mark.e2e
 async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServer) -> None:
     await claim(elsewhere, "alice", "dana")
@@ -118,6 +173,7 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
 
 @pytest.mark.e2e
 async def test_without_an_id_the_form_asks_for_it(server: ChatServer, own_folders: Path) -> None:
+    await claim(server, "alice")
     app = app_for(server.url, "")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Sign in", server.url)
@@ -186,7 +242,7 @@ async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
 
 @pytest.mark.e2e  # it takes too long for the fast part
 async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None:
-    await claim(server, "bob", "carol")
+    await claim(server, "alice", "bob", "carol")
     first = app_for(server.url)
     async with first.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Sign in")
@@ -217,17 +273,18 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         await wait_text(pilot, "bob", "draft")
 
 
-async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) -> None:
-    await claim(server, "alice")
-    port, store = server.port, server
-    await store.stop()
+async def test_the_form_closes_when_the_server_comes_back(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store) as server:
+        await claim(server, "alice")
+        port = server.port
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Sign in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "does not answer", "(retrying)")
-        async with serving(port=port):
+        async with serving(store, port=port):
             await wait_text(pilot, "Welcome, alice")
 
 
@@ -235,8 +292,9 @@ async def test_the_form_closes_when_the_server_comes_back(server: ChatServer) ->
 async def test_profiles_are_gone_to_and_come_back_from(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
-    await claim(server, "bob")
+    await claim(server, "alice", "bob")
     await claim(elsewhere, "boss")
+    await claim(elsewhere, "asmith", password="of asmith")
     profiles(
         own_folders,
         f'[profiles.home]\nuser = "alice"\nserver = "{server.url}"\n'
@@ -277,6 +335,7 @@ async def test_profiles_are_gone_to_and_come_back_from(
 async def test_a_profile_that_cannot_be_opened_leaves_this_one(
     server: ChatServer, own_folders: Path
 ) -> None:
+    await claim(server, "alice")
     profiles(
         own_folders,
         '[profiles.bad]\nuser = "asmith"\nserver = "no server"\n',
@@ -295,12 +354,13 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
 
 @pytest.mark.e2e
 async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
-    server: ChatServer, elsewhere: ChatServer
+    elsewhere: ChatServer, tmp_path: Path
 ) -> None:
-    await claim(server, "alice")
+    store = f"sqlite:///{tmp_path}/chat.db"
+    async with serving(store) as server:
+        await claim(server, "alice")
+        port = server.port
     await claim(elsewhere, "bob")
-    port = server.port
-    await server.stop()
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await wait_text(pilot, "Sign in")
@@ -310,14 +370,18 @@ async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
         await fill(pilot, server=elsewhere.url, user="bob", password="wrong")
         await pilot.press("enter")
         await wait_text(pilot, "wrong id or password")
-        async with serving(port=port):
+        async with serving(store, port=port):
             await wait_text(pilot, "Welcome, alice", "wrong id or password", "with the saved login")
 
 
-async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> ChatApp:
-    """Profiles home, alice's, which is open, and work, asmith's."""
+async def at_home(
+    server: ChatServer, elsewhere: ChatServer, home: Path, *, asmith: str = "one for both"
+) -> ChatApp:
+    """Profiles home, alice's, which is open, and work, asmith's. ``asmith``: her password."""
     for one in (server, elsewhere):
         await claim(one, "bob")
+    await claim(server, "alice", password="one for both")
+    await claim(elsewhere, "asmith", password=asmith)
     profiles(
         home,
         f'[profiles.home]\nuser = "alice"\nserver = "{server.url}"\n'
@@ -336,9 +400,7 @@ async def at_home(server: ChatServer, elsewhere: ChatServer, home: Path) -> Chat
 async def test_escape_goes_back_to_where_one_was(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
-    app = await at_home(server, elsewhere, own_folders)
-    async with ChatClient(elsewhere.url, user="asmith", password="another"):
-        pass
+    app = await at_home(server, elsewhere, own_folders, asmith="another one")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "Welcome, alice", "● alice")
         await start_with(pilot, "bob")
@@ -357,7 +419,7 @@ async def test_escape_goes_back_to_where_one_was(
         assert screen_text(app).count("said once") == 2  # in the list and in the log
         app.account_switcher.open_profile("work")
         await wait_text(pilot, "Esc: back to alice")
-        await fill(pilot, password="another")
+        await fill(pilot, password="another one")
         await pilot.press("enter")
         await wait_text(pilot, "● asmith")
         await wait_for(pilot, lambda: home.status.state is ConnectionState.CLOSED)
@@ -372,9 +434,7 @@ async def test_escape_goes_back_to_where_one_was(
 async def test_the_account_before_is_gone_back_to_by_its_id_too(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path
 ) -> None:
-    app = await at_home(server, elsewhere, own_folders)
-    async with ChatClient(elsewhere.url, user="asmith", password="another"):
-        pass
+    app = await at_home(server, elsewhere, own_folders, asmith="another one")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_text(pilot, "● alice")
         home = app.client

@@ -181,12 +181,14 @@ async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() 
             assert client.token
 
 
-async def test_claiming_an_id_in_the_form_is_told() -> None:
+async def test_a_new_account_is_told() -> None:
     async with serving() as server:
         app = ChatApp(ChatClient(server.url, user="alice"), Settings(reduced_motion=True))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await wait_text(pilot, "Sign in")
             await write(pilot, PASSWORD)
+            await pilot.press("enter")
+            await wait_text(pilot, "There is no account alice")
             await pilot.press("enter")
             await wait_text(pilot, "account alice created", "Welcome, alice")
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 def connect(login: Credentials, name: str | None, plain: bool) -> None:
     """Open the chat in this terminal.
 
-    A form asks for what is missing. The first login with a password claims the id. This machine
-    remembers the login, but not the password.
+    A form asks for what is missing, and creates an account for a new id. This machine remembers
+    the login, but not the password.
     """
     if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
         if not login.user:
@@ -62,7 +62,7 @@ def talk_in_lines(login: Credentials, name: str | None) -> None:
         if chat.refused:
             raise click.ClickException(_not_done(chat.refused))
 
-    run(login, talk)
+    run(login, talk, creates=True)
 
 
 def _not_done(lines: list[int]) -> str:

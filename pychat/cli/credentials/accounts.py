@@ -38,7 +38,7 @@ class TerminalAccounts:
     def open(self, server: str, user: str, password: str | None = None) -> TerminalAccount:
         server = normalized_address(server)
         if not user:
-            return TerminalAccount(ChatClient(server, user=user))
+            return TerminalAccount(ChatClient(server, user=user, create=False))
         keeper = TokenKeeper(server, user, lambda text: self.tell(text))
         self._keepers.append(keeper)
         problems: list[str] = []
@@ -49,6 +49,7 @@ class TerminalAccounts:
                 user=user,
                 password=password,
                 token=find_token(server, user, problems.append),
+                create=False,
                 cache=cache,
                 on_token=keeper.keep,
             )

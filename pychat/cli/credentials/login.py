@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,8 +21,15 @@ class Credentials(NamedTuple):
     password: str | None
 
 
-def run(login: Credentials, command: Callable[[ChatClient], Awaitable[None]]) -> None:
+def run(
+    login: Credentials,
+    command: Callable[[ChatClient], Awaitable[None]],
+    *,
+    creates: bool = False,
+) -> None:
     """Run a command with a connected client, and close the client.
+
+    ``creates``: whether the command may create the account. A user at the terminal is asked first.
 
     Raises ClickException with the client's error.
     """
@@ -39,7 +47,7 @@ def run(login: Credentials, command: Callable[[ChatClient], Awaitable[None]]) ->
             # Open accounts need no password: ask the server before a script fails.
             password = _ask(login) if can_ask() else ""
         try:
-            return asyncio.run(_run(login, token, password, command))
+            return _log_in(login, token, password, command, creates)
         except LoginRefused as refusal:
             if refusal.code == Code.FORBIDDEN:
                 raise click.ClickException(
@@ -51,11 +59,41 @@ def run(login: Credentials, command: Callable[[ChatClient], Awaitable[None]]) ->
             if not can_ask():
                 why = "needs a password" if token is None else f"must log in again ({refusal})"
                 raise click.ClickException(f"{login.user} {why}: {WAYS}") from None
-        return asyncio.run(_run(login, None, _ask(login), command))
+        return _log_in(login, None, _ask(login), command, creates)
     except InvalidAddress as error:
         raise click.UsageError(f"{source_of('server')}: {error}.") from None
     except ChatClientError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _log_in(
+    login: Credentials,
+    token: str | None,
+    password: str | None,
+    command: Callable[[ChatClient], Awaitable[None]],
+    creates: bool,
+) -> None:
+    """Log in and run the command. Create the account if there is none and the command may."""
+    from pychat.cli.credentials.password import can_ask
+    from pychat.cli.settings.options import DEFAULT_SERVER
+    from pychat.client.errors import LoginRefused
+    from pychat.protocol import Code
+
+    try:
+        return asyncio.run(_run(login, token, password, command, create=False))
+    except LoginRefused as refusal:
+        if refusal.code != Code.NOT_FOUND:
+            raise
+        if not creates:
+            at = "" if login.server == DEFAULT_SERVER else f" --server {shlex.quote(login.server)}"
+            raise click.ClickException(
+                f"there is no account {login.user} on {login.server}. Check the id, or create the "
+                f"account: pychat connect --user {shlex.quote(login.user)}{at}"
+            ) from None
+        question = f"There is no account {login.user} on {login.server}. Create it?"
+        if can_ask() and not click.confirm(question, err=True):
+            raise click.ClickException("no account was created") from None
+    return asyncio.run(_run(login, None, password, command, create=True))
 
 
 async def _run(
@@ -63,6 +101,8 @@ async def _run(
     token: str | None,
     password: str | None,
     command: Callable[[ChatClient], Awaitable[None]],
+    *,
+    create: bool,
 ) -> None:
     from pychat.cli.credentials.tokens import keep_token
     from pychat.client import ChatClient
@@ -74,7 +114,12 @@ async def _run(
             click.echo(f"The login was not stored: {error.message}", err=True)
 
     client = ChatClient(
-        login.server, user=login.user, password=password, token=token, on_token=on_token
+        login.server,
+        user=login.user,
+        password=password,
+        token=token,
+        create=create,
+        on_token=on_token,
     )
     async with client:
         if client.login_result.created:
@@ -86,4 +131,4 @@ def _ask(login: Credentials) -> str:
     """Ask for the password. Not inside the event loop, which would hold back Ctrl+C."""
     from pychat.cli.credentials.password import ask_password
 
-    return ask_password(f"Password of {login.user} (claims the id if it is new)")
+    return ask_password(f"Password of {login.user}")

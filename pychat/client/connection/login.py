@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -78,8 +78,20 @@ class TokenLookup:
         self._on_found(await answer)
 
 
+class Attempt(NamedTuple):
+    """One login request: a ``password`` or ``token``, and whether it may create the account."""
+
+    field: Literal["password", "token"]
+    secret: str
+    create: bool | None
+
+
 class Login:
-    """Credentials of one account. ``on_token`` is called with every new token."""
+    """Credentials of one account. ``on_token`` is called with every new token.
+
+    ``create``: whether logins with the password create the account: True, False, or None to create
+    it if there is none.
+    """
 
     def __init__(
         self,
@@ -88,6 +100,7 @@ class Login:
         password: str | None,
         token: str | None,
         on_token: Callable[[str], None],
+        create: bool | None = None,
     ) -> None:
         self.user = user
         self.alias = alias
@@ -95,6 +108,11 @@ class Login:
         self.token = token
         self.trial_password: str | None = None
         """Password for the next login only. While set, no other credentials are tried."""
+        self._create = create
+        self._trial_create: bool | None = None
+        """``create`` for the login with ``trial_password``."""
+        self._maybe_created = False
+        """Whether a login that creates the account was sent and not answered."""
         self.result = LoginResult("", created=False)
         """The server's answer to the last login."""
         self._on_token = on_token
@@ -102,6 +120,11 @@ class Login:
     @property
     def has_credentials(self) -> bool:
         return not (self.token is None and self.password is None and self.trial_password is None)
+
+    def try_password(self, password: str, create: bool | None) -> None:
+        """Use only this password for the next login."""
+        self.trial_password, self._trial_create = password, create
+        self._maybe_created = False
 
     def forget_credentials(self) -> None:
         self.token = self.password = self.trial_password = None
@@ -113,32 +136,15 @@ class Login:
         later, and ServerUnreachable.
         """
         refusal: LoginRefused | None = None
-        for field, secret in self._credentials():
-            request = protocol.LoginRequest(
-                id=self.user,
-                alias=self.alias,
-                today=date.today().isoformat(),
-                protocol=protocol.PROTOCOL_VERSION,
-            )
-            setattr(request, field, secret)
+        for attempt in self._attempts():
             try:
-                answer = await connection.request(
-                    protocol.Event.LOGIN, msgspec.to_builtins(request), ANSWER_TIMEOUT
-                )
-            except TimeoutError:
-                raise ServerUnreachable(
-                    f"{connection.address} did not answer the login within {ANSWER_TIMEOUT:.0f} "
-                    "seconds: it may be an older chat server"
-                ) from None
-            if not isinstance(answer, dict):
-                raise _too_old(connection.address)
-            try:
-                check_refusal(answer)
+                answer = await self._answer(connection, attempt)
             except RequestRefused as error:
-                if error.code == protocol.Code.TOO_FAST or error.code.startswith("5"):
+                if _passing(error):
                     raise
                 refusal = LoginRefused(error.code, str(error))
-                self._forget(field)
+                refusal.field = error.field
+                self._forget(attempt.field)
                 continue
             if "protocol" not in answer:  # the answer of the original protocol
                 raise _too_old(connection.address)
@@ -146,12 +152,62 @@ class Login:
             return
         raise refusal or LoginRefused(protocol.Code.UNAUTHORIZED, NOT_LOGGED_IN)
 
-    def _credentials(self) -> list[tuple[str, str]]:
-        """Return the credentials to try, in order, as pairs of field name and value."""
+    async def _answer(self, connection: ServerConnection, attempt: Attempt) -> dict[str, Any]:
+        """Return the answer to an attempt. Raises RequestRefused and ServerUnreachable."""
+        perhaps = self._maybe_created
+        self._maybe_created = perhaps or attempt.create is True
+        answer = await self._request(connection, attempt)
+        try:
+            check_refusal(answer)
+        except RequestRefused as error:
+            if perhaps and attempt.create and error.code == protocol.Code.TAKEN:
+                # If an earlier attempt has created the account, the password is right.
+                answer = await self._request(connection, attempt._replace(create=False))
+                try:
+                    check_refusal(answer)
+                except RequestRefused as wrong:
+                    self._maybe_created = _passing(wrong)
+                    raise (wrong if _passing(wrong) else error) from None
+                return answer
+            self._maybe_created = perhaps or (attempt.create is True and _passing(error))
+            raise
+        return answer
+
+    async def _request(self, connection: ServerConnection, attempt: Attempt) -> dict[str, Any]:
+        request = protocol.LoginRequest(
+            id=self.user,
+            alias=self.alias,
+            today=date.today().isoformat(),
+            protocol=protocol.PROTOCOL_VERSION,
+        )
+        if attempt.create is not None:
+            request.create = attempt.create
+        setattr(request, attempt.field, attempt.secret)
+        try:
+            answer = await connection.request(
+                protocol.Event.LOGIN, msgspec.to_builtins(request), ANSWER_TIMEOUT
+            )
+        except TimeoutError:
+            raise ServerUnreachable(
+                f"{connection.address} did not answer the login within {ANSWER_TIMEOUT:.0f} "
+                "seconds: it may be an older chat server"
+            ) from None
+        if not isinstance(answer, dict):
+            raise _too_old(connection.address)
+        return answer
+
+    def _attempts(self) -> list[Attempt]:
+        """Return the credentials to try, in order."""
         if self.trial_password is not None:
-            return [("password", self.trial_password)]
-        both = (("token", self.token), ("password", self.password))
-        return [(field, secret) for field, secret in both if secret is not None]
+            return [Attempt("password", self.trial_password, self._trial_create)]
+        attempts = []
+        if self.token is not None:
+            # With open accounts, every login that may create an account would do so.
+            create = None if self._create is None else False
+            attempts.append(Attempt("token", self.token, create))
+        if self.password is not None:
+            attempts.append(Attempt("password", self.password, self._create))
+        return attempts
 
     def _forget(self, field: str) -> None:
         if self.trial_password is not None:
@@ -163,6 +219,9 @@ class Login:
 
     def _logged_in(self, answer: protocol.LoginAnswer) -> None:
         self.trial_password = None
+        self._maybe_created = False
+        if self._create is True:
+            self._create = False
         self.result = LoginResult(safe_line(answer.message), answer.created)
         self.user, self.alias = answer.id, answer.alias
         if answer.token:
@@ -173,6 +232,11 @@ class Login:
         elif self.password is None:
             # A server with open accounts issues no token and checks no password.
             self.password = ""
+
+
+def _passing(refusal: RequestRefused) -> bool:
+    """Whether the same login may succeed later."""
+    return refusal.code == protocol.Code.TOO_FAST or refusal.code.startswith("5")
 
 
 def _too_old(address: str) -> ServerUnreachable:

@@ -70,6 +70,7 @@ class Reconnector:
         alias: str,
         password: str | None,
         token: str | Callable[[], str | None] | None,
+        create: bool | None = None,
         on_event: Callable[[str, object], None],
         on_online: Callable[[], None],
         on_offline: Callable[[], None],
@@ -79,7 +80,7 @@ class Reconnector:
         self.address = address
         self._lookup = TokenLookup(token, self._token_found) if callable(token) else None
         known_token = None if callable(token) else token or None
-        self.login = Login(user, alias, password, known_token, on_token)
+        self.login = Login(user, alias, password, known_token, on_token, create)
         self._on_event = on_event
         self._on_online = on_online
         self._on_offline = on_offline
@@ -133,9 +134,12 @@ class Reconnector:
             self._login_result = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._login_result)
 
-    def try_password(self, password: str) -> None:
-        """Reconnect now with this password. It is forgotten once the server has answered."""
-        self.login.trial_password = password
+    def try_password(self, password: str, create: bool | None) -> None:
+        """Reconnect now with this password. It is forgotten once the server has answered.
+
+        ``create``: see Login.
+        """
+        self.login.try_password(password, create)
         if self._current is not None:
             self._current.abort("logging in again")
         self._set(ConnectionState.CONNECTING)

@@ -12,8 +12,9 @@ from textual.containers import Vertical
 from textual.widgets import Button, Input, Label, Static
 
 from pychat.client.connection.address import normalized_address
-from pychat.client.errors import ChatClientError, ServerUnreachable
+from pychat.client.errors import ChatClientError, LoginRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
+from pychat.protocol import Code
 from pychat.tui.commands.keys import shortest
 from pychat.tui.model.account_switcher import AccountSwitcher
 from pychat.tui.model.accounts import TerminalAccount
@@ -70,6 +71,10 @@ class LoginScreen(Dialog[None]):
         self._back_to = switcher.previous_user
         """Id of the account that Esc returns to; empty if there is none."""
         self._trying = False
+        self._retrying = False
+        """Whether the client repeats the last login by itself."""
+        self._creating: tuple[str, str] | None = None
+        """Server and id, as they were typed, of an account that the next login creates."""
 
     def compose(self) -> ComposeResult:
         fixed = self._accounts is None
@@ -103,6 +108,9 @@ class LoginScreen(Dialog[None]):
         elif status.state is ConnectionState.REFUSED and self._reason == TOKEN_AWAITED:
             self._reason = "" if status.reason == NOT_LOGGED_IN else status.reason
             self._say(self._reason)
+        elif status.state is ConnectionState.REFUSED and self._retrying:
+            self._retrying = False
+            self._say(status.reason)
 
     def _leave(self) -> None:
         """Close: the client is logged in, but not through this form."""
@@ -123,6 +131,14 @@ class LoginScreen(Dialog[None]):
         self._switcher.go_back()
 
     # --- availability of the server ---------------------------------------------------------
+
+    @on(Input.Changed, "#server")
+    @on(Input.Changed, "#user")
+    def _account_changed(self) -> None:
+        if self._creating is not None and self._creating != self._typed_account():
+            self._creating = None
+            self._say("")
+            self._label_button()
 
     @on(Input.Changed, "#server")
     def _server_changed(self, event: Input.Changed) -> None:
@@ -180,15 +196,19 @@ class LoginScreen(Dialog[None]):
                 return
         self._say("")
         self._failure = ""
+        self._retrying = False
         self._set_trying(True)
-        self._login(
-            self.query_one("#server", Input).value.strip(),
-            self.query_one("#user", Input).value.strip(),
-            self.query_one("#password", Input).value,
-        )
+        server, user = self._typed_account()
+        create = self._creating == (server, user)
+        self._login(server, user, self.query_one("#password", Input).value, create)
+
+    def _typed_account(self) -> tuple[str, str]:
+        """Server and id, as they were typed."""
+        server, user = (self.query_one(id, Input).value.strip() for id in ("#server", "#user"))
+        return server, user
 
     @work(exclusive=True)
-    async def _login(self, server: str, user: str, password: str) -> None:
+    async def _login(self, server: str, user: str, password: str, create: bool) -> None:
         account = None
         try:
             if self._switcher.is_previous(normalized_address(server), user):
@@ -196,11 +216,20 @@ class LoginScreen(Dialog[None]):
                 return
             account = self._other_account(server, user)
             client = self._client if account is None else account.client
-            result = await client.login(password)
+            result = await client.login(password, create=create)
         except ServerUnreachable as error:
             goes_on = " (retrying)" if account is None else ""
             self._failure = "" if account is None else str(error)
+            self._retrying = account is None
             await self._failed(f"{error}{goes_on}", account, unreachable=not self._reached)
+        except LoginRefused as refusal:
+            if refusal.code == Code.NOT_FOUND:
+                await self._ask_to_create(server, user, account)
+            else:
+                if refusal.field != "password":
+                    self._creating = None
+                self._failure = str(refusal)
+                await self._failed(self._failure, account)
         except ChatClientError as error:
             self._failure = str(error)
             await self._failed(self._failure, account)
@@ -221,6 +250,18 @@ class LoginScreen(Dialog[None]):
             return None
         return self._accounts.open(server, user)
 
+    async def _ask_to_create(self, server: str, user: str, account: TerminalAccount | None) -> None:
+        """Let the button create the account: Enter confirms, and another id goes back."""
+        if account is not None:
+            await account.client.close()
+        self._creating = (server, user)
+        self._set_trying(False)
+        self._say(f"There is no account {user}. Create it with this password?", question=True)
+        if self._client.status.state is ConnectionState.ONLINE:
+            self._leave()
+            return
+        self.query_one("#submit", Button).focus()
+
     async def _failed(
         self, why: str, account: TerminalAccount | None, *, unreachable: bool = False
     ) -> None:
@@ -237,13 +278,21 @@ class LoginScreen(Dialog[None]):
 
     def _set_trying(self, trying: bool) -> None:
         self._trying = trying
-        button = self.query_one("#submit", Button)
-        button.disabled = trying
-        button.label = "Signing in…" if trying else SUBMIT
+        self._label_button()
 
-    def _say(self, text: str, *, unreachable: bool = False) -> None:
-        """Show an error. ``unreachable``: it is cleared when the server is available."""
+    def _label_button(self) -> None:
+        button = self.query_one("#submit", Button)
+        button.disabled = self._trying
+        if self._creating is not None:
+            user = line(self._creating[1], 24)
+            button.label = "Creating account…" if self._trying else f"Create account {user}"
+        else:
+            button.label = "Logging in…" if self._trying else SUBMIT
+
+    def _say(self, text: str, *, unreachable: bool = False, question: bool = False) -> None:
+        """Show an error, or a question. ``unreachable``: it is cleared when the server is
+        available."""
         self._says_unreachable = unreachable
         error = self.query_one("#login-error", Static)
         error.update(line(text, 300))
-        error.set_class(unreachable, "-unreachable")
+        error.set_class(unreachable or question, "-warning")

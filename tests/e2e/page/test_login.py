@@ -1,17 +1,19 @@
-"""The page's login: claim an id, come back, be refused, log out."""
+"""The page's login: create an account, come back, be refused, log out."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from pychat.client import ChatClient
+from pychat.server.app import ChatServer
 from tests.e2e.page.chatpage import ChatPage
 from tests.serving import serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
 
 
-async def test_claims_an_id_stays_logged_in_and_logs_out(browser: Browser) -> None:
+async def test_creates_an_account_stays_logged_in_and_logs_out(browser: Browser) -> None:
     async with serving() as server:
         alice = await ChatPage.logged_in(browser, server.url, "alice")
         claimed = alice.page.get_by_text("account alice created")
@@ -29,12 +31,41 @@ async def test_claims_an_id_stays_logged_in_and_logs_out(browser: Browser) -> No
         await alice.page.get_by_label("Your account").click()
         await expect(alice.page.locator("#own-id")).to_have_text("alice")
 
-        await alice.page.get_by_role("button", name="Sign out").click()
-        await expect(alice.page.get_by_role("button", name="Sign in")).to_be_visible()
+        await alice.page.get_by_role("button", name="Log out").click()
+        await expect(alice.page.get_by_role("button", name="Log in")).to_be_visible()
         await alice.page.reload()
         await expect(alice.page.get_by_label("Id", exact=True)).to_be_focused()
         assert alice.problems == []
         await alice.close()
+
+
+async def test_asks_before_it_creates_an_account(browser: Browser) -> None:
+    async with serving() as server:
+        await (await ChatPage.logged_in(browser, server.url, "alice")).close()
+        bob = await ChatPage.open(browser, server.url)
+        error = bob.page.get_by_role("alert")
+        await bob.fill_login("alicia", "secret of alice")
+        await expect(error).to_contain_text("There is no account alicia.")
+        create = bob.page.get_by_role("button", name="Create account alicia")
+        await expect(create).to_be_focused()
+        await bob.page.get_by_label("Id", exact=True).fill("alice")
+        await expect(error).to_be_hidden()
+        await expect(bob.page.get_by_role("button", name="Log in")).to_be_enabled()
+
+        await bob.fill_login("bob", "short")
+        await bob.page.get_by_role("button", name="Create account bob").click()
+        await expect(error).to_contain_text("Password must have at least 8 characters")
+        await bob.page.get_by_label("Password", exact=True).fill("long enough")
+        await bob.page.keyboard.press("Enter")
+        await expect(bob.row("Everyone")).to_be_visible()
+        assert await ids(server) == ["alice", "bob"]
+        assert bob.problems == []
+        await bob.close()
+
+
+async def ids(server: ChatServer) -> list[str]:
+    async with ChatClient(server.url, user="zoe", password="a good password") as client:
+        return [user.id for user in await client.users() if user.id != "zoe"]
 
 
 async def test_says_inline_why_a_login_was_refused(browser: Browser) -> None:
@@ -44,7 +75,7 @@ async def test_says_inline_why_a_login_was_refused(browser: Browser) -> None:
         error = other.page.get_by_role("alert")
         await expect(other.page.get_by_role("button", name="create account")).to_be_visible()
 
-        await other.page.get_by_role("button", name="Sign in").click()
+        await other.page.get_by_role("button", name="Log in").click()
         await expect(error).to_contain_text("Enter an id")
 
         await other.fill_login("alice", "a guess")
@@ -75,12 +106,12 @@ async def test_one_device_logs_out_the_others(browser: Browser) -> None:
         await expect(devices.filter(has_text="This device")).to_have_count(1)
         await expect(devices.first).to_contain_text("This device")
         await expect(devices.last).to_contain_text("Last used just now")
-        await desk.page.get_by_role("button", name="Sign out all other devices").click()
+        await desk.page.get_by_role("button", name="Log out all other devices").click()
         await expect(devices).to_have_count(1)
 
         ended = phone.page.get_by_role("alert")
-        await expect(ended).to_contain_text("You were signed out: from another device")
-        await expect(ended).to_contain_text("sign in again")
+        await expect(ended).to_contain_text("You were logged out: from another device")
+        await expect(ended).to_contain_text("log in again")
         await expect(phone.page.get_by_label("Id", exact=True)).to_have_value("alice")
         await phone.log_in("alice")
         await expect(phone.row("Everyone")).to_be_visible()

@@ -7,7 +7,7 @@ import { PROTOCOL, Refusal, Unanswered } from "./protocol.js";
 const ANSWER_TIMEOUT_MS = 10_000;
 const RETRY_MS = 3_000;
 
-/** @typedef {{id: string, password?: string, token?: string, alias?: string}} Login */
+/** @typedef {{id: string, password?: string, token?: string, alias?: string, create?: boolean}} Login */
 /** @typedef {"idle" | "connecting" | "online" | "offline"} Status */
 
 /**
@@ -122,6 +122,8 @@ export class Connection extends Emitter {
    */
   #failed(error, login) {
     if (error instanceof Unanswered) {
+      // The account may have been created: without this, the next try logs in to it.
+      login.create = undefined;
       // Connected, yet no answer in time: this connection is no good.
       if (this.#socket.connected) this.#socket.disconnect().connect();
     } else if (error instanceof Refusal && (error.code === "401" || !error.passing || !login.token)) {

@@ -54,7 +54,7 @@ export function seenText(lastSeen) {
 
 /** Last used 5 min ago, logged in 3 Nov at 14:05 @param {string} lastSeen @param {string} since RFC 3339 */
 export function usedText(lastSeen, since) {
-  return `Last used ${ago(new Date(lastSeen))}, signed in ${ago(new Date(since))}`;
+  return `Last used ${ago(new Date(lastSeen))}, logged in ${ago(new Date(since))}`;
 }
 
 /** just now, 5 min ago, today at 14:05, 3 Nov at 14:05 @param {Date} date */

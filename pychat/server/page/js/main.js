@@ -7,8 +7,8 @@ import { LoginView } from "./views/login.js";
 import { StatusView } from "./views/status.js";
 
 const ENDED =
-  "You were signed out: from another device, by a new password, or after 90 days without use. " +
-  "Please sign in again.";
+  "You were logged out: from another device, by a new password, or after 90 days without use. " +
+  "Please log in again.";
 
 const connection = new Connection();
 const status = new StatusView(connection);
@@ -27,6 +27,8 @@ connection.on("online", ({ id, token, message, created }) => {
   if (created) status.note(`${message.slice(0, 1).toLocaleUpperCase()}${message.slice(1)}.`);
 });
 connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal) => {
+  if (refusal.code === "404") return form.askToCreate();
+  if (refusal.code !== "400") form.forgetCreation();
   const again = app !== null || remembered() !== null;
   byId("app").hidden = true;
   form.show(remembered()?.id);
@@ -58,7 +60,7 @@ function start(id) {
 
 async function logOut() {
   const unsent = app?.chat.outbox.size ?? 0;
-  if (unsent && !confirm(`${unsent} of your messages are not sent yet and would be lost. Sign out?`)) return;
+  if (unsent && !confirm(`${unsent} of your messages are not sent yet and would be lost. Log out?`)) return;
   try {
     await connection.request("logout", {});
   } catch {

@@ -1,16 +1,20 @@
-/** The login form: an id and a password, claimed by whoever comes first. */
+/** The login form. For an unknown id it asks whether to create the account. */
 import { byId } from "../dom.js";
 
 export class LoginView {
-  /** @param {(login: {id: string, password: string, alias: string}, stay: boolean) => void} submit */
+  /** @param {(login: import("../connection.js").Login, stay: boolean) => void} submit */
   constructor(submit) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const id = this.#id.value.trim();
       if (!id) return this.error("Enter an id: a short name by which others find you.", this.#id);
+      const create = id === this.#creating;
       this.error("");
       this.#busy(true);
-      submit({ id, password: this.#password.value, alias: this.#alias.value.trim() }, this.#stay.checked);
+      submit({ id, password: this.#password.value, alias: this.#alias.value.trim(), create }, this.#stay.checked);
+    });
+    this.#id.addEventListener("input", () => {
+      if (this.#creating && this.#creating !== this.#id.value.trim()) this.forgetCreation();
     });
     byId("show-password").addEventListener("click", () => this.#togglePassword());
   }
@@ -21,6 +25,23 @@ export class LoginView {
   /** @type {HTMLInputElement} */ #stay = byId("login-stay");
   /** @type {HTMLElement} */ #error = byId("login-error");
   /** @type {HTMLButtonElement} */ #button = byId("login-submit");
+  /** The id of an account that the next login creates. */
+  #creating = "";
+
+  /** Asks whether to create the account. The next login creates it, unless the id is changed. */
+  askToCreate() {
+    this.#creating = this.#id.value.trim();
+    this.#busy(false);
+    this.waiting(`There is no account ${this.#creating}. Create it with this password?`);
+    this.#button.focus();
+  }
+
+  /** The next login creates no account. */
+  forgetCreation() {
+    this.#creating = "";
+    this.error("");
+    this.#busy(false);
+  }
 
   /** @param {string} [id] */
   show(id = "") {
@@ -33,8 +54,7 @@ export class LoginView {
   hide() {
     byId("login").hidden = true;
     this.#password.value = "";
-    this.error("");
-    this.#busy(false);
+    this.forgetCreation();
   }
 
   /**
@@ -62,7 +82,8 @@ export class LoginView {
   /** @param {boolean} busy */
   #busy(busy) {
     this.#button.disabled = busy;
-    this.#button.textContent = busy ? "Signing in…" : "Sign in or create account";
+    if (this.#creating) this.#button.textContent = busy ? "Creating account…" : `Create account ${this.#creating}`;
+    else this.#button.textContent = busy ? "Logging in…" : "Log in or create account";
   }
 
   #togglePassword() {

@@ -50,7 +50,7 @@ export class SessionsView {
               session.current ? "This device" : usedText(session.lastSeen, session.since),
             ),
           ),
-          !session.current && element("button.quiet", { type: "button", "data-revoke": session.id }, "Sign out"),
+          !session.current && element("button.quiet", { type: "button", "data-revoke": session.id }, "Log out"),
         ),
       ),
     );
