@@ -11,6 +11,7 @@ import msgspec
 
 from pychat.server.chat.accounts.authentication import token_hash
 from pychat.server.store.memory import MemoryStore
+from pychat.server.store.records import Appended, NewMessage, NewRemoval, Outcome
 from tests.simulation.store import now
 
 if TYPE_CHECKING:
@@ -366,8 +367,10 @@ class Ledger:
     def in_doubt(self, name: str, arguments: tuple[Any, ...], result: Any) -> None:
         """It took effect, and the server is told that it failed."""
         self.note("store", name, "says that it failed")
-        if name == "append":
+        if name in ("append", "commit"):
             for where in result:
+                if not isinstance(where, Appended):
+                    continue
                 stored = self.messages[where.conversation][where.seq - 1]
                 stored.doubtful = stored.doubtful or stored.shown == LEFT
         elif name in ("join_room", "leave_room"):
@@ -386,9 +389,12 @@ class Ledger:
                 self.fail("client id", f"{new.data} is stored twice")
             self.by_text[new.data] = where.conversation, where.seq
 
-    def _remove_message(self, tick: int, arguments: Any, _: Any, result: bool) -> None:
-        if result:
-            self.messages[arguments[0]][arguments[1] - 1].removed.set(tick, True)
+    def _commit(self, tick: int, arguments: Any, _: Any, result: Sequence[Any]) -> None:
+        for new, answer in zip(arguments[0], result, strict=True):
+            if isinstance(new, NewMessage):
+                self._append(tick, ([new],), None, [answer])
+            elif isinstance(new, NewRemoval) and answer.outcome is Outcome.DONE:
+                self.messages[new.conversation][new.seq - 1].removed.set(tick, True)
 
     def _block(self, tick: int, arguments: Any, _: Any, result: None) -> None:
         self.ever_blocked.add(arguments[:2])

@@ -26,6 +26,7 @@ READS = frozenset(
         *("blocked", "blockers", "everyone", "pair", "pairs", "conversations_by_key"),
         *("membership", "memberships", "last_seq", "last_seqs", "conversations", "history"),
         *("undelivered", "search", "room", "rooms", "members", "check_ready"),
+        *("changed", "messages", "epoch"),
     }
 )
 
@@ -34,7 +35,7 @@ CALLS = sorted(
         *READS,
         *("create_account", "update_account", "rehash_password"),
         *("add_login_token", "touch_login_token", "revoke_login_tokens"),
-        *("block", "unblock", "open_pair", "move_cursors", "append", "remove_message"),
+        *("block", "unblock", "open_pair", "move_cursors", "append", "commit"),
         *("create_room", "rename_room", "delete_room", "join_room", "leave_room"),
     }
 )

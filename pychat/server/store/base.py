@@ -10,12 +10,15 @@ from pychat.server.store.records import (
     Account,
     Appended,
     Block,
+    Changed,
     ConversationRecord,
     ConversationSummary,
     CursorMove,
+    HistoryPage,
     LoginToken,
     Membership,
     MessageRecord,
+    NewChange,
     NewMessage,
     RoomRecord,
 )
@@ -25,6 +28,9 @@ Durability = Literal["full", "normal"]
 
 UNREAD_LOOKED_AT = 10_000
 """Only the newest messages of a conversation are examined to count the unread ones."""
+
+CHANGES_LOOKED_AT = 1_000
+"""``changed`` examines at most this many changes at once, so a page may be empty."""
 
 LAST_NUMBER = 1 << 62
 """Greater than the number of any message: where the first page of a list starts."""
@@ -87,6 +93,12 @@ class Store(Protocol):
 
     async def check_ready(self) -> None:
         """Check that the store can be written. Raises StoreUnavailable."""
+
+    async def epoch(self) -> str:
+        """Return a random id of the content. It changes when an import or a restored backup
+        replaces the content, so that clients drop what they have cached."""
+
+    async def renew_epoch(self) -> None: ...
 
     async def index(self) -> None:
         """Index all messages for search now. A server does it in idle time."""
@@ -220,6 +232,11 @@ class Store(Protocol):
         duplicate. The MongoDB store may have stored some messages although it raises
         StoreUnavailable."""
 
+    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+        """Do the same as ``append`` for messages and changes of messages, in the order of the
+        batch. A change with the outcome DONE has the next rev of its conversation: 1, 2, 3 …
+        without gaps. ``changes.decide`` is the rule for outcomes."""
+
     async def history(
         self,
         conversation: int,
@@ -228,10 +245,24 @@ class Store(Protocol):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[MessageRecord], bool]:
+    ) -> HistoryPage:
         """Return a page of messages, oldest first, and whether there are more: older ones if
         ``before`` or neither is given, newer ones if ``after`` is. ``before`` and ``after`` are
         exclusive and never both given. Messages below ``first_seq`` are left out."""
+
+    async def changed(
+        self, conversation: int, *, first_seq: int, after: int, limit: int
+    ) -> HistoryPage:
+        """Return the messages whose newest change is later than the rev ``after``, in the order of
+        their revs, those below ``first_seq`` left out. ``rev``: there are no others up to it."""
+
+    async def messages(self, places: Sequence[tuple[int, int]]) -> list[MessageRecord]:
+        """Return the messages with these conversations and seqs in any order, without unknown
+        ones."""
+
+    async def put_changes(self, messages: Sequence[MessageRecord]) -> None:
+        """Give stored messages the revs, edit times and reactions of these records, and remove the
+        text of removed ones. An import uses it."""
 
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
@@ -253,9 +284,6 @@ class Store(Protocol):
         first, and the cursor of the next page. A message must contain every word of the text, by
         prefix; Korean, Japanese and Chinese match anywhere. Case and accents are ignored. Raises
         ValueError for an invalid cursor."""
-
-    async def remove_message(self, conversation: int, seq: int) -> bool:
-        """Delete the text of a message, keep its seq. Returns False if there is no such message."""
 
     # --- rooms ---
     async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:

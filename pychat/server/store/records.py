@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
+from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class ConversationKind(IntEnum):
@@ -73,13 +74,15 @@ class RoomRecord(Struct, frozen=True):
 
 
 class NewMessage(Struct):
-    """A message to store. ``client_id``: the 16 bytes of the UUID, if the client gave one."""
+    """A message to store. ``client_id``: the 16 bytes of the UUID, if the client gave one.
+    ``reply_to``: the seq of the message that it answers."""
 
     conversation: int
     sender: int
     client_id: bytes | None
     sent_at: int
     data: str
+    reply_to: int | None = None
 
 
 class Appended(Struct, frozen=True):
@@ -91,8 +94,20 @@ class Appended(Struct, frozen=True):
     duplicate: bool = False
 
 
+class ReactionRecord(Struct, frozen=True):
+    """A reaction to a message, and the rev with which it was added."""
+
+    rev: int
+    emoji: str
+    account: int
+
+
 class MessageRecord(Struct, frozen=True):
-    """A stored message. ``data`` is empty once it is removed."""
+    """A stored message. ``data`` is empty once it is removed.
+
+    ``rev``: the number of its newest change, 0 if it was never changed, or removed by a version
+    that did not count. ``reactions``: the oldest first.
+    """
 
     conversation: int
     seq: int
@@ -101,6 +116,79 @@ class MessageRecord(Struct, frozen=True):
     sent_at: int
     data: str
     removed: bool = False
+    reply_to: int | None = None
+    rev: int = 0
+    edited_at: int | None = None
+    reactions: tuple[ReactionRecord, ...] = ()
+
+
+class NewEdit(Struct):
+    """A new text for a message of ``account``. ``base``: the ``edited_at`` that the author saw, if
+    it matters."""
+
+    conversation: int
+    seq: int
+    account: int
+    data: str
+    edited_at: int
+    base: int | UnsetType | None = UNSET
+
+
+class NewRemoval(Struct):
+    """The removal of a message by its sender, or (``of_others``) by somebody who may remove any."""
+
+    conversation: int
+    seq: int
+    account: int
+    of_others: bool = False
+
+
+class NewReaction(Struct):
+    """A reaction to add, or (not ``on``) to take back. ``blocked``: the account cannot see messages
+    of these."""
+
+    conversation: int
+    seq: int
+    account: int
+    emoji: str
+    on: bool
+    blocked: frozenset[int] = frozenset()
+
+
+NewChange = NewEdit | NewRemoval | NewReaction
+
+
+class Outcome(Enum):
+    """What became of a change."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    """The message was already so."""
+    MISSING = "missing"
+    """There is no such message."""
+    FORBIDDEN = "forbidden"
+    """The message is somebody else's."""
+    REMOVED = "removed"
+    CONFLICT = "conflict"
+    """The message was edited after ``base``."""
+    FULL = "full"
+    """It has the maximum of reactions."""
+
+
+class Changed(Struct, frozen=True):
+    """The outcome of a change, and the message after it (None if it is missing)."""
+
+    outcome: Outcome
+    message: MessageRecord | None
+
+
+class HistoryPage(NamedTuple):
+    """A page of messages, and whether there are more. The messages show all changes of the
+    conversation up to ``rev``."""
+
+    messages: list[MessageRecord]
+    more: bool
+    rev: int
 
 
 class Membership(Struct, frozen=True):
@@ -116,7 +204,8 @@ class Membership(Struct, frozen=True):
 class ConversationSummary(Struct, frozen=True):
     """An entry of an account's conversation list. ``peer``: the other membership of a pair, None
     in rooms and ALL. ``unread`` leaves out removed messages, the account's own messages, and those
-    of accounts it has blocked; its maximum is ``protocol.MAX_UNREAD``."""
+    of accounts it has blocked; its maximum is ``protocol.MAX_UNREAD``. ``rev``: the number of the
+    conversation's last change, 0 if there is none."""
 
     conversation: ConversationRecord
     membership: Membership
@@ -124,6 +213,7 @@ class ConversationSummary(Struct, frozen=True):
     last_seq: int
     last: MessageRecord | None
     unread: int
+    rev: int = 0
 
 
 class CursorMove(Struct, frozen=True):

@@ -212,7 +212,7 @@ async def test_a_removal_is_announced_after_the_delivery() -> None:
         sent = bob.start_send("ALL", "regretted")
         await held.done.wait()
         (found,) = (await root.ask("history", {"with": "ALL"}))["messages"]
-        removed = store.hold("remove_message", done=True)
+        removed = store.hold("commit", done=True)
         removing = root.start("remove", id=found["id"])
         await removed.done.wait()
         removed.answer()

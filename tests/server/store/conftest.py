@@ -11,7 +11,16 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, open_store
-from pychat.server.store.records import Account, Appended, ConversationRecord, NewMessage
+from pychat.server.store.records import (
+    Account,
+    Appended,
+    Changed,
+    ConversationRecord,
+    NewChange,
+    NewMessage,
+    NewRemoval,
+    Outcome,
+)
 from tests.server.store import ferretdb
 
 # The first test that needs FerretDB builds it.
@@ -51,6 +60,20 @@ class Populated:
         return await self.store.append(
             [self.message(conversation, sender, text, uuid4().bytes) for text in texts]
         )
+
+    async def change(self, *changes: NewChange) -> list[Changed]:
+        return await changed(self.store, *changes)
+
+
+async def changed(store: Store, *changes: NewChange) -> list[Changed]:
+    """Commit changes of messages."""
+    return [answer for answer in await store.commit(changes) if isinstance(answer, Changed)]
+
+
+async def removed(store: Store, conversation: int, seq: int) -> bool:
+    """Remove a message as an admin does. Return whether there is such a message."""
+    (answer,) = await changed(store, NewRemoval(conversation, seq, 0, of_others=True))
+    return answer.outcome is not Outcome.MISSING
 
 
 @pytest.fixture(scope="session")

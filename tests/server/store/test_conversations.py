@@ -6,7 +6,7 @@ import pytest
 
 from pychat.server.store import AlreadyExists, Store
 from pychat.server.store.records import ConversationKind, CursorMove, Membership, RoomRecord
-from tests.server.store.conftest import Populated
+from tests.server.store.conftest import Populated, removed
 
 
 async def test_everyone_always_exists_and_contains_every_account(chat: Populated) -> None:
@@ -158,7 +158,7 @@ async def test_unread_leaves_out_what_cannot_be_read(chat: Populated) -> None:
     await chat.store.move_cursors([CursorMove(pair.key, alice.key, read_seq=1)])
     assert await unread() == {pair.key: 3, room.conversation: 3}
     for conversation, seq in ((pair.key, 1), (pair.key, 4), (room.conversation, 1)):
-        await chat.store.remove_message(conversation, seq)
+        await removed(chat.store, conversation, seq)
     assert await unread() == {pair.key: 2, room.conversation: 2}
     await chat.store.block(alice.key, carol.key)
     assert await unread() == {pair.key: 2, room.conversation: 1}
@@ -284,7 +284,7 @@ async def test_a_message_that_arrives_after_its_room_was_deleted_is_harmless(
     await chat.store.append(
         [chat.message(room.conversation, alice, "late"), chat.message(pair, bob, "in time")]
     )
-    (message,), _ = await chat.store.history(
+    (message,), *_ = await chat.store.history(
         pair.key, first_seq=1, before=None, after=None, limit=10
     )
     assert message.data == "in time"

@@ -50,7 +50,7 @@ async def compare(address: str, answered: Answered) -> dict[str, int]:
     for conversation in {conversation for conversation, _ in answered.values()}:
         after, more = 0, True
         while more:
-            page, more = await store.history(
+            page, more, _ = await store.history(
                 conversation, first_seq=1, before=None, after=after, limit=1000
             )
             for message in page:

@@ -6,7 +6,7 @@ import asyncio
 from uuid import uuid4
 
 from pychat.server.store.records import Appended, CursorMove, Membership, MessageRecord
-from tests.server.store.conftest import Populated
+from tests.server.store.conftest import Populated, removed
 
 
 async def test_seqs_have_no_gap_in_each_conversation(chat: Populated) -> None:
@@ -36,8 +36,8 @@ async def test_many_conversations_are_written_at_once(chat: Populated) -> None:
     answers = await store.append([chat.message(pair, alice) for pair in pairs])
     assert [(a.conversation, a.seq) for a in answers] == [(pair.key, 1) for pair in pairs]
     await store.put_memberships([Membership(pair.key, alice.key, 1, 1, 0) for pair in pairs])
-    removed = await asyncio.gather(*(store.remove_message(pair.key, 1) for pair in pairs))
-    assert all(removed)
+    gone = await asyncio.gather(*(removed(store, pair.key, 1) for pair in pairs))
+    assert all(gone)
     moves = [[CursorMove(pair.key, alice.key, read_seq=1)] for pair in pairs]
     moved = await asyncio.gather(*map(store.move_cursors, moves))
     assert [each for (each,) in moved] == [
@@ -59,7 +59,9 @@ async def test_the_same_client_id_is_the_same_message(chat: Populated) -> None:
         Appended(pair.key, 3, of_bob.sent_at),
         Appended(pair.key, kept.seq, first.sent_at, duplicate=True),
     ]
-    messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=10)
+    messages, *_ = await chat.store.history(
+        pair.key, first_seq=1, before=None, after=None, limit=10
+    )
     assert [m.data for m in messages] == ["once", "x", "bob's own"]
     assert [a.seq for a in await chat.say(pair, bob, "next")] == [4]
 
@@ -83,7 +85,7 @@ async def test_a_message_is_stored_unchanged(chat: Populated) -> None:
     data = "한국어 <b>&amp;</b>\n\ttabs, nul \0 and 👩‍👩‍👧" + "x" * 60_000
     message = chat.message(pair, alice, data, client_id)
     await chat.store.append([message])
-    (kept,), more = await chat.store.history(
+    (kept,), more, _ = await chat.store.history(
         pair.key, first_seq=1, before=None, after=None, limit=1
     )
     assert kept == MessageRecord(pair.key, 1, alice.key, client_id, message.sent_at, data)
@@ -100,7 +102,7 @@ async def test_history_is_read_in_pages_in_both_directions(chat: Populated) -> N
     async def seqs(
         before: int | None = None, after: int | None = None, limit: int = 3, first_seq: int = 1
     ) -> tuple[list[int], bool]:
-        messages, more = await chat.store.history(
+        messages, more, _ = await chat.store.history(
             pair.key, first_seq=first_seq, before=before, after=after, limit=limit
         )
         return [m.seq for m in messages], more
@@ -160,11 +162,13 @@ async def test_messages_to_oneself_are_undelivered_too(chat: Populated) -> None:
 async def test_a_removed_message_keeps_its_seq(chat: Populated) -> None:
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, "one", "two words", "three")
-    assert await chat.store.remove_message(pair.key, 2)
-    assert not await chat.store.remove_message(pair.key, 9)
-    assert not await chat.store.remove_message(pair.key, 2**40)
-    assert not await chat.store.remove_message(999, 1)
-    messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=10)
+    assert await removed(chat.store, pair.key, 2)
+    assert not await removed(chat.store, pair.key, 9)
+    assert not await removed(chat.store, pair.key, 2**40)
+    assert not await removed(chat.store, 999, 1)
+    messages, *_ = await chat.store.history(
+        pair.key, first_seq=1, before=None, after=None, limit=10
+    )
     assert [(m.seq, m.data, m.removed) for m in messages] == [
         (1, "one", False),
         (2, "", True),

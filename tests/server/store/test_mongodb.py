@@ -28,11 +28,11 @@ from pychat.server.store import (
 )
 from pychat.server.store.mongodb import lease, messages
 from pychat.server.store.mongodb import store as mongo_store
-from pychat.server.store.mongodb.schema import INDEXES
-from pychat.server.store.records import CursorMove, LoginToken, NewMessage
+from pychat.server.store.mongodb.schema import INDEXES, VERSION
+from pychat.server.store.records import CursorMove, LoginToken, NewEdit, NewMessage, NewReaction
 from tests.attack.wire import connect
 from tests.server.store import ferretdb
-from tests.server.store.conftest import MONGODB, Populated
+from tests.server.store.conftest import MONGODB, Populated, removed
 from tests.serving import serving
 
 pytestmark = MONGODB
@@ -211,7 +211,7 @@ async def test_two_writers_leave_no_gap_and_no_double(chat: Populated, address: 
     assert sorted(one + two) == list(range(1, 31))
     assert one == sorted(one)
     assert two == sorted(two)
-    messages, _ = await chat.store.history(
+    messages, *_ = await chat.store.history(
         pair.key, first_seq=1, before=None, after=None, limit=100
     )
     assert [m.seq for m in messages] == list(range(1, 31))
@@ -264,7 +264,7 @@ async def test_an_older_store_is_upgraded(address: str, meta: Any) -> None:
         for id in ("bob\ufe0f", "a", "a\u200b"):
             with pytest.raises(AlreadyExists):
                 await chat.account(id)
-        assert meta.find_one({"_id": "schema"})["version"] == 2
+        assert meta.find_one({"_id": "schema"})["version"] == VERSION
     finally:
         await store.close()
 
@@ -302,7 +302,7 @@ async def test_the_store_recovers_when_the_database_is_back(tmp_path: Path) -> N
                     await asyncio.sleep(0.1)
         await store.check_ready()
         assert after.seq == 2
-        messages, _ = await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+        messages, *_ = await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
         assert [m.data for m in messages] == ["before", "after"]
         await store.close()
 
@@ -330,7 +330,7 @@ async def test_every_write_is_acknowledged_by_a_majority_and_its_journal(address
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, "one", "two")
     await store.move_cursors([CursorMove(pair.key, alice.key, 1)])
-    await store.remove_message(pair.key, 1)
+    await removed(store, pair.key, 1)
     await store.close()
     writes = {"insert", "update", "delete", "findAndModify"}
     written = [each for each in recorder.commands if next(iter(each)) in writes]
@@ -563,7 +563,13 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.history(pair.key, first_seq=1, before=5, after=None, limit=5)
     await store.undelivered(bob.key, 5, {})
     await store.search(alice.key, "te 한국", conversation=None, cursor=None, limit=5)
-    await store.remove_message(pair.key, 1)
+    await chat.change(
+        NewEdit(pair.key, 1, alice.key, "coffee", 5),
+        NewReaction(pair.key, 1, bob.key, "👍", True),
+    )
+    await store.changed(pair.key, first_seq=1, after=0, limit=5)
+    await store.put_changes(await store.messages([(pair.key, 1)]))
+    await removed(store, pair.key, 1)
     room = await store.create_room("lounge", "", alice.key)
     await store.room("lounge")
     await store.rooms()

@@ -13,10 +13,11 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, open_store
+from pychat.server.store.records import NewEdit, NewReaction, NewRemoval
 from pychat.server.store.transfer.exporting import read_store
 from pychat.server.store.transfer.lines import ConversationLine
 from tests.server.store import ferretdb
-from tests.server.store.conftest import MONGODB, Populated
+from tests.server.store.conftest import MONGODB, Populated, changed, removed
 from tests.server.store.test_transfer import exported, imported, problems
 
 pytestmark = MONGODB
@@ -71,6 +72,17 @@ async def delete_the_room(store: Store) -> None:
     room = await store.room("town")
     assert room is not None
     await store.delete_room(room.conversation)
+
+
+async def change_messages(store: Store, pair: str) -> None:
+    alice, key = await alice_of(store), int(pair)
+    await changed(
+        store,
+        NewEdit(key, 1, alice, "ONE", 5),
+        NewReaction(key, 1, alice, "👍", True),
+        NewRemoval(key, 2, alice),
+    )
+    await changed(store, NewEdit(key, 1, alice, "one", 6))
 
 
 async def import_a_file(store: Store, file: str) -> None:
@@ -175,12 +187,41 @@ async def test_a_room_is_deleted_completely_or_not_at_all(killing: Killing) -> N
     assert whole == {0, 1}
 
 
+async def test_changes_are_finished_or_not_made(killing: Killing) -> None:
+    async def prepare(chat: Populated) -> list[str]:
+        alice, _, pair = await chat.pair()
+        await chat.say(pair, alice, "first", "second")
+        return [str(pair.key)]
+
+    seen = set()
+    async for chat in killing.rounds(change_messages, prepare):
+        alice = await alice_of(chat.store)
+        (pair,) = await chat.store.pairs(alice)
+        page = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+        listed = await chat.store.changed(pair.key, first_seq=1, after=0, limit=9)
+        # Revs in the order of the changes, without a gap, and each message has its change.
+        assert listed.rev == page.rev, killing.writes
+        assert {(m.rev, m.data) for m in page.messages} in (
+            {(0, "first"), (0, "second")},
+            {(2, "ONE"), (3, "")},
+            {(4, "one"), (3, "")},
+        ), killing.writes
+        assert [m.rev for m in listed.messages] == sorted(m.rev for m in page.messages if m.rev)
+        assert await problems(chat.store) == [], killing.writes
+        (again,) = await changed(chat.store, NewEdit(pair.key, 1, alice, "last", 7))
+        assert again.message is not None
+        assert again.message.rev == page.rev + 1, killing.writes
+        seen.add(page.rev)
+    assert seen == {0, 3, 4}
+
+
 async def test_an_interrupted_import_can_be_repeated(killing: Killing, tmp_path: Path) -> None:
     source = open_store("memory:")
     chat = Populated(source)
     alice, bob, pair = await chat.pair()
     await chat.say(pair, alice, "one", "two")
-    await source.remove_message(pair.key, 1)
+    await removed(source, pair.key, 1)
+    await chat.change(NewReaction(pair.key, 2, bob.key, "👍", True))
     town = await source.create_room("town", "Town", bob.key)
     await source.leave_room(town.conversation, bob.key)
     await source.block(alice.key, bob.key)

@@ -8,7 +8,7 @@ from rich._emoji_codes import EMOJI
 from pychat.server.store.records import Account, ConversationRecord
 from pychat.server.store.sqlite import SQLiteStore
 from pychat.server.store.terms import Query, terms
-from tests.server.store.conftest import Populated
+from tests.server.store.conftest import Populated, removed
 
 
 async def found(
@@ -176,9 +176,9 @@ async def test_a_removed_message_is_removed_from_the_index(chat: Populated) -> N
     alice, _, pair = await chat.pair()
     await chat.say(pair, alice, "tea 1", "tea 2", "tea 3")
     assert await found(chat, alice, "tea") == ["tea 3", "tea 2", "tea 1"]
-    await chat.store.remove_message(pair.key, 2)
+    await removed(chat.store, pair.key, 2)
     assert await found(chat, alice, "tea") == ["tea 3", "tea 1"]
-    await chat.store.remove_message(pair.key, 2)
+    await removed(chat.store, pair.key, 2)
     assert await found(chat, alice, "tea") == ["tea 3", "tea 1"]
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from pychat.protocol import canonical_id
 from pychat.server.store import AlreadyExists, Store, StoreError, StoreUnavailable, open_store
+from pychat.server.store.records import NewEdit, NewRemoval, Outcome
 from pychat.server.store.sqlite import SQLiteStore
 from pychat.server.store.sqlite import appender as client_ids
 from pychat.server.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
@@ -75,7 +76,7 @@ async def test_everything_survives_a_restart(path: Path) -> None:
 
     store = await reopened(path)
     assert await store.pair(alice.key, bob.key) == pair
-    messages, _ = await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+    messages, *_ = await store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
     assert [(m.seq, m.data) for m in messages] == [(1, "one"), (2, "two")]
     assert await store.last_seq(pair.key) == 2
     (kept,) = await store.append([chat.message(pair, bob, "three")])
@@ -208,7 +209,7 @@ async def test_a_failed_write_does_not_affect_others(chat: Populated) -> None:
     )
     assert isinstance(answers[1], UnicodeEncodeError)
     assert not any(isinstance(answers[n], BaseException) for n in (0, 2, 3))
-    messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+    messages, *_ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
     assert [(m.seq, m.data) for m in messages] == [(1, "one"), (2, "two")]
 
 
@@ -314,6 +315,61 @@ async def test_a_file_of_the_first_schema_is_migrated(path: Path) -> None:
     assert sorted(blocks) == [("alice", "Al", 7), ("carol", "", 5)]
 
 
+BACK_TO_3 = """
+    DROP TABLE change; DROP TABLE reaction; DROP TABLE property;
+    ALTER TABLE message DROP COLUMN reply_to;
+    PRAGMA user_version = 3;
+"""
+
+
+async def test_a_file_without_changes_is_migrated(path: Path) -> None:
+    async with opened(path) as chat:
+        alice, _, pair = await chat.pair("alice", "bob")
+        await chat.say(pair, alice, "one", "two")
+        before = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(BACK_TO_3)
+        (size,) = connection.execute("PRAGMA page_count").fetchone()
+    async with opened(path) as chat:
+        after = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=9)
+        assert after == before
+        assert await chat.store.epoch()
+        (changed,) = await chat.change(NewRemoval(pair.key, 2, alice.key))
+        assert changed.outcome is Outcome.DONE
+        assert await chat.store.check() == []
+    with closing(sqlite3.connect(path)) as connection:
+        # Empty tables: the messages are not rewritten.
+        assert connection.execute("PRAGMA page_count").fetchone()[0] <= size + 5
+
+
+async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    schema = "SELECT sql, user_version FROM sqlite_schema, pragma_user_version"
+    async with opened(path) as chat:
+        await chat.pair("alice", "bob")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{BACK_TO_3} CREATE TABLE property (x)")
+        before = connection.execute(schema).fetchall()
+    assert "already exists" in await refusal(path, exclusive=True)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(schema).fetchall() == before
+
+
+async def test_a_removed_text_is_not_in_the_file(path: Path) -> None:
+    # Longer than a page: the text fills overflow pages.
+    long = "recognizable words " * 1000
+    async with opened(path) as chat:
+        alice, _, pair = await chat.pair("alice", "bob")
+        await chat.say(pair, alice, f"{long} one", "a recognizable one", f"{long} two", "next")
+        await chat.change(
+            NewRemoval(pair.key, 1, alice.key),
+            NewRemoval(pair.key, 2, alice.key),
+            NewEdit(pair.key, 3, alice.key, "short", 5),
+        )
+    content = path.read_bytes()
+    assert b"next" in content
+    assert b"recognizable" not in content
+
+
 async def test_an_older_file_is_migrated(path: Path) -> None:
     """Search terms and look-alike forms are updated for existing messages and accounts."""
     async with opened(path) as chat:
@@ -334,7 +390,7 @@ async def test_an_older_file_is_migrated(path: Path) -> None:
         connection.execute("INSERT INTO terms (rowid, text) VALUES (1, ?)", (f"{scope} party",))
         connection.execute("INSERT INTO terms (rowid, text) VALUES (2, ?)", (f"{scope} party",))
         connection.execute("DELETE FROM account_term WHERE term > 'z'")
-        connection.execute("PRAGMA user_version = 2")
+        connection.executescript(f"{BACK_TO_3} PRAGMA user_version = 2")
     async with opened(path) as chat:
         for indexed in (False, True):
             if indexed:
@@ -393,7 +449,9 @@ async def test_a_full_disk_refuses_whole_batches_and_recovers(chat: Populated, p
     assert await chat.store.last_seq(pair.key) == 1
     writer.execute("PRAGMA max_page_count = 1000000")
     assert [a.seq for a in await chat.say(pair, alice, "again")] == [2]
-    messages, _ = await chat.store.history(pair.key, first_seq=1, before=None, after=None, limit=99)
+    messages, *_ = await chat.store.history(
+        pair.key, first_seq=1, before=None, after=None, limit=99
+    )
     assert [m.data for m in messages] == ["kept", "again"]
 
 

@@ -10,13 +10,20 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, StoreError, open_store
-from pychat.server.store.records import CursorMove, LoginToken, NewMessage
+from pychat.server.store.records import (
+    CursorMove,
+    LoginToken,
+    NewEdit,
+    NewMessage,
+    NewReaction,
+    NewRemoval,
+)
 from pychat.server.store.transfer import importing
 from pychat.server.store.transfer.checking import check
 from pychat.server.store.transfer.exporting import export_lines
 from pychat.server.store.transfer.importing import Importer
 from pychat.server.store.transfer.lines import decode_lines
-from tests.server.store.conftest import Populated
+from tests.server.store.conftest import Populated, removed
 
 
 async def fill(store: Store) -> None:
@@ -34,7 +41,7 @@ async def fill(store: Store) -> None:
     )
     await chat.say(pair, alice, "한국어 \0 <b>", "two", "three")
     await store.append([chat.message(pair, bob, "without a client id")])
-    await store.remove_message(pair.key, 2)
+    await removed(store, pair.key, 2)
     await store.move_cursors(
         [CursorMove(pair.key, bob.key, 3, 1), CursorMove(everyone.key, alice.key, 1)]
     )
@@ -46,6 +53,16 @@ async def fill(store: Store) -> None:
     await chat.say(room.conversation, bob, "hello", "lounge")
     await store.join_room(room.conversation, carol.key)
     await chat.say(room.conversation, bob, "welcome")
+    await store.append(
+        [NewMessage(room.conversation, carol.key, None, 1_700_000_100_000, "thanks", reply_to=3)]
+    )
+    await chat.change(
+        NewReaction(room.conversation, 3, carol.key, "👍", True),
+        NewReaction(room.conversation, 3, bob.key, "🎉", True),
+        NewEdit(room.conversation, 1, bob.key, "hello everybody", 1_700_000_200_000),
+        NewReaction(room.conversation, 1, carol.key, "👍", True),
+        NewRemoval(room.conversation, 2, bob.key),
+    )
 
 
 async def exported(store: Store) -> list[bytes]:
@@ -91,7 +108,7 @@ async def test_importing_and_exporting_gives_the_same_file(
 async def test_all_kinds_of_stores_export_the_same(store: Store) -> None:
     await fill(store)
     first = await exported(store)
-    assert len([line for line in first if b'"type":"message"' in line]) == 9
+    assert len([line for line in first if b'"type":"message"' in line]) == 10
     assert await problems(store) == []
     memory = open_store("memory:")
     await imported(memory, first)
@@ -116,7 +133,7 @@ async def test_changes_during_an_export_do_not_affect_it(store: Store) -> None:
             for key in (everyone, lounge.conversation, pair.key):
                 await store.append([NewMessage(key, zoe.key, None, 7, "too late")])
                 await store.move_cursors([CursorMove(key, bob.key, await store.last_seq(key))])
-    assert len([line for line in lines if b'"type":"message"' in line]) == 9
+    assert len([line for line in lines if b'"type":"message"' in line]) == 10
     assert not [line for line in lines if b"zoe" in line or b"too late" in line]
     target = open_store("memory:")
     await imported(target, lines)
@@ -145,6 +162,10 @@ async def test_an_import_that_was_interrupted_anywhere_can_be_repeated(
         (b'"alias":"bob"', b'"alias":"Bob"', "was changed"),
         (b'"type":"account"', b'"type":"acount"', "line 2 is not a line of an export"),
         (b'"version":1', b'"version":9', "not an export of a version that this pychat can read"),
+        (b'"rev":4', b'"rev":2', "a rev is wrong"),
+        (b'"rev":4,', b"", "a changed message needs a rev"),
+        ("👍".encode(), b" ", "emoji: must not contain"),
+        (b'"id":"carol"}]', b'"id":"eve"}]', "no account with the id 'eve'"),
         (b'{"type":"pychat"', b'{"typ":"pychat"', "line 1 is not a line of an export"),
     ],
 )

@@ -71,7 +71,7 @@ class History:
         self, user: OnlineUser, conversation: Conversation, request: HistoryRequest
     ) -> tuple[list[MessagePayload], bool]:
         member = await self._directory.memberships.member(conversation, user)
-        stored, more = await self._store.history(
+        stored, more, _ = await self._store.history(
             conversation.key,
             first_seq=member.first_seq,
             before=request.before,

@@ -17,6 +17,7 @@ from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Ro
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.store.base import Store
+from pychat.server.store.records import Changed, NewRemoval, Outcome
 
 DECODER = msgspec.json.Decoder(RemoveRequest)
 MESSAGE_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,15})").fullmatch
@@ -59,7 +60,9 @@ class Removal:
         self, session: ChatSession, user: OnlineUser, key: int, seq: int, ack_id: int | None
     ) -> None:
         conversation = (await self._directory.conversations({key})).get(key)
-        if conversation is None or not await self._store.remove_message(key, seq):
+        removal = NewRemoval(key, seq, user.key, of_others=True)
+        changed = None if conversation is None else (await self._store.commit([removal]))[0]
+        if conversation is None or changed == Changed(Outcome.MISSING, None):
             raise ProtocolError(Code.NOT_FOUND, "there is no such message", field="id")
         self._directory.removals += 1
         # If the message is still being delivered, notify after it.

@@ -26,10 +26,20 @@ class ConversationLog:
     """A conversation with its members and last messages.
 
     ``numbers``: the numbers of the messages among all messages of the store; ``number``: the last
-    one.
+    one. ``changed``: the seqs of messages that were changed, in the order of their revs.
     """
 
-    __slots__ = ("conversation", "deleted", "last_seq", "members", "messages", "number", "numbers")
+    __slots__ = (
+        "changed",
+        "conversation",
+        "deleted",
+        "last_seq",
+        "members",
+        "messages",
+        "number",
+        "numbers",
+        "rev",
+    )
 
     def __init__(self, conversation: ConversationRecord) -> None:
         self.conversation = conversation
@@ -38,12 +48,27 @@ class ConversationLog:
         self.numbers: deque[int] = deque()
         self.last_seq = 0
         self.number = 0
+        self.changed: dict[int, None] = {}
+        self.rev = 0
         self.deleted = False
 
     def after(self, seq: int) -> Iterable[MessageRecord]:
         """Return the messages with a greater seq that are still in memory, oldest first."""
         first = self.last_seq - len(self.messages) + 1
         return islice(self.messages, max(0, seq + 1 - first), None)
+
+    def message(self, seq: int) -> MessageRecord | None:
+        """Return a message, None if it is not in memory."""
+        index = seq - 1 - (self.last_seq - len(self.messages))
+        return self.messages[index] if 0 <= index < len(self.messages) else None
+
+    def replace(self, message: MessageRecord) -> None:
+        """Replace a message by its changed version. ``rev`` is 0 or the newest."""
+        self.messages[message.seq - 1 - (self.last_seq - len(self.messages))] = message
+        self.changed.pop(message.seq, None)
+        if message.rev:
+            self.changed[message.seq] = None
+        self.rev = max(self.rev, message.rev)
 
 
 class MemoryRooms(MemoryAccounts):
@@ -118,6 +143,7 @@ class MemoryRooms(MemoryAccounts):
         log.members.clear()
         log.messages.clear()
         log.numbers.clear()
+        log.changed.clear()
 
     async def join_room(self, conversation: int, account: int) -> Membership:
         return self._join(self._logs[conversation], account, from_now=True)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from uuid import uuid4
 
 import msgspec
 
 from pychat.protocol import MAX_UNREAD
 from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
+from pychat.server.store.changes import decide
 from pychat.server.store.memory.rooms import ConversationLog, MemoryRooms
 from pychat.server.store.records import (
     EVERYONE,
     Appended,
+    Changed,
     ConversationKind,
     ConversationRecord,
     ConversationSummary,
     CursorMove,
+    HistoryPage,
     Membership,
     MessageRecord,
+    NewChange,
     NewMessage,
+    Outcome,
 )
 from pychat.server.store.terms import Query
 
@@ -36,6 +42,7 @@ class MemoryStore(MemoryRooms):
         super().__init__()
         self._pairs: dict[tuple[int, int], int] = {}
         self._number = 0
+        self._epoch = uuid4().hex
 
     async def open(self) -> None: ...
 
@@ -44,6 +51,12 @@ class MemoryStore(MemoryRooms):
     async def check_ready(self) -> None: ...
 
     async def index(self) -> None: ...
+
+    async def epoch(self) -> str:
+        return self._epoch
+
+    async def renew_epoch(self) -> None:
+        self._epoch = uuid4().hex
 
     async def check(self) -> list[str]:
         return []
@@ -125,6 +138,7 @@ class MemoryStore(MemoryRooms):
             last_seq=log.last_seq,
             last=last,
             unread=sum(1 for _ in islice(unread, MAX_UNREAD)),
+            rev=log.rev,
         )
 
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
@@ -167,15 +181,53 @@ class MemoryStore(MemoryRooms):
         if len(log.messages) == KEPT_MESSAGES:
             oldest = log.messages.popleft()
             log.numbers.popleft()
+            log.changed.pop(oldest.seq, None)
             if oldest.client_id is not None:
                 del self._client_ids[oldest.sender, oldest.client_id]
         log.messages.append(
             MessageRecord(
-                new.conversation, log.last_seq, new.sender, new.client_id, new.sent_at, new.data
+                new.conversation,
+                log.last_seq,
+                new.sender,
+                new.client_id,
+                new.sent_at,
+                new.data,
+                reply_to=new.reply_to,
             )
         )
         log.numbers.append(self._number)
         return appended
+
+    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+        return [
+            self._append(new) if isinstance(new, NewMessage) else self._change(new) for new in batch
+        ]
+
+    def _change(self, change: NewChange) -> Changed:
+        log = self._logs.get(change.conversation)
+        if log is None:
+            return decide(change, None, 0)
+        changed = decide(change, log.message(change.seq), log.rev + 1)
+        if changed.outcome is Outcome.DONE:
+            assert changed.message is not None
+            log.replace(changed.message)
+        return changed
+
+    async def put_changes(self, messages: Sequence[MessageRecord]) -> None:
+        for message in sorted(messages, key=lambda message: message.rev):
+            log = self._logs[message.conversation]
+            stored = log.message(message.seq)
+            if stored:
+                log.replace(
+                    msgspec.structs.replace(
+                        stored,
+                        data="" if message.removed else stored.data,
+                        removed=message.removed,
+                        rev=message.rev,
+                        edited_at=message.edited_at,
+                        reactions=message.reactions,
+                    )
+                )
 
     async def history(
         self,
@@ -185,16 +237,31 @@ class MemoryStore(MemoryRooms):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[MessageRecord], bool]:
+    ) -> HistoryPage:
         log = self._logs.get(conversation)
         if log is None:
-            return [], False
+            return HistoryPage([], False, 0)
         if after is not None:
             found = list(islice(log.after(max(after, first_seq - 1)), limit + 1))
-            return found[:limit], len(found) > limit
+            return HistoryPage(found[:limit], len(found) > limit, log.rev)
         end = log.last_seq + 1 if before is None else min(before, log.last_seq + 1)
         readable = [m for m in log.after(max(first_seq - 1, end - limit - 2)) if m.seq < end]
-        return readable[-limit:], len(readable) > limit
+        return HistoryPage(readable[-limit:], len(readable) > limit, log.rev)
+
+    async def changed(
+        self, conversation: int, *, first_seq: int, after: int, limit: int
+    ) -> HistoryPage:
+        log = self._logs.get(conversation)
+        if log is None:
+            return HistoryPage([], False, 0)
+        changed = [message for seq in log.changed if (message := log.message(seq))]
+        found = [m for m in changed if m.rev > after and m.seq >= first_seq]
+        more = len(found) > limit
+        return HistoryPage(found[:limit], more, found[limit - 1].rev if more else log.rev)
+
+    async def messages(self, places: Sequence[tuple[int, int]]) -> list[MessageRecord]:
+        logs = [(self._logs.get(conversation), seq) for conversation, seq in places]
+        return [message for log, seq in logs if log and (message := log.message(seq))]
 
     async def undelivered(
         self, account: int, limit: int, sent: Mapping[int, int]
@@ -232,11 +299,3 @@ class MemoryStore(MemoryRooms):
         page = found[:limit]
         following = encode_cursor(page[-1][0]) if len(found) > limit else None
         return [message for _, message in page], following
-
-    async def remove_message(self, conversation: int, seq: int) -> bool:
-        log = self._logs.get(conversation)
-        index = seq - 1 - (log.last_seq - len(log.messages)) if log else -1
-        if log is None or not 0 <= index < len(log.messages):
-            return False
-        log.messages[index] = msgspec.structs.replace(log.messages[index], data="", removed=True)
-        return True

@@ -16,7 +16,8 @@ from pychat.server.store.base import (
     decode_cursor,
     encode_cursor,
 )
-from pychat.server.store.mongodb.base import MongoPart, change, query
+from pychat.server.store.mongodb.base import change, query
+from pychat.server.store.mongodb.changes import MongoChanges
 from pychat.server.store.mongodb.documents import (
     Document,
     conversation_record,
@@ -79,7 +80,7 @@ async def add_member(
     return membership_record(member)
 
 
-class MongoConversations(MongoPart):
+class MongoConversations(MongoChanges):
     """Implements the conversations of ``base.Store``."""
 
     async def everyone(self) -> ConversationRecord:
@@ -213,6 +214,7 @@ class MongoConversations(MongoPart):
         if conversation.accounts:
             a, b = conversation.accounts
             peer = await self.membership(key, b if a == account else a)
+        rev = await self._readable_rev(key) if document.get("last_rev") else 0
         last = await last_message(self._database, key)
         last_seq = last["seq"] if last else 0
         read = max(membership.read_seq, membership.first_seq - 1)
@@ -233,6 +235,7 @@ class MongoConversations(MongoPart):
             last_seq=last_seq,
             last=message_record(last) if last and last_seq >= membership.first_seq else None,
             unread=unread,
+            rev=rev,
         )
 
     @change

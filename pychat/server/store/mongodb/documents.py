@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from pychat.server.store.records import (
     ConversationKind,
@@ -10,6 +13,7 @@ from pychat.server.store.records import (
     Membership,
     MessageRecord,
     NewMessage,
+    ReactionRecord,
 )
 from pychat.server.store.terms import terms
 
@@ -38,7 +42,9 @@ def unique_key(sender: int, client_id: bytes) -> str:
 def new_message(message: NewMessage, number: int, scope: list[str]) -> Document:
     """Return a document of ``messages`` without its place. ``scope``: terms that limit a search to
     conversations and accounts."""
+    reply = {} if message.reply_to is None else {"reply_to": message.reply_to}
     return {
+        **reply,
         "conversation": message.conversation,
         "sender": message.sender,
         "client_id": message.client_id,
@@ -69,7 +75,19 @@ def message_record(document: Document) -> MessageRecord:
         sent_at=document["sent_at"],
         data=document["data"],
         removed=document["removed"],
+        reply_to=document.get("reply_to"),
+        rev=document.get("rev", 0),
+        edited_at=document.get("edited_at"),
+        reactions=tuple(
+            ReactionRecord(each["rev"], each["emoji"], each["account"])
+            for each in document.get("reactions", ())
+        ),
     )
+
+
+def reaction_documents(reactions: Iterable[ReactionRecord]) -> list[Document]:
+    """Return the value of the field ``reactions`` of a message."""
+    return [msgspec.structs.asdict(reaction) for reaction in reactions]
 
 
 def pair_id(low: int, high: int) -> str:

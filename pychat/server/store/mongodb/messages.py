@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from time import monotonic
+from typing import cast
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
-from pychat.server.store.mongodb.base import MongoPart, change, query
+from pychat.server.store.mongodb.base import change, query
+from pychat.server.store.mongodb.changes import MongoChanges
 from pychat.server.store.mongodb.conversations import last_seqs, seq_of_last
 from pychat.server.store.mongodb.documents import (
     Document,
-    message_id,
     message_record,
     new_message,
     of_conversation,
@@ -23,14 +25,22 @@ from pychat.server.store.mongodb.documents import (
     unique_key,
 )
 from pychat.server.store.mongodb.schema import DUPLICATE_KEY, update
-from pychat.server.store.records import Appended, ConversationKind, MessageRecord, NewMessage
+from pychat.server.store.records import (
+    Appended,
+    Changed,
+    ConversationKind,
+    HistoryPage,
+    MessageRecord,
+    NewChange,
+    NewMessage,
+)
 from pychat.server.store.terms import Query, Term, account_term, conversation_term
 
 MAX_CACHED = 100_000
 NUMBERS_AT_ONCE = 1_000
 
 
-class MongoMessages(MongoPart):
+class MongoMessages(MongoChanges):
     """Implements the messages of ``base.Store``.
 
     ``append`` needs no transaction, so that a single server is enough. If the database goes away
@@ -39,6 +49,7 @@ class MongoMessages(MongoPart):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._last_seqs: dict[int, int] = {}
         self._scopes: dict[int, list[str]] = {}
         self._next_number = self._end_of_block = 0
@@ -48,6 +59,8 @@ class MongoMessages(MongoPart):
         """Drop what is cached: other servers may append while this store is closed."""
         self._last_seqs.clear()
         self._scopes.clear()
+        self._revs.clear()
+        self._applying = {}
         self._next_number = self._end_of_block = 0
 
     @change
@@ -56,6 +69,17 @@ class MongoMessages(MongoPart):
             return []
         async with self._appending:
             return await self._append(batch)
+
+    @change
+    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+        answers: list[Appended | Changed] = []
+        async with self._appending:
+            for are_messages, run in groupby(batch, lambda new: isinstance(new, NewMessage)):
+                if are_messages:
+                    answers += await self._append(cast("list[NewMessage]", list(run)))
+                else:
+                    answers += await self._change(cast("list[NewChange]", list(run)))
+        return answers
 
     async def _append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         started = monotonic()
@@ -191,7 +215,11 @@ class MongoMessages(MongoPart):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[MessageRecord], bool]:
+    ) -> HistoryPage:
+        if self._applying and not self._appending.locked():
+            async with self._appending:
+                await self._finish_failed()
+        rev = await self._readable_rev(conversation)
         start = max(first_seq - 1, after or 0)
         order = DESCENDING if after is None else ASCENDING
         found = self._database["messages"].find(
@@ -201,7 +229,7 @@ class MongoMessages(MongoPart):
         page = [message_record(document) for document in documents[:limit]]
         if after is None:
             page.reverse()
-        return page, len(documents) > limit
+        return HistoryPage(page, len(documents) > limit, rev)
 
     @query
     async def undelivered(
@@ -230,14 +258,6 @@ class MongoMessages(MongoPart):
             page = waiting.sort("_id", ASCENDING).limit(limit - len(found))
             found += [message_record(document) async for document in page]
         return found
-
-    @change
-    async def remove_message(self, conversation: int, seq: int) -> bool:
-        removed = await self._database["messages"].update_one(
-            {"_id": message_id(conversation, seq)},
-            {"$set": {"data": "", "removed": True, "terms": []}},
-        )
-        return removed.matched_count > 0
 
     @query
     async def search(

@@ -98,7 +98,17 @@ class MongoRooms(MongoPart):
             await self._database["messages"].delete_many(
                 {"_id": of_conversation(conversation, after, after + DELETED_AT_ONCE + 1)}
             )
+        await self._delete_changes(conversation)
         await self._database["meta"].delete_one({"_id": deletion["_id"]})
+
+    async def _delete_changes(self, conversation: int) -> None:
+        changes = self._database["changes"]
+        while True:
+            some = changes.find({"_id": of_conversation(conversation)}, {"_id": 1})
+            rows = await some.limit(DELETED_AT_ONCE).to_list()
+            if not rows:
+                return
+            await changes.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
 
     @change
     async def join_room(self, conversation: int, account: int) -> Membership:

@@ -1,22 +1,28 @@
 """The collections of the MongoDB store, their indexes, and upgrades from older versions.
 
 meta           "schema": application, version. "lock": see lease.py. A counter's name: value.
-               "deletion-KEY": a room that is being deleted
+               "deletion-KEY": a room that is being deleted. "epoch": value. "changing":
+               conversations whose changes may be unfinished
 accounts       by key: as records.Account, canonical, lookalike, terms
 sessions       by token hash: as records.LoginToken
 blocks         by "account-other": account, other, alias and since as in records.Block
 conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which are never
-               lower than those of a message, but may be higher if a write failed
+               lower than those of a message, but may be higher if a write failed; likewise
+               last_rev, which is missing without changes
 pairs          by "low-high" (account keys): conversation
 rooms          by canonical id: as records.RoomRecord
 memberships    by "conversation-account": as records.Membership, kind
-messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms
+messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms;
+               reply_to, rev, edited_at and reactions are missing if there are none
+changes        by conversation << 32 | rev: seq; set, the new values, until the message has them.
+               Rows of a message before its newest one may be missing
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from uuid import uuid4
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
@@ -31,8 +37,9 @@ from pychat.server.store.terms import terms
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
-"""2: search terms and look-alike forms cover more characters."""
+VERSION = 3
+"""2: search terms and look-alike forms cover more characters. 3: changes of messages."""
+CHANGING = "changing"
 DUPLICATE_KEY = 11000
 UPDATES_AT_ONCE = 20
 UPGRADED_AT_ONCE = 500
@@ -94,7 +101,8 @@ async def prepare(database: Database, *, create: bool) -> None:
         if missing:
             await database[collection].create_indexes(missing)
     await ensure(database["conversations"], [new_conversation(EVERYONE)])
-    await ensure(meta, [{"_id": name, "value": value} for name, value in COUNTERS.items()])
+    values = {**COUNTERS, "epoch": uuid4().hex}
+    await ensure(meta, [{"_id": name, "value": value} for name, value in values.items()])
 
 
 async def ensure(collection: Collection, documents: Sequence[Document]) -> None:
@@ -120,14 +128,15 @@ async def upgrade(database: Database) -> None:
     schema = await database["meta"].find_one({"_id": "schema"})
     if schema is None or schema["version"] >= VERSION:
         return
-    log.info(
-        "upgrading the database and indexing its messages: database=%s from=%d to=%d",
-        database.name,
-        schema["version"],
-        VERSION,
-    )
-    await _upgrade_accounts(database["accounts"])
-    await _upgrade_messages(database["messages"])
+    if schema["version"] < 2:
+        log.info(
+            "upgrading the database and indexing its messages: database=%s from=%d to=%d",
+            database.name,
+            schema["version"],
+            VERSION,
+        )
+        await _upgrade_accounts(database["accounts"])
+        await _upgrade_messages(database["messages"])
     await database["meta"].update_one({"_id": "schema"}, {"$set": {"version": VERSION}})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from uuid import uuid4
 
 from bson import CodecOptions, Int64
 from bson.codec_options import TypeDecoder, TypeRegistry
@@ -13,7 +14,7 @@ from pymongo.uri_parser import parse_uri
 
 from pychat.server.store.base import StoreError, StoreUnavailable
 from pychat.server.store.mongodb.accounts import MongoAccounts
-from pychat.server.store.mongodb.base import explain, query
+from pychat.server.store.mongodb.base import change, explain, query
 from pychat.server.store.mongodb.conversations import MongoConversations
 from pychat.server.store.mongodb.documents import Document
 from pychat.server.store.mongodb.lease import Lease
@@ -91,6 +92,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
                 self._lease = lease
                 await upgrade(self._database)
                 await self.finish_deletions()
+                await self.finish_changes()
         except BaseException as error:
             await self.close()
             if isinstance(error, PyMongoError | ValueError):
@@ -114,12 +116,25 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
     async def index(self) -> None: ...
 
     @query
+    async def epoch(self) -> str:
+        epoch = await self._database["meta"].find_one({"_id": "epoch"})
+        assert epoch is not None  # schema.prepare has created it
+        return str(epoch["value"])
+
+    @change
+    async def renew_epoch(self) -> None:
+        await self._database["meta"].update_one({"_id": "epoch"}, {"$set": {"value": uuid4().hex}})
+
+    @query
     async def check(self) -> list[str]:
         found = []
         async for document in self._database["conversations"].find({"_id": {"$gt": 0}}):
             last_seq = await self.last_seq(document["_id"])
             if last_seq > document["last_seq"]:
                 found.append(f"conversation {document['_id']} has messages beyond its last_seq")
+        unfinished = await self._database["changes"].count_documents({"set": {"$exists": True}})
+        if unfinished:
+            found.append(f"{unfinished} changes are unfinished")
         return found
 
     @query

@@ -107,8 +107,8 @@ class ClientIds:
 MAX_CACHED_SEQS = 100_000
 
 _INSERT = (
-    "INSERT INTO message (conversation, seq, number, sender, client_id, sent_at, data)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO message (conversation, seq, number, sender, client_id, sent_at, data, reply_to)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _LOG = "INSERT INTO log (number, conversation, seq) VALUES (?, ?, ?)"
 
@@ -164,7 +164,8 @@ class Appender:
             sent_at = message.sent_at
             if client_id is not None:
                 unsettled[key] = (conversation, seq, sent_at, number)
-            rows.append((conversation, seq, number, sender, client_id, sent_at, message.data))
+            place = (conversation, seq, number, sender, client_id, sent_at)
+            rows.append((*place, message.data, message.reply_to))
             log.append((number, conversation, seq))
             answers.append(Appended(conversation, seq, sent_at))
         connection.executemany(_INSERT, rows)

@@ -19,16 +19,19 @@ T = TypeVar("T")
 
 READERS = 2
 
-MESSAGE = "conversation, seq, sender, client_id, sent_at, data"
+MESSAGE = "conversation, seq, sender, client_id, sent_at, data, reply_to"
 """The columns that ``stored_message`` expects."""
 
 
 def stored_message(
-    row: tuple[int, int, int, bytes | None, int, str | None],
+    row: tuple[int, int, int, bytes | None, int, str | None, int | None],
 ) -> MessageRecord:
-    """Return the record of a row with the columns ``MESSAGE``. A removed message has no data."""
-    conversation, seq, sender, client_id, sent_at, data = row
-    return MessageRecord(conversation, seq, sender, client_id, sent_at, data or "", data is None)
+    """Return the record of a row with the columns ``MESSAGE``, as it was before its changes
+    (``changes.complete``). A removed message has no data."""
+    conversation, seq, sender, client_id, sent_at, data, reply_to = row
+    return MessageRecord(
+        conversation, seq, sender, client_id, sent_at, data or "", data is None, reply_to
+    )
 
 
 def counter(connection: sqlite3.Connection, name: str) -> int:

@@ -22,8 +22,10 @@ from pychat.server.store.records import (
     ConversationSummary,
     CursorMove,
     Membership,
+    MessageRecord,
 )
 from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, stored_message
+from pychat.server.store.sqlite.details import complete
 
 _CONVERSATION = "key, kind, a, b, room_id"
 _MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq"
@@ -59,6 +61,7 @@ _LISTED = f"""
                 LIMIT {MAX_UNREAD}
             )
         ),
+        (SELECT max(rev) FROM change WHERE conversation = page.key),
         {", ".join(f"message.{column}" for column in MESSAGE.split(", "))}
     FROM page
     CROSS JOIN conversation ON conversation.key = page.key
@@ -196,7 +199,7 @@ class SQLiteConversations(SQLitePart):
             ).fetchall()
             page = rows[:limit]
             following = encode_cursor(*page[-1][:2]) if len(rows) > limit else None
-            return [_summary(account, row) for row in page], following
+            return _summaries(connection, account, page), following
 
         return await self._read(read)
 
@@ -231,12 +234,22 @@ class SQLiteConversations(SQLitePart):
         await self._write(write)
 
 
-def _summary(account: int, row: tuple[Any, ...]) -> ConversationSummary:
-    """Return the summary for a row of ``_LISTED``."""
+def _summaries(
+    connection: sqlite3.Connection, account: int, rows: Sequence[tuple[Any, ...]]
+) -> list[ConversationSummary]:
+    """Return the summaries for rows of ``_LISTED``."""
+    last = {row[1]: stored_message(row[15:]) for row in rows if row[15] is not None}
+    if any(row[14] for row in rows):
+        last = {message.conversation: message for message in complete(connection, last.values())}
+    return [_summary(account, row, last.get(row[1])) for row in rows]
+
+
+def _summary(
+    account: int, row: tuple[Any, ...], message: MessageRecord | None
+) -> ConversationSummary:
     key = row[1]
     membership = Membership(key, account, *row[6:9])
     peer = row[9:13]
-    message = stored_message(row[14:]) if row[14] is not None else None
     return ConversationSummary(
         conversation=_conversation(row[1:6]),
         membership=membership,
@@ -244,4 +257,5 @@ def _summary(account: int, row: tuple[Any, ...]) -> ConversationSummary:
         last_seq=message.seq if message else 0,
         last=message if message and message.seq >= membership.first_seq else None,
         unread=row[13],
+        rev=row[14] or 0,
     )

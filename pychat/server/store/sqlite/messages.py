@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import cast
 
-from pychat.server.store.records import Appended, ConversationKind, MessageRecord, NewMessage
+from pychat.server.store.records import (
+    Appended,
+    Changed,
+    ConversationKind,
+    HistoryPage,
+    MessageRecord,
+    NewChange,
+    NewMessage,
+)
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
-from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, stored_message
+from pychat.server.store.sqlite.base import MESSAGE, stored_message
+from pychat.server.store.sqlite.changes import SQLiteChanges
 from pychat.server.store.sqlite.conversations import last_seq
+from pychat.server.store.sqlite.details import complete, last_rev
 
 
-class SQLiteMessages(SQLitePart):
+class SQLiteMessages(SQLiteChanges):
     """Implements the messages of ``base.Store``."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._appender = Appender()
         self._committed_seqs: dict[int, int] = {}
 
@@ -25,13 +38,37 @@ class SQLiteMessages(SQLitePart):
         answers = await self._write(
             lambda connection: appender.append(connection, batch), len(batch)
         )
+        self._note_committed(answers)
+        return answers
+
+    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+        answers = await self._write(lambda connection: self._commit(connection, batch), len(batch))
+        self._note_committed(answer for answer in answers if isinstance(answer, Appended))
+        return answers
+
+    def _commit(
+        self, connection: sqlite3.Connection, batch: Sequence[NewMessage | NewChange]
+    ) -> list[Appended | Changed]:
+        answers: list[Appended | Changed] = []
+        for are_messages, run in groupby(batch, lambda new: isinstance(new, NewMessage)):
+            if are_messages:
+                answers += self._appender.append(connection, cast("list[NewMessage]", list(run)))
+            else:
+                answers += self._changer.change(connection, cast("list[NewChange]", list(run)))
+        return answers
+
+    def _note_committed(self, answers: Iterable[Appended]) -> None:
         committed = self._committed_seqs
         if len(committed) > MAX_CACHED_SEQS:
             committed.clear()
         for answer in answers:
             if not answer.duplicate:
                 committed[answer.conversation] = answer.seq
-        return answers
+
+    def _forget(self) -> None:
+        """Drop what the writer thread has cached, after a rollback."""
+        self._appender.forget()
+        self._changer.forget()
 
     async def last_seq(self, conversation: int) -> int:
         known = self._committed_seqs.get(conversation)
@@ -52,8 +89,8 @@ class SQLiteMessages(SQLitePart):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> tuple[list[MessageRecord], bool]:
-        def read(connection: sqlite3.Connection) -> tuple[list[MessageRecord], bool]:
+    ) -> HistoryPage:
+        def read(connection: sqlite3.Connection) -> HistoryPage:
             sql = f"SELECT {MESSAGE} FROM message WHERE conversation = ? AND seq >= ?"
             parameters = [conversation, first_seq]
             if before is not None:
@@ -69,7 +106,11 @@ class SQLiteMessages(SQLitePart):
             page = rows[:limit]
             if after is None:
                 page.reverse()
-            return [stored_message(row) for row in page], len(rows) > limit
+            messages = [stored_message(row) for row in page]
+            rev = last_rev(connection, conversation)
+            if rev:
+                messages = complete(connection, messages)
+            return HistoryPage(messages, len(rows) > limit, rev)
 
         return await self._read(read)
 

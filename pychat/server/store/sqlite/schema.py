@@ -15,6 +15,8 @@ APPLICATION_ID = 0x70794368
 """"pyCh": distinguishes the file from other SQLite databases."""
 PREFIX_LENGTHS = (1, 3, 5)
 """Lengths of the word prefixes that the full-text index has, in characters."""
+NEW_EPOCH = "lower(hex(randomblob(16)))"
+"""SQL expression for the id of new content (``base.Store.epoch``)."""
 
 _VERSION_1 = (
     """CREATE TABLE account (
@@ -137,7 +139,31 @@ _VERSION_3 = (
     " WHERE lookalike <> lookalike_form(id)",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
+# Changes of messages. ``change`` has the newest rev of each changed message. A conversation whose
+# messages were never changed has no row there, and costs nothing.
+_VERSION_4 = (
+    "ALTER TABLE message ADD COLUMN reply_to INTEGER",
+    """CREATE TABLE change (
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        rev INTEGER NOT NULL,
+        edited_at INTEGER,
+        PRIMARY KEY (conversation, seq)
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX change_rev ON change (conversation, rev)",
+    """CREATE TABLE reaction (
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        rev INTEGER NOT NULL,
+        emoji TEXT NOT NULL,
+        account INTEGER NOT NULL,
+        PRIMARY KEY (conversation, seq, rev)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    f"INSERT INTO property VALUES ('epoch', {NEW_EPOCH})",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The statements that migrate each schema version to the next. Do not change released ones."""
 
 VERSION = len(MIGRATIONS)
@@ -169,6 +195,11 @@ def prepare(connection: sqlite3.Connection, path: Path, *, may_migrate: bool) ->
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def renew_epoch(connection: sqlite3.Connection) -> None:
+    """Give the content a new epoch, in the caller's transaction if there is one."""
+    connection.execute(f"UPDATE property SET value = {NEW_EPOCH} WHERE name = 'epoch'")
 
 
 def _account_terms(id: str, alias: str) -> str:

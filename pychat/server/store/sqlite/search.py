@@ -6,7 +6,7 @@ The index is built in idle time. Search scans the messages that are not indexed 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.records import ConversationKind, MessageRecord
@@ -17,6 +17,7 @@ from pychat.server.store.sqlite.base import (
     set_counter,
     stored_message,
 )
+from pychat.server.store.sqlite.details import complete
 from pychat.server.store.sqlite.schema import PREFIX_LENGTHS
 from pychat.server.store.terms import Query, Term, account_term, conversation_term, terms
 
@@ -53,10 +54,16 @@ _UNINDEXED = """
     LEFT JOIN conversation ON conversation.key = log.conversation
     WHERE log.number > ? ORDER BY log.number LIMIT ?
 """
+_INDEX = "INSERT INTO terms (rowid, text) VALUES (?, ?)"
+_CHANGED = """
+    SELECT number, data, a, b FROM message
+    CROSS JOIN conversation ON conversation.key = message.conversation
+    WHERE message.conversation = ? AND seq = ?
+"""
 
 
 class SQLiteSearch(SQLitePart):
-    """Implements search and the removal of messages of ``base.Store``."""
+    """Implements search of ``base.Store``."""
 
     async def search(
         self,
@@ -73,13 +80,17 @@ class SQLiteSearch(SQLitePart):
             return [], None
 
         def read(connection: sqlite3.Connection) -> tuple[list[MessageRecord], str | None]:
-            found: list[tuple[int, MessageRecord]] = []
+            found: list[MessageRecord] = []
+            last = 0
+            following = None
             for number, message in _candidates(connection, account, query, conversation, end):
                 if conversation in (None, message.conversation) and query.matches(message.data):
                     if len(found) == limit:
-                        return [m for _, m in found], encode_cursor(found[-1][0])
-                    found.append((number, message))
-            return [m for _, m in found], None
+                        following = encode_cursor(last)
+                        break
+                    found.append(message)
+                    last = number
+            return complete(connection, found), following
 
         return await self._read(read)
 
@@ -87,25 +98,6 @@ class SQLiteSearch(SQLitePart):
         """Index now all messages that are not indexed yet."""
         while await self._write(_index_many, INDEX_AT_ONCE):
             pass
-
-    async def remove_message(self, conversation: int, seq: int) -> bool:
-        def write(connection: sqlite3.Connection) -> bool:
-            row = connection.execute(
-                "SELECT number, data FROM message WHERE conversation = ? AND seq = ?",
-                (conversation, seq),
-            ).fetchone()
-            if row is None:
-                return False
-            number, data = row
-            if data is not None:
-                _unindex(connection, number, conversation, data)
-                connection.execute(
-                    "UPDATE message SET data = NULL WHERE conversation = ? AND seq = ?",
-                    (conversation, seq),
-                )
-            return True
-
-        return await self._write(write)
 
 
 def index_some(connection: sqlite3.Connection) -> bool:
@@ -116,7 +108,7 @@ def index_some(connection: sqlite3.Connection) -> bool:
     if not rows:
         return False
     connection.executemany(
-        "INSERT INTO terms (rowid, text) VALUES (?, ?)",
+        _INDEX,
         [
             (number, _row_of_terms(conversation, a, b, data))
             for number, conversation, a, b, data in rows
@@ -134,27 +126,31 @@ def _index_many(connection: sqlite3.Connection) -> bool:
 
 def purge_some(connection: sqlite3.Connection) -> bool:
     """Delete a few messages of deleted rooms and return whether there are more."""
-    row = connection.execute("SELECT key FROM conversation WHERE deleted = 1 LIMIT 1").fetchone()
+    row = connection.execute(
+        "SELECT key, a, b FROM conversation WHERE deleted = 1 LIMIT 1"
+    ).fetchone()
     if row is None:
         return False
-    (conversation,) = row
+    conversation, a, b = row
     messages = connection.execute(
         "SELECT seq, number, sender, client_id, data FROM message WHERE conversation = ?"
         " ORDER BY seq LIMIT ?",
         (conversation, PURGE_CHUNK),
     ).fetchall()
+    indexed = counter(connection, "indexed_number")
     for _, number, _, _, data in messages:
-        if data is not None:
-            _unindex(connection, number, conversation, data)
+        if data is not None and number <= indexed:
+            _unindex(connection, number, conversation, a, b, data)
     connection.executemany("DELETE FROM log WHERE number = ?", [(row[1],) for row in messages])
     connection.executemany(
         "DELETE FROM client_id WHERE sender = ? AND client_id = ?",
         [(sender, client_id) for _, _, sender, client_id, _ in messages if client_id is not None],
     )
-    connection.executemany(
-        "DELETE FROM message WHERE conversation = ? AND seq = ?",
-        [(conversation, seq) for seq, *_ in messages],
-    )
+    for table in ("message", "change", "reaction"):
+        connection.executemany(
+            f"DELETE FROM {table} WHERE conversation = ? AND seq = ?",
+            [(conversation, seq) for seq, *_ in messages],
+        )
     if len(messages) < PURGE_CHUNK:
         connection.execute("UPDATE conversation SET deleted = 2 WHERE key = ?", (conversation,))
     return True
@@ -208,14 +204,32 @@ def _row_of_terms(conversation: int, a: int | None, b: int | None, data: str) ->
     return " ".join(scope | terms(data))
 
 
-def _unindex(connection: sqlite3.Connection, number: int, conversation: int, data: str) -> None:
+def reindex(connection: sqlite3.Connection, texts: Mapping[tuple[int, int], str]) -> None:
+    """Index messages again whose text has changed. ``texts``: the old text by conversation and seq;
+    empty for one that is not in the index."""
+    rows = []
+    for (conversation, seq), old in texts.items():
+        number, new, a, b = connection.execute(_CHANGED, (conversation, seq)).fetchone()
+        rows.append((number, conversation, a, b, old, new))
+    indexed = counter(connection, "indexed_number")
+    # FTS5 starts another segment at each row that is not in order.
+    for number, conversation, a, b, old, new in sorted(rows):
+        if number <= indexed:
+            _unindex(connection, number, conversation, a, b, old)
+            if new is not None:
+                connection.execute(_INDEX, (number, _row_of_terms(conversation, a, b, new)))
+
+
+def _unindex(
+    connection: sqlite3.Connection,
+    number: int,
+    conversation: int,
+    a: int | None,
+    b: int | None,
+    data: str,
+) -> None:
     """Remove a message from the index. As the index has no content, FTS5 needs the old text
     (https://sqlite.org/fts5.html#the_delete_command)."""
-    if number > counter(connection, "indexed_number"):
-        return
-    a, b = connection.execute(
-        "SELECT a, b FROM conversation WHERE key = ?", (conversation,)
-    ).fetchone()
     connection.execute(
         "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)",
         (number, _row_of_terms(conversation, a, b, data)),

@@ -26,7 +26,7 @@ from pychat.server.store.sqlite.file.files import (
 )
 from pychat.server.store.sqlite.messages import SQLiteMessages
 from pychat.server.store.sqlite.rooms import SQLiteRooms
-from pychat.server.store.sqlite.schema import prepare
+from pychat.server.store.sqlite.schema import prepare, renew_epoch
 from pychat.server.store.sqlite.search import SQLiteSearch, index_some, purge_some
 from pychat.server.store.sqlite.writer import WriterThread
 
@@ -63,7 +63,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
             self._path,
             self._files,
             idle_work=self._idle_work if self._lock else lambda connection: False,
-            rolled_back=self._appender.forget,
+            rolled_back=self._forget,
         )
 
     def _open(self) -> sqlite3.Connection:
@@ -114,6 +114,18 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
                 self._files.check()
                 leave_wal_mode(self._connection)
         self._connection.close()
+
+    async def epoch(self) -> str:
+        def read(connection: sqlite3.Connection) -> str:
+            (epoch,) = connection.execute(
+                "SELECT value FROM property WHERE name = 'epoch'"
+            ).fetchone()
+            return str(epoch)
+
+        return await self._read(read)
+
+    async def renew_epoch(self) -> None:
+        await self._write(renew_epoch)
 
     async def check(self) -> list[str]:
         return await self._read(problems)

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import Final, TypeVar
 
+from msgspec import UNSET
+
 from pychat.protocol import canonical_id
 from pychat.server.store.base import Store, StoreDamaged
 from pychat.server.store.records import Account, MessageRecord
@@ -20,6 +22,7 @@ from pychat.server.store.transfer.lines import (
     LoginTokenLine,
     MemberLine,
     MessageLine,
+    ReactionLine,
     Total,
     encoder,
 )
@@ -239,7 +242,10 @@ async def _page(store: Store, key: int, after: int, tolerant: bool, limit: int =
     """Return the next messages, fewer if damage prevents reading a whole page."""
     while True:
         try:
-            return await store.history(key, first_seq=1, before=None, after=after, limit=limit)
+            page, more, _ = await store.history(
+                key, first_seq=1, before=None, after=after, limit=limit
+            )
+            return page, more
         except StoreDamaged:
             if not tolerant:
                 raise
@@ -249,7 +255,7 @@ async def _page(store: Store, key: int, after: int, tolerant: bool, limit: int =
     # ``history`` also reads the message after the page. In descending order, that is the one
     # before it.
     try:
-        page, _ = await store.history(key, first_seq=1, before=after + 2, after=None, limit=1)
+        page, *_ = await store.history(key, first_seq=1, before=after + 2, after=None, limit=1)
     except StoreDamaged:
         return [], True
     return [message for message in page if message.seq > after], True
@@ -270,6 +276,12 @@ async def _last_seq(store: Store, key: int, line: ConversationLine) -> int:
 
 
 def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
+    # Accounts that a running server has added meanwhile are left out.
+    reactions = [
+        ReactionLine(each.rev, each.emoji, accounts[each.account].id)
+        for each in message.reactions
+        if each.account in accounts
+    ]
     return MessageLine(
         seq=message.seq,
         sender=accounts[message.sender].id,
@@ -277,4 +289,8 @@ def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
         sent_at=message.sent_at,
         data=message.data,
         removed=message.removed,
+        reply_to=message.reply_to or UNSET,
+        rev=message.rev or UNSET,
+        edited_at=message.edited_at or UNSET,
+        reactions=reactions or UNSET,
     )

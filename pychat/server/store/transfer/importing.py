@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from pychat.server.store.base import AlreadyExists, Store, StoreError
-from pychat.server.store.records import LoginToken, Membership, NewMessage
+from pychat.server.store.records import (
+    LoginToken,
+    Membership,
+    MessageRecord,
+    NewMessage,
+    ReactionRecord,
+)
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
@@ -75,6 +81,8 @@ class Importer:
         ):
             await self._put_accounts()
             await self._put_conversations()
+            if isinstance(line, Total):
+                await self._store.renew_epoch()
             self._lines = self._characters = 0
 
     async def _put_accounts(self) -> None:
@@ -181,6 +189,7 @@ class Importer:
                     client_id=bytes.fromhex(line.client_id) if line.client_id is not None else None,
                     sent_at=line.sent_at,
                     data=line.data,
+                    reply_to=line.reply_to or None,
                 )
                 for part, line in new
             ]
@@ -188,16 +197,33 @@ class Importer:
         for (part, line), answer in zip(new, answers, strict=True):
             if (answer.conversation, answer.seq) != (part.key, line.seq):
                 raise StoreError(f"{self._store.location} has other messages in {part.line.name}")
-        await asyncio.gather(
-            *(
-                self._store.remove_message(_key(part), line.seq)
-                for part in parts
-                for line in part.messages
-                if line.removed
-            )
-        )
+        changed = [
+            self._record(part, line)
+            for part in parts
+            for line in part.messages
+            if line.removed or line.rev
+        ]
+        if changed:
+            await self._store.put_changes(changed)
         for part in parts:
             part.messages.clear()
+
+    def _record(self, part: _Part, line: MessageLine) -> MessageRecord:
+        return MessageRecord(
+            conversation=_key(part),
+            seq=line.seq,
+            sender=self._keys[line.sender],
+            client_id=None,
+            sent_at=line.sent_at,
+            data=line.data,
+            removed=line.removed,
+            rev=line.rev or 0,
+            edited_at=line.edited_at or None,
+            reactions=tuple(
+                ReactionRecord(each.rev, each.emoji, self._keys[each.id])
+                for each in line.reactions or ()
+            ),
+        )
 
     async def _put_members(self, parts: Sequence[_Part]) -> None:
         for part in parts:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pychat.protocol import EVERYONE, ROOM_PREFIX, ProtocolError, check_id
+from pychat.protocol import EVERYONE, ROOM_PREFIX, ProtocolError, check_emoji, check_id
 from pychat.server.store.base import StoreError
 
 VERSION = 1
@@ -83,8 +83,17 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
         return " and ".join(self.between)
 
 
+class ReactionLine(Struct):
+    """A reaction by the account ``id``, and the rev with which it was added."""
+
+    rev: Number
+    emoji: str
+    id: str
+
+
 class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
-    """A message of the preceding conversation. ``client_id`` is hexadecimal."""
+    """A message of the preceding conversation. ``client_id`` is hexadecimal. The fields of changes
+    are left out if there were none."""
 
     seq: Number
     sender: str
@@ -92,6 +101,10 @@ class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     sent_at: Number
     data: str
     removed: bool = False
+    reply_to: Number | UnsetType = UNSET
+    rev: Number | UnsetType = UNSET
+    edited_at: Number | UnsetType = UNSET
+    reactions: list[ReactionLine] | UnsetType = UNSET
 
 
 class End(Struct, tag="end", tag_field="type", rename="camel"):
@@ -169,14 +182,17 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Line]:
 
 
 class _Names:
-    """The ids of the accounts so far. Lines may only name these."""
+    """The ids of the accounts so far, and the revs of the conversation. Lines may only name these
+    accounts, and each rev once."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._blocked: set[str] = set()
+        self._revs: set[int] = set()
 
     def check(self, line: Line) -> None:
-        """Raise ProtocolError for an invalid id, ValueError for an id without an account."""
+        """Raise ProtocolError for an invalid id or emoji, ValueError for an id without an account
+        and for changes that no store would have."""
         match line:
             case AccountLine():
                 self._known.add(check_id(line.id, "id"))
@@ -184,6 +200,7 @@ class _Names:
             case ConversationLine():
                 self._require(self._blocked)
                 self._blocked.clear()
+                self._revs.clear()
                 self._require(member.id for member in line.members)
                 if line.kind == "pair":
                     if len(line.between) != 2:
@@ -194,6 +211,20 @@ class _Names:
                     self._require([line.room_owner])
             case MessageLine():
                 self._require([line.sender])
+                self._check_changes(line)
+
+    def _check_changes(self, line: MessageLine) -> None:
+        rev, reactions = line.rev or 0, line.reactions or []
+        revs = {reaction.rev for reaction in reactions}
+        if (line.edited_at or reactions) and not rev:
+            raise ValueError("a changed message needs a rev")
+        if rev in self._revs or len(revs) < len(reactions) or any(each > rev for each in revs):
+            raise ValueError("a rev is wrong")
+        if rev:
+            self._revs.add(rev)
+        self._require(reaction.id for reaction in reactions)
+        for reaction in reactions:
+            check_emoji(reaction.emoji)
 
     def _require(self, ids: Iterable[str]) -> None:
         for id in ids:

@@ -23,7 +23,7 @@ from pychat.server.store.sqlite.file.files import (
     ServerLock,
     beside,
 )
-from pychat.server.store.sqlite.schema import VERSION, checked_version
+from pychat.server.store.sqlite.schema import VERSION, checked_version, renew_epoch
 
 PAGES_AT_ONCE = 2_000
 
@@ -93,6 +93,9 @@ def _copied(
                 with closing(sqlite3.connect(copy, isolation_level=None)) as writer:
                     _copy(reader, writer, advance)
                     _check(writer, source, version)
+                    if version == VERSION:
+                        # Clients may have seen later messages than the copy contains.
+                        renew_epoch(writer)
         except sqlite3.Error as error:
             path = copy if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL else source
             raise StoreError(explain(error, path)) from None

@@ -26,6 +26,13 @@ _UNRECORDED = """
     WHERE log.number <= (SELECT value FROM counter WHERE name = 'client_id_number')
         AND message.client_id IS NOT NULL AND client_id.seq IS NULL
 """
+_UNCHANGED = (
+    "SELECT count(*) FROM change LEFT JOIN message USING (conversation, seq) WHERE sender IS NULL"
+)
+_UNCOUNTED = """
+    SELECT count(*) FROM reaction LEFT JOIN change USING (conversation, seq)
+    WHERE change.rev IS NULL OR reaction.rev > change.rev
+"""
 
 
 def problems(connection: sqlite3.Connection) -> list[str]:
@@ -42,6 +49,8 @@ def problems(connection: sqlite3.Connection) -> list[str]:
         (_UNWRITTEN, "log entries have no message"),
         (_MISPLACED, "client ids belong to another message"),
         (_UNRECORDED, "messages have a client id that is not recorded"),
+        (_UNCHANGED, "changes have no message"),
+        (_UNCOUNTED, "reactions are missing from the changes"),
     ):
         (count,) = connection.execute(sql).fetchone()
         if count:
