@@ -154,6 +154,26 @@ async def test_an_import_that_was_interrupted_anywhere_can_be_repeated(
     assert await exported(store) == lines
 
 
+@pytest.mark.parametrize("more", ["", "other"])
+async def test_messages_since_an_import_are_kept(target: Store, tmp_path: Path, more: str) -> None:
+    """Repeating it would put the file's messages after them, and remove later members."""
+    source = open_store(f"sqlite:///{tmp_path}/source.db")
+    await source.open()
+    await fill(source)
+    await imported(target, await exported(source))
+    for store, text in ((source, more), (target, "since")):
+        room, bob = await store.room("lounge"), await store.account("bob")
+        assert room
+        assert bob
+        if text:
+            await store.append([NewMessage(room.conversation, bob.key, None, 7, text)])
+    lines, before = await exported(source), await exported(target)
+    await source.close()
+    with pytest.raises(StoreError, match="has other messages in #Lounge"):
+        await imported(target, lines)
+    assert await exported(target) == before
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [

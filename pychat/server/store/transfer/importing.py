@@ -31,13 +31,14 @@ MAX_CHARACTERS = 8 << 20
 
 class _Part(Struct):
     """The waiting lines of a conversation. ``key``: None until the conversation is in the store.
-    ``last_seq``: last message that an interrupted import has stored. ``ended``: all lines of the
-    conversation have arrived."""
+    ``last_seq``: last message that an interrupted import has stored. ``seen_seq``: last message of
+    the file so far. ``ended``: all lines of the conversation have arrived."""
 
     line: ConversationLine
     messages: list[MessageLine] = []
     key: int | None = None
     last_seq: int = 0
+    seen_seq: int = 0
     ended: bool = False
 
 
@@ -70,6 +71,7 @@ class Importer:
                 self._parts.append(_Part(line))
             case MessageLine():
                 self._parts[-1].messages.append(line)
+                self._parts[-1].seen_seq = line.seq
                 self._characters += len(line.data)
             case End():
                 self._parts[-1].ended = True
@@ -179,7 +181,28 @@ class Importer:
             raise StoreError(f"{self._store.location} has another room {room.id}")
         part.key = room.conversation
 
+    async def _check_last(self, part: _Part) -> None:
+        """Refuse a conversation that was used since the import: the last stored message must be
+        the one of the file."""
+        if part.ended and part.seen_seq < part.last_seq:
+            raise self._others(part)
+        for line in part.messages:
+            if line.seq == part.last_seq:
+                (stored,), _ = await self._store.history(
+                    _key(part), first_seq=1, before=line.seq + 1, after=None, limit=1
+                )
+                same = stored.removed or line.removed or stored.data == line.data
+                if not same or (stored.sender, stored.sent_at) != (
+                    self._keys[line.sender],
+                    line.sent_at,
+                ):
+                    raise self._others(part)
+
+    def _others(self, part: _Part) -> StoreError:
+        return StoreError(f"{self._store.location} has other messages in {part.line.name}")
+
     async def _put_messages(self, parts: Sequence[_Part]) -> None:
+        await asyncio.gather(*map(self._check_last, parts))
         new = [(part, line) for part in parts for line in part.messages if line.seq > part.last_seq]
         answers = await self._store.append(
             [
@@ -196,7 +219,7 @@ class Importer:
         )
         for (part, line), answer in zip(new, answers, strict=True):
             if (answer.conversation, answer.seq) != (part.key, line.seq):
-                raise StoreError(f"{self._store.location} has other messages in {part.line.name}")
+                raise self._others(part)
         changed = [
             self._record(part, line)
             for part in parts
