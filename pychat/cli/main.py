@@ -80,7 +80,10 @@ COMMANDS: Final = {
     ),
     "user": ("pychat.cli.operator.user:user", "Manage the accounts in a server's store."),
     "export": ("pychat.cli.operator.export:export", "Export a whole store to a file."),
-    "import": ("pychat.cli.operator.import_:import_", "Import an exported file into a store."),
+    "import": (
+        "pychat.cli.operator.import_:import_",
+        "Import an exported file, or what another chat left, into a store.",
+    ),
     "store": ("pychat.cli.operator.store:store", "Check, back up and restore a server's store."),
 }
 

@@ -17,7 +17,7 @@ from tests.processes import PYCHAT
 from tests.server.store.conftest import Populated
 from tests.server.store.test_transfer import fill
 
-COUNTS = "4 accounts, 4 conversations and 9 messages"
+COUNTS = "4 accounts, 4 conversations and 10 messages"
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_what_cannot_be(store: str, tmp_path: Path) -> None:
     line = refusal("export", "--store", store, folder)
     assert line == f"cannot write {folder}: No such file or directory"
     line = refusal("import", "--store", store, folder, status=2)
-    assert line.startswith(f"FILE: File '{folder}' does not exist. See 'pychat import")
+    assert line.startswith(f"FILE: Path '{folder}' does not exist. See 'pychat import")
     missing = f"sqlite:///{tmp_path}/missing.db"
     assert "there is no store" in refusal("export", "--store", missing, "-")
     assert "there is no store" in refusal("store", "check", "--store", missing)
@@ -173,7 +173,7 @@ def test_what_cannot_be(store: str, tmp_path: Path) -> None:
 def test_check(store: str, tmp_path: Path) -> None:
     result = invoke("store", "check", "--store", store)
     assert (result.status, result.stdout) == (0, "")
-    assert result.stderr.endswith("9 messages, no problems.\n")
+    assert result.stderr.endswith("10 messages, no problems.\n")
 
 
 def test_check_finds_damage(store: str, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""``pychat import``: read the file of ``pychat export`` into a store."""
+"""``pychat import``: read the file of ``pychat export``, or of another program, into a store."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -11,93 +12,159 @@ from typing import IO
 import click
 
 from pychat.cli.operator.auditing import Audit, audit_option
+from pychat.cli.operator.foreign import DEFAULT_OWNER, SOURCES, converted, report
 from pychat.cli.operator.user import opened, run, store_option
 from pychat.cli.output.streams import reason
-from pychat.cli.settings.options import SettingsCommand
+from pychat.cli.settings.options import SettingsCommand, option
 
 
 @click.command("import", cls=SettingsCommand)
 @store_option
-@audit_option
-@click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+@option(
+    "--from",
+    "source",
+    key="import-from",
+    type=click.Choice(SOURCES),
+    help="What FILE is: Slack's export (a zip file or folder), IRC logs of WeeChat or irssi (a file"
+    " or folder), or the textbook's MongoDB collection 'users' (the file of mongoexport).",
 )
-def import_(store: str, audit_log: Path | None, file: Path) -> None:
-    """Import an exported file into a store.
+@option(
+    "--owner",
+    key="import-owner",
+    default=DEFAULT_OWNER,
+    metavar="ID",
+    help="With --from: owner of the rooms whose owner is not known.",
+)
+@option(
+    "--encoding",
+    key="import-encoding",
+    default="utf-8",
+    metavar="NAME",
+    help="With --from weechat or irssi: the encoding of the logs.",
+)
+@option(
+    "--dry-run",
+    key="import-dry-run",
+    is_flag=True,
+    help="With --from: read FILE and report, but write nothing.",
+)
+@audit_option
+@click.argument("file", type=click.Path(exists=True, allow_dash=True, path_type=Path))
+def import_(
+    store: str,
+    source: str | None,
+    owner: str,
+    encoding: str,
+    dry_run: bool,
+    audit_log: Path | None,
+    file: Path,
+) -> None:
+    """Import an exported file, or what another chat left, into a store.
 
-    FILE was written by 'pychat export'; - is standard input. The store must be empty and not used
-    by a server. Run the command again to continue an interrupted import. At the end the store is
-    compared with FILE.
+    FILE was written by 'pychat export', or by another program: see --from. - is standard input.
+    The store must be empty and not used by a server. Run the command again to continue an
+    interrupted import. At the end the store is compared with FILE.
     """
-    audit = Audit(audit_log, store)
-    run(_import(store, file))
-    audit.note("store imported", file=str(file))
+    if source is None and file.is_dir():
+        raise click.UsageError(f"FILE: {file} is a folder: say what it is with --from.")
+    if source is not None and str(file) == "-":
+        raise click.UsageError("FILE: --from needs a file or folder, not standard input.")
+    if source is None and dry_run:
+        raise click.UsageError("--dry-run needs --from.")
+    if store.startswith("memory:"):
+        raise click.UsageError("memory: is lost when this command ends: choose another store.")
+    audit = Audit(None if dry_run else audit_log, store)
+    if source is None:
+        run(_import(store, file))
+    else:
+        run(_import_foreign(store, source, file, owner, encoding, dry_run))
+    if not dry_run:
+        audit.note("store imported", file=str(file))
 
 
 async def _import(address: str, file: Path) -> None:
+    with _input(file) as source:
+        await _put(address, source)
+
+
+async def _import_foreign(
+    address: str, kind: str, file: Path, owner: str, encoding: str, dry_run: bool
+) -> None:
+    from pychat.cli.operator.export import describe, total_of
+
+    with converted(kind, file, owner, encoding) as collector:
+        if dry_run:
+            total = total_of(deque(collector.lines(), maxlen=1).pop())
+            click.echo(f"{file} has {describe(total)}.", err=True)
+        else:
+            await _put(address, _Source(collector.lines(), collector.size))
+        report(collector)
+
+
+async def _put(address: str, source: _Source) -> None:
     from pychat.cli.operator.export import describe, total_of
     from pychat.cli.output.progress import bar, counting
     from pychat.server.store.transfer.exporting import export_lines
     from pychat.server.store.transfer.importing import Importer
     from pychat.server.store.transfer.lines import Total, decode_lines
 
-    if address.startswith("memory:"):
-        raise click.UsageError("memory: is lost when this command ends: choose another store.")
-    with _input(file) as source:
-        lines = decode_lines(source.lines())
-        line = next(lines)  # check that it is an export before creating a store
-        async with opened(address, create=True, exclusive=True) as store:
-            importer = Importer(store)
-            await importer.put(line)
-            with bar("Importing", source.size) as source.advance:
-                for line in lines:
-                    await importer.put(line)
-            assert isinstance(line, Total)  # decode_lines checks this
-            with counting("Indexing for search"):
-                await store.index()
-            with counting("Comparing") as advance:
-                last = b""
-                async for written in export_lines(store):
-                    advance(1)
-                    last = written
-            if total_of(last) != line:
-                raise click.ClickException(
-                    f"{store.location} has {describe(total_of(last))}, the file"
-                    f" {describe(line)}: the store was not empty, or was changed during the import"
-                )
+    lines = decode_lines(source.lines())
+    line = next(lines)  # check that it is an export before creating a store
+    async with opened(address, create=True, exclusive=True) as store:
+        importer = Importer(store)
+        await importer.put(line)
+        with bar("Importing", source.size) as source.advance:
+            for line in lines:
+                await importer.put(line)
+        assert isinstance(line, Total)  # decode_lines checks this
+        with counting("Indexing for search"):
+            await store.index()
+        with counting("Comparing") as advance:
+            last = b""
+            async for written in export_lines(store):
+                advance(1)
+                last = written
+        if total_of(last) != line:
+            raise click.ClickException(
+                f"{store.location} has {describe(total_of(last))}, the file"
+                f" {describe(line)}: the store was not empty, or was changed during the import"
+            )
     click.echo(f"Imported {describe(line)} into {store.location}; verified.", err=True)
 
 
 class _Source:
-    """The lines of the file. ``advance`` is called with the size of each line, in bytes."""
+    """The lines of an export. ``advance`` is called with the size of each line, in bytes."""
 
-    def __init__(self, name: str, file: IO[bytes], size: int) -> None:
-        self._name = name
-        self._file = file
+    def __init__(self, lines: Iterable[bytes], size: int) -> None:
+        self._lines = lines
         self.size = size
         self.advance: Callable[[int], None] = lambda _bytes: None
 
     def lines(self) -> Iterator[bytes]:
-        """Open the input. Raises ClickException if it cannot be read."""
-        try:
-            for line in self._file:
-                self.advance(len(line))
-                yield line
-        except OSError as error:
-            raise _unreadable(self._name, error) from None
+        for line in self._lines:
+            self.advance(len(line))
+            yield line
 
 
 @contextmanager
 def _input(file: Path) -> Iterator[_Source]:
+    """Open the input. Raises ClickException if it cannot be read, also while its lines are."""
     if str(file) == "-":
-        yield _Source("standard input", sys.stdin.buffer, 0)
+        yield _Source(_lines("standard input", sys.stdin.buffer), 0)
         return
     try:
         source = file.open("rb")
     except OSError as error:
         raise _unreadable(str(file), error) from None
     with source:
-        yield _Source(str(file), source, file.stat().st_size)
+        yield _Source(_lines(str(file), source), file.stat().st_size)
+
+
+def _lines(name: str, file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        yield from file
+    except OSError as error:
+        raise _unreadable(name, error) from None
 
 
 def _unreadable(name: str, error: OSError) -> click.ClickException:

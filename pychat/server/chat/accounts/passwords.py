@@ -26,9 +26,12 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Ty
 _DUMMY = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
 
 
-def hash_password(password: str) -> str:
-    """Return the argon2id hash in PHC format. It takes 20 ms: do not call it on the event loop."""
-    return _hasher.hash(password.encode())
+def hash_password(password: str, salt: bytes | None = None) -> str:
+    """Return the argon2id hash in PHC format. It takes 20 ms: do not call it on the event loop.
+
+    ``salt``: 16 bytes that no other hash has; by default random ones.
+    """
+    return _hasher.hash(password.encode(), salt=salt)
 
 
 def _verify(hash: str, password: str) -> bool:

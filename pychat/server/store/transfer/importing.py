@@ -188,9 +188,7 @@ class Importer:
             raise self._others(part)
         for line in part.messages:
             if line.seq == part.last_seq:
-                (stored,), _ = await self._store.history(
-                    _key(part), first_seq=1, before=line.seq + 1, after=None, limit=1
-                )
+                (stored,) = await self._store.messages([(_key(part), line.seq)])
                 same = stored.removed or line.removed or stored.data == line.data
                 if not same or (stored.sender, stored.sent_at) != (
                     self._keys[line.sender],

@@ -1,0 +1,1 @@
+"""What other chat programs leave, converted into the lines of an export."""
