@@ -80,8 +80,10 @@ class Chat:
         directory = self._directory = Directory(store, reach, relations)
         presence = self._presence = Presence(directory, reach)
         writer = self._cursors = CursorWriter(store, directory.memberships, reach, answers)
-        originals = self._original_clients = OriginalClients(store, directory, writer, encode_event)
         delivery = self._delivery = Delivery(store, reach, writer, answers, presence.pair_opened)
+        originals = self._original_clients = OriginalClients(
+            store, directory, writer, encode_event, delivery.settled
+        )
         changes = AccountChanges(store)
         authentication = self._authentication = Authentication(
             store, changes, accounts, limiter, reserved=admins, min_password=min_password

@@ -191,13 +191,23 @@ class Delivery:
         self._failing = reason
 
     def _doubt(self, pending: list[_Pending]) -> None:
+        """Prepare for messages of a failed write that the store has kept nevertheless."""
+        recipients: set[int] = set()
         for _, user, conversation, message, _ in pending:
+            if type(conversation) is Pair:
+                recipients.add(conversation.other(user.key))
             if message.client_id is not None:
                 key = user.key, message.client_id.lower()
                 # The first failure counts: messages may have been delivered since.
                 self._in_doubt.setdefault(key, conversation.sent_seq)
         while len(self._in_doubt) > MAX_IN_DOUBT:
             del self._in_doubt[next(iter(self._in_doubt))]
+        # Clients of protocol 1 notice a missing seq. For original clients the next message would
+        # move the delivered cursor past it.
+        for recipient in recipients:
+            for session in self._reach.connections_of(recipient):
+                if session.original is not None:
+                    session.original.catch_up()
 
     def _was_in_doubt(self, user: OnlineUser, message: ClientMessage, seq: int) -> bool:
         """Whether a duplicate was stored by a write that failed, and so was not delivered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -10,8 +10,7 @@ from pychat.server.chat import Chat
 from pychat.server.chat.notices import cursors, original, proof
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
-
-TURNS = 50
+from tests.turns import turns
 
 
 @pytest.fixture(autouse=True)
@@ -90,22 +89,114 @@ async def test_the_catch_up_goes_on_once_the_store_is_back(after: int) -> None:
         assert await texts(page, 1) == ["3"]
 
 
-async def test_what_the_catch_up_has_sent_is_not_sent_again() -> None:
-    """A message was stored before a page was read, and is delivered after the last page."""
+async def test_a_page_waits_for_the_delivery_of_the_messages_in_it() -> None:
+    """Bob's own message was stored before a message in the page, and is not delivered yet."""
     store = DelayedStore()
     async with chatting(store) as chat:
-        alice, _ = await with_two_missed(chat)
-        held = store.hold("append", done=True)
-        sent = alice.start_send("bob", "3")
-        await held.done.wait()
+        alice, phone = await with_two_missed(chat)
+        first, second = (store.hold("append", done=True) for _ in range(2))
+        sending = [alice.start_send("bob", "3")]
+        await first.done.wait()
+        sending += [phone.start_send("alice", "4"), alice.start_send("bob", "5")]
+        first.answer()
+        await second.done.wait()
         page = await logged_in(chat, "bob", modern=False)
-        assert await texts(page, 3) == ["1", "2", "3"]
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await turns()
+        assert page.of("message") == []
+        second.answer()
+        assert [(await answer)["code"] for answer in sending] == ["200"] * 3
+        assert await texts(page, 5) == ["1", "2", "3", "4", "5"]
+
+
+async def test_somebody_who_was_blocked_while_a_page_waits_is_not_in_it() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, phone = await with_two_missed(chat)
+        carol = await logged_in(chat, "carol")
+        await carol.send_message("bob", "3")
+        held = store.hold("append", done=True)
+        alice.start_send("ALL", "hello")
+        await held.done.wait()
+        read = store.hold("undelivered")
+        page = await logged_in(chat, "bob", modern=False)
+        read.answer()
+        await read.done.wait()
+        assert (await phone.ask("block", id="alice"))["code"] == "200"
+        await turns()
+        assert page.of("message") == []
         held.answer()
-        assert (await sent)["code"] == "200"
-        await alice.send_message("bob", "4")
-        assert await texts(page, 1) == ["4"]
+        assert await texts(page, 1) == ["3"]
+
+
+async def test_a_message_of_a_failed_write_is_sent_and_not_sent_again() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        page = await logged_in(chat, "bob", modern=False)
+        await alice.send_message("bob", "1")
+        assert await texts(page, 1) == ["1"]
+        message = {
+            "sender": "alice",
+            "recepient": "bob",
+            "data": "2",
+            "clientId": "00000000-0000-4000-8000-000000000000",
+        }
+        store.fail("append")
+        assert (await alice.ask("message", message))["code"] == "503"
+        assert await texts(page, 1) == ["2"]
+        await turns()
+        assert (await alice.ask("message", message))["seq"] == 2
+        await alice.send_message("bob", "3")
+        assert await texts(page, 1) == ["3"]
+
+
+async def test_no_proof_is_lost_when_a_catch_up_begins_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A message is sent while proof of an earlier one is outstanding, then a write fails."""
+    waiting: list[Callable[[], None]] = []
+
+    def when_received(self: Direct, callback: Callable[[], None]) -> None:
+        waiting[:] = [callback]
+
+    monkeypatch.setattr(Direct, "when_received", when_received)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        page = await logged_in(chat, "bob", modern=False)
+        await alice.send_message("bob", "1")
+        await alice.send_message("bob", "2")
+        store.fail("append")
+        assert (await alice.send_message("bob", "3"))["code"] == "503"
+        await turns()
+        while waiting:
+            waiting.pop()()
+            await turns()
+        assert await texts(page, 3) == ["1", "2", "3"]
+        receipts = [(await alice.next("receipt"))["seq"]]
+        while receipts[-1] < 3:
+            receipts.append((await alice.next("receipt"))["seq"])
+
+
+async def test_a_catch_up_whose_client_does_not_read_holds_few_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(original, "MAX_HELD", 10)
+    monkeypatch.setattr(original, "PAGE", 1)
+    monkeypatch.setattr(Direct, "when_received", lambda self, callback: None)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        _, phone = await with_two_missed(chat)
+        page = await logged_in(chat, "bob", modern=False)
+        await page.next("message")
+        for n in range(10):
+            await phone.send_message("alice", str(n))
+        assert not page.gone.is_set()
+        assert (await phone.send_message("alice", "too many"))["code"] == "200"
+        assert page.gone.is_set()
+        monkeypatch.undo()
+        again = await logged_in(chat, "bob", modern=False)
+        assert await texts(again, 2) == ["1", "2"]
 
 
 async def test_proven_receipt_is_stored_once_the_store_is_back() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from pychat.protocol import Event, MessagePayload
@@ -16,7 +17,7 @@ from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.notices.proof import ReceiptProof
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Pair
-from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet
+from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet, Work
 from pychat.server.chat.views import message_payload
 from pychat.server.store.base import Store, StoreError
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 PAGE = 200
 RETRY_SECONDS = 1.0
+MAX_HELD = 200
+"""Messages that a connection may hold during its catch-up. More mean that it does not read."""
 
 
 class OriginalClients:
@@ -35,21 +38,22 @@ class OriginalClients:
         directory: Directory,
         cursors: CursorWriter,
         encode_event: EncodeEvent,
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
+        """``settled`` returns when all messages that are being stored were delivered."""
         self._store = store
         self._directory = directory
         self._cursors = cursors
         self._encode_event = encode_event
+        self._settled = settled
         self._clients: dict[ChatSession, _OriginalClient] = {}
 
     def start(self, session: ChatSession, user: OnlineUser) -> None:
         """Begin to send the messages that the user missed. The login must be answered before."""
-        client = _OriginalClient(session, user, self._cursors)
+        client = _OriginalClient(session, user, self._cursors, self._catch_up)
         self._clients[session] = client
         session.original = client
-        client.catch_up_task = asyncio.get_running_loop().create_task(
-            self._catch_up(client), name="catch-up of an original client"
-        )
+        client.catch_up()
 
     def stop(self, session: ChatSession) -> None:
         """Forget a connection that has ended or on which somebody else logs in.
@@ -98,6 +102,10 @@ class OriginalClients:
         self, user: OnlineUser, sent: dict[int, int]
     ) -> list[tuple[Pair, MessagePayload]]:
         page = await self._store.undelivered(user.key, PAGE, sent)
+        if page:
+            # It can contain messages of a batch that is not delivered yet. What the user wrote in
+            # the same batch must be held before the page is sent.
+            await self._settled()
         pairs = await self._directory.conversations({m.conversation for m in page})
         senders = await self._directory.users({m.sender for m in page})
         return [
@@ -120,15 +128,16 @@ class OriginalClients:
 class _OriginalClient:
     """One connection: an ``OriginalReceiver``.
 
-    During the catch-up new messages from others are not sent: they are in the store and come with
+    During a catch-up new messages from others are not sent: they are in the store and come with
     a later page. Messages that the user writes on another device are held, because no page has
     them.
     """
 
     __slots__ = (
+        "_catch_up",
+        "_catch_up_task",
         "_catching_up",
         "_held",
-        "catch_up_task",
         "missed",
         "proof",
         "sent_up_to",
@@ -136,31 +145,54 @@ class _OriginalClient:
         "user",
     )
 
-    def __init__(self, session: ChatSession, user: OnlineUser, cursors: CursorWriter) -> None:
+    def __init__(
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        cursors: CursorWriter,
+        catch_up: Callable[[_OriginalClient], Work],
+    ) -> None:
+        """``catch_up`` sends what was missed, then calls ``end_catch_up``."""
         self.session = session
         self.user = user
         self.proof = ReceiptProof(session.connection, user, cursors)
-        self.catch_up_task: asyncio.Task[None] | None = None
+        self._catch_up = catch_up
+        self._catch_up_task: asyncio.Task[None] | None = None
         self.missed = False
         """Whether a message was not sent since the last page was requested."""
         self.sent_up_to: dict[int, int] = {}
-        """The last seq that pages contained, by conversation. A message that was being stored when
-        the catch-up ended can be in its pages and be delivered as well."""
-        self._catching_up = True
+        """The last seq that was sent, by conversation. A message of a failed write can be in a page
+        and be delivered as well, when its sender tries again."""
+        self._catching_up = False
         self._held: list[tuple[int, int, Packet]] = []
+
+    def catch_up(self) -> None:
+        if self._catching_up:
+            self.missed = True
+            return
+        self._catching_up = True
+        self._catch_up_task = asyncio.get_running_loop().create_task(
+            self._catch_up(self), name="catch-up of an original client"
+        )
 
     def receive(self, pair: Pair, seq: int, packet: Packet) -> None:
         if self._catching_up:
             self.missed = True
         elif seq > self.sent_up_to.get(pair.key, 0):
+            self.sent_up_to[pair.key] = seq
             self.session.connection.send(packet)
             self.proof.sent(pair, seq)
 
     def echo(self, pair: Pair, seq: int, packet: Packet) -> None:
-        if self._catching_up:
+        if not self._catching_up:
+            self.session.connection.send(packet)
+        elif len(self._held) < MAX_HELD:
             self._held.append((pair.key, seq, packet))
         else:
-            self.session.connection.send(packet)
+            # The connection may be dead. The engine limits only what was passed to it.
+            log.warning("slow catch-up, client disconnected: user=%r", self.user.id)
+            self._held.clear()
+            self.session.connection.close()
 
     def release(self, conversation: int, before: int) -> None:
         """Send the held messages of a conversation that come before a seq."""
@@ -179,6 +211,6 @@ class _OriginalClient:
         self._catching_up = False
 
     def stop(self) -> None:
-        if self.catch_up_task is not None:
-            self.catch_up_task.cancel()
+        if self._catch_up_task is not None:
+            self._catch_up_task.cancel()
         self.proof.drop()

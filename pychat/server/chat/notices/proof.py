@@ -80,7 +80,7 @@ class ReceiptProof:
 
     async def answered(self) -> None:
         """Return when no request is unanswered. It never returns if the connection is gone."""
-        if self._answered is not None:
+        while self._answered is not None:
             await self._answered
 
     def drop(self) -> None:

@@ -76,6 +76,9 @@ class OriginalReceiver(Protocol):
     def echo(self, pair: Pair, seq: int, packet: Packet) -> None:
         """Send a message that the user wrote on another device."""
 
+    def catch_up(self) -> None:
+        """Send messages to the user that are in the store and were not delivered."""
+
 
 class ChatSession:
     """The state of one connection: who is logged in, and which events wait.
