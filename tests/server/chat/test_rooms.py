@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pychat.server.app import ChatServer
+from pychat.server.chat.events import room
 from pychat.server.chat.notices import room_list
+from pychat.server.store.base import StoreUnavailable
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import chatting, logged_in
 from tests.server.chat.peers import Peer
@@ -165,6 +167,30 @@ async def test_changes_are_sent_as_one_for_as_long_as_the_last_list_costs(
             ["r0"],
             ["r0", "r1", "r2"],
         ]
+
+
+async def test_rooms_are_read_again_though_that_failed_unexpectedly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "RELOAD_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        rooms = iter((RuntimeError("simulated"), StoreUnavailable("simulated")))
+
+        async def failing() -> Any:
+            error = next(rooms, None)
+            if error is not None:
+                raise error
+            return await store.inner.rooms()
+
+        monkeypatch.setattr(store, "rooms", failing, raising=False)
+        for id in ("r1", "r2"):
+            store.fail("create_room")
+            answer = await bob.ask("room", command="create", roomId=id, roomName="Room")
+            assert answer["code"] == "503"
+            while id not in [each["id"] for each in (await bob.next("room"))["rooms"]]:
+                pass
 
 
 async def test_rooms_that_are_read_again_have_visible_names() -> None:

@@ -37,6 +37,8 @@ from pychat.visible import shown_name
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 1.0
+"""The delay before the rooms are read again; it doubles with each failure."""
+MAX_RELOAD_SECONDS = 60.0
 DECODER = msgspec.json.Decoder(RoomRequest)
 
 
@@ -96,7 +98,9 @@ class Rooms:
         async with self._changing:
             try:
                 done = await self._apply(user, request)
-            except StoreError:
+            except ProtocolError:
+                raise
+            except Exception:
                 # The store may or may not have made the change.
                 if self._reloading is None:
                     self._reloading = asyncio.get_running_loop().create_task(self._reload())
@@ -129,16 +133,20 @@ class Rooms:
                 return await self._leave(user, request)
 
     async def _reload(self) -> None:
-        """Read the rooms again, until the store answers."""
-        while self._reloading is not None:
+        """Read the rooms again, until it succeeds."""
+        delay = RELOAD_SECONDS
+        while True:
             async with self._changing:
                 try:
                     await self._directory.load_rooms()
                     self._reloading = None
+                    break
                 except StoreError as error:
                     log.warning("rooms cannot be read: %s", error)
-            if self._reloading is not None:
-                await asyncio.sleep(RELOAD_SECONDS)
+                except Exception:
+                    log.exception("rooms cannot be read")
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, MAX_RELOAD_SECONDS)
         self._room_list.changed()
 
     def close(self) -> set[asyncio.Task[None]]:
