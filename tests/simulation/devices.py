@@ -260,6 +260,9 @@ class Device(_Connected):
     def arrived(self, event: str, data: Any) -> None:
         if event == "message":
             self._add(data)
+        elif event == "receipt":
+            if data["by"] == self.person.id and (shown := self.view.shown.get(data["with"])):
+                shown.moved(data["kind"], data["seq"])
         elif event == "presence":
             self.view.online[data["id"]] = data["online"]
         elif event == "removed":

@@ -82,6 +82,12 @@ class Network:
         node.connected(link.server)
         return link
 
+    def stall(self, name: str, seconds: float) -> None:
+        """Nothing arrives at this device for so long, then everything at once."""
+        for link in self.links:
+            if link.server.user_agent == name:
+                link.stall(seconds)
+
     def break_one(self) -> None:
         """Some link carries nothing more; each end learns of it when it does."""
         links = [link for link in self.links if link.whole]
@@ -212,6 +218,9 @@ class Link:
         self._told_server = True
         self.server.closed = True
         self._loop.call_later(delay, self._tell_client)
+
+    def stall(self, seconds: float) -> None:
+        self._down_at = self._loop.time() + seconds
 
     def heal(self) -> None:
         """Where only one end knows of a break, the other one learns of it now."""

@@ -5,12 +5,13 @@ A story is played with a calm store and network; it makes single calls of the st
 
 from __future__ import annotations
 
+from tests.simulation import final
 from tests.simulation.run import Simulation, Story
 
 
-def told(story: Story) -> list[str]:
+def told(story: Story, seed: int = 0) -> list[str]:
     """What is wrong in the end."""
-    simulation = Simulation(0, story=story)
+    simulation = Simulation(seed, story=story)
     simulation.run()
     return simulation.violations
 
@@ -313,5 +314,75 @@ def test_a_block_that_ended_though_the_store_said_no_has_ended() -> None:
         alice[0].ask("unblock", {"id": "bob"})
         await world.quiet()
         bob[0].write("alice", world.client_id())
+
+    assert told(story) == []
+
+
+def test_an_original_client_gets_what_was_stored_though_the_store_said_no() -> None:
+    async def story(world: Simulation) -> None:
+        world.add("alice", devices=0, original=True)
+        world.add("bob", devices=0, original=True)
+        (alice,), (bob,) = (person.devices for person in world.people)
+        await world.online(alice, bob)
+        answers = iter((0.0, -1.0))
+        world.weather.held["append"] = lambda: next(answers, 0.0)
+        for _ in range(4):
+            bob.write("alice")
+            await world.sleep(0.2)
+
+    assert told(story) == []
+
+
+def test_a_late_list_takes_back_no_receipt_that_the_client_has() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, program, *bob)
+        scripted.write("bob", world.client_id())
+        await world.quiet()
+        world.weather.held["conversations"] = lambda: 0.3
+        program.do(program.client.unblock("bob"))
+        await world.sleep(0.1)
+        world.network.stall("alice/8", 1.0)
+        await world.sleep(0.3)
+        bob[0].move_cursor("read", "alice", 1)
+        await world.sleep(2.0)
+
+    # The list and the receipt arrive at once, and the order of what follows varies.
+    assert [broken for seed in range(10) for broken in told(story, seed)] == []
+
+
+def test_a_device_is_told_what_an_original_client_has_proven() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", original=True), world.add("bob")
+        original = world.people[0].devices[1]
+        await world.online(scripted, original, *bob)
+        bob[0].write("alice", world.client_id())
+        await world.quiet()
+        scripted.sync()
+        await world.sleep(4.0)
+        final.check_views(world.ledger, world.people)
+
+    assert told(story) == []
+
+
+def test_what_another_device_writes_during_a_catch_up_is_sent_in_order() -> None:
+    async def story(world: Simulation) -> None:
+        alice, bob = world.add("alice", original=True), world.add("bob")
+        original = world.people[0].devices[1]
+        await world.online(*alice, *bob)
+        bob[0].write("alice", world.client_id())
+        await world.quiet()
+        # The next batch has a message of each. It is stored while the original client logs in.
+        answers = iter((0.3, 0.5))
+        world.weather.held["append"] = lambda: next(answers, 0.0)
+        bob[0].write("alice", world.client_id())
+        await world.sleep(0.1)
+        alice[0].write("bob", world.client_id())
+        await world.sleep(0.1)
+        bob[0].write("alice", world.client_id())
+        await world.sleep(0.2)
+        original.come()
+        await world.sleep(2.0)
 
     assert told(story) == []

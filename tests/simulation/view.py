@@ -14,6 +14,12 @@ class Shown:
         self.told = listed["firstSeq"] - 1
         self.messages: dict[int, str | None] = {}
 
+    def moved(self, kind: str, seq: int) -> None:
+        """Another device has moved the user's cursor. What is unread is in the next list."""
+        fields = ("deliveredSeq", "readSeq") if kind == "read" else ("deliveredSeq",)
+        for field in fields:
+            self.listed[field] = max(self.listed[field], seq)
+
     def add(self, entry: Any) -> bool:
         """False if messages before it are missing."""
         key, seq = entry["id"].split("-")

@@ -349,7 +349,7 @@ def _merge(
 ) -> tuple[ConversationInfo, bool]:
     """Return the listed record with newer local changes, and whether its unread count is exact.
 
-    Messages may have arrived or been read or sent after the server made the list.
+    Messages may have arrived or been read or sent after the server made the list, and receipts.
     """
     certain = True
     read_seq = max(listed.read_seq, known.read_seq)
@@ -360,4 +360,6 @@ def _merge(
         listed.unread, certain = _unread_after(cache, listed, read_seq)
         listed.read_seq = read_seq
     listed.delivered_seq = max(listed.delivered_seq, known.delivered_seq)
+    listed.peer_delivered_seq = max(listed.peer_delivered_seq, known.peer_delivered_seq)
+    listed.peer_read_seq = max(listed.peer_read_seq, known.peer_read_seq)
     return listed, certain
