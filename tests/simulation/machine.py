@@ -26,7 +26,7 @@ SESSIONS_PER_ACCOUNT = 4
 class FakeHasher:
     """argon2 without its cost. Some hashes are of an old kind, which a login replaces."""
 
-    def hash(self, password: bytes | str) -> str:
+    def hash(self, password: bytes | str, *, salt: bytes | None = None) -> str:
         text = password.decode() if isinstance(password, bytes) else password
         return f"new:{text}"
 
