@@ -65,13 +65,13 @@ COMMANDS: Final = {
         "Print messages as they arrive, as lines of JSON.",
     ),
     "history": (
-        "pychat.cli.commands.history:history",
+        "pychat.cli.commands.listen:history",
         "Show the messages of a conversation, oldest first.",
     ),
-    "users": ("pychat.cli.commands.users:users", "Search the users of a server."),
+    "users": ("pychat.cli.commands.room:users", "Search the users of a server."),
     "room": ("pychat.cli.commands.room:room", "List, create, join and leave rooms."),
     "remove": (
-        "pychat.cli.commands.remove:remove",
+        "pychat.cli.commands.send:remove",
         "Remove a message for everybody.",
     ),
     "config": (

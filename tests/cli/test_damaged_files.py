@@ -15,7 +15,7 @@ import pytest
 
 from pychat.cli.credentials.accounts import TerminalAccounts
 from pychat.cli.credentials.tokens import keep_token
-from pychat.cli.settings.places import login_file
+from pychat.cli.settings.files import login_file
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
 from pychat.client.storage.sqlite import SQLiteCache
 from pychat.tui.model.saved_state import SavedState

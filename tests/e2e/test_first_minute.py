@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat.cli.settings.places import login_file
+from pychat.cli.settings.files import login_file
 from tests.e2e.pseudoterminal import PseudoTerminal
 from tests.e2e.tmux import Terminal
 from tests.processes import PYCHAT, Serving, create_account

@@ -1,16 +1,68 @@
-"""``pychat room``: list, create, join and leave rooms."""
+"""Commands for people and rooms: ``pychat users``, ``pychat room``."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from pychat.cli.credentials.login import Credentials, run
-from pychat.cli.settings.options import SettingsCommand, login_options, option
+from pychat.cli.settings.options import SettingsCommand, WholeNumber, login_options, option
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+    from pychat.client.models import UserInfo
+
+
+@click.command(cls=SettingsCommand)
+@login_options
+@option(
+    "--limit",
+    key="users-limit",
+    type=WholeNumber(min=1, max=100),
+    default=100,
+    metavar="NUMBER",
+    help="Maximum number of users.",
+)
+@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
+@click.argument("query", default="")
+def users(login: Credentials, limit: int, as_lines: bool, query: str) -> None:
+    """Search the users of a server.
+
+    QUERY selects users whose id or alias has a word that begins with it. Prints a table on a
+    terminal, otherwise lines of id, alias and online or offline, separated by tabs.
+    """
+    from pychat.cli.output.messages import print_json, print_lines
+
+    async def print_users(client: ChatClient) -> None:
+        found = await client.users(query, limit)
+        if as_lines:
+            print_json(found)
+        elif sys.stdout.isatty():
+            print_people(found)
+        else:
+            print_lines(
+                (user.id, user.alias, "online" if user.online else "offline") for user in found
+            )
+
+    run(login, print_users)
+
+
+def print_people(users: list[UserInfo]) -> None:
+    """Sort online users first."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pychat.client.safetext import safe_text
+
+    table = Table("", "id", "alias", box=None, pad_edge=False, header_style="bold")
+    for user in sorted(users, key=lambda user: not user.online):
+        dot = Text("●", style="green") if user.online else Text("○", style="dim")
+        cells = (Text(safe_text(cell, multiline=False)) for cell in (user.id, user.alias))
+        table.add_row(dot, *cells)
+    Console().print(table)
 
 
 @click.group()
@@ -31,7 +83,7 @@ def list_(login: Credentials, as_lines: bool) -> None:
     separated by tabs.
     """
 
-    from pychat.cli.output.listing import print_listing
+    from pychat.cli.output.messages import print_listing
 
     async def print_rooms(client: ChatClient) -> None:
         rooms = await client.rooms()

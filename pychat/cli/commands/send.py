@@ -1,4 +1,4 @@
-"""``pychat send``: send one message."""
+"""Commands that write messages and remove them: ``pychat send``, ``pychat remove``."""
 
 from __future__ import annotations
 
@@ -60,3 +60,19 @@ def _standard_input() -> str:
     except OSError as error:
         raise click.ClickException(f"cannot read standard input: {reason(error)}") from None
     return text.removesuffix("\n").removesuffix("\r")
+
+
+@click.command(cls=SettingsCommand)
+@login_options
+@click.argument("message_id")
+def remove(login: Credentials, message_id: str) -> None:
+    """Remove a message for everybody.
+
+    This cannot be undone. MESSAGE_ID is the "id" that 'pychat history --json' and 'pychat listen'
+    print. The server must have been started with --admin and your id.
+    """
+
+    async def take_away(client: ChatClient) -> None:
+        await client.remove(message_id)
+
+    run(login, take_away)

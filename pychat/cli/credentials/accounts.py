@@ -11,8 +11,8 @@ import click
 from pychat.cli.credentials.password import password_from_file
 from pychat.cli.credentials.tokens import TokenKeeper, find_token
 from pychat.cli.settings import files as settings
+from pychat.cli.settings.files import login_file
 from pychat.cli.settings.options import DEFAULT_SERVER
-from pychat.cli.settings.places import login_file
 from pychat.client import ChatClient, ChatClientError
 from pychat.client.connection.address import normalized_address
 from pychat.tui.model.accounts import TerminalAccount

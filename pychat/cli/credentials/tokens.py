@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from pychat.cli.settings.places import login_file
+from pychat.cli.settings.files import login_file
 from pychat.client.storage.userfile import read_own_file, set_aside
 
 _TOKEN: Final = re.compile(r"[!-~]{1,1000}")

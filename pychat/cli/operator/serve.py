@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pychat.cli.invocation import own_command
 from pychat.cli.operator.auditing import audit_option
+from pychat.cli.settings.files import default_store, make_folder
 from pychat.cli.settings.options import (
     DEFAULT_SERVER,
     SettingsCommand,
@@ -17,7 +21,6 @@ from pychat.cli.settings.options import (
     option,
     source_of,
 )
-from pychat.cli.settings.places import default_store, make_folder
 
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer
@@ -292,3 +295,14 @@ class _Teller:
     def warning(self, text: str) -> None:
         self("")
         self(click.style(f"  ! {text}", fg="yellow", bold=True))
+
+
+def own_command() -> str:
+    """``pychat`` if the shell finds this program by that name, otherwise how it was started."""
+    started = sys.argv[0]
+    if Path(started).name == "__main__.py":
+        return f"{shlex.quote(sys.orig_argv[0])} -m pychat"
+    found = shutil.which("pychat")
+    if not os.path.exists(started) or (found and os.path.samefile(found, started)):
+        return "pychat"
+    return shlex.quote(started)

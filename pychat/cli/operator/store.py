@@ -8,8 +8,8 @@ import click
 
 from pychat.cli.operator.auditing import Audit, audit_option
 from pychat.cli.operator.user import opened, run, store_option, tell
+from pychat.cli.settings.files import make_folder
 from pychat.cli.settings.options import SettingsCommand
-from pychat.cli.settings.places import make_folder
 
 MAX_PROBLEMS = 50
 

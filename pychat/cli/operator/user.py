@@ -13,8 +13,8 @@ import click
 
 from pychat.cli.credentials.password import WAYS, ask_password, can_ask, given_password
 from pychat.cli.operator.auditing import Audit, audit_option
+from pychat.cli.settings.files import default_store
 from pychat.cli.settings.options import SettingsCommand, option, password_options, source_of
-from pychat.cli.settings.places import default_store
 
 if TYPE_CHECKING:
     from pychat.server.store import Store
@@ -144,7 +144,7 @@ def devices(
     audit = Audit(None if revoke is None else audit_log, store)
 
     async def look() -> None:
-        from pychat.cli.output.accounts import print_sessions
+        from pychat.cli.output.messages import print_sessions
 
         async with opened(store) as opened_store:
             account = await existing(opened_store, id)
@@ -173,7 +173,7 @@ def list_(store: str, as_lines: bool) -> None:
     """
 
     async def collect() -> None:
-        from pychat.cli.output.accounts import print_accounts
+        from pychat.cli.output.messages import print_accounts
 
         async with opened(store) as opened_store:
             accounts = [account async for account in opened_store.all_accounts()]

@@ -1,15 +1,22 @@
-"""Print a message: a line of JSON for programs, text for people."""
+"""Print what commands found: messages, lists, and accounts with their login tokens."""
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import click
 import msgspec
 
+from pychat.cli.output.streams import check_output
 from pychat.client.models import MessageInfo
 from pychat.client.safetext import safe_text
+
+if TYPE_CHECKING:
+    from pychat.server.store.records import Account, LoginToken
 
 # JSON does not escape DEL, C1 controls (some terminals treat U+009B as ESC [) and bidi controls.
 _OBEYED: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff]")
@@ -65,3 +72,92 @@ def _utc(seconds: float) -> str:
 
 def _local(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def print_listing(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    objects: Iterable[object],
+    as_json: bool,
+) -> None:
+    """Print ``objects`` if ``as_json``, otherwise the rows, made safe, with ``names`` as heads."""
+    check_output()
+    if as_json:
+        print_json(objects)
+    elif sys.stdout.isatty():
+        print_table(names, rows)
+    else:
+        print_lines(rows)
+
+
+def print_json(objects: Iterable[object]) -> None:
+    """One JSON object per line."""
+
+    for each in objects:
+        click.echo(json_line(each))
+
+
+def print_lines(rows: Iterable[Sequence[str]]) -> None:
+    """Cells separated by tabs. A tab inside a cell becomes a space."""
+    from pychat.client.safetext import safe_text
+
+    for row in rows:
+        click.echo("\t".join(safe_text(cell, multiline=False).expandtabs(1) for cell in row))
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns of text without borders."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pychat.client.safetext import safe_text
+
+    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(safe_text(cell, multiline=False)) for cell in row))
+    Console().print(table)
+
+
+def print_accounts(accounts: Sequence[Account], *, as_json: bool) -> None:
+    """Print accounts as lines of JSON, as a table, or as lines with tabs."""
+    rows = [
+        (account.id, account.alias, _state(account), _time(account.last_seen_at))
+        for account in accounts
+    ]
+    objects = (
+        {
+            "id": account.id,
+            "alias": account.alias,
+            "state": _state(account),
+            "createdAt": _time(account.created_at),
+            "lastSeen": _time(account.last_seen_at) or None,
+        }
+        for account in accounts
+    )
+    print_listing(("id", "alias", "state", "last seen"), rows, objects=objects, as_json=as_json)
+
+
+def print_sessions(sessions: Sequence[LoginToken], *, as_json: bool) -> None:
+    """The same for login tokens: id, device, since, last seen, expires."""
+    rows = [
+        (s.id, s.device, _time(s.since), _time(s.last_seen_at), _time(s.expires_at))
+        for s in sessions
+    ]
+    names = ("id", "device", "since", "lastSeen", "expires")
+    objects = (dict(zip(names, row, strict=True)) for row in rows)
+    heads = ("id", "device", "since", "last seen", "expires")
+    print_listing(heads, rows, objects=objects, as_json=as_json)
+
+
+def _state(account: Account) -> str:
+    if account.disabled:
+        return "disabled"
+    return "active" if account.password_hash else "no password"
+
+
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")[:19] + "Z"
