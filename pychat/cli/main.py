@@ -59,19 +59,19 @@ COMMANDS: Final = {
         "pychat.cli.commands.demo:demo",
         "Try pychat alone: a server in memory and a bot.",
     ),
-    "send": ("pychat.cli.commands.send:send", "Send one message."),
+    "send": ("pychat.cli.commands.writing:send", "Send one message."),
     "listen": (
-        "pychat.cli.commands.listen:listen",
+        "pychat.cli.commands.reading:listen",
         "Print messages as they arrive, as lines of JSON.",
     ),
     "history": (
-        "pychat.cli.commands.listen:history",
+        "pychat.cli.commands.reading:history",
         "Show the messages of a conversation, oldest first.",
     ),
-    "users": ("pychat.cli.commands.room:users", "Search the users of a server."),
-    "room": ("pychat.cli.commands.room:room", "List, create, join and leave rooms."),
+    "users": ("pychat.cli.commands.people:users", "Search the users of a server."),
+    "room": ("pychat.cli.commands.people:room", "List, create, join and leave rooms."),
     "remove": (
-        "pychat.cli.commands.send:remove",
+        "pychat.cli.commands.writing:remove",
         "Remove a message for everybody.",
     ),
     "config": (

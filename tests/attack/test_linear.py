@@ -23,7 +23,7 @@ import pytest
 from rich.style import Style
 
 from pychat import protocol
-from pychat.cli.output.messages import json_line
+from pychat.cli.output.results import json_line
 from pychat.client.connection import packets
 from pychat.client.errors import RequestRefused
 from pychat.client.safetext import safe_text

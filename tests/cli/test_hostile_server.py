@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pychat.cli.commands.room import print_people
-from pychat.cli.output.messages import print_table
+from pychat.cli.commands.people import print_people
+from pychat.cli.output.results import print_table
 from pychat.client.models import UserInfo
 from tests.cli.invoke import Result, invoke
 from tests.client.scripted import DONE, ScriptedServer, message, scripted

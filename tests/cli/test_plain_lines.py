@@ -19,8 +19,8 @@ import pytest
 
 from pychat.cli.commands.bot import run_bot
 from pychat.cli.commands.demo import play
-from pychat.cli.commands.listen import print_messages
 from pychat.cli.commands.plain import HELP, PlainChat, standard_input
+from pychat.cli.commands.reading import print_messages
 from pychat.client import ChatClient
 from pychat.server.app import ChatServer
 from pychat.server.chat.accounts import changes

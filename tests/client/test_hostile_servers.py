@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pychat.cli.commands.listen import newest
+from pychat.cli.commands.reading import newest
 from pychat.client import ChatClient, RequestRefused
 from pychat.client.connection import packets
 from pychat.client.errors import InvalidAnswer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pychat.cli.commands.listen import newest
+from pychat.cli.commands.reading import newest
 from pychat.client import ChatClient
 from pychat.client.events import StatusChanged
 from pychat.client.models import ConnectionState

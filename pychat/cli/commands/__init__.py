@@ -1,1 +1,1 @@
-"""Commands for users of a chat, one module each. Heavy imports are inside the functions."""
+"""Commands for users of a chat, grouped by concept. Heavy imports are inside the functions."""

@@ -45,7 +45,7 @@ def path() -> None:
 @option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 def profiles(as_lines: bool) -> None:
     """List profiles with name, user and server."""
-    from pychat.cli.output.messages import print_listing
+    from pychat.cli.output.results import print_listing
 
     found = settings.profiles()
     rows = [(name, keys.get("user", ""), keys.get("server", "")) for name, keys in found.items()]

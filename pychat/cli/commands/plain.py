@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import click
 
-from pychat.cli.output.messages import as_text
+from pychat.cli.output.results import as_text
 from pychat.cli.output.streams import print_to_reader, reason
 from pychat.cli.settings.options import conversation_name
 from pychat.client import ChatClient, RequestRefused

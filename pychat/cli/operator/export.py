@@ -41,8 +41,8 @@ def export(store: str, audit_log: Path | None, file: Path) -> None:
 
 
 async def _export(address: str, file: Path) -> None:
-    from pychat.cli.output.messages import harmless_json
     from pychat.cli.output.progress import counting
+    from pychat.cli.output.results import harmless_json
     from pychat.server.store.transfer.exporting import export_lines
 
     lost: Counter[str] = Counter()

@@ -144,7 +144,7 @@ def devices(
     audit = Audit(None if revoke is None else audit_log, store)
 
     async def look() -> None:
-        from pychat.cli.output.messages import print_sessions
+        from pychat.cli.output.results import print_sessions
 
         async with opened(store) as opened_store:
             account = await existing(opened_store, id)
@@ -173,7 +173,7 @@ def list_(store: str, as_lines: bool) -> None:
     """
 
     async def collect() -> None:
-        from pychat.cli.output.messages import print_accounts
+        from pychat.cli.output.results import print_accounts
 
         async with opened(store) as opened_store:
             accounts = [account async for account in opened_store.all_accounts()]

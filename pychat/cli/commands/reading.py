@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @option("--json", "as_lines", is_flag=True, help="Print lines of JSON, like 'pychat listen'.")
 def history(login: Credentials, name: str, limit: int, as_lines: bool) -> None:
     """Show the messages of a conversation, oldest first."""
-    from pychat.cli.output.messages import as_json, as_text
+    from pychat.cli.output.results import as_json, as_text
 
     check_output()
 
@@ -100,7 +100,7 @@ async def print_messages(client: ChatClient, count: int | None) -> None:
     This also happens while no message arrives. Otherwise ``listen | head -1`` would wait for a
     second message.
     """
-    from pychat.cli.output.messages import as_json
+    from pychat.cli.output.results import as_json
     from pychat.client import RequestRefused
 
     messages = client.messages()

@@ -33,7 +33,7 @@ def users(login: Credentials, limit: int, as_lines: bool, query: str) -> None:
     QUERY selects users whose id or alias has a word that begins with it. Prints a table on a
     terminal, otherwise lines of id, alias and online or offline, separated by tabs.
     """
-    from pychat.cli.output.messages import print_json, print_lines
+    from pychat.cli.output.results import print_json, print_lines
 
     async def print_users(client: ChatClient) -> None:
         found = await client.users(query, limit)
@@ -83,7 +83,7 @@ def list_(login: Credentials, as_lines: bool) -> None:
     separated by tabs.
     """
 
-    from pychat.cli.output.messages import print_listing
+    from pychat.cli.output.results import print_listing
 
     async def print_rooms(client: ChatClient) -> None:
         rooms = await client.rooms()
