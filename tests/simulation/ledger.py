@@ -431,7 +431,8 @@ class Ledger:
 
     def _revoke_login_tokens(self, tick: int, arguments: Any, _: Any, result: None) -> None:
         account, ids = arguments
-        hashes = [self.token_ids[id] for id in ids]
+        # A token that could not be stored is revoked as well: the server cannot know.
+        hashes = [self.token_ids[id] for id in ids if id in self.token_ids]
         hashes = [hash for hash in hashes if self.token(hash).value]
         for hash in hashes:
             self.token(hash).set(tick, False)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from itertools import cycle
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
 from pychat.server.chat import Chat, Limits
-from pychat.server.chat.accounts import authentication
+from pychat.server.chat.accounts import authentication, changes
 from pychat.server.chat.accounts.passwords import hash_password
+from pychat.server.chat.clock import now
+from pychat.server.store.records import LoginToken
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 
@@ -23,6 +28,120 @@ async def with_outdated_hash(store: DelayedStore, id: str = "alice") -> int:
 
 
 # --- accounts ---
+
+
+@pytest.mark.parametrize("how", ["refuse add_login_token", "fail add_login_token", "refuse pairs"])
+async def test_a_login_that_fails_by_the_store_leaves_no_token(how: str) -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        await logged_in(chat, "alice")
+        account = await store.inner.account("alice")
+        assert account is not None
+        bob = await logged_in(chat, "bob")
+        bob.leave()
+        (before,) = await store.inner.login_tokens(account.key + 1)
+        failure, method = how.split()
+        getattr(store, failure)(method)
+        assert (await Direct(chat, "bob").login())["code"] == "503"
+        assert await store.inner.login_tokens(account.key + 1) == [before]
+
+
+async def test_an_unused_token_that_cannot_be_revoked_is_revoked_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0)
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        store.refuse("pairs")
+        store.refuse("revoke_login_tokens")
+        assert (await Direct(chat, "alice").login())["code"] == "503"
+        account = await store.inner.account("alice")
+        assert account is not None
+        async with asyncio.timeout(60):
+            while await store.inner.login_tokens(account.key):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+
+
+async def test_a_client_that_leaves_during_its_login_leaves_no_token() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        loading, revoking = store.hold("pairs"), store.hold("revoke_login_tokens")
+        client = Direct(chat, "alice")
+        client.start_login()
+        await loading.called.wait()
+        account = await store.inner.account("alice")
+        assert account is not None
+        assert len(await store.inner.login_tokens(account.key)) == 1
+        client.leave()
+        loading.answer()
+        revoking.do()
+        await revoking.done.wait()
+        revoking.answer()
+        assert await store.inner.login_tokens(account.key) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "read"),
+    [
+        (("history", {"with": "bob"}), "history"),
+        (("search", {"text": "word"}), "search"),
+        (("users", {"query": ""}), "find_accounts"),
+        (("conversations", {}), "conversations"),
+    ],
+)
+async def test_a_read_among_endless_changes_is_answered(
+    request_: tuple[str, dict[str, str]], read: str
+) -> None:
+    store = DelayedStore()
+    async with chatting(store, limits=None) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        await bob.send_message("alice", "word")
+        answer = alice.start(*request_)
+        for change in cycle(("block", "unblock")):
+            held = store.hold(read)
+            await first_of(held.called.wait(), answer)
+            if answer.done():
+                held.answer()
+                break
+            assert (await bob.ask(change, id="alice"))["code"] == "200"
+            held.answer()
+        refused = await answer
+        assert (refused["code"], refused["retryAfter"]) == ("503", 1.0)
+        assert (await alice.ask(*request_))["code"] == "200"
+
+
+async def test_a_login_among_endless_changes_of_others_ends() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim", limits=None) as chat:
+        mallory = await logged_in(chat, "mallory")
+        account = await store.inner.account("mallory")
+        assert account is not None
+        for number in range(20):
+            token = LoginToken(f"{number}", account.key, b"%d" % number, "", now(), now(), 2**53)
+            await store.inner.add_login_token(token)
+        login = Direct(chat, "alice").start_login()
+        for number in range(20):
+            held = store.hold("pairs")
+            await first_of(held.called.wait(), login)
+            if login.done():
+                break
+            revoking = mallory.start("sessions", revoke=f"{number}")
+            for _ in range(50):  # It may have to wait for the login.
+                await asyncio.sleep(0)
+            held.answer()
+        else:
+            raise AssertionError("the login is checked again and again")
+        assert (await login)["code"] == "200"
+        assert (await revoking)["code"] == "200"
+
+
+async def first_of(*waiting: Awaitable[Any]) -> None:
+    tasks = [asyncio.ensure_future(each) for each in waiting]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        if not isinstance(task, asyncio.Task):
+            continue
+        task.cancel()
 
 
 @pytest.mark.parametrize("modern", [True, False])

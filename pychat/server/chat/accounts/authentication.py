@@ -260,6 +260,8 @@ class Authentication:
     async def add_token(self, authenticated: Authenticated, device: str) -> None:
         """Create a login token, unless the login has one or accounts are open.
 
+        The caller discards the token if the login fails, here or later.
+
         ``device``: how the token is listed for its owner. Raises ProtocolError 503.
         """
         if authenticated.token or self.mode == "open":
@@ -276,13 +278,13 @@ class Authentication:
             last_seen_at=at,
             expires_at=at + TOKEN_LIFE_MS,
         )
-        await self._store.add_login_token(record)
+        # Before it is stored: if the store fails, it may have stored the token all the same.
         authenticated.token, authenticated.login_token = token, record
+        await self._store.add_login_token(record)
         # A password change since the check may have listed the tokens to revoke before this one
         # was stored.
         current = await self._account(account.key)
         if not self._changes.same_password(current.password_hash, account.password_hash):
-            await self._changes.revoke_tokens(account.key, [record.id])
             raise _changed()
 
     async def revoke_oldest(self, account: int, in_use: Callable[[], Collection[str]]) -> set[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from pychat.server.chat.clock import now
@@ -18,6 +20,7 @@ from pychat.server.store.records import Account
 log = logging.getLogger(__name__)
 
 MAX_REHASHES = 20_000
+MAX_DISCARDED = 1_000
 POLL_SECONDS = 0.5
 
 
@@ -37,6 +40,8 @@ class AccountChanges:
         login, the login may have read what is out of date, and must read it again."""
         self._rehashes: Recent[str, str] = Recent(MAX_REHASHES)
         """The older hash of a password, by the newer one."""
+        self._discarded: deque[tuple[int, str]] = deque(maxlen=MAX_DISCARDED)
+        """Account and id of login tokens that no client has, and that are still stored."""
         # The store's counter and ``_own`` must be read together.
         self._changing = asyncio.Lock()
 
@@ -47,6 +52,27 @@ class AccountChanges:
                 await self._store.revoke_login_tokens(account, ids)
                 self._own += 1
                 self.noticed += 1
+
+    async def discard_token(self, account: int, id: str) -> None:
+        """Revoke a login token that no client has. If the store fails, it is revoked later."""
+        try:
+            await self.revoke_tokens(account, [id])
+        except StoreError as error:
+            log.warning("unused login token not revoked yet: account=%d: %s", account, error)
+            self._discarded.append((account, id))
+
+    async def revoke_discarded(self) -> None:
+        """Revoke the discarded tokens that are left. Raises StoreError."""
+        for _ in range(len(self._discarded)):
+            account, id = self._discarded[0]
+            await self.revoke_tokens(account, [id])
+            self._discarded.popleft()
+
+    @asynccontextmanager
+    async def none_noticed(self) -> AsyncIterator[None]:
+        """Keep ``noticed`` from changing meanwhile. Do not revoke tokens in the context."""
+        async with self._changing:
+            yield
 
     async def rehash_password(self, account: int, old: str, new: str) -> bool:
         """Replace a password's hash by a newer hash of the same password.
@@ -113,6 +139,7 @@ class AccountWatch:
         failing = ""
         while True:
             try:
+                await self._changes.revoke_discarded()
                 changes = await self._changes.by_others()
                 if changes != seen:
                     await self._review()

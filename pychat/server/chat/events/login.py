@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Final
 
 import msgspec
 
@@ -43,6 +44,9 @@ log = logging.getLogger(__name__)
 LOGIN = msgspec.json.Decoder(LoginRequest)
 LOGOUT = msgspec.json.Decoder(LogoutRequest)
 SESSIONS = msgspec.json.Decoder(SessionsRequest)
+
+MAX_CHECKS: Final = 5
+"""A login whose account was checked again this often makes changes of accounts wait for it."""
 
 
 class Logins:
@@ -116,8 +120,15 @@ class Logins:
                 else self._limiter.connection(user.key, len(connections))
             ):
                 wants_token = ack_id is not None
-                await self._prepare(session, user, login, authenticated, noticed, wants_token)
-                self._join(session, user, login, authenticated, ack_id, answered=answered)
+                joined = False
+                try:
+                    await self._prepare(session, user, login, authenticated, noticed, wants_token)
+                    joined = self._join(
+                        session, user, login, authenticated, ack_id, answered=answered
+                    )
+                finally:
+                    if not joined:
+                        await self._discard_token(login, authenticated)
         except ProtocolError as error:
             self.refused += 1
             audit.note(
@@ -147,24 +158,32 @@ class Logins:
         if wants_token:
             await self._authentication.add_token(authenticated, session.connection.user_agent)
         token = authenticated.login_token
-        try:
-            with self._logging_in(user, None if token is None else token.id):
-                if alias := shown_name(login.alias.strip(), ""):
-                    await self._directory.change_alias(user, alias)
-                if authenticated.created:
-                    everyone = self._directory.everyone
-                    member = await self._directory.memberships.member(everyone, user)
-                    self._reach.add_newcomer(user.key, member.first_seq)
-                await self._relations.load(user)
-                while noticed != self._changes.noticed:
-                    noticed = self._changes.noticed
-                    await self._authentication.check_again(authenticated)
-                    await self._relations.load(user)
-        except ProtocolError:
-            if token is not None and not login.token:
-                # The client was never given this token.
-                await self._changes.revoke_tokens(user.key, [token.id])
-            raise
+        with self._logging_in(user, None if token is None else token.id):
+            if alias := shown_name(login.alias.strip(), ""):
+                await self._directory.change_alias(user, alias)
+            if authenticated.created:
+                everyone = self._directory.everyone
+                member = await self._directory.memberships.member(everyone, user)
+                self._reach.add_newcomer(user.key, member.first_seq)
+            await self._relations.load(user)
+            for _ in range(MAX_CHECKS):
+                if noticed == self._changes.noticed:
+                    return
+                noticed = self._changes.noticed
+                await self._check_again(user, authenticated)
+            # Changes of other accounts must not keep a login from its end.
+            async with self._changes.none_noticed():
+                await self._check_again(user, authenticated)
+
+    async def _discard_token(self, login: LoginRequest, authenticated: Authenticated) -> None:
+        """Revoke the token of a login that has failed: no client was given it."""
+        token = authenticated.login_token
+        if token is not None and not login.token:
+            await self._changes.discard_token(token.account, token.id)
+
+    async def _check_again(self, user: OnlineUser, authenticated: Authenticated) -> None:
+        await self._authentication.check_again(authenticated)
+        await self._relations.load(user)
 
     @contextmanager
     def _logging_in(self, user: OnlineUser, token: str | None) -> Iterator[None]:
@@ -190,9 +209,12 @@ class Logins:
         ack_id: int | None,
         *,
         answered: bool,
-    ) -> None:
-        """Log the user in. Nothing is awaited, so the answer is sent before any message, and no
-        message after it is missed."""
+    ) -> bool:
+        """Log the user in. Return False if the client has disconnected.
+
+        Nothing is awaited, so the answer is sent before any message, and no message after it is
+        missed.
+        """
         self.part(session)
         session.user = user
         session.login_id = login.id
@@ -205,7 +227,7 @@ class Logins:
         if answered:
             self._answer(session, user, authenticated, login, ack_id)
         if session.closed:
-            return
+            return False
         came_online = self._reach.join(session, user)
         self.succeeded += 1
         audit.note("login", id=user.id, address=session.connection.remote_address)
@@ -213,6 +235,7 @@ class Logins:
             self._presence.came(user)
         if not session.modern:
             self._original_clients.start(session, user)
+        return True
 
     async def _revoke_oldest(self, user: OnlineUser) -> None:
         """Revoke tokens if the account has too many. The login has already been answered."""

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from pychat.protocol import Event, MessagePayload
+from pychat.protocol import Event, MessagePayload, ProtocolError
 from pychat.server.chat.answers import encode
 from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.notices.proof import ReceiptProof
@@ -80,7 +80,7 @@ class OriginalClients:
                     # Do not send what another connection has proven.
                     await self._cursors.flush()
                 page = await self._directory.read_for(user, partial(self._page, user, sent))
-            except StoreError as error:
+            except (StoreError, ProtocolError) as error:
                 log.warning("catch-up waits for the store: user=%r: %s", user.id, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

@@ -20,6 +20,7 @@ from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser
 from pychat.server.chat.state.memberships import Memberships
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.relations import Relations
+from pychat.server.chat.state.rereads import rereads
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind, ConversationRecord, RoomRecord
 from pychat.visible import shown_name
@@ -131,13 +132,15 @@ class Directory:
         """Return what ``read`` returns.
 
         It is called again if something changed meanwhile, for example if the user left a room or a
-        message was removed: the result may contain what the user may no longer see.
+        message was removed: the result may contain what the user may no longer see. Raises
+        ProtocolError 503 if the changes do not end.
         """
-        while True:
+        for _ in rereads():
             moment = user.version, self.removals
             result = await read()
             if moment == (user.version, self.removals):
                 return result
+        raise AssertionError("rereads() raises")
 
     # --- conversations ---
     def cached_conversation(self, user: OnlineUser, name: str) -> Conversation | None:

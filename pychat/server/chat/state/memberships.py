@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pychat.protocol import ROOM_PREFIX, Code, ProtocolError
 from pychat.server.chat.state.entities import Conversation, Member, OnlineUser, Room
+from pychat.server.chat.state.rereads import rereads
 from pychat.server.store.base import Store
 from pychat.server.store.records import Membership
 
@@ -23,8 +24,13 @@ class Memberships:
         return room.settled and user.key in room.members
 
     async def settle(self, room: Room) -> None:
-        """Read the room's members, unless it is deleted meanwhile. Raises StoreError."""
-        while not room.settled and not room.deleted:
+        """Read the room's members, unless it is deleted meanwhile.
+
+        Raises ProtocolError 503 if the changes do not end, and StoreError.
+        """
+        for _ in rereads():
+            if room.settled or room.deleted:
+                return
             changes = room.changes
             members = await self._store.memberships([room.key])
             if room.changes == changes and not room.settled:
@@ -43,10 +49,12 @@ class Memberships:
     async def member(self, conversation: Conversation, user: OnlineUser) -> Member:
         """Return the user's cursors, from memory or the store.
 
-        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted, and
-        StoreError.
+        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted, 503 if
+        the changes do not end, and StoreError.
         """
-        while (member := conversation.cursors.get(user.key)) is None:
+        for _ in rereads():
+            if (member := conversation.cursors.get(user.key)) is not None:
+                return member
             changes = conversation.changes
             record = await self._store.membership(conversation.key, user.key)
             if conversation.changes != changes:
@@ -59,8 +67,8 @@ class Memberships:
                 raise ProtocolError(
                     Code.FORBIDDEN, "you are not in this conversation", field="with"
                 )
-            self._keep(conversation, record)
-        return member
+            return self._keep(conversation, record)
+        raise AssertionError("rereads() raises")
 
     async def join(self, room: Room, user: OnlineUser) -> None:
         """Make the user a member. Raises StoreError."""

@@ -6,6 +6,7 @@ from itertools import chain
 
 from pychat.server.chat.state.entities import NO_ACCOUNTS, OnlineUser
 from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.rereads import rereads
 from pychat.server.store.base import Store, StoreError
 
 
@@ -23,9 +24,12 @@ class Relations:
     async def load(self, user: OnlineUser) -> None:
         """Read the blocks and partners of a user who is about to come online.
 
-        The caller must not await anything between this and ``Reach.join``. Raises StoreError.
+        The caller must not await anything between this and ``Reach.join``. Raises ProtocolError 503
+        if the changes do not end, and StoreError.
         """
-        while not self._reach.is_online(user.key):
+        for _ in rereads():
+            if self._reach.is_online(user.key):
+                return
             version = user.version
             blocked = await self._store.blocked(user.key)
             pairs = await self._store.pairs(user.key)
