@@ -65,7 +65,6 @@ class Event(StrEnum):
     PRESENCE = "presence"
     USERS = "users"
     SEARCH = "search"
-    REMOVED = "removed"
     EDIT = "edit"
     REMOVE = "remove"
     REACT = "react"
@@ -506,13 +505,6 @@ class PresencePayload(Struct, rename="camel"):
     alias: str
     online: bool
     last_seen: str | None
-
-
-class Removed(Struct):
-    """``removed``: this message was removed."""
-
-    with_: str = field(name="with")
-    seq: Seq
 
 
 class Reaction(Struct):

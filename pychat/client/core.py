@@ -14,7 +14,7 @@ from typing import Final
 from weakref import WeakSet
 
 import msgspec
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from pychat import protocol
 from pychat.client.connection.reconnect import Reconnector
@@ -257,9 +257,10 @@ class ClientCore:
                     self.roster.typing(parse(data, protocol.Typing))
                 case Event.PRESENCE:
                     self.roster.presence(parse(data, protocol.PresencePayload))
-                case Event.REMOVED:
-                    removed = parse(data, protocol.Removed)
-                    self.transcripts.removed(removed.with_, removed.seq)
+                case Event.CHANGED:
+                    changed = parse(data, protocol.Changed)
+                    if changed.removed and changed.seq is not UNSET:
+                        self.transcripts.removed(changed.with_, changed.seq)
                 case Event.ROOM:
                     self.roster.rooms(parse(data, protocol.RoomListPayload).rooms)
                 case _:

@@ -158,7 +158,7 @@ async def test_only_the_removal_of_an_unread_message_asks_for_the_count(
         await alice.next(ConversationChanged, lambda event: event.conversation.last_seq == 6)
         lists = len(server.payloads("conversations"))
         seq = {"read": 1, "own": 2, "unread": 3}[gone]
-        await server.emit("removed", {"with": "bob", "seq": seq})
+        await server.emit("changed", {"with": "bob", "seq": seq, "rev": 1, "removed": True})
         await alice.changed(seq=seq, removed=True)
         await alice.client.users()
         asked = len(server.payloads("conversations")) - lists

@@ -49,7 +49,7 @@ async def test_impossible_numbers_are_rejected(server: ScriptedServer, alice: Wa
         # The scripted server cannot encode integers beyond 64 bits, so they are floats.
         sent: Any = number if abs(number) < 2**63 else float(number)
         await server.emit("message", message(1, "odd") | {"seq": sent})
-        await server.emit("removed", {"with": "bob", "seq": sent})
+        await server.emit("changed", {"with": "bob", "seq": sent, "rev": 1, "removed": True})
         await server.emit("receipt", {"with": "bob", "by": "bob", "kind": "read", "seq": sent})
     await server.emit("message", message(1, "fine"))
     await alice.added("fine")

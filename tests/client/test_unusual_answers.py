@@ -35,7 +35,7 @@ def stored(seq: int) -> dict[str, Any]:
 async def test_a_removed_message_loses_its_text(server: ScriptedServer, alice: Watcher) -> None:
     await server.emit("message", message(1, "regretted"))
     await alice.added("regretted")
-    await server.emit("removed", {"with": "bob", "seq": 1})
+    await server.emit("changed", {"with": "bob", "seq": 1, "rev": 1, "removed": True})
     gone = await alice.changed(seq=1, removed=True)
     assert gone.text == ""
     assert alice.client.cached_messages("bob") == [gone]
@@ -47,9 +47,9 @@ async def test_a_removed_message_loses_its_text(server: ScriptedServer, alice: W
 async def test_the_removal_of_an_unknown_message_changes_no_other(
     server: ScriptedServer, alice: Watcher
 ) -> None:
-    await server.emit("removed", {"with": "bob", "seq": 1})
+    await server.emit("changed", {"with": "bob", "seq": 1, "rev": 1, "removed": True})
     await server.emit("message", message(1, "one"))
-    await server.emit("removed", {"with": "bob", "seq": 9})
+    await server.emit("changed", {"with": "bob", "seq": 9, "rev": 1, "removed": True})
     await server.emit("message", message(2, "two"))
     await alice.added("two")
     kept = alice.client.cached_messages("bob")

@@ -265,7 +265,7 @@ class Device(_Connected):
                 shown.moved(data["kind"], data["seq"])
         elif event == "presence":
             self.view.online[data["id"]] = data["online"]
-        elif event == "removed":
+        elif event == "changed" and data.get("removed"):
             shown = self.view.shown.get(data["with"])
             if shown is not None and data["seq"] in shown.messages:
                 shown.messages[data["seq"]] = None

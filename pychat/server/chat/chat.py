@@ -20,12 +20,12 @@ from pychat.server.chat.accounts.changes import AccountChanges, AccountWatch
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.events.block import Blocks
+from pychat.server.chat.events.changes import Changes
 from pychat.server.chat.events.conversations import Conversations
 from pychat.server.chat.events.cursors import Cursors
 from pychat.server.chat.events.history import History
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
-from pychat.server.chat.events.remove import Removal
 from pychat.server.chat.events.room import Rooms
 from pychat.server.chat.events.typing import TypingRelay
 from pychat.server.chat.events.users import Users
@@ -38,6 +38,7 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.reach import LocalReach, Reach
 from pychat.server.chat.state.relations import Relations
 from pychat.server.chat.state.session import ChatConnection, ChatSession, EncodeEvent, Work
+from pychat.server.chat.views import MessageViews
 from pychat.server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,14 @@ log = logging.getLogger(__name__)
 FINISH_SECONDS = 2.0
 """How long ``stop`` waits for unfinished work."""
 LOG_AGAIN_SECONDS = 60.0
-READS_MESSAGES = frozenset({Event.CONVERSATIONS.value, Event.HISTORY.value, Event.SEARCH.value})
+READS_MESSAGES = frozenset(
+    {
+        Event.CONVERSATIONS.value,
+        Event.HISTORY.value,
+        Event.SEARCH.value,
+        Event.REACTIONS.value,
+    }
+)
 """The answers to these must contain what the same connection has sent before."""
 
 Handler: TypeAlias = Callable[[ChatSession, bytes, int | None], Work | None]
@@ -80,10 +88,13 @@ class Chat:
         directory = self._directory = Directory(store, reach, relations)
         presence = self._presence = Presence(directory, reach)
         writer = self._cursors = CursorWriter(store, directory.memberships, reach, answers)
-        delivery = self._delivery = Delivery(store, reach, writer, answers, presence.pair_opened)
+        delivery = self._delivery = Delivery(
+            store, reach, writer, answers, presence.pair_opened, directory.text_gone
+        )
         originals = self._original_clients = OriginalClients(
             store, directory, writer, encode_event, delivery.settled
         )
+        views = MessageViews(store, directory)
         changes = AccountChanges(store)
         authentication = self._authentication = Authentication(
             store, changes, accounts, limiter, reserved=admins, min_password=min_password
@@ -103,13 +114,20 @@ class Chat:
         room_list = self._room_list = RoomList(directory, reach)
         rooms = self._rooms = Rooms(store, directory, room_list, delivery, limiter, answers)
         blocks = Blocks(relations, writer, directory, presence, limiter, answers)
-        conversations = Conversations(store, directory, reach, writer, limiter, answers)
+        conversations = Conversations(store, directory, reach, writer, views, limiter, answers)
         cursors = Cursors(directory, writer, limiter, answers)
-        history = History(store, directory, limiter, answers)
+        history = History(store, directory, views, limiter, answers)
         messages = Messages(
-            directory, delivery, limiter, logins.by_message if accounts == "open" else None
+            store,
+            directory,
+            reach,
+            delivery,
+            limiter,
+            logins.by_message if accounts == "open" else None,
         )
-        removal = Removal(store, directory, delivery, reach, limiter, answers, admins)
+        message_changes = Changes(
+            store, directory, delivery, reach, views, limiter, answers, admins
+        )
         typing = TypingRelay(directory, reach, limiter, answers)
         users = Users(store, directory, reach, limiter, answers)
         self._watch = AccountWatch(store, changes, reach, logins.expel)
@@ -128,7 +146,10 @@ class Chat:
             Event.USERS.value: users.users,
             Event.BLOCK.value: blocks.block,
             Event.UNBLOCK.value: blocks.unblock,
-            Event.REMOVE.value: removal.remove,
+            Event.EDIT.value: message_changes.edit,
+            Event.REMOVE.value: message_changes.remove,
+            Event.REACT.value: message_changes.react,
+            Event.REACTIONS.value: message_changes.reactions,
         }
         self._stopping = False
         self._failing, self._failing_since = "", 0.0
@@ -144,6 +165,7 @@ class Chat:
     async def start(self) -> None:
         """Load the rooms and start the background tasks. Raises StoreError."""
         await self._directory.load()
+        await self._logins.load()
         loop = asyncio.get_running_loop()
         self._background = [
             loop.create_task(self._delivery.run(), name="delivery"),

@@ -1,13 +1,14 @@
-"""Group commit of messages: store them in batches, then deliver and acknowledge them in order."""
+"""Group commit of messages and their changes: store them in batches, then deliver and acknowledge
+them in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pychat.protocol import (
     EVERYONE,
@@ -17,15 +18,27 @@ from pychat.protocol import (
     MessageAnswer,
     MessagePayload,
     ProtocolError,
+    QuotePayload,
 )
 from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.changing import ChangeDelivery, late_readers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
-from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.reach import Reach, Reduced
 from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.views import quote
 from pychat.server.store.base import Store, StoreError
-from pychat.server.store.records import Appended, NewMessage
+from pychat.server.store.records import (
+    Appended,
+    Changed,
+    MessageRecord,
+    NewChange,
+    NewEdit,
+    NewMessage,
+    NewRemoval,
+    Outcome,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +56,23 @@ _MESSAGE = Event.MESSAGE.value
 _DONE = Code.DONE.value
 _STORED = Code.STORED.value
 
-_Pending: TypeAlias = tuple[ChatSession, OnlineUser, Conversation, ClientMessage, int | None]
+_WITH_TEXT = (NewMessage, NewEdit)
+
+_Pending: TypeAlias = tuple[
+    ChatSession, OnlineUser, Conversation, ClientMessage, int | None, OnlineUser | None
+]
+"""The last one is the sender of the message that this one answers."""
+
+
+class _PendingChange(NamedTuple):
+    user: OnlineUser
+    conversation: Conversation
+    change: NewChange
+    done: asyncio.Future[Changed]
 
 
 class Delivery:
-    """Messages that arrive while a batch is being written form the next batch.
+    """Messages and changes that arrive while a batch is being written form the next batch.
 
     A message is delivered and acknowledged only after its batch is stored, in the order of the
     batch. So every connection sees the seqs of a conversation in ascending order.
@@ -60,15 +85,21 @@ class Delivery:
         cursors: CursorWriter,
         answers: Answers,
         pair_opened: Callable[[Pair], None],
+        text_gone: Callable[[], None],
     ) -> None:
-        """``pair_opened`` is called after the first message of a pair was delivered."""
+        """``pair_opened`` is called after the first message of a pair was delivered, ``text_gone``
+        after a text was removed from the store."""
         self._store = store
         self._reach = reach
         self._cursors = cursors
         self._answers = answers
         self._pair_opened = pair_opened
-        self._new: list[NewMessage] = []
-        self._pending: list[_Pending] = []
+        self._text_gone = text_gone
+        self._changes = ChangeDelivery(reach)
+        self._new: list[NewMessage | NewChange] = []
+        self._pending: list[_Pending | _PendingChange] = []
+        self._plain = True
+        """Whether all that is waiting are messages that answer no other."""
         self._characters = 0
         self._failing = ""
         """The error that was logged last, while messages cannot be stored."""
@@ -77,6 +108,8 @@ class Delivery:
         """(sender, clientId) of failed writes, and the last seq that had been delivered before in
         their conversation. The store may have kept them (MongoDB stores a batch one by one). With a
         higher seq they were not delivered, so a retry must still be delivered."""
+        self._changes_in_doubt: set[int] = set()
+        """Conversations with failed changes. The store may have made them."""
         self._writing = False
         self.stored = 0
         """Number of messages stored since the start."""
@@ -99,18 +132,45 @@ class Delivery:
         message: ClientMessage,
         client_id: bytes | None,
         ack_id: int | None,
+        answered: OnlineUser | None = None,
     ) -> None:
-        """Queue a message, which is answered later. Raises ProtocolError 404 or 503."""
+        """Queue a message, which is answered later. ``answered``: the sender of the message that it
+        replies to. Raises ProtocolError 404 or 503."""
         if isinstance(conversation, Room) and conversation.deleted:
             raise ProtocolError(Code.NOT_FOUND, "the room was deleted", field="recepient")
+        self._require_space()
+        new = NewMessage(conversation.key, user.key, client_id, now(), message.data)
+        if answered is not None:
+            new.reply_to = message.reply_to
+            self._plain = False
+        session.unanswered += 1
+        self._characters += len(message.data)
+        self._new.append(new)
+        self._pending.append((session, user, conversation, message, ack_id, answered))
+        self._start()
+
+    async def change(
+        self, user: OnlineUser, conversation: Conversation, change: NewChange
+    ) -> Changed:
+        """Store a change of a message, deliver it and return what became of it. Raises
+        ProtocolError 500 or 503."""
+        self._require_space()
+        if isinstance(change, NewEdit):
+            self._characters += len(change.data)
+        self._plain = False
+        done: asyncio.Future[Changed] = asyncio.get_running_loop().create_future()
+        self._new.append(change)
+        self._pending.append(_PendingChange(user, conversation, change, done))
+        self._start()
+        return await done
+
+    def _require_space(self) -> None:
         if len(self._new) >= MAX_MESSAGES_WAITING or self._characters > MAX_CHARACTERS_WAITING:
             raise ProtocolError(
                 Code.UNAVAILABLE, "the store is too slow: try again", retry_after=1.0
             )
-        session.unanswered += 1
-        self._characters += len(message.data)
-        self._new.append(NewMessage(conversation.key, user.key, client_id, now(), message.data))
-        self._pending.append((session, user, conversation, message, ack_id))
+
+    def _start(self) -> None:
         wake = self._wake
         if wake is not None and not wake.done():
             wake.set_result(None)
@@ -132,14 +192,19 @@ class Delivery:
                 self._wake = loop.create_future()
                 await self._wake
                 self._wake = None
+            plain = self._plain
             new, pending, waiters = self._take()
             self._waiters_of_written = waiters
             self._writing = True
             try:
-                appended = await self._store.append(new)
-                if len(appended) != len(new):
+                answers: Sequence[Appended | Changed]
+                if plain:
+                    answers = await self._store.append(cast("list[NewMessage]", new))
+                else:
+                    answers = await self._store.commit(new)
+                if len(answers) != len(new):
                     raise RuntimeError(
-                        f"the store answered for {len(appended)} of {len(new)} messages"
+                        f"the store answered for {len(answers)} of {len(new)} messages"
                     )
             except StoreError as error:
                 self._log_failing(str(error))
@@ -155,27 +220,56 @@ class Delivery:
                 self._refuse_all(pending, ProtocolError(Code.INTERNAL, "internal server error"))
             else:
                 self._log_failing("")
-                self.stored += len(appended)
-                self._deliver_all(pending, appended)
+                self.stored += sum(isinstance(answer, Appended) for answer in answers)
+                origins = {} if plain else await self._origins(new)
+                self._deliver_all(pending, answers, origins)
             self._writing = False
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _take(self) -> tuple[list[NewMessage], list[_Pending], list[asyncio.Future[None]]]:
+    async def _origins(
+        self, batch: Sequence[NewMessage | NewChange]
+    ) -> dict[tuple[int, int], MessageRecord]:
+        """Return the messages that those of the batch answer, as they are after it. A later quote
+        of a text that the batch removes or replaces would show it again."""
+        places = {
+            (new.conversation, new.reply_to)
+            for new in batch
+            if isinstance(new, NewMessage) and new.reply_to is not None
+        }
+        try:
+            found = await self._store.messages(list(places)) if places else []
+        except StoreError:  # the messages are delivered without their quotes
+            found = []
+        return {(m.conversation, m.seq): m for m in found if not m.removed}
+
+    def _take(
+        self,
+    ) -> tuple[
+        list[NewMessage | NewChange],
+        list[_Pending | _PendingChange],
+        list[asyncio.Future[None]],
+    ]:
         """Return the next batch, and the waiters for it."""
         if len(self._new) <= MAX_BATCH:
             taken = self._new, self._pending, self._waiters
             self._new, self._pending, self._waiters = [], [], []
             self._characters = 0
+            self._plain = True
             return taken
         new, pending = self._new[:MAX_BATCH], self._pending[:MAX_BATCH]
         del self._new[:MAX_BATCH], self._pending[:MAX_BATCH]
-        self._characters -= sum(len(message.data) for message in new)
+        self._characters -= sum(len(each.data) for each in new if isinstance(each, _WITH_TEXT))
         return new, pending, []
 
-    def _refuse_all(self, pending: list[_Pending], refusal: ProtocolError) -> None:
-        for session, _, _, _, ack_id in pending:
+    def _refuse_all(self, pending: list[_Pending | _PendingChange], refusal: ProtocolError) -> None:
+        for entry in pending:
+            if isinstance(entry, _PendingChange):
+                if not entry.done.done():
+                    entry.done.set_exception(refusal)
+                continue
+            session, _, _, _, ack_id, _ = entry
             session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
@@ -190,10 +284,14 @@ class Delivery:
             self._refused = 0
         self._failing = reason
 
-    def _doubt(self, pending: list[_Pending]) -> None:
+    def _doubt(self, pending: list[_Pending | _PendingChange]) -> None:
         """Prepare for messages of a failed write that the store has kept nevertheless."""
         recipients: set[int] = set()
-        for _, user, conversation, message, _ in pending:
+        for entry in pending:
+            if isinstance(entry, _PendingChange):
+                self._changes_in_doubt.add(entry.conversation.key)
+                continue
+            _, user, conversation, message, _, _ = entry
             if type(conversation) is Pair:
                 recipients.add(conversation.other(user.key))
             if message.client_id is not None:
@@ -215,21 +313,54 @@ class Delivery:
         return seq > self._in_doubt.pop(key, seq)
 
     # --- delivering ---
-    def _deliver_all(self, pending: list[_Pending], appended: list[Appended]) -> None:
-        for entry, where in zip(pending, appended, strict=False):
+    def _deliver_all(
+        self,
+        pending: list[_Pending | _PendingChange],
+        answers: Sequence[Appended | Changed],
+        origins: dict[tuple[int, int], MessageRecord],
+    ) -> None:
+        for entry, answer in zip(pending, answers, strict=False):
             try:
-                self._deliver(entry, where)
+                if isinstance(answer, Appended):
+                    self._deliver(cast("_Pending", entry), answer, origins)
+                else:
+                    self._deliver_change(cast("_PendingChange", entry), answer)
             except Exception:
                 # It is stored, so history has it. The messages after it must still be delivered.
-                log.exception("message %d-%d not delivered", where.conversation, where.seq)
+                log.exception("not delivered: %s", answer)
 
-    def _deliver(self, entry: _Pending, where: Appended) -> None:
-        session, user, conversation, message, ack_id = entry
+    def _deliver_change(self, entry: _PendingChange, changed: Changed) -> None:
+        message, conversation = changed.message, entry.conversation
+        if message is not None and self._is_news(conversation, changed.outcome, message.rev):
+            if isinstance(entry.change, NewRemoval):
+                self._text_gone()
+            self._changes.deliver(conversation, entry.user, entry.change, message)
+        if not entry.done.done():
+            entry.done.set_result(changed)
+
+    def _is_news(self, conversation: Conversation, outcome: Outcome, rev: int) -> bool:
+        """Whether a change must be delivered: it was made now, or by a write that failed."""
+        if outcome is Outcome.DONE:
+            return True
+        doubtful = conversation.key in self._changes_in_doubt
+        return doubtful and outcome is Outcome.UNCHANGED and rev > conversation.sent_rev
+
+    def _deliver(
+        self, entry: _Pending, where: Appended, origins: dict[tuple[int, int], MessageRecord]
+    ) -> None:
+        session, user, conversation, message, ack_id, answered = entry
         session.unanswered -= 1
         code, text = _DONE, DELIVERED
         seq = where.seq
         id = f"{where.conversation}-{seq}"
         sent_at = rfc3339(where.sent_at)
+        quoted: QuotePayload | UnsetType = UNSET
+        origin = None
+        if answered is not None and message.reply_to is not None:
+            quoted = QuotePayload(message.reply_to)
+            origin = origins.get((conversation.key, message.reply_to))
+            if origin is not None:
+                quoted = quote(origin, answered)
         new = not where.duplicate
         if self._in_doubt and self._was_in_doubt(user, message, seq):
             new = True
@@ -246,7 +377,7 @@ class Delivery:
                 code, text = _STORED, STORED
             if new:
                 name = conversation.other_id(key)
-                payload = _payload(id, seq, user, name, message, sent_at)
+                payload = _payload(id, seq, user, name, message, sent_at, quoted)
                 if accepted:
                     self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload)
                 if recipient != key:
@@ -257,12 +388,22 @@ class Delivery:
                 if seq == 1:
                     self._pair_opened(conversation)
         elif new:
-            if isinstance(conversation, Room):
-                payload = _payload(id, seq, user, conversation.id, message, sent_at)
-                self._reach.deliver_to_room(conversation, user.key, seq, _MESSAGE, payload)
+            room = conversation if isinstance(conversation, Room) else None
+            name = EVERYONE if room is None else room.id
+            payload = _payload(id, seq, user, name, message, sent_at, quoted)
+            reduced = None
+            if origin is not None:
+                accounts = self._reach.blockers(origin.sender) | late_readers(
+                    self._reach, conversation, origin.seq
+                )
+                without = QuotePayload(origin.seq)
+                reduced = Reduced(
+                    accounts, _payload(id, seq, user, name, message, sent_at, without)
+                )
+            if room is None:
+                self._reach.deliver_to_everyone(user.key, seq, _MESSAGE, payload, reduced)
             else:
-                payload = _payload(id, seq, user, EVERYONE, message, sent_at)
-                self._reach.deliver_to_everyone(user.key, seq, _MESSAGE, payload)
+                self._reach.deliver_to_room(room, user.key, seq, _MESSAGE, payload, reduced)
         if ack_id is not None:
             answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at)
             session.connection.acknowledge(ack_id, encode(answer))
@@ -271,11 +412,19 @@ class Delivery:
 
 
 def _payload(
-    id: str, seq: int, user: OnlineUser, recepient: str, message: ClientMessage, sent_at: str
+    id: str,
+    seq: int,
+    user: OnlineUser,
+    recepient: str,
+    message: ClientMessage,
+    sent_at: str,
+    quoted: QuotePayload | UnsetType,
 ) -> bytes:
     client_id = UNSET if message.client_id is None else message.client_id.lower()
     return encode(
         MessagePayload(
-            id, seq, user.id, recepient, message.command, "text", message.data, sent_at, client_id
+            *(id, seq, user.id, recepient, message.command, "text", message.data, sent_at),
+            client_id,
+            reply_to=quoted,
         )
     )

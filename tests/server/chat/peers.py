@@ -15,7 +15,7 @@ import socketio
 from pychat.server.app import ChatServer
 
 WAIT = 5.0
-EVENTS = ("message", "response", "receipt", "presence", "typing", "room", "removed")
+EVENTS = ("message", "response", "receipt", "presence", "typing", "room", "changed")
 
 
 class Inbox:

@@ -37,7 +37,10 @@ class Blocked(Direct):
         answer = self.start(event, payload) if self.modern else self.tell(event, payload)
         calls_of_request.reset(token)
         await quiet(self._chat)
-        self._observed.append((f"answer to {event}", answer and await answer, calls))
+        answered = answer and await answer
+        if answered:
+            answered.pop("epoch", None)  # of the store, which is another one each time
+        self._observed.append((f"answer to {event}", answered, calls))
 
     async def writes(self, to: str, text: str, command: str = "chat") -> None:
         message = {"sender": "bob", "recepient": to, "command": command, "data": text}
@@ -155,6 +158,11 @@ async def everything_bob_observes(
         for round in range(3):
             later()
             await bob.writes("alice", f"are you there? {round}")
+            if modern:
+                id = observed[-1][1]["id"]
+                await bob.does("edit", {"id": id, "data": f"are you away? {round}"})
+                await bob.does("react", {"id": id, "emoji": "👍", "on": True})
+                await bob.does("reactions", {"id": id})
             await bob.writes("Alice", "with another spelling")
             await alice.does("read", {"with": "bob", "seq": 4})
             await alice.does("delivered", {"with": "bob", "seq": 5})

@@ -14,6 +14,7 @@ from pychat.protocol import (
     ConversationPayload,
     ConversationsAnswer,
     ConversationsRequest,
+    MessagePayload,
     decode,
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
@@ -25,7 +26,7 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
-from pychat.server.chat.views import fitting, message_payload
+from pychat.server.chat.views import MessageViews, fitting
 from pychat.server.store.base import Store
 from pychat.server.store.records import Block, ConversationSummary
 from pychat.visible import shown_name
@@ -42,6 +43,7 @@ class Conversations:
         directory: Directory,
         reach: Reach,
         cursors: CursorWriter,
+        views: MessageViews,
         limiter: Limiter,
         answers: Answers,
     ) -> None:
@@ -49,6 +51,7 @@ class Conversations:
         self._directory = directory
         self._reach = reach
         self._cursors = cursors
+        self._views = views
         self._limiter = limiter
         self._answers = answers
 
@@ -93,13 +96,16 @@ class Conversations:
             raise invalid_cursor() from None
         # One query for all accounts of the page.
         keys = {key for summary in summaries for key in summary.conversation.accounts}
-        keys |= {summary.last.sender for summary in summaries if summary.last is not None}
         users = await self._directory.users(keys)
         listed = [(s, await self._directory.from_record(s.conversation)) for s in summaries]
+        conversations = {each.key: each for _, each in listed if each is not None}
+        stored = [summary.last for summary in summaries if summary.last is not None]
+        payloads = await self._views.payloads(user, conversations, stored)
+        newest = {payload.id: payload for payload in payloads}
         hidden_by = {block.account.key: block for block in await self._store.blockers(user.key)}
         # Nothing is awaited after this: later presence events are sent after the answer.
         return [
-            self._entry(user, summary, conversation, users, hidden_by)
+            self._entry(user, summary, conversation, newest, users, hidden_by)
             for summary, conversation in listed
             if conversation is not None
         ], next
@@ -109,16 +115,14 @@ class Conversations:
         user: OnlineUser,
         summary: ConversationSummary,
         conversation: Conversation,
+        newest: Mapping[str, MessagePayload],
         users: Mapping[int, OnlineUser],
         hidden_by: Mapping[int, Block],
     ) -> ConversationPayload:
-        """``hidden_by``: those who have blocked the user."""
+        """``newest``: the last messages by id. ``hidden_by``: those who have blocked the user."""
         conversation.last_seq = max(conversation.last_seq, summary.last_seq)
         peer_key = conversation.other(user.key) if isinstance(conversation, Pair) else None
         blocked = peer_key is not None and peer_key in user.blocked
-        last = None
-        if summary.last is not None:
-            last = message_payload(user, conversation, summary.last, users)
         mine, peer = summary.membership, summary.peer
         peer_delivered_seq = peer_read_seq = 0
         if peer is not None:
@@ -137,9 +141,12 @@ class Conversations:
             peer_delivered_seq=peer_delivered_seq,
             peer_read_seq=peer_read_seq,
             unread=0 if blocked else summary.unread,
-            last=last,
+            last=newest.get(f"{summary.last.conversation}-{summary.last.seq}")
+            if summary.last is not None
+            else None,
             last_seen=self._last_seen(user, peer_key, users, hidden_by),
             blocked=True if blocked else UNSET,
+            rev=summary.rev,
         )
 
     def _alias(

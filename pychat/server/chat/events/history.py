@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -22,22 +23,30 @@ from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser
 from pychat.server.chat.state.session import ChatSession, Work
-from pychat.server.chat.views import fitting, message_payload
+from pychat.server.chat.views import MessageViews, fitting
 from pychat.server.store.base import Store
-from pychat.server.store.records import MessageRecord
 
 HISTORY = msgspec.json.Decoder(HistoryRequest)
 SEARCH = msgspec.json.Decoder(SearchRequest)
+
+_Page: TypeAlias = tuple[list[MessagePayload], bool, int]
+"""Messages, whether there are more, and the rev."""
 
 
 class History:
     """Show users the conversations they are members of, from the first seq they may read."""
 
     def __init__(
-        self, store: Store, directory: Directory, limiter: Limiter, answers: Answers
+        self,
+        store: Store,
+        directory: Directory,
+        views: MessageViews,
+        limiter: Limiter,
+        answers: Answers,
     ) -> None:
         self._store = store
         self._directory = directory
+        self._views = views
         self._limiter = limiter
         self._answers = answers
 
@@ -48,6 +57,15 @@ class History:
             raise ProtocolError(
                 Code.MALFORMED, "cannot be given together with before", field="after"
             )
+        bounded = request.before is not None or request.after is not None
+        if request.changed_after is not None and bounded:
+            raise ProtocolError(
+                Code.MALFORMED,
+                "cannot be given together with before or after",
+                field="changedAfter",
+            )
+        if request.from_ is not None and request.changed_after is None:
+            raise ProtocolError(Code.MALFORMED, "needs changedAfter", field="from")
         ack_id = require_acknowledgement(ack_id)
         self._limiter.take(user.key, "queries")
         return self._history(session, user, request, ack_id)
@@ -58,27 +76,53 @@ class History:
         conversation = await self._directory.conversation(user, request.with_, "with")
         messages: list[MessagePayload] = []
         more = False
+        rev = 0
         if conversation is not None:
-            page = partial(self._page, user, conversation, request)
-            messages, more = await self._directory.read_for(user, page)
-            messages, cut = _fitting(messages, oldest_first=request.after is not None)
-            more = more or cut
-        self._answers.answer(
-            session, ack_id, HistoryAnswer(Code.DONE, "done", messages=messages, has_more=more)
+            read = self._page if request.changed_after is None else self._changed_page
+            page = partial(read, user, conversation, request)
+            messages, more, rev = await self._directory.read_for(user, page)
+        answer = HistoryAnswer(Code.DONE, "done", messages=messages, has_more=more, rev=rev)
+        self._answers.answer(session, ack_id, answer)
+
+    async def _changed_page(
+        self, user: OnlineUser, conversation: Conversation, request: HistoryRequest
+    ) -> _Page:
+        messages, more, rev = await self._changed(user, conversation, request, request.limit)
+        fit = fitting(messages)
+        if fit < len(messages):
+            # Read again what fits, because ``rev`` says how far the answer reaches.
+            messages, more, rev = await self._changed(user, conversation, request, fit)
+        return messages, more, rev
+
+    async def _changed(
+        self, user: OnlineUser, conversation: Conversation, request: HistoryRequest, limit: int
+    ) -> _Page:
+        member = await self._directory.memberships.member(conversation, user)
+        stored, more, rev = await self._store.changed(
+            conversation.key,
+            first_seq=max(member.first_seq, request.from_ or 0),
+            after=request.changed_after or 0,
+            limit=limit,
         )
+        # Messages of blocked senders are left out: the reader cannot see their changes.
+        visible = [m for m in stored if m.sender not in user.blocked]
+        payloads = await self._views.payloads(user, {conversation.key: conversation}, visible)
+        return payloads, more, rev
 
     async def _page(
         self, user: OnlineUser, conversation: Conversation, request: HistoryRequest
-    ) -> tuple[list[MessagePayload], bool]:
+    ) -> _Page:
         member = await self._directory.memberships.member(conversation, user)
-        stored, more, _ = await self._store.history(
+        stored, more, rev = await self._store.history(
             conversation.key,
             first_seq=member.first_seq,
             before=request.before,
             after=request.after,
             limit=request.limit,
         )
-        return await self._payloads(user, {conversation.key: conversation}, stored), more
+        payloads = await self._views.payloads(user, {conversation.key: conversation}, stored)
+        messages, cut = _fitting(payloads, oldest_first=request.after is not None)
+        return messages, more or cut, rev
 
     def search(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
@@ -130,17 +174,7 @@ class History:
         except ValueError:
             raise invalid_cursor() from None
         conversations = await self._directory.conversations({m.conversation for m in stored})
-        return await self._payloads(user, conversations, stored), next
-
-    async def _payloads(
-        self, user: OnlineUser, conversations: dict[int, Conversation], stored: list[MessageRecord]
-    ) -> list[MessagePayload]:
-        senders = await self._directory.users({m.sender for m in stored})
-        return [
-            message_payload(user, conversations[m.conversation], m, senders)
-            for m in stored
-            if m.conversation in conversations
-        ]
+        return await self._views.payloads(user, conversations, stored), next
 
 
 def invalid_cursor() -> ProtocolError:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from pychat.protocol import (
     PROTOCOL_VERSION,
@@ -77,10 +78,15 @@ class Logins:
         self._answers = answers
         self._tokens_logging_in: dict[int, list[str]] = {}
         """The ids of tokens with which an account is logging in, by account."""
+        self._epoch = ""
         self.succeeded = 0
         """Number of logins since the start."""
         self.refused = 0
         """Number of refused logins since the start."""
+
+    async def load(self) -> None:
+        """Read the epoch of the store. Raises StoreError."""
+        self._epoch = await self._store.epoch()
 
     # --- login ---
     def login(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
@@ -277,6 +283,7 @@ class Logins:
                 server_time=rfc3339(now()),
                 protocol=min(login.protocol, PROTOCOL_VERSION),
                 created=authenticated.created and session.modern,
+                epoch=self._epoch if session.modern else UNSET,
             ),
         )
 

@@ -20,8 +20,10 @@ from pychat.server.chat.answers import UnknownRecepient
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
-from pychat.server.chat.state.entities import Conversation, OnlineUser
+from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser, Room
+from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
+from pychat.server.store.base import Store
 
 DECODER = msgspec.json.Decoder(ClientMessage)
 UUID = re.compile(
@@ -32,18 +34,23 @@ LogIn: TypeAlias = Callable[[ChatSession, str], Awaitable[None]]
 
 
 class Messages:
-    """Handle messages. If the conversation is in memory, nothing is awaited."""
+    """Handle messages. If the conversation is in memory and the message answers no other, nothing
+    is awaited."""
 
     def __init__(
         self,
+        store: Store,
         directory: Directory,
+        reach: Reach,
         delivery: Delivery,
         limiter: Limiter,
         log_in: LogIn | None,
     ) -> None:
         """``log_in`` logs in the sender of a message where accounts are open; otherwise None."""
         self._log_in = log_in
+        self._store = store
         self._directory = directory
+        self._reach = reach
         self._delivery = delivery
         self._limiter = limiter
         self._limited = limiter.limits is not None
@@ -76,7 +83,7 @@ class Messages:
             conversation = self._directory.cached_room(user, recepient)
         else:
             raise ProtocolError(Code.MALFORMED, "must be chat or groupchat", field="command")
-        if conversation is None:
+        if conversation is None or message.reply_to is not None:
             return self._find_conversation(session, user, message, client_id, ack_id)
         self._delivery.submit(session, user, conversation, message, client_id, ack_id)
         return None
@@ -102,7 +109,9 @@ class Messages:
         ack_id: int | None,
     ) -> None:
         conversation: Conversation
-        if message.command == "groupchat":
+        if message.recepient == EVERYONE:
+            conversation = self._directory.everyone
+        elif message.command == "groupchat":
             conversation = await self._directory.joined_room(user, message.recepient, "recepient")
         else:
             try:
@@ -114,7 +123,34 @@ class Messages:
             if self._limited and await self._directory.pair(user, other) is None:
                 self._limiter.take(user.key, "conversations")
             conversation = await self._directory.open_pair(user, other)
-        self._delivery.submit(session, user, conversation, message, client_id, ack_id)
+        answered = None
+        if message.reply_to is not None:
+            answered = await self._answered(user, conversation, message.reply_to)
+        self._delivery.submit(session, user, conversation, message, client_id, ack_id, answered)
+
+    async def _answered(self, user: OnlineUser, conversation: Conversation, seq: int) -> OnlineUser:
+        """Return the sender of the message that the user replies to. Raises ProtocolError 404 if
+        the user cannot read it."""
+        memberships = self._directory.memberships
+        member = await memberships.member(conversation, user)
+        found = await self._store.messages([(conversation.key, seq)])
+        readable = [
+            message
+            for message in found
+            if seq >= member.first_seq
+            and not message.removed
+            and message.sender not in user.blocked
+        ]
+        senders = await self._directory.users({message.sender for message in readable})
+        if isinstance(conversation, Everyone):
+            await memberships.learn(conversation, self._reach.accounts())
+        if not senders:
+            raise ProtocolError(
+                Code.NOT_FOUND, "there is no such message in this conversation", field="replyTo"
+            )
+        if isinstance(conversation, Room) and user.key not in conversation.members:
+            raise ProtocolError(Code.FORBIDDEN, "you are not in this room", field="recepient")
+        return next(iter(senders.values()))
 
 
 def _client_id(value: str | None) -> bytes | None:

@@ -71,6 +71,10 @@ class Directory:
             if record.conversation not in self._rooms_by_key:
                 self.add_room(record, owners[record.owner].id if record.owner in owners else "")
 
+    def text_gone(self) -> None:
+        """Let reads that are under way be repeated: they may contain a text that was removed."""
+        self.removals += 1
+
     # --- users ---
     async def user(self, id: str, field: str) -> OnlineUser:
         """Look up a user by id. ``field`` names the request's field in errors.

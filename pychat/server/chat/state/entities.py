@@ -81,7 +81,7 @@ class Member:
 class Conversation:
     """What pairs, rooms and ALL have in common."""
 
-    __slots__ = ("__weakref__", "changes", "cursors", "key", "last_seq", "sent_seq")
+    __slots__ = ("__weakref__", "changes", "cursors", "key", "last_seq", "sent_rev", "sent_seq")
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -89,6 +89,8 @@ class Conversation:
         """The highest seq known to be stored; -1 if unknown."""
         self.sent_seq = 0
         """The highest seq delivered to readers; 0 before the first."""
+        self.sent_rev = 0
+        """The highest rev delivered to readers; 0 before the first."""
         self.changes = 0
         """Incremented when somebody joins or leaves. Owner: ``Memberships``."""
         self.cursors: dict[int, Member] = {}
@@ -102,7 +104,13 @@ class Conversation:
 class Everyone(Conversation):
     """The conversation ``ALL``."""
 
-    __slots__ = ()
+    __slots__ = ("members",)
+
+    def __init__(self, key: int) -> None:
+        super().__init__(key)
+        self.members: dict[int, int] = {}
+        """The first seq that an account may read, for some accounts. It never changes. Owner:
+        ``Memberships``."""
 
     def name_for(self, account: int) -> str:
         return EVERYONE

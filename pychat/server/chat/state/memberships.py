@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pychat.protocol import ROOM_PREFIX, Code, ProtocolError
-from pychat.server.chat.state.entities import Conversation, Member, OnlineUser, Room
+from pychat.server.chat.state.entities import Conversation, Everyone, Member, OnlineUser, Room
 from pychat.server.chat.state.rereads import rereads
 from pychat.server.store.base import Store
 from pychat.server.store.records import Membership
 
+MAX_READ_SINGLY = 20
+"""Of more accounts, all memberships are read at once."""
+
 
 class Memberships:
-    """The owner of ``Conversation.cursors`` and ``Room.members``.
+    """The owner of ``Conversation.cursors``, ``Room.members`` and ``Everyone.members``.
 
     Each join and leave increments ``Conversation.changes`` and ``OnlineUser.version``. A read that
     began before a change is repeated, because its result may be out of date.
@@ -36,6 +41,19 @@ class Memberships:
             if room.changes == changes and not room.settled:
                 room.members = {member.account: member.first_seq for member in members}
                 room.settled = True
+
+    async def learn(self, everyone: Everyone, accounts: Iterable[int]) -> None:
+        """Read the first seqs in ALL of these accounts. Raises StoreError."""
+        unknown = [account for account in accounts if account not in everyone.members]
+        found: list[Membership | None] = []
+        if len(unknown) > MAX_READ_SINGLY:
+            found += await self._store.memberships([everyone.key])
+        else:
+            for account in unknown:
+                found.append(await self._store.membership(everyone.key, account))
+        for member in found:
+            if member is not None:
+                everyone.members[member.account] = member.first_seq
 
     def created(self, room: Room, owner: OnlineUser) -> None:
         """Note that a room was created; its owner is its only member."""

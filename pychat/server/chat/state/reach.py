@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Set
+from typing import NamedTuple
 
 from pychat.server.chat.state.entities import NO_ACCOUNTS, OnlineUser, Pair, Room
 from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet
+
+
+class Reduced(NamedTuple):
+    """What some accounts receive instead of a message: it quotes another one that they may not
+    read."""
+
+    accounts: Set[int]
+    payload: bytes
 
 
 class Reach(ABC):
@@ -84,12 +93,20 @@ class Reach(ABC):
 
     @abstractmethod
     def deliver_to_room(
-        self, room: Room, sender: int, seq: int, event: str, payload: bytes
+        self,
+        room: Room,
+        sender: int,
+        seq: int,
+        event: str,
+        payload: bytes,
+        reduced: Reduced | None = None,
     ) -> None:
         """Send a message to the members who may read it and have not blocked the sender."""
 
     @abstractmethod
-    def deliver_to_everyone(self, sender: int, seq: int, event: str, payload: bytes) -> None:
+    def deliver_to_everyone(
+        self, sender: int, seq: int, event: str, payload: bytes, reduced: Reduced | None = None
+    ) -> None:
         """Send a message to everybody who may read it and has not blocked the sender."""
 
     @abstractmethod
@@ -218,25 +235,48 @@ class LocalReach(Reach):
                 session.original.echo(pair, seq, packet)
 
     def deliver_to_room(
-        self, room: Room, sender: int, seq: int, event: str, payload: bytes
+        self,
+        room: Room,
+        sender: int,
+        seq: int,
+        event: str,
+        payload: bytes,
+        reduced: Reduced | None = None,
     ) -> None:
-        blockers = self.blockers(sender)
+        hidden_from = self.blockers(sender)
+        if reduced is not None:
+            instead = self._encode_event(event, reduced.payload)
+            for account in reduced.accounts - hidden_from:
+                if seq >= room.members.get(account, seq + 1):
+                    self._send(account, instead)
+            hidden_from = hidden_from | reduced.accounts
         packet = self._encode_event(event, payload)
         online = self._connections_of
         for account, first_seq in room.members.items():
             connections = online.get(account)
             # Who joined after the message was stored may not read it.
-            if connections is not None and seq >= first_seq and account not in blockers:
+            if connections is not None and seq >= first_seq and account not in hidden_from:
                 for session in tuple(connections):
                     session.connection.send(packet)
 
-    def deliver_to_everyone(self, sender: int, seq: int, event: str, payload: bytes) -> None:
+    def _send(self, account: int, packet: Packet) -> None:
+        for session in self.connections_of(account):
+            session.connection.send(packet)
+
+    def deliver_to_everyone(
+        self, sender: int, seq: int, event: str, payload: bytes, reduced: Reduced | None = None
+    ) -> None:
         hidden_from = self.blockers(sender)
         if self._newcomers:
             # Accounts that were created after the message was stored may not read it.
             newcomers = {key for key, first in self._newcomers.items() if seq < first}
             hidden_from = hidden_from | newcomers
             self._newcomers = {k: first for k, first in self._newcomers.items() if seq + 1 < first}
+        if reduced is not None:
+            instead = self._encode_event(event, reduced.payload)
+            for account in reduced.accounts - hidden_from:
+                self._send(account, instead)
+            hidden_from = hidden_from | reduced.accounts
         self.broadcast(event, payload, hidden_from=hidden_from)
 
     def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NO_ACCOUNTS) -> None:

@@ -54,7 +54,7 @@ export class Chat extends Emitter {
     connection.on("server:message", (message) => this.#note(message, true));
     connection.on("server:receipt", (receipt) => this.#noteReceipt(receipt));
     connection.on("server:presence", (presence) => this.#notePresence(presence));
-    connection.on("server:removed", (removed) => this.#noteRemoved(removed));
+    connection.on("server:changed", (changed) => this.#noteChanged(changed));
     connection.on("server:room", () => this.refresh());
     connection.on("online", () => {
       for (const conversation of this.conversations.values()) {
@@ -224,10 +224,10 @@ export class Chat extends Emitter {
     this.emit("conversations");
   }
 
-  /** @param {{with: string, seq: number}} removed */
-  #noteRemoved({ with: name, seq }) {
+  /** @param {{with: string, seq?: number, removed?: boolean}} changed */
+  #noteChanged({ with: name, seq, removed }) {
     const conversation = this.conversations.get(name);
-    if (!conversation) return;
+    if (!conversation || !removed || seq === undefined) return;
     if (!conversation.remove(seq, this.me)) this.#recount();
     this.#changed(conversation);
   }
