@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import click
 import pytest
 
-from pychat.cli.commands.bot import run_bot
+from pychat.cli.commands.bot import demo_bot
 from pychat.cli.commands.demo import play
 from pychat.cli.commands.plain import HELP, PlainChat, standard_input
 from pychat.cli.commands.reading import print_messages
@@ -213,7 +213,7 @@ async def test_listen_ends_when_its_reader_goes_while_nothing_arrives(server: Ch
 
 
 async def test_the_demo_greets_and_answers(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pychat.cli.commands.bot.run_bot", partial(run_bot, pause=0))
+    monkeypatch.setattr("pychat.cli.commands.bot.demo_bot", partial(demo_bot, pause=0))
     reading, writing = os.pipe()
     with descriptor(0, reading):
         demo = asyncio.create_task(play(0, "guest"))

@@ -19,6 +19,7 @@ from aiohttp import web
 
 import pychat.client
 import pychat.server
+from pychat.bot import Bot, BotRequest
 from pychat.client import ChatClient, events, models
 from tests.client.watcher import started
 from tests.serving import serving
@@ -56,7 +57,7 @@ async def running(source: str, folder: Path) -> AsyncIterator[asyncio.subprocess
 
 
 @pytest.mark.e2e  # starts processes
-@pytest.mark.timeout(300)  # six programs start one after the other
+@pytest.mark.timeout(300)  # seven programs start one after the other
 async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> None:
     async with (
         serving() as server,
@@ -68,9 +69,17 @@ async def test_the_bot_answers_and_the_other_programs_run(tmp_path: Path) -> Non
 
         async with ChatClient(server.url, user="echo", password="4 echoes"):
             pass  # creates the account before the bot runs
+        async with ChatClient(server.url, user="ops", password="4 operations"):
+            pass
         await dora.client.send("echo", "hello")
+        await dora.client.send("ops", "hello")
         async with running(here("A bot"), tmp_path) as bot:
             await dora.added("You said: hello")
+
+            async with running(here("A bot with commands"), tmp_path):
+                await dora.added("I know one command: deploy NAME")
+                await dora.client.send("ops", "deploy web")
+                await dora.added("dora: web is deployed.")
 
             async with running(here("Ask and send"), tmp_path) as asking:
                 output, errors = await asking.communicate()
@@ -150,7 +159,7 @@ RECORDS = [
 def names_of_the_api() -> set[str]:
     """Return all classes, arguments, methods, properties, fields and states."""
     names = {"cache_locked", *pychat.__all__, *pychat.client.__all__, *pychat.server.__all__}
-    for each in (ChatClient, pychat.ChatServer):
+    for each in (ChatClient, pychat.ChatServer, Bot, BotRequest):
         names |= {name for name in dir(each) if not name.startswith("_")}
         names |= set(inspect.signature(each).parameters)
     for record in (*RECORDS, *get_args(events.ClientEvent)):

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from pychat.bot import Bot, BotHandler, BotRequest
 from pychat.client import ChatClient
-from pychat.client.models import MessageInfo
 
 BOT: Final = "bot"
 ALIAS: Final = "Pip the bot"
@@ -28,8 +28,13 @@ I repeat everything else."""
 CODE: Final = """This is all a bot needs:
 ```python
 async with ChatClient(server, user="bot", password=secret) as client:
-    async for message in client.messages():
-        await client.send(message.conversation, message.text)
+    bot = Bot(client)
+
+    @bot.command("echo")
+    async def echo(request):
+        return request.text
+
+    await bot.run()
 ```"""
 
 LANGUAGES: Final = "안녕하세요 · こんにちは · 你好 · Привет · مرحبا · नमस्ते · 👋🏽 👩‍👩‍👧"
@@ -39,33 +44,30 @@ There is also a page: open {page} in a browser, sign in with another id (any pas
 this demo) and write to **{user}**. Or run this in another terminal:
 `{command}`"""
 
-_NAME: Final = re.compile(rf"\b{BOT}\b|\bpip\b", re.IGNORECASE)
 _DICE: Final = re.compile(r"(?P<count>\d{0,2})d(?P<sides>\d{1,3})")
 
 
-async def run_bot(client: ChatClient, *, pause: float = 0.6) -> None:
-    """Answer messages until cancelled. ``pause``: seconds of typing before an answer."""
-    async for message in client.messages():
-        if message.removed or not is_for_bot(message):
-            continue
-        client.typing(message.conversation, True)
-        await asyncio.sleep(pause)
-        client.typing(message.conversation, False)
-        await client.send(message.conversation, answer(message.text, message.sender))
+def demo_bot(client: ChatClient, *, pause: float = 0.6) -> Bot:
+    """Return the bot, with the tricks as commands. In rooms and ALL, it answers to its name.
 
+    ``pause``: seconds of typing before an answer.
+    """
+    bot = Bot(client, names=(BOT, "pip"))
 
-def is_for_bot(message: MessageInfo) -> bool:
-    """Whether to answer: one-to-one messages, and those in rooms and ALL that name the bot."""
-    return message.conversation == message.sender or bool(_NAME.search(message.text))
+    def answering(trick: Trick) -> BotHandler:
+        async def answer(request: BotRequest) -> str:
+            conversation = request.message.conversation
+            client.typing(conversation, True)
+            await asyncio.sleep(pause)
+            client.typing(conversation, False)
+            return trick(request.text, request.message.sender)
 
+        return answer
 
-def answer(text: str, sender: str) -> str:
-    """The bot's answer to a text."""
-    word, _, rest = text.strip().partition(" ")
-    trick = TRICKS.get(word.lower().rstrip("!?.,"))
-    if trick is None:
-        return f"You said: {text}"
-    return trick(rest.strip(), sender)
+    for name, trick in TRICKS.items():
+        bot.command(name)(answering(trick))
+    bot.mention(answering(lambda text, sender: f"You said: {text}"))
+    return bot
 
 
 def _roll(rest: str, sender: str) -> str:
@@ -107,7 +109,10 @@ def _bye(rest: str, sender: str) -> str:
     return f"Bye, {sender}. Come back soon."
 
 
-TRICKS: Final[dict[str, Callable[[str, str], str]]] = {
+Trick = Callable[[str, str], str]
+"""Makes an answer from the text after the command, and the id of the sender."""
+
+TRICKS: Final[dict[str, Trick]] = {
     "help": lambda rest, sender: HELP,
     "code": lambda rest, sender: CODE,
     "languages": lambda rest, sender: LANGUAGES,

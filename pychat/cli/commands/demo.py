@@ -44,7 +44,7 @@ def demo(port: int, user: str) -> None:
 
 async def play(port: int, user: str) -> int:
     """Run server, bot and client. Return the exit status."""
-    from pychat.cli.commands.bot import ALIAS, BOT, run_bot
+    from pychat.cli.commands.bot import ALIAS, BOT, demo_bot
     from pychat.client import ChatClient
     from pychat.server.app import ChatServer
 
@@ -54,7 +54,7 @@ async def play(port: int, user: str) -> int:
         async with ChatClient(server.url, user=BOT, alias=ALIAS, password="") as bot:
             person = ChatClient(server.url, user=user, password="")
             tasks = [
-                asyncio.create_task(run_bot(bot)),
+                asyncio.create_task(demo_bot(bot).run()),
                 asyncio.create_task(greet(bot, person)),
             ]
             try:

@@ -21,13 +21,13 @@ class MessageWriter:
 
     _core: ClientCore
 
-    async def send(self, to: str, text: str) -> MessageInfo:
+    async def send(self, to: str, text: str, *, client_id: str | None = None) -> MessageInfo:
         """Send a message and return it once the server has stored it. Waits while offline.
 
-        Raises RequestRefused. If the call is cancelled, the message is not sent again, but the
-        server may have stored it.
+        ``client_id``: see ``post``. Raises RequestRefused. If the call is cancelled, the message is
+        not sent again, but the server may have stored it.
         """
-        client_id = self.post(to, text).client_id
+        client_id = self.post(to, text, client_id=client_id).client_id
         try:
             return await self._core.outbox.stored(client_id)
         except (asyncio.CancelledError, RequestRefused):
@@ -35,8 +35,11 @@ class MessageWriter:
                 self.discard(client_id)
             raise
 
-    def post(self, to: str, text: str) -> MessageInfo:
+    def post(self, to: str, text: str, *, client_id: str | None = None) -> MessageInfo:
         """Put a message into the outbox and return at once.
+
+        ``client_id``: a UUID, by default a random one. The server stores messages with the same
+        one once, also after a restart of the program.
 
         Publishes ``MessageAdded`` now, and ``MessageChanged`` when the message is stored or
         refused. Raises RequestRefused if the text is empty or too long, or ``to`` is not the name
@@ -58,7 +61,7 @@ class MessageWriter:
             conversation=to,
             sender=self._core.reconnector.login.user,
             text=text,
-            client_id=str(uuid.uuid4()),
+            client_id=client_id or str(uuid.uuid4()),
             sent_at=time.time(),
             own=True,
             delivery=DeliveryStatus.SENDING,

@@ -228,8 +228,13 @@ class Transcripts:
         self._roster.arrived(message)
         if seq <= progress.published:
             if message.client_id in self._posted:
-                # This seq was published with another message: that was of another store.
-                self._on_replaced(name)
+                if self._is_published(message):
+                    # An earlier run of the program has sent it, with this client_id.
+                    self._posted.discard(message.client_id)
+                    self._publish(MessageChanged(message))
+                else:
+                    # This seq was published with another message: that was of another store.
+                    self._on_replaced(name)
             return
         progress.target = max(progress.target, seq)
         # Unconfirmed, the message may be of another store than those published before.
@@ -243,6 +248,10 @@ class Transcripts:
             self._posted.discard(message.client_id)
             self._publish(MessageChanged(message))
         self._fetch_missing(name)
+
+    def _is_published(self, message: MessageInfo) -> bool:
+        found = self._cache.messages(message.conversation, before=message.seq + 1, limit=1)
+        return [(each.seq, each.client_id) for each in found] == [(message.seq, message.client_id)]
 
     def removed(self, name: str, seq: int) -> None:
         """Record that a message was removed."""
