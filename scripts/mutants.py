@@ -276,7 +276,7 @@ def main() -> int:
     hypothesis.settings.load_profile("mutants")
     try:
         pytest.main(
-            [*pytest_options(MEASURED_TEST_SECONDS), "--capture=sys", *options.tests],
+            [*pytest_options(MEASURED_TEST_SECONDS), "--capture=sys", "--tb=no", *options.tests],
             plugins=[trials],
         )
     except KeyboardInterrupt:

@@ -176,7 +176,7 @@ class ClientCore:
                 await asyncio.wait((sending,), timeout=CLOSE_TIMEOUT)
         await self.reconnector.close()
         self.outbox.close()
-        self.roster.close()
+        self.roster.disconnected()
         for timer in (self._flush_timer, self._recount_timer):
             if timer is not None:
                 timer.cancel()

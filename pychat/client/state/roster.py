@@ -56,9 +56,6 @@ class Roster:
         for message in outbox:
             self.posted(message)
 
-    def close(self) -> None:
-        self._typists.close()
-
     def get(self, name: str) -> ConversationInfo | None:
         return self._known.get(name)
 

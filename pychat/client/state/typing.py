@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -32,8 +31,9 @@ class TypingNotice:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
-        self._timers[name] = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self.stop, name)
-        now = time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._timers[name] = loop.call_later(IDLE_TIMEOUT, self.stop, name)
+        now = loop.time()
         if now - self._sent_at.get(name, -REPEAT_INTERVAL) >= REPEAT_INTERVAL:
             self._sent_at[name] = now
             self._send(name, True)
@@ -48,9 +48,9 @@ class TypingNotice:
 
     def clear(self) -> None:
         """Forget everything without sending. Call it when the connection is lost."""
-        for timer in self._timers.values():
+        while self._timers:
+            _, timer = self._timers.popitem()
             timer.cancel()
-        self._timers.clear()
         self._sent_at.clear()
 
 
@@ -84,14 +84,7 @@ class Typists:
             self._on_change(name, tuple(users))
 
     def all_stopped(self) -> None:
-        """Clear all indicators. Call it when the connection is lost."""
+        """Clear all indicators. Call it when the connection is lost, and at the end."""
         for name, users in self._typing.items():
             for user in list(users):
                 self.stopped(name, user)
-
-    def close(self) -> None:
-        """Cancel all timers without calling ``on_change``."""
-        for users in self._typing.values():
-            for timer in users.values():
-                timer.cancel()
-        self._typing.clear()
