@@ -136,7 +136,7 @@ def _replacements(node: ast.AST) -> Iterator[str]:
             yield "break"
         case ast.Break():
             yield "continue"
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not _is_false(value):
             yield "return None"
         case ast.Constant(value=bool() as value):
             yield repr(not value)
@@ -154,8 +154,9 @@ def _replacements(node: ast.AST) -> Iterator[str]:
             yield f"({ast.unparse(swapped)})"
 
 
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _is_false(value: ast.expr) -> bool:
+    """Whether it is None, or False: to most callers that is the same."""
+    return isinstance(value, ast.Constant) and (value.value is None or value.value is False)
 
 
 # --- changing what is imported

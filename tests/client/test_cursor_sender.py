@@ -87,7 +87,13 @@ async def test_cursors_of_a_replaced_conversation_are_dropped() -> None:
         sender.confirm(name)
         sender.move(Event.READ, name, 3)
     sender.reset("bob")
+    sender.move(Event.READ, "bob", 1)
+    sender.reset("carol")
+    assert sender.send() is None
+    sender.reset("bob")
     sender.confirm("bob")
+    sender.confirm("carol")
+    sender.move(Event.READ, "carol", 3)
     task = sender.send()
     server.answering.set()
     assert task is not None

@@ -32,7 +32,7 @@ class CursorSender:
     def move(self, event: protocol.Event, name: str, seq: int) -> None:
         """Queue a cursor for the next ``send``. ``event``: DELIVERED or READ."""
         key = (event, name)
-        self._pending[key] = max(seq, self._pending.get(key, 0))
+        self._pending[key] = max(seq, self._pending.get(key, seq))
 
     def send(self) -> asyncio.Task[None] | None:
         """Send the queued cursors. Returns the running task, or None if there is none."""

@@ -25,6 +25,9 @@ class Roster:
     unread count could only be estimated, so that the caller can ask the server for it.
     """
 
+    user: str
+    """The login id of this user, from ``load`` on."""
+
     def __init__(
         self,
         cache: Cache,
@@ -35,24 +38,20 @@ class Roster:
         self._publish = publish
         self._on_uncertain_unread = on_uncertain_unread
         self._known: dict[str, ConversationInfo] = {}
-        self._order: dict[str, None] = {}
-        """Names by last activity, newest last. Not by time: a clock may be set back."""
+        """By last activity, newest last. Not by time: a clock may be set back."""
         self._early_receipts: dict[tuple[str, str, str], protocol.Receipt] = {}
         """Receipts in unknown conversations, by name, user and kind. The server may have made the
         list before them, so they are applied after the next list."""
         self._missing: dict[str, set[int]] = {}
         """Seqs below ``last_seq`` that have not arrived, so they are not counted as unread yet."""
         self._typists = Typists(lambda name, users: self._change(name, typing=users))
-        self.user = ""
 
     def load(self, user: str, outbox: Iterable[MessageInfo]) -> None:
         """Load the conversations from the cache, then apply the messages of the outbox."""
         self.user = user
-        self._known = {each.name: each for each in self._cache.conversations()}
-        for each in sorted(
-            self._known.values(), key=lambda each: each.last.sent_at if each.last else 0
-        ):
-            self._move_to_top(each.name)
+        conversations = self._cache.conversations()
+        conversations.sort(key=lambda each: each.last.sent_at if each.last else 0)
+        self._known = {each.name: each for each in conversations}
         for message in outbox:
             self.posted(message)
 
@@ -69,30 +68,26 @@ class Roster:
     def newest_first(self) -> list[ConversationInfo]:
         """Conversations without a message come last. Does not sort: screens call this after
         every event."""
-        get, order = self._known.get, self._order
-        active = [each for name in reversed(order) if (each := get(name)) and each.last]
-        if len(active) == len(self._known):
-            return active
-        rest = (each for each in self._known.values() if not each.last or each.name not in order)
-        return [*active, *rest]
+        newest_first = list(reversed(self._known.values()))
+        without = [each for each in newest_first if not each.last]
+        return [each for each in newest_first if each.last] + without
 
     def _move_to_top(self, name: str) -> None:
-        self._order.pop(name, None)
-        self._order[name] = None
+        self._known[name] = self._known.pop(name)
 
-    def _set(self, conversation: ConversationInfo) -> bool:
-        if self._known.get(conversation.name) == conversation:
-            return False
-        self._known[conversation.name] = conversation
-        self._cache.save_conversation(conversation)
-        return True
+    def _set(self, conversation: ConversationInfo) -> None:
+        if self._known.get(conversation.name) != conversation:
+            self._known[conversation.name] = conversation
+            self._cache.save_conversation(conversation)
 
     def _change(self, name: str, **changes: object) -> None:
         conversation = self._known.get(name)
-        if conversation is not None:
-            conversation = structs.replace(conversation, **changes)
-            if self._set(conversation):
-                self._publish(ConversationChanged(conversation))
+        if conversation is None:
+            return
+        changed = structs.replace(conversation, **changes)
+        if changed != conversation:
+            self._set(changed)
+            self._publish(ConversationChanged(changed))
 
     # --- the server's list ---
 
@@ -114,7 +109,7 @@ class Roster:
         """
         unsent = {message.conversation: message for message in outbox}
         listed: set[str] = set()
-        newer_here: set[str] = set()
+        newer_here = kept | unsent.keys()
         for each in reversed(list(conversations)):
             known = None if each.with_ in replaced else self._known.get(each.with_)
             record = conversation_info(each, self.user, known)
@@ -126,15 +121,13 @@ class Roster:
                     self._on_uncertain_unread()
             if record.name in unsent:
                 record.last = unsent[record.name]
-            if record.name in unsent or record.last_seq > each.last_seq:
-                newer_here.add(record.name)
-            else:
-                self._move_to_top(record.name)
             self._set(record)
+            if record.last_seq > each.last_seq:
+                newer_here.add(record.name)
+            if record.name not in newer_here:
+                self._move_to_top(record.name)
             listed.add(record.name)
-        newer_here |= kept
-        ordered = [name for name in self._order if name in newer_here]
-        for name in [*sorted(newer_here - self._order.keys()), *ordered]:
+        for name in [name for name in self._known if name in newer_here]:
             self._move_to_top(name)
         for name in self._known.keys() - listed - unsent.keys() - kept:
             self._drop(name)
@@ -150,7 +143,6 @@ class Roster:
 
     def _drop(self, name: str) -> None:
         del self._known[name]
-        self._order.pop(name, None)
         self._missing.pop(name, None)
         self._cache.drop_conversation(name)
 
@@ -269,10 +261,8 @@ class Roster:
         if known is None:
             return False
         if kind == "delivered":
-            moved = seq > known.delivered_seq
-            if moved:
-                self._change(name, delivered_seq=seq)
-            return moved
+            self._change(name, delivered_seq=max(seq, known.delivered_seq))
+            return seq > known.delivered_seq
         if seq <= known.read_seq:
             return False
         unread, certain = _unread_after(self._cache, known, seq)
@@ -329,7 +319,7 @@ def _unread_after(cache: Cache, known: ConversationInfo, seq: int) -> tuple[int,
     in between this user has sent. The count is at most MAX_UNREAD.
     """
     left = known.last_seq - seq
-    if left <= 0 or (not known.unread and seq >= known.read_seq):
+    if left <= 0 or not known.unread:
         return 0, True
     rest = cache.messages_after(known.name, seq)
     if rest and rest[-1].seq >= known.last_seq:

@@ -62,6 +62,8 @@ class ImitatedServer:
             "login": lambda _: LOGIN,
             "conversations": lambda _: {**DONE, "conversations": self.conversations()},
             "history": self.history,
+            "delivered": lambda request: self.move("deliveredSeq", request),
+            "read": lambda request: self.move("readSeq", request),
         }
         self.reachable = True
         self._held: dict[str, list[Callable[[], None]]] = {}
@@ -91,6 +93,12 @@ class ImitatedServer:
     def conversation(self, name: str) -> dict[str, Any]:
         """The conversation as ``conversations`` lists it."""
         stored = self.stored[name]
+        listed = {"readSeq": 0} | self.listed.get(name, {})
+        unread = [
+            each
+            for each in stored
+            if each.get("sender") not in ("alice", None) and each["seq"] > listed["readSeq"]
+        ]
         return {
             "with": name,
             "alias": name.title(),
@@ -98,12 +106,11 @@ class ImitatedServer:
             "firstSeq": 1,
             "lastSeq": len(stored),
             "deliveredSeq": 0,
-            "readSeq": 0,
             "peerDeliveredSeq": 0,
             "peerReadSeq": 0,
-            "unread": sum(each.get("sender") != "alice" for each in stored),
+            "unread": len(unread),
             "last": stored[-1] if stored else None,
-        } | self.listed.get(name, {})
+        } | listed
 
     def history(self, request: dict[str, Any]) -> dict[str, Any]:
         stored, limit = self.stored[request["with"]], request.get("limit", 50)
@@ -114,6 +121,11 @@ class ImitatedServer:
             earlier = [each for each in stored if each["seq"] < request.get("before", 10**9)]
             page, more = earlier[-limit:], len(earlier) > limit
         return {**DONE, "messages": page, "hasMore": more}
+
+    def move(self, cursor: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Move a cursor of alice."""
+        self.listed.setdefault(request["with"], {})[cursor] = request["seq"]
+        return DONE
 
     # --- what it is asked ---
 
