@@ -90,6 +90,18 @@ def test_a_stuttering_line_breaks_no_sequence() -> None:
     assert keyboard.feed("\x1b[1;") + keyboard.pause() + keyboard.feed("3B") == "\x1b[1;3B"
 
 
+@pytest.mark.parametrize(("held", "rest"), [("\x1b[1", "1"), ("\x1b[12;", "12;"), ("\x1b[ ", " ")])
+def test_several_pauses_end_alt_and_a_bracket(held: str, rest: str) -> None:
+    keyboard = Keyboard()
+    assert keyboard.feed(held) + keyboard.pause() + keyboard.pause() == ""
+    assert keyboard.pause() == f"\x1b[91;3u{rest}"
+    assert keyboard.feed("x") == "x"
+    # Every text starts to count again.
+    assert keyboard.feed("\x1b[1") + keyboard.pause() + keyboard.pause() == ""
+    assert keyboard.feed(";") + keyboard.pause() + keyboard.pause() == ""
+    assert keyboard.feed("3B") == "\x1b[1;3B"
+
+
 @pytest.mark.parametrize("piece", ["\x1b", "\x1b[", "\x1b]1;", "\x1b[200~\x1b", "\x1bP1$", "\x1bO"])
 def test_its_time_grows_with_what_is_sent(piece: str) -> None:
     def seconds(count: int) -> float:

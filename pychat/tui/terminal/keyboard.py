@@ -25,6 +25,8 @@ _ARROW: Final = re.compile(r"\x1b\x1b[\[O]([ABCD])")
 _ARROW_BEGUN: Final = re.compile(r"\x1b\x1b[\[O]?\Z")
 _LONGEST: Final = 4096
 """Maximum length of an answer without an end."""
+_PAUSES: Final = 3
+"""Pauses in a row after which the rest of a sequence is not expected any more."""
 _RXVT: Final = {"\x1bOb": "\x1b[1;5B", "\x1b[7^": "\x1b[1;5H", "\x1b[8^": "\x1b[1;5F"}
 """Ctrl with ↓, Home and End in rxvt, which Textual confuses."""
 _KNOWN: Final = frozenset({"\x1bb", "\x1bf", "\x1b\x7f", "\x1b\t"})
@@ -37,9 +39,11 @@ class Keyboard:
     def __init__(self) -> None:
         self._held = ""
         self._pasting = False
+        self._pauses = 0
 
     def feed(self, text: str) -> str:
         """Return the complete sequences. The rest is held until more text or ``pause``."""
+        self._pauses = 0
         text = self._held + text
         out: list[str] = []
         at = 0
@@ -63,8 +67,9 @@ class Keyboard:
         held = self._held
         if not held or self._pasting or _ANSWER_BEGUN.match(held):
             return ""
-        if held[1:2] == "[" and len(held) > 2:
-            return ""  # a sequence that arrives in pieces
+        self._pauses += 1
+        if held[1:2] == "[" and len(held) > 2 and self._pauses < _PAUSES:
+            return ""  # a sequence that arrives in pieces, or Alt+[ and a digit
         self._held = ""
         if held == _ESC:
             return _ESCAPE_KEY
