@@ -91,7 +91,7 @@ class AsyncLayer:
     def watch_connecting(self, engine: EngineServer, timeout: float) -> None:
         """End sessions that do not CONNECT, or do not finish a binary packet, in that time."""
         self._server = engine
-        self._connecting = engine.wheel.add(timeout, self._too_late)
+        self._connecting = engine.wheel.add(timeout, self._too_late, EngineSession.abandon)
 
     # --- called by the sessions
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
+
+logger = logging.getLogger("pychat.engine")
 
 T = TypeVar("T", bound=Hashable)
 
@@ -56,14 +59,20 @@ class Wheel:
 
     def __init__(self, tick: float) -> None:
         self._tick = tick
-        self._queues: list[tuple[Deadlines[Any], Callable[[Any], None]]] = []
+        self._queues: list[tuple[Deadlines[Any], Callable[[Any], None], Callable[[Any], None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def add(self, delay: float, when_due: Callable[[T], None]) -> Deadlines[T]:
-        """Return new deadlines. ``when_due`` is called with each item that is due."""
+    def add(
+        self, delay: float, when_due: Callable[[T], None], close: Callable[[T], None]
+    ) -> Deadlines[T]:
+        """Return new deadlines. ``when_due`` is called with each item that is due.
+
+        If it raises, ``close`` is called with the item, which has no deadline any more. The other
+        items are not affected.
+        """
         queue: Deadlines[T] = Deadlines(delay)
-        self._queues.append((queue, when_due))
+        self._queues.append((queue, when_due, close))
         return queue
 
     def start(self, queue: Deadlines[T], item: T) -> None:
@@ -89,9 +98,16 @@ class Wheel:
         assert self._loop is not None
         self._timer = self._loop.call_later(self._tick, self._turn)
         now = self._loop.time()
-        for queue, when_due in self._queues:
+        for queue, when_due, close in self._queues:
             for item in queue.take_due(now):
-                when_due(item)
-        if not any(len(queue) for queue, _ in self._queues) and self._timer is not None:
+                try:
+                    when_due(item)
+                except Exception:
+                    logger.exception("deadline failed, closed: %r", item)
+                    try:
+                        close(item)
+                    except Exception:
+                        logger.exception("not closed: %r", item)
+        if not any(len(queue) for queue, _, _ in self._queues) and self._timer is not None:
             self._timer.cancel()
             self._timer = None

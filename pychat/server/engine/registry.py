@@ -55,11 +55,16 @@ class Registry:
         self._sockets = sockets
         self._admission = admission
         self._ping_timeout = ping_timeout
-        self._pings = wheel.add(ping_interval, self._ping)
-        self._pongs = wheel.add(ping_timeout, self._timed_out)
-        self._client_pings = wheel.add(ping_interval + ping_timeout, self._timed_out)
-        self._lingering = wheel.add(ping_interval + ping_timeout, self.forget)
-        self._silent = wheel.add(SILENT_SECONDS, self._unused)
+        close = EngineSession.abandon
+        self._pings = wheel.add(ping_interval, self._ping, close)
+        self._pongs = wheel.add(ping_timeout, self._timed_out, close)
+        self._client_pings = wheel.add(
+            ping_interval + ping_timeout, self._timed_out, EngineSession.abandon
+        )
+        self._lingering = wheel.add(
+            ping_interval + ping_timeout, self.forget, EngineSession.abandon
+        )
+        self._silent = wheel.add(SILENT_SECONDS, self._unused, close)
 
     def check(self, address: str) -> None:
         """Raise Refused if the address may not open another session."""

@@ -252,6 +252,14 @@ class EngineSession:
         """End the session because the client has gone, or must go."""
         self._finish(reason, by_server=False)
 
+    def abandon(self) -> None:
+        """End the session after an internal error, and its connection in any case."""
+        try:
+            self.end(TRANSPORT_CLOSE)
+        finally:
+            if self.carrier is not None:
+                self.carrier.abort()
+
     def _finish(self, reason: str, *, by_server: bool) -> None:
         if not self.open:
             return

@@ -6,7 +6,7 @@ import pytest
 
 from pychat.server.engine.codec.packet import BinaryPacket, encode_event
 from pychat.server.engine.polling.queue import CLOSE_PACKET, NOOP_PACKET, Polling
-from pychat.server.engine.session import MAX_WAITING
+from pychat.server.engine.session import MAX_WAITING, EngineSession
 from tests.server.engine.sansio import Carrier, session
 
 
@@ -105,6 +105,21 @@ def test_a_server_that_closes_lets_the_poll_fetch_the_rest() -> None:
         subject.polling = Polling(4)
         (subject.close if by_server else lambda s=subject: s.end("transport close"))()  # type: ignore[misc]
         assert heartbeat.lingers is by_server
+
+
+def test_an_abandoned_session_has_no_connection_whatever_fails() -> None:
+    subject, layer, heartbeat = session()
+    carrier = subject.carrier = Carrier()
+
+    def fail(session: EngineSession, reason: str) -> None:
+        raise RuntimeError("a fault")
+
+    layer.closed = fail  # type: ignore[method-assign] # a layer with a fault
+    with pytest.raises(RuntimeError):
+        subject.abandon()
+    assert not subject.open
+    assert heartbeat.lingers is False
+    assert carrier.end == "aborted"
 
 
 def test_what_waits_for_a_poll_is_bounded() -> None:

@@ -295,6 +295,10 @@ class PollConnection(asyncio.Protocol):
         else:
             self._shared.wheel.start(self._shared.idle, self)
 
+    def abort(self) -> None:
+        """Close the connection without an answer."""
+        self._transport.abort()
+
     def head_is_late(self) -> None:
         """The rest of a request's head has not arrived in time."""
         self._end_with(_HEAD_TOO_SLOW)

@@ -26,6 +26,8 @@ class Late(Hashable, Protocol):
 
     def body_is_late(self) -> None: ...
 
+    def abort(self) -> None: ...
+
 
 class Shared:
     """The shared state. ``max_payload`` is in bytes."""
@@ -45,6 +47,10 @@ class Shared:
         self.max_payload = max_payload
         self.write = AnswerWriter(headers)
         self.wheel = wheel
-        self.idle: Deadlines[Late] = wheel.add(KEEP_ALIVE, lambda it: it.may_be_idle())
-        self.heads: Deadlines[Late] = wheel.add(HEAD_TIMEOUT, lambda it: it.head_is_late())
-        self.bodies: Deadlines[Late] = wheel.add(BODY_TIMEOUT, lambda it: it.body_is_late())
+        self.idle: Deadlines[Late] = wheel.add(KEEP_ALIVE, lambda it: it.may_be_idle(), _abort)
+        self.heads: Deadlines[Late] = wheel.add(HEAD_TIMEOUT, lambda it: it.head_is_late(), _abort)
+        self.bodies: Deadlines[Late] = wheel.add(BODY_TIMEOUT, lambda it: it.body_is_late(), _abort)
+
+
+def _abort(connection: Late) -> None:
+    connection.abort()

@@ -50,7 +50,7 @@ class Dispatcher:
     def watch_connecting(self, engine: EngineServer, timeout: float) -> None:
         """End sessions that do not CONNECT, or do not finish a binary packet, in that time."""
         self._wheel = engine.wheel
-        self._connecting = engine.wheel.add(timeout, self._too_late)
+        self._connecting = engine.wheel.add(timeout, self._too_late, EngineSession.abandon)
 
     def _too_late(self, session: EngineSession) -> None:
         session.end(FORCED_CLOSE)

@@ -59,8 +59,8 @@ class Sockets:
         self._open: set[WebSocket] = set()
         self._probes: dict[EngineSession, WebSocket] = {}
         self._all_gone: asyncio.Event | None = None
-        self._upgrades = wheel.add(upgrade_timeout, self.end_probe)
-        self._closes = wheel.add(_CLOSE_TIMEOUT, _abort)
+        self._upgrades = wheel.add(upgrade_timeout, self.end_probe, EngineSession.abandon)
+        self._closes = wheel.add(_CLOSE_TIMEOUT, _abort, _abort)
 
     def new(self, session: EngineSession, *, probing: bool) -> WebSocket:
         """Return a socket for the session, to be passed to ``open``."""
