@@ -261,8 +261,10 @@ class ClientCore:
                     changed = parse(data, protocol.Changed)
                     if changed.removed and changed.seq is not UNSET:
                         self.transcripts.removed(changed.with_, changed.seq)
+                        self.sync.invalidate()
                 case Event.ROOM:
-                    self.roster.rooms(parse(data, protocol.RoomListPayload).rooms)
+                    if self.roster.rooms(parse(data, protocol.RoomListPayload).rooms):
+                        self.sync.invalidate()
                 case _:
                     pass  # an event of a newer server
         except RequestRefused as error:

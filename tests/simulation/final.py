@@ -207,6 +207,9 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
         elif summary.peer is not None:
             expected["peer_delivered_seq"] = summary.peer.delivered_seq
             expected["peer_read_seq"] = summary.peer.read_seq
+        peer = conversation.name
+        if peer in ids and peer != user and ledger.messages[key]:
+            expected["online"] = bool(ledger.logged_in(peer))
         # Nor is a device told that another one has joined again.
         joined = ledger.first_seq(key, account).since(0)
         for field, value in expected.items() if len(joined) <= 2 else ():

@@ -6,6 +6,7 @@ A story is played with a calm store and network; it makes single calls of the st
 from __future__ import annotations
 
 from tests.simulation import final
+from tests.simulation.chatclients import ChatDevice
 from tests.simulation.run import Simulation, Story
 
 
@@ -349,6 +350,55 @@ def test_a_late_list_takes_back_no_receipt_that_the_client_has() -> None:
         await world.sleep(2.0)
 
     # The list and the receipt arrive at once, and the order of what follows varies.
+    assert [broken for seed in range(10) for broken in told(story, seed)] == []
+
+
+def test_a_late_list_takes_back_no_presence_that_the_client_has() -> None:
+    async def story(world: Simulation) -> None:
+        (scripted,), bob = world.add("alice", chat_client=True), world.add("bob")
+        program = world.people[0].devices[1]
+        await world.online(scripted, program, *bob)
+        scripted.write("bob", world.client_id())
+        await world.quiet()
+        world.weather.held["conversations"] = lambda: 0.3
+        program.do(program.client.unblock("bob"))
+        await world.sleep(0.1)
+        world.network.stall("alice/8", 1.0)
+        await world.sleep(0.3)
+        bob[0].leave()
+        await world.sleep(2.0)
+
+    assert [broken for seed in range(10) for broken in told(story, seed)] == []
+
+
+def test_a_late_list_brings_back_no_room_that_was_deleted_and_no_text_that_was_removed() -> None:
+    async def story(world: Simulation) -> None:
+        world.add("alice")
+        (root,) = world.add("root", chat_client=True)
+        program = world.people[1].devices[1]
+        assert isinstance(program, ChatDevice)
+        await world.online(root, program)
+        root.wish("room", {"command": "create", "roomId": "r1"})
+        await world.quiet()
+        for name in ("#r1", "ALL"):
+            root.write(name, world.client_id())
+        await world.quiet()
+        client = program.client
+        assert client is not None
+        world.weather.held["conversations"] = lambda: 0.3
+        program.do(client.unblock("alice"))
+        await world.sleep(0.1)
+        world.network.stall("root/8", 1.0)
+        await world.sleep(0.3)
+        root.wish("room", {"command": "delete", "roomId": "r1"})
+        root.ask("remove", {"id": "1-1"})
+        await world.sleep(4.0)
+        everybody = client.conversation("ALL")
+        assert everybody is not None
+        assert everybody.last is not None
+        if client.conversation("#r1") is not None or not everybody.last.removed:
+            world.ledger.fail("client", f"{client.conversations}")
+
     assert [broken for seed in range(10) for broken in told(story, seed)] == []
 
 

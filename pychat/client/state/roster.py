@@ -14,8 +14,8 @@ from pychat.client.state.typing import Typists
 from pychat.client.storage.cache import Cache
 from pychat.client.wire import conversation_info, parse_time, room_info
 
-MAX_EARLY_RECEIPTS: Final = 1_000
-"""Receipts to keep for conversations that are not known yet."""
+MAX_EARLY: Final = 1_000
+"""Receipts and presences to keep until the next list."""
 
 
 class Roster:
@@ -42,6 +42,8 @@ class Roster:
         self._early_receipts: dict[tuple[str, str, str], protocol.Receipt] = {}
         """Receipts in unknown conversations, by name, user and kind. The server may have made the
         list before them, so they are applied after the next list."""
+        self._presence: dict[str, protocol.PresencePayload] = {}
+        """The last presence of each user since the list was requested, for the same reason."""
         self._missing: dict[str, set[int]] = {}
         """Seqs below ``last_seq`` that have not arrived, so they are not counted as unread yet."""
         self._typists = Typists(lambda name, users: self._change(name, typing=users))
@@ -91,6 +93,10 @@ class Roster:
 
     # --- the server's list ---
 
+    def list_requested(self) -> None:
+        """Note that the next list contains all presence so far."""
+        self._presence.clear()
+
     def listed(
         self,
         conversations: Iterable[protocol.ConversationPayload],
@@ -135,6 +141,8 @@ class Roster:
             alias = self._known[name].alias
             self._set(ConversationInfo(name=name, alias=alias, last=unsent.get(name)))
         self._publish(ConversationsLoaded(self.newest_first()))
+        for presence in self._presence.values():
+            self.presence(presence)
         early_receipts, self._early_receipts = self._early_receipts, {}
         for receipt in early_receipts.values():
             known_now = self._known.get(receipt.with_)
@@ -152,18 +160,25 @@ class Roster:
             self._drop(name)
             self._publish(ConversationsLoaded(self.newest_first()))
 
-    def rooms(self, rooms: list[protocol.RoomPayload]) -> None:
-        """Apply the server's list of rooms, which it sends whenever a room has changed."""
+    def rooms(self, rooms: list[protocol.RoomPayload]) -> bool:
+        """Apply the server's list of rooms, which it sends whenever a room has changed.
+
+        Returns whether a known conversation has changed.
+        """
+        changed = False
         by_name = {protocol.ROOM_PREFIX + room.id: room for room in rooms}
         for name in [each for each in self._known if each.startswith(protocol.ROOM_PREFIX)]:
-            if name in by_name:
-                self._change(name, alias=by_name[name].name)
-            else:
+            if name not in by_name:
                 self.left(name)
+                changed = True
+            elif self._known[name].alias != by_name[name].name:
+                self._change(name, alias=by_name[name].name)
+                changed = True
         records = [
             room_info(room, member=protocol.ROOM_PREFIX + room.id in self._known) for room in rooms
         ]
         self._publish(RoomsChanged(records))
+        return changed
 
     # --- messages ---
 
@@ -236,7 +251,11 @@ class Roster:
     def removed_uncached(self, name: str, seq: int) -> None:
         """Record that a message was removed that is not in the cache."""
         known = self._known.get(name)
-        if known is not None and known.unread and seq > known.read_seq:
+        if known is None:
+            return
+        if known.last is not None and known.last.seq == seq:
+            self._change(name, last=structs.replace(known.last, text="", removed=True))
+        if known.unread and seq > known.read_seq:
             self._on_uncertain_unread()
 
     def with_delivery(self, message: MessageInfo) -> MessageInfo:
@@ -275,7 +294,7 @@ class Roster:
     def receipt(self, receipt: protocol.Receipt) -> None:
         """Apply a receipt: of the other user, or of this user from another device."""
         name, kind, seq = receipt.with_, receipt.kind, receipt.seq
-        if name not in self._known and len(self._early_receipts) < MAX_EARLY_RECEIPTS:
+        if name not in self._known and len(self._early_receipts) < MAX_EARLY:
             self._early_receipts[name, receipt.by, kind] = receipt
         if receipt.by == self.user:
             self.move_own_cursor(name, kind, seq)
@@ -291,6 +310,8 @@ class Roster:
 
     def presence(self, presence: protocol.PresencePayload) -> None:
         last_seen = parse_time(presence.last_seen) if presence.last_seen else None
+        if len(self._presence) < MAX_EARLY or presence.id in self._presence:
+            self._presence[presence.id] = presence
         self._change(presence.id, alias=presence.alias, online=presence.online, last_seen=last_seen)
         if not presence.online:
             self._typists.stopped(presence.id, presence.id)

@@ -113,6 +113,7 @@ class ConversationSync:
         while True:
             self._refresh_again = False
             self._transcripts.active.clear()
+            self._roster.list_requested()
             published = self._transcripts.published_seqs()
             to_reset, self._to_reset = self._to_reset, set()
             replaced, self._replaced = self._replaced, set()
