@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
+from pychat.server.engine.answer import Taken, cors, has_gone, read_query, refusal
 from pychat.server.engine.codec.packet import OPEN, text_packet
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies, page_origin
-from pychat.server.engine.polling.answer import Taken, cors, has_gone, read_query, refusal
 from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.polling.request import PollRequests
 from pychat.server.engine.polling.shared import Shared

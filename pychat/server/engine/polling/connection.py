@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion11, web
 
-from pychat.server.engine.polling.answer import HTTPAnswer, refusal
+from pychat.server.engine.answer import HTTPAnswer, refusal
 from pychat.server.engine.polling.borrow import Loan
 from pychat.server.engine.polling.head import MAX_HEAD, Reader, Request
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling

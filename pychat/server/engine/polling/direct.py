@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from aiohttp import web
 
+from pychat.server.engine.answer import cors, header_lines
 from pychat.server.engine.origins import page_origin
-from pychat.server.engine.polling.answer import cors, header_lines
 from pychat.server.engine.polling.borrow import borrow, received_whole
 from pychat.server.engine.polling.connection import PollConnection
 from pychat.server.engine.polling.head import Reader

@@ -9,7 +9,7 @@ from pychat.server.engine.codec.packet import AnyPacket, Packet, text_packet
 from pychat.server.engine.codec.payload import DecoderV3
 
 if TYPE_CHECKING:
-    from pychat.server.engine.polling.answer import HTTPAnswer
+    from pychat.server.engine.answer import HTTPAnswer
 
 NOOP_PACKET: Final = text_packet(b"6")
 CLOSE_PACKET: Final = text_packet(b"1")

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.polling.answer import (
+from pychat.server.engine.answer import (
     HTTPAnswer,
     Taken,
     has_gone,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Final, Protocol
 
+from pychat.server.engine.answer import AnswerWriter
 from pychat.server.engine.heartbeat import Deadlines, Wheel
-from pychat.server.engine.polling.answer import AnswerWriter
 from pychat.server.engine.polling.transport import BODY_TIMEOUT
 from pychat.server.engine.registry import Registry
 from pychat.server.engine.websocket.flusher import Flusher

@@ -24,7 +24,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 
-from pychat.server.engine.polling.answer import Taken
+from pychat.server.engine.answer import Taken
 from pychat.server.engine.session import BYTES_PER_CREDIT
 from pychat.server.engine.websocket.transport import (
     INTERNAL_ERROR,
