@@ -11,7 +11,6 @@ import msgspec
 
 from pychat.server.asyncserver.environ import Environ
 from pychat.server.asyncserver.tasks import Tasks
-from pychat.server.engine.codec.attachments import with_attachments
 from pychat.server.engine.codec.packet import (
     ACK,
     BINARY_ACK,
@@ -24,6 +23,7 @@ from pychat.server.engine.codec.packet import (
     SocketPacket,
     check_depth,
     read_packet,
+    with_attachments,
 )
 from pychat.server.engine.server import EngineServer
 from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, EngineSession

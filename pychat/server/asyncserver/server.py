@@ -16,8 +16,7 @@ from socketio import packet as upstream
 from pychat.server.asyncserver.engine import AsyncEngine
 from pychat.server.asyncserver.layer import Client
 from pychat.server.asyncserver.rooms import Manager
-from pychat.server.engine.codec.attachments import has_binary, without_binary
-from pychat.server.engine.codec.packet import AnyPacket, text_packet
+from pychat.server.engine.codec.packet import AnyPacket, has_binary, text_packet, without_binary
 from pychat.server.engine.session import (
     FORCED_CLOSE,
     PARSE_ERROR,

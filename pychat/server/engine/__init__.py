@@ -9,7 +9,7 @@ from pychat.server.engine.origins import Proxies, is_rebinding
 from pychat.server.engine.registry import SessionAdmission
 from pychat.server.engine.session import EngineSession, ReadAllowance
 from pychat.server.engine.socketio.connection import Handler, SocketConnection
-from pychat.server.engine.socketio.server import SocketServer
+from pychat.server.engine.socketio.dispatcher import SocketServer
 
 if TYPE_CHECKING:
     from pychat.server.asyncserver.server import AsyncServer

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs
 from multidict import MultiMapping
 
-from pychat.server.engine.refused import Refused
+from pychat.server.engine.answer import Refused
 
 logger = logging.getLogger("pychat.engine")
 

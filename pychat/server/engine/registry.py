@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from pychat.server.engine.answer import Refused
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.refused import Refused
 from pychat.server.engine.session import PING_TIMEOUT, TRANSPORT_CLOSE, EngineSession
 from pychat.server.engine.websocket.sockets import Sockets
 

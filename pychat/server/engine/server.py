@@ -10,14 +10,21 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from pychat.server.engine.answer import Taken, cors, has_gone, read_query, refusal
+from pychat.server.engine.answer import (
+    Refused,
+    Taken,
+    bad_request,
+    cors,
+    has_gone,
+    read_query,
+    refusal,
+)
 from pychat.server.engine.codec.packet import OPEN, text_packet
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies, page_origin
 from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.polling.request import PollRequests
 from pychat.server.engine.polling.shared import Shared
-from pychat.server.engine.refused import Refused, bad_request
 from pychat.server.engine.registry import TOO_MANY, Registry, SessionAdmission
 from pychat.server.engine.session import (
     SERVER_SHUTDOWN,
@@ -27,9 +34,8 @@ from pychat.server.engine.session import (
     ReadAllowance,
 )
 from pychat.server.engine.versions import tested
-from pychat.server.engine.websocket.flusher import Flusher
 from pychat.server.engine.websocket.sockets import OpenSocket, Sockets, accept_key
-from pychat.server.engine.websocket.transport import WebSocket
+from pychat.server.engine.websocket.transport import Flusher, WebSocket
 
 _TRANSPORTS: Final = ("polling", "websocket")
 
@@ -266,7 +272,7 @@ class EngineServer:
 
 def _direct() -> tuple[type[PollRequests], OpenSocket, type[WebSocket]]:
     # Imported here: with untested versions the import may fail.
-    from pychat.server.engine.polling.direct import DirectPollRequests
+    from pychat.server.engine.polling.connection import DirectPollRequests
     from pychat.server.engine.websocket.takeover import take_over
 
     return DirectPollRequests, take_over, WebSocket

@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from pychat.server.engine.codec.attachments import has_binary, with_attachments, without_binary
-from pychat.server.engine.codec.packet import AnyPacket, BinaryPacket, MalformedPacket
+from pychat.server.engine.codec.packet import (
+    AnyPacket,
+    BinaryPacket,
+    MalformedPacket,
+    has_binary,
+    with_attachments,
+    without_binary,
+)
 
 PLAIN = [None, True, 1, 1.5, "text", [], {}, (), [1, ["a", None]], {"a": {"b": [1]}}, {1, 2}]
 

@@ -21,9 +21,8 @@ from pychat.server.engine.polling.head import MAX_HEAD, Reader
 from pychat.server.engine.polling.queue import Polling
 from pychat.server.engine.session import EngineSession, Handshake
 from pychat.server.engine.socketio.dispatcher import Dispatcher
-from pychat.server.engine.websocket.flusher import Flusher
 from pychat.server.engine.websocket.takeover import FrameReader
-from pychat.server.engine.websocket.transport import WebSocket
+from pychat.server.engine.websocket.transport import Flusher, WebSocket
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.sansio import Echo, Heartbeat, Transport
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 from multidict import CIMultiDict
 
+from pychat.server.engine.answer import Refused
 from pychat.server.engine.origins import Origins, Proxies, page_origin
-from pychat.server.engine.refused import Refused
 
 
 @pytest.mark.parametrize(

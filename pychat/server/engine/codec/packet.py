@@ -1,4 +1,4 @@
-"""Packets, sans-I/O: encode Engine.IO packets, read Socket.IO packets."""
+"""Packets, sans-I/O: Engine.IO packets out, Socket.IO packets in, binary data as attachments."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import binascii
 import json
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -260,3 +261,50 @@ def check_depth(data: str) -> None:
 # Brackets, and whole strings so that brackets in them do not count. An unfinished string extends to
 # the end of the text, so that no character is read twice (docs/linear.md).
 _BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def has_binary(data: Any) -> bool:
+    """Whether the data contains bytes, at any depth."""
+    if type(data) in _PLAIN:
+        return False
+    if isinstance(data, bytes | bytearray | memoryview):
+        return True
+    if isinstance(data, dict):
+        items: Iterable[Any] = data.values()
+    elif isinstance(data, list | tuple):
+        items = data
+    else:
+        return False
+    for item in items:  # noqa: SIM110  # any() with a generator takes twice as long
+        if type(item) not in _PLAIN and has_binary(item):
+            return True
+    return False
+
+
+def without_binary(data: Any, attachments: list[AnyPacket]) -> Any:
+    """Return a copy with placeholders for bytes, and append the bytes to ``attachments``."""
+    if isinstance(data, bytes | bytearray | memoryview):
+        attachments.append(BinaryPacket(bytes(data)))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(data, dict):
+        return {key: without_binary(item, attachments) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [without_binary(item, attachments) for item in data]
+    return data
+
+
+def with_attachments(item: Any, attachments: list[bytes]) -> Any:
+    """Return a copy with the attachments in place of the placeholders. Raises MalformedPacket."""
+    if isinstance(item, list):
+        return [with_attachments(inner, attachments) for inner in item]
+    if isinstance(item, dict):
+        if item.get("_placeholder") is True:
+            number = item.get("num")
+            if not isinstance(number, int) or not 0 <= number < len(attachments):
+                raise MalformedPacket("placeholder without an attachment")
+            return attachments[number]
+        return {key: with_attachments(inner, attachments) for key, inner in item.items()}
+    return item

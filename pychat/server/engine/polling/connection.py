@@ -1,25 +1,38 @@
-"""Connections that poll: HTTP/1.1 read and answered without aiohttp.
+"""Polling requests answered on their connections: HTTP/1.1 without aiohttp.
 
 A waiting poll needs only its connection and no task. Everything else that arrives on the connection
 goes back to aiohttp: other paths and methods, upgrades, a new session's handshake, and every
 request that is not plain.
+
+A connection is borrowed from aiohttp with its first poll. It cannot be borrowed if the client has
+already sent more than the request. Such a poll does not wait: it is answered at once, with a noop
+if nothing is queued.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion11, web
 
-from pychat.server.engine.answer import HTTPAnswer, refusal
-from pychat.server.engine.polling.borrow import Loan
+from pychat.server.engine.answer import (
+    HTTPAnswer,
+    Refused,
+    body_too_slow,
+    cors,
+    header_lines,
+    refusal,
+)
+from pychat.server.engine.origins import page_origin
+from pychat.server.engine.polling.borrow import Loan, borrow, received_whole
 from pychat.server.engine.polling.head import MAX_HEAD, Reader, Request
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
+from pychat.server.engine.polling.request import Allows, PollRequests
 from pychat.server.engine.polling.shared import Shared
 from pychat.server.engine.polling.transport import decode_body, receive, register_poll, take
-from pychat.server.engine.refused import Refused, body_too_slow
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
 _REQUESTS_AT_ONCE: Final = 20
@@ -325,3 +338,41 @@ class PollConnection(asyncio.Protocol):
         self._loan.resume_writing()
         if not self._busy:
             self._go_on()
+
+
+class DirectPollRequests(PollRequests):
+    """Borrows the connection of each polling request that aiohttp has received."""
+
+    may_wait = False
+
+    def __init__(
+        self, shared: Shared, allows: Allows, reached_at: Callable[[web.Request], str]
+    ) -> None:
+        super().__init__(shared, allows, reached_at)
+        # One for each way in which clients reach the server. There are few.
+        self._reader = lru_cache(maxsize=16)(self._new_reader)
+
+    def _borrow(self, request: web.Request) -> PollConnection | None:
+        origin = page_origin(request.headers)
+        scheme = "https" if request.scheme == "https" else "http"
+        reader = self._reader(scheme, self._reached_at(request))
+        lines = b"" if origin is None else header_lines(cors(origin))
+        if request.transport is None:
+            return None
+        connection = PollConnection(self._shared, request, request.transport, reader, lines)
+        loan = borrow(request, connection)
+        if loan is None:
+            return None
+        connection.borrowed(loan)
+        return connection
+
+    def _received_whole(self, request: web.Request) -> bytes | None:
+        return received_whole(request)
+
+    def _new_reader(self, scheme: str, reached_at: str) -> Reader:
+        def cors_lines(origin: str | None, host: str) -> bytes | None:
+            if not self._allows(origin, scheme, host, reached_at):
+                return None
+            return b"" if origin is None else header_lines(cors(origin))
+
+        return Reader(cors_lines)

@@ -15,9 +15,8 @@ from typing import Any, Final, NamedTuple
 from aiohttp import hdrs
 from aiohttp.http import HttpProcessingError, HttpRequestParser
 
-from pychat.server.engine.answer import is_binary, read_query
+from pychat.server.engine.answer import Refused, is_binary, read_query
 from pychat.server.engine.origins import page_origin
-from pychat.server.engine.refused import Refused
 
 MAX_HEAD: Final = 16 * 1024
 """Bytes that a request may have before its body."""

@@ -1,6 +1,6 @@
 """Polling requests that aiohttp has received.
 
-Here through aiohttp's public API: a task waits for each poll. ``direct`` makes it faster.
+Here through aiohttp's public API: a task waits for each poll. ``connection`` makes it faster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from aiohttp import hdrs, web
 
 from pychat.server.engine.answer import (
     HTTPAnswer,
+    Refused,
     Taken,
+    bad_request,
+    body_too_slow,
     has_gone,
     is_binary,
     read_query,
@@ -28,7 +31,6 @@ from pychat.server.engine.polling.transport import (
     register_poll,
     take,
 )
-from pychat.server.engine.refused import Refused, bad_request, body_too_slow
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 
 Allows = Callable[[str | None, str, str, str], bool]

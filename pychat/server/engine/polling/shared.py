@@ -9,7 +9,7 @@ from pychat.server.engine.answer import AnswerWriter
 from pychat.server.engine.heartbeat import Deadlines, Wheel
 from pychat.server.engine.polling.transport import BODY_TIMEOUT
 from pychat.server.engine.registry import Registry
-from pychat.server.engine.websocket.flusher import Flusher
+from pychat.server.engine.websocket.transport import Flusher
 
 HEAD_TIMEOUT: Final = 10.0
 """Time limit for the head of a request, in seconds."""

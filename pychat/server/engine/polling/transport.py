@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pychat.server.engine.answer import HTTPAnswer, refusal
+from pychat.server.engine.answer import HTTPAnswer, bad_request, refusal
 from pychat.server.engine.codec.packet import AnyPacket, MalformedPacket
 from pychat.server.engine.codec.payload import (
     Received,
@@ -17,7 +17,6 @@ from pychat.server.engine.codec.payload import (
     encode_v4,
 )
 from pychat.server.engine.polling.queue import Polling
-from pychat.server.engine.refused import bad_request
 from pychat.server.engine.session import BYTES_PER_CREDIT, PARSE_ERROR, EngineSession
 
 BODY_TIMEOUT: Final = 30.0

@@ -11,11 +11,10 @@ from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
+from pychat.server.engine.answer import Refused, bad_request
 from pychat.server.engine.heartbeat import Wheel
-from pychat.server.engine.refused import Refused, bad_request
 from pychat.server.engine.session import EngineSession
-from pychat.server.engine.websocket.flusher import Flusher
-from pychat.server.engine.websocket.transport import WebSocket
+from pychat.server.engine.websocket.transport import Flusher, WebSocket
 
 _SHUTDOWN_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 2.0
