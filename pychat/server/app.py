@@ -17,16 +17,22 @@ from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN, MAX_PASSWORD_C
 from pychat.server import site
 from pychat.server.chat import MIN_PASSWORD, AccountsMode, Chat, EncodeEvent, Limits
 from pychat.server.engine import EngineSession, Handler, Proxies, SocketServer, encode_event
+from pychat.server.guard.bucket import Allowance
 from pychat.server.guard.gate import HEADERS, Gate, note_request
-from pychat.server.guard.pace import Allowance
-from pychat.server.guard.throttle import throttle
-from pychat.server.guard.visitors import Admission, Visitors
-from pychat.server.listening import ServeError, address, bind, plain_host, serve_error
+from pychat.server.guard.visitors import Admission, Visitors, throttle
+from pychat.server.listening import (
+    Certificate,
+    CertificateError,
+    ServeError,
+    address,
+    bind,
+    plain_host,
+    serve_error,
+)
 from pychat.server.options import check_admins, check_origins, existing_folder
 from pychat.server.running import run
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.base import Durability
-from pychat.server.tls import Certificate, CertificateError
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import time
 import aiohttp
 
 from pychat.server.chat.limits import Limits, Rate
-from pychat.server.guard.throttle import LONGEST_WAIT, RequestTurns
+from pychat.server.guard.visitors import LONGEST_WAIT, RequestTurns
 from tests.serving import serving
 
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from pychat.server.chat.limits import Limits
-from pychat.server.tls import Certificate, CertificateError
+from pychat.server.listening import Certificate, CertificateError
 from tests.attack.wire import connect
 from tests.serving import serving
 

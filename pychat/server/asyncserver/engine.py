@@ -12,8 +12,7 @@ from aiohttp import web
 from engineio import packet as upstream
 
 from pychat.server.asyncserver.environ import Environ
-from pychat.server.asyncserver.layer import AsyncLayer
-from pychat.server.asyncserver.tasks import Tasks
+from pychat.server.asyncserver.layer import AsyncLayer, Tasks
 from pychat.server.engine.codec.packet import BinaryPacket, text_packet
 from pychat.server.engine.server import EngineServer, handshake_of
 from pychat.server.engine.session import EngineSession

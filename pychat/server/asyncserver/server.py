@@ -1,11 +1,11 @@
-"""python-socketio's AsyncServer on this engine: faster, and for clients since 1.x."""
+"""python-socketio's AsyncServer and its rooms on this engine: faster, and for clients since 1.x."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import msgspec
 import socketio
@@ -15,7 +15,6 @@ from socketio import packet as upstream
 
 from pychat.server.asyncserver.engine import AsyncEngine
 from pychat.server.asyncserver.layer import Client
-from pychat.server.asyncserver.rooms import Manager
 from pychat.server.engine.codec.packet import AnyPacket, has_binary, text_packet, without_binary
 from pychat.server.engine.session import (
     FORCED_CLOSE,
@@ -24,6 +23,77 @@ from pychat.server.engine.session import (
     SLOW_CONSUMER,
     EngineSession,
 )
+
+
+class Sender(Protocol):
+    """What the manager needs from its server."""
+
+    @property
+    def eio(self) -> AsyncEngine: ...
+
+    def encode(
+        self, kind: bytes, namespace: str, ack_id: int | None, data: Any
+    ) -> list[AnyPacket]: ...
+
+    def send_to_session(
+        self,
+        session: EngineSession | None,
+        kind: bytes,
+        namespace: str,
+        ack_id: int | None,
+        data: Any,
+    ) -> None: ...
+
+
+class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+    """The default manager of an AsyncServer: rooms in memory, for one process."""
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to the room, or to all clients in the namespace."""
+        arguments = [event]
+        if isinstance(data, tuple):
+            arguments += data
+        elif data is not None:
+            arguments.append(data)
+        room = to or room
+        rooms = self.rooms.get(namespace)
+        if rooms is None:
+            return
+        if room is None or isinstance(room, str):
+            members = rooms.get(room)
+            if members is None:
+                return
+            participants = list(members._fwdm.items())  # private; its other managers read it too
+        else:
+            participants = list(self.get_participants(namespace, room))
+        skipped = skip_sid if isinstance(skip_sid, list | tuple | set) else (skip_sid,)
+        if not participants:
+            return
+        server: Sender = self.server
+        session_of = server.eio.session
+        packets = None if callback else server.encode(b"2", namespace, None, arguments)
+        for sid, eio_sid in participants:
+            session = session_of(eio_sid)
+            if session is None or sid in skipped:
+                continue
+            if callback is not None:
+                ack_id = self._generate_ack_id(sid, callback)
+                server.send_to_session(session, b"2", namespace, ack_id, arguments)
+            else:
+                assert packets is not None
+                for packet in packets:
+                    session.send(packet)
+
 
 logger = logging.getLogger("pychat.engine")
 

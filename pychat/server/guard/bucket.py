@@ -1,10 +1,11 @@
-"""The token bucket behind every rate limit."""
+"""The token bucket behind every rate limit, and the allowance by which a client is read."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,27 @@ class TokenBucket:
         if wait <= longest:
             self._tokens = left
         return wait
+
+
+AT_ONCE: Final = 20
+"""Credits that one client may use before other clients are read."""
+
+
+class Allowance:
+    """The credits of one client. It may run into debt, because a packet is read whole."""
+
+    __slots__ = ("_bucket", "left")
+
+    def __init__(self, rate: Rate) -> None:
+        self._bucket = TokenBucket(rate)
+        self.left: float = AT_ONCE
+        """Credits left. Below 0 the client must be paused."""
+
+    def pause(self) -> float:
+        """Start the next allowance.
+
+        Return the seconds to wait before the client is read again, 0 for the next loop turn.
+        """
+        used = AT_ONCE - self.left
+        self.left = AT_ONCE
+        return self._bucket.borrow(used)

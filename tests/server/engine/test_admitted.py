@@ -6,8 +6,7 @@ from functools import partial
 
 import pytest
 
-from pychat.server.guard.bucket import Rate
-from pychat.server.guard.pace import Allowance
+from pychat.server.guard.bucket import Allowance, Rate
 from tests.server.engine.conftest import Running, Start
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.rawsocket import RawSocket, frame, text

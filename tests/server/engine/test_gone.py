@@ -16,8 +16,7 @@ import trustme
 from aiohttp import web
 
 from pychat.server.engine import encode_event
-from pychat.server.guard.bucket import Rate
-from pychat.server.guard.pace import Allowance
+from pychat.server.guard.bucket import Allowance, Rate
 from tests.server.engine.conftest import Start
 from tests.server.engine.rawhttp import RawHttp
 from tests.server.engine.rawsocket import RawSocket, frame

@@ -10,8 +10,7 @@ import pytest
 from aiohttp import web
 
 from pychat.server.engine import SocketConnection, SocketServer
-from pychat.server.guard.bucket import Rate
-from pychat.server.guard.pace import Allowance
+from pychat.server.guard.bucket import Allowance, Rate
 from pychat.server.guard.visitors import Admission, Visitors
 
 pytestmark = pytest.mark.usefixtures("path")
