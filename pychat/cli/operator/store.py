@@ -104,7 +104,7 @@ def _sqlite_file(address: str) -> Path:
 async def _check(address: str) -> None:
     from pychat.cli.output.progress import counting
     from pychat.server.store import StoreDamaged
-    from pychat.server.store.transfer.checking import check
+    from pychat.server.store.transfer.exporting import check
 
     found: list[str] = []
     problems = messages = 0

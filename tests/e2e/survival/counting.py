@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pychat.server.store import open_store
-from pychat.server.store.transfer.checking import check
-from pychat.server.store.transfer.exporting import read_store
+from pychat.server.store.transfer.exporting import check, read_store
 from pychat.server.store.transfer.lines import ConversationLine, MessageLine
 from tests.e2e.survival.people import Ledger
 

@@ -12,7 +12,7 @@ import pytest
 
 from pychat.server.store import open_store
 from pychat.server.store.sqlite import SQLiteStore
-from pychat.server.store.transfer.checking import check
+from pychat.server.store.transfer.exporting import check
 from tests.server.store import ferretdb
 
 Answered = dict[bytes, tuple[int, int]]

@@ -19,8 +19,7 @@ from pychat.server.store.records import (
     NewRemoval,
 )
 from pychat.server.store.transfer import importing
-from pychat.server.store.transfer.checking import check
-from pychat.server.store.transfer.exporting import export_lines
+from pychat.server.store.transfer.exporting import check, export_lines
 from pychat.server.store.transfer.importing import Importer
 from pychat.server.store.transfer.lines import decode_lines
 from tests.server.store.conftest import Populated, removed

@@ -14,8 +14,7 @@ from pychat.server.store.records import (
     NewChange,
     Outcome,
 )
-from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, stored_message
-from pychat.server.store.sqlite.details import complete, last_rev
+from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, complete, last_rev, stored_message
 from pychat.server.store.sqlite.search import reindex
 
 MAX_CACHED_REVS = 100_000

@@ -17,10 +17,9 @@ from pychat.server.store.records import (
     NewMessage,
 )
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
-from pychat.server.store.sqlite.base import MESSAGE, stored_message
+from pychat.server.store.sqlite.base import MESSAGE, complete, last_rev, stored_message
 from pychat.server.store.sqlite.changes import SQLiteChanges
 from pychat.server.store.sqlite.conversations import last_seq
-from pychat.server.store.sqlite.details import complete, last_rev
 
 
 class SQLiteMessages(SQLiteChanges):

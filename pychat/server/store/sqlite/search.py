@@ -13,11 +13,11 @@ from pychat.server.store.records import ConversationKind, MessageRecord
 from pychat.server.store.sqlite.base import (
     MESSAGE,
     SQLitePart,
+    complete,
     counter,
     set_counter,
     stored_message,
 )
-from pychat.server.store.sqlite.details import complete
 from pychat.server.store.sqlite.schema import PREFIX_LENGTHS
 from pychat.server.store.terms import Query, Term, account_term, conversation_term, terms
 

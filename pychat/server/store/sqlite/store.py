@@ -10,7 +10,7 @@ from pathlib import Path
 from pychat.server.store.base import Durability, StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
-from pychat.server.store.sqlite.conversations import SQLiteConversations
+from pychat.server.store.sqlite.conversations import SQLiteConversations, SQLiteRooms
 from pychat.server.store.sqlite.file.backup import check_leftovers
 from pychat.server.store.sqlite.file.check import problems
 from pychat.server.store.sqlite.file.connect import (
@@ -25,7 +25,6 @@ from pychat.server.store.sqlite.file.files import (
     open_file,
 )
 from pychat.server.store.sqlite.messages import SQLiteMessages
-from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare, renew_epoch
 from pychat.server.store.sqlite.search import SQLiteSearch, index_some, purge_some
 from pychat.server.store.sqlite.writer import WriterThread
