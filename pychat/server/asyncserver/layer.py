@@ -30,7 +30,7 @@ from pychat.server.engine.session import FORCED_CLOSE, PARSE_ERROR, EngineSessio
 
 
 class Tasks:
-    """Starts coroutines as tasks.
+    """Starts coroutines as tasks, keeps them until they are done, and logs their failures.
 
     From Python 3.12 on, a task runs at once until it first waits.
     """

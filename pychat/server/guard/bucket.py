@@ -65,7 +65,10 @@ AT_ONCE: Final = 20
 
 
 class Allowance:
-    """The credits of one client. It may run into debt, because a packet is read whole."""
+    """The credits of one client. It may run into debt, because a packet is read whole.
+
+    What the client sends faster stays in the socket.
+    """
 
     __slots__ = ("_bucket", "left")
 

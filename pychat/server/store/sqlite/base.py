@@ -1,4 +1,4 @@
-"""What the parts of the SQLite store share: reading and writing off the event loop, counters, rows."""
+"""What the parts of the SQLite store share: access off the event loop, counters, messages."""
 
 from __future__ import annotations
 
@@ -129,6 +129,10 @@ class SQLitePart:
         self, write: Callable[[sqlite3.Connection], T], amount: int = 1
     ) -> asyncio.Future[T]:
         return self._writer.submit(write, amount)
+
+
+# Revs, edit times and reactions are in tables of their own: a reaction must not rewrite the pages of
+# a long message, and a conversation that was never changed must not cost more.
 
 
 def last_rev(connection: sqlite3.Connection, conversation: int) -> int:
