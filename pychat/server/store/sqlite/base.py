@@ -131,8 +131,8 @@ class SQLitePart:
         return self._writer.submit(write, amount)
 
 
-# Revs, edit times and reactions are in tables of their own: a reaction must not rewrite the pages of
-# a long message, and a conversation that was never changed must not cost more.
+# Revs, edit times and reactions are in tables of their own: a reaction must not rewrite the pages
+# of a long message, and a conversation that was never changed must not cost more.
 
 
 def last_rev(connection: sqlite3.Connection, conversation: int) -> int:
