@@ -152,6 +152,10 @@ class ImitatedServer:
         """Store a message and send it to alice."""
         self.emit("message", self.say(text, name, sender, **more))
 
+    def remove(self, seq: int, name: str = "bob") -> None:
+        """Tell alice that a message was removed."""
+        self.emit("changed", {"with": name, "rev": 1, "seq": seq, "removed": True})
+
     def disconnect(self) -> None:
         for connection in self._connections:
             connection.abort("the connection was lost")

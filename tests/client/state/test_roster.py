@@ -714,7 +714,7 @@ async def test_a_removed_message_is_no_longer_unread(
     server.listed["bob"] = {"readSeq": 1}
     await online(client)
     assert of(client).unread == 2
-    server.emit("removed", {"with": "bob", "seq": seq})
+    server.remove(seq)
     assert of(client).unread == unread
     last = of(client).last
     assert last is not None
@@ -733,7 +733,7 @@ async def test_with_a_gap_only_the_removal_of_an_unread_message_asks_for_the_cou
     await online(client)
     server.hold("history")
     server.emit("message", server.say("text") | {"seq": 6})
-    server.emit("removed", {"with": "bob", "seq": seq})
+    server.remove(seq)
     await asyncio.sleep(2)
     assert lists(server) == 1 + asked
 
@@ -748,8 +748,8 @@ async def test_the_removal_of_an_unread_message_that_is_not_here_asks_for_the_co
     server.fill(5, "carol")
     server.listed = {"bob": {"readSeq": 3}, "carol": {"unread": 0}}
     await client.connect()
-    server.emit("removed", {"with": name, "seq": seq})
-    server.emit("removed", {"with": "nobody", "seq": seq})
+    server.remove(seq, name)
+    server.remove(seq, "nobody")
     await asyncio.sleep(2)
     assert lists(server) == 1 + asked
 
