@@ -23,9 +23,13 @@ from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusCha
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings
-from pychat.tui.commands.requests import ProfileRequested, ThemeRequested
-from pychat.tui.model.account_switcher import AccountSwitcher
-from pychat.tui.model.accounts import CACHE_LOST, AccountSource, TerminalAccount
+from pychat.tui.commands.slash import ProfileRequested, ThemeRequested
+from pychat.tui.model.account_switcher import (
+    CACHE_LOST,
+    AccountSource,
+    AccountSwitcher,
+    TerminalAccount,
+)
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.screens.chat import ChatScreen

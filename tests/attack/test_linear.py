@@ -32,8 +32,9 @@ from pychat.server.engine.codec import packet, payload
 from pychat.server.engine.codec.packet import MalformedPacket
 from pychat.server.store import terms
 from pychat.tui.log import paint, rows
+from pychat.tui.model import finder
 from pychat.tui.terminal.keyboard import Keyboard
-from pychat.tui.text import fuzzy, graphemes, markdown, wrap
+from pychat.tui.text import graphemes, markdown
 from pychat.tui.widgets import completions
 from tests.attack import linear, sources
 from tests.attack.process import server_process
@@ -120,12 +121,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "links": markdown.links,
     "trim_link": lambda text: markdown.trim_link("https://" + text),
     "graphemes": graphemes.graphemes,
-    "wrap": lambda text: wrap.wrap(text, 40),
-    "wrap.fold": lambda text: wrap.fold(text, 40),
+    "wrap": lambda text: graphemes.wrap(text, 40),
+    "wrap.fold": lambda text: graphemes.fold(text, 40),
     "_wrapped": lambda text: rows._wrapped(markdown.format_message(text), 20),
     "paint": _painted,
     "Keyboard.feed": lambda text: Keyboard().feed("\x1b[200~" + text),
-    "fuzzy": lambda text: fuzzy.fuzzy("abc", text),
+    "fuzzy": lambda text: finder.fuzzy("abc", text),
     "completion": _completed,
 }
 

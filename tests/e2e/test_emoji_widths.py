@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from pychat.client import ChatClient
-from pychat.tui.text.emoji import SAMPLES
+from pychat.tui.text.graphemes import SAMPLES
 from tests.e2e.pseudoterminal import PseudoTerminal
 from tests.e2e.tmux import Terminal
 from tests.processes import PYCHAT, Serving

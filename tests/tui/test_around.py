@@ -24,7 +24,7 @@ from pychat.client.models import (
 )
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.keys import KEYS
-from pychat.tui.model.accounts import TerminalAccount
+from pychat.tui.model.account_switcher import TerminalAccount
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.settings import Settings
 from pychat.tui.terminal.notifications import Notifications

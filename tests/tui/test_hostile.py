@@ -8,7 +8,7 @@ import pytest
 
 from pychat.client.models import ConnectionState, MessageInfo, Status, UserInfo
 from pychat.tui.log.rows import ReaderContext, rows_of
-from pychat.tui.text.fuzzy import fuzzy
+from pychat.tui.model.finder import fuzzy
 from pychat.tui.text.names import Name
 from tests.tui import scenes
 from tests.tui.driving import screen_text

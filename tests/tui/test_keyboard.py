@@ -11,7 +11,7 @@ from textual._xterm_parser import XTermParser
 
 from pychat.tui.terminal.keyboard import Keyboard
 from pychat.tui.terminal.probe import read_answers
-from pychat.tui.text.emoji import SAMPLES, EmojiFitter
+from pychat.tui.text.graphemes import SAMPLES, EmojiFitter
 
 KEYS = {
     "\x1bn": ["alt+n"],

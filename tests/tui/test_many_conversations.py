@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 
 from pychat.client.events import ConversationChanged
-from pychat.tui.model import finder, list_items
-from pychat.tui.model.finder import OFFERED, RANKED, SCATTERED_AMONG, Finder, SearchTexts, best
-from pychat.tui.text.fuzzy import fuzzy
+from pychat.tui.model import finder
+from pychat.tui.model.finder import (
+    OFFERED,
+    RANKED,
+    SCATTERED_AMONG,
+    Finder,
+    SearchTexts,
+    best,
+    fuzzy,
+)
+from pychat.tui.widgets import conversation_list
 from tests.tui import scenes
 from tests.tui.driving import wait_for, wait_text, write
 from tests.tui.scripted import NOW, ScriptedClient
@@ -42,8 +50,8 @@ class Counter:
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the conversations that the list makes rows for."""
-    counter = Counter(list_items.conversation_name)
-    monkeypatch.setattr(list_items, "conversation_name", counter)
+    counter = Counter(conversation_list.conversation_name)
+    monkeypatch.setattr(conversation_list, "conversation_name", counter)
     return counter
 
 

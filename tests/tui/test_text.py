@@ -9,10 +9,9 @@ from rich.cells import cell_len
 
 from pychat.client.models import MessageInfo
 from pychat.tui.log.rows import ReaderContext, rows_of
-from pychat.tui.text.graphemes import boundary_after, boundary_before, graphemes
+from pychat.tui.text.graphemes import boundary_after, boundary_before, fold, graphemes, wrap
 from pychat.tui.text.markdown import format_message, links
 from pychat.tui.text.names import Name
-from pychat.tui.text.wrap import fold, wrap
 from tests.tui.scripted import NOW, stopped_clock
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"

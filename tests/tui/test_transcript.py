@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from pychat.client.models import DeliveryStatus, MessageInfo
-from pychat.tui.log.heights import Heights
 from pychat.tui.log.transcript import CHUNK_SIZE, PENDING_KEY, Transcript
+from pychat.tui.log.viewport import Heights
 
 
 def stored(seq: int, text: str = "") -> MessageInfo:

@@ -11,8 +11,7 @@ from textual.message import Message
 from pychat.client.errors import ChatClientError
 from pychat.client.models import DeliveryStatus, UserInfo
 from pychat.protocol import EVERYONE, ROOM_PREFIX, canonical_id
-from pychat.tui.commands.requests import ProfileRequested, ThemeRequested
-from pychat.tui.commands.slash import SlashCommand
+from pychat.tui.commands.slash import ProfileRequested, SlashCommand, ThemeRequested
 from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.text.names import ALL_PEOPLE, line
 

@@ -1,10 +1,14 @@
-"""The slash commands as a table, and the parser that tells a command from a message."""
+"""Slash commands: their table, the parser, and the messages that ask the screen or app to act."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from textual.message import Message
+
+from pychat.client.models import UserInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,44 @@ def parse(text: str) -> tuple[SlashCommand, str] | None:
 def plain(text: str) -> str:
     """Return the message to send for a text that is no command: ``//x`` stands for ``/x``."""
     return text[1:] if text.startswith("//") else text
+
+
+class CommandRequested(Message):
+    """Run a slash command."""
+
+    def __init__(self, command: SlashCommand, arguments: str) -> None:
+        super().__init__()
+        self.command = command
+        self.arguments = arguments
+
+
+class ConversationRequested(Message):
+    """Open a conversation by its name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class PersonRequested(Message):
+    """Open the conversation with a person, or begin one."""
+
+    def __init__(self, user: UserInfo) -> None:
+        super().__init__()
+        self.user = user
+
+
+class ProfileRequested(Message):
+    """Switch to another profile. An empty name lists the profiles."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class ThemeRequested(Message):
+    """Switch to another theme. An empty name opens the list of themes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name

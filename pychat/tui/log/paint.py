@@ -1,4 +1,4 @@
-"""Paint rows: named styles become colours, rows become Textual strips."""
+"""Paint rows as Textual strips, keep those in view last, and return the text of selected ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import Final
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.cache import LRUCache
+from textual.geometry import Offset
+from textual.selection import Selection
 from textual.strip import Strip
 
 from pychat.client.models import DeliveryStatus
-from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, text_width
+from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, rows_of, text_width
+from pychat.tui.log.transcript import PENDING_KEY
+from pychat.tui.log.viewport import Viewport
 from pychat.tui.text.markdown import LINK
 
 INDENT: Final = 2
@@ -113,3 +118,97 @@ def _rule(row: Row, width: int, column: int, styles: Styles) -> Strip:
         Segment(label, styles["base"] + styles["new"]),
     ]
     return Strip(segments).adjust_cell_length(width, styles["base"])
+
+
+MESSAGES: Final = 512
+STRIPS: Final = 2048
+
+
+class RowCache:
+    """LRU caches of rows, by message and width, and of strips, by message, row and width."""
+
+    def __init__(self) -> None:
+        self._rows: LRUCache[tuple[int, int], list[Row]] = LRUCache(MESSAGES)
+        self._strips: LRUCache[tuple[int, int, int], Strip] = LRUCache(STRIPS)
+
+    def rows(self, view: Viewport, chunk: int, index: int) -> tuple[int, list[Row]]:
+        """Return the key and the rows of the message at a position."""
+        transcript, width = view.opened.transcript, view.width
+        key = transcript.key(chunk, index)
+        rows = self._rows.get((key, width), None)
+        if rows is None:
+            message = transcript.chunks[chunk].messages[index]
+            previous = transcript.above(chunk, index)
+            count = transcript.removed_from(chunk, index)
+            rows = rows_of(message, previous, width, view.opened.reading, count)
+            self._rows[(key, width)] = rows
+        return key, rows
+
+    def strip(self, key: int, row: int, width: int) -> Strip | None:
+        """Return a painted row, if it is cached."""
+        return self._strips.get((key, row, width), None)
+
+    def keep(self, key: int, row: int, width: int, strip: Strip) -> None:
+        """Cache a painted row."""
+        self._strips[(key, row, width)] = strip
+
+    def forget(self) -> None:
+        """Clear both caches."""
+        self._rows.clear()
+        self._strips.clear()
+
+    def forget_strips(self) -> None:
+        """Drop the painted rows: the colours have changed."""
+        self._strips.clear()
+
+    def forget_from(self, key: int) -> None:
+        """Drop a message and those below it."""
+        for place in list(self._rows.keys()):
+            if place[0] >= key:
+                self._rows.discard(place)
+        for painted in list(self._strips.keys()):
+            if painted[0] >= key:
+                self._strips.discard(painted)
+
+    def forget_pending(self) -> None:
+        """Drop the messages of the outbox."""
+        self.forget_from(PENDING_KEY)
+
+
+KEY_SHIFT: Final = 10
+"""The y coordinate of a selection is (message key << 10) + row within the message."""
+MAX_ROW: Final = (1 << KEY_SHIFT) - 1
+
+
+def place_of(key: int, row: int) -> int:
+    """Return the y coordinate of a row of a message."""
+    return (key << KEY_SHIFT) + min(row, MAX_ROW)
+
+
+def message_at(place: int) -> Selection:
+    """Return a selection of the whole message at a y coordinate."""
+    key = place >> KEY_SHIFT
+    return Selection(Offset(0, place_of(key, 0)), Offset(0, place_of(key + 1, 0)))
+
+
+def selected_text(view: Viewport, cache: RowCache, selection: Selection) -> str:
+    """Return the selected text of messages, without names, times, indents and line wrapping."""
+    transcript = view.opened.transcript
+    first = selection.start.y if selection.start is not None else 0
+    last = selection.end.y if selection.end is not None else place_of(PENDING_KEY << 1, 0)
+    position = transcript.position(first >> KEY_SHIFT)
+    parts: list[str] = []
+    while position is not None:
+        key, rows = cache.rows(view, *position)
+        if place_of(key, 0) > last:
+            break
+        for number, row in enumerate(rows):
+            span = selection.get_span(place_of(key, number))
+            if span is None or row.kind != "text":
+                continue
+            start, end = span
+            to = len(row.text) if end == -1 else max(0, end - INDENT)
+            parts.append(row.text[max(0, start - INDENT) : to])
+            parts.append(row.joint)
+        position = transcript.after(*position)
+    return "".join(parts[:-1])

@@ -9,9 +9,9 @@ from typing import Final, Literal
 from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
+from pychat.tui.text.graphemes import fold, wrap
 from pychat.tui.text.markdown import MAX_SHOWN, Line, StyledSpan, format_message
 from pychat.tui.text.names import Name
-from pychat.tui.text.wrap import fold, wrap
 
 GROUP_SECONDS: Final = 300
 """Messages of one sender share a heading within a period of this length, which begins at a multiple

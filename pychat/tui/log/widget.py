@@ -14,12 +14,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from pychat.client.models import MessageInfo
-from pychat.tui.log.paint import INDENT, paint
-from pychat.tui.log.rowcache import RowCache
+from pychat.tui.log.paint import INDENT, RowCache, message_at, paint, place_of, selected_text
 from pychat.tui.log.rows import SENDER_STYLES, Row
-from pychat.tui.log.selection import message_at, place_of, selected_text
 from pychat.tui.log.viewport import OpenTranscript, Viewport
-from pychat.tui.theme.styles import component_style
+from pychat.tui.theme.themes import component_style
 
 MARGIN: Final = 30
 """More messages are fetched when the view is this close, in rows, to the end of the loaded ones."""

@@ -1,21 +1,75 @@
-"""OpenConversations: transcripts of the conversations opened last, and fetching of history."""
+"""OpenConversations: the transcripts opened last, fetching of history, and the people in them."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pychat.client.errors import RequestRefused, ServerUnreachable
+from pychat.client.errors import ChatClientError, LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import ConversationInfo, MessageInfo, UserInfo
 from pychat.protocol import EVERYONE, ROOM_PREFIX
 from pychat.tui.clock import Clock
 from pychat.tui.log.rows import ReaderContext
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.viewport import OpenTranscript, ScrollAnchor
-from pychat.tui.model.people import People
-from pychat.tui.text.names import YOU, Name, conversation_name
+from pychat.tui.text.names import YOU, Name, conversation_name, name_of
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+
+RETRY_SECONDS: Final = 1.0
+MAX_RESULTS: Final = 10
+"""The server returns users whose id or alias begins with the query, the exact id first."""
+
+
+class People:
+    """A cache of aliases. ``on_unknown`` is called when one is missing: call ``learn`` then."""
+
+    def __init__(self, client: ChatClient, on_unknown: Callable[[], object]) -> None:
+        self._client = client
+        self._on_unknown = on_unknown
+        self._aliases: dict[str, str] = {}
+        self._wanted: list[str] = []
+        self._learning = False
+
+    def name(self, id: str) -> Name:
+        """Return the name of a user; until the alias is known, the id."""
+        if id not in self._aliases:
+            self._aliases[id] = ""
+            self._wanted.append(id)
+            self._on_unknown()
+        return name_of(id, self._aliases[id])
+
+    async def learn(self) -> bool:
+        """Request all missing aliases; return True if a name has changed."""
+        changed = False
+        if self._learning:
+            return False
+        self._learning = True
+        try:
+            while self._wanted:
+                id = self._wanted[0]
+                try:
+                    found = await self._client.users(id, limit=MAX_RESULTS)
+                except LoginRefused:
+                    raise
+                except RequestRefused as refusal:
+                    if refusal.retry_after is None:
+                        found = []
+                    else:
+                        await asyncio.sleep(max(refusal.retry_after, RETRY_SECONDS))
+                        continue
+                self._wanted.remove(id)
+                alias = next((user.alias for user in found if user.id == id), "")
+                self._aliases[id] = alias
+                changed = changed or (bool(alias) and alias != id)
+        except ChatClientError:
+            pass  # offline: requested again after the next login
+        finally:
+            self._learning = False
+        return changed
+
 
 KEPT: Final = 12
 """Number of transcripts kept in memory. The others are read from the client's cache again."""

@@ -15,21 +15,25 @@ from pychat.client.events import ClientEvent, ConversationsLoaded, StatusChanged
 from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
-from pychat.tui.commands.requests import (
+from pychat.tui.commands.runner import CommandRunner
+from pychat.tui.commands.slash import (
     CommandRequested,
     ConversationRequested,
     PersonRequested,
 )
-from pychat.tui.commands.runner import CommandRunner
 from pychat.tui.model.conversations import OpenConversations, is_pair
-from pychat.tui.model.list_items import ConversationItem, in_order, item_of
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import line, unread_count
-from pychat.tui.widgets.conversation_list import ConversationList
+from pychat.tui.widgets.conversation_list import (
+    ConversationItem,
+    ConversationList,
+    in_order,
+    item_of,
+)
 from pychat.tui.widgets.conversation_view import ConversationView
+from pychat.tui.widgets.header import StatusLine
 from pychat.tui.widgets.search_bar import SearchBar
-from pychat.tui.widgets.status_line import StatusLine
 from pychat.tui.widgets.writing import WritingArea
 
 if TYPE_CHECKING:
@@ -394,7 +398,7 @@ class ChatScreen(Screen[None]):
             self.notify("Copied", timeout=2, markup=False)
 
     def action_links(self) -> None:
-        from pychat.tui.screens.links import LinksScreen
+        from pychat.tui.screens.help import LinksScreen
 
         opened = self.conversations.opened(self.current)
         if opened is not None:

@@ -1,20 +1,38 @@
-"""HelpScreen: all keys and commands, made from their tables."""
+"""Dialogs: their base, the help, and the links of a conversation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from textwrap import wrap
 from typing import ClassVar, Final
 
+from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
+from textual.screen import ModalScreen, ScreenResultType
+from textual.widgets import Label, OptionList, Static
+from textual.widgets.option_list import Option
 
+from pychat.client.safetext import safe_text
 from pychat.tui.commands.keys import KEYS, keys_of, show
 from pychat.tui.commands.slash import COMMANDS
-from pychat.tui.screens.dialog import Dialog
+from pychat.tui.log.transcript import Transcript
+from pychat.tui.text.markdown import MAX_SHOWN, links
+
+
+class Dialog(ModalScreen[ScreenResultType]):
+    """Ignore keys that arrive while the dialog closes; Textual would end the app."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        if self.is_current:
+            return super().dismiss(result)
+        done: AwaitComplete = AwaitComplete.nothing()  # type: ignore[no-untyped-call]  # of Textual
+        return done
+
 
 WIDE: Final = 56
 """Width in cells from which two keys of an action fit."""
@@ -71,3 +89,48 @@ def help_text(rebound: Mapping[str, str], width: int) -> Content:
         written = f"/{command.name} {command.arguments}".rstrip()
         parts += entry(written, command.does)
     return Content.assemble(*parts)
+
+
+MAX_MESSAGES = 1000
+"""Number of messages that are searched for links."""
+MAX_LINKS = 100
+
+
+class LinksScreen(Dialog[None]):
+    """A list of links. Enter opens one, c copies it."""
+
+    CSS_PATH = "links.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", show=False),
+        Binding("c", "copy", show=False),
+    ]
+
+    def __init__(self, transcript: Transcript) -> None:
+        super().__init__()
+        found = (
+            link
+            for message in islice(transcript.newest(), MAX_MESSAGES)
+            for link in links(safe_text(message.text[:MAX_SHOWN]))
+        )
+        self._links = list(islice(dict.fromkeys(found), MAX_LINKS))
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="links"):
+            title = "Links   Enter: open   C: copy" if self._links else "No links here"
+            yield Label(title, id="links-title")
+            yield OptionList(*(Option(Content(link)) for link in self._links), markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).highlighted = 0 if self._links else None
+
+    @on(OptionList.OptionSelected)
+    def _open(self, event: OptionList.OptionSelected) -> None:
+        self.app.open_url(self._links[event.option_index])
+        self.dismiss()
+
+    def action_copy(self) -> None:
+        index = self.query_one(OptionList).highlighted
+        if index is not None:
+            self.app.copy_to_clipboard(self._links[index])
+            self.app.notify("Copied", timeout=2, markup=False)
+            self.dismiss()

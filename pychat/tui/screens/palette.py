@@ -17,18 +17,17 @@ from pychat.client.errors import ChatClientError
 from pychat.client.models import RoomInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX
 from pychat.tui.commands.keys import KEYS, KeyAction, keys_of, show
-from pychat.tui.commands.requests import (
+from pychat.tui.commands.slash import (
+    COMMANDS,
     CommandRequested,
     ConversationRequested,
     PersonRequested,
     ProfileRequested,
     ThemeRequested,
 )
-from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.model.conversations import OpenConversations
-from pychat.tui.model.finder import Finder, best
-from pychat.tui.screens.dialog import Dialog
-from pychat.tui.text.fuzzy import BEST, fuzzy
+from pychat.tui.model.finder import BEST, Finder, best, fuzzy
+from pychat.tui.screens.help import Dialog
 from pychat.tui.text.names import conversation_name, line, name_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
 from pychat.tui.terminal.keyboard import Keyboard
-from pychat.tui.text.emoji import EmojiFitter
+from pychat.tui.text.graphemes import EmojiFitter
 
 if TYPE_CHECKING:
     from pychat.tui.terminal.app import TerminalApp

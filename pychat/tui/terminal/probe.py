@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pychat.tui.text.emoji import SAMPLES
+from pychat.tui.text.graphemes import SAMPLES
 
 TIMEOUT: Final = 0.3
 """Seconds. Every terminal answers the last query, nearly all of them at once."""

@@ -1,4 +1,4 @@
-"""The themes: two of pychat, some well-known ones and the user's own, and which one is used."""
+"""Themes: pychat's two, well-known ones and the user's own; which is used, and its Rich styles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
+from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
+from textual.widget import Widget
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -188,3 +190,21 @@ class ThemeSelector:
     def chosen(self) -> str:
         """The theme chosen in the app; empty if it is the default."""
         return "" if self._app.theme == self._default else self._app.theme
+
+
+def component_style(widget: Widget, name: str) -> Style:
+    """Return the style of a component class, to be combined with the style of the widget.
+
+    Textual's partial Rich styles ignore the alpha of a colour (``$foreground 50%``). Here it is
+    blended with the widget's background.
+    """
+    styles = widget.get_component_styles(name)
+    _, background = widget.background_colors
+    color = bgcolor = None
+    if styles.has_rule("background"):
+        background = background + styles.background
+        bgcolor = background.rich_color
+    if styles.has_rule("color"):
+        color = (background + styles.color).rich_color
+    style = Style(color=color, bgcolor=bgcolor)
+    return style + styles.text_style if styles.has_rule("text_style") else style

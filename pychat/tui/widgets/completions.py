@@ -14,7 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from pychat.tui.commands.slash import COMMANDS
-from pychat.tui.text.fuzzy import fuzzy
+from pychat.tui.model.finder import fuzzy
 
 MAX_EMOJI: Final = 8
 _COMMAND: Final = re.compile(r"^/([a-z]*)$")

@@ -32,15 +32,13 @@ from pychat.client.models import (
 from pychat.protocol import canonical_id
 from pychat.tui.clock import Clock
 from pychat.tui.log.widget import MessageLog
-from pychat.tui.model.conversations import OpenConversations, is_pair
+from pychat.tui.model.conversations import OpenConversations, People, is_pair
 from pychat.tui.model.finder import Finder
-from pychat.tui.model.people import People
 from pychat.tui.model.read_marks import ReadMarks
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import Name, conversation_name, line, name_of, unread_count
 from pychat.tui.widgets.composer import Composer
-from pychat.tui.widgets.header import ConversationHeader
-from pychat.tui.widgets.hints import NewestHint, Welcome
+from pychat.tui.widgets.header import ConversationHeader, NewestHint, Welcome
 from pychat.tui.widgets.search_bar import SearchBar
 from pychat.tui.widgets.writing import WritingArea
 

@@ -12,8 +12,7 @@ from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
-from pychat.tui.commands.requests import CommandRequested
-from pychat.tui.commands.slash import CommandError, parse, plain
+from pychat.tui.commands.slash import CommandError, CommandRequested, parse, plain
 from pychat.tui.text.names import line
 from pychat.tui.widgets.completions import Completions
 from pychat.tui.widgets.composer import Composer
