@@ -21,7 +21,7 @@ from pychat.tui.app import ChatApp
 from pychat.tui.commands.keys import KEYS, show
 from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.settings import Settings
-from pychat.tui.theme.themes import CHOICE
+from pychat.tui.themes import CHOICE
 from tests.tui import scenes
 from tests.tui.driving import wait_text
 from tests.tui.scripted import NOW

@@ -24,7 +24,7 @@ from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings
 from pychat.tui.commands.slash import ProfileRequested, ThemeRequested
-from pychat.tui.model.account_switcher import (
+from pychat.tui.model.accounts import (
     CACHE_LOST,
     AccountSource,
     AccountSwitcher,
@@ -38,7 +38,7 @@ from pychat.tui.terminal.app import TerminalApp
 from pychat.tui.terminal.notifications import Notifications
 from pychat.tui.terminal.terminal import Terminal
 from pychat.tui.text.names import line
-from pychat.tui.theme.themes import AUTO, ThemeSelector
+from pychat.tui.themes import AUTO, ThemeSelector
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -303,7 +303,7 @@ class ChatApp(TerminalApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Refuse to open a dialog over a dialog: users who keep typing would not see the text."""
         if action in ("help", "command_palette") and isinstance(self.screen, ModalScreen):
-            from pychat.tui.screens.help import HelpScreen
+            from pychat.tui.screens.dialogs import HelpScreen
 
             return action == "help" and isinstance(self.screen, HelpScreen)
         return super().check_action(action, parameters)
@@ -323,7 +323,7 @@ class ChatApp(TerminalApp):
 
     def action_help(self) -> None:
         """Open the help, or close it."""
-        from pychat.tui.screens.help import HelpScreen
+        from pychat.tui.screens.dialogs import HelpScreen
 
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss()

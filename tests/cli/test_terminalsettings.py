@@ -9,7 +9,7 @@ import pytest
 
 from pychat.cli.settings import files as settings
 from pychat.cli.settings.terminal import terminal_settings
-from pychat.tui.theme.themes import CHOICE
+from pychat.tui.themes import CHOICE
 
 
 @pytest.fixture

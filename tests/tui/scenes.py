@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.tui.app import ChatApp
-from pychat.tui.model.account_switcher import TerminalAccount
+from pychat.tui.model.accounts import TerminalAccount
 from pychat.tui.settings import Settings
 from tests.tui.scripted import NOW, ScriptedClient, stopped_clock
 

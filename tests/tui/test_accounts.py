@@ -20,7 +20,7 @@ from pychat.client import ChatClient
 from pychat.client.models import ConnectionState, UserInfo
 from pychat.server.app import ChatServer
 from pychat.tui.app import ChatApp
-from pychat.tui.model.account_switcher import TerminalAccount
+from pychat.tui.model.accounts import TerminalAccount
 from pychat.tui.settings import Settings
 from tests.serving import serving
 from tests.tui.driving import screen_text, start_with, wait_for, wait_gone, wait_text, write

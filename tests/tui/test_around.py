@@ -24,12 +24,12 @@ from pychat.client.models import (
 )
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.keys import KEYS
-from pychat.tui.model.account_switcher import TerminalAccount
+from pychat.tui.model.accounts import TerminalAccount
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.settings import Settings
 from pychat.tui.terminal.notifications import Notifications
 from pychat.tui.terminal.probe import read_answers
-from pychat.tui.theme.themes import ThemeError, load_theme
+from pychat.tui.themes import ThemeError, load_theme
 from pychat.tui.widgets.conversation_list import ConversationList
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write

@@ -15,14 +15,14 @@ from pychat.cli.settings.files import login_file
 from pychat.cli.settings.options import DEFAULT_SERVER
 from pychat.client import ChatClient, ChatClientError
 from pychat.client.connection.address import normalized_address
-from pychat.tui.model.account_switcher import TerminalAccount
+from pychat.tui.model.accounts import TerminalAccount
 
 LAST_PATIENCE: Final = 1.5
 """Seconds to wait at exit until the keyring has stored a token."""
 
 
 class TerminalAccounts:
-    """``pychat.tui.model.account_switcher.Accounts`` for this user."""
+    """``pychat.tui.model.accounts.Accounts`` for this user."""
 
     def __init__(self) -> None:
         self.tell: Callable[[str], None] = lambda text: click.echo(text, err=True)

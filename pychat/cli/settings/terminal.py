@@ -86,7 +86,7 @@ def _refuse_wrong_keys(rebound: dict[str, str]) -> None:
 
 
 def _refuse_wrong_themes(read: Settings) -> None:
-    from pychat.tui.theme.themes import ThemeError, check_themes
+    from pychat.tui.themes import ThemeError, check_themes
 
     try:
         check_themes("auto", read.theme_files)

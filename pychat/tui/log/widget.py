@@ -17,7 +17,7 @@ from pychat.client.models import MessageInfo
 from pychat.tui.log.paint import INDENT, RowCache, message_at, paint, place_of, selected_text
 from pychat.tui.log.rows import SENDER_STYLES, Row
 from pychat.tui.log.viewport import OpenTranscript, Viewport
-from pychat.tui.theme.themes import component_style
+from pychat.tui.themes import component_style
 
 MARGIN: Final = 30
 """More messages are fetched when the view is this close, in rows, to the end of the loaded ones."""

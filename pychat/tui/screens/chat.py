@@ -32,7 +32,7 @@ from pychat.tui.widgets.conversation_list import (
     item_of,
 )
 from pychat.tui.widgets.conversation_view import ConversationView
-from pychat.tui.widgets.header import StatusLine
+from pychat.tui.widgets.lines import StatusLine
 from pychat.tui.widgets.search_bar import SearchBar
 from pychat.tui.widgets.writing import WritingArea
 
@@ -398,7 +398,7 @@ class ChatScreen(Screen[None]):
             self.notify("Copied", timeout=2, markup=False)
 
     def action_links(self) -> None:
-        from pychat.tui.screens.help import LinksScreen
+        from pychat.tui.screens.dialogs import LinksScreen
 
         opened = self.conversations.opened(self.current)
         if opened is not None:

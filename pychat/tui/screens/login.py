@@ -16,8 +16,8 @@ from pychat.client.errors import ChatClientError, LoginRefused, ServerUnreachabl
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
 from pychat.protocol import Code
 from pychat.tui.commands.keys import shortest
-from pychat.tui.model.account_switcher import AccountSwitcher, TerminalAccount
-from pychat.tui.screens.help import Dialog
+from pychat.tui.model.accounts import AccountSwitcher, TerminalAccount
+from pychat.tui.screens.dialogs import Dialog
 from pychat.tui.text.names import line
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from pychat.tui.commands.slash import (
 )
 from pychat.tui.model.conversations import OpenConversations
 from pychat.tui.model.finder import BEST, Finder, best, fuzzy
-from pychat.tui.screens.help import Dialog
+from pychat.tui.screens.dialogs import Dialog
 from pychat.tui.text.names import conversation_name, line, name_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
 from pychat.protocol import MAX_ID_CHARACTERS
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.model.finder import OFFERED, Finder, Found, SearchTexts, best
-from pychat.tui.screens.help import Dialog
+from pychat.tui.screens.dialogs import Dialog
 from pychat.tui.text.names import Name, conversation_name, line, name_of
 
 if TYPE_CHECKING:

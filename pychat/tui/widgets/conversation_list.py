@@ -28,7 +28,7 @@ from pychat.tui.text.names import (
     typing_line,
     unread_count,
 )
-from pychat.tui.theme.themes import component_style
+from pychat.tui.themes import component_style
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient

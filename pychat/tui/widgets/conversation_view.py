@@ -38,7 +38,7 @@ from pychat.tui.model.read_marks import ReadMarks
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import Name, conversation_name, line, name_of, unread_count
 from pychat.tui.widgets.composer import Composer
-from pychat.tui.widgets.header import ConversationHeader, NewestHint, Welcome
+from pychat.tui.widgets.lines import ConversationHeader, NewestHint, Welcome
 from pychat.tui.widgets.search_bar import SearchBar
 from pychat.tui.widgets.writing import WritingArea
 
