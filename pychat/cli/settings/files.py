@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -35,6 +34,8 @@ def make_folder(store: str) -> None:
 
 def login_file(server: str, user: str, suffix: str) -> Path:
     """The file of this (server, user). Named by a digest: ids may contain any character."""
+    import hashlib
+
     digest = hashlib.sha256(f"{server}\n{user}".encode()).hexdigest()[:32]
     return _made(data_folder() / "logins") / f"{digest}{suffix}"
 
