@@ -17,8 +17,7 @@ import msgspec
 from msgspec import UNSET, structs
 
 from pychat import protocol
-from pychat.client.connection.reconnect import Reconnector
-from pychat.client.connection.requester import Requester
+from pychat.client.connection.reconnect import Reconnector, Requester
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import (
     CacheLost,

@@ -1,4 +1,4 @@
-"""Keep the client logged in: connect, log in, and reconnect after every loss."""
+"""Keep the client logged in: connect, reconnect after losses, send requests over the connection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
 
 from pychat import protocol
 from pychat.client.connection.login import Login, TokenLookup
-from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
+from pychat.client.errors import AnswerLost, LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, TOKEN_AWAITED, ConnectionState, Status
+from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parse
 
 if TYPE_CHECKING:
     from pychat.client.connection.socket import ServerConnection
@@ -285,3 +288,45 @@ class Reconnector:
         since = self.status.since if state is self.status.state else time.time()
         self.status = Status(state, since, retry_at=retry_at, reason=reason)
         self._on_status()
+
+
+A = TypeVar("A", bound=protocol.Answer)
+
+
+class Requester:
+    """Sends requests over the connection that the Reconnector holds."""
+
+    def __init__(self, reconnector: Reconnector) -> None:
+        self._reconnector = reconnector
+
+    async def request(
+        self, event: protocol.Event, payload: msgspec.Struct, answer_type: type[A]
+    ) -> A:
+        """Send a request and return its answer.
+
+        Raises RequestRefused (InvalidAnswer for a malformed answer), LoginRefused while logged out,
+        and ServerUnreachable (AnswerLost if the request was sent).
+        """
+        connection = await self._connection()
+        try:
+            reply = await connection.request(event, msgspec.to_builtins(payload), ANSWER_TIMEOUT)
+        except TimeoutError:
+            reason = f"the server has not answered for {ANSWER_TIMEOUT:.0f} seconds"
+            if time.monotonic() - connection.last_received >= ANSWER_TIMEOUT:
+                connection.abort(reason)
+            raise AnswerLost(reason) from None
+        check_refusal(reply)
+        return parse(reply, answer_type)
+
+    async def _connection(self) -> ServerConnection:
+        """Return the connection. Waits for a login that is in progress."""
+        if self._reconnector.status.state is ConnectionState.CONNECTING:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await self._reconnector.login_result()
+        if self._reconnector.connection is not None:
+            return self._reconnector.connection
+        status = self._reconnector.status
+        if status.state is ConnectionState.REFUSED:
+            raise LoginRefused(protocol.Code.UNAUTHORIZED, status.reason)
+        raise ServerUnreachable(status.reason or "not connected")

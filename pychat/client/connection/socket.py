@@ -14,8 +14,7 @@ import aiohttp
 import socketio
 
 from pychat.client.connection import packets
-from pychat.client.connection.failure import ConnectFailure
-from pychat.client.connection.http import http_session
+from pychat.client.connection.http import ConnectFailure, http_session
 from pychat.client.errors import AnswerLost, ServerUnreachable
 
 CONNECT_TIMEOUT: Final = 10.0
