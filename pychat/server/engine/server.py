@@ -23,8 +23,7 @@ from pychat.server.engine.codec.packet import OPEN, text_packet
 from pychat.server.engine.heartbeat import Wheel
 from pychat.server.engine.origins import Origins, Proxies, page_origin
 from pychat.server.engine.polling.queue import Polling
-from pychat.server.engine.polling.request import PollRequests
-from pychat.server.engine.polling.shared import Shared
+from pychat.server.engine.polling.request import PollRequests, Shared
 from pychat.server.engine.registry import TOO_MANY, Registry, SessionAdmission
 from pychat.server.engine.session import (
     SERVER_SHUTDOWN,

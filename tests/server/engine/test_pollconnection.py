@@ -296,8 +296,8 @@ async def test_a_head_that_never_ends(start: Start) -> None:
 
 @pytest.mark.direct(reason="aiohttp has timeouts of its own")
 async def test_slow_heads_and_bodies(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pychat.server.engine.polling.shared.HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr("pychat.server.engine.polling.shared.BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr("pychat.server.engine.polling.request.HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("pychat.server.engine.polling.request.BODY_TIMEOUT", 0.2)
     server = await start(ping_interval=1)
     for data in (lambda http: http.request()[:-1], lambda http: http.request("POST", "4xx")[:-1]):
         http = await RawHttp.joined(server.port)
@@ -312,7 +312,7 @@ async def test_slow_heads_and_bodies(start: Start, monkeypatch: pytest.MonkeyPat
 async def test_a_connection_that_nobody_uses_is_closed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.server.engine.polling.shared.KEEP_ALIVE", 0.2)
+    monkeypatch.setattr("pychat.server.engine.polling.request.KEEP_ALIVE", 0.2)
     server = await start(ping_interval=1)
     idle, waiting = await RawHttp.joined(server.port), await RawHttp.joined(server.port)
     waiting.send(waiting.request())

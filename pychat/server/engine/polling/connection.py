@@ -30,8 +30,7 @@ from pychat.server.engine.origins import page_origin
 from pychat.server.engine.polling.borrow import Loan, borrow, received_whole
 from pychat.server.engine.polling.head import MAX_HEAD, Reader, Request
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
-from pychat.server.engine.polling.request import Allows, PollRequests
-from pychat.server.engine.polling.shared import Shared
+from pychat.server.engine.polling.request import Allows, PollRequests, Shared
 from pychat.server.engine.polling.transport import decode_body, receive, register_poll, take
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
 

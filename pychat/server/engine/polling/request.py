@@ -1,4 +1,4 @@
-"""Polling requests that aiohttp has received.
+"""Polling requests that aiohttp has received, and what all of a server share.
 
 Here through aiohttp's public API: a task waits for each poll. ``connection`` makes it faster.
 """
@@ -6,13 +6,14 @@ Here through aiohttp's public API: a task waits for each poll. ``connection`` ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
 from pychat.server.engine.answer import (
+    AnswerWriter,
     HTTPAnswer,
     Refused,
     Taken,
@@ -22,8 +23,8 @@ from pychat.server.engine.answer import (
     is_binary,
     read_query,
 )
+from pychat.server.engine.heartbeat import Deadlines, Wheel
 from pychat.server.engine.polling.queue import NOOP_PACKET, Polling
-from pychat.server.engine.polling.shared import Shared
 from pychat.server.engine.polling.transport import (
     BODY_TIMEOUT,
     decode_body,
@@ -31,7 +32,54 @@ from pychat.server.engine.polling.transport import (
     register_poll,
     take,
 )
+from pychat.server.engine.registry import Registry
 from pychat.server.engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, EngineSession
+from pychat.server.engine.websocket.transport import Flusher
+
+HEAD_TIMEOUT: Final = 10.0
+"""Time limit for the head of a request, in seconds."""
+KEEP_ALIVE: Final = 75.0
+"""Seconds without a request before a connection is closed; up to twice as long in practice."""
+
+
+class Late(Hashable, Protocol):
+    """A connection with deadlines."""
+
+    def may_be_idle(self) -> None: ...
+
+    def head_is_late(self) -> None: ...
+
+    def body_is_late(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Shared:
+    """The shared state. ``max_payload`` is in bytes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        wheel: Wheel,
+        flusher: Flusher,
+        *,
+        headers: Mapping[str, str],
+        max_payload: int,
+    ) -> None:
+        self.sessions = registry.sessions
+        self.forget = registry.forget
+        self.flusher = flusher
+        self.max_payload = max_payload
+        self.write = AnswerWriter(headers)
+        self.wheel = wheel
+        self.idle: Deadlines[Late] = wheel.add(KEEP_ALIVE, lambda it: it.may_be_idle(), _abort)
+        self.heads: Deadlines[Late] = wheel.add(HEAD_TIMEOUT, lambda it: it.head_is_late(), _abort)
+        self.bodies: Deadlines[Late] = wheel.add(BODY_TIMEOUT, lambda it: it.body_is_late(), _abort)
+
+
+def _abort(connection: Late) -> None:
+    connection.abort()
+
 
 Allows = Callable[[str | None, str, str, str], bool]
 """Whether a page of an origin may talk to the server: origin, scheme, host, server address."""
