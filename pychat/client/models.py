@@ -79,6 +79,9 @@ class ConversationInfo(Struct):
     unread: int = 0
     """Messages of others after ``read_seq``. 1,000 means 1,000 or more."""
     last: MessageInfo | None = None
+    """The last message, which may be one that this user has not sent yet."""
+    last_stored: MessageInfo | None = None
+    """The last message that the server has stored, as far as is known."""
     typing: tuple[str, ...] = ()
     """Login ids of the users who are typing now."""
     blocked: bool = False

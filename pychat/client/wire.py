@@ -142,6 +142,7 @@ def conversation_info(
 ) -> ConversationInfo:
     """Return the listed conversation. ``typing`` is not in the list: it is taken from ``known``."""
     name = listed.with_
+    last = message_info(listed.last, name, user) if listed.last else None
     return ConversationInfo(
         name=name,
         alias=listed.alias,
@@ -154,7 +155,8 @@ def conversation_info(
         peer_delivered_seq=listed.peer_delivered_seq,
         peer_read_seq=listed.peer_read_seq,
         unread=listed.unread,
-        last=message_info(listed.last, name, user) if listed.last else None,
+        last=last,
+        last_stored=last,
         typing=known.typing if known else (),
         blocked=listed.blocked is True,
     )

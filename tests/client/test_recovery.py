@@ -475,6 +475,45 @@ async def test_an_empty_store_leaves_only_the_outbox_and_drafts() -> None:
             await alice.client.close()
 
 
+@pytest.mark.parametrize("kept", [True, False])
+async def test_another_store_is_noticed_when_the_last_message_is_unsent(
+    tmp_path: Path, kept: bool
+) -> None:
+    """No message of the conversation is in the cache, because another device has received it."""
+    cache = tmp_path / "cache.db" if kept else None
+
+    def client(url: str) -> ChatClient:
+        return ChatClient(url, user="alice", password="", cache=cache)
+
+    async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
+        port = server.port
+        async with started(ChatClient(server.url, user="alice", password="")) as other:
+            await other.state(ConnectionState.ONLINE)
+            await bob.send("alice", "old")
+            await other.added("old")
+            await other.client.mark_read("bob", 1)
+        alice = Watcher(client(server.url))
+        alice.client.start()
+        await alice.next(ConversationsLoaded)
+    try:
+        await alice.state(ConnectionState.OFFLINE)
+        alice.client.post("bob", "written offline")
+        if kept:
+            await alice.client.close()
+            alice = Watcher(client(alice.client.server))
+        async with serving(accounts="open", port=port) as server, signed_in(server, "bob") as bob:
+            async with signed_in(server, "alice"):
+                await bob.send("alice", "new")
+            if kept:
+                alice.client.start()
+            else:
+                await alice.client.login("")
+            await alice.next(MessagesReset, lambda event: event.conversation == "bob")
+            await alice.added("new")
+    finally:
+        await alice.client.close()
+
+
 async def test_cursors_are_not_sent_to_another_store() -> None:
     async with serving(accounts="open") as server, signed_in(server, "bob") as bob:
         port = server.port

@@ -225,6 +225,7 @@ class Roster:
             oldest = max(known.last_seq + 1, message.seq - protocol.MAX_UNREAD)
             missing.update(range(oldest, message.seq))
             changes["last_seq"] = message.seq
+            changes["last_stored"] = message
             self._move_to_top(known.name)
             if known.last is None or known.last.seq > 0:
                 changes["last"] = message
@@ -241,6 +242,8 @@ class Roster:
         changes: dict[str, object] = {}
         if known.last is not None and known.last.seq == message.seq:
             changes["last"] = message
+        if known.last_stored is not None and known.last_stored.seq == message.seq:
+            changes["last_stored"] = message
         if known.unread and not message.own and message.seq > known.read_seq:
             changes["unread"], certain = _unread_after(self._cache, known, known.read_seq)
             if not certain:
@@ -363,6 +366,7 @@ def _merge(
     read_seq = max(listed.read_seq, known.read_seq)
     if known.last_seq > listed.last_seq:
         listed.last_seq, listed.last = known.last_seq, known.last
+        listed.last_stored = known.last_stored
         listed.read_seq, listed.unread = known.read_seq, known.unread
     if read_seq > listed.read_seq:
         listed.unread, certain = _unread_after(cache, listed, read_seq)

@@ -242,12 +242,12 @@ class ConversationSync:
             return True
         if 0 < published.get(name, 0) < listed.first_seq - 1:
             return True
-        cached = self._cache.messages(name, limit=1)
-        if not cached or listed.last is None:
+        before = self._transcripts.newest_known(name)
+        if before is None or listed.last is None:
             return False
         # A message id is the id of its conversation, a hyphen and the seq.
-        if cached[0].id.rpartition("-")[0] != listed.last.id.rpartition("-")[0]:
+        if before.id.rpartition("-")[0] != listed.last.id.rpartition("-")[0]:
             return True
         last = message_info(listed.last, name, self._roster.user)
         # If the server has later messages, the first page of them shows whether it is the same.
-        return last.seq == cached[0].seq and not is_same(last, cached[0])
+        return last.seq == before.seq and not is_same(last, before)

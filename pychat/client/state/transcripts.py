@@ -117,9 +117,9 @@ class Transcripts:
     def connected(self) -> None:
         self._online = True
         self._last_known = {
-            each.name: each.last
+            each.name: each.last_stored
             for each in self._roster.newest_first()
-            if each.last is not None and each.last.seq
+            if each.last_stored is not None
         }
 
     def disconnected(self) -> None:
@@ -156,14 +156,14 @@ class Transcripts:
         self._fetch_missing(name)
 
     def _is_confirmed_by(self, listed: protocol.ConversationPayload) -> bool:
-        newest = self._newest_known(listed.with_)
+        newest = self.newest_known(listed.with_)
         if newest is None:
             return True
         if listed.last is None:
             return False
         return is_same(message_info(listed.last, listed.with_, self.user), newest)
 
-    def _newest_known(self, name: str) -> MessageInfo | None:
+    def newest_known(self, name: str) -> MessageInfo | None:
         """Return the newest message that was known before this connection."""
         cached = self._cache.messages(name, limit=1)
         return cached[0] if cached else self._last_known.get(name)
@@ -332,7 +332,7 @@ class Transcripts:
         behind = self._is_behind(progress)
         missed = progress.target - progress.published
         start_again = behind and not self.fetch_all and missed > CATCH_UP_LIMIT
-        last = None if progress.confirmed else self._newest_known(name)
+        last = None if progress.confirmed else self.newest_known(name)
         overlaps = last is not None and last.seq == progress.published
         if last is not None and (start_again or not behind or not overlaps):
             page = await self._page(name, last.seq - 1, 1)
