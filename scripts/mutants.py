@@ -145,10 +145,11 @@ class Trials:
                     self._note(mutant, "not covered")
                     continue
                 result, told = fork.Pipe(duplex=False)
-                process = fork.Process(target=self._try, args=(mutant, tests, told))
+                process = fork.Process(target=self._try, args=(mutant, tests, told), daemon=True)
                 process.start()
                 told.close()
-                seconds = 30 + sum(2 * self._longest(test) for test in tests)
+                # A loop that never ends may swallow the failure of its test's own timeout.
+                seconds = 30 + 10 * sum(self._coverage.seconds(test.nodeid) for test in tests)
                 trying[result] = mutant, process, time.monotonic() + seconds
             while len(trying) >= (self._jobs if mutant is not None else 1):
                 self._wait_for_one(trying)
