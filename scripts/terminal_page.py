@@ -111,7 +111,7 @@ async def logging_in(pilot: Pilot[None]) -> None:
     pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
         Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN)
     )
-    await wait_text(pilot, "Sign in")
+    await wait_text(pilot, "Log in")
 
 
 PICTURES: dict[str, tuple[Steps, tuple[int, int], str]] = {

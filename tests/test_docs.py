@@ -61,3 +61,19 @@ def test_files_that_are_named_exist(name: str) -> None:
     package = ROOT / "pychat"
     inside = [ROOT, package, package / "server", package / "server" / "page" / "js"]
     assert {path for path in named if not any((top / path).exists() for top in inside)} == set()
+
+
+def test_log_in_has_one_name() -> None:
+    """The glossary's words. Original clients receive the old ones."""
+    kinds = {".py", ".js", ".html", ".md"}
+    texts = [path for folder in ("pychat", "docs") for path in (ROOT / folder).rglob("*")]
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in (*texts, ROOT / "README.md")
+        if path.suffix in kinds and "vendor" not in path.parts
+        for match in re.finditer(
+            r"\bsign(?:ed|ing|s)?[ -](?:in|out|up)\b.*", path.read_text(), re.I
+        )
+    ]
+    original = 'pychat/server/chat/events/login.py: sign in with this password next time"'
+    assert [each for each in found if not each.startswith("docs/glossary.md")] == [original]

@@ -171,7 +171,7 @@ class ChatServer:
         for_metrics: list[socket.socket] = []
         try:
             if self._metrics_at is not None:
-                for_metrics += await _bound(*self._metrics_at)
+                for_metrics += await _bound(*self._metrics_at, "--metrics-port")
             await runner.setup()
             if for_metrics:
                 await self._start_metrics(for_metrics)
@@ -367,11 +367,11 @@ class ChatServer:
         return True
 
 
-async def _bound(host: str, port: int) -> list[socket.socket]:
+async def _bound(host: str, port: int, option: str = "--port") -> list[socket.socket]:
     try:
         return await asyncio.to_thread(bind, host, port)
     except OSError as error:
-        raise serve_error(host, port, error) from error
+        raise serve_error(host, port, error, option) from error
 
 
 def _admission(limits: Limits) -> Visitors[EngineSession]:

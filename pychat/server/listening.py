@@ -76,11 +76,16 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return bound
 
 
-def serve_error(host: str, port: int, error: OSError) -> ServeError:
-    """Return the error for an address that the system does not allow to listen on."""
+def serve_error(host: str, port: int, error: OSError, option: str = "--port") -> ServeError:
+    """Return the error for an address that the system does not allow to listen on.
+
+    ``option``: the option of ``pychat serve`` that names the port.
+    """
     where = address(host, port)
     if error.errno == errno.EADDRINUSE:
-        return ServeError(f"{where} is in use: choose another port, or stop what uses it")
+        return ServeError(
+            f"{where} is in use: choose another port ({option}), or stop what uses it"
+        )
     if error.errno == errno.EACCES:
         return ServeError(f"no permission to use {where}: choose a port from 1024 on")
     if error.errno == errno.EADDRNOTAVAIL:

@@ -243,7 +243,7 @@ class ChatApp(TerminalApp):
             self.warn(problem)
         self.themes.use(self.saved.theme)
         await self.chat.change_account(self.client, self.saved)
-        while self.screen is not self.chat:  # the sign-in form, which has hidden it until now
+        while self.screen is not self.chat:  # the login form, which has hidden it until now
             await self.pop_screen()
         self._listen(self.client, events)
         self._status_changed()

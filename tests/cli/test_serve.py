@@ -88,7 +88,7 @@ def test_port_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = refuse("--store", "memory:", "--port", str(port))
-    assert f"127.0.0.1:{port} is in use" in line
+    assert f"127.0.0.1:{port} is in use: choose another port (--port)" in line
 
 
 def test_store_in_use_by_another_server(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ async def test_who_one_is_is_asked_on_the_screen(tmp_path: Path) -> None:
     with Serving("--store", "memory:") as server:
         connect = [*PYCHAT, "connect", "--server", server.url]
         with Terminal(connect, tmp_path / "terminal") as terminal:
-            await terminal.expect("Sign in", server.url, "Your id")
+            await terminal.expect("Log in", server.url, "Your id")
             terminal.write("alice")
             terminal.press("Tab")
             terminal.write("a good password")

@@ -136,7 +136,7 @@ async def test_a_locked_one_holds_up_neither_a_typed_password_nor_the_end(
     connect = [*PYCHAT, "connect", "--user", "dora", "--server", url]
     # Its patience with a keyring, 30 s, is longer than that of the terminal here with pychat.
     with Terminal(connect, tmp_path / "first", environment=environment) as terminal:
-        await terminal.expect("Sign in")
+        await terminal.expect("Log in")
         terminal.write("a good password")
         terminal.press("Enter")
         await terminal.expect("Welcome, dora", "● dora")
@@ -150,7 +150,7 @@ async def test_a_locked_one_holds_up_neither_a_typed_password_nor_the_end(
         assert await terminal.exit_status() == 0
     kept.rename(kept.with_suffix(".keyring"))  # where a token says that it is in the keyring
     with Terminal(connect, tmp_path / "asked", environment=environment) as terminal:
-        await terminal.expect("Sign in", "unlock the keyring")
+        await terminal.expect("Log in", "unlock the keyring")
         terminal.write("a good password")
         terminal.press("Enter")
         await terminal.expect("Welcome, dora", "● dora")

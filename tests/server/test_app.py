@@ -187,7 +187,9 @@ async def test_a_server_that_cannot_listen_makes_no_store(tmp_path: Path, which:
         port = taken.getsockname()[1]
         options = {"metrics_port": port} if which == "metrics_port" else {}
         server = ChatServer(f"sqlite:///{tmp_path}/chat.db", **options)
-        with pytest.raises(ServeError, match=f"127.0.0.1:{port} is in use"):
+        option = "--" + which.replace("_", "-")
+        line = rf"127.0.0.1:{port} is in use: choose another port \({option}\)"
+        with pytest.raises(ServeError, match=line):
             await server.start(port=0 if options else port)
     assert os.listdir(tmp_path) == []
 

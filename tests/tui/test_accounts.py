@@ -85,7 +85,7 @@ async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer
     await claim(server, "bob")
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in", server.url, "alice")
+        await wait_text(pilot, "Log in", server.url, "alice")
         await fill(pilot, user="bob", password="wrong")
         await pilot.press("enter")
         await wait_text(pilot, "wrong id or password")
@@ -104,7 +104,7 @@ async def test_an_account_is_created_after_a_question(server: ChatServer) -> Non
     await claim(server, "bob")
     app = app_for(server.url, "bobb")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of bob")
         await pilot.press("enter")
         await wait_text(pilot, "There is no account bobb", "Create account bobb")
@@ -118,7 +118,7 @@ async def test_an_account_is_created_after_a_question(server: ChatServer) -> Non
 async def test_the_question_is_answered_with_enter(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="short")
         await pilot.press("enter")
         await wait_text(pilot, "There is no account alice", "Create account alice")
@@ -136,7 +136,7 @@ async def test_a_repeated_login_that_is_refused_is_told(server: ChatServer) -> N
     await server.stop()
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "does not answer", "(retrying)")
@@ -154,7 +154,7 @@ async def test_the_server_can_be_changed(server: ChatServer, elsewhere: ChatServ
     await claim(elsewhere, "alice", "dana")
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         for typed, said in (
             ("chat example", "is not a server's address"),
             ("127.0.0.1:1", "http://127.0.0.1:1 does not answer"),
@@ -176,7 +176,7 @@ async def test_without_an_id_the_form_asks_for_it(server: ChatServer, own_folder
     await claim(server, "alice")
     app = app_for(server.url, "")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in", server.url)
+        await wait_text(pilot, "Log in", server.url)
         await wait_for(pilot, lambda: app.focused is app.screen.query_one("#user"))
         assert values(app) == {"server": server.url, "user": "", "password": ""}
         await pilot.press("enter")
@@ -200,7 +200,7 @@ async def test_a_server_that_is_away_is_said_at_once_and_no_more_when_it_is_back
     await server.stop()
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in", "does not answer", "Retrying")
+        await wait_text(pilot, "Log in", "does not answer", "Retrying")
         await write(pilot, "half of a pass")
         async with serving(port=port):
             await wait_gone(pilot, "does not answer")
@@ -231,7 +231,7 @@ async def test_the_server_that_was_typed_is_the_one_that_is_looked_for(
 async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await pilot.press("enter")
         await wait_text(pilot, "Enter a password")
         await fill(pilot, user=" ")
@@ -245,7 +245,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
     await claim(server, "alice", "bob", "carol")
     first = app_for(server.url)
     async with first.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
@@ -256,7 +256,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         await write(pilot, "a draft of hers")
         await wait_for(pilot, lambda: first.client.draft("bob"))
         await first.client.logout()
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, user="carol", password="that of carol")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, carol", "● carol")
@@ -267,7 +267,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         assert "hers" not in screen_text(first)
     again = app_for(server.url)
     async with again.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "bob", "draft")
@@ -280,7 +280,7 @@ async def test_the_form_closes_when_the_server_comes_back(tmp_path: Path) -> Non
         port = server.port
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "does not answer", "(retrying)")
@@ -304,7 +304,7 @@ async def test_profiles_are_gone_to_and_come_back_from(
     )
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
@@ -342,7 +342,7 @@ async def test_a_profile_that_cannot_be_opened_leaves_this_one(
     )
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "Welcome, alice")
@@ -363,7 +363,7 @@ async def test_a_form_that_goes_because_its_account_got_in_says_what_had_failed(
     await claim(elsewhere, "bob")
     app = app_for(f"http://127.0.0.1:{port}")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await fill(pilot, password="that of alice")
         await pilot.press("enter")
         await wait_text(pilot, "(retrying)")
@@ -407,7 +407,7 @@ async def test_escape_goes_back_to_where_one_was(
         await write(pilot, "half a word")
         home = app.client
         app.account_switcher.open_profile("work")
-        await wait_text(pilot, "Sign in", "asmith", "Esc: back to alice")
+        await wait_text(pilot, "Log in", "asmith", "Esc: back to alice")
         await wait_for(pilot, lambda: "wrong id or password" in screen_text(app))
         await pilot.press("escape")
         await wait_text(pilot, "● alice", "half a word")
@@ -424,9 +424,9 @@ async def test_escape_goes_back_to_where_one_was(
         await wait_text(pilot, "● asmith")
         await wait_for(pilot, lambda: home.status.state is ConnectionState.CLOSED)
         await app.client.logout()
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         await pilot.press("escape")
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         assert "back to" not in screen_text(app)
 
 
@@ -577,7 +577,7 @@ async def test_a_login_that_has_ended_is_not_kept_by_a_slow_keyring(
 async def test_what_a_thread_tells_is_shown_and_waits_for_nothing(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_text(pilot, "Sign in")
+        await wait_text(pilot, "Log in")
         assert app.accounts is not None
         thread = threading.Thread(
             target=app.accounts.tell, args=("The login could not be kept",), daemon=True

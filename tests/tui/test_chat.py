@@ -168,7 +168,7 @@ async def test_a_wrong_password_is_told_in_the_form_and_the_right_one_logs_in() 
         client = ChatClient(server.url, user="alice")
         app = ChatApp(client, Settings(reduced_motion=True))
         async with app.run_test(size=(80, 24)) as pilot:
-            await wait_text(pilot, "Sign in", "alice", f":{server.port}")
+            await wait_text(pilot, "Log in", "alice", f":{server.port}")
             assert "not logged in" not in screen_text(app)
             await write(pilot, "wrong")
             assert "wrong" not in screen_text(app)
@@ -185,7 +185,7 @@ async def test_a_new_account_is_told() -> None:
     async with serving() as server:
         app = ChatApp(ChatClient(server.url, user="alice"), Settings(reduced_motion=True))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await wait_text(pilot, "Sign in")
+            await wait_text(pilot, "Log in")
             await write(pilot, PASSWORD)
             await pilot.press("enter")
             await wait_text(pilot, "There is no account alice")

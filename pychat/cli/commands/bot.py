@@ -13,7 +13,7 @@ from pychat.bot import Bot, BotHandler, BotRequest
 from pychat.client import ChatClient
 
 BOT: Final = "bot"
-ALIAS: Final = "Pip the bot"
+ALIAS: Final = "Pip"
 
 HELP: Final = """Here is what I can do:
 **time** – tell the time
@@ -40,7 +40,7 @@ async with ChatClient(server, user="bot", password=secret) as client:
 LANGUAGES: Final = "안녕하세요 · こんにちは · 你好 · Привет · مرحبا · नमस्ते · 👋🏽 👩‍👩‍👧"
 
 GREETING: Final = """Hello! 👋 I am Pip, a bot. Write **help** to see what I can do.
-There is also a page: open {page} in a browser, sign in with another id (any password works in \
+There is also a page: open {page} in a browser, log in with another id (any password works in \
 this demo) and write to **{user}**. Or run this in another terminal:
 `{command}`"""
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def demo(port: int, user: str) -> None:
     """Try pychat alone: a server in memory and a bot.
 
-    Nothing is stored. The bot shows the address of the page: sign in there with another id.
+    Nothing is stored. The bot shows the address of the page: log in there with another id.
     """
     from pychat.protocol import ProtocolError, check_new_id
     from pychat.server import ServeError

@@ -38,7 +38,7 @@ COMMANDS: Final = (
     SlashCommand("unblock", "ID", "Unblock a person", needs=True),
     SlashCommand("theme", "[NAME]", "Change the theme"),
     SlashCommand("profile", "[NAME]", "Switch to another profile"),
-    SlashCommand("logout", "", "Sign out on this device"),
+    SlashCommand("logout", "", "Log out on this device"),
     SlashCommand("help", "", "Show keys and commands"),
     SlashCommand("quit", "", "Quit pychat"),
 )

@@ -173,7 +173,7 @@ class AccountSwitcher:
                 self._display.warn(str(error))
                 return
             if _identity(account.client) == _identity(self._display.account.client):
-                self._display.inform(f"You are already signed in to {line(name)}")
+                self._display.inform(f"You are already logged in to {line(name)}")
             elif self.is_previous(account.client.server, account.client.user):
                 await self._return()
             else:

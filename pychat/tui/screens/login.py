@@ -1,4 +1,4 @@
-"""LoginScreen: the sign-in form, with server and id filled in and errors shown in place."""
+"""LoginScreen: the login form, with server and id filled in and errors shown in place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MISSING: Final = {
     "password": "Enter a password",
 }
 HINT: Final = "New here? Choose an id and a password to create an account."
-SUBMIT: Final = "Sign in or create account"
+SUBMIT: Final = "Log in or create account"
 
 
 class LoginScreen(Dialog[None]):
@@ -78,7 +78,7 @@ class LoginScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         fixed = self._accounts is None
         with Vertical(id="login"):
-            yield Label("Sign in", id="login-title")
+            yield Label("Log in", id="login-title")
             yield Label("Server", classes="field")
             yield Input(self._client.server, id="server", disabled=fixed)
             yield Label("Your id", classes="field")
@@ -114,7 +114,7 @@ class LoginScreen(Dialog[None]):
     def _leave(self) -> None:
         """Close: the client is logged in, but not through this form."""
         user = line(self._client.user)
-        text = f"Signed in as {user}"
+        text = f"Logged in as {user}"
         if self._failure:
             text = line(f"{text} with the saved login, although: {self._failure}", 300)
         self.app.notify(text, markup=False)

@@ -188,7 +188,7 @@ class StatusLine(Widget):
         elif status.state is ConnectionState.CONNECTING:
             parts = [("◌ ", "$warning"), ("connecting…", faint)]
         elif status.state is ConnectionState.REFUSED:
-            parts = [("○ ", "$warning"), (line(status.reason, 200) or "sign-in refused", faint)]
+            parts = [("○ ", "$warning"), (line(status.reason, 200) or "login refused", faint)]
         elif status.state is ConnectionState.OFFLINE:
             parts = [
                 ("○ ", "$warning"),

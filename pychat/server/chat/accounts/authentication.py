@@ -222,7 +222,8 @@ class Authentication:
             # The original protocol has no rule for passwords: refusing one would lock out its
             # clients.
             log.warning(
-                "short password at sign-up: user=%r: set a longer one with 'pychat user passwd'",
+                "short password of a new account: user=%r: set a longer one with "
+                "'pychat user passwd'",
                 login.id,
             )
         password_hash = await self._passwords.hash(login.password)
