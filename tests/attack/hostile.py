@@ -26,7 +26,10 @@ REQUESTS: dict[Event, type[msgspec.Struct]] = {
     Event.BLOCK: protocol.BlockRequest,
     Event.UNBLOCK: protocol.BlockRequest,
     Event.SESSIONS: protocol.SessionsRequest,
+    Event.EDIT: protocol.EditRequest,
     Event.REMOVE: protocol.RemoveRequest,
+    Event.REACT: protocol.ReactRequest,
+    Event.REACTIONS: protocol.ReactionsRequest,
     Event.LOGOUT: protocol.LogoutRequest,
 }
 """Every event that a client may send."""
@@ -66,6 +69,8 @@ INJECTIONS = [
     "\U0001f468\u200d\U0001f469\u200d\U0001f467",
     "e" + "\u0301" * 50,
 ]
+IDS = ["1-1", "2-1", "2-2", "1-999999999999999", "999999999999999-1", "0-0", "1-1-1", "-1-1"]
+"""Ids of messages, some of which exist."""
 NAMES = ["alice", "bob", "mallory", "ALL", "all", "#den", "den", "#", "", " "]
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -80,7 +85,12 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=6,
 )
-strings = st.sampled_from(NAMES) | st.sampled_from(INJECTIONS) | st.text(max_size=80)
+strings = (
+    st.sampled_from(NAMES)
+    | st.sampled_from(IDS)
+    | st.sampled_from(INJECTIONS)
+    | st.text(max_size=80)
+)
 
 
 def value(type: inspect.Type) -> st.SearchStrategy[Any]:
