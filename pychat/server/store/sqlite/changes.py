@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from pychat.server.store.base import CHANGES_LOOKED_AT
 from pychat.server.store.changes import decide
 from pychat.server.store.records import (
@@ -14,10 +16,20 @@ from pychat.server.store.records import (
     NewChange,
     Outcome,
 )
-from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, complete, last_rev, stored_message
+from pychat.server.store.sqlite.base import (
+    MESSAGE,
+    SQLitePart,
+    complete,
+    complete_one,
+    last_rev,
+    stored_message,
+)
 from pychat.server.store.sqlite.search import reindex
 
 MAX_CACHED_REVS = 100_000
+
+Place = tuple[int, int]
+"""Conversation and seq of a message."""
 
 _ONE = f"SELECT {MESSAGE} FROM message WHERE conversation = ? AND seq = ?"
 
@@ -40,72 +52,92 @@ class Changer:
         """Apply the changes in their order."""
         if len(self._revs) > MAX_CACHED_REVS:
             self._revs.clear()
+        stored: dict[Place, MessageRecord | None] = {}
+        current: dict[Place, MessageRecord | None] = {}
         answers = []
-        texts: dict[tuple[int, int], str] = {}
         for change in batch:
-            conversation = change.conversation
+            place = conversation, _ = change.conversation, change.seq
             if conversation not in self._revs:
                 self._revs[conversation] = last_rev(connection, conversation)
-            rev = self._revs[conversation] + 1
-            row = connection.execute(_ONE, (conversation, change.seq)).fetchone()
-            before = None
-            if row:
-                (before,) = complete(connection, [stored_message(row)])
-            changed = decide(change, before, rev)
+            rev = self._revs[conversation]
+            if place not in stored:
+                stored[place] = current[place] = _read(connection, place, complete=rev > 0)
+            changed = decide(change, current[place], rev + 1)
             answers.append(changed)
             if changed.outcome is Outcome.DONE:
-                assert before is not None
-                assert changed.message is not None
-                self._revs[conversation] = rev
-                if changed.message.data != before.data:
-                    texts.setdefault((conversation, before.seq), before.data)
-                _write(connection, before, changed.message)
-        reindex(connection, texts)
+                current[place] = changed.message
+                self._revs[conversation] = rev + 1
+        _write(
+            connection,
+            [
+                (before, after)
+                for before, after in zip(stored.values(), current.values(), strict=True)
+                if before is not None and after is not None and before is not after
+            ],
+        )
         return answers
 
     def put(self, connection: sqlite3.Connection, messages: Sequence[MessageRecord]) -> None:
         """Give stored messages the details of these records, and remove the text of removed
         ones."""
-        texts = {}
+        changes = []
         for message in messages:
-            place = message.conversation, message.seq
-            row = connection.execute(_ONE, place).fetchone()
-            if row:
-                (before,) = complete(connection, [stored_message(row)])
-                if before.data and message.removed:
-                    texts[place] = before.data
-                _write(connection, before, message)
-        reindex(connection, texts)
+            before = _read(connection, (message.conversation, message.seq), complete=True)
+            if before is not None:
+                data = "" if message.removed else before.data
+                changes.append((before, replace(message, data=data)))
+        _write(connection, changes)
         self.forget()
 
 
-def _write(connection: sqlite3.Connection, before: MessageRecord, after: MessageRecord) -> None:
-    place = before.conversation, before.seq
-    if (after.data, after.removed) != (before.data, before.removed):
-        # Overwrite the old text in the file as well.
+def _read(connection: sqlite3.Connection, place: Place, *, complete: bool) -> MessageRecord | None:
+    row = connection.execute(_ONE, place).fetchone()
+    if row is None:
+        return None
+    message = stored_message(row)
+    return complete_one(connection, message) if complete else message
+
+
+def _write(
+    connection: sqlite3.Connection, changes: Sequence[tuple[MessageRecord, MessageRecord]]
+) -> None:
+    """Write what differs between the stored messages and what they become."""
+    rewritten = [
+        (before, after)
+        for before, after in changes
+        if (after.data, after.removed) != (before.data, before.removed)
+    ]
+    if rewritten:
+        # Overwrite the old texts in the file as well. For other deletions it would be a waste.
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(
+        connection.executemany(
             "UPDATE message SET data = ? WHERE conversation = ? AND seq = ?",
-            (None if after.removed else after.data, *place),
+            [
+                (None if after.removed else after.data, after.conversation, after.seq)
+                for _, after in rewritten
+            ],
         )
         connection.execute("PRAGMA secure_delete = OFF")
-    if after.rev:
-        connection.execute(
-            "INSERT INTO change (conversation, seq, rev, edited_at) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (conversation, seq)"
-            " DO UPDATE SET rev = excluded.rev, edited_at = excluded.edited_at",
-            (*place, after.rev, after.edited_at),
-        )
-    if after.reactions == before.reactions:
-        return
-    old, new = set(before.reactions), set(after.reactions)
+        reindex(connection, [before for before, _ in rewritten])
+    connection.executemany(
+        "INSERT INTO change (conversation, seq, rev, edited_at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (conversation, seq)"
+        " DO UPDATE SET rev = excluded.rev, edited_at = excluded.edited_at",
+        [
+            (after.conversation, after.seq, after.rev, after.edited_at)
+            for _, after in changes
+            if after.rev
+        ],
+    )
+    old = {(m.conversation, m.seq, r.rev): r for m, _ in changes for r in m.reactions}
+    new = {(m.conversation, m.seq, r.rev): r for _, m in changes for r in m.reactions}
     connection.executemany(
         "DELETE FROM reaction WHERE conversation = ? AND seq = ? AND rev = ?",
-        [(*place, reaction.rev) for reaction in old - new],
+        old.keys() - new.keys(),
     )
     connection.executemany(
         "INSERT INTO reaction (conversation, seq, rev, emoji, account) VALUES (?, ?, ?, ?, ?)",
-        [(*place, each.rev, each.emoji, each.account) for each in new - old],
+        [(*key, new[key].emoji, new[key].account) for key in new.keys() - old.keys()],
     )
 
 

@@ -6,7 +6,7 @@ The index is built in idle time. Search scans the messages that are not indexed 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.records import ConversationKind, MessageRecord
@@ -204,13 +204,13 @@ def _row_of_terms(conversation: int, a: int | None, b: int | None, data: str) ->
     return " ".join(scope | terms(data))
 
 
-def reindex(connection: sqlite3.Connection, texts: Mapping[tuple[int, int], str]) -> None:
-    """Index messages again whose text has changed. ``texts``: the old text by conversation and seq;
-    empty for one that is not in the index."""
+def reindex(connection: sqlite3.Connection, before: Iterable[MessageRecord]) -> None:
+    """Index messages again whose text has changed. ``before``: with their old texts."""
     rows = []
-    for (conversation, seq), old in texts.items():
-        number, new, a, b = connection.execute(_CHANGED, (conversation, seq)).fetchone()
-        rows.append((number, conversation, a, b, old, new))
+    for message in before:
+        place = message.conversation, message.seq
+        number, new, a, b = connection.execute(_CHANGED, place).fetchone()
+        rows.append((number, message.conversation, a, b, message.data, new))
     indexed = counter(connection, "indexed_number")
     # FTS5 starts another segment at each row that is not in order.
     for number, conversation, a, b, old, new in sorted(rows):
