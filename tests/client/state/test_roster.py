@@ -537,6 +537,22 @@ async def test_a_list_that_does_not_know_what_was_read_is_asked_for_again(
     assert (of(client).read_seq, of(client).unread, lists(server)) == (4, 3, 3)
 
 
+async def test_what_was_read_offline_is_asked_for_again(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(9)
+    await client.connect()
+    server.reachable = False
+    server.disconnect()
+    await asyncio.sleep(1)
+    await client.mark_read("bob", 4)
+    await asyncio.sleep(5)
+    server.reachable = True
+    await asyncio.sleep(60)
+    assert lists(server) == 3
+    assert (of(client).read_seq, of(client).unread) == (4, 5)
+
+
 async def test_messages_of_a_conversation_that_was_left_move_no_cursor(
     server: ImitatedServer, client: ChatClient
 ) -> None:
@@ -752,6 +768,21 @@ async def test_the_removal_of_an_unread_message_that_is_not_here_asks_for_the_co
     server.remove(seq, "nobody")
     await asyncio.sleep(2)
     assert lists(server) == 1 + asked
+
+
+async def test_the_last_message_may_be_removed_without_being_here(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(5)
+    server.stored["empty"] = []
+    await client.connect()
+    for seq, text in ((4, "5"), (5, "")):
+        server.remove(seq)
+        server.remove(seq, "empty")
+        last = of(client).last
+        assert last is not None
+        assert (last.seq, last.text, last.removed) == (5, text, text == "")
+    assert of(client, "empty").last is None
 
 
 # --- lists

@@ -192,6 +192,23 @@ async def test_a_lost_connection_ends_the_request(
     assert lists(server) == 1
 
 
+@pytest.mark.parametrize(("name", "again"), [("#A", 0), ("New", 1), (None, 1)])
+async def test_a_list_during_which_a_room_changed_is_asked_for_again(
+    server: ImitatedServer, client: ChatClient, name: str | None, again: int
+) -> None:
+    server.stored["#a"] = []
+    await online(client)
+    lists(server)
+    server.hold("conversations")
+    joining = asyncio.ensure_future(client.join_room("b"))
+    await asyncio.sleep(0.1)
+    rooms = [] if name is None else [{"id": "a", "name": name, "owner": "bob"}]
+    server.emit("room", {"command": "list", "rooms": rooms})
+    server.release("conversations")
+    await joining
+    assert lists(server) == 1 + again
+
+
 # --- pages
 
 
@@ -386,6 +403,21 @@ async def test_a_replaced_conversation_is_noticed_in_the_list(
     assert (told() == ["bob"]) is replaced
     await asyncio.sleep(5)
     assert lists(server) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "replaced"), [(1, 2, False), (1, 3, True), (0, 3, False)]
+)
+async def test_the_first_readable_message_may_be_the_next_one(
+    server: ImitatedServer, client: ChatClient, before: int, first: int, replaced: bool
+) -> None:
+    server.fill(before)
+    await online(client)
+    told = resets(client)
+    server.fill(5)
+    server.listed["bob"] = {"firstSeq": first}
+    await client.join_room("any")
+    assert (told() == ["bob"]) is replaced
 
 
 async def test_a_conversation_known_from_the_list_only_is_replaced_by_a_shorter_one(

@@ -380,6 +380,21 @@ async def test_a_discarded_message_that_is_stored_after_all_is_added(
     assert told() == ["mine"]
 
 
+async def test_posting_reads_what_was_told_before(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(3)
+    await online(client)
+    server.hold("message")
+    for name, seq in (("bob", 3), ("new", 0)):
+        client.post(name, "mine")
+        known = client.conversation(name)
+        assert known is not None
+        assert known.read_seq == seq
+    await asyncio.sleep(1)
+    assert server.payloads("read") == [{"with": "bob", "seq": 3}]
+
+
 # --- conversations that are not listed yet
 
 
@@ -548,10 +563,11 @@ async def test_nothing_is_told_before_the_store_is_known_to_be_the_same(
     assert told() == ["3", "4"]
 
 
+@pytest.mark.parametrize("before", [1, 3])
 async def test_a_posted_message_shows_another_store(
-    server: ImitatedServer, client: ChatClient, told: Told
+    server: ImitatedServer, client: ChatClient, told: Told, before: int
 ) -> None:
-    server.fill(3)
+    server.fill(before)
     await online(client)
     told()
     replace_store(server, [])
@@ -580,6 +596,7 @@ async def test_the_cache_is_continued(
     await first.close()
     server.release("message")
     server.asked.clear()
+    server.listed.clear()  # the server knows of no cursor, the cache does
     again = new()
     told = Told(again)
     assert told() == []
