@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from pychat.protocol import Code, ProtocolError
-from pychat.server.guard.addresses import Recent, household
+from pychat.server.guard.addresses import Recent, counted_by
+from pychat.server.guard.bucket import AddressBuckets, TokenBucket
 from pychat.server.guard.bucket import Rate as Rate
-from pychat.server.guard.bucket import TokenBucket
 
 MAX_ADDRESSES = 20_000
 MAX_ACCOUNTS = 100_000
@@ -96,9 +96,7 @@ class Limiter:
     def __init__(self, limits: Limits | None) -> None:
         self.limits = limits
         self._accounts: Recent[int, dict[str, TokenBucket]] = Recent(MAX_ACCOUNTS)
-        self._addresses: dict[str, Recent[str, TokenBucket]] = {
-            kind: Recent(MAX_ADDRESSES) for kind in ("logins", "resumptions", "claims")
-        }
+        self._addresses: dict[str, AddressBuckets] = {}
         self._failures: Recent[tuple[str, str], _Failures] = Recent(MAX_ADDRESSES)
         self._logging_in: Counter[int] = Counter()
         """Connections per account whose login is correct but not finished."""
@@ -156,20 +154,18 @@ class Limiter:
         rate = self._rates.get(kind)
         if rate is None:
             return
-        buckets = self._addresses[kind]
-        address = household(address)
-        bucket = buckets.get(address)
-        if bucket is None:
-            bucket = buckets[address] = TokenBucket(rate)
-        wait = bucket.take()
+        buckets = self._addresses.get(kind)
+        if buckets is None:
+            buckets = self._addresses[kind] = AddressBuckets(rate, MAX_ADDRESSES)
+        wait = buckets.take(address)
         if wait:
             raise _too_fast(wait)
 
     def password_allowed(self, canonical_id: str, address: str) -> None:
         """Raises ProtocolError 429 while the id is locked for the address."""
-        failures = self._failures.get((canonical_id, household(address)))
-        if failures is not None:
-            wait = failures.locked_until - time.monotonic()
+        for network, _ in counted_by(address):
+            failures = self._failures.get((canonical_id, network))
+            wait = 0.0 if failures is None else failures.locked_until - time.monotonic()
             if wait > 0:
                 raise ProtocolError(
                     Code.TOO_FAST,
@@ -181,24 +177,26 @@ class Limiter:
         if self.limits is None:
             return
         now = time.monotonic()
-        key = (canonical_id, household(address))
-        failures = self._failures.get(key)
-        if failures is None or failures.expired(now, self.limits):
-            failures = self._failures[key] = _Failures()
-        failures.count += 1
-        failures.last = now
-        excess = failures.count - self.limits.wrong_passwords
-        if excess >= 0:
-            # 2**30 s is beyond any limit; a larger exponent would only make huge numbers.
-            wait = min(2.0 ** min(excess, 30), self.limits.longest_lockout)
-            failures.locked_until = now + wait
+        for network, share in counted_by(address):
+            key = (canonical_id, network)
+            failures = self._failures.get(key)
+            if failures is None or failures.expired(now, self.limits):
+                failures = self._failures[key] = _Failures()
+            failures.count += 1
+            failures.last = now
+            excess = failures.count - share * self.limits.wrong_passwords
+            if excess >= 0:
+                # 2**30 s is beyond any limit; a larger exponent would only make huge numbers.
+                wait = min(2.0 ** min(excess, 30), self.limits.longest_lockout)
+                failures.locked_until = now + wait
 
     def password_was_right(self, canonical_id: str, address: str) -> None:
-        self._failures.forget((canonical_id, household(address)))
+        for network, _ in counted_by(address):
+            self._failures.forget((canonical_id, network))
 
 
 class _Failures:
-    """Wrong passwords for one id from one address."""
+    """Wrong passwords for one id from one address or network."""
 
     __slots__ = ("count", "last", "locked_until")
 

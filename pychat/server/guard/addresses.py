@@ -28,6 +28,28 @@ def household(address: str) -> str:
     return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
 
 
+SITE_SHARE: Final = 16
+"""A /48 may do this many times what one of its /64 may."""
+
+
+@lru_cache(maxsize=4096)
+def site(address: str) -> str:
+    """Return the /48 of an IPv6 address; empty for IPv4.
+
+    Providers and hosters give away a whole /48, which is 65,536 times a /64.
+    """
+    network = household(address)
+    if "/" not in network:
+        return ""
+    return str(ipaddress.ip_network(network).supernet(new_prefix=48))
+
+
+def counted_by(address: str) -> tuple[tuple[str, int], ...]:
+    """Return the networks by which limits count an address, each with its share of the limit."""
+    own, wider = (household(address), 1), site(address)
+    return (own, (wider, SITE_SHARE)) if wider else (own,)
+
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from pychat.server.guard.addresses import SITE_SHARE, Recent, household, site
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -58,6 +60,65 @@ class TokenBucket:
         if wait <= longest:
             self._tokens = left
         return wait
+
+
+class AddressBuckets:
+    """A bucket for each client address, of the ``most`` addresses that were used last.
+
+    An IPv6 address counts by its /64, and once more by its /48, which has SITE_SHARE times the
+    rate. What the /48 may not do makes no entry for a /64: a client that has a whole /48 cannot
+    push out the entries of others, or its own.
+    """
+
+    def __init__(self, rate: Rate, most: int) -> None:
+        self._rate = rate
+        self._site_rate = Rate(SITE_SHARE * rate.per_second, SITE_SHARE * rate.burst)
+        self._buckets: Recent[str, TokenBucket] = Recent(most)
+        self._sites: Recent[str, TokenBucket] = Recent(most)
+
+    def left(self, address: str) -> float:
+        """The tokens available now. See ``TokenBucket.left``."""
+        wider = self._site(address)
+        left = math.inf if wider is None else wider.left()
+        return left if left < 1 else min(left, self._own(address).left())
+
+    def take(self, address: str) -> float:
+        """Take a token. See ``TokenBucket.take``."""
+        wider = self._site(address)
+        if wider is not None and (left := wider.left()) < 1:
+            return (1 - left) / wider.rate.per_second
+        wait = self._own(address).take()
+        if not wait and wider is not None:
+            wider.take()
+        return wait
+
+    def borrow(self, address: str, *, longest: float = math.inf) -> float:
+        """Take a token even if there is none. See ``TokenBucket.borrow``."""
+        wider = self._site(address)
+        if wider is not None:
+            wait = (1 - wider.left()) / wider.rate.per_second
+            if wait > longest:
+                return wait
+        wait = self._own(address).borrow(longest=longest)
+        if wider is not None and wait <= longest:
+            wait = max(wait, wider.borrow())
+        return wait
+
+    def _own(self, address: str) -> TokenBucket:
+        network = household(address)
+        bucket = self._buckets.get(network)
+        if bucket is None:
+            bucket = self._buckets[network] = TokenBucket(self._rate)
+        return bucket
+
+    def _site(self, address: str) -> TokenBucket | None:
+        network = site(address)
+        if not network:
+            return None
+        bucket = self._sites.get(network)
+        if bucket is None:
+            bucket = self._sites[network] = TokenBucket(self._site_rate)
+        return bucket
 
 
 AT_ONCE: Final = 20

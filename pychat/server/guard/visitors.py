@@ -10,8 +10,8 @@ from typing import Final, Generic, TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from pychat.server.guard.addresses import LimitLog, Recent, household
-from pychat.server.guard.bucket import Rate, TokenBucket
+from pychat.server.guard.addresses import LimitLog, household
+from pychat.server.guard.bucket import AddressBuckets, Rate
 from pychat.server.guard.gate import HEADERS
 
 _MAX_REMEMBERED: Final = 20_000
@@ -41,25 +41,25 @@ class Visitors(Generic[S]):
         self._sessions: dict[str, int] = {}
         self._silent: dict[str, dict[S, None]] = {}
         self._limit_log = LimitLog("sessions", hint)
-        self._rate = Rate(admission.handshakes_per_second, admission.handshakes_burst)
-        self._handshakes: Recent[str, TokenBucket] = Recent(_MAX_REMEMBERED)
+        rate = Rate(admission.handshakes_per_second, admission.handshakes_burst)
+        self._handshakes = AddressBuckets(rate, _MAX_REMEMBERED)
 
     def refusal(self, address: str) -> str:
         """Return why the address may not have another session, or an empty string."""
-        address = household(address)
-        sessions = self._sessions.get(address, 0)
+        network = household(address)
+        sessions = self._sessions.get(network, 0)
         if sessions >= self._admission.sessions:
-            self._limit_log.refused(address, sessions)
+            self._limit_log.refused(network, sessions)
             return "Too many connections from your address"
-        if self._handshakes_of(address).left() < 1:
+        if self._handshakes.left(address) < 1:
             return "Too many connections from your address at once"
         return ""
 
     def add(self, address: str) -> None:
         """Count a session that is in use."""
-        address = household(address)
-        self._sessions[address] = self._sessions.get(address, 0) + 1
-        self._handshakes_of(address).borrow()
+        network = household(address)
+        self._sessions[network] = self._sessions.get(network, 0) + 1
+        self._handshakes.borrow(address)
 
     def remove(self, address: str) -> None:
         """Stop counting a session that was in use."""
@@ -84,12 +84,6 @@ class Visitors(Generic[S]):
             silent.pop(session, None)
             if not silent:
                 del self._silent[address]
-
-    def _handshakes_of(self, address: str) -> TokenBucket:
-        bucket = self._handshakes.get(address)
-        if bucket is None:
-            bucket = self._handshakes[address] = TokenBucket(self._rate)
-        return bucket
 
 
 LONGEST_WAIT: Final = 10.0
@@ -126,16 +120,11 @@ class RequestTurns:
     """The rate of each address, as the time at which its next request is answered."""
 
     def __init__(self, rate: Rate) -> None:
-        self._rate = rate
-        self._buckets: Recent[str, TokenBucket] = Recent(MAX_ADDRESSES)
+        self._buckets = AddressBuckets(rate, MAX_ADDRESSES)
 
     def take(self, address: str) -> float:
         """Return the seconds until the address's next request may be answered, 0 for at once.
 
         More than LONGEST_WAIT: the request is to be refused, and was not counted.
         """
-        address = household(address)
-        bucket = self._buckets.get(address)
-        if bucket is None:
-            bucket = self._buckets[address] = TokenBucket(self._rate)
-        return bucket.borrow(longest=LONGEST_WAIT)
+        return self._buckets.borrow(address, longest=LONGEST_WAIT)
