@@ -79,6 +79,10 @@ COMMANDS: Final = {
         "Create the settings file, or show what it has.",
     ),
     "user": ("pychat.cli.operator.user:user", "Manage the accounts in a server's store."),
+    "hook": (
+        "pychat.cli.operator.hook:hook",
+        "Manage incoming webhooks, with which other programs post to rooms.",
+    ),
     "export": ("pychat.cli.operator.export:export", "Export a whole store to a file."),
     "import": (
         "pychat.cli.operator.import_:import_",

@@ -20,6 +20,7 @@ from pychat.server.engine import EngineSession, Handler, Proxies, SocketServer, 
 from pychat.server.guard.bucket import Allowance
 from pychat.server.guard.gate import HEADERS, Gate, note_request
 from pychat.server.guard.visitors import Admission, Visitors, throttle
+from pychat.server.hooks import add_hooks
 from pychat.server.listening import (
     Certificate,
     CertificateError,
@@ -162,6 +163,7 @@ class ChatServer:
         app.on_response_prepare.append(site.protect)
         self.attach(app)
         site.add_page(app)
+        add_hooks(app, lambda token, text: self._chat.post(token, text))
         site.add_health(app, self._healthy, lambda: self._ready)
         if self._public is not None:
             site.add_public(app, self._public)

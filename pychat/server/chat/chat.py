@@ -24,6 +24,7 @@ from pychat.server.chat.events.changes import Changes
 from pychat.server.chat.events.conversations import Conversations
 from pychat.server.chat.events.cursors import Cursors
 from pychat.server.chat.events.history import History
+from pychat.server.chat.events.hook import Hooks
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
 from pychat.server.chat.events.room import Rooms
@@ -128,6 +129,7 @@ class Chat:
         message_changes = Changes(
             store, directory, delivery, reach, views, limiter, answers, admins
         )
+        self._hooks = Hooks(store, directory, delivery, limiter)
         typing = TypingRelay(directory, reach, limiter, answers)
         users = Users(store, directory, reach, limiter, answers)
         self._watch = AccountWatch(store, changes, reach, logins.expel)
@@ -223,6 +225,18 @@ class Chat:
             "too_fast": self._too_fast,
             "failures": self._failures,
         }
+
+    async def post(self, token: str, text: str) -> None:
+        """Post a message through a webhook (``Hooks.post``). Raises ProtocolError."""
+        if self._stopping:
+            raise ProtocolError(Code.UNAVAILABLE, "the server is stopping", retry_after=1.0)
+        task = asyncio.get_running_loop().create_task(self._hooks.post(token, text))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        try:
+            await asyncio.shield(task)
+        except Exception as error:
+            raise self._refusal("hook", error) from None
 
     # --- called by the engine ---
     def connected(self, connection: ChatConnection) -> None:
@@ -320,16 +334,18 @@ class Chat:
     def _refuse(
         self, session: ChatSession, event: str, ack_id: int | None, error: Exception
     ) -> None:
+        self._answers.refuse(session, event, ack_id, self._refusal(event, error))
+
+    def _refusal(self, event: str, error: Exception) -> ProtocolError:
+        """Count and log an error, and return what the client is told of it."""
         if isinstance(error, ProtocolError):
-            refusal = error
             self._too_fast += error.code is Code.TOO_FAST
-        elif isinstance(error, StoreError):
+            return error
+        if isinstance(error, StoreError):
             self._log_failing(str(error))
-            refusal = ProtocolError(
+            return ProtocolError(
                 Code.UNAVAILABLE, "the store cannot be reached: try again", retry_after=1.0
             )
-        else:
-            self._failures += 1
-            log.error("%s failed", event[:MAX_EVENT_NAME_SHOWN], exc_info=error)
-            refusal = ProtocolError(Code.INTERNAL, "internal server error")
-        self._answers.refuse(session, event, ack_id, refusal)
+        self._failures += 1
+        log.error("%s failed", event[:MAX_EVENT_NAME_SHOWN], exc_info=error)
+        return ProtocolError(Code.INTERNAL, "internal server error")

@@ -15,6 +15,7 @@ from pychat.server.store.records import (
     ConversationSummary,
     CursorMove,
     HistoryPage,
+    HookRecord,
     LoginToken,
     Membership,
     MessageRecord,
@@ -163,6 +164,17 @@ class Store(Protocol):
     async def revoke_login_tokens(self, account: int, ids: Sequence[str]) -> None:
         """Delete these login tokens of the account, and its expired ones. Increments
         ``account_changes``."""
+
+    # --- webhooks ---
+    async def add_hook(self, hook: HookRecord) -> None: ...
+
+    async def hook(self, token_hash: bytes) -> HookRecord | None: ...
+
+    async def hooks(self) -> list[HookRecord]:
+        """Return all webhooks, the oldest first, those of deleted rooms included."""
+
+    async def remove_hook(self, id: str) -> bool:
+        """Delete a webhook. Returns False if there is none with this id."""
 
     # --- blocks ---
     async def block(self, account: int, other: int, since: int | None = None) -> None:

@@ -41,6 +41,17 @@ class LoginToken(Struct, frozen=True):
     expires_at: int
 
 
+class HookRecord(Struct, frozen=True):
+    """An incoming webhook: whoever has its token can post to ``conversation`` as ``account``. Only
+    the hash of the token is stored. The operator removes it by ``id``."""
+
+    id: str
+    token_hash: bytes
+    conversation: int
+    account: int
+    created_at: int
+
+
 class Block(Struct, frozen=True):
     """What a blocked user sees of the blocking ``account``: the ``alias`` it had at that time, and
     when it was last seen before the block (``since``, None if unknown)."""

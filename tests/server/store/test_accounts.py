@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pychat.server.store import AlreadyExists, Store
-from pychat.server.store.records import Account, LoginToken
+from pychat.server.store.records import Account, HookRecord, LoginToken
 from tests.server.store.conftest import Populated
 
 FAR = int(time.time() * 1000) + 86_400_000
@@ -193,3 +193,18 @@ async def test_a_blocked_user_continues_to_see_the_old_alias_and_time(chat: Popu
     await store.block(alice.key, bob.key, alice.created_at + 30)
     (block,) = await store.blockers(bob.key)
     assert (block.alias, block.since) == ("Alice", alice.created_at + 30)
+
+
+async def test_webhooks(chat: Populated) -> None:
+    alice = await chat.account("alice")
+    room = await chat.store.create_room("ops", "Operations", alice.key)
+    first = HookRecord("b", b"\1" * 32, room.conversation, alice.key, 5)
+    second = HookRecord("a", b"\2" * 32, room.conversation, alice.key, 6)
+    for hook in (second, first):
+        await chat.store.add_hook(hook)
+    assert await chat.store.hooks() == [first, second]
+    assert await chat.store.hook(first.token_hash) == first
+    assert await chat.store.hook(b"?" * 32) is None
+    assert await chat.store.remove_hook("b")
+    assert not await chat.store.remove_hook("b")
+    assert await chat.store.hooks() == [second]

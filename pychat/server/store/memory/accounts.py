@@ -1,4 +1,4 @@
-"""Accounts, login tokens and blocks of the in-memory store."""
+"""Accounts, login tokens, webhooks and blocks of the in-memory store."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import msgspec
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.lookalikes import lookalike_form
-from pychat.server.store.records import Account, Block, LoginToken
+from pychat.server.store.records import Account, Block, HookRecord, LoginToken
 from pychat.server.store.terms import Query
 
 
 class MemoryAccounts:
-    """Implements the accounts, login tokens and blocks of ``base.Store``."""
+    """Implements the accounts, login tokens, webhooks and blocks of ``base.Store``."""
 
     def __init__(self) -> None:
         self._accounts: dict[int, Account] = {}
         self._account_keys: dict[str, int] = {}
         self._lookalikes: set[str] = set()
         self._login_tokens: dict[bytes, LoginToken] = {}
+        self._hooks: dict[bytes, HookRecord] = {}
         self._blocked: dict[int, dict[int, Block]] = {}
         self._account_changes = 0
 
@@ -132,6 +133,21 @@ class MemoryAccounts:
             if token.account == account and (token.id in ids or token.expires_at <= now):
                 del self._login_tokens[token_hash]
         self._account_changes += 1
+
+    async def add_hook(self, hook: HookRecord) -> None:
+        self._hooks[hook.token_hash] = hook
+
+    async def hook(self, token_hash: bytes) -> HookRecord | None:
+        return self._hooks.get(token_hash)
+
+    async def hooks(self) -> list[HookRecord]:
+        return sorted(self._hooks.values(), key=lambda hook: (hook.created_at, hook.id))
+
+    async def remove_hook(self, id: str) -> bool:
+        found = [hook.token_hash for hook in self._hooks.values() if hook.id == id]
+        for token_hash in found:
+            del self._hooks[token_hash]
+        return bool(found)
 
     async def block(self, account: int, other: int, since: int | None = None) -> None:
         by = self._accounts[account]

@@ -1,4 +1,4 @@
-"""Accounts, login tokens and blocks in MongoDB."""
+"""Accounts, login tokens, webhooks and blocks in MongoDB."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
 from pychat.server.store.mongodb.documents import Document, member_id
-from pychat.server.store.records import EVERYONE, Account, Block, LoginToken
+from pychat.server.store.records import EVERYONE, Account, Block, HookRecord, LoginToken
 from pychat.server.store.terms import Query, terms
 
 TOKENS_AT_ONCE = 10_000
@@ -39,8 +39,12 @@ def _login_token(document: Document) -> LoginToken:
     return LoginToken(token_hash=bytes(document.pop("_id")), **document)
 
 
+def _hook(document: Document) -> HookRecord:
+    return HookRecord(token_hash=bytes(document.pop("_id")), **document)
+
+
 class MongoAccounts(MongoPart):
-    """Implements the accounts, login tokens and blocks of ``base.Store``."""
+    """Implements the accounts, login tokens, webhooks and blocks of ``base.Store``."""
 
     @change
     async def create_account(
@@ -189,6 +193,29 @@ class MongoAccounts(MongoPart):
             {"account": account, "expires_at": {"$lte": now}}
         )
         await self._next("account_changes")
+
+    # --- webhooks ---
+
+    @change
+    async def add_hook(self, hook: HookRecord) -> None:
+        document: Document = msgspec.structs.asdict(hook)
+        document["_id"] = document.pop("token_hash")
+        await self._database["hooks"].insert_one(document)
+
+    @query
+    async def hook(self, token_hash: bytes) -> HookRecord | None:
+        document = await self._database["hooks"].find_one({"_id": token_hash})
+        return _hook(document) if document else None
+
+    @query
+    async def hooks(self) -> list[HookRecord]:
+        found = [_hook(document) async for document in self._database["hooks"].find({})]
+        return sorted(found, key=lambda hook: (hook.created_at, hook.id))
+
+    @change
+    async def remove_hook(self, id: str) -> bool:
+        deleted = await self._database["hooks"].delete_one({"id": id})
+        return deleted.deleted_count > 0
 
     # --- blocks ---
 

@@ -5,6 +5,7 @@ meta           "schema": application, version. "lock": see lease.py. A counter's
                conversations whose changes may be unfinished
 accounts       by key: as records.Account, canonical, lookalike, terms
 sessions       by token hash: as records.LoginToken
+hooks          by token hash: as records.HookRecord. Older versions ignore them
 blocks         by "account-other": account, other, alias and since as in records.Block
 conversations  by key: kind, accounts, room_id, deleted; last_seq and last_number, which are never
                lower than those of a message, but may be higher if a write failed; likewise
@@ -55,6 +56,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("terms", ASCENDING)], name="terms"),
     ],
     "sessions": [IndexModel([("account", ASCENDING)], name="account")],
+    "hooks": [IndexModel([("id", ASCENDING)], name="id", unique=True)],
     "blocks": [
         IndexModel([("account", ASCENDING)], name="account"),
         IndexModel([("other", ASCENDING)], name="other"),

@@ -1,4 +1,4 @@
-"""Accounts, login tokens and blocks in SQLite."""
+"""Accounts, login tokens, webhooks and blocks in SQLite."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import msgspec
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.lookalikes import lookalike_form
-from pychat.server.store.records import EVERYONE, Account, Block, LoginToken
+from pychat.server.store.records import EVERYONE, Account, Block, HookRecord, LoginToken
 from pychat.server.store.sqlite.base import SQLitePart, counter, set_counter
 from pychat.server.store.sqlite.conversations import join
 from pychat.server.store.terms import Query, terms
 
 _ACCOUNT = "key, id, alias, password_hash, disabled, created_at, last_seen_at"
 _LOGIN_TOKEN = "id, account, token_hash, device, since, last_seen_at, expires_at"
+_HOOK = "id, token_hash, conversation, account, created_at"
 _LAST_CHARACTER = "\U0010ffff"
 PAGE = 500
 
@@ -28,7 +29,7 @@ def _account(row: tuple[int, str, str, str | None, int, int, int | None]) -> Acc
 
 
 class SQLiteAccounts(SQLitePart):
-    """Implements the accounts, login tokens and blocks of ``base.Store``."""
+    """Implements the accounts, login tokens, webhooks and blocks of ``base.Store``."""
 
     async def create_account(
         self, id: str, alias: str, password_hash: str | None, created_at: int
@@ -226,6 +227,39 @@ class SQLiteAccounts(SQLitePart):
             _count_change(connection)
 
         await self._write(write)
+
+    # --- webhooks ---
+
+    async def add_hook(self, hook: HookRecord) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                f"INSERT INTO hook ({_HOOK}) VALUES (?, ?, ?, ?, ?)",
+                (hook.id, hook.token_hash, hook.conversation, hook.account, hook.created_at),
+            )
+
+        await self._write(write)
+
+    async def hook(self, token_hash: bytes) -> HookRecord | None:
+        def read(connection: sqlite3.Connection) -> HookRecord | None:
+            row = connection.execute(
+                f"SELECT {_HOOK} FROM hook WHERE token_hash = ?", (token_hash,)
+            ).fetchone()
+            return HookRecord(*row) if row else None
+
+        return await self._read(read)
+
+    async def hooks(self) -> list[HookRecord]:
+        def read(connection: sqlite3.Connection) -> list[HookRecord]:
+            rows = connection.execute(f"SELECT {_HOOK} FROM hook ORDER BY created_at, id")
+            return [HookRecord(*row) for row in rows]
+
+        return await self._read(read)
+
+    async def remove_hook(self, id: str) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            return connection.execute("DELETE FROM hook WHERE id = ?", (id,)).rowcount > 0
+
+        return await self._write(write)
 
     # --- blocks ---
 

@@ -163,7 +163,17 @@ _VERSION_4 = (
     f"INSERT INTO property VALUES ('epoch', {NEW_EPOCH})",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = (
+    """CREATE TABLE hook (
+        token_hash BLOB PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        conversation INTEGER NOT NULL,
+        account INTEGER NOT NULL,
+        created_at INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """The statements that migrate each schema version to the next. Do not change released ones."""
 
 VERSION = len(MIGRATIONS)

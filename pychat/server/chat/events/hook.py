@@ -1,0 +1,94 @@
+"""Webhooks: post a message to a room for a program that has the token of a hook."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET
+
+from pychat.protocol import Answer, ClientMessage, Code, ProtocolError, check_data
+from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.limits import Limiter
+from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.entities import OnlineUser, Room
+from pychat.server.chat.state.session import ChatSession, Packet
+from pychat.server.store.base import Store
+from pychat.server.store.records import HookRecord
+
+_ANSWER = msgspec.json.Decoder(Answer)
+
+
+class Hooks:
+    """Post messages to rooms. The sender is the account of the hook, which is not logged in."""
+
+    def __init__(
+        self, store: Store, directory: Directory, delivery: Delivery, limiter: Limiter
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._delivery = delivery
+        self._limiter = limiter
+
+    async def post(self, token: str, text: str) -> None:
+        """Post a message, and return when it is stored and delivered.
+
+        Raises StoreError, and ProtocolError: 400 or 413 for the text, 403 if the hook's account is
+        disabled, 404 if there is no such hook or its room was deleted, 429, 503.
+        """
+        check_data(text)
+        hook = await self._store.hook(hashlib.sha256(token.encode()).digest())
+        if hook is None:
+            raise ProtocolError(Code.NOT_FOUND, "there is no such hook")
+        user = await self._user(hook)
+        room = await self._room(hook)
+        self._limiter.take(user.key, "messages")
+        self._limiter.take(user.key, "text", len(text))
+        answered = _Answered()
+        message = ClientMessage(user.id, room.id, text, command="groupchat")
+        self._delivery.submit(ChatSession(answered), user, room, message, None, 0)
+        answer = await answered.answer
+        if answer.code not in (Code.DONE, Code.STORED):
+            after = None if answer.retry_after is UNSET else answer.retry_after
+            raise ProtocolError(Code(answer.code), answer.message, retry_after=after)
+
+    async def _user(self, hook: HookRecord) -> OnlineUser:
+        # Read each time: the operator may have disabled the account.
+        accounts = await self._store.accounts([hook.account])
+        if not accounts or accounts[0].disabled:
+            raise ProtocolError(Code.FORBIDDEN, "the account of this hook is disabled")
+        return self._directory.keep(accounts[0])
+
+    async def _room(self, hook: HookRecord) -> Room:
+        found = await self._directory.conversations([hook.conversation])
+        room = found.get(hook.conversation)
+        if not isinstance(room, Room):
+            raise ProtocolError(Code.NOT_FOUND, "the room of this hook was deleted")
+        # Reads the members, if they are not known yet.
+        return await self._directory.room(room.id, "room")
+
+
+class _Answered:
+    """A ChatConnection that waits for the answer to one message."""
+
+    sid = ""
+    context: ChatSession
+    remote_address = ""
+    user_agent = ""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def send(self, packet: Packet) -> None: ...
+
+    def when_received(self, callback: Callable[[], None]) -> None: ...
+
+    def acknowledge(self, ack_id: int, payload: bytes) -> None:
+        if not self.answer.done():
+            self.answer.set_result(_ANSWER.decode(payload))
+
+    def admit(self) -> None: ...
+
+    def close(self) -> None: ...

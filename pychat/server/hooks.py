@@ -1,0 +1,96 @@
+"""``POST /hooks/TOKEN``: incoming webhooks with Slack's basic payload."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from pychat.protocol import MAX_DATA_BYTES, Code, ProtocolError
+from pychat.server.guard.gate import HEADERS
+
+MAX_BODY: Final = 6 * MAX_DATA_BYTES
+"""Bytes. JSON writes a byte of text in up to six (``\\u0000``)."""
+BODY_SECONDS: Final = 10.0
+"""Time limit for the body."""
+_FORM: Final = "application/x-www-form-urlencoded"
+
+Post = Callable[[str, str], Awaitable[None]]
+"""Post a text with the token of a hook. Raises ProtocolError."""
+
+
+class _Payload(Struct):
+    """What Slack calls a basic message. Other fields are ignored."""
+
+    text: str = ""
+
+
+_payload: Final = msgspec.json.Decoder(_Payload)
+
+
+def add_hooks(app: web.Application, post: Post) -> None:
+    """Serve ``POST /hooks/TOKEN``. The answer is ``ok`` once the message is stored."""
+
+    async def hook(request: web.Request) -> web.Response:
+        try:
+            await post(request.match_info["token"], _text(await _body(request), request))
+        except ProtocolError as error:
+            return _refused(error)
+        return web.Response(text="ok", headers=HEADERS)
+
+    app.router.add_post("/hooks/{token:[A-Za-z0-9_-]{1,100}}", hook)
+
+
+async def _body(request: web.Request) -> bytes:
+    """Read the body. Raises ProtocolError 400 or 413."""
+    too_large = ProtocolError(Code.TOO_LARGE, f"the body must have at most {MAX_BODY} bytes")
+    if (request.content_length or 0) > MAX_BODY:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.content.iter_any():
+                body += part
+                if len(body) > MAX_BODY:
+                    raise too_large
+    except TimeoutError:
+        raise ProtocolError(
+            Code.MALFORMED, f"the body must arrive within {BODY_SECONDS:.0f} s"
+        ) from None
+    except web.RequestPayloadError:
+        raise ProtocolError(Code.MALFORMED, "the body is damaged") from None
+    return bytes(body)
+
+
+def _text(body: bytes, request: web.Request) -> str:
+    """Return the text of a payload, as JSON or as the form field ``payload``. Raises
+    ProtocolError 400."""
+    try:
+        if request.content_type == _FORM:
+            body = parse_qs(body.decode(), max_num_fields=10).get("payload", [""])[0].encode()
+        text = _payload.decode(body).text
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise ProtocolError(
+            Code.MALFORMED, 'the body must be JSON like {"text": "Hello"}, or a form with payload='
+        ) from None
+    if not text.strip():
+        raise ProtocolError(Code.MALFORMED, "text must not be empty")
+    return text
+
+
+def _refused(error: ProtocolError) -> web.Response:
+    headers = dict(HEADERS)
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    response = web.Response(
+        status=int(error.code), text=f"{error.code}: {error}\n", headers=headers
+    )
+    if error.code is Code.TOO_LARGE:
+        response.force_close()
+    return response
