@@ -125,6 +125,20 @@ async def test_connect_fails_if_no_list_can_be_expected(
     assert client.status.state is ConnectionState.CLOSED
 
 
+async def test_after_a_list_the_failures_before_it_are_forgotten(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.answers["conversations"] = lambda _: {"code": "200", "conversations": "nonsense"}
+    client.start()
+    await asyncio.sleep(0.5)
+    accept(server)
+    await asyncio.sleep(2)
+    connecting = asyncio.ensure_future(client.connect())
+    await reconnected(server)
+    assert connecting.done()
+    assert connecting.exception() is None
+
+
 async def test_a_list_during_which_something_changed_is_asked_for_again(
     server: ImitatedServer, client: ChatClient
 ) -> None:

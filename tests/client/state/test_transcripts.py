@@ -563,6 +563,44 @@ async def test_nothing_is_told_before_the_store_is_known_to_be_the_same(
     assert told() == ["3", "4"]
 
 
+async def test_a_list_with_the_same_last_message_is_enough_to_know_the_store(
+    server: ImitatedServer, client: ChatClient, told: Told
+) -> None:
+    server.fill(2)
+    await online(client)
+    told()
+    late = server.conversations()
+    server.answers["conversations"] = lambda _: {**DONE, "conversations": late}
+    server.hold("conversations")
+    await reconnected(server)
+    server.hold("history")
+    server.tell("3")
+    await asyncio.sleep(0.1)
+    assert told() == []
+    server.release("conversations")
+    await asyncio.sleep(0.1)
+    assert told() == ["3"]
+
+
+async def test_a_page_of_a_conversation_that_is_gone_is_not_told(
+    server: ImitatedServer, client: ChatClient, told: Told
+) -> None:
+    server.stored["#a"] = []
+    await online(client)
+    server.hold("history")
+    server.fill(3, "#a")
+    server.emit("message", server.stored["#a"][2])
+    await asyncio.sleep(0.1)
+    stored = server.stored.pop("#a")
+    await client.leave_room("a")
+    await client.join_room("b")
+    server.stored["#a"] = stored
+    server.release("history")
+    await asyncio.sleep(1)
+    assert "1" not in told()
+    assert cached(client, "#a") == []
+
+
 @pytest.mark.parametrize("before", [1, 3])
 async def test_a_posted_message_shows_another_store(
     server: ImitatedServer, client: ChatClient, told: Told, before: int
