@@ -31,7 +31,7 @@ from pychat.server.chat.views import quote
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import (
     Appended,
-    Changed,
+    ChangeResult,
     MessageRecord,
     NewChange,
     NewEdit,
@@ -68,7 +68,7 @@ class _PendingChange(NamedTuple):
     user: OnlineUser
     conversation: Conversation
     change: NewChange
-    done: asyncio.Future[Changed]
+    done: asyncio.Future[ChangeResult]
 
 
 class Delivery:
@@ -151,14 +151,14 @@ class Delivery:
 
     async def change(
         self, user: OnlineUser, conversation: Conversation, change: NewChange
-    ) -> Changed:
+    ) -> ChangeResult:
         """Store a change of a message, deliver it and return what became of it. Raises
         ProtocolError 500 or 503."""
         self._require_space()
         if isinstance(change, NewEdit):
             self._characters += len(change.data)
         self._plain = False
-        done: asyncio.Future[Changed] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
         self._new.append(change)
         self._pending.append(_PendingChange(user, conversation, change, done))
         self._start()
@@ -197,7 +197,7 @@ class Delivery:
             self._waiters_of_written = waiters
             self._writing = True
             try:
-                answers: Sequence[Appended | Changed]
+                answers: Sequence[Appended | ChangeResult]
                 if plain:
                     answers = await self._store.append(cast("list[NewMessage]", new))
                 else:
@@ -316,7 +316,7 @@ class Delivery:
     def _deliver_all(
         self,
         pending: list[_Pending | _PendingChange],
-        answers: Sequence[Appended | Changed],
+        answers: Sequence[Appended | ChangeResult],
         origins: dict[tuple[int, int], MessageRecord],
     ) -> None:
         for entry, answer in zip(pending, answers, strict=False):
@@ -329,7 +329,7 @@ class Delivery:
                 # It is stored, so history has it. The messages after it must still be delivered.
                 log.exception("not delivered: %s", answer)
 
-    def _deliver_change(self, entry: _PendingChange, changed: Changed) -> None:
+    def _deliver_change(self, entry: _PendingChange, changed: ChangeResult) -> None:
         message, conversation = changed.message, entry.conversation
         if message is not None and self._is_news(conversation, changed.outcome, message.rev):
             if isinstance(entry.change, NewRemoval):

@@ -10,7 +10,7 @@ from pychat.server.store.records import (
     Account,
     Appended,
     Block,
-    Changed,
+    ChangeResult,
     ConversationRecord,
     ConversationSummary,
     CursorMove,
@@ -244,7 +244,9 @@ class Store(Protocol):
         duplicate. The MongoDB store may have stored some messages although it raises
         StoreUnavailable."""
 
-    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+    async def commit(
+        self, batch: Sequence[NewMessage | NewChange]
+    ) -> list[Appended | ChangeResult]:
         """Do the same as ``append`` for messages and changes of messages, in the order of the
         batch. A change with the outcome DONE has the next rev of its conversation: 1, 2, 3 …
         without gaps. ``changes.decide`` is the rule for outcomes."""

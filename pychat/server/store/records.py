@@ -186,7 +186,7 @@ class Outcome(Enum):
     """It has the maximum of reactions."""
 
 
-class Changed(Struct, frozen=True):
+class ChangeResult(Struct, frozen=True):
     """The outcome of a change, and the message after it (None if it is missing)."""
 
     outcome: Outcome

@@ -14,7 +14,7 @@ from pychat.server.store import Store, open_store
 from pychat.server.store.records import (
     Account,
     Appended,
-    Changed,
+    ChangeResult,
     ConversationRecord,
     NewChange,
     NewMessage,
@@ -61,13 +61,13 @@ class Populated:
             [self.message(conversation, sender, text, uuid4().bytes) for text in texts]
         )
 
-    async def change(self, *changes: NewChange) -> list[Changed]:
+    async def change(self, *changes: NewChange) -> list[ChangeResult]:
         return await changed(self.store, *changes)
 
 
-async def changed(store: Store, *changes: NewChange) -> list[Changed]:
+async def changed(store: Store, *changes: NewChange) -> list[ChangeResult]:
     """Commit changes of messages."""
-    return [answer for answer in await store.commit(changes) if isinstance(answer, Changed)]
+    return [answer for answer in await store.commit(changes) if isinstance(answer, ChangeResult)]
 
 
 async def removed(store: Store, conversation: int, seq: int) -> bool:

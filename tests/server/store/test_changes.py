@@ -9,7 +9,7 @@ from pychat.protocol import MAX_REACTION_KINDS, MAX_REACTIONS
 from pychat.server.store import open_store
 from pychat.server.store.records import (
     Appended,
-    Changed,
+    ChangeResult,
     HistoryPage,
     MessageRecord,
     NewChange,
@@ -54,7 +54,7 @@ async def test_an_edit_replaces_the_text_for_every_reader(chat: Populated) -> No
         rev=1,
         edited_at=LATE,
     )
-    assert changed == Changed(DONE, expected)
+    assert changed == ChangeResult(DONE, expected)
     assert await page(chat, pair.key) == HistoryPage([expected], False, 1)
     assert await chat.store.messages([(pair.key, 1), (pair.key, 2), (99, 1)]) == [expected]
     assert await chat.store.undelivered(bob.key, 10, {}) != []
@@ -150,7 +150,7 @@ async def test_a_removed_message_is_gone(chat: Populated) -> None:
         NewReaction(pair.key, 1, bob.key, "👍", True),
         NewReaction(pair.key, 1, bob.key, "👍", False),
     ):
-        assert await chat.change(change) == [Changed(Outcome.REMOVED, message)]
+        assert await chat.change(change) == [ChangeResult(Outcome.REMOVED, message)]
     assert await chat.store.check() == []
 
 
@@ -164,7 +164,7 @@ async def test_a_missing_message_cannot_be_changed(chat: Populated) -> None:
             NewRemoval(conversation, seq, alice.key, of_others=True),
             NewReaction(conversation, seq, alice.key, "👍", True),
         ]
-        assert await chat.change(*missing) == [Changed(Outcome.MISSING, None)] * 3
+        assert await chat.change(*missing) == [ChangeResult(Outcome.MISSING, None)] * 3
     assert (await page(chat, pair.key)).rev == 0
     assert await chat.store.messages(places) == []
 
@@ -193,7 +193,7 @@ async def test_messages_of_blocked_senders_get_no_reaction(chat: Populated) -> N
     await chat.say(pair, alice, "one")
     blocked = frozenset({alice.key})
     assert await chat.change(NewReaction(pair.key, 1, bob.key, "👍", True, blocked)) == [
-        Changed(Outcome.MISSING, None)
+        ChangeResult(Outcome.MISSING, None)
     ]
 
 

@@ -37,7 +37,7 @@ from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.chat.views import MessageViews, reactions_of
 from pychat.server.store.base import Store
 from pychat.server.store.records import (
-    Changed,
+    ChangeResult,
     MessageRecord,
     NewChange,
     NewEdit,
@@ -209,7 +209,7 @@ class Changes:
         session: ChatSession,
         user: OnlineUser,
         conversation: Conversation,
-        changed: Changed,
+        changed: ChangeResult,
         event: str,
         ack_id: int | None,
     ) -> None:

@@ -15,7 +15,7 @@ from pychat.server.store.memory.rooms import ConversationLog, MemoryRooms
 from pychat.server.store.records import (
     EVERYONE,
     Appended,
-    Changed,
+    ChangeResult,
     ConversationKind,
     ConversationRecord,
     ConversationSummary,
@@ -198,12 +198,14 @@ class MemoryStore(MemoryRooms):
         log.numbers.append(self._number)
         return appended
 
-    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+    async def commit(
+        self, batch: Sequence[NewMessage | NewChange]
+    ) -> list[Appended | ChangeResult]:
         return [
             self._append(new) if isinstance(new, NewMessage) else self._change(new) for new in batch
         ]
 
-    def _change(self, change: NewChange) -> Changed:
+    def _change(self, change: NewChange) -> ChangeResult:
         log = self._logs.get(change.conversation)
         if log is None:
             return decide(change, None, 0)

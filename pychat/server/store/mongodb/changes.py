@@ -24,7 +24,7 @@ from pychat.server.store.mongodb.documents import (
     reaction_documents,
 )
 from pychat.server.store.mongodb.schema import CHANGING, update
-from pychat.server.store.records import Changed, HistoryPage, MessageRecord, NewChange, Outcome
+from pychat.server.store.records import ChangeResult, HistoryPage, MessageRecord, NewChange, Outcome
 from pychat.server.store.terms import terms
 
 MAX_CACHED_REVS = 100_000
@@ -42,13 +42,13 @@ class MongoChanges(MongoPart):
         """Conversations whose messages are being changed, or were when a write failed, and the last
         rev before. Readers must not see later ones yet."""
 
-    async def _change(self, batch: Sequence[NewChange]) -> list[Changed]:
-        answers: list[Changed] = []
+    async def _change(self, batch: Sequence[NewChange]) -> list[ChangeResult]:
+        answers: list[ChangeResult] = []
         for start in range(0, len(batch), MAX_BATCH):
             answers += await self._change_some(batch[start : start + MAX_BATCH])
         return answers
 
-    async def _change_some(self, batch: Sequence[NewChange]) -> list[Changed]:
+    async def _change_some(self, batch: Sequence[NewChange]) -> list[ChangeResult]:
         await self._finish_failed()
         started = monotonic()
         found = self._database["messages"].find(
@@ -58,7 +58,7 @@ class MongoChanges(MongoPart):
         records = {key: message_record(document) for key, document in documents.items()}
         await self._learn_revs({record.conversation for record in records.values()})
         revs: dict[int, int] = {}
-        answers: list[Changed] = []
+        answers: list[ChangeResult] = []
         rows: list[Document] = []
         superseded: list[int] = []
         for new in batch:

@@ -27,7 +27,7 @@ from pychat.server.store.mongodb.documents import (
 from pychat.server.store.mongodb.schema import DUPLICATE_KEY, update
 from pychat.server.store.records import (
     Appended,
-    Changed,
+    ChangeResult,
     ConversationKind,
     HistoryPage,
     MessageRecord,
@@ -71,8 +71,10 @@ class MongoMessages(MongoChanges):
             return await self._append(batch)
 
     @change
-    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
-        answers: list[Appended | Changed] = []
+    async def commit(
+        self, batch: Sequence[NewMessage | NewChange]
+    ) -> list[Appended | ChangeResult]:
+        answers: list[Appended | ChangeResult] = []
         async with self._appending:
             for are_messages, run in groupby(batch, lambda new: isinstance(new, NewMessage)):
                 if are_messages:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pychat.server.store.base import CHANGES_LOOKED_AT
 from pychat.server.store.changes import decide
 from pychat.server.store.records import (
-    Changed,
+    ChangeResult,
     HistoryPage,
     MessageRecord,
     NewChange,
@@ -48,7 +48,9 @@ class Changer:
         """Drop what is cached, after a rollback."""
         self._revs.clear()
 
-    def change(self, connection: sqlite3.Connection, batch: Sequence[NewChange]) -> list[Changed]:
+    def change(
+        self, connection: sqlite3.Connection, batch: Sequence[NewChange]
+    ) -> list[ChangeResult]:
         """Apply the changes in their order."""
         if len(self._revs) > MAX_CACHED_REVS:
             self._revs.clear()

@@ -9,7 +9,7 @@ from typing import cast
 
 from pychat.server.store.records import (
     Appended,
-    Changed,
+    ChangeResult,
     ConversationKind,
     HistoryPage,
     MessageRecord,
@@ -40,15 +40,17 @@ class SQLiteMessages(SQLiteChanges):
         self._note_committed(answers)
         return answers
 
-    async def commit(self, batch: Sequence[NewMessage | NewChange]) -> list[Appended | Changed]:
+    async def commit(
+        self, batch: Sequence[NewMessage | NewChange]
+    ) -> list[Appended | ChangeResult]:
         answers = await self._write(lambda connection: self._commit(connection, batch), len(batch))
         self._note_committed(answer for answer in answers if isinstance(answer, Appended))
         return answers
 
     def _commit(
         self, connection: sqlite3.Connection, batch: Sequence[NewMessage | NewChange]
-    ) -> list[Appended | Changed]:
-        answers: list[Appended | Changed] = []
+    ) -> list[Appended | ChangeResult]:
+        answers: list[Appended | ChangeResult] = []
         for are_messages, run in groupby(batch, lambda new: isinstance(new, NewMessage)):
             if are_messages:
                 answers += self._appender.append(connection, cast("list[NewMessage]", list(run)))
