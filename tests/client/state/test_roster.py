@@ -715,6 +715,21 @@ async def test_a_thousand_early_receipts_at_most_are_kept(
     assert of(client, "carol").peer_read_seq == 1
 
 
+async def test_presence_during_a_list_ends_with_the_connection(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    await online(client)
+    server.hold("conversations")
+    server.tell("1", "carol", "carol")
+    await asyncio.sleep(0.1)
+    presence = {"id": "bob", "alias": "Bob", "online": False, "lastSeen": at(1)}
+    server.emit("presence", presence)
+    server.disconnect()
+    server.release("conversations")
+    await asyncio.sleep(3)
+    assert of(client).online
+
+
 # --- removed messages
 
 

@@ -252,6 +252,18 @@ async def test_after_a_long_absence_the_log_starts_again_at_the_newest_page(
     assert "after" not in pages[-1]
 
 
+async def test_a_newest_page_that_leaves_no_gap_resets_nothing(
+    server: ImitatedServer, client: ChatClient, told: Told
+) -> None:
+    server.fill(2)
+    await online(client)
+    told()
+    server.fill(2)
+    server.listed["bob"] = {"lastSeq": 2000}
+    await reconnected(server)
+    assert told() == ["3", "4"]
+
+
 async def test_after_a_shorter_absence_all_pages_are_fetched(
     server: ImitatedServer, client: ChatClient, told: Told
 ) -> None:
