@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -130,6 +131,61 @@ def test_a_backup_that_was_only_copied_there_wins(
     assert invoke("store", "check", "--store", store).status == 0
 
 
+def test_a_log_that_was_set_aside_earlier_is_kept(store: str, path: Path, tmp_path: Path) -> None:
+    crash(store, "alice")
+    by_command(path, tmp_path / "backup.db")
+    crash(store, "bob")
+    earlier = path.with_name("chat.db-wal.stale")
+    earlier.write_bytes(b"an earlier log")
+    shutil.copy(tmp_path / "backup.db", path)
+    crash(store)
+    assert earlier.read_bytes() == b"an earlier log"
+    assert path.with_name("chat.db-wal.stale-2").exists()
+    assert users(store) == ["alice"]
+
+
+def test_without_links_a_file_that_appears_during_a_backup_is_kept(
+    store: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash(store, "alice")
+
+    def link(_: Path, target: Path) -> None:
+        if target.name == "taken.db":
+            target.write_text("of somebody else")
+        raise PermissionError(errno.EPERM, "no links on this file system")
+
+    monkeypatch.setattr(os, "link", link)
+    text = refusal("store", "backup", "--store", store, tmp_path / "taken.db")
+    assert "already exists: choose another name" in text
+    assert (tmp_path / "taken.db").read_text() == "of somebody else"
+    assert invoke("store", "backup", "--store", store, tmp_path / "free.db").status == 0
+    assert invoke("store", "restore", "--store", store, tmp_path / "free.db").status == 0
+    assert users(store) == ["alice"]
+
+
+def test_a_restore_that_is_killed_leaves_no_journal_beside_the_new_store(
+    store: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_copy_at_rest(path, tmp_path / "backup.db")
+    in_the_middle_of_a_change(tmp_path / "backup.db", path)
+    assert path.with_name("chat.db-journal").stat().st_size
+
+    class Killed(BaseException):
+        pass
+
+    replace = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        replace(source, target)
+        raise Killed
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(Killed):
+        backup.restore(tmp_path / "backup.db", path, lambda _: None)
+    monkeypatch.undo()
+    assert not path.with_name("chat.db-journal").exists()
+
+
 def test_a_copy_that_may_be_the_logs_own_database_is_refused(
     store: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,20 +258,27 @@ def test_what_is_no_sound_backup_changes_nothing(store: str, path: Path, tmp_pat
     assert users(store) == ["alice"]
 
 
-def test_a_copy_made_in_the_middle_of_a_change_is_refused(
-    store: str, path: Path, tmp_path: Path
-) -> None:
-    by_copy_at_rest(path, tmp_path / "used.db")
-    connection = sqlite3.connect(tmp_path / "used.db", isolation_level=None)
+def in_the_middle_of_a_change(source: Path, copied: Path) -> None:
+    """Copy a store and its journal while a transaction is half written."""
+    used = source.with_name("used.db")
+    shutil.copy(source, used)
+    connection = sqlite3.connect(used, isolation_level=None)
     connection.execute("PRAGMA cache_size = 1")
     connection.execute("BEGIN")
     connection.execute("UPDATE counter SET value = value + 1")
     connection.execute("CREATE TABLE filler (x)")
     connection.executemany("INSERT INTO filler VALUES (?)", [("x" * 3000,)] * 20)
-    for name in ("db", "db-journal"):
-        shutil.copy(tmp_path / f"used.{name}", tmp_path / f"copied.{name}")
+    for suffix in ("", "-journal"):
+        shutil.copy(f"{used}{suffix}", f"{copied}{suffix}")
     connection.close()
+
+
+def test_a_copy_made_in_the_middle_of_a_change_is_refused(
+    store: str, path: Path, tmp_path: Path
+) -> None:
+    by_copy_at_rest(path, tmp_path / "at rest.db")
     copied = tmp_path / "copied.db"
+    in_the_middle_of_a_change(tmp_path / "at rest.db", copied)
     assert "in the middle of a change" in refusal("store", "restore", "--store", store, copied)
     # As the message says.
     sqlite3.connect(copied).execute("SELECT count(*) FROM sqlite_schema").fetchall()

@@ -147,7 +147,11 @@ def _place(copy: Path, target: Path) -> None:
     except FileExistsError:
         raise StoreError(f"{target} already exists: choose another name") from None
     except OSError:  # a file system without links
-        copy.rename(target)
+        try:
+            target.touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            raise StoreError(f"{target} already exists: choose another name") from None
+        os.replace(copy, target)
     _flush_folder(target.parent)
 
 
@@ -155,6 +159,7 @@ def _replace(store: Path, copy: Path) -> Path | None:
     """Replace the store. The order of the steps leaves either the old or the new store intact if
     the process is killed; ``check_leftovers`` recognizes that a log does not belong to the new
     one."""
+    _roll_back(store)
     kept = None
     if store.exists():
         kept = store.with_name(f"{store.name}.replaced-{datetime.now():%Y%m%d-%H%M%S-%f}")
@@ -170,11 +175,32 @@ def _replace(store: Path, copy: Path) -> Path | None:
             kept.unlink(missing_ok=True)  # rename(2) leaves both links of a file
         raise
     for suffix in (WAL, JOURNAL):
+        left = beside(store, suffix)
         with suppress(FileNotFoundError):
-            beside(store, suffix).rename(f"{kept or store}{suffix}" + ("" if kept else ".stale"))
+            left.rename(_unused(left) if kept is None else Path(f"{kept}{suffix}"))
     beside(store, SHARED_MEMORY).unlink(missing_ok=True)
     _flush_folder(store.parent)
     return kept
+
+
+def _roll_back(store: Path) -> None:
+    """Let SQLite undo the incomplete change of the file that will be replaced.
+
+    Until the journal beside it has another name, SQLite would apply it to the new file, and a
+    process that is killed may leave it there for ever.
+    """
+    if _size(store) and _size(beside(store, JOURNAL)):
+        with suppress(sqlite3.Error), closing(connect_reader(store)) as reader:
+            reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def _unused(log: Path) -> Path:
+    """Return a name for a log that belongs to no database any more."""
+    aside, number = log.with_name(f"{log.name}.stale"), 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = log.with_name(f"{log.name}.stale-{number}")
+    return aside
 
 
 def _flush(file: Path) -> None:
@@ -230,8 +256,8 @@ def check_leftovers(path: Path, *, exclusive: bool) -> None:
                 f"{path} is a restored backup, and {log} is not its log: start the server once,"
                 " which renames that file"
             )
-        aside = log.with_name(log.name + ".stale")
-        log.replace(aside)
+        aside = _unused(log)
+        log.rename(aside)
         beside(path, SHARED_MEMORY).unlink(missing_ok=True)
         logger.warning("restored backup found: path=%s, its previous log is now %s", path, aside)
         return
