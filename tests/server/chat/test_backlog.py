@@ -1,0 +1,71 @@
+"""Messages that wait for a slow store: how many, and in which batches they are stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat.server.chat import delivery
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
+from tests.turns import turns
+
+
+@pytest.mark.parametrize("limited", ["messages", "characters"])
+async def test_only_so_much_waits_for_the_store(
+    limited: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if limited == "messages":
+        monkeypatch.setattr(delivery, "MAX_MESSAGES_WAITING", 2)
+    else:
+        monkeypatch.setattr(delivery, "MAX_CHARACTERS_WAITING", 9)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        for _ in range(2):  # what was stored makes room
+            held = store.hold("append")
+            written = alice.start_send("ALL", "12345")
+            await held.called.wait()
+            waiting = [alice.start_send("ALL", "12345") for _ in range(2)]
+            assert chat.figures()["messages_waiting"] == 2
+            refused = await alice.send_message("ALL", "6")
+            assert (refused["code"], refused["retryAfter"]) == ("503", 1.0)
+            assert (await alice.ask("edit", id="1-1", data="x"))["code"] in ("503", "404")
+            held.answer()
+            assert [(await each)["code"] for each in (written, *waiting)] == ["200"] * 3
+
+
+async def test_a_long_queue_is_stored_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_BATCH", 2)
+    monkeypatch.setattr(delivery, "MAX_CHARACTERS_WAITING", 4)
+    store = DelayedStore()
+    sizes: list[int] = []
+    append = store.inner.append
+
+    async def noting(new: list[object]) -> object:
+        sizes.append(len(new))
+        return await append(new)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(store.inner, "append", noting)
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        held = store.hold("append")
+        first = alice.start_send("ALL", "0")
+        await held.called.wait()
+        rest = [alice.start_send("ALL", text) for text in "12345"]
+        second = store.hold("append")
+        listed = alice.start("history", {"with": "ALL"})
+        held.answer()
+        await second.called.wait()
+        # Two of five are being written: three characters are left, so that one more may wait.
+        bob = await logged_in(chat, "bob")
+        more = [bob.start_send("ALL", text) for text in "678"]
+        await turns()
+        assert [each.done() for each in more] == [False, False, True]
+        assert not listed.done()
+        second.answer()
+        answers = [await each for each in (first, *rest, *more)]
+        assert [answer["code"] for answer in answers] == ["200"] * 8 + ["503"]
+        assert [answer["seq"] for answer in answers[:8]] == list(range(1, 9))
+        assert sizes == [1, 2, 2, 2, 1]
+        messages = (await listed)["messages"]
+        assert [message["data"] for message in messages][:6] == list("012345")
