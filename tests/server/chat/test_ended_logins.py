@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pychat.server.chat import Chat
-from pychat.server.chat.accounts import authentication, changes
+from pychat.server.chat.accounts import authentication, changes, passwords
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.server.chat.peers import WAIT
@@ -91,3 +91,21 @@ async def test_a_login_during_a_review_is_not_ended_with_the_one_before(
         after_review.answer()
         assert not alice.gone.is_set()
         assert (await alice.ask("users"))["code"] == "200"
+
+
+async def test_a_page_after_a_logout_does_not_depend_on_the_token_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(passwords, "_hasher", passwords.PasswordHasher(1, 8, 1))
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice, carol = await logged_in(chat, "alice"), await logged_in(chat, "carol")
+        await alice.ask("logout", {})
+        alice.tell("login", {"id": "alice", "password": "secret password"})
+        assert (await alice.next("response"))["code"] == "200"
+        account = await store.inner.account("carol")
+        assert account is not None
+        await store.inner.update_account(account.key, disabled=True)
+        await asyncio.wait_for(carol.gone.wait(), WAIT)  # everybody was reviewed
+        assert not alice.gone.is_set()

@@ -1,4 +1,4 @@
-"""The limiter alone, on a clock that the test moves: lockouts, and what counts apart."""
+"""The limiter on a clock that the test moves: lockouts, and what counts apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from pychat.protocol import Code, ProtocolError
 from pychat.server.chat.limits import Limiter, Limits, Rate
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
 
 HOME, AWAY = "192.0.2.1", "192.0.2.2"
 
@@ -137,3 +139,34 @@ def test_places_for_connections_are_given_back(clock: list[float]) -> None:
         assert (error.value.code, error.value.retry_after) == (Code.TOO_FAST, 10)
     with pytest.raises(ProtocolError), limiter.connection(1, 2):
         pass
+
+
+async def test_only_new_conversations_count_as_such() -> None:
+    store = DelayedStore()
+    limits = Limits(conversations=Rate(1 / 3600, 1))
+    async with chatting(store, limits=limits) as chat:
+        for id in ("alice", "bob", "carol"):
+            await logged_in(chat, id)
+        alice = await logged_in(chat, "alice")
+        codes = [(await alice.send_message(id, "hi"))["code"] for id in ("bob", "carol", "bob")]
+        assert codes == ["200", "429", "200"]
+    async with chatting(store, limits=limits) as chat:
+        # After a restart the conversation is read from the store, and is none that is new.
+        alice = await logged_in(chat, "alice")
+        (message, _) = (await alice.ask("history", {"with": "bob"}))["messages"]
+        assert message["data"] == "hi"
+    async with chatting(store, limits=limits) as chat:
+        alice = await logged_in(chat, "alice")
+        codes = [(await alice.send_message(id, "hi"))["code"] for id in ("bob", "carol")]
+        assert codes == ["202", "202"]
+
+
+async def test_the_number_of_all_rooms_is_limited() -> None:
+    async with chatting(DelayedStore(), limits=Limits(rooms=2)) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        answers = [
+            await owner.ask("room", command="create", roomId=f"r{number}", roomOwner=owner.id)
+            for number, owner in enumerate((alice, bob, alice))
+        ]
+        assert [answer["code"] for answer in answers] == ["200", "200", "403"]
+        assert answers[2]["message"] == "the limit of 2 rooms is reached"
