@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from pychat.protocol import MAX_DATA_BYTES, Code, ProtocolError
 from pychat.server.guard.gate import HEADERS
+from pychat.slacktext import slack_text
 
 MAX_BODY: Final = 6 * MAX_DATA_BYTES
 """Bytes. JSON writes a byte of text in up to six (``\\u0000``)."""
@@ -79,9 +80,10 @@ def _text(body: bytes, request: web.Request) -> str:
         raise ProtocolError(
             Code.MALFORMED, 'the body must be JSON like {"text": "Hello"}, or a form with payload='
         ) from None
-    if not text.strip():
+    shown = slack_text(text)
+    if not shown.strip():
         raise ProtocolError(Code.MALFORMED, "text must not be empty")
-    return text
+    return shown
 
 
 def _refused(error: ProtocolError) -> web.Response:

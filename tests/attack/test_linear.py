@@ -31,6 +31,7 @@ from pychat.protocol import ProtocolError
 from pychat.server.engine.codec import packet, payload
 from pychat.server.engine.codec.packet import MalformedPacket
 from pychat.server.store import terms
+from pychat.slacktext import slack_text
 from pychat.tui.log import paint, rows
 from pychat.tui.model import finder
 from pychat.tui.terminal.keyboard import Keyboard
@@ -116,6 +117,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "safe_text": safe_text,
     "packets.loads": lambda text: packets.loads('["' + text),
     "json_line": json_line,
+    "slack_text": slack_text,
     "RequestRefused": lambda text: RequestRefused("400", text),
     "format_message": markdown.format_message,
     "links": markdown.links,

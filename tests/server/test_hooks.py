@@ -73,8 +73,11 @@ async def test_posts_to_the_members(
     form = {"payload": json.dumps({"text": "한국어 & more"})}
     assert await answer(http, url, data=form) == (200, "ok")
     assert (await alice.added("한국어 & more")).seq == 2
+    markup = {"text": "<https://ci.example/7|Build 7>: 1 &lt; 2 &amp;&amp; <!here> <@U1|bob> < <"}
+    assert await answer(http, url, json=markup) == (200, "ok")
+    await alice.added("Build 7 (https://ci.example/7): 1 < 2 && @here @bob < <")
     page = await alice.client.history("#ops")
-    assert [each.sender for each in page.messages] == ["webhook", "webhook"]
+    assert [each.sender for each in page.messages] == ["webhook"] * 3
 
 
 async def test_acknowledged_is_stored(tmp_path: Path, http: aiohttp.ClientSession) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ from pychat.protocol import MAX_REACTION_KINDS, MAX_REACTIONS, ProtocolError, ch
 from pychat.server.store.base import StoreError
 from pychat.server.store.transfer.foreign.collecting import Collector
 from pychat.server.store.transfer.foreign.files import Files, decoded
+from pychat.slacktext import slack_text
 
 MESSAGES: Final = ("", "bot_message", "me_message", "thread_broadcast", "file_share")
 """Subtypes that somebody said. All others tell of joins, topics, pins and the like."""
@@ -262,33 +263,12 @@ class _Slack:
             yield " ".join(filter(None, ["📎", file.title or file.name, link]))
 
     def _readable(self, text: str) -> str:
-        """Replace Slack's markup in ``< >`` by what it shows, and its entities by characters."""
+        """Return the text that Slack shows, with emoji for their names outside of code."""
+        pieces = slack_text(text, self._people, self._rooms).split("`")
         # Every second piece is code.
-        pieces = [
-            piece if number % 2 else self._emoji(piece)
-            for number, piece in enumerate("".join(self._parts(text)).split("`"))
-        ]
-        shown = "`".join(pieces)
-        return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-    def _parts(self, text: str) -> Iterable[str]:
-        start = 0
-        while (begin := text.find("<", start)) >= 0 and (end := text.find(">", begin)) >= 0:
-            yield text[start:begin]
-            yield self._shown(text[begin + 1 : end])
-            start = end + 1
-        yield text[start:]
-
-    def _shown(self, markup: str) -> str:
-        target, _, label = markup.partition("|")
-        if target.startswith("@"):
-            return "@" + (self._people.get(target[1:]) or label or target[1:])
-        if target.startswith("#"):
-            return "#" + (self._rooms.get(target[1:]) or label or target[1:])
-        if target.startswith("!"):
-            return label or "@" + target[1:].partition("^")[0]
-        target = target.removeprefix("mailto:")
-        return f"{label} ({target})" if label and label != target else target
+        return "`".join(
+            piece if number % 2 else self._emoji(piece) for number, piece in enumerate(pieces)
+        )
 
 
 def _milliseconds(ts: str, place: str) -> int:
