@@ -10,7 +10,6 @@ from uuid import UUID
 
 from tests.simulation.chatclients import ChatDevice
 from tests.simulation.devices import Device, OriginalDevice
-from tests.simulation.node import ADMIN
 
 if TYPE_CHECKING:
     from tests.simulation.run import Simulation
@@ -48,7 +47,8 @@ class Actions:
             (SOMETIMES, {self._create_room: 1, self._delete_room: 0.5}),
             (SOMETIMES, {self._block: 1, self._unblock: 1, self._block_and_leave: 1}),
             (SOMETIMES, {self._log_out: 0.5, self._sessions: 0.5, self._revoke: 0.3}),
-            (SOMETIMES, {self._change_password: 0.3, self._disable: 0.2, self._remove: 0.5}),
+            (SOMETIMES, {self._change_password: 0.3, self._disable: 0.2}),
+            (SOMETIMES, {self._edit: 4, self._react: 3, self._remove: 0.5}),
             (SOMETIMES, {self._break_link: 2, self._restart: 0.3}),
         ]
         self._without_device = {
@@ -164,13 +164,28 @@ class Actions:
         request = {"recepient": self._target(), "typing": self._draw.random() < 0.7}
         self._device.ask("typing", request)
 
+    def _some_message(self) -> dict[str, Any] | None:
+        shown = [each for each in self._device.view.shown.values() if each.messages]
+        if not shown:
+            return None
+        chosen = self._draw.choice(shown)
+        return {"id": f"{chosen.key}-{self._draw.choice(list(chosen.messages))}"}
+
+    def _edit(self) -> None:
+        # Most are not theirs, which is refused.
+        for _ in range(4):
+            if message := self._some_message():
+                text = f"edited {self._draw.randrange(3)} {message['id']}"
+                self._device.ask("edit", message | {"data": text})
+
+    def _react(self) -> None:
+        if message := self._some_message():
+            emoji, on = self._draw.choice("👍🎉"), self._draw.random() < 0.7
+            self._device.ask("react", message | {"emoji": emoji, "on": on})
+
     def _remove(self) -> None:
-        if self._person.id == ADMIN:
-            shown = [each for each in self._device.view.shown.values() if each.messages]
-            if shown:
-                chosen = self._draw.choice(shown)
-                seq = self._draw.choice(list(chosen.messages))
-                self._device.ask("remove", {"id": f"{chosen.key}-{seq}"})
+        if message := self._some_message():
+            self._device.ask("remove", message)
 
     # --- rooms and blocks ---
 

@@ -244,7 +244,9 @@ class Device(_Connected):
     def _fetched(self, name: str, shown: Any, answer: Any) -> None:
         if self.view.shown.get(name) is not shown:
             return
-        if answer["code"] == "200":
+        if answer["code"] == "200" and answer["rev"] < shown.rev:
+            self._fetch(name)  # the page does not show what has been told meanwhile
+        elif answer["code"] == "200":
             for entry in answer["messages"]:
                 shown.add(entry)
             if answer["hasMore"]:
@@ -265,10 +267,10 @@ class Device(_Connected):
                 shown.moved(data["kind"], data["seq"])
         elif event == "presence":
             self.view.online[data["id"]] = data["online"]
-        elif event == "changed" and data.get("removed"):
+        elif event == "changed":
             shown = self.view.shown.get(data["with"])
-            if shown is not None and data["seq"] in shown.messages:
-                shown.messages[data["seq"]] = None
+            if shown is not None and not shown.change(data):
+                self.read_anew()
         elif event == "room":
             self.view.rooms = {room["id"]: room["owner"] for room in data["rooms"]}
 

@@ -111,9 +111,10 @@ def _check_view(ledger: Invariants, device: Device) -> None:
             ledger.fail("view", f"{device.name} has {name} up to {shown.told} of {len(log)}")
         for seq, text in shown.messages.items():
             stored = log[seq - 1]
-            if text != stored.data and text is not None:
+            if text != stored.texts.value and text is not None:
                 ledger.fail(
-                    "view", f"{device.name} shows {text} at {conversation}-{seq}: {stored.data}"
+                    "view",
+                    f"{device.name} shows {text} at {conversation}-{seq}: {stored.texts.value}",
                 )
 
 
@@ -222,7 +223,8 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
         if cached and cached[-1].seq != len(log):
             ledger.fail("client", f"{device.name} has {cached[-1]} last of {len(log)}")
         for message in cached:
-            if not message.removed and message.text != log[message.seq - 1].data:
+            texts = log[message.seq - 1].texts.since(0)
+            if not message.removed and message.text not in texts:
                 ledger.fail("client", f"{device.name} shows {message}")
 
 

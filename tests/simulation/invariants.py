@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pychat.server.chat.accounts.authentication import token_hash
+from pychat.server.store.records import NewEdit, NewReaction, NewRemoval
 from tests.simulation.ledger import ACCEPTED, LEFT, Ledger, Request, Seen, Stored
 from tests.simulation.store import now
 
@@ -128,7 +129,7 @@ class Invariants(Ledger):
             self.fail("block", f"{seen.owner} has blocked {sender} and is shown {entry}")
         if all(removed):
             self.fail("removed", f"{seen.owner} is shown what was removed: {entry}")
-        if (entry["sender"], entry["data"]) != (sender, stored.data):
+        if entry["sender"] != sender or entry["data"] not in stored.texts.since(since):
             self.fail("text", f"{entry} is not what {sender} wrote: {stored.data}")
 
     def _answer_to_search(
@@ -252,6 +253,52 @@ class Invariants(Ledger):
             )
         seen.last_seq[conversation] = max(seen.last_seq[conversation], seq)
         seen.got[conversation].add(seq)
+
+    def _event_changed(self, end: ServerEnd, seen: Seen, data: Any, tick: int) -> None:
+        conversation, rev = self.conversation(seen.owner, data["with"]), data["rev"]
+        change = None if conversation is None else self.changes.get((conversation, rev))
+        if conversation is None or change is None or not seen.modern:
+            if seen.modern and conversation is not None and self.kinds.get(conversation):
+                self.fail("acknowledged", f"{end.user_agent} is sent {data}, which is not stored")
+            return  # of a room that has just been deleted
+        account = self.key(seen.owner)
+        before, since = seen.revs.get(conversation, (rev - 1, tick))
+        seen.revs[conversation] = rev, tick
+        rejoined = len(self.first_seq(conversation, account).since(since)) > 1
+        if rev <= before:
+            self.fail("rev", f"{end.user_agent} is sent {data} after {before}")
+        if rev > before + 1 and not rejoined and conversation not in self.doubtful_changes:
+            self.fail("rev", f"{end.user_agent} is sent {data} after {before}")
+        stored = self._stored(conversation, change.seq)
+        if "seq" not in data or stored is None:
+            return
+        right = {
+            NewEdit: isinstance(change, NewEdit) and data.get("data") == change.data,
+            NewRemoval: data.get("removed") is True,
+            NewReaction: "reaction" in data,
+        }[type(change)]
+        if data["seq"] != change.seq or not right:
+            self.fail("change", f"{data} is not {change}")
+        sender = self.name(stored.sender)
+        if sender != seen.owner and self.block(seen.owner, sender).value:
+            self.fail("block", f"{seen.owner} has blocked {sender} and is sent {data}")
+        if isinstance(change, NewReaction):
+            by = self.name(change.account)
+            if by != seen.owner and self.block(seen.owner, by).value:
+                self.fail("block", f"{seen.owner} has blocked {by} and is sent {data}")
+        firsts = self.first_seq(conversation, account).since(stored.committed)
+        joining = self._joining(conversation, seen.owner)
+        if not self.pair(conversation) and data["seq"] < min(firsts) and not joining:
+            self.fail("joined", f"{seen.owner} reads from {firsts} and is sent {data}")
+
+    def _answer_to_edit(
+        self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
+    ) -> None:
+        if answer["code"] == "200":
+            stored = self._stored(*place(answer["id"]))
+            kept = stored is not None and request.data["data"] in stored.texts.since(request.tick)
+            if not kept:
+                self.fail("acknowledged", f"{request.data} was answered {answer}")
 
     def _event_presence(self, end: ServerEnd, seen: Seen, data: Any, tick: int) -> None:
         if data["online"]:

@@ -11,7 +11,14 @@ import msgspec
 
 from pychat.server.chat.accounts.authentication import token_hash
 from pychat.server.store.memory import MemoryStore
-from pychat.server.store.records import Appended, NewMessage, NewRemoval, Outcome
+from pychat.server.store.records import (
+    Appended,
+    NewChange,
+    NewEdit,
+    NewMessage,
+    NewRemoval,
+    Outcome,
+)
 from tests.simulation.store import now
 
 if TYPE_CHECKING:
@@ -81,6 +88,7 @@ class Seen:
         "original_login",
         "owner",
         "pending",
+        "revs",
         "token",
         "user",
     )
@@ -100,6 +108,8 @@ class Seen:
         """By conversation: the highest in a message event or an answer."""
         self.got: dict[int, set[int]] = defaultdict(set)
         """By conversation: all of them."""
+        self.revs: dict[int, tuple[int, int]] = {}
+        """By conversation: the last rev in an event, and when."""
         self.baselines: dict[int, int] = {}
         """By conversation: what ``conversations`` said its last seq was, the first time."""
 
@@ -116,6 +126,7 @@ class Stored:
         "removed",
         "sender",
         "shown",
+        "texts",
     )
 
     def __init__(self, sender: int, data: str, arrived: int, committed: int) -> None:
@@ -129,6 +140,8 @@ class Stored:
         self.doubtful = False
         """The server was told that it could not be stored, or ended before it told anybody."""
         self.removed = Timeline(False)
+        self.texts = Timeline(data)
+        """``data`` is the first one."""
 
 
 class Ledger:
@@ -147,6 +160,10 @@ class Ledger:
         self.digest = 0
         self.ends: dict[ServerEnd, Seen] = {}
         self.messages: dict[int, list[Stored]] = defaultdict(list)
+        self.changes: dict[tuple[int, int], NewChange] = {}
+        """By conversation and rev."""
+        self.doubtful_changes: set[int] = set()
+        """Conversations of changes of which the server was told that they failed."""
         self.by_text: dict[str, tuple[int, int]] = {}
         """Conversation and seq."""
         self.kinds: dict[int, tuple[int, ...]] = {}
@@ -295,6 +312,7 @@ class Ledger:
         seen.logged_in_at = tick
         seen.last_seq.clear()
         seen.got.clear()
+        seen.revs.clear()
         seen.baselines.clear()
 
     def _block_answered(self, pair: tuple[str, str], code: str, tick: int) -> None:
@@ -368,8 +386,9 @@ class Ledger:
         """It took effect, and the server is told that it failed."""
         self.note("store", name, "says that it failed")
         if name in ("append", "commit"):
-            for where in result:
+            for new, where in zip(arguments[0], result, strict=True):
                 if not isinstance(where, Appended):
+                    self.doubtful_changes.add(new.conversation)
                     continue
                 stored = self.messages[where.conversation][where.seq - 1]
                 stored.doubtful = stored.doubtful or stored.shown == LEFT
@@ -393,8 +412,18 @@ class Ledger:
         for new, answer in zip(arguments[0], result, strict=True):
             if isinstance(new, NewMessage):
                 self._append(tick, ([new],), None, [answer])
-            elif isinstance(new, NewRemoval) and answer.outcome is Outcome.DONE:
-                self.messages[new.conversation][new.seq - 1].removed.set(tick, True)
+            elif answer.outcome is Outcome.DONE:
+                rev = answer.message.rev
+                if rev > 1 and (new.conversation, rev - 1) not in self.changes:
+                    self.fail("rev", f"rev {rev} of {new.conversation} follows a gap")
+                if (new.conversation, rev) in self.changes:
+                    self.fail("rev", f"rev {rev} of {new.conversation} is used twice")
+                self.changes[new.conversation, rev] = new
+                stored = self.messages[new.conversation][new.seq - 1]
+                if isinstance(new, NewRemoval):
+                    stored.removed.set(tick, True)
+                elif isinstance(new, NewEdit):
+                    stored.texts.set(tick, new.data)
 
     def _block(self, tick: int, arguments: Any, _: Any, result: None) -> None:
         self.ever_blocked.add(arguments[:2])

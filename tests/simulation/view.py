@@ -13,6 +13,9 @@ class Shown:
         self.key = 0
         self.told = listed["firstSeq"] - 1
         self.messages: dict[int, str | None] = {}
+        self.rev = listed["rev"]
+        self.revs: dict[int, int] = {}
+        """Of the messages."""
 
     def moved(self, kind: str, seq: int) -> None:
         """Another device has moved the user's cursor. What is unread is in the next list."""
@@ -29,7 +32,24 @@ class Shown:
             return False
         if seq == self.told + 1:
             self.told = seq
-        self.messages[seq] = None if entry.get("removed") else entry["data"]
+        if entry.get("rev", 0) >= self.revs.get(seq, 0):
+            self.messages[seq] = None if entry.get("removed") else entry["data"]
+            self.revs[seq] = entry.get("rev", 0)
+        return True
+
+    def change(self, event: Any) -> bool:
+        """False if changes before it are missing."""
+        rev, seq = event["rev"], event.get("seq")
+        if rev > self.rev + 1:
+            return False
+        if rev > self.rev:
+            self.rev = rev
+            if seq in self.messages and rev > self.revs[seq]:
+                self.revs[seq] = rev
+                if event.get("removed"):
+                    self.messages[seq] = None
+                elif "data" in event:
+                    self.messages[seq] = event["data"]
         return True
 
 
@@ -60,7 +80,11 @@ class View:
 
     @staticmethod
     def _is_another(shown: Shown, entry: Any) -> bool:
-        if shown.told > entry["lastSeq"] or shown.told < entry["firstSeq"] - 1:
+        if (
+            entry["rev"] > shown.rev
+            or shown.told > entry["lastSeq"]
+            or shown.told < entry["firstSeq"] - 1
+        ):
             return True
         if entry["firstSeq"] != shown.listed["firstSeq"]:
             return True
