@@ -1,7 +1,7 @@
-"""A process that appends messages until a test kills it, and prints what was stored.
+"""A process that appends and edits messages until a test kills it, and prints what was stored.
 
 Usage: python -m tests.server.store.appending ADDRESS. Each line of the output is a stored message:
-conversation, seq, client id.
+conversation, seq, client id; or a change of one, with its rev and the new text besides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 from uuid import uuid4
 
 from pychat.server.store import open_store
-from pychat.server.store.records import NewMessage
+from pychat.server.store.records import ChangeResult, NewEdit, NewMessage
 
 ACCOUNTS = 6
 
@@ -39,6 +39,20 @@ async def main(address: str) -> None:
         for message, answer in zip(batch, answers, strict=False):
             assert message.client_id is not None
             print(answer.conversation, answer.seq, message.client_id.hex())
+        sys.stdout.flush()
+        # Each message once, so that every rev is the newest of its message.
+        edits = [
+            NewEdit(answer.conversation, answer.seq, message.sender, f"edited-{n}", n + 1)
+            for message, answer in zip(batch[:5], answers, strict=False)
+        ]
+        changed = await store.commit(edits)
+        for message, result in zip(batch, changed, strict=False):
+            assert isinstance(result, ChangeResult)
+            assert result.message is not None
+            assert message.client_id is not None
+            after = result.message
+            place = after.conversation, after.seq, message.client_id.hex()
+            print(*place, after.rev, after.data)
         sys.stdout.flush()
         n += 1
 
