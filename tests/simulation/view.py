@@ -32,7 +32,8 @@ class Shown:
             return False
         if seq == self.told + 1:
             self.told = seq
-        if entry.get("rev", 0) >= self.revs.get(seq, 0):
+        # A message that a block hides has no rev.
+        if entry.get("removed") or entry.get("rev", 0) >= self.revs.get(seq, 0):
             self.messages[seq] = None if entry.get("removed") else entry["data"]
             self.revs[seq] = entry.get("rev", 0)
         return True
