@@ -93,7 +93,8 @@ def typed(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
 def full_of_harm(server: ScriptedServer) -> None:
     """Every text of every answer."""
     login = server.answers["login"]
-    said = {"id": "alice", "alias": HOSTILE, "message": f"account alice created: {HOSTILE}"}
+    told = f"account alice created: {HOSTILE}"
+    said = {"id": "alice", "alias": HOSTILE, "message": told, "created": True}
     server.answers["login"] = lambda request: login(request) | said
     server.stored += [
         message(1, HOSTILE, id=HOSTILE, clientId=HOSTILE, sentAt=HOSTILE),
