@@ -75,6 +75,7 @@ class ServerConnection:
         )
         self._socket.on("*", self._received)
         self._socket.on("disconnect", self._disconnected)
+        self._socket.on("connect_error", self._rejected)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._socket.connect(
@@ -114,6 +115,11 @@ class ServerConnection:
             if reason == socketio.AsyncClient.reason.SERVER_DISCONNECT
             else "the connection was lost"
         )
+
+    def _rejected(self, *_details: object) -> None:
+        # Also called while connecting, where ``connect`` raises. Later the library would wait on.
+        if self._socket.connected:
+            self._end("the server closed the connection")
 
     def _end(self, reason: str) -> None:
         if not self.closed.done():
