@@ -14,13 +14,13 @@ from pychat.server.store.records import (
     ConversationRecord,
     ConversationSummary,
     CursorMove,
-    HistoryPage,
     HookRecord,
     LoginToken,
     Membership,
     MessageRecord,
     NewChange,
     NewMessage,
+    RecordPage,
     RoomRecord,
 )
 
@@ -259,14 +259,14 @@ class Store(Protocol):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> HistoryPage:
+    ) -> RecordPage:
         """Return a page of messages, oldest first, and whether there are more: older ones if
         ``before`` or neither is given, newer ones if ``after`` is. ``before`` and ``after`` are
         exclusive and never both given. Messages below ``first_seq`` are left out."""
 
     async def changed(
         self, conversation: int, *, first_seq: int, after: int, limit: int
-    ) -> HistoryPage:
+    ) -> RecordPage:
         """Return the messages whose newest change is later than the rev ``after``, in the order of
         their revs, those below ``first_seq`` left out. ``rev``: there are no others up to it."""
 

@@ -193,7 +193,7 @@ class ChangeResult(Struct, frozen=True):
     message: MessageRecord | None
 
 
-class HistoryPage(NamedTuple):
+class RecordPage(NamedTuple):
     """A page of messages, and whether there are more. The messages show all changes of the
     conversation up to ``rev``."""
 

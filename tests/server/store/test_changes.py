@@ -10,7 +10,6 @@ from pychat.server.store import open_store
 from pychat.server.store.records import (
     Appended,
     ChangeResult,
-    HistoryPage,
     MessageRecord,
     NewChange,
     NewEdit,
@@ -19,6 +18,7 @@ from pychat.server.store.records import (
     NewRemoval,
     Outcome,
     ReactionRecord,
+    RecordPage,
 )
 from tests.server.store.conftest import Populated
 
@@ -26,7 +26,7 @@ DONE, UNCHANGED = Outcome.DONE, Outcome.UNCHANGED
 LATE = 1_800_000_000_000
 
 
-async def page(chat: Populated, conversation: int) -> HistoryPage:
+async def page(chat: Populated, conversation: int) -> RecordPage:
     return await chat.store.history(conversation, first_seq=1, before=None, after=None, limit=100)
 
 
@@ -55,7 +55,7 @@ async def test_an_edit_replaces_the_text_for_every_reader(chat: Populated) -> No
         edited_at=LATE,
     )
     assert changed == ChangeResult(DONE, expected)
-    assert await page(chat, pair.key) == HistoryPage([expected], False, 1)
+    assert await page(chat, pair.key) == RecordPage([expected], False, 1)
     assert await chat.store.messages([(pair.key, 1), (pair.key, 2), (99, 1)]) == [expected]
     assert await chat.store.undelivered(bob.key, 10, {}) != []
     (summary,), _ = await chat.store.conversations(bob.key, cursor=None, limit=1)

@@ -20,12 +20,12 @@ from pychat.server.store.records import (
     ConversationRecord,
     ConversationSummary,
     CursorMove,
-    HistoryPage,
     Membership,
     MessageRecord,
     NewChange,
     NewMessage,
     Outcome,
+    RecordPage,
 )
 from pychat.server.store.terms import Query
 
@@ -239,27 +239,27 @@ class MemoryStore(MemoryRooms):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> HistoryPage:
+    ) -> RecordPage:
         log = self._logs.get(conversation)
         if log is None:
-            return HistoryPage([], False, 0)
+            return RecordPage([], False, 0)
         if after is not None:
             found = list(islice(log.after(max(after, first_seq - 1)), limit + 1))
-            return HistoryPage(found[:limit], len(found) > limit, log.rev)
+            return RecordPage(found[:limit], len(found) > limit, log.rev)
         end = log.last_seq + 1 if before is None else min(before, log.last_seq + 1)
         readable = [m for m in log.after(max(first_seq - 1, end - limit - 2)) if m.seq < end]
-        return HistoryPage(readable[-limit:], len(readable) > limit, log.rev)
+        return RecordPage(readable[-limit:], len(readable) > limit, log.rev)
 
     async def changed(
         self, conversation: int, *, first_seq: int, after: int, limit: int
-    ) -> HistoryPage:
+    ) -> RecordPage:
         log = self._logs.get(conversation)
         if log is None:
-            return HistoryPage([], False, 0)
+            return RecordPage([], False, 0)
         changed = [message for seq in log.changed if (message := log.message(seq))]
         found = [m for m in changed if m.rev > after and m.seq >= first_seq]
         more = len(found) > limit
-        return HistoryPage(found[:limit], more, found[limit - 1].rev if more else log.rev)
+        return RecordPage(found[:limit], more, found[limit - 1].rev if more else log.rev)
 
     async def messages(self, places: Sequence[tuple[int, int]]) -> list[MessageRecord]:
         logs = [(self._logs.get(conversation), seq) for conversation, seq in places]

@@ -24,7 +24,7 @@ from pychat.server.store.mongodb.documents import (
     reaction_documents,
 )
 from pychat.server.store.mongodb.schema import CHANGING, update
-from pychat.server.store.records import ChangeResult, HistoryPage, MessageRecord, NewChange, Outcome
+from pychat.server.store.records import ChangeResult, MessageRecord, NewChange, Outcome, RecordPage
 from pychat.server.store.terms import terms
 
 MAX_CACHED_REVS = 100_000
@@ -171,10 +171,10 @@ class MongoChanges(MongoPart):
     @query
     async def changed(
         self, conversation: int, *, first_seq: int, after: int, limit: int
-    ) -> HistoryPage:
+    ) -> RecordPage:
         last = await self._readable_rev(conversation)
         if after >= last:
-            return HistoryPage([], False, last)
+            return RecordPage([], False, last)
         found = self._database["changes"].find(
             {"_id": of_conversation(conversation, after, last + 1)}
         )
@@ -194,7 +194,7 @@ class MongoChanges(MongoPart):
             last = rows[-1]["_id"] & MAX_SEQ
         if len(wanted) > limit:
             more, last = True, wanted[limit - 1][0]
-        return HistoryPage([record for _, record in wanted[:limit]], more, last)
+        return RecordPage([record for _, record in wanted[:limit]], more, last)
 
     @query
     async def messages(self, places: Sequence[tuple[int, int]]) -> list[MessageRecord]:

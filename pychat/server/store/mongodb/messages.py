@@ -29,10 +29,10 @@ from pychat.server.store.records import (
     Appended,
     ChangeResult,
     ConversationKind,
-    HistoryPage,
     MessageRecord,
     NewChange,
     NewMessage,
+    RecordPage,
 )
 from pychat.server.store.terms import Query, Term, account_term, conversation_term
 
@@ -217,7 +217,7 @@ class MongoMessages(MongoChanges):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> HistoryPage:
+    ) -> RecordPage:
         if self._applying and not self._appending.locked():
             async with self._appending:
                 await self._finish_failed()
@@ -231,7 +231,7 @@ class MongoMessages(MongoChanges):
         page = [message_record(document) for document in documents[:limit]]
         if after is None:
             page.reverse()
-        return HistoryPage(page, len(documents) > limit, rev)
+        return RecordPage(page, len(documents) > limit, rev)
 
     @query
     async def undelivered(

@@ -11,10 +11,10 @@ from pychat.server.store.base import CHANGES_LOOKED_AT
 from pychat.server.store.changes import decide
 from pychat.server.store.records import (
     ChangeResult,
-    HistoryPage,
     MessageRecord,
     NewChange,
     Outcome,
+    RecordPage,
 )
 from pychat.server.store.sqlite.base import (
     MESSAGE,
@@ -151,8 +151,8 @@ class SQLiteChanges(SQLitePart):
 
     async def changed(
         self, conversation: int, *, first_seq: int, after: int, limit: int
-    ) -> HistoryPage:
-        def read(connection: sqlite3.Connection) -> HistoryPage:
+    ) -> RecordPage:
+        def read(connection: sqlite3.Connection) -> RecordPage:
             rows = connection.execute(
                 "SELECT seq, rev FROM change WHERE conversation = ? AND rev > ?"
                 " ORDER BY rev LIMIT ?",
@@ -167,7 +167,7 @@ class SQLiteChanges(SQLitePart):
                 reach = rows[-1][1] if rows else last_rev(connection, conversation)
             found = [connection.execute(_ONE, (conversation, seq)).fetchone() for seq, _ in wanted]
             messages = complete(connection, [stored_message(row) for row in found if row])
-            return HistoryPage(messages, more, reach)
+            return RecordPage(messages, more, reach)
 
         return await self._read(read)
 

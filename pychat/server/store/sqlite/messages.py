@@ -11,10 +11,10 @@ from pychat.server.store.records import (
     Appended,
     ChangeResult,
     ConversationKind,
-    HistoryPage,
     MessageRecord,
     NewChange,
     NewMessage,
+    RecordPage,
 )
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
 from pychat.server.store.sqlite.base import MESSAGE, complete, last_rev, stored_message
@@ -90,8 +90,8 @@ class SQLiteMessages(SQLiteChanges):
         before: int | None,
         after: int | None,
         limit: int,
-    ) -> HistoryPage:
-        def read(connection: sqlite3.Connection) -> HistoryPage:
+    ) -> RecordPage:
+        def read(connection: sqlite3.Connection) -> RecordPage:
             sql = f"SELECT {MESSAGE} FROM message WHERE conversation = ? AND seq >= ?"
             parameters = [conversation, first_seq]
             if before is not None:
@@ -111,7 +111,7 @@ class SQLiteMessages(SQLiteChanges):
             rev = last_rev(connection, conversation)
             if rev:
                 messages = complete(connection, messages)
-            return HistoryPage(messages, len(rows) > limit, rev)
+            return RecordPage(messages, len(rows) > limit, rev)
 
         return await self._read(read)
 
