@@ -73,7 +73,8 @@ def _text(body: bytes, request: web.Request) -> str:
     """Return the text of a payload, as JSON or as the form field ``payload``. Raises
     ProtocolError 400."""
     try:
-        if request.content_type == _FORM:
+        # curl -d calls JSON a form, too.
+        if request.content_type == _FORM and not body.lstrip().startswith(b"{"):
             body = parse_qs(body.decode(), max_num_fields=10).get("payload", [""])[0].encode()
         text = _payload.decode(body).text
     except (msgspec.DecodeError, ValueError, RecursionError):

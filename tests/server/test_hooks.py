@@ -76,8 +76,12 @@ async def test_posts_to_the_members(
     markup = {"text": "<https://ci.example/7|Build 7>: 1 &lt; 2 &amp;&amp; <!here> <@U1|bob> < <"}
     assert await answer(http, url, json=markup) == (200, "ok")
     await alice.added("Build 7 (https://ci.example/7): 1 < 2 && @here @bob < <")
+    as_curl = {"Content-Type": "application/x-www-form-urlencoded"}
+    unmarked = {"data": b'{"text": "from curl -d"}', "headers": as_curl}
+    assert await answer(http, url, **unmarked) == (200, "ok")
+    await alice.added("from curl -d")
     page = await alice.client.history("#ops")
-    assert [each.sender for each in page.messages] == ["webhook"] * 3
+    assert [each.sender for each in page.messages] == ["webhook"] * 4
 
 
 async def test_acknowledged_is_stored(tmp_path: Path, http: aiohttp.ClientSession) -> None:
