@@ -258,8 +258,8 @@ class ClientCore:
                     self.roster.presence(parse(data, protocol.PresencePayload))
                 case Event.CHANGED:
                     changed = parse(data, protocol.Changed)
-                    if changed.removed and changed.seq is not UNSET:
-                        self.transcripts.removed(changed.with_, changed.seq)
+                    self.transcripts.changed(changed)
+                    if changed.seq is not UNSET:
                         self.sync.invalidate()
                 case Event.ROOM:
                     if self.roster.rooms(parse(data, protocol.RoomListPayload).rooms):

@@ -14,6 +14,7 @@ _FIELD_LABELS: Final = {
     "roomId": "the room's id",
     "roomName": "the room's name",
     "data": "the message",
+    "emoji": "the reaction",
     "text": "what to search for",
     "password": "the password",
     "token": "the login",

@@ -36,8 +36,9 @@ class MessageAdded(Struct):
 
 
 class MessageChanged(Struct):
-    """A message was stored, refused, retried or removed. Match it by ``client_id``, or by
-    conversation and ``seq``. A recipient's cursors are published as ``ConversationChanged``."""
+    """A message was stored, refused, retried, edited, reacted to or removed. Match it by
+    ``client_id``, or by conversation and ``seq``. A recipient's cursors are published as
+    ``ConversationChanged``."""
 
     message: MessageInfo
 

@@ -40,6 +40,27 @@ class DeliveryStatus(StrEnum):
     """The server refused it, see ``MessageInfo.error``. Call ``retry`` or ``discard``."""
 
 
+class ReactionInfo(Struct, frozen=True):
+    """The reactions to a message with one emoji. ``by``: the ids of up to 10 of the users."""
+
+    emoji: str
+    count: int
+    by: tuple[str, ...] = ()
+    mine: bool = False
+    """Whether this user has reacted with it."""
+
+
+class QuoteInfo(Struct, frozen=True):
+    """The message that another one answers. ``text``: its first 120 characters.
+
+    ``sender`` and ``text`` are empty if this user cannot read it.
+    """
+
+    seq: int
+    sender: str = ""
+    text: str = ""
+
+
 class MessageInfo(Struct):
     """A message. ``conversation`` is the name of its conversation."""
 
@@ -60,6 +81,12 @@ class MessageInfo(Struct):
     delivery: DeliveryStatus | None = None
     """None for messages of other users."""
     error: str = ""
+    rev: int = 0
+    """The number of the newest change of the message, 0 if there is none."""
+    edited: float | None = None
+    """When the text was last edited, in seconds since the epoch."""
+    reactions: tuple[ReactionInfo, ...] = ()
+    reply_to: QuoteInfo | None = None
 
 
 class ConversationInfo(Struct):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from pychat import protocol
 from pychat.client.errors import InvalidAnswer, RequestRefused
@@ -16,6 +16,8 @@ from pychat.client.models import (
     DeliveryStatus,
     DeviceInfo,
     MessageInfo,
+    QuoteInfo,
+    ReactionInfo,
     RoomInfo,
     UserInfo,
 )
@@ -28,6 +30,12 @@ ANSWER_TIMEOUT: Final = 10.0
 """Seconds to wait for the answer to a request."""
 MAX_RETRY_AFTER: Final = 3600.0
 """Upper limit, in seconds, for the ``retryAfter`` that a server asks for."""
+MAX_QUOTED: Final = 120
+"""Characters of a quote's text."""
+_MAX_REACTIONS: Final = 200
+_MAX_KINDS: Final = 20
+_MAX_NAMED: Final = 10
+"""Limits for the reactions to a message: how many, with how many emoji, and ids for each emoji."""
 _YEAR_9999: Final = 253_370_764_800.0
 """Later times cannot be converted to every time zone."""
 
@@ -117,6 +125,7 @@ def client_message(message: MessageInfo, user: str) -> protocol.ClientMessage:
         command="groupchat" if room else "chat",
         data=message.text,
         client_id=message.client_id,
+        reply_to=message.reply_to.seq if message.reply_to else None,
     )
 
 
@@ -134,7 +143,87 @@ def message_info(message: protocol.MessagePayload, name: str, user: str) -> Mess
         removed=message.removed,
         own=own,
         delivery=DeliveryStatus.SENT if own else None,
+        rev=message.rev,
+        edited=parse_time(message.edited) if message.edited is not UNSET else None,
+        reactions=() if message.reactions is UNSET else _reactions(message.reactions),
+        reply_to=None if message.reply_to is UNSET else _quote(message.reply_to),
     )
+
+
+def _quote(quote: protocol.QuotePayload) -> QuoteInfo:
+    text = (quote.data or "")[:MAX_QUOTED]
+    return QuoteInfo(quote.seq, (quote.sender or "")[: protocol.MAX_ID_CHARACTERS], text)
+
+
+def _reactions(payloads: list[protocol.ReactionPayload]) -> tuple[ReactionInfo, ...]:
+    return tuple(
+        ReactionInfo(
+            emoji=each.emoji,
+            count=max(1, min(each.count, _MAX_REACTIONS)),
+            by=tuple(id[: protocol.MAX_ID_CHARACTERS] for id in each.by[:_MAX_NAMED]),
+            mine=each.mine,
+        )
+        for each in payloads[:_MAX_KINDS]
+        if _is_emoji(each.emoji)
+    )
+
+
+def _is_emoji(text: str) -> bool:
+    try:
+        protocol.check_emoji(text)
+    except (protocol.ProtocolError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def after_change(message: MessageInfo, change: protocol.Changed, user: str) -> MessageInfo:
+    """Return the message after a change of it, from the view of ``user``.
+
+    Returns the same object if it is not changed: it shows the change already.
+    """
+    if change.removed:
+        if message.removed:
+            return message
+        return structs.replace(
+            message,
+            text="",
+            removed=True,
+            rev=max(message.rev, change.rev),
+            edited=None,
+            reactions=(),
+            reply_to=None,
+        )
+    if message.removed or change.rev <= message.rev:
+        return message
+    if change.data is not UNSET:
+        edited = parse_time(change.edited) if change.edited is not UNSET else 0.0
+        return structs.replace(message, text=change.data, edited=edited, rev=change.rev)
+    if change.reaction is not UNSET:
+        reactions = _after_reaction(message.reactions, change.reaction, user)
+        return structs.replace(message, reactions=reactions, rev=change.rev)
+    return message
+
+
+def _after_reaction(
+    before: tuple[ReactionInfo, ...], reaction: protocol.Reaction, user: str
+) -> tuple[ReactionInfo, ...]:
+    kinds = {each.emoji: each for each in before}
+    known = kinds.get(reaction.emoji)
+    by = reaction.by[: protocol.MAX_ID_CHARACTERS]
+    mine = reaction.on if by == user else known is not None and known.mine
+    if reaction.on:
+        if known is not None:
+            named = known.by if len(known.by) >= _MAX_NAMED else (*known.by, by)
+            count = min(known.count + 1, _MAX_REACTIONS)
+            kinds[reaction.emoji] = ReactionInfo(reaction.emoji, count, named, mine)
+        elif len(kinds) < _MAX_KINDS and _is_emoji(reaction.emoji):
+            kinds[reaction.emoji] = ReactionInfo(reaction.emoji, 1, (by,), mine)
+    elif known is not None and known.count > 1:
+        named = tuple(each for each in known.by if each != by)
+        kinds[reaction.emoji] = ReactionInfo(reaction.emoji, known.count - 1, named, mine)
+    elif known is not None:
+        del kinds[reaction.emoji]
+    return tuple(kinds.values())
 
 
 def conversation_info(

@@ -294,3 +294,25 @@ async def test_iterators_end_when_the_client_is_closed(server: ChatServer) -> No
             pass
     assert client.status.state is ConnectionState.CLOSED
     await client.close()
+
+
+async def test_edits_reactions_and_replies_reach_the_other(alice: Watcher, bob: Watcher) -> None:
+    sent = await alice.client.send("bob", "helo")
+    await bob.added("helo")
+    await alice.client.edit(sent.id, "hello")
+    assert alice.client.cached_messages("bob")[0].text == "hello"
+    edited = await bob.changed(seq=1, text="hello")
+    assert edited.edited is not None
+    await bob.client.react(sent.id, "👍")
+    reacted = await alice.changed(seq=1, rev=2)
+    assert [(each.emoji, each.count, each.by) for each in reacted.reactions] == [
+        ("👍", 1, ("bob",))
+    ]
+    await bob.client.react(sent.id, "👍", on=False)
+    assert (await alice.changed(seq=1, rev=3)).reactions == ()
+    await bob.client.send("alice", "hi", reply_to=1)
+    reply = await alice.added("hi")
+    assert reply.reply_to is not None
+    assert (reply.reply_to.seq, reply.reply_to.sender, reply.reply_to.text) == (1, "alice", "hello")
+    await alice.client.remove(sent.id)
+    assert (await bob.changed(seq=1, removed=True)).text == ""

@@ -118,8 +118,3 @@ class ServerRequests:
     async def _devices(self, request: protocol.SessionsRequest) -> list[DeviceInfo]:
         answer = await self._core.request(Event.SESSIONS, request, protocol.SessionsAnswer)
         return [device_info(device) for device in answer.sessions]
-
-    async def remove(self, message_id: str) -> None:
-        """Remove a message for everybody. Only admins of the server may."""
-        request = protocol.RemoveRequest(message_id)
-        await self._core.request(Event.REMOVE, request, protocol.Answer)

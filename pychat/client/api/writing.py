@@ -1,4 +1,4 @@
-"""Methods of ChatClient that send messages, report typing and save drafts."""
+"""Methods of ChatClient that send and change messages, report typing and save drafts."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ import asyncio
 import time
 import uuid
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from pychat import protocol
 from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
-from pychat.client.models import DeliveryStatus, MessageInfo
+from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
+from pychat.client.wire import MAX_QUOTED
 from pychat.protocol import Event
 
 
 class MessageWriter:
-    """Methods of ChatClient that send messages, report typing and save drafts."""
+    """Methods of ChatClient that send and change messages, report typing and save drafts."""
 
     _core: ClientCore
 
-    async def send(self, to: str, text: str, *, client_id: str | None = None) -> MessageInfo:
+    async def send(
+        self, to: str, text: str, *, client_id: str | None = None, reply_to: int | None = None
+    ) -> MessageInfo:
         """Send a message and return it once the server has stored it. Waits while offline.
 
-        ``client_id``: see ``post``. Raises RequestRefused. If the call is cancelled, the message is
-        not sent again, but the server may have stored it.
+        ``client_id``, ``reply_to``: see ``post``. Raises RequestRefused. If the call is cancelled,
+        the message is not sent again, but the server may have stored it.
         """
-        client_id = self.post(to, text, client_id=client_id).client_id
+        posted = self.post(to, text, client_id=client_id, reply_to=reply_to)
+        client_id = posted.client_id
         try:
             return await self._core.outbox.stored(client_id)
         except (asyncio.CancelledError, RequestRefused):
@@ -35,11 +39,15 @@ class MessageWriter:
                 self.discard(client_id)
             raise
 
-    def post(self, to: str, text: str, *, client_id: str | None = None) -> MessageInfo:
+    def post(
+        self, to: str, text: str, *, client_id: str | None = None, reply_to: int | None = None
+    ) -> MessageInfo:
         """Put a message into the outbox and return at once.
 
         ``client_id``: a UUID, by default a random one. The server stores messages with the same
         one once, also after a restart of the program.
+        ``reply_to``: the seq of the message of the conversation that this one answers. The server
+        refuses the message with 404 if the user cannot read that one.
 
         Publishes ``MessageAdded`` now, and ``MessageChanged`` when the message is stored or
         refused. Raises RequestRefused if the text is empty or too long, or ``to`` is not the name
@@ -50,7 +58,7 @@ class MessageWriter:
         cursors are left to the caller.
         """
         self._core.check_not_closed()
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = _valid(text)
         try:
             _check_conversation_name(to)
             protocol.check_data(text)
@@ -65,6 +73,7 @@ class MessageWriter:
             sent_at=time.time(),
             own=True,
             delivery=DeliveryStatus.SENDING,
+            reply_to=None if reply_to is None else self._quote(to, reply_to),
         )
         self._core.typing_notice.stop(to)
         self._core.outbox.add(message)
@@ -73,6 +82,50 @@ class MessageWriter:
         if not self._core.transcripts.fetch_all:
             self._core.move_cursor(Event.READ, to, self._core.transcripts.published_seq(to))
         return message
+
+    def _quote(self, name: str, seq: int) -> QuoteInfo:
+        found = self._core.cache.messages(name, before=seq + 1, limit=1)
+        if not found or found[0].seq != seq or found[0].removed:
+            return QuoteInfo(seq)
+        return QuoteInfo(seq, found[0].sender, found[0].text[:MAX_QUOTED])
+
+    async def edit(self, message_id: str, text: str) -> None:
+        """Replace the text of one of the user's own messages. The last edit wins.
+
+        ``message_id``: the ``id`` of a stored message. Publishes ``MessageChanged``. Raises
+        RequestRefused (409 if the message was removed), and ServerUnreachable while offline.
+        """
+        text = _valid(text)
+        try:
+            protocol.check_data(text)
+        except protocol.ProtocolError as error:
+            raise RequestRefused(error.code, str(error)) from None
+        await self._change(Event.EDIT, protocol.EditRequest(message_id, text))
+
+    async def react(self, message_id: str, emoji: str, on: bool = True) -> None:
+        """Add a reaction to a message, or take it back. Publishes ``MessageChanged``.
+
+        ``emoji``: 1 to 64 bytes without spaces. Raises RequestRefused (409 if the message was
+        removed or has too many reactions), and ServerUnreachable while offline.
+        """
+        emoji = _valid(emoji)
+        try:
+            protocol.check_emoji(emoji)
+        except protocol.ProtocolError as error:
+            raise RequestRefused(error.code, str(error)) from None
+        await self._change(Event.REACT, protocol.ReactRequest(message_id, emoji, on))
+
+    async def remove(self, message_id: str) -> None:
+        """Remove a message for everybody. Publishes ``MessageChanged``.
+
+        Its sender, the owner of the room and the server's admins may. Raises RequestRefused, and
+        ServerUnreachable while offline.
+        """
+        await self._change(Event.REMOVE, protocol.RemoveRequest(message_id))
+
+    async def _change(self, event: Event, request: Struct) -> None:
+        # The server sends ``changed`` before its answer: the message is changed here already.
+        await self._core.request(event, request, protocol.ChangeAnswer)
 
     def retry(self, client_id: str) -> None:
         """Send a FAILED message again, as the last one in the outbox."""
@@ -109,6 +162,11 @@ class MessageWriter:
         """Save the draft of a conversation. With a cache file it survives a restart."""
         self._core.cache.save_draft(name, text)
         self._core.flush_soon()
+
+
+def _valid(text: str) -> str:
+    """Return the text with lone surrogates replaced, which UTF-8 cannot encode."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _check_conversation_name(name: str) -> None:

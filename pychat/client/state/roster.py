@@ -12,7 +12,7 @@ from pychat.client.events import ClientEvent, ConversationChanged, Conversations
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
 from pychat.client.state.typing import Typists
 from pychat.client.storage.cache import Cache
-from pychat.client.wire import conversation_info, parse_time, room_info
+from pychat.client.wire import after_change, conversation_info, parse_time, room_info
 
 MAX_EARLY: Final = 1_000
 """Receipts and presences to keep until the next list."""
@@ -234,8 +234,8 @@ class Roster:
         if changes:
             self._change(known.name, **changes)
 
-    def removed(self, message: MessageInfo) -> None:
-        """Record that a stored message was removed. The cache has been updated already."""
+    def changed(self, message: MessageInfo) -> None:
+        """Record a change of a stored message. The cache has been updated already."""
         known = self._known.get(message.conversation)
         if known is None:
             return
@@ -244,21 +244,23 @@ class Roster:
             changes["last"] = message
         if known.last_stored is not None and known.last_stored.seq == message.seq:
             changes["last_stored"] = message
-        if known.unread and not message.own and message.seq > known.read_seq:
+        uncounted = message.removed and not message.own and message.seq > known.read_seq
+        if known.unread and uncounted:
             changes["unread"], certain = _unread_after(self._cache, known, known.read_seq)
             if not certain:
                 self._on_uncertain_unread()
         if changes:
             self._change(known.name, **changes)
 
-    def removed_uncached(self, name: str, seq: int) -> None:
-        """Record that a message was removed that is not in the cache."""
+    def changed_uncached(self, change: protocol.Changed, seq: int) -> None:
+        """Record a change of a message that is not in the cache."""
+        name = change.with_
         known = self._known.get(name)
         if known is None:
             return
         if known.last is not None and known.last.seq == seq:
-            self._change(name, last=structs.replace(known.last, text="", removed=True))
-        if known.unread and seq > known.read_seq:
+            self._change(name, last=after_change(known.last, change, self.user))
+        if change.removed and known.unread and seq > known.read_seq:
             self._on_uncertain_unread()
 
     def with_delivery(self, message: MessageInfo) -> MessageInfo:

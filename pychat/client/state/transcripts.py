@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
 from pychat import protocol
 from pychat.client.errors import RequestRefused, ServerUnreachable
@@ -16,7 +16,7 @@ from pychat.client.models import MessageInfo
 from pychat.client.state.roster import Roster
 from pychat.client.storage.cache import Cache
 from pychat.client.storage.outbox import Outbox
-from pychat.client.wire import SendRequest, check_page, message_info
+from pychat.client.wire import SendRequest, after_change, check_page, message_info
 
 logger = logging.getLogger("pychat.client")
 
@@ -253,29 +253,27 @@ class Transcripts:
         found = self._cache.messages(message.conversation, before=message.seq + 1, limit=1)
         return [(each.seq, each.client_id) for each in found] == [(message.seq, message.client_id)]
 
-    def removed(self, name: str, seq: int) -> None:
-        """Record that a message was removed."""
+    def changed(self, change: protocol.Changed) -> None:
+        """Apply a change to its message, also if that waits for earlier messages."""
+        name, seq = change.with_, change.seq
+        if seq is UNSET:
+            return  # one that this user may not see
+        progress = self._progress.get(name)
+        for waiting in (progress.held if progress else {}, self._unlisted.get(name, {})):
+            if seq in waiting:
+                waiting[seq] = after_change(waiting[seq], change, self.user)
         found = self._cache.messages(name, before=seq + 1, limit=1)
         if not found or found[0].seq != seq:
-            self._roster.removed_uncached(name, seq)
+            self._roster.changed_uncached(change, seq)
             return
-        if found[0].removed:
-            return
-        message = MessageInfo(
-            conversation=name,
-            sender=found[0].sender,
-            text="",
-            client_id=found[0].client_id,
-            id=found[0].id,
-            seq=seq,
-            sent_at=found[0].sent_at,
-            removed=True,
-            own=found[0].own,
-            delivery=found[0].delivery,
-        )
-        self._cache.save_messages(name, [message])
-        self._roster.removed(message)
-        self._publish(MessageChanged(message))
+        message = after_change(found[0], change, self.user)
+        if message is not found[0]:
+            self._replace(message)
+
+    def _replace(self, message: MessageInfo) -> None:
+        self._cache.save_messages(message.conversation, [message])
+        self._roster.changed(message)
+        self._publish(MessageChanged(self._roster.with_delivery(message)))
 
     def _publish_message(self, progress: _Progress, message: MessageInfo) -> None:
         progress.published = message.seq
@@ -374,9 +372,14 @@ class Transcripts:
 def is_same(one: MessageInfo, other: MessageInfo) -> bool:
     """Whether two records with the same seq are the same message.
 
-    Another server, or one with an older store, gives the same seq to another message. A removed
-    message has only its seq to compare.
+    Another server, or one with an older store, gives the same seq to another message. The text may
+    have been edited if the revs differ. A removed message has only its seq to compare.
     """
     if one.seq != other.seq or one.removed or other.removed:
         return one.seq == other.seq
-    return (one.sender, one.text) == (other.sender, other.text) and one.sent_at == other.sent_at
+    edited = one.rev != other.rev
+    return _identity(one) == _identity(other) and (edited or one.text == other.text)
+
+
+def _identity(message: MessageInfo) -> tuple[str, str, float, str]:
+    return message.id, message.sender, message.sent_at, message.client_id

@@ -498,6 +498,7 @@ async def test_a_message_is_removed_once(
             removed=True,
             own=each.own,
             delivery=each.delivery,
+            rev=1,
         )
         for each in before
     ]

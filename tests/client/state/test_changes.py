@@ -1,0 +1,176 @@
+"""Messages that are edited, reacted to and quoted, as the server tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pychat.client import ChatClient, RequestRefused, ServerUnreachable
+from pychat.client.events import MessageChanged
+from pychat.client.models import MessageInfo, QuoteInfo, ReactionInfo
+from tests.client.state.imitated import ImitatedServer
+
+EDITED = "2026-01-01T00:01:00.000Z"
+
+
+async def online(client: ChatClient) -> None:
+    client.start()
+    await asyncio.sleep(2)
+
+
+def change(server: ImitatedServer, rev: int, **what: Any) -> None:
+    server.emit("changed", {"with": "bob", "seq": 1, "rev": rev, **what})
+
+
+def react(server: ImitatedServer, rev: int, by: str, on: bool = True, emoji: str = "👍") -> None:
+    change(server, rev, reaction={"emoji": emoji, "by": by, "on": on})
+
+
+def kept(client: ChatClient, seq: int = 1) -> MessageInfo:
+    return client.cached_messages("bob")[seq - 1]
+
+
+async def test_an_edit_is_told_and_kept(server: ImitatedServer, client: ChatClient) -> None:
+    server.fill(1)
+    await online(client)
+    events = client.events()
+    change(server, 1, data="new", edited=EDITED)
+    changed = [each.message for each in events._queue if isinstance(each, MessageChanged)]
+    assert [(each.text, each.rev) for each in changed] == [("new", 1)]
+    assert kept(client) == changed[0]
+    assert changed[0].edited == changed[0].sent_at + 60
+    bob = client.conversation("bob")
+    assert bob is not None
+    assert bob.last is not None
+    assert (bob.last.text, bob.unread) == ("new", 1)
+
+
+async def test_changes_that_are_shown_already_change_nothing(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    change(server, 2, data="second", edited=EDITED)
+    change(server, 1, data="first", edited=EDITED)
+    change(server, 2, data="again", edited=EDITED)
+    assert kept(client).text == "second"
+
+
+async def test_a_change_of_a_message_beyond_a_gap_is_not_lost(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    server.hold("history")
+    server.say("2")
+    server.tell("3")
+    server.emit("changed", {"with": "bob", "seq": 3, "rev": 1, "data": "new", "edited": EDITED})
+    server.release("history")
+    server.stored["bob"].pop()  # the page was read before the message
+    await asyncio.sleep(2)
+    assert [each.text for each in client.cached_messages("bob")] == ["1", "2", "new"]
+
+
+async def test_reactions_are_counted(server: ImitatedServer, client: ChatClient) -> None:
+    server.fill(1)
+    await online(client)
+    react(server, 1, "bob")
+    react(server, 2, "alice")
+    react(server, 3, "bob", emoji="🎉")
+    assert kept(client).reactions == (
+        ReactionInfo("👍", 2, ("bob", "alice"), mine=True),
+        ReactionInfo("🎉", 1, ("bob",)),
+    )
+    react(server, 4, "alice", on=False)
+    react(server, 5, "bob", on=False, emoji="🎉")
+    assert kept(client).reactions == (ReactionInfo("👍", 1, ("bob",)),)
+
+
+async def test_what_a_server_says_of_reactions_and_quotes_is_bounded(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    many = [{"emoji": f"e{each}", "count": 10**30, "by": ["x" * 999] * 99} for each in range(99)]
+    bad = [{"emoji": "a b", "count": 1, "by": []}, {"emoji": "x" * 999, "count": 1, "by": []}]
+    quote = {"seq": 1, "sender": "s" * 999, "data": "d" * 9999}
+    server.say("1", reactions=bad + many, replyTo=quote)
+    await online(client)
+    for rev in range(1, 50):
+        react(server, rev, "bob", emoji=f"new{rev}")
+        react(server, 50 + rev, f"user{rev}", emoji="e0")
+    message = kept(client)
+    assert len(message.reactions) <= 20
+    assert {len(each.by) for each in message.reactions} <= {1, 10}
+    assert max(each.count for each in message.reactions) == 200
+    assert message.reply_to == QuoteInfo(1, "s" * 64, "d" * 120)
+
+
+async def test_an_edited_last_message_is_not_another_store(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    server.disconnect()
+    server.stored["bob"][0] |= {"data": "new", "rev": 1, "edited": EDITED}
+    resets = client._core.resets
+    await asyncio.sleep(60)
+    assert resets["bob"] == 0
+
+
+async def test_the_cache_file_keeps_changes(server: ImitatedServer, tmp_path: Path) -> None:
+    def alice() -> ChatClient:
+        return ChatClient("chat.example", user="alice", token="t", cache=tmp_path / "cache.db")
+
+    server.say("1", replyTo={"seq": 1, "sender": "bob", "data": "origin"})
+    first = alice()
+    await online(first)
+    change(server, 1, data="new", edited=EDITED)
+    react(server, 2, "bob")
+    before = kept(first)
+    await first.close()
+    second = alice()
+    second.start(connect=False)
+    assert kept(second) == before
+    assert before.reply_to == QuoteInfo(1, "bob", "origin")
+    assert before.reactions
+    await second.close()
+
+
+async def test_a_reply_names_and_quotes_its_origin(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    posted = client.post("bob", "answer", reply_to=1)
+    assert posted.reply_to == QuoteInfo(1, "bob", "1")
+    await asyncio.sleep(1)
+    assert server.payloads("message")[0]["replyTo"] == 1
+
+
+@pytest.mark.parametrize("name", ["edit", "react", "remove"])
+async def test_changes_need_a_connection(
+    server: ImitatedServer, client: ChatClient, name: str
+) -> None:
+    await online(client)
+    server.reachable = False
+    server.disconnect()
+    requests = {
+        "edit": lambda: client.edit("1-1", "new"),
+        "react": lambda: client.react("1-1", "👍"),
+        "remove": lambda: client.remove("1-1"),
+    }
+    with pytest.raises(ServerUnreachable):
+        await requests[name]()
+    assert server.payloads(name) == []
+
+
+async def test_what_cannot_be_sent_is_refused_here(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    await online(client)
+    with pytest.raises(RequestRefused, match="the message must not be empty"):
+        await client.edit("1-1", "")
+    with pytest.raises(RequestRefused, match="the reaction must not contain spaces"):
+        await client.react("1-1", "a b")
