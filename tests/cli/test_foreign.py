@@ -163,6 +163,28 @@ def test_slack(store: str, tmp_path: Path) -> None:
     assert (alice.first_seq, alice.read_seq) == (1, 5)
 
 
+def test_half_a_surrogate_pair_does_not_stop_an_import(store: str, tmp_path: Path) -> None:
+    texts = [r"cut \ud83d", r"\uDE00 \ud83d\ud83d\ude00", r"path \\ud83d", r"whole \ud83d\ude00"]
+    days = "".join(
+        f'{{"user": "U1", "ts": "157910450{number}.0", "text": "{text}"}},'
+        for number, text in enumerate(texts)
+    )
+    folder = tmp_path / "export"
+    for name, content in SLACK.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    (folder / "old").mkdir()
+    (folder / "old" / "2020-01-15.json").write_text(f"[{days.rstrip(',')}]")
+    result = invoke("import", "--from", "slack", "--store", store, folder)
+    assert result.status == 0, result.stderr
+    assert [text for _, text in said(store, "#old")] == [
+        "cut \ufffd", "\ufffd \ufffd😀", r"path \ud83d", "whole 😀",
+    ]  # fmt: skip
+    (folder / "old" / "2020-01-15.json").write_text('[\n{"text": "\\ud83d"},\n{"ts"}]')
+    line = refusal("import", "--from", "slack", "--store", store, folder)
+    assert line.startswith("old/2020-01-15.json, line 3: not JSON")
+
+
 def test_twice_adds_nothing_twice(store: str, tmp_path: Path) -> None:
     file = slack_zip(tmp_path / "export.zip")
     for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +27,11 @@ MAX_INFLATION: Final = 200
 of chats is compressed to a tenth or a twentieth; a zip bomb to less than a thousandth."""
 SMALL: Final = 16 << 20
 """Content of this size is never a zip bomb."""
+
+# An escape in JSON. Half a surrogate pair, which a cut text may end with, is in the group.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL
+)
 
 # What zipfile raises for damaged, encrypted or unsupported content.
 _UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
@@ -112,9 +118,18 @@ class Files:
 
 
 def decoded(decoder: msgspec.json.Decoder[T], content: bytes, place: str) -> T:
-    """Decode JSON. Raises StoreError, with the line if the JSON is malformed."""
+    """Decode JSON, with U+FFFD for half a surrogate pair. Raises StoreError, with the line if the
+    JSON is malformed."""
     try:
-        return decoder.decode(content)
+        try:
+            return decoder.decode(content)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            whole = _ESCAPE.sub(_whole, content)
+            if whole == content:
+                raise
+            return decoder.decode(whole)
     except msgspec.ValidationError as error:
         raise StoreError(f"{place}: {str(error).replace('`', '')}") from None
     except msgspec.DecodeError as error:
@@ -124,6 +139,11 @@ def decoded(decoder: msgspec.json.Decoder[T], content: bytes, place: str) -> T:
         raise StoreError(f"{place} is not UTF-8") from None
     except RecursionError:
         raise StoreError(f"{place} is nested too deeply") from None
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    # As long as before, so that the positions of errors stay right.
+    return rb"\ufffd" if escape[1] else escape[0]
 
 
 def _line_of(error: msgspec.DecodeError, content: bytes) -> int:
