@@ -214,6 +214,8 @@ async def test_listen_ends_when_its_reader_goes_while_nothing_arrives(server: Ch
 
 async def test_the_demo_greets_and_answers(capsys: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pychat.cli.commands.bot.demo_bot", partial(demo_bot, pause=0))
+    # The greeting names the command as it was started: not the one that started this test.
+    monkeypatch.setattr("sys.argv", ["pychat"])
     reading, writing = os.pipe()
     with descriptor(0, reading):
         demo = asyncio.create_task(play(0, "guest"))
