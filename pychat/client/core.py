@@ -28,6 +28,7 @@ from pychat.client.events import (
     Subscription,
 )
 from pychat.client.models import MessageInfo, Status
+from pychat.client.state.changes import ChangeSync
 from pychat.client.state.cursors import CursorSender
 from pychat.client.state.roster import Roster
 from pychat.client.state.sync import ConversationSync
@@ -107,6 +108,13 @@ class ClientCore:
             on_replaced=self._on_replaced,
             on_confirmed=self._on_confirmed,
             on_published=self._on_published,
+            on_page=self._on_page,
+        )
+        self.changes = ChangeSync(
+            cache=self.cache,
+            transcripts=self.transcripts,
+            request=self.request,
+            on_too_many=self._on_too_many_changes,
         )
         self._cursors = CursorSender(self.request)
         self.sync = ConversationSync(
@@ -114,6 +122,7 @@ class ClientCore:
             roster=self.roster,
             outbox=self.outbox,
             transcripts=self.transcripts,
+            changes=self.changes,
             request=self.request,
             publish=self.publish,
             on_reset=self._cursors.reset,
@@ -145,6 +154,7 @@ class ClientCore:
         self.outbox.load()
         self.roster.load(user, self.outbox.entries())
         self.transcripts.load(user)
+        self.changes.load()
 
     def open_or_use_memory(self) -> bool:
         """Open the cache, or use memory if another process has the file open.
@@ -258,7 +268,8 @@ class ClientCore:
                     self.roster.presence(parse(data, protocol.PresencePayload))
                 case Event.CHANGED:
                     changed = parse(data, protocol.Changed)
-                    self.transcripts.changed(changed)
+                    self.changes.arrived(changed)
+                    self.flush_soon()
                     if changed.seq is not UNSET:
                         self.sync.invalidate()
                 case Event.ROOM:
@@ -274,12 +285,14 @@ class ClientCore:
         assert connection is not None
         self.roster.user = self.transcripts.user = self.reconnector.login.user
         self.transcripts.connected()
+        self.changes.connected()
         self.sync.connected()
         self.outbox.connected(connection, self.reconnector.login.user)
 
     def _on_offline(self) -> None:
         self.sync.disconnected()
         self.transcripts.disconnected()
+        self.changes.disconnected()
         self.outbox.disconnected()
         self._cursors.disconnected()
         self.typing_notice.clear()
@@ -320,6 +333,12 @@ class ClientCore:
 
     def _on_replaced(self, name: str) -> None:
         self.sync.replace(name)
+
+    def _on_page(self, name: str, rev: int) -> None:
+        self.changes.page_read(name, rev)
+
+    def _on_too_many_changes(self, name: str) -> None:
+        self.sync.reset([name])
 
     def _on_confirmed(self, name: str) -> None:
         self._cursors.confirm(name)

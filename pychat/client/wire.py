@@ -88,6 +88,19 @@ def check_page(request: protocol.HistoryRequest, answer: protocol.HistoryAnswer)
         raise InvalidAnswer("a page has messages that were not requested")
 
 
+def check_changes(request: protocol.HistoryRequest, answer: protocol.HistoryAnswer) -> int:
+    """Return the rev that an answer to ``changed_after`` reaches.
+
+    Raises InvalidAnswer for one that was not requested. Loops rely on this to terminate.
+    """
+    rev = 0 if answer.rev is UNSET else answer.rev
+    if len(answer.messages) > request.limit:
+        raise InvalidAnswer("a page has more messages than requested")
+    if answer.has_more and rev <= (request.changed_after or 0):
+        raise InvalidAnswer("a page of changes does not end")
+    return rev
+
+
 def parse_time(text: str) -> float:
     """Convert RFC 3339 to seconds since the epoch. Returns 0 for an invalid time."""
     try:
@@ -176,23 +189,26 @@ def _is_emoji(text: str) -> bool:
     return True
 
 
+def removed_message(message: MessageInfo, rev: int) -> MessageInfo:
+    """Return what is left of a message that was removed by the change ``rev``."""
+    return structs.replace(
+        message,
+        text="",
+        removed=True,
+        rev=max(message.rev, rev),
+        edited=None,
+        reactions=(),
+        reply_to=None,
+    )
+
+
 def after_change(message: MessageInfo, change: protocol.Changed, user: str) -> MessageInfo:
     """Return the message after a change of it, from the view of ``user``.
 
     Returns the same object if it is not changed: it shows the change already.
     """
     if change.removed:
-        if message.removed:
-            return message
-        return structs.replace(
-            message,
-            text="",
-            removed=True,
-            rev=max(message.rev, change.rev),
-            edited=None,
-            reactions=(),
-            reply_to=None,
-        )
+        return message if message.removed else removed_message(message, change.rev)
     if message.removed or change.rev <= message.rev:
         return message
     if change.data is not UNSET:

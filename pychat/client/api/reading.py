@@ -72,6 +72,8 @@ class MessageReader:
         check_page(request, answer)
         user = self._core.reconnector.login.user
         messages = [message_info(each, request.with_, user) for each in answer.messages]
+        if answer.rev is not UNSET:
+            self._core.changes.page_read(request.with_, answer.rev)
         return HistoryPage(messages, answer.has_more)
 
     def _cached_page(

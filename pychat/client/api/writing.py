@@ -125,7 +125,7 @@ class MessageWriter:
 
     async def _change(self, event: Event, request: Struct) -> None:
         # The server sends ``changed`` before its answer: the message is changed here already.
-        await self._core.request(event, request, protocol.ChangeAnswer)
+        await self._core.request(event, request, protocol.Answer)
 
     def retry(self, client_id: str) -> None:
         """Send a FAILED message again, as the last one in the outbox."""

@@ -17,6 +17,7 @@ from pychat.client.errors import (
     ServerUnreachable,
 )
 from pychat.client.events import ClientEvent, MessagesReset
+from pychat.client.state.changes import ChangeSync
 from pychat.client.state.roster import Roster
 from pychat.client.state.transcripts import Transcripts, is_same
 from pychat.client.storage.cache import Cache
@@ -46,6 +47,7 @@ class ConversationSync:
         roster: Roster,
         outbox: Outbox,
         transcripts: Transcripts,
+        changes: ChangeSync,
         request: SendRequest,
         publish: Callable[[ClientEvent], None],
         on_reset: Callable[[str], None],
@@ -55,6 +57,7 @@ class ConversationSync:
         self._roster = roster
         self._outbox = outbox
         self._transcripts = transcripts
+        self._changes = changes
         self._request = request
         self._publish = publish
         self._on_reset = on_reset
@@ -207,12 +210,14 @@ class ConversationSync:
         for name in reset:
             self._transcripts.forget(name, replaced=name in replaced or name in gone)
             self._cache.clear_messages(name)
+            self._changes.forget(name)
         outbox = self._outbox.entries()
         self._roster.listed(listed, replaced=replaced, kept=kept, gone=gone, outbox=outbox)
         for name in reset:
             self._on_reset(name)
             self._publish(MessagesReset(name))
         for each in listed:
+            self._changes.listed(each.with_, each.rev)
             self._transcripts.follow(each)
             before = known[each.with_]
             if before is not None and each.with_ not in replaced:

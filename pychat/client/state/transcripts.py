@@ -16,7 +16,7 @@ from pychat.client.models import MessageInfo
 from pychat.client.state.roster import Roster
 from pychat.client.storage.cache import Cache
 from pychat.client.storage.outbox import Outbox
-from pychat.client.wire import SendRequest, after_change, check_page, message_info
+from pychat.client.wire import SendRequest, after_change, check_page, message_info, removed_message
 
 logger = logging.getLogger("pychat.client")
 
@@ -55,6 +55,7 @@ class Transcripts:
     - ``on_replaced``: the server has other messages there than those published.
     - ``on_confirmed``: the server has the messages published there.
     - ``on_published`` (the message): a message was published.
+    - ``on_page`` (and a rev): a page was read that shows the changes up to this rev.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Transcripts:
         on_replaced: Callable[[str], None],
         on_confirmed: Callable[[str], None],
         on_published: Callable[[MessageInfo], None],
+        on_page: Callable[[str, int], None],
     ) -> None:
         self._cache = cache
         self._roster = roster
@@ -79,6 +81,7 @@ class Transcripts:
         self._on_replaced = on_replaced
         self._on_confirmed = on_confirmed
         self._on_published = on_published
+        self._on_page = on_page
         self._progress: dict[str, _Progress] = {}
         self._unlisted: dict[str, dict[int, MessageInfo]] = {}
         """Messages of conversations not listed yet, by name and seq."""
@@ -270,6 +273,25 @@ class Transcripts:
         if message is not found[0]:
             self._replace(message)
 
+    def refreshed(self, message: MessageInfo) -> None:
+        """Take a message over from an answer of the server, if it is kept and not newer here."""
+        name, seq = message.conversation, message.seq
+        progress = self._progress.get(name)
+        if progress is not None and seq in progress.held:
+            progress.held[seq] = _newer(progress.held[seq], message)
+        found = self._cache.messages(name, before=seq + 1, limit=1)
+        if found and found[0].seq == seq:
+            newer = _newer(found[0], message)
+            if newer != found[0]:
+                self._replace(newer)
+
+    def oldest_kept(self, name: str) -> int | None:
+        """Return the first seq of a conversation of which a message is kept, or None."""
+        progress = self._progress.get(name)
+        oldest = self._cache.oldest_seq(name)
+        held = list(progress.held) if progress else []
+        return min(held if oldest is None else [oldest, *held], default=None)
+
     def _replace(self, message: MessageInfo) -> None:
         self._cache.save_messages(message.conversation, [message])
         self._roster.changed(message)
@@ -366,6 +388,8 @@ class Transcripts:
         request = protocol.HistoryRequest(name, after=after, limit=limit)
         answer = await self._request(protocol.Event.HISTORY, request, protocol.HistoryAnswer)
         check_page(request, answer)
+        if answer.rev is not UNSET:
+            self._on_page(name, answer.rev)
         return [message_info(each, name, self.user) for each in answer.messages]
 
 
@@ -379,6 +403,12 @@ def is_same(one: MessageInfo, other: MessageInfo) -> bool:
         return one.seq == other.seq
     edited = one.rev != other.rev
     return _identity(one) == _identity(other) and (edited or one.text == other.text)
+
+
+def _newer(kept: MessageInfo, read: MessageInfo) -> MessageInfo:
+    if read.removed:
+        return kept if kept.removed else removed_message(kept, read.rev)
+    return kept if kept.removed or read.rev < kept.rev else read
 
 
 def _identity(message: MessageInfo) -> tuple[str, str, float, str]:

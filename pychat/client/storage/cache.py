@@ -52,6 +52,11 @@ class Cache(Protocol):
 
     def clear_messages(self, name: str) -> None: ...
 
+    def revs(self) -> dict[str, int]:
+        """Return the rev up to which the messages show all changes, by conversation."""
+
+    def save_rev(self, name: str, rev: int) -> None: ...
+
     # --- outbox, in the order of posting ---
     def outbox(self) -> list[MessageInfo]: ...
 
@@ -123,6 +128,12 @@ class MemoryCache:
 
     def clear_messages(self, name: str) -> None:
         self._messages.pop(name, None)
+
+    def revs(self) -> dict[str, int]:
+        return {}  # the messages end with the process too
+
+    def save_rev(self, name: str, rev: int) -> None:
+        pass
 
     def outbox(self) -> list[MessageInfo]:
         return list(self._outbox.values())

@@ -18,8 +18,11 @@ from pychat.client.models import ConversationInfo, MessageInfo
 KEPT_IN_FILE: Final = 5_000
 """Messages per conversation that the file keeps."""
 _APPLICATION_ID: Final = 0x70796363  # "pycc": marks the file as a cache of pychat
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 
+_REVS_TABLE: Final = """
+CREATE TABLE rev (conversation TEXT PRIMARY KEY, rev INTEGER NOT NULL) WITHOUT ROWID
+"""
 _TABLES: Final = """
 CREATE TABLE identity (server TEXT NOT NULL, user TEXT NOT NULL);
 CREATE TABLE conversation (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
@@ -67,6 +70,10 @@ def _seq(value: object) -> int | None:
     return msgspec.convert(value, int | None)
 
 
+def _rev(value: object) -> tuple[str, int]:
+    return msgspec.json.decode(_text(value), type=tuple[str, int])
+
+
 def _text(value: object) -> str:
     return msgspec.convert(value, str)
 
@@ -93,7 +100,7 @@ def _copy(damaged: sqlite3.Connection, to: sqlite3.Connection, tables: Sequence[
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";"):
+    for statement in (*_TABLES.split(";"), _REVS_TABLE):
         db.execute(statement)
 
 
@@ -179,6 +186,10 @@ class SQLiteCache:
             raise CacheDamaged(f"{self._path} is not a pychat cache")
         elif schema > _SCHEMA:
             raise CacheDamaged(f"{self._path} was written by a newer pychat")
+        elif schema < _SCHEMA:
+            # Version 1 had no changes of messages. Its records are read with none.
+            db.execute(_REVS_TABLE)
+            db.execute(f"PRAGMA user_version = {_SCHEMA}")
         owner = db.execute("SELECT server, user FROM identity").fetchone()
         if owner is None:
             raise CacheDamaged(f"{self._path} does not name its server and user")
@@ -195,6 +206,7 @@ class SQLiteCache:
                 decode(row[-1])
         # Checks that the table exists and has these columns.
         db.execute("SELECT conversation, seq, record FROM message LIMIT 0")
+        db.execute("SELECT conversation, rev FROM rev LIMIT 0")
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -254,7 +266,10 @@ class SQLiteCache:
         with suppress(sqlite3.Error), closing(sqlite3.connect(damaged, timeout=0)) as lost:
             (schema,) = lost.execute("PRAGMA user_version").fetchone()
             identity = "SELECT server, user FROM identity"
-            if schema == _SCHEMA and lost.execute(identity).fetchone() == self._run(identity)[0]:
+            if (
+                schema in (1, _SCHEMA)
+                and lost.execute(identity).fetchone() == self._run(identity)[0]
+            ):
                 self._run("BEGIN")
                 found = _copy(lost, self._db, ("outgoing", "draft"))
                 self.flush()
@@ -279,6 +294,7 @@ class SQLiteCache:
     def drop_conversation(self, name: str) -> None:
         self._write("DELETE FROM conversation WHERE name = ?", name)
         self.clear_messages(name)
+        self._write("DELETE FROM rev WHERE conversation = ?", name)
 
     # --- stored messages ---
 
@@ -330,6 +346,12 @@ class SQLiteCache:
 
     def clear_messages(self, name: str) -> None:
         self._write("DELETE FROM message WHERE conversation = ?", name)
+
+    def revs(self) -> dict[str, int]:
+        return dict(self._read(_rev, "SELECT json_array(conversation, rev) FROM rev"))
+
+    def save_rev(self, name: str, rev: int) -> None:
+        self._write("INSERT OR REPLACE INTO rev VALUES (?, ?)", name, rev)
 
     # --- outbox ---
 

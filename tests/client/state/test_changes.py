@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +176,128 @@ async def test_what_cannot_be_sent_is_refused_here(
         await client.edit("1-1", "")
     with pytest.raises(RequestRefused, match="the reaction must not contain spaces"):
         await client.react("1-1", "a b")
+
+
+# --- missed changes
+
+
+def changes(server: ImitatedServer, count: int, page: int = 1) -> None:
+    """From now on the server has so many changes of the first message, and tells them in pages."""
+    pages = server.answers["history"]
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if "changedAfter" not in request:
+            return pages(request) | {"rev": count}
+        rev = min(count, request["changedAfter"] + page)
+        server.stored["bob"][0] |= {"data": f"rev {rev}", "rev": rev, "edited": EDITED}
+        more = {"messages": server.stored["bob"][:1], "hasMore": rev < count, "rev": rev}
+        return {"code": "200", "message": "done", **more}
+
+    server.answers["history"] = answer
+    server.listed.setdefault("bob", {})["rev"] = count
+
+
+def asked_after(server: ImitatedServer) -> list[int]:
+    asked = server.payloads("history")
+    return [each["changedAfter"] for each in asked if "changedAfter" in each]
+
+
+async def test_changes_missed_while_offline_are_fetched_in_pages(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(2)
+    await online(client)
+    server.disconnect()
+    changes(server, 3)
+    await asyncio.sleep(60)
+    assert asked_after(server) == [0, 1, 2]
+    assert (kept(client).text, kept(client).rev) == ("rev 3", 3)
+    assert client._core.resets["bob"] == 0
+
+
+async def test_a_gap_between_changes_is_fetched(server: ImitatedServer, client: ChatClient) -> None:
+    server.fill(2)
+    await online(client)
+    changes(server, 3, page=9)
+    server.emit("changed", {"with": "bob", "rev": 3})
+    await asyncio.sleep(1)
+    assert asked_after(server) == [0]
+    assert kept(client).text == "rev 3"
+    server.emit("changed", {"with": "bob", "rev": 4})
+    await asyncio.sleep(1)
+    assert asked_after(server) == [0]
+
+
+async def test_after_too_many_changes_the_conversation_starts_again(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(2)
+    await online(client)
+    server.disconnect()
+    server.stored["bob"][0] |= {"data": "new", "rev": 1001, "edited": EDITED}
+    changes(server, 1001)
+    await asyncio.sleep(60)
+    assert asked_after(server) == []
+    assert client._core.resets["bob"] == 1
+
+
+async def test_a_page_that_is_older_than_the_changes_is_brought_up_to_date(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(2)
+    await online(client)
+    change(server, 1, data="rev 1", edited=EDITED)
+    old = dict(server.stored["bob"][0])
+    changes(server, 1)
+    current = server.answers["history"]
+    server.answers["history"] = lambda request: (
+        current(request)
+        if "changedAfter" in request
+        else {"code": "200", "message": "done", "messages": [old], "hasMore": False, "rev": 0}
+    )
+    await client.history("bob")
+    await asyncio.sleep(1)
+    assert kept(client).text == "rev 1"
+
+
+async def test_changes_that_do_not_end_are_not_asked_for_again(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    answer = {"code": "200", "message": "done", "messages": [], "hasMore": True, "rev": 0}
+    server.answers["history"] = lambda _: answer
+    server.emit("changed", {"with": "bob", "rev": 9})
+    await asyncio.sleep(60)
+    assert asked_after(server) == [0]
+
+
+async def test_the_cache_file_keeps_the_rev(server: ImitatedServer, tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    server.fill(1)
+    for after in (None, 2):
+        client = ChatClient("chat.example", user="alice", token="t", cache=path)
+        await online(client)
+        if after is None:
+            change(server, 1, data="new", edited=EDITED)
+            change(server, 2, data="newer", edited=EDITED)
+            changes(server, 3)
+        await client.close()
+    assert asked_after(server) == [2]
+
+
+async def test_a_cache_file_of_an_earlier_version_fetches_all_changes(
+    server: ImitatedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "cache.db"
+    server.fill(1)
+    first = ChatClient("chat.example", user="alice", token="t", cache=path)
+    await online(first)
+    await first.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE rev; PRAGMA user_version = 1")
+    changes(server, 1)
+    second = ChatClient("chat.example", user="alice", token="t", cache=path)
+    await online(second)
+    assert kept(second).text == "rev 1"
+    await second.close()
