@@ -163,7 +163,11 @@ class ChatServer:
         app.on_response_prepare.append(site.protect)
         self.attach(app)
         site.add_page(app)
-        add_hooks(app, lambda token, text: self._chat.post(token, text))
+        add_hooks(
+            app,
+            lambda token: self._chat.admit_hook(token),
+            lambda token, text: self._chat.post(token, text),
+        )
         site.add_health(app, self._healthy, lambda: self._ready)
         if self._public is not None:
             site.add_public(app, self._public)

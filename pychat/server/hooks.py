@@ -22,6 +22,8 @@ BODY_SECONDS: Final = 10.0
 """Time limit for the body."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
+Admit = Callable[[str], Awaitable[None]]
+"""Check the token of a hook and count its request. Raises ProtocolError."""
 Post = Callable[[str, str], Awaitable[None]]
 """Post a text with the token of a hook. Raises ProtocolError."""
 
@@ -35,12 +37,15 @@ class _Payload(Struct):
 _payload: Final = msgspec.json.Decoder(_Payload)
 
 
-def add_hooks(app: web.Application, post: Post) -> None:
+def add_hooks(app: web.Application, admit: Admit, post: Post) -> None:
     """Serve ``POST /hooks/TOKEN``. The answer is ``ok`` once the message is stored."""
 
     async def hook(request: web.Request) -> web.Response:
+        token = request.match_info["token"]
         try:
-            await post(request.match_info["token"], _text(await _body(request), request))
+            # First: without a token, nobody makes the server read and decode a body.
+            await admit(token)
+            await post(token, _text(await _body(request), request))
         except ProtocolError as error:
             return _refused(error)
         return web.Response(text="ok", headers=HEADERS)

@@ -189,6 +189,33 @@ async def test_unknown_and_removed_hooks(
     assert await answer(http, url, json=text) == (404, "404: there is no such hook\n")
 
 
+async def test_only_a_token_makes_the_server_read_a_body(
+    server: ChatServer, alice: Watcher, http: aiohttp.ClientSession
+) -> None:
+    """Decoding a large form takes the server's time, and bodies take its memory."""
+    await alice.client.create_room("ops", "Operations")
+    url = await make_hook(server)
+    answered = asyncio.Event()
+
+    async def begun() -> AsyncIterator[bytes]:
+        yield b"payload="
+        await answered.wait()
+
+    async def early(url: str) -> int:
+        answered.clear()
+        async with http.post(url, data=begun()) as response:
+            answered.set()
+            return response.status
+
+    async with asyncio.timeout(5):
+        assert await early(f"{url}x") == 404
+    # What is malformed counts as well.
+    for _ in range(20):
+        assert (await answer(http, url, data=b"{"))[0] == 400
+    async with asyncio.timeout(5):
+        assert await early(url) == 429
+
+
 async def test_rates(server: ChatServer, alice: Watcher, http: aiohttp.ClientSession) -> None:
     await alice.client.create_room("ops", "Operations")
     url = await make_hook(server)

@@ -226,10 +226,17 @@ class Chat:
             "failures": self._failures,
         }
 
+    async def admit_hook(self, token: str) -> None:
+        """Admit a request of a webhook (``Hooks.admit``). Raises ProtocolError."""
+        self._require_running()
+        try:
+            await self._hooks.admit(token)
+        except Exception as error:
+            raise self._refusal("hook", error) from None
+
     async def post(self, token: str, text: str) -> None:
         """Post a message through a webhook (``Hooks.post``). Raises ProtocolError."""
-        if self._stopping:
-            raise ProtocolError(Code.UNAVAILABLE, "the server is stopping", retry_after=1.0)
+        self._require_running()
         task = asyncio.get_running_loop().create_task(self._hooks.post(token, text))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -237,6 +244,10 @@ class Chat:
             await asyncio.shield(task)
         except Exception as error:
             raise self._refusal("hook", error) from None
+
+    def _require_running(self) -> None:
+        if self._stopping:
+            raise ProtocolError(Code.UNAVAILABLE, "the server is stopping", retry_after=1.0)
 
     # --- called by the engine ---
     def connected(self, connection: ChatConnection) -> None:

@@ -32,19 +32,22 @@ class Hooks:
         self._delivery = delivery
         self._limiter = limiter
 
+    async def admit(self, token: str) -> None:
+        """Count a request, before its body is read. Raises StoreError, and ProtocolError 404 if
+        there is no such hook, or 429."""
+        hook = await self._hook(token)
+        self._limiter.take(hook.account, "messages")
+
     async def post(self, token: str, text: str) -> None:
-        """Post a message, and return when it is stored and delivered.
+        """Post the message of an admitted request, and return when it is stored and delivered.
 
         Raises StoreError, and ProtocolError: 400 or 413 for the text, 403 if the hook's account is
         disabled, 404 if there is no such hook or its room was deleted, 429, 503.
         """
         check_data(text)
-        hook = await self._store.hook(hashlib.sha256(token.encode()).digest())
-        if hook is None:
-            raise ProtocolError(Code.NOT_FOUND, "there is no such hook")
+        hook = await self._hook(token)
         user = await self._user(hook)
         room = await self._room(hook)
-        self._limiter.take(user.key, "messages")
         self._limiter.take(user.key, "text", len(text))
         answered = _Answered()
         message = ClientMessage(user.id, room.id, text, command="groupchat")
@@ -53,6 +56,12 @@ class Hooks:
         if answer.code not in (Code.DONE, Code.STORED):
             after = None if answer.retry_after is UNSET else answer.retry_after
             raise ProtocolError(Code(answer.code), answer.message, retry_after=after)
+
+    async def _hook(self, token: str) -> HookRecord:
+        hook = await self._store.hook(hashlib.sha256(token.encode()).digest())
+        if hook is None:
+            raise ProtocolError(Code.NOT_FOUND, "there is no such hook")
+        return hook
 
     async def _user(self, hook: HookRecord) -> OnlineUser:
         # Read each time: the operator may have disabled the account.
