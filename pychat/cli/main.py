@@ -70,6 +70,8 @@ COMMANDS: Final = {
     ),
     "users": ("pychat.cli.commands.people:users", "Search the users of a server."),
     "room": ("pychat.cli.commands.people:room", "List, create, join and leave rooms."),
+    "edit": ("pychat.cli.commands.writing:edit", "Replace the text of your own message."),
+    "react": ("pychat.cli.commands.writing:react", "Add a reaction to a message."),
     "remove": (
         "pychat.cli.commands.writing:remove",
         "Remove a message for everybody.",

@@ -53,6 +53,31 @@ def test_a_message_is_sent_and_found(people: list[str]) -> None:
     assert text[2] == "    lines"
 
 
+def test_messages_are_edited_answered_and_reacted_to(people: list[str]) -> None:
+    alice, bob, _ = people
+    history = ("history", "--user", bob, "--with", alice)
+    assert invoke("send", "--user", alice, "--to", bob, "helo").status == 0
+    id = json.loads(invoke(*history, "--json").stdout)["id"]
+    assert invoke("edit", "--user", alice, id, "hello") == Result(0, "", "")
+    assert invoke("react", "--user", bob, id, "👍") == Result(0, "", "")
+    reply = ("send", "--user", bob, "--to", alice, "--reply")
+    assert invoke(*reply, id, "hi") == Result(0, "", "")
+    first, second = map(json.loads, invoke(*history, "--json").stdout.splitlines())
+    assert first["data"] == "hello"
+    assert first["edited"].endswith("Z")
+    assert first["reactions"] == [{"emoji": "👍", "count": 1, "by": [bob], "mine": True}]
+    assert second["replyTo"] == {"seq": 1, "sender": alice, "data": "hello"}
+    lines = [line.partition("] ")[2] or line for line in invoke(*history).stdout.splitlines()]
+    shown = [f"{alice}: hello (edited)", "    👍 1", f"    > {alice}: hello", f"{bob}: hi"]
+    assert lines == shown
+    assert invoke("react", "--user", bob, "--off", id, "👍") == Result(0, "", "")
+    assert "reactions" not in invoke(*history, "--json").stdout
+    for wrong in ("999-1", "1", "x", f"{id}{'9' * 20}"):
+        assert "there is no message" in refusal(*reply, wrong, "hi")
+    assert refusal("edit", "--user", bob, id, "mine")
+    assert "must not contain spaces" in refusal("react", "--user", bob, id, "a b")
+
+
 @pytest.mark.parametrize("name", ["ALL", "Everyone", "everyone", "all"])
 def test_everyone_is_all(people: list[str], name: str) -> None:
     alice, bob, _ = people

@@ -1,4 +1,4 @@
-"""Commands that write messages and remove them: ``pychat send``, ``pychat remove``."""
+"""Commands that write and change messages: ``pychat send``, ``edit``, ``react``, ``remove``."""
 
 from __future__ import annotations
 
@@ -24,23 +24,21 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The recipient: a login id, '#room' (in quotes) or ALL for everyone.",
 )
+@option("--reply", "origin", metavar="ID", help='The "id" of the message that this one answers.')
 @click.argument("text")
-def send(login: Credentials, to: str, text: str) -> None:
+def send(login: Credentials, to: str, origin: str | None, text: str) -> None:
     """Send one message.
 
     TEXT is the message; '-' reads it from standard input. Returns when the server has stored it.
     """
-    if text == "-":
-        text = _standard_input()
-    if not text:
-        raise click.UsageError("The message is empty.")
+    text = _text(text)
 
     async def deliver(client: ChatClient) -> None:
         from pychat.client import RequestRefused
         from pychat.protocol import ROOM_PREFIX, Code
 
         try:
-            await client.send(to, text)
+            await client.send(to, text, reply_to=_seq_of(client, to, origin) if origin else None)
         except RequestRefused as refusal:
             if refusal.code == Code.NOT_FOUND and to in [room.id for room in await client.rooms()]:
                 raise click.ClickException(
@@ -49,6 +47,28 @@ def send(login: Credentials, to: str, text: str) -> None:
             raise
 
     run(login, deliver)
+
+
+def _seq_of(client: ChatClient, name: str, message_id: str) -> int:
+    """The seq of a message of this conversation. An id has the conversation's id and the seq."""
+    conversation, _, seq = message_id.rpartition("-")
+    known = client.conversation(name)
+    last = known.last_stored if known is not None else None
+    # More digits than the server gives would not fit into a request.
+    if last is None or last.id.rpartition("-")[0] != conversation or not _is_seq(seq):
+        raise click.ClickException(f"there is no message {message_id!r} in the conversation {name}")
+    return int(seq)
+
+
+def _is_seq(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 15
+
+
+def _text(argument: str) -> str:
+    text = _standard_input() if argument == "-" else argument
+    if not text:
+        raise click.UsageError("The message is empty.")
+    return text
 
 
 def _standard_input() -> str:
@@ -65,11 +85,47 @@ def _standard_input() -> str:
 @click.command(cls=SettingsCommand)
 @login_options
 @click.argument("message_id")
+@click.argument("text")
+def edit(login: Credentials, message_id: str, text: str) -> None:
+    """Replace the text of your own message.
+
+    MESSAGE_ID is the "id" that 'pychat history --json' prints. TEXT is the new text; '-' reads it
+    from standard input.
+    """
+    text = _text(text)
+
+    async def change(client: ChatClient) -> None:
+        await client.edit(message_id, text)
+
+    run(login, change)
+
+
+@click.command(cls=SettingsCommand)
+@login_options
+@click.option("--off", is_flag=True, help="Take the reaction back.")
+@click.argument("message_id")
+@click.argument("emoji")
+def react(login: Credentials, off: bool, message_id: str, emoji: str) -> None:
+    """Add a reaction to a message.
+
+    MESSAGE_ID is the "id" that 'pychat history --json' and 'pychat listen' print.
+    """
+
+    async def change(client: ChatClient) -> None:
+        await client.react(message_id, emoji, not off)
+
+    run(login, change)
+
+
+@click.command(cls=SettingsCommand)
+@login_options
+@click.argument("message_id")
 def remove(login: Credentials, message_id: str) -> None:
     """Remove a message for everybody.
 
     This cannot be undone. MESSAGE_ID is the "id" that 'pychat history --json' and 'pychat listen'
-    print. The server must have been started with --admin and your id.
+    print. The message must be your own or in a room that you own, or the server must have been
+    started with --admin and your id.
     """
 
     async def take_away(client: ChatClient) -> None:

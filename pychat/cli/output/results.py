@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from pychat.cli.output.streams import check_output
-from pychat.client.models import MessageInfo
+from pychat.client.models import MessageInfo, QuoteInfo
 from pychat.client.safetext import safe_text
 
 if TYPE_CHECKING:
@@ -48,11 +48,21 @@ def as_json(message: MessageInfo) -> str:
             "sentAt": _utc(message.sent_at),
             "clientId": message.client_id,
         }
+        if message.edited is not None:
+            fields["edited"] = _utc(message.edited)
+        if message.reply_to is not None:
+            quote = message.reply_to
+            read = {"sender": quote.sender, "data": quote.text} if quote.sender else {}
+            fields["replyTo"] = {"seq": quote.seq} | read
+        if message.reactions:
+            fields["reactions"] = message.reactions
     return json_line(fields)
 
 
 def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
     """Time, sender and text, safe for a terminal. Further lines are indented.
+
+    A quote is the line above, reactions the line below.
 
     ``conversation`` also names the room or ALL, for output of several conversations.
     """
@@ -62,7 +72,20 @@ def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
     if conversation and message.conversation != message.sender:
         sender += f" → {safe_text(message.conversation, multiline=False)}"
     text = safe_text(message.text).replace("\n", "\n    ")
-    return f"[{_local(message.sent_at)}] {sender}: {text}"
+    edited = " (edited)" if message.edited is not None else ""
+    line = f"[{_local(message.sent_at)}] {sender}: {text}{edited}"
+    if message.reply_to is not None:
+        line = f"    > {_quoted(message.reply_to)}\n{line}"
+    if message.reactions:
+        reactions = (f"{each.emoji} {each.count}" for each in message.reactions)
+        line += "\n    " + safe_text("  ".join(reactions), multiline=False)
+    return line
+
+
+def _quoted(quote: QuoteInfo) -> str:
+    if not quote.sender:
+        return f"message {quote.seq}"
+    return safe_text(f"{quote.sender}: {quote.text}", multiline=False)
 
 
 def _utc(seconds: float) -> str:
