@@ -163,6 +163,14 @@ def test_slack(store: str, tmp_path: Path) -> None:
     assert (alice.first_seq, alice.read_seq) == (1, 5)
 
 
+@pytest.mark.parametrize("ts", ["253402300800.000", "9" * 15, "-1.0", "1e9"])
+def test_a_time_that_no_client_could_read(store: str, tmp_path: Path, ts: str) -> None:
+    day = [{"user": "U1", "ts": ts, "text": "later"}]
+    file = slack_zip(tmp_path / "export.zip", {"general/2020-01-15.json": day})
+    line = refusal("import", "--from", "slack", "--store", store, file)
+    assert line == f"general/2020-01-15.json, message 1: ts is not a time: {ts!r}"
+
+
 def test_half_a_surrogate_pair_does_not_stop_an_import(store: str, tmp_path: Path) -> None:
     texts = [r"cut \ud83d", r"\uDE00 \ud83d\ud83d\ude00", r"path \\ud83d", r"whole \ud83d\ude00"]
     days = "".join(
