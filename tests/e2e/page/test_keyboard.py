@@ -21,6 +21,9 @@ async def test_everything_goes_by_keys(browser: Browser) -> None:
         await keys.press("Tab")
         await keys.type("a password")
         await keys.press("Enter")
+        create = alice.page.get_by_role("button", name="Create account alice")
+        await expect(create).to_be_visible()
+        await keys.press("Enter")
         await expect(alice.row("Everyone")).to_be_visible()
 
         await keys.press("Control+k")
