@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from msgspec import structs
 from rich.cells import cell_len
 
-from pychat.client.models import MessageInfo
+from pychat.client.models import MessageInfo, QuoteInfo, ReactionInfo
 from pychat.tui.log.rows import ReaderContext, rows_of
 from pychat.tui.text.graphemes import boundary_after, boundary_before, fold, graphemes, wrap
 from pychat.tui.text.markdown import format_message, links
@@ -111,3 +112,20 @@ def test_the_time_above_a_message_is_never_off_by_more_than_five_minutes() -> No
         assert message.sent_at - shown < 300
         previous = message
     assert shown == NOW + 25 * 60
+
+
+def test_a_message_shows_what_it_answers_and_what_was_changed() -> None:
+    reading = ReaderContext(stopped_clock(), Name)
+    message = MessageInfo(
+        "#r", "bob", "Done", "c", "3-2", 2, NOW, edited=NOW + 60,
+        reply_to=QuoteInfo(1, "ann", "Could\nyou \x1b[31mlook" + " at it" * 30),
+        reactions=(ReactionInfo("👍", 2), ReactionInfo("\x1b]2;x", 1)),
+    )  # fmt: skip
+    texts = [row.text for row in rows_of(message, None, 40, reading) if row.kind != "blank"]
+    assert texts[2].startswith("↪ ann: Could")
+    assert texts[3] == "Done"
+    assert texts[4].startswith("👍 2  ")
+    assert texts[4].endswith("edited")
+    assert all(text.isprintable() and cell_len(text) <= 40 for text in texts)
+    unseen = rows_of(structs.replace(message, reply_to=QuoteInfo(1)), None, 40, reading)
+    assert "↪ a message that you cannot read" in [row.text for row in unseen]

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pychat.client.models import DeliveryStatus, MessageInfo
+from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
 from pychat.tui.text.graphemes import fold, wrap
 from pychat.tui.text.markdown import MAX_SHOWN, Line, StyledSpan, format_message
-from pychat.tui.text.names import Name
+from pychat.tui.text.names import Name, fitted
+from pychat.tui.text.names import line as one_line
 
 GROUP_SECONDS: Final = 300
 """Messages of one sender share a heading within a period of this length, which begins at a multiple
@@ -114,12 +115,15 @@ def rows_of(
         return [] if previous is not None and previous.removed else _removed(removed)
     cells = text_width(width)
     rows = _above(message, previous, cells, reading)
+    if message.reply_to is not None:
+        rows.append(_quote(message.reply_to, cells, reading))
     rows += _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
     if len(message.text) > MAX_SHOWN:
         more = f"… {len(message.text) - MAX_SHOWN:,} more characters"
         rows.append(Row(more, [(0, len(more), "faint")], kind="note"))
     state = delivery(message, reading)
     rows[-1].state = state
+    rows += _changes(message, cells)
     if state is DeliveryStatus.FAILED:
         reason = safe_text(message.error, multiline=False) or "not sent"
         rows += [
@@ -134,6 +138,28 @@ def rows_of(
                 for word in reading.highlight:
                     _mark(row, word, "hit" if at_hit else "match")
     return rows
+
+
+def _quote(quote: QuoteInfo, cells: int, reading: ReaderContext) -> Row:
+    """Return the row above an answer: what it answers."""
+    if not quote.sender:
+        text = "↪ a message that you cannot read"
+    else:
+        text = f"↪ {reading.sender_name(quote.sender).called}: {one_line(quote.text)}"
+    text = fitted(text, cells)
+    return Row(text, [(0, len(text), "faint")], kind="note")
+
+
+def _changes(message: MessageInfo, cells: int) -> list[Row]:
+    """Return the rows below a text: its reactions, and that it was edited."""
+    parts = [f"{one_line(each.emoji)} {each.count}" for each in message.reactions]
+    if message.edited is not None:
+        parts.append("edited")
+    text = "  ".join(parts)
+    return [
+        Row(text[start:end], [(0, end - start, "faint")], kind="note")
+        for start, end in (wrap(text, cells) if text else [])
+    ]
 
 
 def _removed(count: int) -> list[Row]:
