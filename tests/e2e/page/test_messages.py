@@ -296,3 +296,29 @@ async def test_a_phone_with_nothing_to_show_says_what_to_do(browser: Browser) ->
         await expect(alice.row("alice")).to_be_visible()
         await expect(hint).to_be_hidden()
         await alice.close()
+
+
+async def test_edits_reactions_and_answers_are_shown(browser: Browser) -> None:
+    async with serving() as server:
+        bob = ChatClient(server.url, user="bob", password="a good password")
+        async with bob:
+            alice = await ChatPage.logged_in(browser, server.url, "alice")
+            first = await bob.send("alice", "Did it go out?")
+            await alice.row("bob").click()
+            await expect(alice.message("Did it go out?")).to_have_count(1)
+            await bob.send("alice", "Yes", reply_to=first.seq)
+            answer = alice.page.locator(".message", has_text="Yes")
+            await expect(answer.locator(".quote")).to_have_text("bob Did it go out?")
+            await bob.edit(first.id, "Did the release go out?")
+            await bob.react(first.id, "👍")
+            changed = alice.page.locator(".message", has_text="Did the release go out?")
+            await expect(changed.locator(".meta")).to_contain_text("edited")
+            await expect(changed.locator(".reaction")).to_have_text("👍 1")
+
+            await alice.page.context.set_offline(True)
+            await bob.edit(first.id, "Did release 2 go out?")
+            await bob.react(first.id, "👍", on=False)
+            await alice.page.context.set_offline(False)
+            later = alice.page.locator(".message", has_text="Did release 2 go out?")
+            await expect(later).to_have_count(1, timeout=60_000)
+            await expect(later.locator(".reaction")).to_have_count(0)

@@ -224,11 +224,12 @@ export class Chat extends Emitter {
     this.emit("conversations");
   }
 
-  /** @param {{with: string, seq?: number, removed?: boolean}} changed */
-  #noteChanged({ with: name, seq, removed }) {
-    const conversation = this.conversations.get(name);
-    if (!conversation || !removed || seq === undefined) return;
-    if (!conversation.remove(seq, this.me)) this.#recount();
+  /** @param {import("./protocol.js").Change} change */
+  #noteChanged(change) {
+    const conversation = this.conversations.get(change.with);
+    if (!conversation) return;
+    if (change.removed && change.seq !== undefined && !conversation.remove(change.seq, this.me)) this.#recount();
+    conversation.change(change, this.me);
     this.#changed(conversation);
   }
 

@@ -10,6 +10,8 @@ import { safeText } from "./safe-text.js";
 const FULL = 300;
 const KEPT = 150;
 
+/** @typedef {import("./protocol.js").Change} Change */
+
 /** The server counts no further. */
 const MAX_UNREAD = 1000;
 
@@ -36,6 +38,10 @@ export class Conversation {
     this.messages = [];
     this.loaded = false;
     this.hasOlder = true;
+    /** All changes up to this one are in the messages here. */
+    this.rev = 0;
+    /** As the server last listed it. */
+    this.listedRev = 0;
     /** The "new messages" line stands after this seq. @type {number | null} */
     this.newAfter = null;
   }
@@ -125,6 +131,8 @@ export class Conversation {
     this.lastSeen = summary.lastSeen ?? null;
     this.blocked = summary.blocked === true;
     this.firstSeq = summary.firstSeq;
+    this.listedRev = summary.rev ?? 0;
+    if (!this.loaded) this.rev = this.listedRev;
     this.deliveredSeq = Math.max(this.deliveredSeq, summary.deliveredSeq);
     this.readSeq = Math.max(this.readSeq, summary.readSeq);
     this.peerDeliveredSeq = Math.max(this.peerDeliveredSeq, summary.peerDeliveredSeq);
@@ -208,6 +216,33 @@ export class Conversation {
     return !counted || certain;
   }
 
+  /**
+   * Takes in an edit or a reaction as it happens.
+   * @param {Change} change
+   * @param {string} me
+   */
+  change(change, me) {
+    const { rev, seq } = change;
+    if (rev === this.rev + 1) this.rev = rev;
+    const index = seq === undefined ? -1 : this.indexOf(seq);
+    if (index >= 0) this.messages[index] = afterChange(this.messages[index], change, me);
+    if (this.last && this.last.seq === seq) this.last = afterChange(this.last, change, me);
+  }
+
+  /**
+   * Takes in messages as they are now, with all changes up to `rev`.
+   * @param {Message[]} messages
+   * @param {number} rev
+   */
+  takeChanged(messages, rev) {
+    for (const message of messages) {
+      const index = this.indexOf(message.seq);
+      if (index >= 0) this.messages[index] = message;
+      if (this.last?.seq === message.seq) this.last = message;
+    }
+    this.rev = Math.max(this.rev, rev);
+  }
+
   /** Whether anything was said that this reader may read. */
   get hasMessages() {
     return this.lastSeq >= this.firstSeq;
@@ -245,4 +280,36 @@ export class Conversation {
     this.lastSeq = newest.seq;
     this.last = newest;
   }
+}
+
+/**
+ * The message with the change, unless it has that or a later one already.
+ * @param {Message} message
+ * @param {Change} change
+ * @param {string} me
+ * @returns {Message}
+ */
+function afterChange(message, { rev, data, edited, reaction }, me) {
+  if (message.removed || rev <= (message.rev ?? 0)) return message;
+  const changed = { ...message, rev };
+  if (data !== undefined) Object.assign(changed, { data, edited });
+  if (reaction) changed.reactions = reacted(message.reactions ?? [], reaction, me);
+  return changed;
+}
+
+/**
+ * @param {import("./protocol.js").Reaction[]} reactions
+ * @param {{emoji: string, by: string, on: boolean}} reaction
+ * @param {string} me
+ */
+function reacted(reactions, { emoji, by, on }, me) {
+  const known = reactions.some((each) => each.emoji === emoji);
+  const all = known ? reactions : [...reactions, { emoji, count: 0, by: [] }];
+  return all
+    .map((each) => {
+      if (each.emoji !== emoji) return each;
+      const mine = by === me ? on : each.mine;
+      return { ...each, count: each.count + (on ? 1 : -1), mine };
+    })
+    .filter((each) => each.count > 0);
 }

@@ -143,6 +143,10 @@ function lineOfMessage(message, me) {
     sender: message.sender ?? "",
     own,
     text: message.data ?? "",
+    rev: message.rev ?? 0,
+    edited: Boolean(message.edited),
+    quote: message.replyTo ? { sender: message.replyTo.sender ?? "", text: message.replyTo.data ?? "" } : null,
+    reactions: message.reactions ?? [],
     removed: Boolean(message.removed),
     date: message.sentAt ? new Date(message.sentAt) : null,
   }));
@@ -165,7 +169,7 @@ function kept(item, facts) {
   if (!line) {
     line = {
       key: "", seq: 0, sender: "", senderTitle: "", senderId: "", own: false, named: false, first: true, last: true,
-      text: "", removed: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
+      text: "", rev: 0, edited: false, quote: null, reactions: [], removed: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
     };
     if (line.date) line.day = dayKey(line.date);
     fixed.set(item, line);

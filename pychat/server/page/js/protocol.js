@@ -19,6 +19,24 @@ export const MAX_LIMIT = 100;
  * @property {string} [sentAt]
  * @property {string} [clientId]
  * @property {boolean} [removed]
+ * @property {number} [rev] of its newest change
+ * @property {string} [edited] when its text was edited last
+ * @property {Reaction[]} [reactions]
+ * @property {{seq: number, sender?: string, data?: string}} [replyTo] what it answers, if the reader may see that
+ */
+
+/** @typedef {{emoji: string, count: number, by: string[], mine?: boolean}} Reaction */
+
+/**
+ * What was changed of a message. Without `seq`: of one that this reader may not see.
+ * @typedef {object} Change
+ * @property {string} with
+ * @property {number} rev
+ * @property {number} [seq]
+ * @property {boolean} [removed]
+ * @property {string} [data]
+ * @property {string} [edited]
+ * @property {{emoji: string, by: string, on: boolean}} [reaction]
  */
 
 /**
@@ -34,6 +52,7 @@ export const MAX_LIMIT = 100;
  * @property {number} peerDeliveredSeq
  * @property {number} peerReadSeq
  * @property {number} unread
+ * @property {number} rev of the newest change
  * @property {Message | null} last
  * @property {string} [lastSeen]
  * @property {boolean} [blocked]

@@ -62,6 +62,7 @@ export class Sync {
     try {
       if (wanted && !conversation.loaded) await this.loadOnce(conversation);
       else if (conversation.hasNewer) await this.catchUp(conversation);
+      if (conversation.loaded && conversation.rev < conversation.listedRev) await this.changes(conversation);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return; // nobody of that name, or not for us: the others go on
@@ -126,6 +127,25 @@ export class Sync {
     });
   }
 
+  /** What was changed of the messages in memory while nothing was heard. @param {Conversation} conversation */
+  changes(conversation) {
+    return this.#once(conversation, async () => {
+      for (let pages = 0; conversation.rev < conversation.listedRev; pages++) {
+        if (pages === CATCH_UP_PAGES) {
+          const page = await this.#history(conversation, {});
+          conversation.replace(page.messages);
+          conversation.hasOlder = page.hasMore;
+          conversation.takeChanged([], conversation.listedRev);
+          return;
+        }
+        const range = { changedAfter: conversation.rev, from: conversation.oldestSeq || 1, limit: MAX_LIMIT };
+        const page = await this.#history(conversation, range);
+        conversation.takeChanged(page.messages, page.rev);
+        if (!page.hasMore) return;
+      }
+    });
+  }
+
   /** @param {Conversation} conversation */
   async #idle(conversation) {
     while (this.#running.has(conversation)) await this.#running.get(conversation)?.catch(() => {});
@@ -148,8 +168,8 @@ export class Sync {
 
   /**
    * @param {Conversation} conversation
-   * @param {{before?: number, after?: number, limit?: number}} range
-   * @returns {Promise<{messages: import("./protocol.js").Message[], hasMore: boolean}>}
+   * @param {{before?: number, after?: number, changedAfter?: number, from?: number, limit?: number}} range
+   * @returns {Promise<{messages: import("./protocol.js").Message[], hasMore: boolean, rev: number}>}
    */
   #history(conversation, range) {
     return this.#ask("history", { with: conversation.name, limit: PAGE_LIMIT, ...range });

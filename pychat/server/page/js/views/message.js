@@ -2,7 +2,8 @@
 import { element, icon, spoken } from "../dom.js";
 import { dayOf, exactTime, timeOf } from "../format.js";
 import { nameNodes } from "../names.js";
-import { breaksAtWords, formatted, isBigEmoji } from "../text.js";
+import { safeText } from "../safe-text.js";
+import { breaksAtWords, firstLine, formatted, isBigEmoji } from "../text.js";
 import { avatar, colourOf } from "./avatar.js";
 
 /** @typedef {"sending" | "failed" | "sent" | "delivered" | "read" | ""} State */
@@ -19,6 +20,10 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {boolean} first of a group by one sender
  * @property {boolean} last of that group
  * @property {string} text
+ * @property {number} rev
+ * @property {boolean} edited
+ * @property {{sender: string, text: string} | null} quote what it answers; without a sender, something unreadable
+ * @property {import("../protocol.js").Reaction[]} reactions
  * @property {boolean} removed
  * @property {Date | null} date
  * @property {string} day of the date, as `dayKey` gives it
@@ -37,7 +42,7 @@ const STATES = {
 
 /** @param {Line} line */
 export function messageRow(line) {
-  const big = isBigEmoji(line.text);
+  const big = !line.quote && isBigEmoji(line.text);
   const classes = ["message", line.own ? "own" : "other"];
   if (line.first) classes.push("first");
   if (line.last) classes.push("last");
@@ -55,8 +60,10 @@ export function messageRow(line) {
       line.named && line.first
         ? element("span.sender", { "data-colour": colourOf(line.sender) }, ...nameNodes(line.senderTitle, line.senderId))
         : spoken(`${line.own ? "You" : [line.senderTitle, line.senderId].filter(Boolean).join(" ")}: `),
+      line.quote && quoted(line.quote),
       body(line),
       meta(line),
+      line.reactions.length > 0 && reactions(line),
     ),
     line.state === "failed" && failure(line),
   );
@@ -69,11 +76,29 @@ function body(line) {
   return element(words, { lang: "" }, ...formatted(line.text));
 }
 
+/** @param {{sender: string, text: string}} quote */
+function quoted({ sender, text }) {
+  if (!sender) return element("div.quote", {}, "A message that you cannot read");
+  return element("div.quote", {}, element("b", {}, safeText(sender)), ` ${firstLine(text)}`);
+}
+
+/** @param {Line} line */
+function reactions({ reactions }) {
+  return element(
+    "div.reactions",
+    {},
+    ...reactions.map(({ emoji, count, mine }) =>
+      element(mine ? "span.reaction.mine" : "span.reaction", {}, `${safeText(emoji)} ${count}`),
+    ),
+  );
+}
+
 /** @param {Line} line */
 function meta(line) {
   return element(
     "span.meta",
     {},
+    line.edited && element("span", {}, "edited"),
     line.date && element("time", { datetime: line.date.toISOString(), title: exactTime(line.date) }, timeOf(line.date)),
     line.state && element(`span.state.${line.state}`, {}, icon(line.state), spoken(`, ${STATES[line.state]}`)),
   );
