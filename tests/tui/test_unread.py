@@ -85,6 +85,7 @@ async def test_more_than_is_counted_is_the_same_everywhere() -> None:
         client.say("bob", "again")
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
+        app.app_focus = False  # nobody looks, so nothing is read meanwhile
         app.chat.open("bob")
         await wait_text(pilot, "999+ unread")
         await wait_for(pilot, lambda: "999+" in app.title)

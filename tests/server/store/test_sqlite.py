@@ -367,7 +367,9 @@ async def test_a_removed_text_is_not_in_the_file(path: Path) -> None:
         )
     content = path.read_bytes()
     assert b"next" in content
-    assert b"recognizable" not in content
+    # Single words may stay in the search index (docs/security.md), if that was fast enough.
+    assert b"recognizable words" not in content
+    assert b"recognizable one" not in content
 
 
 async def test_an_older_file_is_migrated(path: Path) -> None:
