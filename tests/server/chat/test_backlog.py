@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import uuid4
+
 import pytest
 
 from pychat.server.chat import delivery
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import chatting, logged_in
+from tests.server.chat.peers import WAIT
 from tests.turns import turns
 
 
@@ -69,3 +73,31 @@ async def test_a_long_queue_is_stored_in_batches(monkeypatch: pytest.MonkeyPatch
         assert sizes == [1, 2, 2, 2, 1]
         messages = (await listed)["messages"]
         assert [message["data"] for message in messages][:6] == list("012345")
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_failed_change_does_not_affect_the_messages_after_it(written: bool) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        carol = await logged_in(chat, "carol")
+        id = (await alice.send_message("ALL", "one"))["id"]
+        held = store.hold("append")
+        first = carol.start_send("ALL", "two")
+        await held.called.wait()
+        edited = alice.start("edit", id=id, data="ONE")
+        await turns()
+        message = {"sender": "bob", "recepient": "ALL", "command": "chat", "data": "three"}
+        message["clientId"] = str(uuid4())
+        sent = bob.start("message", message)
+        assert chat.figures()["messages_waiting"] == 2
+        if written:
+            store.fail("commit")
+        else:
+            store.refuse("commit")
+        held.answer()
+        async with asyncio.timeout(WAIT):
+            answers = [await each for each in (first, edited, sent)]
+        assert [answer["code"] for answer in answers] == ["200", "503", "503"]
+        assert (await bob.ask("message", message))["code"] == "200"
+        assert [each["data"] for each in carol.of("message")].count("three") == 1

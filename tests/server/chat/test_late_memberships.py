@@ -10,8 +10,10 @@ import pytest
 
 from pychat.server.chat import Chat
 from pychat.server.chat.accounts.passwords import hash_password
+from pychat.server.chat.notices import cursors
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
 from tests.turns import turns
 
 AWAY = "said while she was away"
@@ -318,3 +320,27 @@ async def test_random_delays_show_no_message_written_while_away(
         await asyncio.gather(read(), restart(), come_and_go())
         for device in (phone, desk):
             assert all(message["data"] != AWAY for message in device.of("message"))
+
+
+async def test_cursors_of_all_that_were_not_stored_are_stored_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "OTHER_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, alice = await logged_in(chat, "bob"), await logged_in(chat, "alice")
+        for text in ("one", "two"):
+            await bob.send_message("ALL", text)
+        store.refuse("move_cursors")
+        failing, again = store.hold("move_cursors"), store.hold("move_cursors", done=True)
+        assert (await alice.ask("read", {"with": "ALL", "seq": 1}))["code"] == "200"
+        assert (await alice.ask("delivered", {"with": "ALL", "seq": 2}))["code"] == "200"
+        failing.answer()
+        async with asyncio.timeout(WAIT):
+            await again.done.wait()
+        everyone, account = await store.inner.everyone(), await store.inner.account("alice")
+        assert account is not None
+        stored = await store.inner.membership(everyone.key, account.key)
+        assert stored is not None
+        assert (stored.delivered_seq, stored.read_seq) == (2, 1)
+        again.answer()

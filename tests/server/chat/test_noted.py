@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pychat.server.chat import Limits, Rate
-from pychat.server.chat.audit import log
+from pychat.server.chat.audit import log, note, to_file
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 
@@ -130,3 +131,25 @@ async def test_an_unexpected_error_is_answered_and_counted(
             assert chat.figures()["failures"] == 1
         assert (answer["code"], answer["message"]) == ("500", "internal server error")
         assert (await alice.ask("conversations"))["code"] == "200"
+
+
+def test_a_new_failure_of_the_audit_log_is_reported_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, away = tmp_path / "logs", tmp_path / "away"
+    folder.mkdir()
+    level = log.level
+    to_file(folder / "audit.log", logging.Formatter("%(message)s"))
+    try:
+        for reports in (1, 2):
+            folder.rename(away)
+            for action in ("lost", "lost"):
+                note(action)
+            failures = [r for r in caplog.records if r.name == "pychat.server.audit"]
+            assert len(failures) == reports
+            away.rename(folder)
+            note(f"kept {reports}")
+    finally:
+        log.handlers.pop().close()
+        log.setLevel(level)
+    assert (folder / "audit.log").read_text() == "kept 1\nkept 2\n"

@@ -206,3 +206,40 @@ async def test_rooms_that_are_read_again_have_visible_names() -> None:
         await turns()
         (listed,) = (await bob.ask("room", command="list"))["rooms"]
         assert listed["name"] == "r"
+
+
+async def test_each_change_of_a_room_says_what_was_done() -> None:
+    async with chatting(DelayedStore()) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        for client, request, done in (
+            (alice, {"command": "create", "roomId": "r"}, "room r created"),
+            (
+                alice,
+                {"command": "update", "roomId": "r", "roomName": " Two "},
+                "room r renamed to Two",
+            ),
+            (bob, {"command": "join", "roomId": "R"}, "you are in room r"),
+            (bob, {"command": "leave", "roomId": "r"}, "you left room r"),
+            (alice, {"command": "delete", "roomId": "r"}, "room r deleted"),
+        ):
+            answer = await client.ask("room", request)
+            assert (answer["code"], answer["message"]) == ("200", done)
+
+
+async def test_a_room_is_deleted_after_its_messages_are_delivered() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        await alice.ask("room", command="create", roomId="r")
+        await bob.ask("room", command="join", roomId="r")
+        append, delete = store.hold("append"), store.hold("delete_room")
+        sent = bob.start_send("r", "just in time", "groupchat")
+        await append.called.wait()
+        deleted = alice.start("room", command="delete", roomId="r")
+        await turns()
+        assert not delete.called.is_set()
+        append.answer()
+        assert (await sent)["code"] == "200"
+        assert [message["data"] for message in alice.of("message")] == ["just in time"]
+        delete.answer()
+        assert (await deleted)["code"] == "200"
