@@ -17,6 +17,7 @@ from pychat.server.chat.clock import now
 from pychat.server.store.records import LoginToken
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.turns import turns
 
 OUTDATED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -310,6 +311,21 @@ async def test_a_late_read_of_an_account_does_not_restore_an_old_alias() -> None
 
 
 # --- blocks and partners ---
+
+
+async def test_who_blocked_and_left_types_no_more() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        alice = await logged_in(chat, "alice")
+        held = store.hold("block")
+        alice.start("block", id="bob")
+        alice.start("typing", recepient="bob", typing=True)
+        await held.called.wait()
+        alice.leave()
+        held.answer()
+        await turns()
+        assert bob.of("typing") == []
 
 
 @pytest.mark.parametrize("read", ["blocked", "pairs"])

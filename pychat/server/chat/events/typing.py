@@ -75,6 +75,8 @@ class TypingRelay:
         accounts: Iterable[int],
         typing: bool,
     ) -> None:
+        if self._reach.user(user.key) is not user:
+            return  # gone meanwhile, and with it the knowledge of whom the user has blocked
         # Accounts that the user has blocked must not see that the user is there.
         hidden_from = user.blocked | self._reach.blockers(user.key)
         payload = encode(Typing(user.id, name, typing))
