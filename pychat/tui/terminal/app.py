@@ -39,6 +39,8 @@ class TerminalApp(App[None]):
         self.answers = ask_terminal()
         if self.terminal is not None:
             self.terminal.end = self._end_from_signal
+            if self.terminal.received is not None:
+                self._end_from_signal(self.terminal.received)
         asyncio.get_running_loop().set_exception_handler(self._background_error)
 
     def take_typed(self) -> bytes:

@@ -32,6 +32,8 @@ class TerminationSignals:
     def __init__(self, but: int = 0) -> None:
         self._but = but
         self.end: Callable[[int], None] | None = None
+        self.received: int | None = None
+        """The signal that raised SystemExit. An import or a callback may have swallowed that."""
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -45,6 +47,7 @@ class TerminationSignals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         end, self.end = self.end, None
         if end is None:
+            self.received = number
             raise SystemExit(128 + number)
         end(number)
 
