@@ -80,13 +80,7 @@ def open_screen(login: Credentials, name: str | None) -> None:
     from pychat.tui.terminal.terminal import Terminal
 
     with Terminal() as terminal:
-        try:
-            status = _run_screen(login, name, terminal)
-        except Exception:
-            if terminal.received is None:
-                raise
-            status = None  # the signal came while the app was starting
-        sys.exit(status if terminal.received is None else 128 + terminal.received)
+        sys.exit(_run_screen(login, name, terminal))
 
 
 def _run_screen(login: Credentials, name: str | None, terminal: Terminal) -> int | None:

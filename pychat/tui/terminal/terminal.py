@@ -59,6 +59,8 @@ class TerminationSignals:
     ) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if self.received is not None:
+            raise SystemExit(128 + self.received)
 
 
 class Terminal(TerminationSignals):
