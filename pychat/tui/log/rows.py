@@ -126,10 +126,7 @@ def rows_of(
     rows += _changes(message, cells)
     if state is DeliveryStatus.FAILED:
         reason = safe_text(message.error, multiline=False) or "not sent"
-        rows += [
-            Row(reason[start:end], [(0, end - start, "error")], kind="note")
-            for start, end in wrap(reason, cells)
-        ]
+        rows += _notes(reason, "error", cells)
     if reading.highlight:
         at_hit = 0 < reading.hit == message.seq
         for row in rows:
@@ -155,10 +152,14 @@ def _changes(message: MessageInfo, cells: int) -> list[Row]:
     parts = [f"{one_line(each.emoji)} {each.count}" for each in message.reactions]
     if message.edited is not None:
         parts.append("edited")
-    text = "  ".join(parts)
+    return _notes("  ".join(parts), "faint", cells) if parts else []
+
+
+def _notes(text: str, style: str, cells: int) -> list[Row]:
+    """Return the rows of a text that is not the message's own."""
     return [
-        Row(text[start:end], [(0, end - start, "faint")], kind="note")
-        for start, end in (wrap(text, cells) if text else [])
+        Row(text[start:end], [(0, end - start, style)], kind="note")
+        for start, end in wrap(text, cells)
     ]
 
 

@@ -73,11 +73,7 @@ export class Sync {
   /** The newest page. @param {Conversation} conversation */
   async load(conversation) {
     await this.#idle(conversation);
-    return this.#once(conversation, async () => {
-      const page = await this.#history(conversation, {});
-      conversation.replace(page.messages);
-      conversation.hasOlder = page.hasMore;
-    });
+    return this.#once(conversation, () => this.#replace(conversation, {}));
   }
 
   /** The newest page, unless it has been loaded or is being loaded. @param {Conversation} conversation */
@@ -89,11 +85,7 @@ export class Sync {
   /** A run of messages with this one in its middle. @param {Conversation} conversation @param {number} seq */
   async loadAround(conversation, seq) {
     await this.#idle(conversation);
-    return this.#once(conversation, async () => {
-      const page = await this.#history(conversation, { before: seq + PAGE_LIMIT / 2 });
-      conversation.replace(page.messages);
-      conversation.hasOlder = page.hasMore;
-    });
+    return this.#once(conversation, () => this.#replace(conversation, { before: seq + PAGE_LIMIT / 2 }));
   }
 
   /** @param {Conversation} conversation */
@@ -132,9 +124,7 @@ export class Sync {
     return this.#once(conversation, async () => {
       for (let pages = 0; conversation.rev < conversation.listedRev; pages++) {
         if (pages === CATCH_UP_PAGES) {
-          const page = await this.#history(conversation, {});
-          conversation.replace(page.messages);
-          conversation.hasOlder = page.hasMore;
+          await this.#replace(conversation, {});
           conversation.takeChanged([], conversation.listedRev);
           return;
         }
@@ -144,6 +134,17 @@ export class Sync {
         if (!page.hasMore) return;
       }
     });
+  }
+
+  /**
+   * One page instead of the messages in memory.
+   * @param {Conversation} conversation
+   * @param {{before?: number}} range
+   */
+  async #replace(conversation, range) {
+    const page = await this.#history(conversation, range);
+    conversation.replace(page.messages);
+    conversation.hasOlder = page.hasMore;
   }
 
   /** @param {Conversation} conversation */
