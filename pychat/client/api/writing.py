@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct, structs
 
@@ -13,6 +15,7 @@ from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
 from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
+from pychat.client.storage.cache import message_at
 from pychat.client.wire import MAX_QUOTED
 from pychat.protocol import Event
 
@@ -59,11 +62,9 @@ class MessageWriter:
         """
         self._core.check_not_closed()
         text = _valid(text)
-        try:
+        with _refused_here():
             _check_conversation_name(to)
             protocol.check_data(text)
-        except protocol.ProtocolError as error:
-            raise RequestRefused(error.code, str(error)) from None
         to = self._core.roster.known_name(to)
         message = MessageInfo(
             conversation=to,
@@ -84,10 +85,10 @@ class MessageWriter:
         return message
 
     def _quote(self, name: str, seq: int) -> QuoteInfo:
-        found = self._core.cache.messages(name, before=seq + 1, limit=1)
-        if not found or found[0].seq != seq or found[0].removed:
+        found = message_at(self._core.cache, name, seq)
+        if found is None or found.removed:
             return QuoteInfo(seq)
-        return QuoteInfo(seq, found[0].sender, found[0].text[:MAX_QUOTED])
+        return QuoteInfo(seq, found.sender, found.text[:MAX_QUOTED])
 
     async def edit(self, message_id: str, text: str) -> None:
         """Replace the text of one of the user's own messages. The last edit wins.
@@ -96,10 +97,8 @@ class MessageWriter:
         RequestRefused (409 if the message was removed), and ServerUnreachable while offline.
         """
         text = _valid(text)
-        try:
+        with _refused_here():
             protocol.check_data(text)
-        except protocol.ProtocolError as error:
-            raise RequestRefused(error.code, str(error)) from None
         await self._change(Event.EDIT, protocol.EditRequest(message_id, text))
 
     async def react(self, message_id: str, emoji: str, on: bool = True) -> None:
@@ -109,10 +108,8 @@ class MessageWriter:
         removed or has too many reactions), and ServerUnreachable while offline.
         """
         emoji = _valid(emoji)
-        try:
+        with _refused_here():
             protocol.check_emoji(emoji)
-        except protocol.ProtocolError as error:
-            raise RequestRefused(error.code, str(error)) from None
         await self._change(Event.REACT, protocol.ReactRequest(message_id, emoji, on))
 
     async def remove(self, message_id: str) -> None:
@@ -162,6 +159,15 @@ class MessageWriter:
         """Save the draft of a conversation. With a cache file it survives a restart."""
         self._core.cache.save_draft(name, text)
         self._core.flush_soon()
+
+
+@contextmanager
+def _refused_here() -> Iterator[None]:
+    """Raise RequestRefused for what the server would refuse as well."""
+    try:
+        yield
+    except protocol.ProtocolError as error:
+        raise RequestRefused(error.code, str(error)) from None
 
 
 def _valid(text: str) -> str:

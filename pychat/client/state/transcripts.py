@@ -14,7 +14,7 @@ from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import ClientEvent, MessageAdded, MessageChanged, MessagesReset
 from pychat.client.models import MessageInfo
 from pychat.client.state.roster import Roster
-from pychat.client.storage.cache import Cache
+from pychat.client.storage.cache import Cache, message_at
 from pychat.client.storage.outbox import Outbox
 from pychat.client.wire import SendRequest, after_change, check_page, message_info, removed_message
 
@@ -253,8 +253,8 @@ class Transcripts:
         self._fetch_missing(name)
 
     def _is_published(self, message: MessageInfo) -> bool:
-        found = self._cache.messages(message.conversation, before=message.seq + 1, limit=1)
-        return [(each.seq, each.client_id) for each in found] == [(message.seq, message.client_id)]
+        found = message_at(self._cache, message.conversation, message.seq)
+        return found is not None and found.client_id == message.client_id
 
     def changed(self, change: protocol.Changed) -> None:
         """Apply a change to its message, also if that waits for earlier messages."""
@@ -265,12 +265,12 @@ class Transcripts:
         for waiting in (progress.held if progress else {}, self._unlisted.get(name, {})):
             if seq in waiting:
                 waiting[seq] = after_change(waiting[seq], change, self.user)
-        found = self._cache.messages(name, before=seq + 1, limit=1)
-        if not found or found[0].seq != seq:
+        found = message_at(self._cache, name, seq)
+        if found is None:
             self._roster.changed_uncached(change, seq)
             return
-        message = after_change(found[0], change, self.user)
-        if message is not found[0]:
+        message = after_change(found, change, self.user)
+        if message is not found:
             self._replace(message)
 
     def refreshed(self, message: MessageInfo) -> None:
@@ -279,10 +279,10 @@ class Transcripts:
         progress = self._progress.get(name)
         if progress is not None and seq in progress.held:
             progress.held[seq] = _newer(progress.held[seq], message)
-        found = self._cache.messages(name, before=seq + 1, limit=1)
-        if found and found[0].seq == seq:
-            newer = _newer(found[0], message)
-            if newer != found[0]:
+        found = message_at(self._cache, name, seq)
+        if found is not None:
+            newer = _newer(found, message)
+            if newer != found:
                 self._replace(newer)
 
     def oldest_kept(self, name: str) -> int | None:

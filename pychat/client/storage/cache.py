@@ -72,6 +72,12 @@ class Cache(Protocol):
         """Save a draft. An empty text deletes it."""
 
 
+def message_at(cache: Cache, name: str, seq: int) -> MessageInfo | None:
+    """Return the stored message with this seq; None if it is not in the cache."""
+    found = cache.messages(name, before=seq + 1, limit=1)
+    return found[0] if found and found[0].seq == seq else None
+
+
 class MemoryCache:
     """Cache that ends with the process. Keeps 250 to 500 messages per conversation."""
 
