@@ -17,6 +17,8 @@ PROTOCOL_VERSION: Final = 1
 DEFAULT_PORT: Final = 3000
 EVERYONE: Final = "ALL"
 """Name of the conversation with everybody."""
+SCREEN_NAMES: Final = ("Everyone", "You")
+"""What clients show for ALL and for its reader. No account may look like these."""
 ROOM_PREFIX: Final = "#"
 """First character of a room's conversation name."""
 

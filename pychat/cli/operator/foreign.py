@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pychat.cli.operator.user import require_valid_id
+
 if TYPE_CHECKING:
     from pychat.server.store.transfer.foreign.collecting import Collector
     from pychat.server.store.transfer.foreign.files import Files
@@ -22,15 +24,11 @@ DEFAULT_OWNER: Final = "operator"
 def converted(source: str, file: Path, owner: str, encoding: str) -> Iterator[Collector]:
     """Read everything into a temporary file. Raises StoreError, which names the file and line."""
     from pychat.cli.output.progress import bar
-    from pychat.protocol import ProtocolError, check_new_id
     from pychat.server.store.transfer.foreign.collecting import Collector
     from pychat.server.store.transfer.foreign.files import Files
 
     _check_encoding(encoding)
-    try:
-        check_new_id(owner, "--owner")
-    except ProtocolError as error:
-        raise click.UsageError(f"{error}.") from None
+    require_valid_id(owner, "--owner")
     files = Files(file)
     try:
         with tempfile.TemporaryFile(prefix="pychat-import-") as spool:

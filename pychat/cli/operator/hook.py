@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pychat.cli.operator.auditing import Audit, audit_option
-from pychat.cli.operator.user import opened, run, store_option, tell
+from pychat.cli.operator.user import opened, require_valid_id, run, store_option, tell
 from pychat.cli.settings.options import SettingsCommand, option
 
 if TYPE_CHECKING:
@@ -112,16 +112,13 @@ def remove(store: str, audit_log: Path | None, hook: str) -> None:
 
 async def _account(store: Store, id: str) -> Account:
     """Return the account of a hook. An account with a password is somebody's, so it is refused."""
-    from pychat.protocol import ProtocolError, check_new_id
     from pychat.server.store import AlreadyExists
 
     account = await store.account(id)
     if account is None:
+        require_valid_id(id, "--as")
         try:
-            check_new_id(id, "--as")
             return await store.create_account(id, id, None, int(time.time() * 1000))
-        except ProtocolError as error:
-            raise click.UsageError(f"{error}.") from None
         except AlreadyExists:
             raise click.ClickException(
                 f"the id {id} looks like another one: choose another"

@@ -52,7 +52,7 @@ def add(
     id: str,
 ) -> None:
     """Create an account."""
-    _check_new_id(id)
+    require_valid_id(id, "ID")
     _check_alias(alias)
     audit = Audit(audit_log, store)
     password = _new_password(id, password_file, password_command)
@@ -261,11 +261,12 @@ def _new_password(id: str, file: str | None, command: str | None) -> str:
     return password
 
 
-def _check_new_id(id: str) -> None:
+def require_valid_id(id: str, name: str) -> None:
+    """Raise UsageError unless an account may have this id. ``name``: of the argument or option."""
     from pychat.protocol import ProtocolError, check_new_id
 
     try:
-        check_new_id(id, "ID")
+        check_new_id(id, name)
     except ProtocolError as error:
         raise click.UsageError(f"{error}.") from None
 

@@ -116,15 +116,12 @@ def print_listing(
 
 def print_json(objects: Iterable[object]) -> None:
     """One JSON object per line."""
-
     for each in objects:
         click.echo(json_line(each))
 
 
 def print_lines(rows: Iterable[Sequence[str]]) -> None:
     """Cells separated by tabs. A tab inside a cell becomes a space."""
-    from pychat.client.safetext import safe_text
-
     for row in rows:
         click.echo("\t".join(safe_text(cell, multiline=False).expandtabs(1) for cell in row))
 
@@ -134,8 +131,6 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from pychat.client.safetext import safe_text
 
     table = Table(*names, box=None, pad_edge=False, header_style="bold")
     for row in rows:

@@ -13,7 +13,15 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pychat.protocol import EVERYONE, Code, LoginRequest, ProtocolError, canonical_id, check_new_id
+from pychat.protocol import (
+    EVERYONE,
+    SCREEN_NAMES,
+    Code,
+    LoginRequest,
+    ProtocolError,
+    canonical_id,
+    check_new_id,
+)
 from pychat.server.chat import audit
 from pychat.server.chat.accounts.changes import AccountChanges
 from pychat.server.chat.accounts.passwords import PasswordQueue, Passwords
@@ -31,9 +39,6 @@ AccountsMode = Literal["claim", "open", "closed"]
 
 MIN_PASSWORD: Final = 8
 """Characters. Shorter passwords are easy to guess (OWASP, NIST SP 800-63B)."""
-
-SCREEN_NAMES: Final = ("Everyone", "You")
-"""What clients show for the conversation ALL and for its reader."""
 
 TOKEN_BYTES = 32
 TOKEN_LIFE_MS = 90 * 24 * 3600 * 1000

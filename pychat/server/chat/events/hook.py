@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET
 
 from pychat.protocol import Answer, ClientMessage, Code, ProtocolError, check_data
+from pychat.server.chat.accounts.authentication import token_hash
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
@@ -58,7 +58,7 @@ class Hooks:
             raise ProtocolError(Code(answer.code), answer.message, retry_after=after)
 
     async def _hook(self, token: str) -> HookRecord:
-        hook = await self._store.hook(hashlib.sha256(token.encode()).digest())
+        hook = await self._store.hook(token_hash(token))
         if hook is None:
             raise ProtocolError(Code.NOT_FOUND, "there is no such hook")
         return hook

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Final
+from typing import IO
 
 from msgspec import UNSET, Struct
 
@@ -16,6 +16,7 @@ from pychat.protocol import (
     MAX_DATA_BYTES,
     MAX_ID_CHARACTERS,
     ROOM_PREFIX,
+    SCREEN_NAMES,
     ProtocolError,
     canonical_id,
     check_new_id,
@@ -35,9 +36,6 @@ from pychat.server.store.transfer.lines import (
     encoder,
 )
 from pychat.visible import visible
-
-RESERVED: Final = (EVERYONE, "Everyone", "You")
-"""Clients show these names for ALL and for the user."""
 
 
 class _Conversation(Struct):
@@ -259,7 +257,7 @@ class _Ids:
     """Unique ids, made from names of other programs."""
 
     def __init__(self) -> None:
-        self._taken = {lookalike_form(id) for id in RESERVED}
+        self._taken = {lookalike_form(id) for id in (EVERYONE, *SCREEN_NAMES)}
         self._same: Counter[str] = Counter()
 
     def new(self, name: str) -> str:
