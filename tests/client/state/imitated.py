@@ -11,6 +11,7 @@ import selectors
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from pychat.client import ChatClient
 from pychat.client.connection.socket import ServerConnection
 from pychat.client.errors import ServerUnreachable
 from tests.client.scripted import DONE, LOGIN, message
@@ -133,6 +134,12 @@ class ImitatedServer:
         """The payloads of all requests with this name."""
         return [payload for each, payload in self.asked if each == event]
 
+    def taken(self, event: str) -> list[dict[str, Any]]:
+        """The payloads of these requests since the last call, which are forgotten."""
+        payloads = self.payloads(event)
+        self.asked = [each for each in self.asked if each[0] != event]
+        return payloads
+
     def hold(self, event: str) -> None:
         """Do not answer these requests before ``release``."""
         self._held[event] = []
@@ -197,3 +204,13 @@ class ImitatedServer:
                 self._end("closed")
 
         return Imitated
+
+
+async def online(client: ChatClient) -> None:
+    client.start()
+    await asyncio.sleep(2)
+
+
+async def reconnected(server: ImitatedServer) -> None:
+    server.disconnect()
+    await asyncio.sleep(3)

@@ -13,14 +13,9 @@ import pytest
 from pychat.client import ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import MessageChanged
 from pychat.client.models import MessageInfo, QuoteInfo, ReactionInfo
-from tests.client.state.imitated import ImitatedServer
+from tests.client.state.imitated import ImitatedServer, online
 
 EDITED = "2026-01-01T00:01:00.000Z"
-
-
-async def online(client: ChatClient) -> None:
-    client.start()
-    await asyncio.sleep(2)
 
 
 def change(server: ImitatedServer, rev: int, **what: Any) -> None:

@@ -24,9 +24,7 @@ async def connected(server: ImitatedServer, client: ChatClient) -> None:
 
 def sent(server: ImitatedServer, event: str = "read") -> list[tuple[str, int]]:
     """The cursors sent since the last call."""
-    cursors = [(each["with"], each["seq"]) for each in server.payloads(event)]
-    server.asked = [(each, payload) for each, payload in server.asked if each != event]
-    return cursors
+    return [(each["with"], each["seq"]) for each in server.taken(event)]
 
 
 def refuse(server: ImitatedServer, code: str, **more: Any) -> None:

@@ -13,7 +13,7 @@ from pychat.client import ChatClient
 from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
 from pychat.client.models import ConversationInfo, DeliveryStatus, RoomInfo
 from tests.client.scripted import DONE
-from tests.client.state.imitated import ImitatedServer
+from tests.client.state.imitated import ImitatedServer, online, reconnected
 
 
 def at(second: int) -> str:
@@ -33,16 +33,6 @@ def of(client: ChatClient, name: str = "bob") -> ConversationInfo:
 def text_of_last(client: ChatClient, name: str = "bob") -> str | None:
     last = of(client, name).last
     return last.text if last is not None else None
-
-
-async def online(client: ChatClient) -> None:
-    client.start()
-    await asyncio.sleep(2)
-
-
-async def reconnected(server: ImitatedServer) -> None:
-    server.disconnect()
-    await asyncio.sleep(3)
 
 
 def heard(client: ChatClient) -> Callable[[], list[ClientEvent]]:

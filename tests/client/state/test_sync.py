@@ -11,14 +11,12 @@ from pychat.client import ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import MessagesReset
 from pychat.client.models import ConnectionState
 from tests.client.scripted import DONE
-from tests.client.state.imitated import ImitatedServer
+from tests.client.state.imitated import ImitatedServer, online, reconnected
 
 
 def lists(server: ImitatedServer) -> int:
     """The number of lists asked for since the last call."""
-    count = len(server.payloads("conversations"))
-    server.asked = [each for each in server.asked if each[0] != "conversations"]
-    return count
+    return len(server.taken("conversations"))
 
 
 def cursors(server: ImitatedServer) -> list[tuple[str, str, int]]:
@@ -30,16 +28,6 @@ def cursors(server: ImitatedServer) -> list[tuple[str, str, int]]:
     ]
     server.asked.clear()
     return sent
-
-
-async def online(client: ChatClient) -> None:
-    client.start()
-    await asyncio.sleep(2)
-
-
-async def reconnected(server: ImitatedServer) -> None:
-    server.disconnect()
-    await asyncio.sleep(3)
 
 
 def resets(client: ChatClient) -> Any:

@@ -12,7 +12,7 @@ from pychat.client import ChatClient
 from pychat.client.events import MessageAdded, MessageChanged, MessagesReset
 from pychat.client.models import DeliveryStatus, MessageInfo
 from tests.client.scripted import DONE
-from tests.client.state.imitated import ImitatedServer
+from tests.client.state.imitated import ImitatedServer, online, reconnected
 
 
 class Told:
@@ -47,19 +47,7 @@ def numbers(first: int, last: int) -> list[str]:
 
 def asked(server: ImitatedServer) -> list[dict[str, Any]]:
     """The requests for pages since the last call."""
-    pages = server.payloads("history")
-    server.asked = [each for each in server.asked if each[0] != "history"]
-    return pages
-
-
-async def online(client: ChatClient) -> None:
-    client.start()
-    await asyncio.sleep(2)
-
-
-async def reconnected(server: ImitatedServer) -> None:
-    server.disconnect()
-    await asyncio.sleep(3)
+    return server.taken("history")
 
 
 def cached(client: ChatClient, name: str = "bob") -> list[str]:
