@@ -5,12 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 # A shell that starts the tests in the background has Ctrl+C ignored in all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hundreds of processes are started; without its cache each compiles all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 gc.disable()  # importing makes no garbage; see pytest_collection_finish
 
