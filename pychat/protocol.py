@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from pychat.emoji import normal_emoji
 from pychat.visible import shows_only, visible
 
 PROTOCOL_VERSION: Final = 1
@@ -630,17 +631,24 @@ def check_data(data: str) -> str:
 
 
 def check_emoji(emoji: str) -> str:
-    """Return the emoji of a reaction unchanged. Raises ProtocolError 400.
+    """Return the emoji of a reaction in its normal spelling. Raises ProtocolError 400.
 
     Any short word is allowed: new emoji appear every year.
     """
     if not 1 <= len(emoji.encode()) <= MAX_EMOJI_BYTES:
-        raise ProtocolError(
-            Code.MALFORMED, f"must have 1 to {MAX_EMOJI_BYTES} bytes of UTF-8", field="emoji"
-        )
+        raise _wrong_size()
     shown = _PARTS_OF_EMOJI.sub("", emoji)
     if not shown or " " in shown or visible(shown) != shown:
         raise ProtocolError(
             Code.MALFORMED, "must not contain spaces or invisible characters", field="emoji"
         )
+    emoji = normal_emoji(emoji)
+    if len(emoji.encode()) > MAX_EMOJI_BYTES:
+        raise _wrong_size()
     return emoji
+
+
+def _wrong_size() -> ProtocolError:
+    return ProtocolError(
+        Code.MALFORMED, f"must have 1 to {MAX_EMOJI_BYTES} bytes of UTF-8", field="emoji"
+    )

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The recipient: a login id, '#room' (in quotes) or ALL for everyone.",
 )
-@option("--reply", "origin", metavar="ID", help='The "id" of the message that this one answers.')
+@click.option(
+    "--reply", "origin", metavar="ID", help='The "id" of the message that this one answers.'
+)
 @click.argument("text")
 def send(login: Credentials, to: str, origin: str | None, text: str) -> None:
     """Send one message.

@@ -109,7 +109,7 @@ class MessageWriter:
         """
         emoji = _valid(emoji)
         with _refused_here():
-            protocol.check_emoji(emoji)
+            emoji = protocol.check_emoji(emoji)
         await self._change(Event.REACT, protocol.ReactRequest(message_id, emoji, on))
 
     async def remove(self, message_id: str) -> None:

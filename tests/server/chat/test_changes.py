@@ -113,6 +113,18 @@ async def test_a_removed_message_cannot_be_changed() -> None:
         assert len(bob.of("changed")) == 1
 
 
+async def test_reactions_that_look_alike_are_one() -> None:
+    async with chatting(DelayedStore()) as chat:
+        (bob,) = await in_room(chat, "bob")
+        id = (await sent(bob, "#r", "hello"))["id"]
+        for emoji in ("👍", "👍\u200d", "👍\ufe0f", "\u2764", "\u2764\ufe0f"):
+            assert (await bob.ask("react", id=id, emoji=emoji, on=True))["code"] == "200"
+        given = [each["reaction"]["emoji"] for each in bob.of("changed")]
+        assert given == ["👍", "\u2764\ufe0f"]
+        (message,) = (await history(bob, "#r"))["messages"]
+        assert [each["emoji"] for each in message["reactions"]] == given
+
+
 async def test_reactions_are_counted_and_listed() -> None:
     async with chatting(DelayedStore()) as chat:
         ids = [f"user{n:02}" for n in range(13)]

@@ -104,9 +104,9 @@ class Changes:
     def react(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(REACT, payload)
-        check_emoji(request.emoji)
+        emoji = check_emoji(request.emoji)
         key, seq = _place(request.id)
-        reaction = NewReaction(key, seq, user.key, request.emoji, request.on)
+        reaction = NewReaction(key, seq, user.key, emoji, request.on)
         self._limiter.take(user.key, "messages")
         return self._react(session, user, reaction, ack_id)
 
