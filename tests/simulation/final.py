@@ -113,9 +113,11 @@ def _check_view(ledger: Invariants, device: Device) -> None:
             stored = log[seq - 1]
             # Another device of theirs may have blocked the sender for a while, which hid edits.
             # The ChatClients read the conversation anew then; these devices do not.
+            block = ledger.block(user, ledger.name(stored.sender))
             right = {stored.texts.value}
-            if any(ledger.block(user, ledger.name(stored.sender)).since(0)):
-                right.update(stored.texts.since(0))
+            for blocked in (True, None):
+                for start, end in block.periods(blocked):
+                    right.update(stored.texts.between(start, end))
             if text not in right and text is not None:
                 ledger.fail(
                     "view",
@@ -228,9 +230,11 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
         if cached and cached[-1].seq != len(log):
             ledger.fail("client", f"{device.name} has {cached[-1]} last of {len(log)}")
         for message in cached:
-            texts = log[message.seq - 1].texts.since(0)
-            if not message.removed and message.text not in texts:
-                ledger.fail("client", f"{device.name} shows {message}")
+            kept = log[message.seq - 1]
+            if message.removed != kept.removed.value or not (
+                message.removed or message.text == kept.texts.value
+            ):
+                ledger.fail("client", f"{device.name} shows {message}, not {kept.texts.value}")
 
 
 def _online(people: Iterable[Person]) -> list[Device]:

@@ -59,6 +59,12 @@ class Timeline:
         ticks = self._ticks
         return self._values[bisect.bisect_right(ticks, tick) - 1 : bisect.bisect_right(ticks, end)]
 
+    def periods(self, value: Any) -> list[tuple[int, int]]:
+        """The first and last tick of each time that it was ``value``."""
+        ends = [*(tick - 1 for tick in self._ticks[1:]), LEFT]
+        times = zip(self._ticks, ends, self._values, strict=True)
+        return [(start, end) for start, end, each in times if each == value]
+
 
 class Request:
     """An event that the server has not answered yet."""
