@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from typing import Final, Protocol, TypeVar
@@ -187,6 +188,35 @@ def _is_emoji(text: str) -> bool:
     except (protocol.ProtocolError, UnicodeEncodeError):
         return False
     return True
+
+
+def quote_of(message: MessageInfo) -> QuoteInfo:
+    """Return the quote of a message in its replies."""
+    if message.removed:
+        return QuoteInfo(message.seq)
+    return QuoteInfo(message.seq, message.sender, message.text[:MAX_QUOTED])
+
+
+def quote_after(quote: QuoteInfo, change: protocol.Changed) -> QuoteInfo:
+    """Return the quote after a change of its origin."""
+    if change.removed:
+        return QuoteInfo(quote.seq)
+    if change.data is UNSET or not quote.sender:
+        return quote
+    return QuoteInfo(quote.seq, quote.sender, change.data[:MAX_QUOTED])
+
+
+def with_quote(
+    message: MessageInfo, origin: int, update: Callable[[QuoteInfo], QuoteInfo]
+) -> MessageInfo:
+    """Return the message with its quote updated if it quotes ``origin``.
+
+    Returns the same object if nothing is changed.
+    """
+    quote = message.reply_to
+    if quote is None or quote.seq != origin or (updated := update(quote)) == quote:
+        return message
+    return structs.replace(message, reply_to=updated)
 
 
 def removed_message(message: MessageInfo, rev: int) -> MessageInfo:

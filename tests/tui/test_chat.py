@@ -351,3 +351,18 @@ async def test_a_room_that_is_left_is_closed(server: ChatServer) -> None:
         await wait_text(pilot, "To start a chat")
         assert app.chat.current == ""
         await wait_gone(pilot, "#builds  ")
+
+
+async def test_a_quote_shows_its_origin_as_it_is_now(server: ChatServer, bob: ChatClient) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "● alice")
+        origin = await bob.send("alice", "one secret")
+        await start_with(pilot, "bob")
+        await bob.send("alice", "an answer", reply_to=origin.seq)
+        await wait_for(pilot, lambda: screen_text(app).count("one secret") == 2)
+        await bob.edit(origin.id, "two secrets")
+        await wait_for(pilot, lambda: screen_text(app).count("two secrets") == 2)
+        await bob.remove(origin.id)
+        await wait_gone(pilot, "two secrets")
+        await wait_text(pilot, "an answer")

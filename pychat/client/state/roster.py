@@ -9,10 +9,16 @@ from msgspec import structs
 
 from pychat import protocol
 from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
-from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo
+from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.state.typing import Typists
 from pychat.client.storage.cache import Cache
-from pychat.client.wire import after_change, conversation_info, parse_time, room_info
+from pychat.client.wire import (
+    after_change,
+    conversation_info,
+    parse_time,
+    room_info,
+    with_quote,
+)
 
 MAX_EARLY: Final = 1_000
 """Receipts and presences to keep until the next list."""
@@ -262,6 +268,17 @@ class Roster:
             self._change(name, last=after_change(known.last, change, self.user))
         if change.removed and known.unread and seq > known.read_seq:
             self._on_uncertain_unread()
+
+    def requoted(self, name: str, origin: int, update: Callable[[QuoteInfo], QuoteInfo]) -> None:
+        """Update the quotes of a message in the last messages."""
+        known = self._known.get(name)
+        if known is not None:
+            last, stored = known.last, known.last_stored
+            self._change(
+                name,
+                last=last and with_quote(last, origin, update),
+                last_stored=stored and with_quote(stored, origin, update),
+            )
 
     def with_delivery(self, message: MessageInfo) -> MessageInfo:
         """Return the message with the delivery status that the other user's cursors give it."""

@@ -12,11 +12,20 @@ from msgspec import UNSET, Struct, field
 from pychat import protocol
 from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import ClientEvent, MessageAdded, MessageChanged, MessagesReset
-from pychat.client.models import MessageInfo
+from pychat.client.models import MessageInfo, QuoteInfo
 from pychat.client.state.roster import Roster
 from pychat.client.storage.cache import Cache, message_at
 from pychat.client.storage.outbox import Outbox
-from pychat.client.wire import SendRequest, after_change, check_page, message_info, removed_message
+from pychat.client.wire import (
+    SendRequest,
+    after_change,
+    check_page,
+    message_info,
+    quote_after,
+    quote_of,
+    removed_message,
+    with_quote,
+)
 
 logger = logging.getLogger("pychat.client")
 
@@ -261,17 +270,35 @@ class Transcripts:
         name, seq = change.with_, change.seq
         if seq is UNSET:
             return  # one that this user may not see
-        progress = self._progress.get(name)
-        for waiting in (progress.held if progress else {}, self._unlisted.get(name, {})):
+        for waiting in self._waiting(name):
             if seq in waiting:
                 waiting[seq] = after_change(waiting[seq], change, self.user)
         found = message_at(self._cache, name, seq)
         if found is None:
             self._roster.changed_uncached(change, seq)
-            return
-        message = after_change(found, change, self.user)
-        if message is not found:
+        else:
+            message = after_change(found, change, self.user)
+            if message is found:
+                return
             self._replace(message)
+        self._requote(name, seq, lambda quote: quote_after(quote, change))
+
+    def _waiting(self, name: str) -> tuple[dict[int, MessageInfo], ...]:
+        progress = self._progress.get(name)
+        return progress.held if progress else {}, self._unlisted.get(name, {})
+
+    def _requote(self, name: str, origin: int, update: Callable[[QuoteInfo], QuoteInfo]) -> None:
+        """Update the quotes of a message in all of its replies."""
+        for waiting in self._waiting(name):
+            for seq, message in waiting.items():
+                waiting[seq] = with_quote(message, origin, update)
+        for message in self._cache.replies(name, origin):
+            requoted = with_quote(message, origin, update)
+            if requoted is not message:
+                self._replace(requoted)
+        for message in self._outbox.requote(name, origin, update):
+            self._publish(MessageChanged(message))
+        self._roster.requoted(name, origin, update)
 
     def refreshed(self, message: MessageInfo) -> None:
         """Take a message over from an answer of the server, if it is kept and not newer here."""
@@ -281,16 +308,20 @@ class Transcripts:
             progress.held[seq] = _newer(progress.held[seq], message)
         found = message_at(self._cache, name, seq)
         if found is not None:
-            newer = _newer(found, message)
-            if newer != found:
-                self._replace(newer)
+            message = _newer(found, message)
+            if message != found:
+                self._replace(message)
+        quote = quote_of(message)
+        self._requote(name, seq, lambda _: quote)
 
     def oldest_kept(self, name: str) -> int | None:
-        """Return the first seq of a conversation of which a message is kept, or None."""
+        """Return the first seq of a conversation of which a message or a quote is kept, or None."""
         progress = self._progress.get(name)
-        oldest = self._cache.oldest_seq(name)
-        held = list(progress.held) if progress else []
-        return min(held if oldest is None else [oldest, *held], default=None)
+        held = progress.held.values() if progress else []
+        seqs = [self._cache.oldest_seq(name), self._cache.oldest_origin(name)]
+        seqs += [message.seq for message in held]
+        seqs += [message.reply_to.seq for message in held if message.reply_to]
+        return min((seq for seq in seqs if seq is not None), default=None)
 
     def _replace(self, message: MessageInfo) -> None:
         self._cache.save_messages(message.conversation, [message])

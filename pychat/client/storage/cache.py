@@ -52,6 +52,12 @@ class Cache(Protocol):
 
     def clear_messages(self, name: str) -> None: ...
 
+    def replies(self, name: str, origin: int) -> list[MessageInfo]:
+        """Return the messages that quote the message with the seq ``origin``, oldest first."""
+
+    def oldest_origin(self, name: str) -> int | None:
+        """Return the lowest seq that a message quotes."""
+
     def revs(self) -> dict[str, int]:
         """Return the rev up to which the messages show all changes, by conversation."""
 
@@ -134,6 +140,15 @@ class MemoryCache:
 
     def clear_messages(self, name: str) -> None:
         self._messages.pop(name, None)
+
+    def replies(self, name: str, origin: int) -> list[MessageInfo]:
+        kept = self._messages.get(name, {})
+        seqs = [seq for seq, each in kept.items() if each.reply_to and each.reply_to.seq == origin]
+        return [kept[seq] for seq in sorted(seqs)]
+
+    def oldest_origin(self, name: str) -> int | None:
+        kept = self._messages.get(name, {}).values()
+        return min((each.reply_to.seq for each in kept if each.reply_to), default=None)
 
     def revs(self) -> dict[str, int]:
         return {}  # the messages end with the process too

@@ -13,9 +13,16 @@ from msgspec import structs
 
 from pychat import protocol
 from pychat.client.errors import InvalidAnswer, RequestRefused
-from pychat.client.models import DeliveryStatus, MessageInfo
+from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.storage.cache import Cache
-from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, client_message, parse, parse_time
+from pychat.client.wire import (
+    ANSWER_TIMEOUT,
+    check_refusal,
+    client_message,
+    parse,
+    parse_time,
+    with_quote,
+)
 
 if TYPE_CHECKING:
     from pychat.client.connection.socket import ServerConnection
@@ -83,6 +90,19 @@ class Outbox:
         self._queues.setdefault(message.conversation, deque()).append(message.client_id)
         self._on_count()
         self._send_next(message.conversation)
+
+    def requote(
+        self, name: str, origin: int, update: Callable[[QuoteInfo], QuoteInfo]
+    ) -> list[MessageInfo]:
+        """Update the quotes of a message in replies that wait here. Returns those changed."""
+        changed = []
+        for message in self.entries(name):
+            requoted = with_quote(message, origin, update)
+            if requoted is not message:
+                self._entries[message.client_id] = requoted
+                self._cache.save_outgoing(requoted)
+                changed.append(requoted)
+        return changed
 
     def stored(self, client_id: str) -> asyncio.Future[MessageInfo]:
         """Return a future for the stored message.

@@ -18,11 +18,16 @@ from pychat.client.models import ConversationInfo, MessageInfo
 KEPT_IN_FILE: Final = 5_000
 """Messages per conversation that the file keeps."""
 _APPLICATION_ID: Final = 0x70796363  # "pycc": marks the file as a cache of pychat
-_SCHEMA: Final = 2
+_SCHEMA: Final = 3
 
 _REVS_TABLE: Final = """
 CREATE TABLE rev (conversation TEXT PRIMARY KEY, rev INTEGER NOT NULL) WITHOUT ROWID
 """
+_REPLIES: Final = """
+ALTER TABLE message ADD COLUMN origin INTEGER;
+CREATE INDEX reply ON message (conversation, origin) WHERE origin IS NOT NULL
+"""
+"""``origin``: the seq of the message that a reply quotes."""
 _TABLES: Final = """
 CREATE TABLE identity (server TEXT NOT NULL, user TEXT NOT NULL);
 CREATE TABLE conversation (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
@@ -100,8 +105,20 @@ def _copy(damaged: sqlite3.Connection, to: sqlite3.Connection, tables: Sequence[
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
-    for statement in (*_TABLES.split(";"), _REVS_TABLE):
+    for statement in (*_TABLES.split(";"), _REVS_TABLE, *_REPLIES.split(";")):
         db.execute(statement)
+
+
+def _upgrade(db: sqlite3.Connection, schema: int) -> None:
+    if schema == 1:
+        # Version 1 had no changes of messages. Its records are read with none.
+        db.execute(_REVS_TABLE)
+    else:
+        # Version 2 did not know which messages are replies. The server has them all.
+        db.execute("DELETE FROM message")
+    for statement in _REPLIES.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
 
 class SQLiteCache:
@@ -187,9 +204,7 @@ class SQLiteCache:
         elif schema > _SCHEMA:
             raise CacheDamaged(f"{self._path} was written by a newer pychat")
         elif schema < _SCHEMA:
-            # Version 1 had no changes of messages. Its records are read with none.
-            db.execute(_REVS_TABLE)
-            db.execute(f"PRAGMA user_version = {_SCHEMA}")
+            _upgrade(db, schema)
         owner = db.execute("SELECT server, user FROM identity").fetchone()
         if owner is None:
             raise CacheDamaged(f"{self._path} does not name its server and user")
@@ -205,7 +220,7 @@ class SQLiteCache:
             for row in db.execute(query):
                 decode(row[-1])
         # Checks that the table exists and has these columns.
-        db.execute("SELECT conversation, seq, record FROM message LIMIT 0")
+        db.execute("SELECT conversation, seq, record, origin FROM message LIMIT 0")
         db.execute("SELECT conversation, rev FROM rev LIMIT 0")
 
     def _disconnect(self) -> None:
@@ -267,7 +282,7 @@ class SQLiteCache:
             (schema,) = lost.execute("PRAGMA user_version").fetchone()
             identity = "SELECT server, user FROM identity"
             if (
-                schema in (1, _SCHEMA)
+                1 <= schema <= _SCHEMA
                 and lost.execute(identity).fetchone() == self._run(identity)[0]
             ):
                 self._run("BEGIN")
@@ -330,10 +345,12 @@ class SQLiteCache:
     def save_messages(self, name: str, messages: Sequence[MessageInfo]) -> None:
         for message in messages:
             self._write(
-                "INSERT OR REPLACE INTO message VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO message (conversation, seq, record, origin)"
+                " VALUES (?, ?, ?, ?)",
                 name,
                 message.seq,
                 _encode(message),
+                message.reply_to.seq if message.reply_to is not None else None,
             )
             if message.seq % 100 == 0:
                 self._write(
@@ -346,6 +363,14 @@ class SQLiteCache:
 
     def clear_messages(self, name: str) -> None:
         self._write("DELETE FROM message WHERE conversation = ?", name)
+
+    def replies(self, name: str, origin: int) -> list[MessageInfo]:
+        query = "SELECT record FROM message WHERE conversation = ? AND origin = ? ORDER BY seq"
+        return self._read(_message, query, name, origin)
+
+    def oldest_origin(self, name: str) -> int | None:
+        query = "SELECT min(origin) FROM message WHERE conversation = ? AND origin IS NOT NULL"
+        return self._read(_seq, query, name)[0]
 
     def revs(self) -> dict[str, int]:
         return dict(self._read(_rev, "SELECT json_array(conversation, rev) FROM rev"))

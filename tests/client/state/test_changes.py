@@ -120,7 +120,7 @@ async def test_the_cache_file_keeps_changes(server: ImitatedServer, tmp_path: Pa
     def alice() -> ChatClient:
         return ChatClient("chat.example", user="alice", token="t", cache=tmp_path / "cache.db")
 
-    server.say("1", replyTo={"seq": 1, "sender": "bob", "data": "origin"})
+    server.say("1", replyTo={"seq": 7, "sender": "bob", "data": "origin"})
     first = alice()
     await online(first)
     change(server, 1, data="new", edited=EDITED)
@@ -130,7 +130,7 @@ async def test_the_cache_file_keeps_changes(server: ImitatedServer, tmp_path: Pa
     second = alice()
     second.start(connect=False)
     assert kept(second) == before
-    assert before.reply_to == QuoteInfo(1, "bob", "origin")
+    assert before.reply_to == QuoteInfo(7, "bob", "origin")
     assert before.reactions
     await second.close()
 
@@ -290,7 +290,10 @@ async def test_a_cache_file_of_an_earlier_version_fetches_all_changes(
     await online(first)
     await first.close()
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE rev; PRAGMA user_version = 1")
+        db.executescript(
+            "DROP TABLE rev; DROP INDEX reply; ALTER TABLE message DROP COLUMN origin;"
+            " PRAGMA user_version = 1"
+        )
     changes(server, 1)
     second = ChatClient("chat.example", user="alice", token="t", cache=path)
     await online(second)

@@ -311,7 +311,7 @@ async def test_edits_reactions_and_answers_are_shown(browser: Browser) -> None:
             await expect(answer.locator(".quote")).to_have_text("bob Did it go out?")
             await bob.edit(first.id, "Did the release go out?")
             await bob.react(first.id, "👍")
-            changed = alice.page.locator(".message", has_text="Did the release go out?")
+            changed = alice.message("Did the release go out?")
             await expect(changed.locator(".meta")).to_contain_text("edited")
             await expect(changed.locator(".reaction")).to_have_text("👍 1")
 
@@ -319,6 +319,13 @@ async def test_edits_reactions_and_answers_are_shown(browser: Browser) -> None:
             await bob.edit(first.id, "Did release 2 go out?")
             await bob.react(first.id, "👍", on=False)
             await alice.page.context.set_offline(False)
-            later = alice.page.locator(".message", has_text="Did release 2 go out?")
+            later = alice.message("Did release 2 go out?")
             await expect(later).to_have_count(1, timeout=60_000)
             await expect(later.locator(".reaction")).to_have_count(0)
+            await expect(answer.locator(".quote")).to_have_text("bob Did release 2 go out?")
+
+            await bob.edit(first.id, "Did release 3 go out?")
+            await expect(answer.locator(".quote")).to_have_text("bob Did release 3 go out?")
+            await bob.remove(first.id)
+            await expect(answer.locator(".quote")).to_have_text("A message that you cannot read")
+            await expect(alice.page.locator("#log")).not_to_contain_text("release 3")

@@ -11,6 +11,10 @@ const FULL = 300;
 const KEPT = 150;
 
 /** @typedef {import("./protocol.js").Change} Change */
+/** @typedef {{seq: number, sender?: string, data?: string}} Quote */
+
+/** Characters of a quote. */
+const QUOTED = 120;
 
 /** The server counts no further. */
 const MAX_UNREAD = 1000;
@@ -213,6 +217,7 @@ export class Conversation {
     if (counted && certain) this.unread -= 1;
     if (index >= 0) this.messages[index] = { id: this.messages[index].id, seq, removed: true };
     if (this.last?.seq === seq) this.last = { id: this.last.id, seq, removed: true };
+    this.#requote(seq, () => ({ seq }));
     return !counted || certain;
   }
 
@@ -226,7 +231,28 @@ export class Conversation {
     if (rev === this.rev + 1) this.rev = rev;
     const index = seq === undefined ? -1 : this.indexOf(seq);
     if (index >= 0) this.messages[index] = afterChange(this.messages[index], change, me);
+    const known = index >= 0 && rev < (this.messages[index].rev ?? 0);
     if (this.last && this.last.seq === seq) this.last = afterChange(this.last, change, me);
+    const { data } = change;
+    if (seq === undefined || data === undefined || known) return;
+    this.#requote(seq, (quote) => (quote.sender ? { ...quote, data: quoted(data) } : quote));
+  }
+
+  /**
+   * Updates the quotes of a message in all answers to it.
+   * @param {number} origin
+   * @param {(quote: Quote) => Quote} update
+   */
+  #requote(origin, update) {
+    for (const [index, message] of this.messages.entries()) {
+      const quote = message.replyTo;
+      if (quote?.seq === origin) this.messages[index] = { ...message, replyTo: update(quote) };
+    }
+  }
+
+  /** The first seq whose changes are shown here: of a message or of one that is quoted. */
+  get oldestShown() {
+    return this.messages.reduce((oldest, { replyTo }) => Math.min(oldest, replyTo?.seq ?? oldest), this.oldestSeq) || 1;
   }
 
   /**
@@ -239,6 +265,8 @@ export class Conversation {
       const index = this.indexOf(message.seq);
       if (index >= 0) this.messages[index] = message;
       if (this.last?.seq === message.seq) this.last = message;
+      const { seq, sender, data, removed } = message;
+      this.#requote(seq, () => (removed || data === undefined ? { seq } : { seq, sender, data: quoted(data) }));
     }
     this.rev = Math.max(this.rev, rev);
   }
@@ -280,6 +308,11 @@ export class Conversation {
     this.lastSeq = newest.seq;
     this.last = newest;
   }
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return [...text].slice(0, QUOTED).join("");
 }
 
 /**

@@ -128,7 +128,7 @@ export class Sync {
           conversation.takeChanged([], conversation.listedRev);
           return;
         }
-        const range = { changedAfter: conversation.rev, from: conversation.oldestSeq || 1, limit: MAX_LIMIT };
+        const range = { changedAfter: conversation.rev, from: conversation.oldestShown, limit: MAX_LIMIT };
         const page = await this.#history(conversation, range);
         conversation.takeChanged(page.messages, page.rev);
         if (!page.hasMore) return;
