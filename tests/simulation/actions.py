@@ -21,6 +21,10 @@ ALWAYS = (1, 1, 3)
 SOMETIMES = (0, 1, 1, 4)
 """How much of a kind is done; a schedule draws for each kind."""
 
+CHANGES_ONLY = 0.3
+"""How many schedules have nothing but messages and their changes: blocks and rooms that come and
+go excuse much of what a client shows."""
+
 Action = Callable[[], None]
 
 
@@ -55,6 +59,11 @@ class Actions:
             *(self._come, self._leave, self._drop, self._write_originally, self._break_link),
             *(self._restart, self._change_password, self._disable, self._use_chat_client),
         }
+        if draw.random() < CHANGES_ONLY:
+            groups = [group for group in groups if group[0] is ALWAYS]
+            groups.append(((1,), {self._break_link: 2}))
+            groups.append(((3,), {self._edit: 4, self._react: 1, self._remove: 0.5}))
+            groups.append(((4,), {self._use_chat_client: 4}))
         self._actions: list[Action] = []
         self._weights: list[float] = []
         for inclinations, group in groups:

@@ -156,7 +156,7 @@ class ChatDevice:
         name = draw.choice(names) if names else "ALL"
         known = client.conversation(name)
         last = known.last_seq if known is not None else 0
-        match draw.choice("wwwwwhrdtjlcxbu"):
+        match draw.choice("wwwwwhrdtjlcxbueee+v"):
             case "w":
                 self.do(self._post(draw.choice((other, f"#{room}", "ALL", name))))
             case "h":
@@ -175,10 +175,26 @@ class ChatDevice:
                 self.do(client.create_room(room, f"Room {room}"))
             case "x":
                 self.do(client.delete_room(room))
+            case "e" | "+" | "v" as kind:
+                self._change(kind, name)
             case "b":
                 self.do(client.block(other))
             case "u":
                 self.do(client.unblock(other))
+
+    def _change(self, kind: str, name: str) -> None:
+        """A message that it shows: its own are edited and removed."""
+        client, draw = self.client, self._draw
+        assert client is not None
+        stored = [each for each in client.cached_messages(name) if each.seq and not each.removed]
+        own = [each for each in stored if each.sender == client.user]
+        if kind == "+" and stored:
+            self.do(client.react(draw.choice(stored).id, draw.choice("👍🎉"), draw.random() < 0.7))
+        elif kind == "e" and own:
+            message = draw.choice(own)
+            self.do(client.edit(message.id, f"edited {draw.randrange(3)} {message.id}"))
+        elif kind == "v" and own:
+            self.do(client.remove(draw.choice(own).id))
 
     async def _post(self, to: str) -> None:
         if self.client is not None:

@@ -109,7 +109,7 @@ class Simulation:
 
     def _add_people(self) -> None:
         draw = self._draw
-        with_clients = draw.random() < 0.25
+        with_clients = draw.random() < 0.4
         for id in IDS[: draw.choice((2, 2, 3, 3, 4))]:
             exists = id == ADMIN or draw.random() < 0.9
             kind = draw.choice(("new", "new", "old")) if exists else None
