@@ -21,21 +21,34 @@ from pychat.client.connection.reconnect import Reconnector, Requester
 from pychat.client.errors import CacheInUse, ChatClientError, RequestRefused
 from pychat.client.events import (
     CacheLost,
+    ChangeRefused,
     ClientEvent,
+    ConversationChanged,
+    ConversationsLoaded,
+    MessageAdded,
     MessageChanged,
     MessagesReset,
     StatusChanged,
     Subscription,
 )
-from pychat.client.models import MessageInfo, Status
+from pychat.client.models import (
+    ChangeKind,
+    ConversationInfo,
+    MessageInfo,
+    PendingChange,
+    Status,
+)
+from pychat.client.safetext import safe_line
 from pychat.client.state.changes import ChangeSync
 from pychat.client.state.cursors import CursorSender
 from pychat.client.state.roster import Roster
 from pychat.client.state.sync import ConversationSync
 from pychat.client.state.transcripts import Transcripts
 from pychat.client.state.typing import TypingNotice
-from pychat.client.storage.cache import Cache, MemoryCache
+from pychat.client.storage.cache import Cache, MemoryCache, message_at
 from pychat.client.storage.outbox import Outbox
+from pychat.client.storage.pending import PendingChanges
+from pychat.client.storage.sendqueue import SendQueue
 from pychat.client.wire import conversation_name, message_info, parse
 from pychat.protocol import Event
 
@@ -46,6 +59,8 @@ FLUSH_DELAY: Final = 0.03
 """Seconds during which changes and cursors collect before they are written and sent together."""
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that ``close`` waits for the last cursors to be sent."""
+MAX_NAMED: Final = 40
+"""Characters of a message's text that name it in the reason of a refused change."""
 RECOUNT_DELAY: Final = 1.0
 """Seconds between an estimated unread count and the request for the exact one."""
 
@@ -91,8 +106,19 @@ class ClientCore:
 
     def _create_parts(self, cache: Cache) -> None:
         self.cache = cache
+        self._queue = SendQueue()
+        self.pending = PendingChanges(
+            self.cache,
+            self._queue,
+            on_shown=self._on_shown,
+            on_current=self._on_current,
+            on_refused=self._on_change_refused,
+            on_count=self._on_status,
+        )
         self.outbox = Outbox(
             self.cache,
+            self._queue,
+            on_settled=self.pending.stored,
             on_stored=self._on_message,
             on_failed=self._on_failed,
             on_count=self._on_status,
@@ -126,6 +152,7 @@ class ClientCore:
             request=self.request,
             publish=self.publish,
             on_reset=self._cursors.reset,
+            on_gone=self.pending.replaced,
             on_cursor_behind=self._cursors.move,
         )
         self.typing_notice = TypingNotice(self._send_typing)
@@ -151,7 +178,9 @@ class ClientCore:
         user = self.reconnector.login.user
         self.cache.open(self.reconnector.address, user)
         self._opened = True
+        self.outbox.user = user
         self.outbox.load()
+        self.pending.load(user, lambda client_id: self.outbox.get(client_id) is not None)
         self.roster.load(user, self.outbox.entries())
         self.transcripts.load(user)
         self.changes.load()
@@ -184,7 +213,9 @@ class ClientCore:
             if sending is not None:
                 await asyncio.wait((sending,), timeout=CLOSE_TIMEOUT)
         await self.reconnector.close()
+        self._queue.disconnected()
         self.outbox.close()
+        self.pending.close()
         self.roster.disconnected()
         for timer in (self._flush_timer, self._recount_timer):
             if timer is not None:
@@ -201,7 +232,9 @@ class ClientCore:
 
     @property
     def status(self) -> Status:
-        return structs.replace(self.reconnector.status, waiting=self.outbox.waiting)
+        return structs.replace(
+            self.reconnector.status, waiting=self.outbox.waiting + self.pending.waiting
+        )
 
     # --- publish ---
 
@@ -217,9 +250,31 @@ class ClientCore:
     def publish(self, event: ClientEvent) -> None:
         if isinstance(event, MessagesReset):
             self.resets[event.conversation] += 1
+        event = self._with_pending(event)
         for subscription in self._subscriptions:
             subscription.put(event)
         self.flush_soon()
+
+    def _with_pending(self, event: ClientEvent) -> ClientEvent:
+        """Return the event with the changes that are not answered yet."""
+        if not self.pending.waiting:
+            return event
+        match event:
+            case MessageAdded(message) | MessageChanged(message):
+                return structs.replace(event, message=self.pending.shown(message))
+            case ConversationChanged(conversation):
+                return ConversationChanged(self.shown(conversation))
+            case ConversationsLoaded(conversations):
+                return ConversationsLoaded([self.shown(each) for each in conversations])
+            case _:
+                return event
+
+    def shown(self, conversation: ConversationInfo) -> ConversationInfo:
+        """Return the conversation with the changes of its last message."""
+        last = conversation.last
+        if last is None or (shown := self.pending.shown(last)) is last:
+            return conversation
+        return structs.replace(conversation, last=shown)
 
     def flush_soon(self) -> None:
         """Write changes to the cache and send queued cursors, after FLUSH_DELAY."""
@@ -287,13 +342,14 @@ class ClientCore:
         self.transcripts.connected()
         self.changes.connected()
         self.sync.connected()
-        self.outbox.connected(connection, self.reconnector.login.user)
+        self.outbox.user = self.pending.user = self.reconnector.login.user
+        self._queue.connected(connection)
 
     def _on_offline(self) -> None:
         self.sync.disconnected()
         self.transcripts.disconnected()
         self.changes.disconnected()
-        self.outbox.disconnected()
+        self._queue.disconnected()
         self._cursors.disconnected()
         self.typing_notice.clear()
         self.roster.disconnected()
@@ -310,8 +366,51 @@ class ClientCore:
             logger.exception("on_token failed")
 
     def _on_failed(self, message: MessageInfo) -> None:
-        self.roster.failed(message)
+        for change in self.pending.unsent(message):
+            if change.kind is ChangeKind.REMOVAL:
+                self.discard(message.client_id)
+                return
+            if change.kind is ChangeKind.EDIT:
+                message = self.outbox.rewrite(message.client_id, change.text) or message
+        self.unsent_changed(message)
+
+    def unsent_changed(self, message: MessageInfo) -> None:
+        """Publish that a message in the outbox has changed."""
+        self.roster.unsent_changed(message)
         self.publish(MessageChanged(message))
+
+    def discard(self, client_id: str) -> None:
+        """Delete a message from the outbox, with its changes."""
+        message = self.outbox.discard(client_id)
+        if message is None:
+            return
+        self.pending.unsent(message)
+        name = message.conversation
+        self.transcripts.discarded(message)
+        rest = self.outbox.entries(name) or self.cache.messages(name, limit=1)
+        last = self.roster.with_delivery(rest[-1]) if rest else None
+        self.roster.discarded(message, last)
+        self.publish(MessageChanged(structs.replace(message, removed=True)))
+
+    def _on_shown(self, message: MessageInfo) -> None:
+        name, seq = message.conversation, message.seq
+        kept = message_at(self.cache, name, seq) if seq else self.outbox.get(message.client_id)
+        message = kept or message
+        if not message.sender:
+            return  # one of which only the id is known
+        self.publish(MessageChanged(self.roster.with_delivery(message)))
+        known = self.roster.get(name)
+        if known is not None and known.last is not None and known.last.seq == seq:
+            self.publish(ConversationChanged(known))
+
+    def _on_current(self, message: MessageInfo) -> None:
+        self.transcripts.refreshed(message)
+
+    def _on_change_refused(self, change: PendingChange, refusal: RequestRefused) -> None:
+        text = safe_line(change.message.text or change.message.id)
+        quoted = text if len(text) <= MAX_NAMED else f"{text[: MAX_NAMED - 1]}…"
+        what = f"{change.emoji} for" if change.kind is ChangeKind.REACTION else f"{change.kind} of"
+        self.publish(ChangeRefused(change, f"{what} “{quoted}” refused: {refusal}"))
 
     def _on_message(self, message: MessageInfo) -> None:
         self.transcripts.arrived(message)

@@ -7,7 +7,13 @@ from collections import deque
 
 from msgspec import Struct
 
-from pychat.client.models import ConversationInfo, MessageInfo, RoomInfo, Status
+from pychat.client.models import (
+    ConversationInfo,
+    MessageInfo,
+    PendingChange,
+    RoomInfo,
+    Status,
+)
 
 
 class StatusChanged(Struct):
@@ -43,6 +49,15 @@ class MessageChanged(Struct):
     message: MessageInfo
 
 
+class ChangeRefused(Struct):
+    """The server refused an edit, a reaction or a removal, also one of an earlier run of the
+    program. ``MessageChanged`` with the message as it is came before. ``reason`` says in one line
+    what was refused and why."""
+
+    change: PendingChange
+    reason: str
+
+
 class MessagesReset(Struct):
     """The cached messages of a conversation are no longer valid: discard what is on screen.
 
@@ -73,6 +88,7 @@ ClientEvent = (
     | ConversationChanged
     | MessageAdded
     | MessageChanged
+    | ChangeRefused
     | MessagesReset
     | RoomsChanged
     | CacheLost

@@ -89,6 +89,34 @@ class MessageInfo(Struct):
     reply_to: QuoteInfo | None = None
 
 
+class ChangeKind(StrEnum):
+    """What a change does to a message."""
+
+    EDIT = "edit"
+    REACTION = "reaction"
+    REMOVAL = "removal"
+
+
+class PendingChange(Struct, frozen=True):
+    """A change of a message by this user that the server has not answered yet.
+
+    ``message``: as the user saw it. ``text``: of an edit. ``emoji``, ``on``: of a reaction.
+    """
+
+    key: str
+    kind: ChangeKind
+    message: MessageInfo
+    text: str = ""
+    emoji: str = ""
+    on: bool = True
+    base: float | None = None
+    """``edited`` of the message that the user saw."""
+    based: bool = False
+    """Whether an edit is refused if ``edited`` of the message is not ``base``."""
+    made_at: float = 0.0
+    """Seconds since the epoch."""
+
+
 class ConversationInfo(Struct):
     """A conversation. ``name`` is the other user's login id, ``#roomId`` or ``ALL``."""
 
@@ -172,6 +200,6 @@ class Status(Struct):
     retry_at: float | None = None
     """When the next connection attempt starts, in seconds since the epoch. Only while offline."""
     waiting: int = 0
-    """Number of messages in the outbox that are not stored yet."""
+    """Number of messages and changes that wait for the server's answer."""
     reason: str = ""
     """Why the client is offline or refused, in one line."""

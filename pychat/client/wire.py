@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final, Protocol, TypeVar
 
@@ -100,6 +100,13 @@ def check_changes(request: protocol.HistoryRequest, answer: protocol.HistoryAnsw
     if answer.has_more and rev <= (request.changed_after or 0):
         raise InvalidAnswer("a page of changes does not end")
     return rev
+
+
+def format_time(seconds: float) -> str:
+    """Convert a time that ``parse_time`` returned to RFC 3339 again, exact to the millisecond."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    moment = datetime.fromtimestamp(whole, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"
 
 
 def parse_time(text: str) -> float:
@@ -270,6 +277,14 @@ def _after_reaction(
     elif known is not None:
         del kinds[reaction.emoji]
     return tuple(kinds.values())
+
+
+def with_reaction(message: MessageInfo, emoji: str, on: bool, user: str) -> MessageInfo:
+    """Return the message with a reaction of ``user``, or without it."""
+    if on == any(each.mine for each in message.reactions if each.emoji == emoji):
+        return message
+    reaction = protocol.Reaction(emoji, user, on)
+    return structs.replace(message, reactions=_after_reaction(message.reactions, reaction, user))
 
 
 def conversation_info(

@@ -19,7 +19,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from pychat.client.errors import ChatClientError
-from pychat.client.events import CacheLost, ClientEvent, MessageAdded, StatusChanged
+from pychat.client.events import (
+    CacheLost,
+    ChangeRefused,
+    ClientEvent,
+    MessageAdded,
+    StatusChanged,
+)
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings
@@ -186,6 +192,8 @@ class ChatApp(TerminalApp):
                 self._status_changed()
             elif isinstance(event, MessageAdded):
                 self._notify(event.message)
+            elif isinstance(event, ChangeRefused):
+                self.warn(event.reason)
             elif isinstance(event, CacheLost):
                 self.warn(f"{event.reason}: {CACHE_LOST}")
             taken += 1

@@ -245,6 +245,6 @@ print(len(lost))
 def damage(path: Path) -> None:
     """Overwrite all pages except those of the schema and of tables with one page."""
     content = bytearray(path.read_bytes())
-    for page in range(9, len(content) // 4096):
+    for page in range(12, len(content) // 4096):
         content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
     path.write_bytes(content)

@@ -32,7 +32,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("storage.outbox", "connection.reconnect", "connection.login"):
+    for module in ("storage.sendqueue", "connection.reconnect", "connection.login"):
         monkeypatch.setattr(f"pychat.client.{module}.ANSWER_TIMEOUT", 0.3)
 
 

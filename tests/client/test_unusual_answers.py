@@ -102,7 +102,7 @@ async def test_while_the_store_is_unavailable_the_message_stays_in_the_outbox(
 async def test_a_slow_answer_does_not_end_a_working_connection(
     server: ScriptedServer, alice: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pychat.client.storage.outbox.ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr("pychat.client.storage.sendqueue.ANSWER_TIMEOUT", 0.2)
     answer = asyncio.Event()
 
     async def slow(_sid: str, payload: dict[str, Any]) -> dict[str, Any]:

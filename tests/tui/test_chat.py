@@ -366,3 +366,25 @@ async def test_a_quote_shows_its_origin_as_it_is_now(server: ChatServer, bob: Ch
         await bob.remove(origin.id)
         await wait_gone(pilot, "two secrets")
         await wait_text(pilot, "an answer")
+
+
+async def test_own_changes_are_shown_at_once_and_a_refused_one_is_named(
+    server: ChatServer, bob: ChatClient
+) -> None:
+    app = app_for(server)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_text(pilot, "● alice")
+        theirs = await bob.send("alice", "from bob")
+        await start_with(pilot, "bob")
+        await wait_text(pilot, "from bob")
+        connection = app.client._core.reconnector.connection
+        assert connection is not None
+        connection.abort("the connection was lost")
+        app.client.post_reaction(theirs.id, "🎉")
+        app.client.post_edit(theirs.id, "not hers")
+        await wait_for(pilot, lambda: "not hers" in screen_text(app))
+        await wait_text(pilot, "edit of “from bob”")
+        await wait_for(pilot, lambda: "not hers" not in screen_text(app))
+        await wait_text(pilot, "from bob", "🎉 1")
+        page = await bob.history("alice")
+        assert [each.emoji for each in page.messages[0].reactions] == ["🎉"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +15,9 @@ from pychat.cli.settings.options import ConversationName, SettingsCommand, login
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+
+ANSWER_TIMEOUT: Final = 30.0
+"""Seconds that a command waits for the answer to a change, over lost connections too."""
 
 
 @click.command(cls=SettingsCommand)
@@ -53,17 +58,15 @@ def send(login: Credentials, to: str, origin: str | None, text: str) -> None:
 
 def _seq_of(client: ChatClient, name: str, message_id: str) -> int:
     """The seq of a message of this conversation. An id has the conversation's id and the seq."""
+    from pychat.client.api.writing import is_seq
+
     conversation, _, seq = message_id.rpartition("-")
     known = client.conversation(name)
     last = known.last_stored if known is not None else None
     # More digits than the server gives would not fit into a request.
-    if last is None or last.id.rpartition("-")[0] != conversation or not _is_seq(seq):
+    if last is None or last.id.rpartition("-")[0] != conversation or not is_seq(seq):
         raise click.ClickException(f"there is no message {message_id!r} in the conversation {name}")
     return int(seq)
-
-
-def _is_seq(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 15
 
 
 def _text(argument: str) -> str:
@@ -84,6 +87,18 @@ def _standard_input() -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
+async def _made(change: Coroutine[Any, Any, None]) -> None:
+    """Wait until the server has made a change."""
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            await change
+    except TimeoutError:
+        raise click.ClickException(
+            f"the server has not answered for {ANSWER_TIMEOUT:.0f} seconds: see 'pychat history' "
+            "whether it has made the change, or try again"
+        ) from None
+
+
 @click.command(cls=SettingsCommand)
 @login_options
 @click.argument("message_id")
@@ -97,7 +112,7 @@ def edit(login: Credentials, message_id: str, text: str) -> None:
     text = _text(text)
 
     async def change(client: ChatClient) -> None:
-        await client.edit(message_id, text)
+        await _made(client.edit(message_id, text))
 
     run(login, change)
 
@@ -114,7 +129,7 @@ def react(login: Credentials, off: bool, message_id: str, emoji: str) -> None:
     """
 
     async def change(client: ChatClient) -> None:
-        await client.react(message_id, emoji, not off)
+        await _made(client.react(message_id, emoji, not off))
 
     run(login, change)
 
@@ -131,6 +146,6 @@ def remove(login: Credentials, message_id: str) -> None:
     """
 
     async def take_away(client: ChatClient) -> None:
-        await client.remove(message_id)
+        await _made(client.remove(message_id))
 
     run(login, take_away)

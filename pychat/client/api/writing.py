@@ -8,15 +8,21 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from pychat import protocol
 from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
-from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
+from pychat.client.models import (
+    ChangeKind,
+    DeliveryStatus,
+    MessageInfo,
+    PendingChange,
+    QuoteInfo,
+)
 from pychat.client.storage.cache import message_at
-from pychat.client.wire import MAX_QUOTED
+from pychat.client.wire import quote_of
 from pychat.protocol import Event
 
 
@@ -86,43 +92,130 @@ class MessageWriter:
 
     def _quote(self, name: str, seq: int) -> QuoteInfo:
         found = message_at(self._core.cache, name, seq)
-        if found is None or found.removed:
-            return QuoteInfo(seq)
-        return QuoteInfo(seq, found.sender, found.text[:MAX_QUOTED])
+        return QuoteInfo(seq) if found is None else quote_of(found)
 
-    async def edit(self, message_id: str, text: str) -> None:
-        """Replace the text of one of the user's own messages. The last edit wins.
+    # --- changes ---
 
-        ``message_id``: the ``id`` of a stored message. Publishes ``MessageChanged``. Raises
-        RequestRefused (409 if the message was removed), and ServerUnreachable while offline.
+    def post_edit(self, message: MessageInfo | str, text: str) -> None:
+        """Replace the text of one of the user's own messages, and return at once.
+
+        ``message``: from an event or a page, or its ``id``. A message that was not sent yet is
+        sent with the new text. Otherwise the edit is sent after the message. With a MessageInfo,
+        the server refuses the edit with 409 if somebody has edited the message since; with an id,
+        the last edit wins.
+
+        The message is shown with the change at once (``MessageChanged``), also while offline and
+        after a restart. If the server refuses the change, ``MessageChanged`` has the message as it
+        is, and ``ChangeRefused`` says why. Raises RequestRefused if the text is empty or too long,
+        or if the message is being removed.
         """
+        self._edit(message, text)
+
+    def post_reaction(self, message: MessageInfo | str, emoji: str, on: bool = True) -> None:
+        """Add a reaction to a message, or take it back, and return at once. See ``post_edit``.
+
+        ``emoji``: 1 to 64 bytes without spaces.
+        """
+        self._react(message, emoji, on)
+
+    def post_removal(self, message: MessageInfo | str) -> None:
+        """Remove a message for everybody, and return at once. See ``post_edit``.
+
+        Its sender, the owner of the room and the server's admins may. A message that was not sent
+        yet is discarded.
+        """
+        self._remove(message)
+
+    async def edit(self, message: MessageInfo | str, text: str) -> None:
+        """Replace the text of a message, and return when the server has done so.
+
+        Waits while offline. See ``post_edit``. Raises RequestRefused (409 if the message was
+        removed, or edited by somebody else). If the call is cancelled, the edit is not sent again,
+        but the server may have made it.
+        """
+        await self._made(self._edit(message, text))
+
+    async def react(self, message: MessageInfo | str, emoji: str, on: bool = True) -> None:
+        """Add a reaction to a message, or take it back, and return when the server has done so.
+
+        See ``edit``. Refused with 409 if the message was removed or has too many reactions.
+        """
+        await self._made(self._react(message, emoji, on))
+
+    async def remove(self, message: MessageInfo | str) -> None:
+        """Remove a message for everybody, and return when the server has done so. See ``edit``."""
+        await self._made(self._remove(message))
+
+    def _edit(self, message: MessageInfo | str, text: str) -> PendingChange | None:
         text = _valid(text)
         with _refused_here():
             protocol.check_data(text)
-        await self._change(Event.EDIT, protocol.EditRequest(message_id, text))
+        target, based = self._target(message)
+        rewritten = None if target.id else self._core.outbox.rewrite(target.client_id, text)
+        if rewritten is not None:
+            self._core.unsent_changed(rewritten)
+            return None
+        edit = _change(ChangeKind.EDIT, target)
+        return self._add(structs.replace(edit, text=text, base=target.edited, based=based))
 
-    async def react(self, message_id: str, emoji: str, on: bool = True) -> None:
-        """Add a reaction to a message, or take it back. Publishes ``MessageChanged``.
-
-        ``emoji``: 1 to 64 bytes without spaces. Raises RequestRefused (409 if the message was
-        removed or has too many reactions), and ServerUnreachable while offline.
-        """
+    def _react(self, message: MessageInfo | str, emoji: str, on: bool) -> PendingChange:
         emoji = _valid(emoji)
         with _refused_here():
             emoji = protocol.check_emoji(emoji)
-        await self._change(Event.REACT, protocol.ReactRequest(message_id, emoji, on))
+        target, _ = self._target(message)
+        reaction = _change(ChangeKind.REACTION, target)
+        return self._add(structs.replace(reaction, emoji=emoji, on=on))
 
-    async def remove(self, message_id: str) -> None:
-        """Remove a message for everybody. Publishes ``MessageChanged``.
+    def _remove(self, message: MessageInfo | str) -> PendingChange | None:
+        target, _ = self._target(message)
+        if not target.id and not self._core.outbox.is_written(target.client_id):
+            self._core.discard(target.client_id)
+            return None
+        return self._add(_change(ChangeKind.REMOVAL, target))
 
-        Its sender, the owner of the room and the server's admins may. Raises RequestRefused, and
-        ServerUnreachable while offline.
-        """
-        await self._change(Event.REMOVE, protocol.RemoveRequest(message_id))
+    def _add(self, change: PendingChange) -> PendingChange:
+        self._core.check_not_closed()
+        return self._core.pending.add(change)
 
-    async def _change(self, event: Event, request: Struct) -> None:
-        # The server sends ``changed`` before its answer: the message is changed here already.
-        await self._core.request(event, request, protocol.Answer)
+    def _target(self, message: MessageInfo | str) -> tuple[MessageInfo, bool]:
+        """Return the message as the server has it, and whether the user saw it."""
+        if isinstance(message, str):
+            posted = self._core.outbox.get(message)
+            if posted is not None:
+                return posted, True
+            return self._known(message), False
+        posted = self._core.outbox.get(message.client_id) if not message.id else None
+        if posted is not None:
+            return posted, True
+        kept = message_at(self._core.cache, message.conversation, message.seq)
+        if kept is not None and message.id in ("", kept.id):
+            return kept, True
+        if message.id:
+            return message, True
+        raise RequestRefused(protocol.Code.NOT_FOUND, "there is no such message")
+
+    def _known(self, id: str) -> MessageInfo:
+        """Return the message with this id, of which perhaps no more is known."""
+        # An id is the id of the conversation, a hyphen and the seq.
+        prefix, _, seq = id.rpartition("-")
+        for each in self._core.roster.newest_first():
+            stored = each.last_stored
+            if stored is not None and stored.id.rpartition("-")[0] == prefix and is_seq(seq):
+                kept = message_at(self._core.cache, each.name, int(seq))
+                if kept is not None:
+                    return kept
+                return MessageInfo(each.name, "", "", "", id=id, seq=int(seq))
+        return MessageInfo("", "", "", "", id=id)
+
+    async def _made(self, change: PendingChange | None) -> None:
+        if change is None:
+            return
+        try:
+            await self._core.pending.result(change)
+        except asyncio.CancelledError:
+            if not self._core.closed:
+                self._core.pending.give_up(change)
+            raise
 
     def retry(self, client_id: str) -> None:
         """Send a FAILED message again, as the last one in the outbox."""
@@ -133,15 +226,7 @@ class MessageWriter:
 
     def discard(self, client_id: str) -> None:
         """Delete a message from the outbox. Publishes ``MessageChanged`` with ``removed`` set."""
-        message = self._core.outbox.discard(client_id)
-        if message is None:
-            return
-        name = message.conversation
-        self._core.transcripts.discarded(message)
-        rest = self._core.outbox.entries(name) or self._core.cache.messages(name, limit=1)
-        last = self._core.roster.with_delivery(rest[-1]) if rest else None
-        self._core.roster.discarded(message, last)
-        self._core.publish(MessageChanged(structs.replace(message, removed=True)))
+        self._core.discard(client_id)
 
     def typing(self, to: str, typing: bool) -> None:
         """Report typing. Call it at every key press, and with False when the text is cleared.
@@ -159,6 +244,15 @@ class MessageWriter:
         """Save the draft of a conversation. With a cache file it survives a restart."""
         self._core.cache.save_draft(name, text)
         self._core.flush_soon()
+
+
+def is_seq(text: str) -> bool:
+    """Whether a text is a seq of not more digits than the server gives."""
+    return text.isascii() and text.isdigit() and len(text) <= 15
+
+
+def _change(kind: ChangeKind, message: MessageInfo) -> PendingChange:
+    return PendingChange(str(uuid.uuid4()), kind, message, made_at=time.time())
 
 
 @contextmanager

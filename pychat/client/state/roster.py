@@ -199,8 +199,8 @@ class Roster:
         if name not in self._known:
             self._set(ConversationInfo(name=name, alias=name.removeprefix(protocol.ROOM_PREFIX)))
 
-    def failed(self, message: MessageInfo) -> None:
-        """Record that the server has refused a posted message."""
+    def unsent_changed(self, message: MessageInfo) -> None:
+        """Record that a posted message was refused or edited."""
         known = self._known.get(message.conversation)
         if known and known.last and known.last.client_id == message.client_id:
             self._change(known.name, last=message)

@@ -36,7 +36,8 @@ class ConversationSync:
     """Synchronizes roster, transcripts and cache with the server's list of conversations.
 
     ``on_reset`` is called with the name of each conversation whose published messages are no longer
-    valid. ``on_cursor_behind`` is called with each cursor of the user (event, name, seq) that is
+    valid, ``on_gone`` before it if the server has other messages by that name, or none.
+    ``on_cursor_behind`` is called with each cursor of the user (event, name, seq) that is
     further here than on the server.
     """
 
@@ -51,6 +52,7 @@ class ConversationSync:
         request: SendRequest,
         publish: Callable[[ClientEvent], None],
         on_reset: Callable[[str], None],
+        on_gone: Callable[[str], None],
         on_cursor_behind: Callable[[protocol.Event, str, int], None],
     ) -> None:
         self._cache = cache
@@ -61,6 +63,7 @@ class ConversationSync:
         self._request = request
         self._publish = publish
         self._on_reset = on_reset
+        self._on_gone = on_gone
         self._on_cursor_behind = on_cursor_behind
         self._online = False
         self._refresh_again = False
@@ -214,6 +217,8 @@ class ConversationSync:
         outbox = self._outbox.entries()
         self._roster.listed(listed, replaced=replaced, kept=kept, gone=gone, outbox=outbox)
         for name in reset:
+            if name in replaced or name in gone:
+                self._on_gone(name)
             self._on_reset(name)
             self._publish(MessagesReset(name))
         for each in listed:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from pychat.client.models import ConversationInfo, MessageInfo
+from pychat.client.models import ConversationInfo, MessageInfo, PendingChange
 
 KEPT_IN_MEMORY: Final = 250
 """Messages per conversation that MemoryCache keeps at least."""
 
 
 class Cache(Protocol):
-    """Conversations, the newest messages of each without a gap, the outbox, and drafts.
+    """Conversations, the newest messages of each without a gap, the outbox, unanswered changes of
+    messages, and drafts.
 
-    All methods are synchronous and take microseconds. Changes of the outbox are persisted when the
-    call returns, all others when ``flush`` returns.
+    All methods are synchronous and take microseconds. What is written to the outbox and of changes
+    is persisted when the call returns, everything else when ``flush`` returns.
     """
 
     def open(self, server: str, user: str) -> None:
@@ -71,6 +72,14 @@ class Cache(Protocol):
 
     def drop_outgoing(self, client_id: str) -> None: ...
 
+    # --- changes that are not answered yet, in the order of making ---
+    def changes(self) -> list[PendingChange]: ...
+
+    def save_change(self, change: PendingChange) -> None:
+        """Append a change, or replace the one with the same key in place."""
+
+    def drop_change(self, key: str) -> None: ...
+
     # --- drafts ---
     def draft(self, name: str) -> str: ...
 
@@ -91,6 +100,7 @@ class MemoryCache:
         self._conversations: dict[str, ConversationInfo] = {}
         self._messages: dict[str, dict[int, MessageInfo]] = {}
         self._outbox: dict[str, MessageInfo] = {}
+        self._changes: dict[str, PendingChange] = {}
         self._drafts: dict[str, str] = {}
 
     def open(self, server: str, user: str) -> None:
@@ -164,6 +174,15 @@ class MemoryCache:
 
     def drop_outgoing(self, client_id: str) -> None:
         self._outbox.pop(client_id, None)
+
+    def changes(self) -> list[PendingChange]:
+        return list(self._changes.values())
+
+    def save_change(self, change: PendingChange) -> None:
+        self._changes[change.key] = change
+
+    def drop_change(self, key: str) -> None:
+        self._changes.pop(key, None)
 
     def draft(self, name: str) -> str:
         return self._drafts.get(name, "")

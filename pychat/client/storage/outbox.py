@@ -3,77 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
-import msgspec
 from msgspec import structs
 
 from pychat import protocol
-from pychat.client.errors import InvalidAnswer, RequestRefused
+from pychat.client.errors import RequestRefused
 from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.storage.cache import Cache
-from pychat.client.wire import (
-    ANSWER_TIMEOUT,
-    check_refusal,
-    client_message,
-    parse,
-    parse_time,
-    with_quote,
-)
+from pychat.client.storage.sendqueue import QueuedRequest, SendQueue
+from pychat.client.wire import client_message, parse, parse_time, with_quote
 
-if TYPE_CHECKING:
-    from pychat.client.connection.socket import ServerConnection
-
-_RETRIED: Final = (protocol.Code.UNAUTHORIZED, protocol.Code.TOO_FAST)
-_PAUSE_MAX: Final = 30.0
-"""Upper limit, in seconds, of the pause after a temporary refusal."""
+_LANE: Final = "messages"
 
 
 class Outbox:
     """Sends posted messages in order, with one unanswered message per conversation.
 
     A message is sent again with the same ``client_id`` until it is answered, so it is stored once.
-    ``on_stored`` is called with each message whose answer says that it is stored, ``on_failed``
-    with each that the server refused, and ``on_count`` when ``waiting`` has changed.
+    ``on_settled`` is called with each stored message before it leaves the outbox, ``on_stored``
+    with each whose answer says that it is stored, ``on_failed`` with each that the server refused,
+    and ``on_count`` when ``waiting`` has changed.
     """
 
     def __init__(
         self,
         cache: Cache,
+        queue: SendQueue,
         *,
+        on_settled: Callable[[MessageInfo], None],
         on_stored: Callable[[MessageInfo], None],
         on_failed: Callable[[MessageInfo], None],
         on_count: Callable[[], None],
     ) -> None:
         self._cache = cache
+        self._queue = queue
+        self._on_settled = on_settled
         self._on_stored = on_stored
         self._on_failed = on_failed
         self._on_count = on_count
         self._entries: dict[str, MessageInfo] = {}
-        self._queues: dict[str, deque[str]] = {}
-        """client_ids to send, by conversation."""
-        self._timeouts: dict[str, asyncio.TimerHandle] = {}
-        """Answer timeouts, by conversation. A conversation without one has nothing unanswered."""
+        self._requests: dict[str, QueuedRequest] = {}
+        """Requests of the messages to send, by client_id."""
         self._waiters: dict[str, asyncio.Future[MessageInfo]] = {}
-        self._connection: ServerConnection | None = None
-        self._user = ""
-        self._pause: asyncio.TimerHandle | None = None
-        self._pauses = 0
+        self.user = ""
+        """The id that is logged in."""
 
     def load(self) -> None:
         """Load the outbox from the cache."""
         for message in self._cache.outbox():
             self._entries[message.client_id] = message
             if message.delivery is DeliveryStatus.SENDING:
-                self._queues.setdefault(message.conversation, deque()).append(message.client_id)
+                # An earlier run of the program may have sent it.
+                self._enqueue(message, written=True)
+
+    def _enqueue(self, message: MessageInfo, *, written: bool = False) -> None:
+        client_id = message.client_id
+        request = QueuedRequest(
+            (_LANE, message.conversation),
+            protocol.Event.MESSAGE,
+            payload=lambda: client_message(self._entries[client_id], self.user),
+            on_done=partial(self._done, message),
+            on_refused=lambda refusal, _: self._refused(client_id, refusal),
+            written=written,
+        )
+        self._requests[client_id] = request
+        self._queue.add(request)
 
     @property
     def waiting(self) -> int:
         """Number of messages that are not stored yet, without failed ones."""
-        return sum(map(len, self._queues.values()))
+        return len(self._requests)
 
     def entries(self, name: str | None = None) -> list[MessageInfo]:
         """Return the messages (of one conversation) with status SENDING or FAILED, oldest first."""
@@ -83,13 +85,27 @@ class Outbox:
             if name is None or message.conversation == name
         ]
 
+    def get(self, client_id: str) -> MessageInfo | None:
+        """Return the message with this id if it is in the outbox."""
+        return self._entries.get(client_id)
+
     def add(self, message: MessageInfo) -> None:
         """Persist a message and send it as soon as possible."""
         self._cache.save_outgoing(message)
         self._entries[message.client_id] = message
-        self._queues.setdefault(message.conversation, deque()).append(message.client_id)
+        self._enqueue(message)
         self._on_count()
-        self._send_next(message.conversation)
+
+    def rewrite(self, client_id: str, text: str) -> MessageInfo | None:
+        """Replace the text of a message. Returns it, or None if the server may have it already."""
+        if self.is_written(client_id):
+            return None
+        return self._save(structs.replace(self._entries[client_id], text=text))
+
+    def is_written(self, client_id: str) -> bool:
+        """Whether a message may have reached the server. It has not if it was refused."""
+        request = self._requests.get(client_id)
+        return client_id not in self._entries or (request is not None and request.written)
 
     def requote(
         self, name: str, origin: int, update: Callable[[QuoteInfo], QuoteInfo]
@@ -99,10 +115,13 @@ class Outbox:
         for message in self.entries(name):
             requoted = with_quote(message, origin, update)
             if requoted is not message:
-                self._entries[message.client_id] = requoted
-                self._cache.save_outgoing(requoted)
-                changed.append(requoted)
+                changed.append(self._save(requoted))
         return changed
+
+    def _save(self, message: MessageInfo) -> MessageInfo:
+        self._entries[message.client_id] = message
+        self._cache.save_outgoing(message)
+        return message
 
     def stored(self, client_id: str) -> asyncio.Future[MessageInfo]:
         """Return a future for the stored message.
@@ -131,114 +150,41 @@ class Outbox:
         if message is not None:
             self._fail_waiter(client_id, RequestRefused(protocol.Code.NOT_FOUND, "discarded"))
             self._on_count()
-            self._send_next(message.conversation)
         return message
 
     def settle(self, stored: MessageInfo) -> None:
         """Take a message out because the server has stored it. Ignores messages not in here."""
-        message = self._remove(stored.client_id)
-        if message is None:
+        if stored.client_id not in self._entries:
             return
+        self._on_settled(stored)
+        self._remove(stored.client_id)
         waiter = self._waiters.pop(stored.client_id, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(stored)
         self._on_count()
-        self._send_next(message.conversation)
 
     def _remove(self, client_id: str) -> MessageInfo | None:
         message = self._entries.pop(client_id, None)
         if message is None:
             return None
         self._cache.drop_outgoing(client_id)
-        self._dequeue(message)
+        request = self._requests.pop(client_id, None)
+        if request is not None:
+            self._queue.remove(request)
         return message
 
-    def _dequeue(self, message: MessageInfo) -> None:
-        queue = self._queues.get(message.conversation)
-        if queue is None or message.client_id not in queue:
-            return
-        if queue[0] == message.client_id:
-            self._cancel_timeout(message.conversation)
-        queue.remove(message.client_id)
-        if not queue:
-            del self._queues[message.conversation]
-
-    # --- sending ---
-
-    def connected(self, connection: ServerConnection, user: str) -> None:
-        """Send the queued messages over this connection. ``user``: the id that is logged in."""
-        self._connection = connection
-        self._user = user
-        self._pauses = 0
-        self._send_all()
-
-    def disconnected(self) -> None:
-        """Stop sending. Unanswered messages are sent again over the next connection."""
-        self._connection = None
-        for name in list(self._timeouts):
-            self._cancel_timeout(name)
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-
     def close(self) -> None:
-        """Stop sending. Futures of ``stored`` raise RequestRefused."""
-        self.disconnected()
+        """Let the futures of ``stored`` raise RequestRefused."""
         for client_id in list(self._waiters):
             self._fail_waiter(
                 client_id, RequestRefused(protocol.Code.UNAVAILABLE, "the client was closed")
             )
 
-    def _send_all(self) -> None:
-        for name in list(self._queues):
-            self._send_next(name)
-
-    def _send_next(self, name: str) -> None:
-        queue = self._queues.get(name)
-        connection = self._connection
-        if not queue or connection is None or self._pause is not None or name in self._timeouts:
-            return
-        message = self._entries[queue[0]]
-        sent_at = time.monotonic()
-        self._timeouts[name] = asyncio.get_running_loop().call_later(
-            ANSWER_TIMEOUT, self._timed_out, name, connection, sent_at
-        )
-
-        def answered(answer: object) -> None:
-            if connection is self._connection:
-                self._on_answer(message, answer)
-
-        payload = msgspec.to_builtins(client_message(message, self._user))
-        connection.send(protocol.Event.MESSAGE, payload, answered)
-
-    def _timed_out(self, name: str, connection: ServerConnection, sent_at: float) -> None:
-        del self._timeouts[name]
-        if connection is not self._connection:
-            return
-        if connection.last_received > sent_at:
-            self._send_next(name)  # the connection works, the server is slow
-        else:
-            connection.abort(f"the server has not answered for {ANSWER_TIMEOUT:.0f} seconds")
-
-    def _cancel_timeout(self, name: str) -> None:
-        timer = self._timeouts.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _on_answer(self, message: MessageInfo, answer: object) -> None:
-        queue = self._queues.get(message.conversation)
-        try:
-            check_refusal(answer)
-            stored = parse(answer, protocol.MessageAnswer)
-        except RequestRefused as refusal:
-            if queue and queue[0] == message.client_id:
-                self._cancel_timeout(message.conversation)
-                self._on_refusal(message, refusal)
-            return
-        self._pauses = 0
+    def _done(self, posted: MessageInfo, answer: object) -> None:
+        stored = parse(answer, protocol.MessageAnswer)
         message = structs.replace(
-            message,
-            sender=self._user,
+            self._entries.get(posted.client_id, posted),
+            sender=self.user,
             id=stored.id,
             seq=stored.seq,
             sent_at=parse_time(stored.sent_at),
@@ -248,31 +194,16 @@ class Outbox:
         # A message that was discarded in the meantime was delivered to the others all the same.
         self._on_stored(message)
 
-    def _on_refusal(self, message: MessageInfo, refusal: RequestRefused) -> None:
-        temporary = refusal.code in _RETRIED or refusal.code.startswith("5")
-        if temporary and not isinstance(refusal, InvalidAnswer):
-            self._pause_sending(refusal.retry_after)
-            return
-        self._dequeue(message)
-        failed = structs.replace(message, delivery=DeliveryStatus.FAILED, error=str(refusal))
-        self._entries[message.client_id] = failed
-        self._cache.save_outgoing(failed)
-        self._fail_waiter(message.client_id, refusal)
+    def _refused(self, client_id: str, refusal: RequestRefused) -> None:
+        self._requests.pop(client_id, None)
+        failed = self._save(
+            structs.replace(
+                self._entries[client_id], delivery=DeliveryStatus.FAILED, error=str(refusal)
+            )
+        )
+        self._fail_waiter(client_id, refusal)
         self._on_failed(failed)
         self._on_count()
-        self._send_next(message.conversation)
-
-    def _pause_sending(self, retry_after: float | None) -> None:
-        """Pause all conversations: the rate limit is per user, and the server has one store."""
-        if self._pause is not None:
-            return
-        delay = retry_after or min(_PAUSE_MAX, 2.0**self._pauses)
-        self._pauses = min(self._pauses + 1, 10)
-        self._pause = asyncio.get_running_loop().call_later(delay, self._resume)
-
-    def _resume(self) -> None:
-        self._pause = None
-        self._send_all()
 
     def _fail_waiter(self, client_id: str, error: RequestRefused) -> None:
         waiter = self._waiters.pop(client_id, None)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pychat.client.errors import CacheDamaged, CacheInUse, CacheUnusable
-from pychat.client.models import ConversationInfo, MessageInfo
+from pychat.client.models import ConversationInfo, MessageInfo, PendingChange
 
 KEPT_IN_FILE: Final = 5_000
 """Messages per conversation that the file keeps."""
@@ -28,6 +28,11 @@ ALTER TABLE message ADD COLUMN origin INTEGER;
 CREATE INDEX reply ON message (conversation, origin) WHERE origin IS NOT NULL
 """
 """``origin``: the seq of the message that a reply quotes."""
+_CHANGES_TABLE: Final = """
+CREATE TABLE change (
+    position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, record BLOB NOT NULL
+)
+"""
 _TABLES: Final = """
 CREATE TABLE identity (server TEXT NOT NULL, user TEXT NOT NULL);
 CREATE TABLE conversation (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
@@ -43,6 +48,7 @@ CREATE TABLE draft (conversation TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT R
 
 _CONVERSATIONS: Final = "SELECT record FROM conversation"
 _OUTBOX: Final = "SELECT record FROM outgoing ORDER BY position"
+_CHANGES: Final = "SELECT record FROM change ORDER BY position"
 _DRAFTS: Final = "SELECT conversation, text FROM draft"
 _SYSTEM_ERRORS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM})
 """Errors that a new file in the same place would have too."""
@@ -52,6 +58,7 @@ Record = TypeVar("Record")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _messages: Final = msgspec.msgpack.Decoder(MessageInfo)
 _conversations: Final = msgspec.msgpack.Decoder(ConversationInfo)
+_pending_changes: Final = msgspec.msgpack.Decoder(PendingChange)
 
 
 # SQLite columns accept values of any type. These decoders raise DecodeError for an unexpected one.
@@ -63,6 +70,10 @@ def _message(record: object) -> MessageInfo:
 
 def _conversation(record: object) -> ConversationInfo:
     return _conversations.decode(_bytes(record))
+
+
+def _change(record: object) -> PendingChange:
+    return _pending_changes.decode(_bytes(record))
 
 
 def _bytes(value: object) -> bytes:
@@ -86,6 +97,7 @@ def _text(value: object) -> str:
 _DECODERS: Final[Mapping[str, Callable[[object], object]]] = {
     "conversation": _conversation,
     "outgoing": _message,
+    "change": _change,
     "draft": _text,
 }
 
@@ -105,7 +117,7 @@ def _copy(damaged: sqlite3.Connection, to: sqlite3.Connection, tables: Sequence[
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
-    for statement in (*_TABLES.split(";"), _REVS_TABLE, *_REPLIES.split(";")):
+    for statement in (*_TABLES.split(";"), _REVS_TABLE, *_REPLIES.split(";"), _CHANGES_TABLE):
         db.execute(statement)
 
 
@@ -116,7 +128,7 @@ def _upgrade(db: sqlite3.Connection, schema: int) -> None:
     else:
         # Version 2 did not know which messages are replies. The server has them all.
         db.execute("DELETE FROM message")
-    for statement in _REPLIES.split(";"):
+    for statement in (*_REPLIES.split(";"), _CHANGES_TABLE):
         db.execute(statement)
     db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
@@ -214,6 +226,7 @@ class SQLiteCache:
         # Finds damage in this data when the cache is opened, not at the first use.
         for query, decode in (
             (_OUTBOX, _message),
+            (_CHANGES, _change),
             (_CONVERSATIONS, _conversation),
             (_DRAFTS, _text),
         ):
@@ -266,7 +279,7 @@ class SQLiteCache:
         _make_tables(memory)
         # Rows that cannot be copied are not lost: the server has the conversations, and Outbox has
         # its entries in memory.
-        _copy(lost, memory, ("conversation", "outgoing", "draft"))
+        _copy(lost, memory, ("conversation", "outgoing", "change", "draft"))
         self._disconnect()
         self._connection = memory
         self._on_lost(f"{self._path} can no longer be used ({error})")
@@ -286,7 +299,7 @@ class SQLiteCache:
                 and lost.execute(identity).fetchone() == self._run(identity)[0]
             ):
                 self._run("BEGIN")
-                found = _copy(lost, self._db, ("outgoing", "draft"))
+                found = _copy(lost, self._db, ("outgoing", "change", "draft"))
                 self.flush()
         return found
 
@@ -394,6 +407,24 @@ class SQLiteCache:
 
     def drop_outgoing(self, client_id: str) -> None:
         self._write("DELETE FROM outgoing WHERE client_id = ?", client_id)
+        self.flush()
+
+    # --- unanswered changes ---
+
+    def changes(self) -> list[PendingChange]:
+        return self._read(_change, _CHANGES)
+
+    def save_change(self, change: PendingChange) -> None:
+        self._write(
+            "INSERT INTO change (key, record) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET record = excluded.record",
+            change.key,
+            _encode(change),
+        )
+        self.flush()
+
+    def drop_change(self, key: str) -> None:
+        self._write("DELETE FROM change WHERE key = ?", key)
         self.flush()
 
     # --- drafts ---

@@ -170,7 +170,8 @@ async def test_a_cache_file_of_version_2_is_upgraded(tmp_path: Path) -> None:
     await client.close()
     with closing(sqlite3.connect(path)) as database:
         database.executescript(
-            "DROP INDEX reply; ALTER TABLE message DROP COLUMN origin; PRAGMA user_version = 2"
+            "DROP TABLE change; DROP INDEX reply; ALTER TABLE message DROP COLUMN origin;"
+            " PRAGMA user_version = 2"
         )
     client = alice(path)
     client.start(connect=False)
