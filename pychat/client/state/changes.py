@@ -138,6 +138,9 @@ class ChangeSync:
         reached = check_changes(request, answer)
         if self._revs.get(name) != rev:
             return  # dropped meanwhile, or a page has shown that earlier changes are missing
+        kept = self._transcripts.oldest_kept(name)
+        if kept is not None and kept < oldest:
+            return  # an older page was kept meanwhile, whose changes were not asked for
         for each in answer.messages:
             self._transcripts.refreshed(message_info(each, name, self._transcripts.user))
         if reached > rev:

@@ -238,6 +238,29 @@ async def test_a_page_that_is_older_than_the_changes_is_brought_up_to_date(
     assert kept(client).text == "rev 1"
 
 
+async def test_changes_of_an_older_page_that_is_kept_while_others_are_fetched(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    """The fetch under way asked for the changes of later messages only."""
+    server.fill(2)
+    await online(client)
+    older, newer = client.cached_messages("bob")
+    cache = client._core.cache
+    cache.clear_messages("bob")
+    cache.save_messages("bob", [newer])
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        cache.save_messages("bob", [older])
+        changed = server.stored["bob"][0] | {"data": "new", "rev": 2, "edited": EDITED}
+        found = [changed] if request["from"] == 1 else []
+        return {"code": "200", "message": "done", "messages": found, "hasMore": False, "rev": 2}
+
+    server.answers["history"] = answer
+    server.emit("changed", {"with": "bob", "rev": 2})
+    await asyncio.sleep(5)
+    assert kept(client).text == "new"
+
+
 async def test_changes_that_do_not_end_are_not_asked_for_again(
     server: ImitatedServer, client: ChatClient
 ) -> None:
