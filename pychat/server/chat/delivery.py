@@ -36,6 +36,7 @@ from pychat.server.store.records import (
     NewChange,
     NewEdit,
     NewMessage,
+    NewReaction,
     NewRemoval,
     Outcome,
 )
@@ -47,6 +48,8 @@ MAX_BATCH = 2_000
 MAX_MESSAGES_WAITING = 50_000
 MAX_CHARACTERS_WAITING = 64 * 1024 * 1024
 MAX_IN_DOUBT = 100_000
+LOOK_UP_SECONDS = 1.0
+"""Until failed changes are looked up, if nothing else is stored."""
 
 DELIVERED = "delivered"
 STORED = "stored: the recepient is offline and gets it at the next login"
@@ -108,8 +111,8 @@ class Delivery:
         """(sender, clientId) of failed writes, and the last seq that had been delivered before in
         their conversation. The store may have kept them (MongoDB stores a batch one by one). With a
         higher seq they were not delivered, so a retry must still be delivered."""
-        self._changes_in_doubt: set[int] = set()
-        """Conversations with failed changes. The store may have made them."""
+        self._changes_in_doubt: list[_PendingChange] = []
+        """Failed changes. The store may have made them: they are looked up when it works again."""
         self._writing = False
         self.stored = 0
         """Number of messages stored since the start."""
@@ -138,6 +141,8 @@ class Delivery:
         replies to. Raises ProtocolError 404 or 503."""
         if isinstance(conversation, Room) and conversation.deleted:
             raise ProtocolError(Code.NOT_FOUND, "the room was deleted", field="recepient")
+        if isinstance(conversation, Room):
+            conversation.require_decided()
         self._require_space()
         new = NewMessage(conversation.key, user.key, client_id, now(), message.data)
         if answered is not None:
@@ -190,8 +195,14 @@ class Delivery:
         while True:
             if not self._new:
                 self._wake = loop.create_future()
-                await self._wake
+                if self._changes_in_doubt:
+                    await asyncio.wait([self._wake], timeout=LOOK_UP_SECONDS)
+                else:
+                    await self._wake
                 self._wake = None
+                if not self._new:
+                    await self._deliver_doubtful()
+                    continue
             plain = self._plain
             new, pending, waiters = self._take()
             self._waiters_of_written = waiters
@@ -223,6 +234,8 @@ class Delivery:
                 self.stored += sum(isinstance(answer, Appended) for answer in answers)
                 origins = {} if plain else await self._origins(new)
                 self._deliver_all(pending, answers, origins)
+                if self._changes_in_doubt:
+                    await self._deliver_doubtful()
             self._writing = False
             for waiter in waiters:
                 if not waiter.done():
@@ -289,7 +302,8 @@ class Delivery:
         recipients: set[int] = set()
         for entry in pending:
             if isinstance(entry, _PendingChange):
-                self._changes_in_doubt.add(entry.conversation.key)
+                if len(self._changes_in_doubt) < MAX_IN_DOUBT:
+                    self._changes_in_doubt.append(entry)
                 continue
             _, user, conversation, message, _, _ = entry
             if type(conversation) is Pair:
@@ -342,8 +356,32 @@ class Delivery:
         """Whether a change must be delivered: it was made now, or by a write that failed."""
         if outcome is Outcome.DONE:
             return True
-        doubtful = conversation.key in self._changes_in_doubt
+        doubtful = any(each.conversation is conversation for each in self._changes_in_doubt)
         return doubtful and outcome is Outcome.UNCHANGED and rev > conversation.sent_rev
+
+    async def _deliver_doubtful(self) -> None:
+        """Deliver those of the failed changes that the store has made, if it can be asked."""
+        doubtful = self._changes_in_doubt
+        places = {(each.change.conversation, each.change.seq) for each in doubtful}
+        try:
+            found = await self._store.messages(list(places))
+        except StoreError:
+            return
+        self._changes_in_doubt = []
+        messages = {(message.conversation, message.seq): message for message in found}
+        for entry in doubtful:
+            conversation, change = entry.conversation, entry.change
+            message = messages.get((change.conversation, change.seq))
+            if message is None or message.rev <= conversation.sent_rev:
+                continue
+            if isinstance(change, NewReaction):
+                change.on = any(
+                    (each.account, each.emoji) == (change.account, change.emoji)
+                    for each in message.reactions
+                )
+            elif message.removed:
+                self._text_gone()
+            self._changes.deliver(conversation, entry.user, change, message)
 
     def _deliver(
         self, entry: _Pending, where: Appended, origins: dict[tuple[int, int], MessageRecord]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pychat.server.chat import Chat
+from pychat.server.chat import Chat, delivery
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.turns import turns
@@ -417,6 +417,34 @@ async def test_a_change_that_failed_late_is_delivered_when_it_is_repeated() -> N
         assert [each["data"] for each in bob.of("changed")] == ["two"]
         assert (await alice.ask("edit", id=id, data="two"))["rev"] == 1
         assert len(bob.of("changed")) == 1
+
+
+@pytest.mark.parametrize("cause", ["next", "nothing"])
+async def test_a_change_that_failed_late_is_delivered_though_nobody_repeats_it(
+    cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LOOK_UP_SECONDS", 0.01 if cause == "nothing" else 60)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        ids = [(await sent(alice, "bob", text))["id"] for text in ("one", "two", "three")]
+        failed: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("edit", {"id": ids[0], "data": "ONE"}),
+            ("remove", {"id": ids[1]}),
+            ("react", {"id": ids[2], "emoji": "👍", "on": True}),
+        )
+        for event, request in failed:
+            store.fail("commit")
+            assert (await alice.ask(event, **request))["code"] == "503"
+            if cause == "next":
+                await sent(alice, "ALL", "the store works again")
+            change = await bob.next("changed")
+            assert change["seq"] == ids.index(request["id"]) + 1
+            right = {"edit": ("data", "ONE"), "remove": ("removed", True)}
+            field, value = right.get(
+                event, ("reaction", {"emoji": "👍", "by": "alice", "on": True})
+            )
+            assert change[field] == value
 
 
 async def test_a_refused_change_has_no_effect() -> None:
