@@ -193,6 +193,42 @@ async def test_rooms_are_read_again_though_that_failed_unexpectedly(
                 pass
 
 
+async def test_nobody_is_told_that_a_room_is_gone_before_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Clients would drop its messages, and it is there again when its deletion has failed."""
+    store = DelayedStore()
+
+    async def away() -> Any:
+        raise StoreUnavailable("simulated")
+
+    async with chatting(store) as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        await alice.ask("room", command="create", roomId="r")
+        id = (await alice.start_send("r", "one", "groupchat"))["id"]
+
+        async def ask_of_it() -> None:
+            for event, request in (
+                ("history", {"with": "#r"}),
+                ("edit", {"id": id, "data": "two"}),
+            ):
+                answer = await phone.ask(event, **request)
+                assert (answer["code"], "retryAfter" in answer) == ("503", True), event
+            assert (await phone.start_send("r", "two", "groupchat"))["code"] == "503"
+            listed = (await phone.ask("conversations"))["conversations"]
+            assert "#r" in [each["with"] for each in listed]
+
+        monkeypatch.setattr(store, "rooms", away, raising=False)
+        store.refuse("delete_room")
+        held = store.hold("delete_room")
+        deleting = alice.start("room", command="delete", roomId="r")
+        await held.called.wait()
+        await ask_of_it()
+        held.answer()
+        assert (await deleting)["code"] == "503"
+        await ask_of_it()
+
+
 async def test_rooms_that_are_read_again_have_visible_names() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

@@ -243,11 +243,13 @@ class Changes:
     # --- where the message is ---
     async def _conversation(self, user: OnlineUser, key: int, seq: int) -> Conversation:
         """Return the conversation of a message that the user can read, unless a block hides it.
-        Raises ProtocolError 404."""
+        Raises ProtocolError 404 or 503."""
         conversation = await self._any_conversation(key)
         try:
             member = await self._directory.memberships.member(conversation, user)
-        except ProtocolError:
+        except ProtocolError as error:
+            if error.code == Code.UNAVAILABLE:
+                raise
             raise _missing() from None
         if seq < member.first_seq:
             raise _missing()

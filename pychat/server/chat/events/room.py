@@ -191,10 +191,13 @@ class Rooms:
 
     async def _delete(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._owned(user, request.room_id)
-        # Refuse new messages and deliver those submitted, before the room is deleted.
-        self._directory.remove_room(room)
+        # Refuse new messages and deliver those submitted, before the room is deleted. If it is then
+        # not known whether it was, nobody is told that there is no such room: clients would drop
+        # their messages.
+        room.undecided = True
         await self._delivery.settled()
         await self._store.delete_room(room.key)
+        self._directory.remove_room(room)
         self._directory.removals += 1
         return f"room {room.id} deleted"
 

@@ -64,6 +64,7 @@ class Directory:
         stored = {record.conversation: record for record in records}
         for room in list(self.rooms.values()):
             if room.key in stored:
+                room.undecided = False
                 room.name = shown_name(stored[room.key].name, room.id)
             else:
                 self.remove_room(room)
@@ -182,12 +183,14 @@ class Directory:
         return await self.pair(user, other)
 
     async def room(self, id: str, field: str) -> Room:
-        """Look up a room, with its members. Raises ProtocolError 400 or 404."""
+        """Look up a room, with its members. Raises ProtocolError 400, 404, or 503 while the room is
+        being deleted."""
         room = self.rooms.get(canonical_id(check_id(id, field)))
         if room is not None and not room.settled:
             await self.memberships.settle(room)
         if room is None or room.deleted:
             raise ProtocolError(Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field)
+        room.require_decided()
         return room
 
     async def joined_room(self, user: OnlineUser, id: str, field: str) -> Room:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from pychat.protocol import EVERYONE, ROOM_PREFIX
+from pychat.protocol import EVERYONE, ROOM_PREFIX, Code, ProtocolError
 from pychat.server.store.records import Account, RoomRecord
 from pychat.visible import shown_name
 
@@ -144,7 +144,7 @@ class Pair(Conversation):
 class Room(Conversation):
     """A conversation with members who join and leave."""
 
-    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id", "settled")
+    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id", "settled", "undecided")
 
     def __init__(self, record: RoomRecord, owner_id: str) -> None:
         super().__init__(record.conversation)
@@ -157,6 +157,17 @@ class Room(Conversation):
         ``Memberships``."""
         self.settled = False
         self.deleted = False
+        self.undecided = False
+        """Whether the store was asked to delete it, and it is not known yet whether it has."""
+
+    def require_decided(self) -> None:
+        """Raises ProtocolError 503 while it is not known whether the room is deleted."""
+        if self.undecided:
+            raise ProtocolError(
+                Code.UNAVAILABLE,
+                f"room {self.id} is being deleted: try again",
+                retry_after=1.0,
+            )
 
     def name_for(self, account: int) -> str:
         return ROOM_PREFIX + self.id

@@ -67,12 +67,13 @@ class Memberships:
     async def member(self, conversation: Conversation, user: OnlineUser) -> Member:
         """Return the user's cursors, from memory or the store.
 
-        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted, 503 if
-        the changes do not end, and StoreError.
+        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted, 503 if it
+        is being deleted or the changes do not end, and StoreError.
         """
+        member = None
         for _ in rereads():
             if (member := conversation.cursors.get(user.key)) is not None:
-                return member
+                break
             changes = conversation.changes
             record = await self._store.membership(conversation.key, user.key)
             if conversation.changes != changes:
@@ -85,8 +86,12 @@ class Memberships:
                 raise ProtocolError(
                     Code.FORBIDDEN, "you are not in this conversation", field="with"
                 )
-            return self._keep(conversation, record)
-        raise AssertionError("rereads() raises")
+            member = self._keep(conversation, record)
+            break
+        assert member is not None  # rereads() raises
+        if isinstance(conversation, Room):
+            conversation.require_decided()
+        return member
 
     async def join(self, room: Room, user: OnlineUser) -> None:
         """Make the user a member. Raises StoreError."""
