@@ -70,7 +70,11 @@ COMMANDS = [
     ["history", "--with", "bob", "--json"],
     ["listen", "--count", "1"],
     ["send", "--to", "bob", "hi"],
-    ["remove", "1-1"],
+    ["send", "--to", "bob", "--reply", "1-2", "hi"],
+    ["edit", "1-2", "hi"],
+    ["react", "1-2", "👍"],
+    ["react", "--off", "1-2", "👍"],
+    ["remove", "1-2"],
     ["connect", "--plain", "--with", "bob"],
 ]
 LINES = ["hi", "/join den", "/leave den", "/create den", "/nonsense"]
@@ -98,7 +102,20 @@ def full_of_harm(server: ScriptedServer) -> None:
     server.answers["login"] = lambda request: login(request) | said
     server.stored += [
         message(1, HOSTILE, id=HOSTILE, clientId=HOSTILE, sentAt=HOSTILE),
-        message(2, HOSTILE, recepient=HOSTILE, command=HOSTILE, type=HOSTILE),
+        message(
+            2,
+            HOSTILE,
+            recepient=HOSTILE,
+            command=HOSTILE,
+            type=HOSTILE,
+            rev=3,
+            edited=HOSTILE,
+            replyTo={"seq": 1, "sender": HOSTILE, "data": HOSTILE},
+            reactions=[
+                {"emoji": emoji, "count": 2, "by": [HOSTILE]}
+                for emoji in (HOSTILE, "👍" + HOSTILE, "\u202e", "👍")
+            ],
+        ),
     ]
     room = {"id": HOSTILE, "name": HOSTILE, "owner": HOSTILE, "member": True}
     server.answers["room"] = lambda _: {"code": "200", "message": HOSTILE, "rooms": [room]}
@@ -106,8 +123,9 @@ def full_of_harm(server: ScriptedServer) -> None:
     server.answers["users"] = lambda _: {"code": "200", "message": HOSTILE, "users": [user]}
     sent = {"code": "202", "message": HOSTILE, "id": HOSTILE, "seq": 3, "sentAt": HOSTILE}
     server.answers["message"] = lambda _: sent
-    for event in ("remove", "delivered", "read"):
-        server.answers[event] = lambda _: {"code": "200", "message": HOSTILE}
+    changed = {"id": HOSTILE, "seq": 2, "rev": 4, "edited": HOSTILE}
+    for event in ("edit", "react", "remove", "delivered", "read"):
+        server.answers[event] = lambda _: {"code": "200", "message": HOSTILE, **changed}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -121,6 +139,9 @@ async def test_no_text_of_an_answer_drives_the_terminal(
     assert "account alice created" in result.stderr
     assert "Traceback" not in result.stderr
     assert "fault in pychat" not in result.stderr
+    if command == ["history", "--with", "bob"]:
+        assert "\n    > ]52;c;AAAA31mred" in result.stdout
+        assert "\n    👍 2\n" in result.stdout
     if "--plain" in command:
         assert result.stdout.count("red") >= 2
         assert "Unknown command" in result.stderr
@@ -132,10 +153,13 @@ REFUSALS: list[dict[str, Any]] = [
     {"code": HOSTILE, "message": HOSTILE},
     {"code": "404", "message": HOSTILE * 10_000},
     {"code": "200", "message": HOSTILE, HOSTILE: HOSTILE},
+    {"code": "409", "message": HOSTILE, "current": message(2, HOSTILE, edited=HOSTILE, rev=9)},
 ]
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=["field", "code", "both", "long", "odd"])
+@pytest.mark.parametrize(
+    "refusal", REFUSALS, ids=["field", "code", "both", "long", "odd", "conflict"]
+)
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "--json" not in c], ids=" ".join)
 async def test_no_refusal_drives_the_terminal(
     server: ScriptedServer,
@@ -143,7 +167,7 @@ async def test_no_refusal_drives_the_terminal(
     command: list[str],
     refusal: dict[str, Any],
 ) -> None:
-    events = ["users", "room", "message", "remove", "delivered", "read"]
+    events = ["users", "room", "message", "edit", "react", "remove", "delivered", "read"]
     # Without its list, a command would wait for the messages that the list speaks of.
     events += ["history"] if command[0] == "history" else []
     for event in events:
@@ -176,3 +200,16 @@ async def test_a_connection_that_breaks_says_why_in_harmless_words(
     assert result.status == 1
     assert result.stderr.startswith("Error: \\x1b]52")
     assert drives_nothing(result.stderr)
+
+
+@pytest.mark.parametrize(
+    "command", [["edit", "1-1", "hi"], ["react", "1-1", "👍"], ["remove", "1-1"]]
+)
+async def test_a_change_that_is_never_answered_ends_with_one_line(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr("pychat.cli.commands.writing.ANSWER_TIMEOUT", 0.3)
+    server.answers[command[0]] = lambda _: {"code": "503", "message": "later", "retryAfter": 60}
+    result = await run(server, *command, monkeypatch=monkeypatch)
+    assert (result.status, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "has not answered for" in result.stderr
