@@ -36,7 +36,6 @@ from pychat.server.store.records import (
     NewChange,
     NewEdit,
     NewMessage,
-    NewReaction,
     NewRemoval,
     Outcome,
 )
@@ -344,44 +343,41 @@ class Delivery:
                 log.exception("not delivered: %s", answer)
 
     def _deliver_change(self, entry: _PendingChange, changed: ChangeResult) -> None:
-        message, conversation = changed.message, entry.conversation
-        if message is not None and self._is_news(conversation, changed.outcome, message.rev):
-            if isinstance(entry.change, NewRemoval):
-                self._text_gone()
-            self._changes.deliver(conversation, entry.user, entry.change, message)
+        message = changed.message
+        if message is not None:
+            if changed.outcome is Outcome.DONE:
+                self._tell_change(entry, message)
+            elif changed.outcome is Outcome.UNCHANGED and self._changes_in_doubt:
+                self._tell_doubtful(message)
         if not entry.done.done():
             entry.done.set_result(changed)
 
-    def _is_news(self, conversation: Conversation, outcome: Outcome, rev: int) -> bool:
-        """Whether a change must be delivered: it was made now, or by a write that failed."""
-        if outcome is Outcome.DONE:
-            return True
-        doubtful = any(each.conversation is conversation for each in self._changes_in_doubt)
-        return doubtful and outcome is Outcome.UNCHANGED and rev > conversation.sent_rev
+    def _tell_change(self, entry: _PendingChange, message: MessageRecord) -> None:
+        if isinstance(entry.change, NewRemoval):
+            self._text_gone()
+        self._changes.deliver(entry.conversation, entry.user, entry.change, message)
 
     async def _deliver_doubtful(self) -> None:
         """Deliver those of the failed changes that the store has made, if it can be asked."""
-        doubtful = self._changes_in_doubt
-        places = {(each.change.conversation, each.change.seq) for each in doubtful}
+        places = {(each.change.conversation, each.change.seq) for each in self._changes_in_doubt}
         try:
             found = await self._store.messages(list(places))
         except StoreError:
             return
+        for message in found:
+            self._tell_doubtful(message)
         self._changes_in_doubt = []
-        messages = {(message.conversation, message.seq): message for message in found}
-        for entry in doubtful:
-            conversation, change = entry.conversation, entry.change
-            message = messages.get((change.conversation, change.seq))
-            if message is None or message.rev <= conversation.sent_rev:
-                continue
-            if isinstance(change, NewReaction):
-                change.on = any(
-                    (each.account, each.emoji) == (change.account, change.emoji)
-                    for each in message.reactions
-                )
-            elif message.removed:
-                self._text_gone()
-            self._changes.deliver(conversation, entry.user, change, message)
+
+    def _tell_doubtful(self, message: MessageRecord) -> None:
+        """Deliver the failed change of a message that the store has made after all. If it has made
+        several of the conversation, clients notice that revs are missing and ask for them."""
+        place = message.conversation, message.seq
+        for entry in self._changes_in_doubt:
+            change = entry.change
+            if (change.conversation, change.seq) == place and _shows(message, change):
+                if message.rev > entry.conversation.sent_rev:
+                    self._tell_change(entry, message)
+                return
 
     def _deliver(
         self, entry: _Pending, where: Appended, origins: dict[tuple[int, int], MessageRecord]
@@ -447,6 +443,16 @@ class Delivery:
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
             self._answers.respond(session, _MESSAGE, code, text)
+
+
+def _shows(message: MessageRecord, change: NewChange) -> bool:
+    """Whether the message is as the change makes it."""
+    if isinstance(change, NewRemoval):
+        return message.removed
+    if isinstance(change, NewEdit):
+        return message.edited_at == change.edited_at
+    reactions = {(each.account, each.emoji) for each in message.reactions}
+    return ((change.account, change.emoji) in reactions) == change.on
 
 
 def _payload(
