@@ -188,13 +188,16 @@ class ChatDevice:
         assert client is not None
         stored = [each for each in client.cached_messages(name) if each.seq and not each.removed]
         own = [each for each in stored if each.sender == client.user]
-        if kind == "+" and stored:
-            self.do(client.react(draw.choice(stored).id, draw.choice("👍🎉"), draw.random() < 0.7))
-        elif kind == "e" and own:
-            message = draw.choice(own)
-            self.do(client.edit(message.id, f"edited {draw.randrange(3)} {message.id}"))
-        elif kind == "v" and own:
-            self.do(client.remove(draw.choice(own).id))
+        with suppress(ChatClientError):  # it is being removed, for example
+            if kind == "+" and stored:
+                reaction = draw.choice("👍🎉"), draw.random() < 0.7
+                client.post_reaction(draw.choice(stored), *reaction)
+            elif kind == "e" and own:
+                message = draw.choice(own)
+                known = message if draw.random() < 0.5 else message.id
+                client.post_edit(known, f"edited {draw.randrange(3)} {message.id}")
+            elif kind == "v" and own:
+                client.post_removal(draw.choice(own))
 
     async def _post(self, to: str) -> None:
         if self.client is not None:
