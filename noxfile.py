@@ -12,7 +12,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "tests"]
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -77,8 +77,7 @@ def pythons(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], default=False)
 def lowest(session: nox.Session) -> None:
     """The same with the lowest direct dependencies that pyproject.toml allows."""
-    session.install("uv")
-    session.run("uv", "pip", "install", "--resolution", "lowest-direct", "-e", ".", *group("test"))
+    session.install("--resolution", "lowest-direct", "-e", ".", *group("test"))
     session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE, *session.posargs)
 
 
@@ -88,7 +87,6 @@ def lock(session: nox.Session) -> None:
 
     All of it, or what the arguments name: ``nox -s lock -- --upgrade-package aiohttp``.
     """
-    session.install("uv")
     session.run(
         *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", PYTHONS[0]),
         *("--generate-hashes", "--no-annotate", "--custom-compile-command", "nox -s lock"),
@@ -111,6 +109,16 @@ def attack(session: nox.Session) -> None:
     fuzz = "tests/attack/test_fuzz.py"
     session.run("pytest", "tests/attack", f"--ignore={fuzz}", *session.posargs, env=environment)
     session.run("pytest", fuzz, *ON_EVERY_CORE, *session.posargs, env=environment)
+
+
+@nox.session(default=False)
+def survival(session: nox.Session) -> None:
+    """The survival tests with twenty kills, damaged files and endings each, not a few."""
+    install_programs(session)
+    install_locked(session)
+    session.run("python", "-m", "tests.prepare")
+    environment = {"SURVIVAL_ROUNDS": "20", "ENDINGS_ROUNDS": "20"}
+    session.run("pytest", "tests/e2e/survival", *session.posargs, env=environment)
 
 
 @nox.session(default=False)
@@ -168,8 +176,6 @@ def audit(session: nox.Session) -> None:
 def sbom(session: nox.Session) -> None:
     """What the package consists of, as CycloneDX: dist/pychat.cdx.json, dist/jsclient.lock.json."""
     session.install(".")
-    # They came with the environment, not with the package.
-    session.run("python", "-m", "pip", "uninstall", "-q", "-y", "pip", "setuptools")
     os.makedirs("dist", exist_ok=True)
     session.run(
         *(tool(session, "cyclonedx-bom", "cyclonedx-py"), "environment"),
@@ -197,7 +203,7 @@ def install_locked(session: nox.Session) -> None:
     """What the lock names and nothing else, then the package, whose needs must be met by it."""
     session.install("--require-hashes", "-r", LOCK)
     session.install("--no-deps", "-e", ".")
-    session.run("python", "-m", "pip", "check")
+    session.run("uv", "pip", "check")
 
 
 def install_programs(session: nox.Session) -> None:

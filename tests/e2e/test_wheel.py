@@ -34,7 +34,9 @@ class Built:
         [self.wheel] = (self.unpacked / "dist").glob("*.whl")
 
     def build(self, kind: str, folder: Path) -> str:
-        return run(sys.executable, "-m", "build", kind, path=self.path, folder=folder)
+        return run(
+            sys.executable, "-m", "build", "--installer", "uv", kind, path=self.path, folder=folder
+        )
 
 
 @pytest.fixture(scope="module")

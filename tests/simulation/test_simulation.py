@@ -15,7 +15,7 @@ CHUNK = 60
 
 
 FAST = range(0, 2 * CHUNK, CHUNK)
-MORE = range(FAST.stop, 50 * CHUNK, CHUNK)
+MORE = range(FAST.stop, 34 * CHUNK, CHUNK)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.serving import serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-SECONDS = 30
+SECONDS = 16
 PERIOD = 2.0
 FAULTS = (Line.DOWN, Line.STALLED, Line.SILENT)
 

@@ -18,10 +18,10 @@ from tests.attack import wire
 from tests.e2e.survival.load import talking
 from tests.processes import Serving, run_pychat
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 PAGE = 4096
-ROUNDS = 10
+ROUNDS = int(os.environ.get("SURVIVAL_ROUNDS") or 4)
 
 
 def overwrite(path: Path, first: int, last: int) -> None:

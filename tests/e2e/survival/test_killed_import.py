@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from tests.server.store.conftest import Populated
 
 pytestmark = pytest.mark.e2e
 
-ROUNDS = 8
+ROUNDS = int(os.environ.get("SURVIVAL_ROUNDS") or 4)
 
 
 async def an_export(folder: Path, messages: int) -> list[bytes]:

@@ -19,7 +19,7 @@ from tests.server.store import ferretdb
 pytestmark = pytest.mark.e2e
 
 SEED = int(os.environ.get("SURVIVAL_SEED") or random.randrange(2**32))
-ROUNDS = 20
+ROUNDS = int(os.environ.get("SURVIVAL_ROUNDS") or 8)
 
 
 async def kill_and_restart(
