@@ -43,7 +43,8 @@ class MessageAdded(Struct):
 
 class MessageChanged(Struct):
     """A message was stored, refused, retried, edited, reacted to or removed. Match it by
-    ``client_id``, or by conversation and ``seq``. A recipient's cursors are published as
+    ``client_id``, or by conversation and ``seq``. A removed message that is no longer cached has
+    only these and ``rev``. A recipient's cursors are published as
     ``ConversationChanged``."""
 
     message: MessageInfo

@@ -276,6 +276,10 @@ class Transcripts:
         found = message_at(self._cache, name, seq)
         if found is None:
             self._roster.changed_uncached(change, seq)
+            if change.removed and 0 < seq <= self.published_seq(name):
+                # It may still be on screen.
+                gone = MessageInfo(name, "", "", "", seq=seq, removed=True, rev=change.rev)
+                self._publish(MessageChanged(gone))
         else:
             message = after_change(found, change, self.user)
             if message is found:

@@ -156,6 +156,23 @@ async def test_what_cannot_be_sent_is_refused_here(
         await client.react("1-1", "a b")
 
 
+async def test_a_message_that_is_no_longer_cached_is_removed_from_the_screen(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    for number in range(2, 502):
+        server.tell(str(number))
+    assert client.cached_messages("bob")[0].seq > 1
+    events = client.events()
+    change(server, 1, removed=True)
+    (event,) = [each for each in events._queue if isinstance(each, MessageChanged)]
+    gone = event.message
+    assert (gone.conversation, gone.seq, gone.removed, gone.rev) == ("bob", 1, True, 1)
+    server.emit("changed", {"with": "bob", "seq": 600, "rev": 2, "removed": True})
+    assert sum(isinstance(each, MessageChanged) for each in events._queue) == 1
+
+
 # --- missed changes
 
 
