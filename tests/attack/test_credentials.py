@@ -24,6 +24,7 @@ async def _code(client: Client, **login: object) -> str:
     return code
 
 
+@pytest.mark.e2e
 async def test_tokens_that_ended_open_nothing(
     server: ChatServer, web: aiohttp.ClientSession, tell: Tell
 ) -> None:

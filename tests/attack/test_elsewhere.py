@@ -42,6 +42,7 @@ async def test_a_page_whose_name_was_bent_to_this_machine_is_refused(
     tell(f"DNS rebinding, {query}", 1, "refused, 403")
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("protocol", [3, 4])
 @pytest.mark.parametrize("marked", [True, False], ids=["marked", "old browser"])
 async def test_images_of_another_site_lock_nobody_out(

@@ -52,6 +52,7 @@ def _text_fields() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("text", [GIANT, "\ufdfa" * 290_000], ids=["long", "expanding"])
 async def test_a_giant_in_any_field_is_refused(
     alice: Client, bob: Client, mallory: Client, tell: Tell, text: str

@@ -62,6 +62,7 @@ def _pattern(file: str, name: str) -> re.Pattern[Any]:
     return compiled
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("file", "name", "used"), [(*key, used) for key, used in PATTERNS], ids=lambda part: part
 )
@@ -133,6 +134,7 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", READERS)
 def test_what_reads_text_is_linear(name: str) -> None:
     read = READERS[name]

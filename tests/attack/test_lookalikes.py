@@ -60,6 +60,7 @@ async def test_a_lookalike_cannot_be_claimed(
     tell(f"claiming {second!a} beside {first!a}", 1, "refused, 401")
 
 
+@pytest.mark.e2e
 async def test_what_is_reserved_cannot_be_claimed(
     server: ChatServer, web: aiohttp.ClientSession, tell: Tell
 ) -> None:

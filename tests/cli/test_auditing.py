@@ -44,6 +44,7 @@ def entries(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
+@pytest.mark.e2e
 def test_what_commands_do_beside_a_running_server(
     server: Serving, log: Path, store: str, tmp_path: Path
 ) -> None:

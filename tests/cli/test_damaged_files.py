@@ -203,7 +203,7 @@ async def test_nothing_is_taken_from_somebody_else_or_a_newer_version(
 async def test_messages_that_cannot_be_read_are_found_when_they_are_asked_for() -> None:
     fill()
     path = login_file(SERVER, USER, ".db")
-    change(path, "INSERT INTO message VALUES ('bob', 'x', 'y')")
+    change(path, "INSERT INTO message (conversation, seq, record) VALUES ('bob', 'x', 'y')")
     account = TerminalAccounts().open(SERVER, USER)
     assert account.start(connect=False) == []
     assert [each.text for each in account.client.cached_messages("bob")] == ["unsent"]

@@ -224,6 +224,7 @@ def test_dry_run(store: str, tmp_path: Path) -> None:
     assert not (tmp_path / "chat.db").exists()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

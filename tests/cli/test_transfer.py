@@ -142,6 +142,7 @@ def test_an_import_into_somebody_s_store_changes_nothing(
     assert invoke("export", "--store", theirs, "-").stdout == before
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
 def test_to_a_full_disk(store: str, tmp_path: Path) -> None:
     command = [*PYCHAT, "export", "--store", store, "-"]

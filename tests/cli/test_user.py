@@ -47,6 +47,7 @@ def test_list_without_a_terminal_is_tabs(store: str, monkeypatch: pytest.MonkeyP
     assert invoke("user", "list", "--store", store).stdout == "alice\talice\tactive\t\n"
 
 
+@pytest.mark.e2e
 def test_beside_a_running_server(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Serving("--store", store):
         assert add("alice", store, monkeypatch).status == 0

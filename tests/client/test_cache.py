@@ -118,6 +118,7 @@ class TestTheFile:
             assert file.stat().st_mode & 0o077 == 0, file
         cache.close()
 
+    @pytest.mark.e2e
     def test_the_outbox_survives_a_killed_process(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         program = f"""
@@ -216,6 +217,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert len(lost) == 1
         again.close()
 
+    @pytest.mark.e2e
     def test_a_full_disk_switches_to_memory(self, tmp_path: Path) -> None:
         path = tmp_path / "cache.db"
         program = f"""

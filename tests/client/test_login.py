@@ -349,6 +349,7 @@ async def test_a_login_that_is_not_answered_times_out(
             await ChatClient(proxy.url, user="alice", password="x password").connect()
 
 
+@pytest.mark.e2e
 async def test_after_too_many_logins_the_client_retries_later(server: ChatServer) -> None:
     """Too many wrong passwords lock the id for a while: code 429 is not a final refusal."""
     async with ChatClient(server.url, user="alice", password="secret password"):

@@ -92,6 +92,7 @@ async def test_a_restart_of_the_server_loses_nothing(tmp_path: Path) -> None:
         await bob.close()
 
 
+@pytest.mark.e2e
 async def test_missed_messages_are_published_once_in_order(
     line: Proxy, alice: Watcher, bob: Watcher
 ) -> None:

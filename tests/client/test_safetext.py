@@ -64,6 +64,7 @@ def test_one_line_stays_one_line() -> None:
     assert safe_text("a\nb\r\nc\td\u2028e", multiline=False) == "a b c d e"
 
 
+@pytest.mark.e2e
 def test_a_line_of_a_megabyte_is_processed() -> None:
     assert safe_text("한" * 1_000_000 + "\x1b") == "한" * 1_000_000
 

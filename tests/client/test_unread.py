@@ -46,6 +46,7 @@ async def counted(watcher: Watcher, unread: int) -> None:
             await watcher.next(ConversationChanged | ConversationsLoaded)  # type: ignore[arg-type] # a union matches too
 
 
+@pytest.mark.e2e
 async def test_reading_counts_down_from_three_thousand_unread(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)
@@ -92,6 +93,7 @@ async def test_messages_that_arrive_after_an_offline_read_are_unread(server: Cha
         assert (bob_of(alice.client).read_seq, bob_of(alice.client).unread) == (10, 20)
 
 
+@pytest.mark.e2e
 async def test_reading_during_catch_up_counts_the_rest(server: ChatServer) -> None:
     async with started(ChatClient(server.url, user="alice", password="")) as alice:
         await alice.state(ConnectionState.ONLINE)

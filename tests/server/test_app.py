@@ -316,6 +316,7 @@ def test_an_option_that_would_do_nothing_is_refused(option: dict[str, Any], line
         ChatServer("memory:", **option)
 
 
+@pytest.mark.e2e
 def test_the_package_shows_what_it_has() -> None:
     """To help() and to completion, before any of it is imported."""
     program = "import pychat; print(*dir(pychat)); help(pychat)"

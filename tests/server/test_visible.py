@@ -42,6 +42,7 @@ def test_what_unicodedata_tells_of_them() -> None:
             assert not name, name
 
 
+@pytest.mark.e2e
 def test_blanks_are_those_that_are_called_so() -> None:
     called = re.compile(r"\bBLANK\b|\bNULL NOTEHEAD|\bSCRIPT FILLER\b")
     found = {c for c in EVERY if called.search(unicodedata.name(c, "")) and not _ignorable(c)}

@@ -100,6 +100,7 @@ async def test_the_id_can_be_changed_and_what_was_typed_stays(server: ChatServer
         await wait_for(pilot, lambda: again.client.status.state is ConnectionState.ONLINE)
 
 
+@pytest.mark.e2e
 async def test_an_account_is_created_after_a_question(server: ChatServer) -> None:
     await claim(server, "bob")
     app = app_for(server.url, "bobb")
@@ -115,6 +116,7 @@ async def test_an_account_is_created_after_a_question(server: ChatServer) -> Non
     assert await ids(server) == ["bob"]
 
 
+@pytest.mark.e2e
 async def test_the_question_is_answered_with_enter(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -228,6 +230,7 @@ async def test_the_server_that_was_typed_is_the_one_that_is_looked_for(
         await wait_text(pilot, "is not a server's address")
 
 
+@pytest.mark.e2e
 async def test_what_is_missing_is_said_where_it_is(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -273,6 +276,7 @@ async def test_nothing_of_the_account_before_is_left(server: ChatServer) -> None
         await wait_text(pilot, "bob", "draft")
 
 
+@pytest.mark.e2e
 async def test_the_form_closes_when_the_server_comes_back(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/chat.db"
     async with serving(store) as server:
@@ -332,6 +336,7 @@ async def test_profiles_are_gone_to_and_come_back_from(
         await wait_text(pilot, "half a word")
 
 
+@pytest.mark.e2e
 async def test_a_profile_that_cannot_be_opened_leaves_this_one(
     server: ChatServer, own_folders: Path
 ) -> None:
@@ -574,6 +579,7 @@ async def test_a_login_that_has_ended_is_not_kept_by_a_slow_keyring(
     assert kept[-1] == ""
 
 
+@pytest.mark.e2e
 async def test_what_a_thread_tells_is_shown_and_waits_for_nothing(server: ChatServer) -> None:
     app = app_for(server.url)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -588,6 +594,7 @@ async def test_what_a_thread_tells_is_shown_and_waits_for_nothing(server: ChatSe
         await wait_text(pilot, "The login could not be kept")
 
 
+@pytest.mark.e2e
 @pytest.mark.filterwarnings("error")
 async def test_an_account_that_is_gone_to_as_the_app_ends_leaves_nothing_over(
     server: ChatServer, elsewhere: ChatServer, own_folders: Path

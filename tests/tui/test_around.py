@@ -64,6 +64,7 @@ async def test_search_goes_from_hit_to_hit_into_what_was_not_loaded() -> None:
         assert app.focused is app.chat.view.composer
 
 
+@pytest.mark.e2e
 async def test_a_search_goes_on_beyond_the_first_page_of_hits() -> None:
     client = ScriptedClient()
     for number in range(250):
@@ -90,6 +91,7 @@ async def test_a_search_goes_on_beyond_the_first_page_of_hits() -> None:
         await wait_text(pilot, "101 of 200+", "needle 149")
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("no_color", ["", "1"])
 @pytest.mark.parametrize("theme", ["pychat-dark", "pychat-light"])
 async def test_the_hit_that_the_search_is_at_stands_out(
@@ -134,6 +136,7 @@ async def test_the_hit_that_the_search_is_at_stands_out(
         assert (looks()["first"], looks()["second"]) == (at, other)
 
 
+@pytest.mark.e2e
 async def test_what_is_found_too_late_moves_nobody_from_where_they_went() -> None:
     client = ScriptedClient()
     client.say("bob", "a needle")
@@ -166,6 +169,7 @@ async def test_what_is_found_too_late_moves_nobody_from_where_they_went() -> Non
         assert app.chat.view.composer.text == "for carol"
 
 
+@pytest.mark.e2e
 async def test_links_are_chosen_and_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     app = scenes.app(scenes.world())
     opened: list[str] = []
@@ -182,6 +186,7 @@ async def test_links_are_chosen_and_opened(monkeypatch: pytest.MonkeyPatch) -> N
         assert opened == ["https://example.org/drafts/42"]
 
 
+@pytest.mark.e2e
 async def test_the_switcher_finds_people_and_says_when_nobody_is_called_so() -> None:
     client = scenes.world()
     client.people = [UserInfo("ruben", "Rubén", False)]
@@ -200,6 +205,7 @@ async def test_the_switcher_finds_people_and_says_when_nobody_is_called_so() -> 
         await wait_for(pilot, lambda: app.chat.current == "ruben")
 
 
+@pytest.mark.e2e
 async def test_unread_conversations_come_first_and_one_key_goes_there() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -211,6 +217,7 @@ async def test_unread_conversations_come_first_and_one_key_goes_there() -> None:
         await wait_for(pilot, lambda: app.title == "pychat")
 
 
+@pytest.mark.e2e
 async def test_narrow_terminals_show_one_pane_at_a_time() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(40, 20)) as pilot:
@@ -249,6 +256,7 @@ async def test_offline_says_since_when_what_waits_and_when_it_tries() -> None:
         await wait_text(pilot, "offline since 14:20 · retrying in 4 s · 2 unsent")
 
 
+@pytest.mark.e2e
 async def test_messages_notify_only_while_nobody_looks() -> None:
     client = scenes.world()
     app = scenes.app(client, muted=["tove"])
@@ -266,6 +274,7 @@ async def test_messages_notify_only_while_nobody_looks() -> None:
         assert told == [("Bob Marsh (bob)", "un]2;xseen"), ("Tove in #release", "news")]
 
 
+@pytest.mark.e2e
 async def test_previews_can_be_off() -> None:
     client = scenes.world()
     app = scenes.app(client, previews=False)
@@ -302,6 +311,7 @@ def test_tmux_gets_them_wrapped() -> None:
     assert written == ["\x1bPtmux;\x1b\x1b]9;Bob: hi\a\x1b\\"]
 
 
+@pytest.mark.e2e
 async def test_what_came_while_away_stands_below_a_line() -> None:
     client = scenes.world()
     app = scenes.app(client)
@@ -313,6 +323,7 @@ async def test_what_came_while_away_stands_below_a_line() -> None:
         await wait_text(pilot, "─ new", "while you were away")
 
 
+@pytest.mark.e2e
 async def test_a_hole_is_never_shown_as_if_nothing_were_missing() -> None:
     client = ScriptedClient()
     for number in range(1, 31):
@@ -332,6 +343,7 @@ async def test_a_hole_is_never_shown_as_if_nothing_were_missing() -> None:
         assert shown == list(range(shown[0], 601))
 
 
+@pytest.mark.e2e
 async def test_a_first_conversation_that_is_unread_whole_opens_at_its_first_message() -> None:
     client = ScriptedClient()
     for number in range(100):
@@ -363,6 +375,7 @@ async def test_what_comes_below_a_dialog_is_read_when_it_closes() -> None:
         await wait_for(pilot, lambda: not bob.unread)
 
 
+@pytest.mark.e2e
 async def test_long_unread_opens_where_it_begins() -> None:
     client = ScriptedClient()
     for number in range(100):
@@ -474,6 +487,7 @@ async def test_a_crash_leaves_a_line_a_log_and_a_status(
     check_crash_log(own_folders)
 
 
+@pytest.mark.e2e
 async def test_an_error_in_the_background_is_told_and_kept_and_the_app_goes_on(
     own_folders: Path,
 ) -> None:
@@ -493,6 +507,7 @@ def check_crash_log(home: Path) -> None:
     assert log.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.e2e
 async def test_a_cache_that_fails_later_is_told_and_the_app_goes_on() -> None:
     client = scenes.world()
     app = scenes.app(client)
@@ -502,6 +517,7 @@ async def test_a_cache_that_fails_later_is_told_and_the_app_goes_on() -> None:
         await wait_text(pilot, "cache.db cannot be used any more", "unsent")
 
 
+@pytest.mark.e2e
 async def test_a_damaged_cache_is_told_and_the_app_starts(tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
     path.write_bytes(b"\xa5" * 5_000)
@@ -542,6 +558,7 @@ async def test_any_size_is_survived() -> None:
         await wait_text(pilot, "Ship it when you are ready")
 
 
+@pytest.mark.e2e
 async def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = scenes.app(scenes.world())
@@ -577,6 +594,7 @@ async def test_the_help_key_closes_the_help_and_nothing_typed_in_it_goes_anywher
         assert client.typed == []
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("opens", ["ctrl+k", "ctrl+o"])
 async def test_nothing_opens_over_a_chooser(opens: str) -> None:
     app = scenes.app(scenes.world())
@@ -619,6 +637,7 @@ async def test_what_is_typed_while_nothing_is_open_waits_for_whom_one_opens(
         assert again.chat.view.composer.text == "one thing more\nhello there"
 
 
+@pytest.mark.e2e
 async def test_what_is_typed_in_the_list_goes_into_the_open_conversation() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -631,6 +650,7 @@ async def test_what_is_typed_in_the_list_goes_into_the_open_conversation() -> No
         await wait_for(pilot, lambda: app.chat.view.composer.text == "all of it, in order")
 
 
+@pytest.mark.e2e
 async def test_what_is_told_does_not_cover_what_one_writes() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -642,6 +662,7 @@ async def test_what_is_told_does_not_cover_what_one_writes() -> None:
         assert "Message Bob Marsh" in screen_text(app)
 
 
+@pytest.mark.e2e
 async def test_ones_own_messages_from_another_device_are_not_new() -> None:
     client = scenes.world()
     bob = client.conversation("bob")
@@ -666,6 +687,7 @@ async def test_ones_own_messages_from_another_device_are_not_new() -> None:
         assert shown.rindex("and once more") < shown.rindex("─ new") < shown.rindex("heard")
 
 
+@pytest.mark.e2e
 async def test_a_narrow_help_keeps_its_two_columns_apart() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(40, 20)) as pilot:

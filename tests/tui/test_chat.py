@@ -265,6 +265,7 @@ async def test_what_a_blocked_one_wrote_is_hidden_and_comes_back(
         await wait_gone(pilot, "hidden")
 
 
+@pytest.mark.e2e
 async def test_people_in_rooms_have_their_aliases_and_the_rooms_name_stands_once(
     server: ChatServer, bob: ChatClient
 ) -> None:
@@ -283,6 +284,7 @@ async def test_people_in_rooms_have_their_aliases_and_the_rooms_name_stands_once
         await wait_text(pilot, "Bob Marsh (bob) is typing…")
 
 
+@pytest.mark.e2e
 async def test_nobody_is_online_while_the_server_is_away(
     server: ChatServer, bob: ChatClient
 ) -> None:
@@ -297,6 +299,7 @@ async def test_nobody_is_online_while_the_server_is_away(
         assert "●" not in screen_text(app)
 
 
+@pytest.mark.e2e
 async def test_search_in_all_conversations_opens_the_one_it_finds(
     server: ChatServer, bob: ChatClient
 ) -> None:
@@ -339,6 +342,7 @@ async def test_who_is_blocked_is_said(server: ChatServer, bob: ChatClient) -> No
         await wait_gone(pilot, "blocked: /unblock")
 
 
+@pytest.mark.e2e
 async def test_a_room_that_is_left_is_closed(server: ChatServer) -> None:
     app = app_for(server)
     async with app.run_test(size=(100, 24)) as pilot:
@@ -353,6 +357,7 @@ async def test_a_room_that_is_left_is_closed(server: ChatServer) -> None:
         await wait_gone(pilot, "#builds  ")
 
 
+@pytest.mark.e2e
 async def test_a_quote_shows_its_origin_as_it_is_now(server: ChatServer, bob: ChatClient) -> None:
     app = app_for(server)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -368,6 +373,7 @@ async def test_a_quote_shows_its_origin_as_it_is_now(server: ChatServer, bob: Ch
         await wait_text(pilot, "an answer")
 
 
+@pytest.mark.e2e
 async def test_own_changes_are_shown_at_once_and_a_refused_one_is_named(
     server: ChatServer, bob: ChatClient
 ) -> None:

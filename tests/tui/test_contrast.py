@@ -34,6 +34,7 @@ def contrasts(pilot: Pilot[None]) -> dict[str, float]:
     return found
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("theme", ["pychat-dark", "pychat-light"])
 async def test_all_text_can_be_read(theme: str) -> None:
     app = scenes.app(scenes.world(), theme)

@@ -102,6 +102,7 @@ def test_several_pauses_end_alt_and_a_bracket(held: str, rest: str) -> None:
     assert keyboard.feed("3B") == "\x1b[1;3B"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("piece", ["\x1b", "\x1b[", "\x1b]1;", "\x1b[200~\x1b", "\x1bP1$", "\x1bO"])
 def test_its_time_grows_with_what_is_sent(piece: str) -> None:
     def seconds(count: int) -> float:

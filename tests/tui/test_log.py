@@ -44,6 +44,7 @@ async def opened(app: ChatApp, pilot: Pilot[None]) -> MessageLog:
     return app.chat.view.log_view
 
 
+@pytest.mark.e2e
 async def test_it_follows_the_end_until_one_scrolls_up() -> None:
     app = scenes.app(client_with(*range(1, 101)))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -61,6 +62,7 @@ async def test_it_follows_the_end_until_one_scrolls_up() -> None:
         assert rows(log)[-1].endswith("long")
 
 
+@pytest.mark.e2e
 async def test_older_messages_in_front_leave_the_view_still() -> None:
     client = client_with(*range(500, 601))
     app = scenes.app(client)
@@ -77,6 +79,7 @@ async def test_older_messages_in_front_leave_the_view_still() -> None:
         assert rows(log)[1:] == before[:-1]
 
 
+@pytest.mark.e2e
 async def test_scrolling_through_what_was_never_measured_skips_nothing() -> None:
     client = client_with(*range(300, 401))
     app = scenes.app(client)
@@ -96,6 +99,7 @@ async def test_scrolling_through_what_was_never_measured_skips_nothing() -> None
         assert seen == list(range(299, 199, -1))
 
 
+@pytest.mark.e2e
 async def test_a_new_width_keeps_the_message_at_the_top() -> None:
     client = client_with(*range(1, 301))
     for item in client.log["bob"]:
@@ -117,6 +121,7 @@ async def test_a_new_width_keeps_the_message_at_the_top() -> None:
         assert rows(log)[0] == top
 
 
+@pytest.mark.e2e
 async def test_the_same_place_is_shown_on_coming_back() -> None:
     client = client_with(*range(1, 201))
     client.say("carol", "hi")
@@ -134,6 +139,7 @@ async def test_the_same_place_is_shown_on_coming_back() -> None:
         assert rows(log) == before
 
 
+@pytest.mark.e2e
 async def test_own_messages_go_from_sending_to_their_place() -> None:
     client = client_with(1, 2)
     app = scenes.app(client)
@@ -151,6 +157,7 @@ async def test_own_messages_go_from_sending_to_their_place() -> None:
         assert shown[1].endswith("✓")
 
 
+@pytest.mark.e2e
 async def test_a_selection_is_copied_without_the_frame() -> None:
     client = client_with(1)
     long = "word " * 30 + "end"
@@ -167,6 +174,7 @@ async def test_a_selection_is_copied_without_the_frame() -> None:
         assert app.chat.get_selected_text() == "sec"
 
 
+@pytest.mark.e2e
 async def test_the_mouse_selects_and_ctrl_c_copies() -> None:
     client = client_with(1)
     client.log["bob"] = [message(1, "take this word")]
@@ -330,6 +338,7 @@ async def test_what_has_failed_is_sent_again_wherever_one_reads(
         assert failed.delivery is DeliveryStatus.SENDING
 
 
+@pytest.mark.e2e
 async def test_a_log_read_anew_while_a_hit_is_fetched_still_reaches_its_end() -> None:
     client = long_log(3000)
     asked, answer = asyncio.Event(), asyncio.Event()
@@ -370,6 +379,7 @@ async def test_a_hit_far_up_is_shown_without_all_that_lies_between() -> None:
         await press_until(pilot, "pagedown", log, "line 300 of the log")
 
 
+@pytest.mark.e2e
 async def test_the_line_above_what_is_new_stays() -> None:
     client = client_with(1)
     for number in range(3):
@@ -390,6 +400,7 @@ async def test_the_line_above_what_is_new_stays() -> None:
         assert "fresh 4" in "".join(lines[new:])
 
 
+@pytest.mark.e2e
 async def test_a_double_click_selects_the_message() -> None:
     client = client_with(1)
     client.log["bob"] = [message(1, "not this"), message(2, "all of\nthis one"), message(3, "nor")]
@@ -401,6 +412,7 @@ async def test_a_double_click_selects_the_message() -> None:
         assert app.chat.get_selected_text() == "all of\nthis one"
 
 
+@pytest.mark.e2e
 async def test_links_tell_the_terminal_where_they_lead_and_open_by_a_click(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -425,6 +437,7 @@ async def test_links_tell_the_terminal_where_they_lead_and_open_by_a_click(
         assert clicked == [url]
 
 
+@pytest.mark.e2e
 async def test_a_removed_message_says_so() -> None:
     client = client_with(1, 2)
     app = scenes.app(client)
@@ -458,6 +471,7 @@ async def test_hidden_messages_are_one_line_and_break_no_day() -> None:
         assert "2 messages hidden" in rows(log)
 
 
+@pytest.mark.e2e
 async def test_a_discarded_message_goes() -> None:
     client = client_with(1)
     app = scenes.app(client)

@@ -55,6 +55,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return counter
 
 
+@pytest.mark.e2e
 async def test_keys_and_events_make_rows_for_what_is_in_view_only(named: Counter) -> None:
     client = crowd()
     app = scenes.app(client)
@@ -77,6 +78,7 @@ async def test_keys_and_events_make_rows_for_what_is_in_view_only(named: Counter
         assert named.calls - before < MANY
 
 
+@pytest.mark.e2e
 async def test_the_list_shows_what_changes_in_view_and_what_it_is_scrolled_to() -> None:
     client = crowd()
     app = scenes.app(client)
@@ -100,6 +102,7 @@ async def test_the_list_shows_what_changes_in_view_and_what_it_is_scrolled_to() 
         await wait_for(pilot, lambda: app.chat.current == "person500")
 
 
+@pytest.mark.e2e
 async def test_a_letter_shows_the_best_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     app = scenes.app(crowd())
     async with app.run_test(size=(80, 24)) as pilot:

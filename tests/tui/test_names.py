@@ -26,6 +26,7 @@ def two_bobs() -> ScriptedClient:
     return client
 
 
+@pytest.mark.e2e
 async def test_an_alias_that_is_another_word_stands_beside_the_id_everywhere() -> None:
     client = two_bobs()
     app = scenes.app(client)
@@ -42,6 +43,7 @@ async def test_an_alias_that_is_another_word_stands_beside_the_id_everywhere() -
         await wait_for(pilot, lambda: told == ["bob (eve2)"])
 
 
+@pytest.mark.e2e
 async def test_the_exact_id_is_found_first() -> None:
     client = two_bobs()
     app = scenes.app(client)
@@ -98,6 +100,7 @@ def test_a_long_alias_does_not_push_the_id_away() -> None:
     assert name_of("e" * 64, "bob").fitted(18) == Name("bob", "e" * 13 + "…")
 
 
+@pytest.mark.e2e
 async def test_a_long_alias_does_not_push_the_id_out_of_a_narrow_terminal() -> None:
     client = two_bobs()
     eve = client.conversation("eve2")

@@ -106,6 +106,7 @@ async def test_read_from_the_end_upwards_all_is_read_once_the_first_is_reached()
         assert min(in_view(app)) <= 11
 
 
+@pytest.mark.e2e
 async def test_what_slips_by_unseen_stays_unread_below_a_line() -> None:
     client, known = unread(0, read=30)
     app = scenes.app(client)
@@ -146,6 +147,7 @@ async def test_what_came_while_nobody_looked_is_read_as_far_as_it_is_in_view() -
         await wait_for(pilot, lambda: known.read_seq == max(in_view(app)))
 
 
+@pytest.mark.e2e
 async def test_what_comes_behind_the_list_of_a_narrow_terminal_is_not_read() -> None:
     client, known = unread(0, read=5)
     app = scenes.app(client)

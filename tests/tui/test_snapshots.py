@@ -88,6 +88,7 @@ async def offline(pilot: Pilot[None]) -> None:
     await wait_text(pilot, "retrying")
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("size", SIZES, ids=_name)
 @pytest.mark.parametrize("theme", THEMES)
 def test_a_conversation(snap_compare: Any, size: tuple[int, int], theme: str) -> None:
@@ -97,6 +98,7 @@ def test_a_conversation(snap_compare: Any, size: tuple[int, int], theme: str) ->
     assert snap_compare(app, terminal_size=size, run_before=open_bob)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("steps", "size", "theme"),
     [

@@ -79,6 +79,7 @@ def unread(client: ChatClient, name: str = "bob") -> int:
     return -1 if conversation is None else conversation.unread
 
 
+@pytest.mark.e2e
 async def test_more_than_is_counted_is_the_same_everywhere() -> None:
     client = ScriptedClient()
     for _ in range(1000):

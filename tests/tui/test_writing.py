@@ -49,6 +49,7 @@ async def test_enter_sends_and_other_keys_make_new_lines() -> None:
         assert app.chat.view.composer.text == ""
 
 
+@pytest.mark.e2e
 async def test_nothing_is_sent_of_nothing() -> None:
     async with with_bob() as (app, pilot):
         before = sent(app)
@@ -69,6 +70,7 @@ async def test_keys_act_on_what_a_person_calls_a_character() -> None:
             assert composer.text == "ab", one
 
 
+@pytest.mark.e2e
 async def test_what_joins_and_parts_characters_can_be_typed() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -83,6 +85,7 @@ async def test_what_joins_and_parts_characters_can_be_typed() -> None:
         assert composer.text == "a"
 
 
+@pytest.mark.e2e
 async def test_pasted_text_goes_in_once_and_harmless() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -91,6 +94,7 @@ async def test_pasted_text_goes_in_once_and_harmless() -> None:
         assert composer.text == "a]2;xb\nc"
 
 
+@pytest.mark.e2e
 async def test_a_large_paste_is_shown_short_and_sent_in_full() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -109,6 +113,7 @@ async def test_a_large_paste_is_shown_short_and_sent_in_full() -> None:
         assert composer.text == ""
 
 
+@pytest.mark.e2e
 async def test_the_terminals_cursor_is_where_text_goes_in() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -124,6 +129,7 @@ async def test_the_terminals_cursor_is_where_text_goes_in() -> None:
         assert app.cursor_position == (region.x, region.y + 1)
 
 
+@pytest.mark.e2e
 async def test_up_recalls_what_was_sent() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -136,6 +142,7 @@ async def test_up_recalls_what_was_sent() -> None:
         assert composer.text == ""
 
 
+@pytest.mark.e2e
 async def test_commands_are_completed() -> None:
     async with with_bob() as (app, pilot):
         await write(pilot, "/")
@@ -152,6 +159,7 @@ async def test_commands_are_completed() -> None:
         assert "bob" in app.saved.muted
 
 
+@pytest.mark.e2e
 async def test_emoji_by_name() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
@@ -166,6 +174,7 @@ async def test_emoji_by_name() -> None:
         assert composer.text == "at 10:30:15"
 
 
+@pytest.mark.e2e
 async def test_me_and_what_only_looks_like_a_command() -> None:
     async with with_bob() as (app, pilot):
         await write(pilot, "/me waves")
@@ -183,6 +192,7 @@ async def test_me_and_what_only_looks_like_a_command() -> None:
         assert app.chat.view.composer.text == "/nonsense"
 
 
+@pytest.mark.e2e
 async def test_msg_opens_a_conversation_and_says_it() -> None:
     client = scenes.world()
     client.people = [UserInfo("zoe", "Zoë", True)]
@@ -194,6 +204,7 @@ async def test_msg_opens_a_conversation_and_says_it() -> None:
         assert client.log["zoe"][-1].text == "hello there"
 
 
+@pytest.mark.e2e
 async def test_everyone_is_written_to_by_the_name_on_the_screen() -> None:
     async with with_bob() as (app, pilot):
         app.chat.view.composer.load("/msg everyone hello all")
@@ -201,6 +212,7 @@ async def test_everyone_is_written_to_by_the_name_on_the_screen() -> None:
         await wait_for(pilot, lambda: app.chat.current == "ALL")
 
 
+@pytest.mark.e2e
 async def test_auto_takes_the_theme_of_the_settings_again() -> None:
     async with with_bob() as (app, pilot):
         own = app.theme
@@ -212,12 +224,14 @@ async def test_auto_takes_the_theme_of_the_settings_again() -> None:
         assert app.saved.theme == ""
 
 
+@pytest.mark.e2e
 async def test_control_c_without_a_selection_says_how_to_quit() -> None:
     async with with_bob() as (_, pilot):
         await pilot.press("ctrl+c")
         await wait_text(pilot, "Nothing is selected. Press Ctrl+Q to quit")
 
 
+@pytest.mark.e2e
 async def test_control_d_deletes_to_the_right_and_quits_where_nothing_is_written() -> None:
     async with with_bob() as (app, pilot):
         await write(pilot, "ab")
@@ -233,6 +247,7 @@ async def test_control_d_deletes_to_the_right_and_quits_where_nothing_is_written
         assert app.return_code == 0
 
 
+@pytest.mark.e2e
 async def test_control_d_quits_where_nothing_is_open() -> None:
     app = scenes.app(scenes.world())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -242,6 +257,7 @@ async def test_control_d_quits_where_nothing_is_open() -> None:
         assert app.return_code == 0
 
 
+@pytest.mark.e2e
 async def test_an_id_that_nobody_has_is_said_before_one_writes() -> None:
     client = scenes.world()
     client.people = [UserInfo("zoe", "Zoë", True)]
@@ -254,6 +270,7 @@ async def test_an_id_that_nobody_has_is_said_before_one_writes() -> None:
         await wait_text(pilot, "Zoë zoe  online")
 
 
+@pytest.mark.e2e
 async def test_copy_takes_the_message_as_it_was_written() -> None:
     async with with_bob() as (app, pilot):
         app.chat.view.composer.load("/copy 3")
@@ -261,6 +278,7 @@ async def test_copy_takes_the_message_as_it_was_written() -> None:
         await wait_for(pilot, lambda: app.clipboard.startswith("Two things:\n- the *second*"))
 
 
+@pytest.mark.e2e
 async def test_failed_messages_are_sent_again() -> None:
     client = scenes.world()
     scenes.failing(client)
@@ -290,6 +308,7 @@ def test_commands_say_what_they_need() -> None:
     assert plain("//x") == "/x"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("keys", "composer", "query", "current"),
     [

@@ -56,6 +56,7 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture):  # type: ignore[no-unty
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.e2e
 @pytest.mark.direct(reason="aiohttp accepts frames without a mask")
 @pytest.mark.parametrize("protocol", [3, 4])
 async def test_on_a_websocket(start: Start, protocol: int) -> None:
@@ -80,6 +81,7 @@ async def test_on_a_websocket(start: Start, protocol: int) -> None:
     assert median(took) < AT_ONCE
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("protocol", [3, 4])
 async def test_on_polling(start: Start, protocol: int) -> None:
     server = await start(max_payload=1000)

@@ -142,6 +142,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.e2e
 @given(st.text("abc한😀", min_size=1), json_values, st.booleans())
 def test_every_event_comes_back(name: str, value: object, escaped: bool) -> None:
     text = json.dumps([name, value], ensure_ascii=escaped)

@@ -141,6 +141,7 @@ async def test_a_callback_comes_back_from_another_server(join: Join) -> None:
     assert await soon(one.server.call("question", [1], to=b.get_sid())) == ([1], "and more")
 
 
+@pytest.mark.e2e
 async def test_another_process_emits_without_a_server(join: Join, redis_url: str) -> None:
     site = await join()
     a, a_gets = await site.client()

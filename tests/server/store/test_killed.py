@@ -94,6 +94,7 @@ async def killed(address: str, rounds: int, capsys: pytest.CaptureFixture[str]) 
     assert (counts["lost"], counts["doubled"], counts["unchanged"]) == (0, 0, 0)
 
 
+@pytest.mark.e2e
 async def test_sqlite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     await killed(f"sqlite:///{tmp_path}/chat.db", 2, capsys)
 

@@ -116,6 +116,7 @@ async def test_does_not_find(chat: Populated, text: str, data: str) -> None:
     assert await found(chat, alice, text) == []
 
 
+@pytest.mark.e2e
 def test_every_emoji_is_found() -> None:
     """At any place and in any presentation. The index must have all terms of the query."""
     assert len(EMOJI) > 3000

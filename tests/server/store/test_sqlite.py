@@ -143,6 +143,7 @@ async def test_a_second_server_is_refused_and_the_first_continues(
     await chat.account("alice")
 
 
+@pytest.mark.e2e
 async def test_another_process_may_change_accounts_beside_a_server(
     chat: Populated, path: Path
 ) -> None:
