@@ -210,12 +210,12 @@ class ChatClient(MessageReader, MessageWriter, ServerRequests):
     @property
     def conversations(self) -> list[ConversationInfo]:
         """The known conversations, newest first."""
-        return [self._core.shown(each) for each in self._core.roster.newest_first()]
+        return [self._core.shown.conversation(each) for each in self._core.roster.newest_first()]
 
     def conversation(self, name: str) -> ConversationInfo | None:
         """Return a conversation, or None if it is unknown."""
         known = self._core.roster.get(name)
-        return None if known is None else self._core.shown(known)
+        return None if known is None else self._core.shown.conversation(known)
 
     async def mark_delivered(self, name: str, seq: int) -> None:
         """Move the delivered cursor forward. While offline, it is sent after the next login.

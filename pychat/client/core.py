@@ -23,9 +23,6 @@ from pychat.client.events import (
     CacheLost,
     ChangeRefused,
     ClientEvent,
-    ConversationChanged,
-    ConversationsLoaded,
-    MessageAdded,
     MessageChanged,
     MessagesReset,
     StatusChanged,
@@ -33,19 +30,18 @@ from pychat.client.events import (
 )
 from pychat.client.models import (
     ChangeKind,
-    ConversationInfo,
     MessageInfo,
     PendingChange,
     Status,
 )
-from pychat.client.safetext import safe_line
 from pychat.client.state.changes import ChangeSync
 from pychat.client.state.cursors import CursorSender
 from pychat.client.state.roster import Roster
+from pychat.client.state.shown import ShownState, refused_line
 from pychat.client.state.sync import ConversationSync
 from pychat.client.state.transcripts import Transcripts
 from pychat.client.state.typing import TypingNotice
-from pychat.client.storage.cache import Cache, MemoryCache, message_at
+from pychat.client.storage.cache import Cache, MemoryCache
 from pychat.client.storage.outbox import Outbox
 from pychat.client.storage.pending import PendingChanges
 from pychat.client.storage.sendqueue import SendQueue
@@ -59,8 +55,6 @@ FLUSH_DELAY: Final = 0.03
 """Seconds during which changes and cursors collect before they are written and sent together."""
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that ``close`` waits for the last cursors to be sent."""
-MAX_NAMED: Final = 40
-"""Characters of a message's text that name it in the reason of a refused change."""
 RECOUNT_DELAY: Final = 1.0
 """Seconds between an estimated unread count and the request for the exact one."""
 
@@ -124,6 +118,7 @@ class ClientCore:
             on_count=self._on_status,
         )
         self.roster = Roster(self.cache, self.publish, self._on_uncertain_unread)
+        self.shown = ShownState(self.cache, self.roster, self.outbox, self.pending)
         self.transcripts = Transcripts(
             cache=self.cache,
             roster=self.roster,
@@ -250,31 +245,10 @@ class ClientCore:
     def publish(self, event: ClientEvent) -> None:
         if isinstance(event, MessagesReset):
             self.resets[event.conversation] += 1
-        event = self._with_pending(event)
+        event = self.shown.event(event)
         for subscription in self._subscriptions:
             subscription.put(event)
         self.flush_soon()
-
-    def _with_pending(self, event: ClientEvent) -> ClientEvent:
-        """Return the event with the changes that are not answered yet."""
-        if not self.pending.waiting:
-            return event
-        match event:
-            case MessageAdded(message) | MessageChanged(message):
-                return structs.replace(event, message=self.pending.shown(message))
-            case ConversationChanged(conversation):
-                return ConversationChanged(self.shown(conversation))
-            case ConversationsLoaded(conversations):
-                return ConversationsLoaded([self.shown(each) for each in conversations])
-            case _:
-                return event
-
-    def shown(self, conversation: ConversationInfo) -> ConversationInfo:
-        """Return the conversation with the changes of its last message."""
-        last = conversation.last
-        if last is None or (shown := self.pending.shown(last)) is last:
-            return conversation
-        return structs.replace(conversation, last=shown)
 
     def flush_soon(self) -> None:
         """Write changes to the cache and send queued cursors, after FLUSH_DELAY."""
@@ -393,24 +367,14 @@ class ClientCore:
         self.publish(MessageChanged(structs.replace(message, removed=True)))
 
     def _on_shown(self, message: MessageInfo) -> None:
-        name, seq = message.conversation, message.seq
-        kept = message_at(self.cache, name, seq) if seq else self.outbox.get(message.client_id)
-        message = kept or message
-        if not message.sender:
-            return  # one of which only the id is known
-        self.publish(MessageChanged(self.roster.with_delivery(message)))
-        known = self.roster.get(name)
-        if known is not None and known.last is not None and known.last.seq == seq:
-            self.publish(ConversationChanged(known))
+        for event in self.shown.changed(message):
+            self.publish(event)
+
+    def _on_change_refused(self, change: PendingChange, refusal: RequestRefused) -> None:
+        self.publish(ChangeRefused(change, refused_line(change, refusal)))
 
     def _on_current(self, message: MessageInfo) -> None:
         self.transcripts.refreshed(message)
-
-    def _on_change_refused(self, change: PendingChange, refusal: RequestRefused) -> None:
-        text = safe_line(change.message.text or change.message.id)
-        quoted = text if len(text) <= MAX_NAMED else f"{text[: MAX_NAMED - 1]}…"
-        what = f"{change.emoji} for" if change.kind is ChangeKind.REACTION else f"{change.kind} of"
-        self.publish(ChangeRefused(change, f"{what} “{quoted}” refused: {refusal}"))
 
     def _on_message(self, message: MessageInfo) -> None:
         self.transcripts.arrived(message)

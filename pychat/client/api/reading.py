@@ -33,10 +33,7 @@ class MessageReader:
         """
         stored = self._core.cache.messages(name, limit=limit)
         unsent = self._core.outbox.entries(name)
-        return [self._shown(each) for each in (*stored, *unsent)]
-
-    def _shown(self, message: MessageInfo) -> MessageInfo:
-        return self._core.pending.shown(self._core.roster.with_delivery(message))
+        return [self._core.shown.message(each) for each in (*stored, *unsent)]
 
     async def history(
         self,
@@ -67,7 +64,7 @@ class MessageReader:
             # After a reset the page may be of messages that are no longer valid.
             if resets == self._core.resets[name]:
                 self._save_to_cache(name, page.messages)
-        page.messages = [self._shown(each) for each in page.messages]
+        page.messages = [self._core.shown.message(each) for each in page.messages]
         return page
 
     async def _history_page(self, request: protocol.HistoryRequest) -> HistoryPage:

@@ -19,7 +19,8 @@ from pychat.client.errors import (
 from pychat.client.events import ClientEvent, MessagesReset
 from pychat.client.state.changes import ChangeSync
 from pychat.client.state.roster import Roster
-from pychat.client.state.transcripts import Transcripts, is_same
+from pychat.client.state.sameness import is_same
+from pychat.client.state.transcripts import Transcripts
 from pychat.client.storage.cache import Cache
 from pychat.client.storage.outbox import Outbox
 from pychat.client.wire import ANSWER_TIMEOUT, SendRequest, is_shared, message_info

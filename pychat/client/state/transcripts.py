@@ -14,6 +14,7 @@ from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import ClientEvent, MessageAdded, MessageChanged, MessagesReset
 from pychat.client.models import MessageInfo, QuoteInfo
 from pychat.client.state.roster import Roster
+from pychat.client.state.sameness import is_same, newer
 from pychat.client.storage.cache import Cache, message_at
 from pychat.client.storage.outbox import Outbox
 from pychat.client.wire import (
@@ -23,7 +24,6 @@ from pychat.client.wire import (
     message_info,
     quote_after,
     quote_of,
-    removed_message,
     with_quote,
 )
 
@@ -309,10 +309,10 @@ class Transcripts:
         name, seq = message.conversation, message.seq
         progress = self._progress.get(name)
         if progress is not None and seq in progress.held:
-            progress.held[seq] = _newer(progress.held[seq], message)
+            progress.held[seq] = newer(progress.held[seq], message)
         found = message_at(self._cache, name, seq)
         if found is not None:
-            message = _newer(found, message)
+            message = newer(found, message)
             if message != found:
                 self._replace(message)
         quote = quote_of(message)
@@ -426,25 +426,3 @@ class Transcripts:
         if answer.rev is not UNSET:
             self._on_page(name, answer.rev)
         return [message_info(each, name, self.user) for each in answer.messages]
-
-
-def is_same(one: MessageInfo, other: MessageInfo) -> bool:
-    """Whether two records with the same seq are the same message.
-
-    Another server, or one with an older store, gives the same seq to another message. The text may
-    have been edited if the revs differ. A removed message has only its seq to compare.
-    """
-    if one.seq != other.seq or one.removed or other.removed:
-        return one.seq == other.seq
-    edited = one.rev != other.rev
-    return _identity(one) == _identity(other) and (edited or one.text == other.text)
-
-
-def _newer(kept: MessageInfo, read: MessageInfo) -> MessageInfo:
-    if read.removed:
-        return kept if kept.removed else removed_message(kept, read.rev)
-    return kept if kept.removed or read.rev < kept.rev else read
-
-
-def _identity(message: MessageInfo) -> tuple[str, str, float, str]:
-    return message.id, message.sender, message.sent_at, message.client_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,38 +14,23 @@ import msgspec
 
 from pychat.client.errors import CacheDamaged, CacheInUse, CacheUnusable
 from pychat.client.models import ConversationInfo, MessageInfo, PendingChange
+from pychat.client.storage.cachefile import (
+    APPLICATION_ID,
+    SCHEMA,
+    copy_rows,
+    decode_change,
+    decode_conversation,
+    decode_message,
+    decode_rev,
+    decode_seq,
+    decode_text,
+    encode,
+    make_tables,
+    upgrade,
+)
 
 KEPT_IN_FILE: Final = 5_000
 """Messages per conversation that the file keeps."""
-_APPLICATION_ID: Final = 0x70796363  # "pycc": marks the file as a cache of pychat
-_SCHEMA: Final = 3
-
-_REVS_TABLE: Final = """
-CREATE TABLE rev (conversation TEXT PRIMARY KEY, rev INTEGER NOT NULL) WITHOUT ROWID
-"""
-_REPLIES: Final = """
-ALTER TABLE message ADD COLUMN origin INTEGER;
-CREATE INDEX reply ON message (conversation, origin) WHERE origin IS NOT NULL
-"""
-"""``origin``: the seq of the message that a reply quotes."""
-_CHANGES_TABLE: Final = """
-CREATE TABLE change (
-    position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, record BLOB NOT NULL
-)
-"""
-_TABLES: Final = """
-CREATE TABLE identity (server TEXT NOT NULL, user TEXT NOT NULL);
-CREATE TABLE conversation (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE message (
-    conversation TEXT NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL,
-    PRIMARY KEY (conversation, seq)
-) WITHOUT ROWID;
-CREATE TABLE outgoing (
-    position INTEGER PRIMARY KEY, client_id TEXT NOT NULL UNIQUE, record BLOB NOT NULL
-);
-CREATE TABLE draft (conversation TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-"""
-
 _CONVERSATIONS: Final = "SELECT record FROM conversation"
 _OUTBOX: Final = "SELECT record FROM outgoing ORDER BY position"
 _CHANGES: Final = "SELECT record FROM change ORDER BY position"
@@ -54,83 +39,6 @@ _SYSTEM_ERRORS: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sq
 """Errors that a new file in the same place would have too."""
 
 Record = TypeVar("Record")
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_messages: Final = msgspec.msgpack.Decoder(MessageInfo)
-_conversations: Final = msgspec.msgpack.Decoder(ConversationInfo)
-_pending_changes: Final = msgspec.msgpack.Decoder(PendingChange)
-
-
-# SQLite columns accept values of any type. These decoders raise DecodeError for an unexpected one.
-
-
-def _message(record: object) -> MessageInfo:
-    return _messages.decode(_bytes(record))
-
-
-def _conversation(record: object) -> ConversationInfo:
-    return _conversations.decode(_bytes(record))
-
-
-def _change(record: object) -> PendingChange:
-    return _pending_changes.decode(_bytes(record))
-
-
-def _bytes(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise msgspec.DecodeError("a record is not binary")
-    return value
-
-
-def _seq(value: object) -> int | None:
-    return msgspec.convert(value, int | None)
-
-
-def _rev(value: object) -> tuple[str, int]:
-    return msgspec.json.decode(_text(value), type=tuple[str, int])
-
-
-def _text(value: object) -> str:
-    return msgspec.convert(value, str)
-
-
-_DECODERS: Final[Mapping[str, Callable[[object], object]]] = {
-    "conversation": _conversation,
-    "outgoing": _message,
-    "change": _change,
-    "draft": _text,
-}
-
-
-def _copy(damaged: sqlite3.Connection, to: sqlite3.Connection, tables: Sequence[str]) -> int:
-    """Copy all rows that can be read and decoded. Returns their number."""
-    copied = 0
-    for table in tables:
-        with suppress(sqlite3.Error):
-            for row in damaged.execute(f"SELECT * FROM {table}"):
-                with suppress(msgspec.DecodeError, sqlite3.Error):
-                    _DECODERS[table](row[-1])
-                    marks = ", ".join("?" * len(row))
-                    to.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", row)
-                    copied += 1
-    return copied
-
-
-def _make_tables(db: sqlite3.Connection) -> None:
-    for statement in (*_TABLES.split(";"), _REVS_TABLE, *_REPLIES.split(";"), _CHANGES_TABLE):
-        db.execute(statement)
-
-
-def _upgrade(db: sqlite3.Connection, schema: int) -> None:
-    if schema == 1:
-        # Version 1 had no changes of messages. Its records are read with none.
-        db.execute(_REVS_TABLE)
-    else:
-        # Version 2 did not know which messages are replies. The server has them all.
-        db.execute("DELETE FROM message")
-    for statement in (*_REPLIES.split(";"), _CHANGES_TABLE):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
 
 class SQLiteCache:
@@ -207,16 +115,16 @@ class SQLiteCache:
         (schema,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if tables == 0:
-            _make_tables(db)
-            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {_SCHEMA}")
+            make_tables(db)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
             db.execute("INSERT INTO identity VALUES (?, ?)", (server, user))
-        elif application != _APPLICATION_ID:
+        elif application != APPLICATION_ID:
             raise CacheDamaged(f"{self._path} is not a pychat cache")
-        elif schema > _SCHEMA:
+        elif schema > SCHEMA:
             raise CacheDamaged(f"{self._path} was written by a newer pychat")
-        elif schema < _SCHEMA:
-            _upgrade(db, schema)
+        elif schema < SCHEMA:
+            upgrade(db, schema)
         owner = db.execute("SELECT server, user FROM identity").fetchone()
         if owner is None:
             raise CacheDamaged(f"{self._path} does not name its server and user")
@@ -225,10 +133,10 @@ class SQLiteCache:
         db.execute("COMMIT")
         # Finds damage in this data when the cache is opened, not at the first use.
         for query, decode in (
-            (_OUTBOX, _message),
-            (_CHANGES, _change),
-            (_CONVERSATIONS, _conversation),
-            (_DRAFTS, _text),
+            (_OUTBOX, decode_message),
+            (_CHANGES, decode_change),
+            (_CONVERSATIONS, decode_conversation),
+            (_DRAFTS, decode_text),
         ):
             for row in db.execute(query):
                 decode(row[-1])
@@ -276,10 +184,10 @@ class SQLiteCache:
     def _continue_in_memory(self, lost: sqlite3.Connection, error: Exception) -> None:
         # Leaves out the messages: some were not committed, and a cache must not have a gap.
         memory = sqlite3.connect(":memory:", isolation_level=None)
-        _make_tables(memory)
+        make_tables(memory)
         # Rows that cannot be copied are not lost: the server has the conversations, and Outbox has
         # its entries in memory.
-        _copy(lost, memory, ("conversation", "outgoing", "change", "draft"))
+        copy_rows(lost, memory, ("conversation", "outgoing", "change", "draft"))
         self._disconnect()
         self._connection = memory
         self._on_lost(f"{self._path} can no longer be used ({error})")
@@ -295,11 +203,11 @@ class SQLiteCache:
             (schema,) = lost.execute("PRAGMA user_version").fetchone()
             identity = "SELECT server, user FROM identity"
             if (
-                1 <= schema <= _SCHEMA
+                1 <= schema <= SCHEMA
                 and lost.execute(identity).fetchone() == self._run(identity)[0]
             ):
                 self._run("BEGIN")
-                found = _copy(lost, self._db, ("outgoing", "change", "draft"))
+                found = copy_rows(lost, self._db, ("outgoing", "change", "draft"))
                 self.flush()
         return found
 
@@ -309,14 +217,14 @@ class SQLiteCache:
         # Presence and typing are unknown until the server reports them.
         return [
             msgspec.structs.replace(conversation, online=False, typing=())
-            for conversation in self._read(_conversation, _CONVERSATIONS)
+            for conversation in self._read(decode_conversation, _CONVERSATIONS)
         ]
 
     def save_conversation(self, conversation: ConversationInfo) -> None:
         self._write(
             "INSERT OR REPLACE INTO conversation VALUES (?, ?)",
             conversation.name,
-            _encode(conversation),
+            encode(conversation),
         )
 
     def drop_conversation(self, name: str) -> None:
@@ -334,12 +242,12 @@ class SQLiteCache:
 
     def _seq(self, which: str, name: str) -> int | None:
         query = f"SELECT {which}(seq) FROM message WHERE conversation = ?"
-        found = self._read(_seq, query, name)
+        found = self._read(decode_seq, query, name)
         return found[0] if found else None
 
     def messages(self, name: str, *, before: int | None = None, limit: int) -> list[MessageInfo]:
         return self._read(
-            _message,
+            decode_message,
             "SELECT record FROM message WHERE conversation = ? AND seq < ? "
             "ORDER BY seq DESC LIMIT ?",
             *(name, 2**62 if before is None else before, limit),
@@ -350,7 +258,7 @@ class SQLiteCache:
         if oldest is None or oldest > seq + 1:
             return None
         return self._read(
-            _message,
+            decode_message,
             "SELECT record FROM message WHERE conversation = ? AND seq > ? ORDER BY seq",
             *(name, seq),
         )
@@ -362,7 +270,7 @@ class SQLiteCache:
                 " VALUES (?, ?, ?, ?)",
                 name,
                 message.seq,
-                _encode(message),
+                encode(message),
                 message.reply_to.seq if message.reply_to is not None else None,
             )
             if message.seq % 100 == 0:
@@ -379,14 +287,14 @@ class SQLiteCache:
 
     def replies(self, name: str, origin: int) -> list[MessageInfo]:
         query = "SELECT record FROM message WHERE conversation = ? AND origin = ? ORDER BY seq"
-        return self._read(_message, query, name, origin)
+        return self._read(decode_message, query, name, origin)
 
     def oldest_origin(self, name: str) -> int | None:
         query = "SELECT min(origin) FROM message WHERE conversation = ? AND origin IS NOT NULL"
-        return self._read(_seq, query, name)[0]
+        return self._read(decode_seq, query, name)[0]
 
     def revs(self) -> dict[str, int]:
-        return dict(self._read(_rev, "SELECT json_array(conversation, rev) FROM rev"))
+        return dict(self._read(decode_rev, "SELECT json_array(conversation, rev) FROM rev"))
 
     def save_rev(self, name: str, rev: int) -> None:
         self._write("INSERT OR REPLACE INTO rev VALUES (?, ?)", name, rev)
@@ -394,14 +302,14 @@ class SQLiteCache:
     # --- outbox ---
 
     def outbox(self) -> list[MessageInfo]:
-        return self._read(_message, _OUTBOX)
+        return self._read(decode_message, _OUTBOX)
 
     def save_outgoing(self, message: MessageInfo) -> None:
         self._write(
             "INSERT INTO outgoing (client_id, record) VALUES (?, ?) "
             "ON CONFLICT (client_id) DO UPDATE SET record = excluded.record",
             message.client_id,
-            _encode(message),
+            encode(message),
         )
         self.flush()
 
@@ -412,14 +320,14 @@ class SQLiteCache:
     # --- unanswered changes ---
 
     def changes(self) -> list[PendingChange]:
-        return self._read(_change, _CHANGES)
+        return self._read(decode_change, _CHANGES)
 
     def save_change(self, change: PendingChange) -> None:
         self._write(
             "INSERT INTO change (key, record) VALUES (?, ?) "
             "ON CONFLICT (key) DO UPDATE SET record = excluded.record",
             change.key,
-            _encode(change),
+            encode(change),
         )
         self.flush()
 
@@ -430,7 +338,7 @@ class SQLiteCache:
     # --- drafts ---
 
     def draft(self, name: str) -> str:
-        found = self._read(_text, "SELECT text FROM draft WHERE conversation = ?", name)
+        found = self._read(decode_text, "SELECT text FROM draft WHERE conversation = ?", name)
         return found[0] if found else ""
 
     def save_draft(self, name: str, text: str) -> None:
