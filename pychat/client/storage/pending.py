@@ -221,6 +221,8 @@ class PendingChanges:
             return
         self._end(change, refusal)
         message = change.message
+        if refusal.code == protocol.Code.NOT_FOUND:
+            message = removed_message(message, message.rev)  # if it is not in the cache either
         if refusal.code == protocol.Code.CONFLICT and change.message.conversation:
             try:
                 current = parse(answer, protocol.ConflictAnswer).current
