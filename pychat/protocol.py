@@ -343,11 +343,16 @@ class LoginAnswer(Answer, kw_only=True):
 
 
 class MessageAnswer(Answer, kw_only=True):
-    """Answer to ``message``: stored. Code 200, or 202 if the recipient is offline."""
+    """Answer to ``message``: stored. Code 200, or 202 if the recipient is offline.
+
+    ``rev`` is that of the newest change, if the message had been stored before and was changed
+    since.
+    """
 
     id: str
     seq: Seq
     sent_at: str
+    rev: Rev | UnsetType = UNSET
 
 
 class ConversationPayload(Struct, rename="camel"):

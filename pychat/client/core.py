@@ -113,7 +113,7 @@ class ClientCore:
             self.cache,
             self._queue,
             on_settled=self.pending.stored,
-            on_stored=self._on_message,
+            on_stored=self._on_stored,
             on_failed=self._on_failed,
             on_count=self._on_status,
         )
@@ -288,7 +288,7 @@ class ClientCore:
                     message = message_info(payload, conversation_name(payload, user), user)
                     if message.own and message.client_id:
                         self.outbox.settle(message)
-                    self._on_message(message)
+                    self.transcripts.arrived(message)
                 case Event.RECEIPT:
                     self.roster.receipt(parse(data, protocol.Receipt))
                 case Event.TYPING:
@@ -376,8 +376,11 @@ class ClientCore:
     def _on_current(self, message: MessageInfo) -> None:
         self.transcripts.refreshed(message)
 
-    def _on_message(self, message: MessageInfo) -> None:
+    def _on_stored(self, message: MessageInfo, rev: int) -> None:
         self.transcripts.arrived(message)
+        if rev:
+            # It had been stored before, and was changed since: this is the text as it was posted.
+            self.changes.missed(message.conversation, rev)
 
     def _on_uncertain_unread(self) -> None:
         # Delayed: the server must have the cursor first, and the user may still be reading.

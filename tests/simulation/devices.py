@@ -328,7 +328,9 @@ class Device(_Connected):
             self._loop.call_later(0.2, self.send_again, client_id)
             return
         del self.outbox[client_id]
-        if "seq" in answer:
+        if "rev" in answer:
+            self.read_anew()  # the message was changed since
+        elif "seq" in answer:
             self._add({**message, "id": answer["id"], "seq": answer["seq"]})
 
     def wish(self, event: str, data: dict[str, Any]) -> None:

@@ -88,11 +88,16 @@ class ChangeSync:
 
         Changes after it may have arrived before these messages.
         """
+        if rev < self._revs.get(name, 0):
+            self.missed(name, rev + 1)
+
+    def missed(self, name: str, rev: int) -> None:
+        """Fetch the change ``rev`` and later ones: a message does not show it."""
         known = self._revs.get(name, 0)
-        if rev < known:
-            self._targets[name] = max(known, self._targets.get(name, 0))
-            self._reach(name, rev)
-            self._fetch_missed(name)
+        self._targets[name] = max(rev, known, self._targets.get(name, 0))
+        if rev <= known:
+            self._reach(name, rev - 1)
+        self._fetch_missed(name)
 
     def _reach(self, name: str, rev: int) -> None:
         self._revs[name] = rev

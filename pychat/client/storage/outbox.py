@@ -24,8 +24,8 @@ class Outbox:
 
     A message is sent again with the same ``client_id`` until it is answered, so it is stored once.
     ``on_settled`` is called with each stored message before it leaves the outbox, ``on_stored``
-    with each whose answer says that it is stored, ``on_failed`` with each that the server refused,
-    and ``on_count`` when ``waiting`` has changed.
+    with each whose answer says that it is stored, and with the rev of its newest change,
+    ``on_failed`` with each that the server refused, and ``on_count`` when ``waiting`` has changed.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Outbox:
         queue: SendQueue,
         *,
         on_settled: Callable[[MessageInfo], None],
-        on_stored: Callable[[MessageInfo], None],
+        on_stored: Callable[[MessageInfo, int], None],
         on_failed: Callable[[MessageInfo], None],
         on_count: Callable[[], None],
     ) -> None:
@@ -192,7 +192,7 @@ class Outbox:
         )
         self.settle(message)
         # A message that was discarded in the meantime was delivered to the others all the same.
-        self._on_stored(message)
+        self._on_stored(message, stored.rev or 0)
 
     def _refused(self, client_id: str, refusal: RequestRefused) -> None:
         self._requests.pop(client_id, None)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias, cast
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from pychat.protocol import (
@@ -232,7 +233,8 @@ class Delivery:
                 self._log_failing("")
                 self.stored += sum(isinstance(answer, Appended) for answer in answers)
                 origins = {} if plain else await self._origins(new)
-                self._deliver_all(pending, answers, origins)
+                repeated = await self._repeated(answers)
+                self._deliver_all(pending, answers, origins, repeated)
                 if self._changes_in_doubt:
                     await self._deliver_doubtful()
             self._writing = False
@@ -255,6 +257,23 @@ class Delivery:
         except StoreError:  # the messages are delivered without their quotes
             found = []
         return {(m.conversation, m.seq): m for m in found if not m.removed}
+
+    async def _repeated(
+        self, answers: Sequence[Appended | ChangeResult]
+    ) -> dict[tuple[int, int], MessageRecord]:
+        """Return the messages that had been stored before, as they are now: they may have been
+        changed since."""
+        places = [
+            (answer.conversation, answer.seq)
+            for answer in answers
+            if isinstance(answer, Appended) and answer.duplicate
+        ]
+        if not places:
+            return {}
+        try:
+            return {(m.conversation, m.seq): m for m in await self._store.messages(places)}
+        except StoreError:  # they are answered without their revs
+            return {}
 
     def _take(
         self,
@@ -331,11 +350,13 @@ class Delivery:
         pending: list[_Pending | _PendingChange],
         answers: Sequence[Appended | ChangeResult],
         origins: dict[tuple[int, int], MessageRecord],
+        repeated: dict[tuple[int, int], MessageRecord],
     ) -> None:
         for entry, answer in zip(pending, answers, strict=False):
             try:
                 if isinstance(answer, Appended):
-                    self._deliver(cast("_Pending", entry), answer, origins)
+                    before = repeated.get((answer.conversation, answer.seq)) if repeated else None
+                    self._deliver(cast("_Pending", entry), answer, origins, before)
                 else:
                     self._deliver_change(cast("_PendingChange", entry), answer)
             except Exception:
@@ -380,8 +401,13 @@ class Delivery:
                 return
 
     def _deliver(
-        self, entry: _Pending, where: Appended, origins: dict[tuple[int, int], MessageRecord]
+        self,
+        entry: _Pending,
+        where: Appended,
+        origins: dict[tuple[int, int], MessageRecord],
+        before: MessageRecord | None,
     ) -> None:
+        """``before``: the message as it is stored, if it had been stored before."""
         session, user, conversation, message, ack_id, answered = entry
         session.unanswered -= 1
         code, text = _DONE, DELIVERED
@@ -397,7 +423,9 @@ class Delivery:
                 quoted = quote(origin, answered)
         new = not where.duplicate
         if self._in_doubt and self._was_in_doubt(user, message, seq):
-            new = True
+            new = before is None or not before.removed
+            if before is not None and before.rev:
+                message = msgspec.structs.replace(message, data=before.data)
         if new:
             if seq > conversation.sent_seq:
                 conversation.sent_seq = seq
@@ -440,6 +468,8 @@ class Delivery:
                 self._reach.deliver_to_room(room, user.key, seq, _MESSAGE, payload, reduced)
         if ack_id is not None:
             answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at)
+            if before is not None and before.rev:
+                answer.rev = before.rev
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
             self._answers.respond(session, _MESSAGE, code, text)
@@ -450,7 +480,7 @@ def _shows(message: MessageRecord, change: NewChange) -> bool:
     if isinstance(change, NewRemoval):
         return message.removed
     if isinstance(change, NewEdit):
-        return message.edited_at == change.edited_at
+        return message.data == change.data
     reactions = {(each.account, each.emoji) for each in message.reactions}
     return ((change.account, change.emoji) in reactions) == change.on
 

@@ -278,6 +278,22 @@ async def test_changes_of_an_older_page_that_is_kept_while_others_are_fetched(
     assert kept(client).text == "new"
 
 
+async def test_a_message_sent_again_after_it_was_changed_is_asked_for(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    await online(client)
+    changes(server, 1)
+    server.answers["message"] = lambda request: {
+        "code": "200",
+        "message": "delivered",
+        "rev": 1,
+        **{key: server.say("mine", sender="alice")[key] for key in ("id", "seq", "sentAt")},
+    }
+    client.post("bob", "mine")
+    await asyncio.sleep(5)
+    assert kept(client).text == "rev 1"
+
+
 async def test_changes_that_do_not_end_are_not_asked_for_again(
     server: ImitatedServer, client: ChatClient
 ) -> None:

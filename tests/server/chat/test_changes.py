@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -433,6 +434,8 @@ async def test_a_change_that_failed_late_is_delivered_though_nobody_repeats_it(
             ("remove", {"id": ids[1]}),
             ("react", {"id": ids[2], "emoji": "👍", "on": True}),
         )
+        await alice.ask("edit", id=ids[0], data="One")  # in the same millisecond
+        assert (await bob.next("changed"))["data"] == "One"
         for event, request in failed:
             store.fail("commit")
             assert (await alice.ask(event, **request))["code"] == "503"
@@ -445,6 +448,37 @@ async def test_a_change_that_failed_late_is_delivered_though_nobody_repeats_it(
                 event, ("reaction", {"emoji": "👍", "by": "alice", "on": True})
             )
             assert change[field] == value
+
+
+async def test_a_message_sent_again_after_a_change_is_answered_with_its_rev() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        message = {"sender": "alice", "recepient": "bob", "command": "chat", "data": "one"}
+        message["clientId"] = str(uuid4())
+        first = await alice.ask("message", message)
+        assert "rev" not in first
+        assert await alice.ask("message", message) == first
+        await alice.ask("edit", id=first["id"], data="two")
+        assert await alice.ask("message", message) == first | {"rev": 1}
+        assert len(bob.of("message")) == 1
+
+
+async def test_a_message_in_doubt_that_was_changed_is_delivered_as_it_is_now() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        message = {"sender": "alice", "recepient": "bob", "command": "chat"}
+        edited, removed = (message | {"data": "one", "clientId": str(uuid4())} for _ in range(2))
+        for each in (edited, removed):
+            store.fail("append")
+            assert (await alice.ask("message", each))["code"] == "503"
+        first, second = (await history(alice, "bob"))["messages"]
+        await alice.ask("edit", id=first["id"], data="two")
+        await alice.ask("remove", id=second["id"])
+        assert (await alice.ask("message", edited))["rev"] == 1
+        assert (await alice.ask("message", removed))["rev"] == 2
+        assert [each["data"] for each in bob.of("message")] == ["two"]
 
 
 async def test_a_refused_change_has_no_effect() -> None:
