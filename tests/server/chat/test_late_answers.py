@@ -328,6 +328,31 @@ async def test_who_blocked_and_left_types_no_more() -> None:
         assert bob.of("typing") == []
 
 
+@pytest.mark.parametrize("event", ["read", "room", "react"])
+async def test_who_blocked_and_left_shows_nothing_more(event: str) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        alice = await logged_in(chat, "alice")
+        await bob.ask("room", command="create", roomId="r")
+        id = (await bob.send_message("alice", "one"))["id"]
+        await turns()
+        held = store.hold("block")
+        alice.start("block", id="bob")
+        request = {
+            "read": {"with": "bob", "seq": 1},
+            "room": {"command": "join", "roomId": "r"},
+            "react": {"id": id, "emoji": "👍", "on": True},
+        }
+        before = len(bob.order)
+        alice.start(event, request[event])
+        await held.called.wait()
+        alice.leave()
+        held.answer()
+        await turns()
+        assert [name for name, _ in bob.order[before:] if name != "presence"] == []
+
+
 @pytest.mark.parametrize("read", ["blocked", "pairs"])
 async def test_a_block_made_during_a_login_holds(read: str) -> None:
     store = DelayedStore()

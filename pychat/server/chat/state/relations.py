@@ -95,7 +95,11 @@ class Relations:
     def _set_blocked(self, user: OnlineUser, blocked: frozenset[int], other: OnlineUser) -> bool:
         user.version += 1
         other.version += 1
-        if not self._reach.is_online(user.key) or blocked == user.blocked:
+        if not self._reach.is_online(user.key):
+            # What they asked for before they left is still handled, and must respect the block.
+            user.blocked = blocked
+            return False
+        if blocked == user.blocked:
             return False
         self._reach.set_blocked(user, blocked)
         return True
