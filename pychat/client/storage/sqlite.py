@@ -286,7 +286,10 @@ class SQLiteCache:
         self._write("DELETE FROM message WHERE conversation = ?", name)
 
     def replies(self, name: str, origin: int) -> list[MessageInfo]:
-        query = "SELECT record FROM message WHERE conversation = ? AND origin = ? ORDER BY seq"
+        query = (
+            # Without the plus SQLite would read all messages in order.
+            "SELECT record FROM message WHERE conversation = ? AND origin = ? ORDER BY +seq"
+        )
         return self._read(decode_message, query, name, origin)
 
     def oldest_origin(self, name: str) -> int | None:
