@@ -286,9 +286,10 @@ class SQLiteCache:
         self._write("DELETE FROM message WHERE conversation = ?", name)
 
     def replies(self, name: str, origin: int) -> list[MessageInfo]:
+        # Without statistics SQLite would read all messages of the conversation instead.
         query = (
-            # Without the plus SQLite would read all messages in order.
-            "SELECT record FROM message WHERE conversation = ? AND origin = ? ORDER BY +seq"
+            "SELECT record FROM message INDEXED BY reply"
+            " WHERE conversation = ? AND origin = ? ORDER BY seq"
         )
         return self._read(decode_message, query, name, origin)
 
