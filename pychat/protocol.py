@@ -76,6 +76,7 @@ class Event(StrEnum):
     BLOCK = "block"
     UNBLOCK = "unblock"
     SESSIONS = "sessions"
+    PROFILE = "profile"
     LOGOUT = "logout"
 
 
@@ -219,6 +220,14 @@ class BlockRequest(Struct):
     id: Name
 
 
+class ProfileRequest(Struct, rename="camel"):
+    """``profile``: a new alias (empty: the id), or a new password and the current one."""
+
+    alias: Annotated[str, Meta(max_length=MAX_ALIAS_CHARACTERS)] | UnsetType = UNSET
+    new_password: Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)] | UnsetType = UNSET
+    password: Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)] = ""
+
+
 class EditRequest(Struct):
     """``edit``: replace the text of one's own message.
 
@@ -353,6 +362,13 @@ class MessageAnswer(Answer, kw_only=True):
     seq: Seq
     sent_at: str
     rev: Rev | UnsetType = UNSET
+
+
+class ProfileAnswer(Answer, kw_only=True):
+    """Answer to ``profile``: the user's id and alias."""
+
+    id: str
+    alias: str
 
 
 class ConversationPayload(Struct, rename="camel"):

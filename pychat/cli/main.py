@@ -69,6 +69,7 @@ COMMANDS: Final = {
         "Show the messages of a conversation, oldest first.",
     ),
     "users": ("pychat.cli.commands.people:users", "Search the users of a server."),
+    "profile": ("pychat.cli.commands.people:profile", "Show or change your alias and password."),
     "room": ("pychat.cli.commands.people:room", "List, create, join and leave rooms."),
     "edit": ("pychat.cli.commands.writing:edit", "Replace the text of your own message."),
     "react": ("pychat.cli.commands.writing:react", "Add a reaction to a message."),

@@ -43,6 +43,7 @@ EVERY_EVENT: dict[str, dict[str, Any]] = {
     "block": {"id": "bob"},
     "unblock": {"id": "bob"},
     "sessions": {"revoke": "all"},
+    "profile": {"alias": "somebody else"},
     "logout": {},
 }
 

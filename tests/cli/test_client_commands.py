@@ -392,3 +392,27 @@ def test_certificate_not_trusted(tls_port: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
     line = refusal("users", "--user", "alice", "--server", f"https://127.0.0.1:{tls_port}")
     assert line.startswith("the certificate of 127.0.0.1 is not trusted")
+
+
+def test_alias_and_password_are_changed(
+    people: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    alice, bob, _ = people
+    profile = ("profile", "--user", alice)
+    assert invoke(*profile) == Result(0, f"{alice}\t{alice}\n", "")
+    assert invoke(*profile, "--alias", "Alice L.") == Result(0, f"{alice}\tAlice L.\n", "")
+    assert f"{alice}\tAlice L.\t" in invoke("users", "--user", bob, alice).stdout
+    assert "shows nothing" in refusal(*profile, "--alias", "\u200b")
+    new = tmp_path / "new"
+    new.write_text("another password\n")
+    new.chmod(0o600)
+    change = (*profile, "--new-password-file", str(new))
+    assert "PYCHAT_PASSWORD" in refusal(*change, status=2)
+    assert "at a terminal" in refusal(*profile, "--new-password", status=2)
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a wrong password")
+    assert "the password is wrong" in refusal(*change)
+    monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
+    assert invoke(*change).status == 0
+    new.write_text("short\n")
+    monkeypatch.setenv("PYCHAT_PASSWORD", "another password")
+    assert "at least 8 characters" in refusal(*change)

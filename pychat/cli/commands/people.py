@@ -1,4 +1,4 @@
-"""Commands for people and rooms: ``pychat users``, ``pychat room``."""
+"""Commands for people and rooms: ``pychat users``, ``pychat profile``, ``pychat room``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pychat.cli.credentials.login import Credentials, run
+from pychat.cli.credentials.password import ask_password, can_ask, password_from_file
 from pychat.cli.settings.options import SettingsCommand, WholeNumber, login_options, option
 
 if TYPE_CHECKING:
@@ -63,6 +64,52 @@ def print_people(users: list[UserInfo]) -> None:
         cells = (Text(safe_text(cell, multiline=False)) for cell in (user.id, user.alias))
         table.add_row(dot, *cells)
     Console().print(table)
+
+
+@click.command(cls=SettingsCommand)
+@login_options
+@click.option(
+    "--alias", metavar="NAME", help="The name shown beside your id; an empty one shows the id."
+)
+@click.option("--new-password", is_flag=True, help="Ask for a new password.")
+@click.option(
+    "--new-password-file",
+    metavar="FILE",
+    help="Set the first line of this file as the new password.",
+)
+def profile(
+    login: Credentials, alias: str | None, new_password: bool, new_password_file: str | None
+) -> None:
+    """Show or change your alias and password.
+
+    Prints id and alias, separated by a tab. A new password logs out all other devices.
+    """
+    from pychat.cli.output.results import print_lines
+
+    old = new = None
+    if new_password_file is not None:
+        new = password_from_file(new_password_file)
+    elif new_password and not can_ask():
+        raise click.UsageError(
+            "--new-password asks at a terminal: elsewhere, use --new-password-file."
+        )
+    if new is not None or new_password:
+        old = login.password
+        if old is None:
+            if not can_ask():
+                raise click.UsageError("The current password is needed: set PYCHAT_PASSWORD.")
+            old = ask_password("Current password")
+        if new is None:
+            new = ask_password("New password", twice=True)
+
+    async def change(client: ChatClient) -> None:
+        if alias is not None:
+            await client.set_alias(alias)
+        if old is not None and new is not None:
+            await client.change_password(old, new)
+        print_lines([(client.user, client.alias)])
+
+    run(login, change)
 
 
 @click.group()

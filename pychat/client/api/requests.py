@@ -102,6 +102,28 @@ class ServerRequests:
         self._core.roster.left(protocol.ROOM_PREFIX + id)
         self._core.sync.invalidate()
 
+    # --- the own account ---
+
+    async def set_alias(self, alias: str) -> None:
+        """Change the name that is shown beside the user's id. An empty one shows the id."""
+        answer = await self._profile(protocol.ProfileRequest(alias=alias))
+        self._core.reconnector.login.alias = answer.alias
+
+    async def change_password(self, password: str, new_password: str) -> None:
+        """Change the user's password, and log out all other devices. ``password``: the current one.
+
+        Refused with 403 if that is wrong, with 400 if the new one is too short, and with 503 if the
+        other devices could not be logged out.
+        """
+        request = protocol.ProfileRequest(password=password, new_password=new_password)
+        await self._profile(request)
+        login = self._core.reconnector.login
+        if login.password is not None:
+            login.password = new_password
+
+    async def _profile(self, request: protocol.ProfileRequest) -> protocol.ProfileAnswer:
+        return await self._core.request(Event.PROFILE, request, protocol.ProfileAnswer)
+
     # --- devices and administration ---
 
     async def devices(self) -> list[DeviceInfo]:

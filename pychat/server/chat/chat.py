@@ -27,6 +27,7 @@ from pychat.server.chat.events.history import History
 from pychat.server.chat.events.hook import Hooks
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
+from pychat.server.chat.events.profile import Profiles
 from pychat.server.chat.events.room import Rooms
 from pychat.server.chat.events.typing import TypingRelay
 from pychat.server.chat.events.users import Users
@@ -131,12 +132,14 @@ class Chat:
         )
         self._hooks = Hooks(store, directory, delivery, limiter)
         typing = TypingRelay(directory, reach, limiter, answers)
+        profiles = Profiles(directory, authentication, logins, presence, limiter, answers)
         users = Users(store, directory, reach, limiter, answers)
         self._watch = AccountWatch(store, changes, reach, logins.expel)
         self._handlers: dict[str, Handler] = {
             Event.LOGIN.value: logins.login,
             Event.LOGOUT.value: logins.logout,
             Event.SESSIONS.value: logins.sessions,
+            Event.PROFILE.value: profiles.profile,
             Event.MESSAGE.value: messages.message,
             Event.ROOM.value: rooms.room,
             Event.CONVERSATIONS.value: conversations.conversations,

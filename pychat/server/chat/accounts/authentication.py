@@ -123,12 +123,39 @@ class Authentication:
                 raise ProtocolError(
                     Code.MALFORMED, "cannot create an account: send a password", field="token"
                 )
-            if len(login.password) < self._min_password:
-                raise ProtocolError(
-                    Code.MALFORMED,
-                    f"must have at least {self._min_password} characters",
-                    field="password",
-                )
+            self.check_length(login.password, "password")
+
+    def check_length(self, password: str, field: str) -> None:
+        """Raises ProtocolError 400 if a new password is too short."""
+        if len(password) < self._min_password:
+            raise ProtocolError(
+                Code.MALFORMED, f"must have at least {self._min_password} characters", field=field
+            )
+
+    async def change_password(
+        self, account: Account, password: str, new_password: str, *, address: str
+    ) -> str:
+        """Replace the password of an account, whose current one is checked like that of a login.
+
+        Return the hash of the new one. Raises ProtocolError 400, 403, 429 or 503.
+        """
+        if self.mode == "open":
+            raise ProtocolError(Code.FORBIDDEN, "this server uses no passwords")
+        self.check_length(new_password, "newPassword")
+        canonical = canonical_id(account.id)
+        async with self._queue.turn(household(address)):
+            self._limiter.password_allowed(canonical, address)
+            current = await self._account(account.key)
+            _check_enabled(current)
+            old = current.password_hash
+            if old is None or not await self._passwords.verify(old, password):
+                self._limiter.password_was_wrong(canonical, address)
+                raise ProtocolError(Code.FORBIDDEN, "is wrong", field="password")
+            self._limiter.password_was_right(canonical, address)
+            new = await self._passwords.hash(new_password)
+        if not await self._changes.replace_password(account.key, old, new):
+            raise _changed()
+        return new
 
     async def check_again(self, authenticated: Authenticated) -> None:
         """Check that a login is still valid. Raises ProtocolError 403 or 503."""
@@ -319,7 +346,7 @@ def _check_enabled(account: Account) -> None:
 def _changed() -> ProtocolError:
     # Clients retry this automatically, and then get the current answer.
     return ProtocolError(
-        Code.UNAVAILABLE, "the account was changed during the login: try again", retry_after=1.0
+        Code.UNAVAILABLE, "the account was changed meanwhile: try again", retry_after=1.0
     )
 
 

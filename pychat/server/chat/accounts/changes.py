@@ -83,6 +83,19 @@ class AccountChanges:
         self._rehashes[new] = old
         return await self._store.rehash_password(account, old, new)
 
+    async def replace_password(self, account: int, old: str, new: str) -> bool:
+        """Replace a password's hash by that of another password. Logins that are being checked are
+        checked again.
+
+        Return False if the hash is no longer ``old``. Raises StoreError, after which the password
+        may have been replaced.
+        """
+        async with self._changing:
+            try:
+                return await self._store.rehash_password(account, old, new)
+            finally:
+                self.noticed += 1
+
     def same_password(self, one: str | None, other: str | None) -> bool:
         """Whether two hashes of an account are of the same password, as far as is known."""
         if one == other:

@@ -321,6 +321,19 @@ class Logins:
         self.part(session)
         session.connection.close()
 
+    async def expel_others(self, session: ChatSession, user: OnlineUser) -> None:
+        """Log out the user's other devices. Raises StoreError, after which those that are connected
+        are logged out, and others are not."""
+        try:
+            tokens = await self._store.login_tokens(user.key)
+            others = [token.id for token in tokens if token.id != session.token_id]
+            await self._changes.revoke_tokens(user.key, others)
+        finally:
+            # Original clients have no token, and must be logged out as well.
+            for other in self._reach.connections_of(user.key):
+                if other is not session:
+                    self.expel(other)
+
     def _expel_tokens(self, user: OnlineUser, ids: set[str], *, but: ChatSession | None) -> None:
         for other in self._reach.connections_of(user.key):
             if other is not but and other.token_id in ids:

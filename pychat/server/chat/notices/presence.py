@@ -35,6 +35,12 @@ class Presence:
         self._announce(user, online=False)
         self._start_keeping(user, at)
 
+    def renamed(self, user: OnlineUser) -> None:
+        """The user has another alias."""
+        if self._reach.is_online(user.key):
+            self._announce(user, online=True)
+            self._show(user, to=user, online=True)
+
     def pair_opened(self, pair: Pair) -> None:
         """Notify both accounts of each other's presence at the first message between them."""
         a, b = self._reach.user(pair.a), self._reach.user(pair.b)

@@ -1,0 +1,136 @@
+"""``profile``: users change their own alias and password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pychat.server.chat import Limits
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.turns import turns
+
+OLD, NEW = "secret password", "another password"
+
+
+async def test_a_new_alias_is_told_to_partners_and_own_devices() -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        bob, carol = await logged_in(chat, "bob"), await logged_in(chat, "carol")
+        for other in ("bob", "carol"):
+            await alice.send_message(other, "hello")
+        await alice.ask("block", id="carol")
+        before = len(carol.order)
+        answer = await alice.ask("profile", alias="  Alice L. ")
+        assert (answer["code"], answer["id"], answer["alias"]) == ("200", "alice", "Alice L.")
+        for client in (bob, phone):
+            assert client.of("presence")[-1]["alias"] == "Alice L."
+            assert client.of("presence")[-1]["online"] is True
+        assert carol.order[before:] == []
+        assert (await alice.ask("profile", alias=""))["alias"] == "alice"
+        told = len(bob.of("presence"))
+        assert (await alice.ask("profile", alias="alice"))["alias"] == "alice"
+        assert len(bob.of("presence")) == told
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({}, "400"),
+        ({"alias": "x", "newPassword": NEW, "password": OLD}, "400"),
+        ({"alias": "\u200b"}, "400"),
+        ({"alias": "x" * 1000}, "400"),
+        ({"alias": 1}, "400"),
+        ({"newPassword": "short", "password": OLD}, "400"),
+        ({"newPassword": NEW}, "403"),
+        ({"newPassword": NEW, "password": "wrong password"}, "403"),
+    ],
+)
+async def test_what_is_refused_changes_nothing(request_: dict[str, Any], code: str) -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        assert (await alice.ask("profile", **request_))["code"] == code
+        assert not phone.gone.is_set()
+        again = await Direct(chat, "alice").login(OLD)
+        assert (again["code"], again["alias"]) == ("200", "alice")
+
+
+async def test_a_new_password_logs_out_other_devices() -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        alice, phone = Direct(chat, "alice"), Direct(chat, "alice")
+        page = Direct(chat, "alice", modern=False)
+        mine, other = await alice.login(OLD), await phone.login(OLD)
+        await page.login(OLD)
+        answer = await alice.ask("profile", newPassword=NEW, password=OLD)
+        assert answer["code"] == "200"
+        assert [each.gone.is_set() for each in (alice, phone, page)] == [False, True, True]
+        tokens = [mine["token"], other["token"]]
+        resumed = [await Direct(chat, "alice").login("", token=token) for token in tokens]
+        assert [each["code"] for each in resumed] == ["200", "401"]
+        logins = [await Direct(chat, "alice").login(password) for password in (OLD, NEW)]
+        assert [each["code"] for each in logins] == ["401", "200"]
+
+
+async def test_a_login_that_is_being_checked_with_the_old_password_is_refused() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice = await logged_in(chat, "alice")
+        held = store.hold("add_login_token", done=True)
+        late = Direct(chat, "alice").start_login(OLD)
+        await held.called.wait()
+        assert (await alice.ask("profile", newPassword=NEW, password=OLD))["code"] == "200"
+        held.answer()
+        assert (await late)["code"] == "503"
+        at_rest = await store.inner.login_tokens(1)
+        assert len(at_rest) == 1
+
+
+async def test_of_two_changes_at_once_one_holds() -> None:
+    store = DelayedStore(seed=3)
+    async with chatting(store, accounts="claim") as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        changes = [
+            client.start("profile", newPassword=f"{NEW} {n}", password=OLD)
+            for n, client in enumerate((alice, phone))
+        ]
+        while not all(
+            change.done() or client.gone.is_set()
+            for change, client in zip(changes, (alice, phone), strict=True)
+        ):
+            await turns()
+        valid = [
+            (await Direct(chat, "alice").login(password))["code"] == "200"
+            for password in (OLD, f"{NEW} 0", f"{NEW} 1")
+        ]
+        assert sorted(valid) == [False, False, True]
+        assert not valid[0]
+
+
+async def test_devices_that_cannot_be_logged_out_are_named() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        store.refuse("login_tokens")
+        answer = await alice.ask("profile", newPassword=NEW, password=OLD)
+        assert answer["code"] == "503"
+        assert "was changed" in answer["message"]
+        assert phone.gone.is_set()
+
+
+async def test_guesses_are_counted_like_those_of_logins() -> None:
+    async with chatting(DelayedStore(), accounts="claim", limits=Limits()) as chat:
+        alice = await logged_in(chat, "alice")
+        codes = []
+        while "429" not in codes:
+            answer = await alice.ask("profile", newPassword=NEW, password=f"guess {len(codes)}")
+            codes.append(answer["code"])
+        assert set(codes) == {"403", "429"}
+        assert (await Direct(chat, "alice").login(OLD))["code"] == "429"
+
+
+async def test_where_accounts_are_open_there_is_no_password() -> None:
+    async with chatting(DelayedStore(), accounts="open") as chat:
+        alice = await logged_in(chat, "alice")
+        answer = await alice.ask("profile", newPassword=NEW, password=OLD)
+        assert (answer["code"], "no passwords" in answer["message"]) == ("403", True)
