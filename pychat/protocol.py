@@ -44,6 +44,10 @@ MAX_REACTIONS: Final = 200
 MAX_REACTION_IDS: Final = 10
 """A message lists this many users of each reaction; ``reactions`` lists all."""
 MAX_QUOTE_CHARACTERS: Final = 120
+MAX_MENTION_MARKS: Final = 50
+"""Only the first ``@`` of a text, this many, can mention somebody."""
+MAX_MENTIONS: Final = 20
+"""Limit for the accounts that a message mentions."""
 MAX_UNREAD: Final = 1000
 """Highest value of ``unread``: this many or more."""
 MAX_EVENTS_PENDING_LOGIN: Final = 16
@@ -297,7 +301,8 @@ class ReactionPayload(Struct, omit_defaults=True):
 class MessagePayload(Struct, rename="camel", omit_defaults=True):
     """A stored message: in ``message`` from the server and in ``history``.
 
-    ``rev`` is the number of its newest change, ``edited`` the time of the last edit (RFC 3339). A
+    ``rev`` is the number of its newest change, ``edited`` the time of the last edit (RFC 3339),
+    ``mentions`` the ids of the members of a room that it mentions, ``ALL`` for all of them. A
     message that was removed is ``{id, seq, removed: true, rev}``; one that is hidden from the
     reader has no ``rev``.
     """
@@ -316,6 +321,7 @@ class MessagePayload(Struct, rename="camel", omit_defaults=True):
     rev: Rev = 0
     edited: str | UnsetType = UNSET
     reactions: list[ReactionPayload] | UnsetType = UNSET
+    mentions: list[str] | UnsetType = UNSET
 
 
 class Response(Struct, rename="camel", omit_defaults=True):
@@ -355,13 +361,14 @@ class MessageAnswer(Answer, kw_only=True):
     """Answer to ``message``: stored. Code 200, or 202 if the recipient is offline.
 
     ``rev`` is that of the newest change, if the message had been stored before and was changed
-    since.
+    since. ``mentions``: as in ``MessagePayload``.
     """
 
     id: str
     seq: Seq
     sent_at: str
     rev: Rev | UnsetType = UNSET
+    mentions: list[str] | UnsetType = UNSET
 
 
 class ProfileAnswer(Answer, kw_only=True):
@@ -393,6 +400,7 @@ class ConversationPayload(Struct, rename="camel"):
     last_seen: str | UnsetType = UNSET
     blocked: Literal[True] | UnsetType = UNSET
     rev: Rev = 0
+    unread_mentions: Seq = 0
 
 
 class ConversationsAnswer(Answer, kw_only=True):
@@ -540,7 +548,8 @@ class Reaction(Struct):
 
 
 class Changed(Struct, rename="camel", omit_defaults=True):
-    """``changed``: a message was edited (``data``, ``edited``), removed, or somebody reacted to it.
+    """``changed``: a message was edited (``data``, ``edited``, ``mentions`` if there are any),
+    removed, or somebody reacted to it.
 
     Only ``with`` and ``rev`` if the reader may not see the change.
     """
@@ -552,6 +561,7 @@ class Changed(Struct, rename="camel", omit_defaults=True):
     edited: str | UnsetType = UNSET
     removed: bool = False
     reaction: Reaction | UnsetType = UNSET
+    mentions: list[str] | UnsetType = UNSET
 
 
 # --- decoding and checks ------------------------------------------------------------------

@@ -28,9 +28,12 @@ from pychat.client.connection import packets
 from pychat.client.errors import RequestRefused
 from pychat.client.safetext import safe_text
 from pychat.protocol import ProtocolError
+from pychat.server.chat.state import mentions
+from pychat.server.chat.state.entities import Room
 from pychat.server.engine.codec import packet, payload
 from pychat.server.engine.codec.packet import MalformedPacket
 from pychat.server.store import terms
+from pychat.server.store.records import RoomRecord
 from pychat.slacktext import slack_text
 from pychat.tui.log import paint, rows
 from pychat.tui.model import finder
@@ -101,6 +104,9 @@ def _completed(text: str) -> object:
 LOGIN = msgspec.json.Decoder(protocol.LoginRequest)
 STYLES: dict[str, Style] = defaultdict(Style)
 NUMBERS = count()
+ROOM = Room(RoomRecord("r", "r", 1, 2), "alice")
+ROOM.members = {1: 1}
+ROOM.ids, ROOM.keys = {1: "alice"}, {"alice": 1}
 READERS: dict[str, Callable[[str], object]] = {
     "check_depth": lambda text: packet.check_depth('["a",' + "[]" * 40 + '"' + text),
     "read_packet": lambda text: packet.read_packet("4" + text),
@@ -119,6 +125,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "packets.loads": lambda text: packets.loads('["' + text),
     "json_line": json_line,
     "slack_text": slack_text,
+    "mentions": lambda text: mentions._find(ROOM, text, may_mention_all=True, seq=None),
     "RequestRefused": lambda text: RequestRefused("400", text),
     "format_message": markdown.format_message,
     "links": markdown.links,

@@ -18,6 +18,7 @@ from pychat.server.chat.state.entities import (
     Pair,
     Room,
 )
+from pychat.server.chat.state.mentions import mentioned_ids
 from pychat.server.chat.state.reach import Reach
 from pychat.server.store.records import MessageRecord, NewChange, NewEdit, NewReaction
 
@@ -45,6 +46,8 @@ class ChangeDelivery:
             hidden = hidden | self._reach.blockers(user.key)
         for name, readers in self._readers(conversation):
             payload = _payload(name, user, change, message)
+            if isinstance(change, NewEdit) and not message.removed:
+                payload.mentions = mentioned_ids(conversation, message.mentions)
             self._reach.notify(readers, Event.CHANGED, encode(payload), hidden_from=hidden)
             if not hidden.isdisjoint(readers):
                 reduced = ChangedPayload(name, message.rev)

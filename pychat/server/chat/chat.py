@@ -37,6 +37,7 @@ from pychat.server.chat.notices.original import OriginalClients
 from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.notices.room_list import RoomList
 from pychat.server.chat.state.directory import Directory
+from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.reach import LocalReach, Reach
 from pychat.server.chat.state.relations import Relations
 from pychat.server.chat.state.session import ChatConnection, ChatSession, EncodeEvent, Work
@@ -119,6 +120,7 @@ class Chat:
         conversations = Conversations(store, directory, reach, writer, views, limiter, answers)
         cursors = Cursors(directory, writer, limiter, answers)
         history = History(store, directory, views, limiter, answers)
+        mentions = Mentions(directory, admins)
         messages = Messages(
             store,
             directory,
@@ -126,11 +128,12 @@ class Chat:
             delivery,
             limiter,
             logins.by_message if accounts == "open" else None,
+            mentions,
         )
         message_changes = Changes(
-            store, directory, delivery, reach, views, limiter, answers, admins
+            store, directory, delivery, reach, views, limiter, answers, mentions, admins
         )
-        self._hooks = Hooks(store, directory, delivery, limiter)
+        self._hooks = Hooks(store, directory, delivery, limiter, mentions)
         typing = TypingRelay(directory, reach, limiter, answers)
         profiles = Profiles(directory, authentication, logins, presence, limiter, answers)
         users = Users(store, directory, reach, limiter, answers)

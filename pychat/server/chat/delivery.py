@@ -26,6 +26,7 @@ from pychat.server.chat.changing import ChangeDelivery, late_readers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
+from pychat.server.chat.state.mentions import mentioned_ids
 from pychat.server.chat.state.reach import Reach, Reduced
 from pychat.server.chat.state.session import ChatSession
 from pychat.server.chat.views import quote
@@ -62,9 +63,16 @@ _STORED = Code.STORED.value
 _WITH_TEXT = (NewMessage, NewEdit)
 
 _Pending: TypeAlias = tuple[
-    ChatSession, OnlineUser, Conversation, ClientMessage, int | None, OnlineUser | None
+    ChatSession,
+    OnlineUser,
+    Conversation,
+    ClientMessage,
+    int | None,
+    OnlineUser | None,
+    tuple[int, ...],
 ]
-"""The last one is the sender of the message that this one answers."""
+"""The last ones are the sender of the message that this one answers, and the accounts that
+this one mentions."""
 
 
 class _PendingChange(NamedTuple):
@@ -136,9 +144,11 @@ class Delivery:
         client_id: bytes | None,
         ack_id: int | None,
         answered: OnlineUser | None = None,
+        mentions: tuple[int, ...] = (),
     ) -> None:
         """Queue a message, which is answered later. ``answered``: the sender of the message that it
-        replies to. Raises ProtocolError 404 or 503."""
+        replies to. ``mentions``: the accounts that it mentions (``Mentions.find``). Raises
+        ProtocolError 404 or 503."""
         if isinstance(conversation, Room) and conversation.deleted:
             raise ProtocolError(Code.NOT_FOUND, "the room was deleted", field="recepient")
         if isinstance(conversation, Room):
@@ -148,10 +158,12 @@ class Delivery:
         if answered is not None:
             new.reply_to = message.reply_to
             self._plain = False
+        if mentions:
+            new.mentions = mentions
         session.unanswered += 1
         self._characters += len(message.data)
         self._new.append(new)
-        self._pending.append((session, user, conversation, message, ack_id, answered))
+        self._pending.append((session, user, conversation, message, ack_id, answered, mentions))
         self._start()
 
     async def change(
@@ -300,7 +312,7 @@ class Delivery:
                 if not entry.done.done():
                     entry.done.set_exception(refusal)
                 continue
-            session, _, _, _, ack_id, _ = entry
+            session, _, _, _, ack_id, _, _ = entry
             session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
@@ -323,7 +335,7 @@ class Delivery:
                 if len(self._changes_in_doubt) < MAX_IN_DOUBT:
                     self._changes_in_doubt.append(entry)
                 continue
-            _, user, conversation, message, _, _ = entry
+            _, user, conversation, message, _, _, _ = entry
             if type(conversation) is Pair:
                 recipients.add(conversation.other(user.key))
             if message.client_id is not None:
@@ -408,7 +420,7 @@ class Delivery:
         before: MessageRecord | None,
     ) -> None:
         """``before``: the message as it is stored, if it had been stored before."""
-        session, user, conversation, message, ack_id, answered = entry
+        session, user, conversation, message, ack_id, answered, mentions = entry
         session.unanswered -= 1
         code, text = _DONE, DELIVERED
         seq = where.seq
@@ -421,6 +433,9 @@ class Delivery:
             origin = origins.get((conversation.key, message.reply_to))
             if origin is not None:
                 quoted = quote(origin, answered)
+        if before is not None:
+            mentions = before.mentions
+        mentioned = mentioned_ids(conversation, mentions) if mentions else UNSET
         new = not where.duplicate
         if self._in_doubt and self._was_in_doubt(user, message, seq):
             new = before is None or not before.removed
@@ -439,7 +454,7 @@ class Delivery:
                 code, text = _STORED, STORED
             if new:
                 name = conversation.other_id(key)
-                payload = _payload(id, seq, user, name, message, sent_at, quoted)
+                payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned)
                 if accepted:
                     self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload)
                 if recipient != key:
@@ -452,7 +467,7 @@ class Delivery:
         elif new:
             room = conversation if isinstance(conversation, Room) else None
             name = EVERYONE if room is None else room.id
-            payload = _payload(id, seq, user, name, message, sent_at, quoted)
+            payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned)
             reduced = None
             if origin is not None:
                 accounts = self._reach.blockers(origin.sender) | late_readers(
@@ -460,14 +475,14 @@ class Delivery:
                 )
                 without = QuotePayload(origin.seq)
                 reduced = Reduced(
-                    accounts, _payload(id, seq, user, name, message, sent_at, without)
+                    accounts, _payload(id, seq, user, name, message, sent_at, without, mentioned)
                 )
             if room is None:
                 self._reach.deliver_to_everyone(user.key, seq, _MESSAGE, payload, reduced)
             else:
                 self._reach.deliver_to_room(room, user.key, seq, _MESSAGE, payload, reduced)
         if ack_id is not None:
-            answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at)
+            answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at, mentions=mentioned)
             if before is not None and before.rev:
                 answer.rev = before.rev
             session.connection.acknowledge(ack_id, encode(answer))
@@ -493,6 +508,7 @@ def _payload(
     message: ClientMessage,
     sent_at: str,
     quoted: QuotePayload | UnsetType,
+    mentioned: list[str] | UnsetType,
 ) -> bytes:
     client_id = UNSET if message.client_id is None else message.client_id.lower()
     return encode(
@@ -500,5 +516,6 @@ def _payload(
             *(id, seq, user.id, recepient, message.command, "text", message.data, sent_at),
             client_id,
             reply_to=quoted,
+            mentions=mentioned,
         )
     )

@@ -24,7 +24,7 @@ from pychat.server.chat.clock import rfc3339
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.store.base import Store
-from pychat.server.store.records import MessageRecord
+from pychat.server.store.records import ALL_MEMBERS, MessageRecord
 
 ENVELOPE_BYTES = 1024
 """Reserved in a page for everything around its entries."""
@@ -88,6 +88,7 @@ class MessageViews:
         origins = await self._origins(reader, conversations, stored)
         accounts = {message.sender for message in (*stored, *origins.values())}
         for message in stored:
+            accounts.update(message.mentions)
             if message.reactions:
                 accounts.update(_first_accounts(reader, message))
         users = await self._directory.users(accounts)
@@ -113,6 +114,9 @@ class MessageViews:
             payload.edited = rfc3339(stored.edited_at)
         if stored.reactions:
             payload.reactions = _reactions(reader, stored, users) or UNSET
+        if stored.mentions:
+            known = (_mentioned(key, users) for key in stored.mentions)
+            payload.mentions = [id for id in known if id is not None] or UNSET
         if stored.reply_to is not None:
             origin = origins.get((stored.conversation, stored.reply_to))
             sender = None if origin is None else users.get(origin.sender)
@@ -148,6 +152,12 @@ class MessageViews:
             for m in found
             if not m.removed and m.seq >= first_seqs.get(m.conversation, m.seq + 1)
         }
+
+
+def _mentioned(key: int, users: Mapping[int, OnlineUser]) -> str | None:
+    if key == ALL_MEMBERS:
+        return EVERYONE
+    return users[key].id if key in users else None
 
 
 def quote(origin: MessageRecord, sender: OnlineUser) -> QuotePayload:

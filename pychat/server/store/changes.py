@@ -44,7 +44,8 @@ def _edit(edit: NewEdit, message: MessageRecord, rev: int) -> ChangeResult:
     # The time identifies the text for ``base``, so two edits never have the same.
     edited_at = max(edit.edited_at, (message.edited_at or 0) + 1)
     return ChangeResult(
-        Outcome.DONE, replace(message, data=edit.data, edited_at=edited_at, rev=rev)
+        Outcome.DONE,
+        replace(message, data=edit.data, edited_at=edited_at, mentions=edit.mentions, rev=rev),
     )
 
 
@@ -55,7 +56,7 @@ def _remove(removal: NewRemoval, message: MessageRecord, rev: int) -> ChangeResu
         return ChangeResult(Outcome.UNCHANGED, message)
     return ChangeResult(
         Outcome.DONE,
-        replace(message, data="", removed=True, edited_at=None, reactions=(), rev=rev),
+        replace(message, data="", removed=True, edited_at=None, reactions=(), mentions=(), rev=rev),
     )
 
 

@@ -75,6 +75,10 @@ EVERYONE = ConversationRecord(1, ConversationKind.EVERYONE, ())
 """The conversation ALL. Every store creates it first."""
 
 
+ALL_MEMBERS = 0
+"""The key that stands for all members of a room among the accounts that a message mentions."""
+
+
 class RoomRecord(Struct, frozen=True):
     """A room. If its id is reused after its deletion, the new room has another conversation."""
 
@@ -86,7 +90,7 @@ class RoomRecord(Struct, frozen=True):
 
 class NewMessage(Struct):
     """A message to store. ``client_id``: the 16 bytes of the UUID, if the client gave one.
-    ``reply_to``: the seq of the message that it answers."""
+    ``reply_to``: the seq of the message that it answers. ``mentions``: as in MessageRecord."""
 
     conversation: int
     sender: int
@@ -94,6 +98,7 @@ class NewMessage(Struct):
     sent_at: int
     data: str
     reply_to: int | None = None
+    mentions: tuple[int, ...] = ()
 
 
 class Appended(Struct, frozen=True):
@@ -117,7 +122,8 @@ class MessageRecord(Struct, frozen=True):
     """A stored message. ``data`` is empty once it is removed.
 
     ``rev``: the number of its newest change, 0 if it was never changed, or removed by a version
-    that did not count. ``reactions``: the oldest first.
+    that did not count. ``reactions``: the oldest first. ``mentions``: the accounts that its text
+    mentions, in ascending order; ``ALL_MEMBERS`` for all members of the room.
     """
 
     conversation: int
@@ -131,11 +137,12 @@ class MessageRecord(Struct, frozen=True):
     rev: int = 0
     edited_at: int | None = None
     reactions: tuple[ReactionRecord, ...] = ()
+    mentions: tuple[int, ...] = ()
 
 
 class NewEdit(Struct):
-    """A new text for a message of ``account``. ``base``: the ``edited_at`` that the author saw, if
-    it matters."""
+    """A new text for a message of ``account``, and the accounts that it mentions. ``base``: the
+    ``edited_at`` that the author saw, if it matters."""
 
     conversation: int
     seq: int
@@ -143,6 +150,7 @@ class NewEdit(Struct):
     data: str
     edited_at: int
     base: int | UnsetType | None = UNSET
+    mentions: tuple[int, ...] = ()
 
 
 class NewRemoval(Struct):
@@ -216,7 +224,8 @@ class ConversationSummary(Struct, frozen=True):
     """An entry of an account's conversation list. ``peer``: the other membership of a pair, None
     in rooms and ALL. ``unread`` leaves out removed messages, the account's own messages, and those
     of accounts it has blocked; its maximum is ``protocol.MAX_UNREAD``. ``rev``: the number of the
-    conversation's last change, 0 if there is none."""
+    conversation's last change, 0 if there is none. ``unread_mentions``: how many of the unread
+    messages mention the account, or all members."""
 
     conversation: ConversationRecord
     membership: Membership
@@ -225,6 +234,7 @@ class ConversationSummary(Struct, frozen=True):
     last: MessageRecord | None
     unread: int
     rev: int = 0
+    unread_mentions: int = 0
 
 
 class CursorMove(Struct, frozen=True):

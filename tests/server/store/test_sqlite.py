@@ -318,6 +318,7 @@ async def test_a_file_of_the_first_schema_is_migrated(path: Path) -> None:
 
 BACK_TO_3 = """
     DROP TABLE change; DROP TABLE reaction; DROP TABLE property; DROP TABLE hook;
+    DROP TABLE mention;
     ALTER TABLE message DROP COLUMN reply_to;
     PRAGMA user_version = 3;
 """

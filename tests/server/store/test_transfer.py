@@ -11,6 +11,7 @@ import pytest
 
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.records import (
+    ALL_MEMBERS,
     CursorMove,
     LoginToken,
     NewEdit,
@@ -52,9 +53,9 @@ async def fill(store: Store) -> None:
     await chat.say(room.conversation, bob, "hello", "lounge")
     await store.join_room(room.conversation, carol.key)
     await chat.say(room.conversation, bob, "welcome")
-    await store.append(
-        [NewMessage(room.conversation, carol.key, None, 1_700_000_100_000, "thanks", reply_to=3)]
-    )
+    thanks = NewMessage(room.conversation, carol.key, None, 1_700_000_100_000, "thanks @ALL @bob")
+    thanks.reply_to, thanks.mentions = 3, (ALL_MEMBERS, bob.key)
+    await store.append([thanks])
     await chat.change(
         NewReaction(room.conversation, 3, carol.key, "👍", True),
         NewReaction(room.conversation, 3, bob.key, "🎉", True),

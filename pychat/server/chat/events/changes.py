@@ -32,6 +32,7 @@ from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser, Room
+from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.chat.views import MessageViews, reactions_of
@@ -71,6 +72,7 @@ class Changes:
         views: MessageViews,
         limiter: Limiter,
         answers: Answers,
+        mentions: Mentions,
         admins: Iterable[str],
     ) -> None:
         """``admins``: the ids of those who may remove messages of others."""
@@ -81,6 +83,7 @@ class Changes:
         self._views = views
         self._limiter = limiter
         self._answers = answers
+        self._mentions = mentions
         self._admins = {canonical_id(id) for id in admins}
 
     # --- requests ---
@@ -123,6 +126,11 @@ class Changes:
         self, session: ChatSession, user: OnlineUser, edit: NewEdit, ack_id: int | None
     ) -> None:
         conversation = await self._conversation(user, edit.conversation, edit.seq)
+        if not self._mentions.ready(conversation, edit.data):
+            await self._mentions.prepare(conversation, edit.data)
+            # The user may have left meanwhile.
+            await self._conversation(user, edit.conversation, edit.seq)
+        edit.mentions = self._mentions.find(user, conversation, edit.data, edit.seq)
         edit.edited_at = now()
         message = await self._change(session, user, conversation, edit, Event.EDIT, ack_id)
         if message is not None:

@@ -147,6 +147,7 @@ class Conversations:
             last_seen=self._last_seen(user, peer_key, users, hidden_by),
             blocked=True if blocked else UNSET,
             rev=summary.rev,
+            unread_mentions=summary.unread_mentions,
         )
 
     def _alias(

@@ -14,6 +14,7 @@ from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
+from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.session import ChatSession, Packet
 from pychat.server.store.base import Store
 from pychat.server.store.records import HookRecord
@@ -25,12 +26,18 @@ class Hooks:
     """Post messages to rooms. The sender is the account of the hook, which is not logged in."""
 
     def __init__(
-        self, store: Store, directory: Directory, delivery: Delivery, limiter: Limiter
+        self,
+        store: Store,
+        directory: Directory,
+        delivery: Delivery,
+        limiter: Limiter,
+        mentions: Mentions,
     ) -> None:
         self._store = store
         self._directory = directory
         self._delivery = delivery
         self._limiter = limiter
+        self._mentions = mentions
 
     async def admit(self, token: str) -> None:
         """Count a request, before its body is read. Raises StoreError, and ProtocolError 404 if
@@ -51,7 +58,11 @@ class Hooks:
         self._limiter.take(user.key, "text", len(text))
         answered = _Answered()
         message = ClientMessage(user.id, room.id, text, command="groupchat")
-        self._delivery.submit(ChatSession(answered), user, room, message, None, 0)
+        await self._mentions.prepare(room, text)
+        mentions = self._mentions.find(user, room, text)
+        self._delivery.submit(
+            ChatSession(answered), user, room, message, None, 0, mentions=mentions
+        )
         answer = await answered.answer
         if answer.code not in (Code.DONE, Code.STORED):
             after = None if answer.retry_after is UNSET else answer.retry_after

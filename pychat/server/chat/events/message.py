@@ -21,6 +21,7 @@ from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser, Room
+from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.store.base import Store
@@ -35,7 +36,7 @@ LogIn: TypeAlias = Callable[[ChatSession, str], Awaitable[None]]
 
 class Messages:
     """Handle messages. If the conversation is in memory and the message answers no other, nothing
-    is awaited."""
+    is awaited, unless it may mention members whose ids have not been read."""
 
     def __init__(
         self,
@@ -45,8 +46,10 @@ class Messages:
         delivery: Delivery,
         limiter: Limiter,
         log_in: LogIn | None,
+        mentions: Mentions,
     ) -> None:
         """``log_in`` logs in the sender of a message where accounts are open; otherwise None."""
+        self._mentions = mentions
         self._log_in = log_in
         self._store = store
         self._directory = directory
@@ -85,6 +88,14 @@ class Messages:
             raise ProtocolError(Code.MALFORMED, "must be chat or groupchat", field="command")
         if conversation is None or message.reply_to is not None:
             return self._find_conversation(session, user, message, client_id, ack_id)
+        if "@" in message.data:
+            if not self._mentions.ready(conversation, message.data):
+                return self._find_conversation(session, user, message, client_id, ack_id)
+            mentions = self._mentions.find(user, conversation, message.data)
+            self._delivery.submit(
+                session, user, conversation, message, client_id, ack_id, mentions=mentions
+            )
+            return None
         self._delivery.submit(session, user, conversation, message, client_id, ack_id)
         return None
 
@@ -126,7 +137,14 @@ class Messages:
         answered = None
         if message.reply_to is not None:
             answered = await self._answered(user, conversation, message.reply_to)
-        self._delivery.submit(session, user, conversation, message, client_id, ack_id, answered)
+        if not self._mentions.ready(conversation, message.data):
+            await self._mentions.prepare(conversation, message.data)
+            if isinstance(conversation, Room) and user.key not in conversation.members:
+                raise _not_a_member()
+        mentions = self._mentions.find(user, conversation, message.data)
+        self._delivery.submit(
+            *(session, user, conversation, message, client_id, ack_id, answered, mentions)
+        )
 
     async def _answered(self, user: OnlineUser, conversation: Conversation, seq: int) -> OnlineUser:
         """Return the sender of the message that the user replies to. Raises ProtocolError 404 if
@@ -149,8 +167,12 @@ class Messages:
                 Code.NOT_FOUND, "there is no such message in this conversation", field="replyTo"
             )
         if isinstance(conversation, Room) and user.key not in conversation.members:
-            raise ProtocolError(Code.FORBIDDEN, "you are not in this room", field="recepient")
+            raise _not_a_member()
         return next(iter(senders.values()))
+
+
+def _not_a_member() -> ProtocolError:
+    return ProtocolError(Code.FORBIDDEN, "you are not in this room", field="recepient")
 
 
 def _client_id(value: str | None) -> bytes | None:

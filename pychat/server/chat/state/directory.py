@@ -147,6 +147,14 @@ class Directory:
                 return result
         raise AssertionError("rereads() raises")
 
+    async def learn_ids(self, room: Room) -> None:
+        """Read the ids of members that are not known yet."""
+        unknown = room.members.keys() - room.ids.keys()
+        if unknown:
+            for user in (await self.users(unknown)).values():
+                room.ids[user.key] = user.id
+                room.keys[canonical_id(user.id)] = user.key
+
     # --- conversations ---
     def cached_conversation(self, user: OnlineUser, name: str) -> Conversation | None:
         """Return the conversation that the user calls ``name``, if it is in memory and the user may

@@ -144,7 +144,18 @@ class Pair(Conversation):
 class Room(Conversation):
     """A conversation with members who join and leave."""
 
-    __slots__ = ("deleted", "id", "members", "name", "owner", "owner_id", "settled", "undecided")
+    __slots__ = (
+        "deleted",
+        "id",
+        "ids",
+        "keys",
+        "members",
+        "name",
+        "owner",
+        "owner_id",
+        "settled",
+        "undecided",
+    )
 
     def __init__(self, record: RoomRecord, owner_id: str) -> None:
         super().__init__(record.conversation)
@@ -155,6 +166,11 @@ class Room(Conversation):
         self.members: dict[int, int] = {}
         """The first seq that each member may read, by account. Complete once ``settled``. Owner:
         ``Memberships``."""
+        self.ids: dict[int, str] = {}
+        """Ids of accounts that are or were members, which never change, by account. Read when a
+        message contains an ``@``. Owner: ``Directory``."""
+        self.keys: dict[str, int] = {}
+        """The accounts of ``ids`` by their canonical ids."""
         self.settled = False
         self.deleted = False
         self.undecided = False

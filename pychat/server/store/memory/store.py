@@ -13,6 +13,7 @@ from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.changes import decide
 from pychat.server.store.memory.rooms import ConversationLog, MemoryRooms
 from pychat.server.store.records import (
+    ALL_MEMBERS,
     EVERYONE,
     Appended,
     ChangeResult,
@@ -129,7 +130,9 @@ class MemoryStore(MemoryRooms):
             peer = log.members[b if a == account else a]
         unread_from = max(membership.read_seq, membership.first_seq - 1)
         left_out = {account, *self._blocked.get(account, ())}
-        unread = (m for m in log.after(unread_from) if not m.removed and m.sender not in left_out)
+        counted = (m for m in log.after(unread_from) if not m.removed and m.sender not in left_out)
+        unread = list(islice(counted, MAX_UNREAD))
+        named = {account, ALL_MEMBERS}
         last = log.messages[-1] if log.last_seq >= membership.first_seq else None
         return ConversationSummary(
             conversation=log.conversation,
@@ -137,8 +140,9 @@ class MemoryStore(MemoryRooms):
             peer=peer,
             last_seq=log.last_seq,
             last=last,
-            unread=sum(1 for _ in islice(unread, MAX_UNREAD)),
+            unread=len(unread),
             rev=log.rev,
+            unread_mentions=sum(not named.isdisjoint(m.mentions) for m in unread),
         )
 
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:
@@ -193,6 +197,7 @@ class MemoryStore(MemoryRooms):
                 new.sent_at,
                 new.data,
                 reply_to=new.reply_to,
+                mentions=new.mentions,
             )
         )
         log.numbers.append(self._number)

@@ -252,6 +252,8 @@ def _new_values(before: MessageRecord, after: MessageRecord, old_terms: list[str
         new["edited_at"] = after.edited_at
     if after.reactions != before.reactions:
         new["reactions"] = reaction_documents(after.reactions)
+    if after.mentions != before.mentions:
+        new["mentions"] = list(after.mentions)
     return new
 
 

@@ -32,6 +32,7 @@ from pychat.server.store.mongodb.documents import (
 )
 from pychat.server.store.mongodb.schema import Database, ensure, update
 from pychat.server.store.records import (
+    ALL_MEMBERS,
     EVERYONE,
     ConversationKind,
     ConversationRecord,
@@ -220,16 +221,19 @@ class MongoConversations(MongoChanges):
         last = await last_message(self._database, key)
         last_seq = last["seq"] if last else 0
         read = max(membership.read_seq, membership.first_seq - 1)
-        unread = 0
+        unread = unread_mentions = 0
         if read < last_seq:
-            unread = await self._database["messages"].count_documents(
-                {
-                    "_id": of_conversation(key, after=max(read, last_seq - UNREAD_LOOKED_AT)),
-                    "sender": {"$nin": left_out},
-                    "removed": False,
-                },
-                limit=MAX_UNREAD,
-            )
+            counted: Document = {
+                "_id": of_conversation(key, after=max(read, last_seq - UNREAD_LOOKED_AT)),
+                "sender": {"$nin": left_out},
+                "removed": False,
+            }
+            unread = await self._database["messages"].count_documents(counted, limit=MAX_UNREAD)
+            if unread and conversation.kind is ConversationKind.ROOM:
+                counted["mentions"] = {"$in": [account, ALL_MEMBERS]}
+                unread_mentions = await self._database["messages"].count_documents(
+                    counted, limit=MAX_UNREAD
+                )
         return ConversationSummary(
             conversation=conversation,
             membership=membership,
@@ -238,6 +242,7 @@ class MongoConversations(MongoChanges):
             last=message_record(last) if last and last_seq >= membership.first_seq else None,
             unread=unread,
             rev=rev,
+            unread_mentions=unread_mentions,
         )
 
     @change

@@ -42,9 +42,11 @@ def unique_key(sender: int, client_id: bytes) -> str:
 def new_message(message: NewMessage, number: int, scope: list[str]) -> Document:
     """Return a document of ``messages`` without its place. ``scope``: terms that limit a search to
     conversations and accounts."""
-    reply = {} if message.reply_to is None else {"reply_to": message.reply_to}
+    optional: Document = {} if message.reply_to is None else {"reply_to": message.reply_to}
+    if message.mentions:
+        optional["mentions"] = list(message.mentions)
     return {
-        **reply,
+        **optional,
         "conversation": message.conversation,
         "sender": message.sender,
         "client_id": message.client_id,
@@ -82,6 +84,7 @@ def message_record(document: Document) -> MessageRecord:
             ReactionRecord(each["rev"], each["emoji"], each["account"])
             for each in document.get("reactions", ())
         ),
+        mentions=tuple(document.get("mentions", ())),
     )
 
 

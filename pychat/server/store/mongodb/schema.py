@@ -14,7 +14,7 @@ pairs          by "low-high" (account keys): conversation
 rooms          by canonical id: as records.RoomRecord
 memberships    by "conversation-account": as records.Membership, kind
 messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms;
-               reply_to, rev, edited_at and reactions are missing if there are none
+               reply_to, rev, edited_at, reactions and mentions are missing if there are none
 changes        by conversation << 32 | rev: seq; set, the new values, until the message has them.
                Rows of a message before its newest one may be missing
 """

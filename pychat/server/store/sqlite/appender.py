@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain, islice
 
 from pychat.server.store.records import Appended, NewMessage
-from pychat.server.store.sqlite.base import counter, set_counter
+from pychat.server.store.sqlite.base import MENTION, counter, set_counter
 from pychat.server.store.sqlite.conversations import last_seq
 
 SETTLE_CHUNK = 500
@@ -143,6 +143,7 @@ class Appender:
         )
         rows = []
         log = []
+        mentions = []
         answers = []
         for message in batch:
             conversation, sender, client_id = (
@@ -167,9 +168,13 @@ class Appender:
             place = (conversation, seq, number, sender, client_id, sent_at)
             rows.append((*place, message.data, message.reply_to))
             log.append((number, conversation, seq))
+            if message.mentions:
+                mentions += [(account, conversation, seq) for account in message.mentions]
             answers.append(Appended(conversation, seq, sent_at))
         connection.executemany(_INSERT, rows)
         connection.executemany(_LOG, log)
+        if mentions:
+            connection.executemany(MENTION, mentions)
         self._number = number
         self.client_ids.settle_if_many(connection)
         return answers

@@ -37,6 +37,9 @@ def stored_message(
     )
 
 
+MENTION = "INSERT INTO mention (account, conversation, seq) VALUES (?, ?, ?)"
+
+
 def counter(connection: sqlite3.Connection, name: str) -> int:
     """Return a value of the table ``counter``."""
     (value,) = connection.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
@@ -131,8 +134,8 @@ class SQLitePart:
         return self._writer.submit(write, amount)
 
 
-# Revs, edit times and reactions are in tables of their own: a reaction must not rewrite the pages
-# of a long message, and a conversation that was never changed must not cost more.
+# Mentions, revs, edit times and reactions are in tables of their own: a reaction must not rewrite
+# the pages of a long message, and messages without them must not cost more.
 
 
 def last_rev(connection: sqlite3.Connection, conversation: int) -> int:
@@ -141,6 +144,15 @@ def last_rev(connection: sqlite3.Connection, conversation: int) -> int:
         "SELECT max(rev) FROM change WHERE conversation = ?", (conversation,)
     ).fetchone()
     return rev or 0
+
+
+def mentions_of(connection: sqlite3.Connection, message: MessageRecord) -> MessageRecord:
+    """Return the message with its mentions."""
+    rows = connection.execute(
+        "SELECT account FROM mention WHERE conversation = ? AND seq = ? ORDER BY account",
+        (message.conversation, message.seq),
+    ).fetchall()
+    return replace(message, mentions=tuple(account for (account,) in rows)) if rows else message
 
 
 def complete_one(connection: sqlite3.Connection, message: MessageRecord) -> MessageRecord:
@@ -167,22 +179,30 @@ def complete_one(connection: sqlite3.Connection, message: MessageRecord) -> Mess
 def complete(
     connection: sqlite3.Connection, messages: Iterable[MessageRecord]
 ) -> list[MessageRecord]:
-    """Return the messages with their revs, edit times and reactions, in the same order."""
+    """Return the messages with their mentions, revs, edit times and reactions, in the same
+    order."""
     messages = list(messages)
     seqs: dict[int, list[int]] = {}
     for message in messages:
         seqs.setdefault(message.conversation, []).append(message.seq)
     details: dict[tuple[int, int], tuple[int, int | None]] = {}
     reactions: dict[tuple[int, int], list[ReactionRecord]] = {}
+    mentions: dict[tuple[int, int], list[int]] = {}
     for conversation, wanted in seqs.items():
-        if not last_rev(connection, conversation):
-            continue
         low, high = min(wanted), max(wanted)
         within = "seq BETWEEN ? AND ?"
         parameters: tuple[int | str, ...] = (conversation, low, high)
         if high - low >= 2 * len(wanted):
             within = "seq IN (SELECT value FROM json_each(?))"
             parameters = (conversation, json.dumps(wanted))
+        for seq, account in connection.execute(
+            f"SELECT seq, account FROM mention WHERE conversation = ? AND {within}"
+            " ORDER BY conversation, seq, account",
+            parameters,
+        ):
+            mentions.setdefault((conversation, seq), []).append(account)
+        if not last_rev(connection, conversation):
+            continue
         for seq, rev, edited_at in connection.execute(
             f"SELECT seq, rev, edited_at FROM change WHERE conversation = ? AND {within}",
             parameters,
@@ -195,6 +215,12 @@ def complete(
         ):
             found = reactions.setdefault((conversation, seq), [])
             found.append(ReactionRecord(rev, emoji, account))
+    if mentions:
+        messages = [
+            replace(message, mentions=tuple(named)) if (named := mentions.get(place)) else message
+            for message in messages
+            if (place := (message.conversation, message.seq))
+        ]
     if not details:
         return messages
     return [_with_details(message, details, reactions) for message in messages]

@@ -17,11 +17,13 @@ from pychat.server.store.records import (
     RecordPage,
 )
 from pychat.server.store.sqlite.base import (
+    MENTION,
     MESSAGE,
     SQLitePart,
     complete,
     complete_one,
     last_rev,
+    mentions_of,
     stored_message,
 )
 from pychat.server.store.sqlite.search import reindex
@@ -96,7 +98,7 @@ def _read(connection: sqlite3.Connection, place: Place, *, complete: bool) -> Me
     row = connection.execute(_ONE, place).fetchone()
     if row is None:
         return None
-    message = stored_message(row)
+    message = mentions_of(connection, stored_message(row))
     return complete_one(connection, message) if complete else message
 
 
@@ -121,6 +123,14 @@ def _write(
         )
         connection.execute("PRAGMA secure_delete = OFF")
         reindex(connection, [before for before, _ in rewritten])
+        connection.executemany(
+            "DELETE FROM mention WHERE conversation = ? AND seq = ?",
+            [(after.conversation, after.seq) for _, after in rewritten],
+        )
+        connection.executemany(
+            MENTION,
+            [(key, m.conversation, m.seq) for _, m in rewritten for key in m.mentions],
+        )
     connection.executemany(
         "INSERT INTO change (conversation, seq, rev, edited_at) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (conversation, seq)"

@@ -17,6 +17,7 @@ from pychat.server.store.base import (
     encode_cursor,
 )
 from pychat.server.store.records import (
+    ALL_MEMBERS,
     EVERYONE,
     ConversationKind,
     ConversationRecord,
@@ -63,6 +64,20 @@ _LISTED = f"""
             )
         ),
         (SELECT max(rev) FROM change WHERE conversation = page.key),
+        (
+            SELECT count(*) FROM (
+                SELECT DISTINCT named.seq FROM mention AS named
+                CROSS JOIN message AS naming USING (conversation, seq)
+                WHERE named.account IN (:account, {ALL_MEMBERS})
+                    AND named.conversation = page.key
+                    AND named.seq > max(
+                        mine.read_seq, mine.first_seq - 1, message.seq - {UNREAD_LOOKED_AT}
+                    )
+                    AND naming.sender <> :account
+                    AND naming.sender NOT IN (SELECT other FROM block WHERE account = :account)
+                LIMIT {MAX_UNREAD}
+            )
+        ),
         {", ".join(f"message.{column}" for column in MESSAGE.split(", "))}
     FROM page
     CROSS JOIN conversation ON conversation.key = page.key
@@ -239,8 +254,8 @@ def _summaries(
     connection: sqlite3.Connection, account: int, rows: Sequence[tuple[Any, ...]]
 ) -> list[ConversationSummary]:
     """Return the summaries for rows of ``_LISTED``."""
-    last = {row[1]: stored_message(row[15:]) for row in rows if row[15] is not None}
-    if any(row[14] for row in rows):
+    last = {row[1]: stored_message(row[16:]) for row in rows if row[16] is not None}
+    if any(row[14] or row[2] == ConversationKind.ROOM for row in rows):
         last = {message.conversation: message for message in complete(connection, last.values())}
     return [_summary(account, row, last.get(row[1])) for row in rows]
 
@@ -259,6 +274,7 @@ def _summary(
         last=message if message and message.seq >= membership.first_seq else None,
         unread=row[13],
         rev=row[14] or 0,
+        unread_mentions=row[15],
     )
 
 

@@ -107,10 +107,8 @@ class SQLiteMessages(SQLiteChanges):
             page = rows[:limit]
             if after is None:
                 page.reverse()
-            messages = [stored_message(row) for row in page]
+            messages = complete(connection, map(stored_message, page))
             rev = last_rev(connection, conversation)
-            if rev:
-                messages = complete(connection, messages)
             return RecordPage(messages, len(rows) > limit, rev)
 
         return await self._read(read)

@@ -173,7 +173,19 @@ _VERSION_5 = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+# Whom messages mention; account 0 is all members of the room. Older messages have no rows: they
+# mention nobody.
+_VERSION_6 = (
+    """CREATE TABLE mention (
+        account INTEGER NOT NULL,
+        conversation INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (account, conversation, seq)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX mention_message ON mention (conversation, seq)",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 """The statements that migrate each schema version to the next. Do not change released ones."""
 
 VERSION = len(MIGRATIONS)

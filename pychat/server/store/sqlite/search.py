@@ -146,7 +146,7 @@ def purge_some(connection: sqlite3.Connection) -> bool:
         "DELETE FROM client_id WHERE sender = ? AND client_id = ?",
         [(sender, client_id) for _, _, sender, client_id, _ in messages if client_id is not None],
     )
-    for table in ("message", "change", "reaction"):
+    for table in ("message", "change", "reaction", "mention"):
         connection.executemany(
             f"DELETE FROM {table} WHERE conversation = ? AND seq = ?",
             [(conversation, seq) for seq, *_ in messages],

@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 
 from msgspec import UNSET
 
-from pychat.protocol import canonical_id
+from pychat.protocol import EVERYONE, canonical_id
 from pychat.server.store.base import Store, StoreDamaged
-from pychat.server.store.records import Account, MessageRecord
+from pychat.server.store.records import ALL_MEMBERS, Account, MessageRecord
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
@@ -282,6 +282,11 @@ def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
         for each in message.reactions
         if each.account in accounts
     ]
+    mentions = [
+        EVERYONE if key == ALL_MEMBERS else accounts[key].id
+        for key in message.mentions
+        if key == ALL_MEMBERS or key in accounts
+    ]
     return MessageLine(
         seq=message.seq,
         sender=accounts[message.sender].id,
@@ -293,6 +298,7 @@ def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
         rev=message.rev or UNSET,
         edited_at=message.edited_at or UNSET,
         reactions=reactions or UNSET,
+        mentions=mentions or UNSET,
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from pychat.protocol import EVERYONE
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.server.store.records import (
+    ALL_MEMBERS,
     LoginToken,
     Membership,
     MessageRecord,
@@ -211,6 +213,7 @@ class Importer:
                     sent_at=line.sent_at,
                     data=line.data,
                     reply_to=line.reply_to or None,
+                    mentions=self._mentions(line),
                 )
                 for part, line in new
             ]
@@ -244,6 +247,14 @@ class Importer:
                 ReactionRecord(each.rev, each.emoji, self._keys[each.id])
                 for each in line.reactions or ()
             ),
+            mentions=self._mentions(line),
+        )
+
+    def _mentions(self, line: MessageLine) -> tuple[int, ...]:
+        if line.removed or not line.mentions:
+            return ()
+        return tuple(
+            sorted(ALL_MEMBERS if id == EVERYONE else self._keys[id] for id in line.mentions)
         )
 
     async def _put_members(self, parts: Sequence[_Part]) -> None:

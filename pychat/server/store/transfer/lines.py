@@ -93,7 +93,7 @@ class ReactionLine(Struct):
 
 class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     """A message of the preceding conversation. ``client_id`` is hexadecimal. The fields of changes
-    are left out if there were none."""
+    are left out if there were none. ``mentions``: ids of accounts, ``ALL`` for all members."""
 
     seq: Number
     sender: str
@@ -105,6 +105,7 @@ class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     rev: Number | UnsetType = UNSET
     edited_at: Number | UnsetType = UNSET
     reactions: list[ReactionLine] | UnsetType = UNSET
+    mentions: list[str] | UnsetType = UNSET
 
 
 class End(Struct, tag="end", tag_field="type", rename="camel"):
@@ -211,6 +212,10 @@ class _Names:
                     self._require([line.room_owner])
             case MessageLine():
                 self._require([line.sender])
+                mentions = line.mentions or []
+                self._require(id for id in mentions if id != EVERYONE)
+                if len(set(mentions)) < len(mentions):
+                    raise ValueError("a message mentions an account twice")
                 self._check_changes(line)
 
     def _check_changes(self, line: MessageLine) -> None:
