@@ -59,6 +59,10 @@ class Timeline:
         ticks = self._ticks
         return self._values[bisect.bisect_right(ticks, tick) - 1 : bisect.bisect_right(ticks, end)]
 
+    def before(self, tick: int) -> Any:
+        """What it was before its last change up to that tick, or at first."""
+        return self._values[max(0, bisect.bisect_right(self._ticks, tick) - 2)]
+
     def periods(self, value: Any) -> list[tuple[int, int]]:
         """The first and last tick of each time that it was ``value``."""
         ends = [*(tick - 1 for tick in self._ticks[1:]), LEFT]

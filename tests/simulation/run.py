@@ -260,6 +260,7 @@ class Simulation:
         await self.quiet()
         await asyncio.sleep(4.0)  # what is written, told, looked at or proven but now and then
         await self.quiet()
+        await asyncio.sleep(2.0)  # the cursors of who has just come back
 
     def _finish(self, device: Device) -> None:
         """Somebody goes on with what was not answered, or gives it up."""
