@@ -1,8 +1,11 @@
-"""Deliver changes of messages: to every reader in the order of the revs, hidden where necessary."""
+"""Deliver changes of messages: to every reader in the order of the revs, hidden where necessary.
+That includes those that the store made although it reported an error."""
 
 from __future__ import annotations
 
-from collections.abc import Set
+import asyncio
+from collections.abc import Callable, Set
+from typing import NamedTuple
 
 from msgspec import UNSET
 
@@ -20,16 +23,92 @@ from pychat.server.chat.state.entities import (
 )
 from pychat.server.chat.state.mentions import mentioned_ids
 from pychat.server.chat.state.reach import Reach
-from pychat.server.store.records import MessageRecord, NewChange, NewEdit, NewReaction
+from pychat.server.store.base import Store, StoreError
+from pychat.server.store.records import (
+    ChangeResult,
+    MessageRecord,
+    NewChange,
+    NewEdit,
+    NewReaction,
+    NewRemoval,
+    Outcome,
+)
+
+MAX_IN_DOUBT = 10_000
+MAX_OF_ONE_MESSAGE = 20
+LOOK_UP_AT_ONCE = 500
+
+
+class PendingChange(NamedTuple):
+    """A change that the store has been asked for."""
+
+    user: OnlineUser
+    conversation: Conversation
+    change: NewChange
+    done: asyncio.Future[ChangeResult]
 
 
 class ChangeDelivery:
     """Sends ``changed`` events."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, store: Store, reach: Reach, text_gone: Callable[[], None]) -> None:
+        """``text_gone`` is called after a text was removed from the store."""
+        self._store = store
         self._reach = reach
+        self._text_gone = text_gone
+        self.in_doubt: dict[tuple[int, int], list[PendingChange]] = {}
+        """Failed changes, by conversation and seq. The store may have made them: they are looked up
+        when it works again."""
 
-    def deliver(
+    def doubt(self, entry: PendingChange) -> None:
+        """Note that a change has failed."""
+        place = entry.change.conversation, entry.change.seq
+        if place in self.in_doubt or len(self.in_doubt) < MAX_IN_DOUBT:
+            entries = self.in_doubt.setdefault(place, [])
+            entries.append(entry)
+            del entries[:-MAX_OF_ONE_MESSAGE]
+
+    def made(self, entry: PendingChange, changed: ChangeResult) -> None:
+        """Deliver a change that the store has answered, and answer it."""
+        message = changed.message
+        if message is not None:
+            if changed.outcome is Outcome.DONE:
+                self._tell(entry, message)
+            elif changed.outcome is Outcome.UNCHANGED and self.in_doubt:
+                self._tell_doubtful(message)
+        if not entry.done.done():
+            entry.done.set_result(changed)
+
+    async def deliver_doubtful(self) -> None:
+        """Deliver those of the failed changes that the store has made, if it can be asked. No other
+        task may note or deliver changes meanwhile."""
+        places = list(self.in_doubt)
+        for start in range(0, len(places), LOOK_UP_AT_ONCE):
+            part = places[start : start + LOOK_UP_AT_ONCE]
+            try:
+                found = await self._store.messages(part)
+            except StoreError:
+                return
+            for message in found:
+                self._tell_doubtful(message)
+            for place in part:
+                del self.in_doubt[place]
+
+    def _tell_doubtful(self, message: MessageRecord) -> None:
+        """Deliver the failed change of a message that the store has made after all. If it has made
+        several of the conversation, clients notice that revs are missing and ask for them."""
+        for entry in self.in_doubt.get((message.conversation, message.seq), ()):
+            if _shows(message, entry.change):
+                if message.rev > entry.conversation.sent_rev:
+                    self._tell(entry, message)
+                return
+
+    def _tell(self, entry: PendingChange, message: MessageRecord) -> None:
+        if isinstance(entry.change, NewRemoval):
+            self._text_gone()
+        self._deliver(entry.conversation, entry.user, entry.change, message)
+
+    def _deliver(
         self,
         conversation: Conversation,
         user: OnlineUser,
@@ -77,6 +156,16 @@ def late_readers(reach: Reach, conversation: Conversation, seq: int) -> Set[int]
         first_seqs = conversation.members
         return {key for key in reach.accounts() if first_seqs.get(key, seq + 1) > seq}
     return NO_ACCOUNTS
+
+
+def _shows(message: MessageRecord, change: NewChange) -> bool:
+    """Whether the message is as the change makes it."""
+    if isinstance(change, NewRemoval):
+        return message.removed
+    if isinstance(change, NewEdit):
+        return message.data == change.data
+    reactions = {(each.account, each.emoji) for each in message.reactions}
+    return ((change.account, change.emoji) in reactions) == change.on
 
 
 def _payload(

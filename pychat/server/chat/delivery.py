@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,7 +22,7 @@ from pychat.protocol import (
     QuotePayload,
 )
 from pychat.server.chat.answers import Answers, encode
-from pychat.server.chat.changing import ChangeDelivery, late_readers
+from pychat.server.chat.changing import ChangeDelivery, PendingChange, late_readers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
@@ -38,8 +38,6 @@ from pychat.server.store.records import (
     NewChange,
     NewEdit,
     NewMessage,
-    NewRemoval,
-    Outcome,
 )
 
 log = logging.getLogger(__name__)
@@ -75,13 +73,6 @@ _Pending: TypeAlias = tuple[
 this one mentions."""
 
 
-class _PendingChange(NamedTuple):
-    user: OnlineUser
-    conversation: Conversation
-    change: NewChange
-    done: asyncio.Future[ChangeResult]
-
-
 class Delivery:
     """Messages and changes that arrive while a batch is being written form the next batch.
 
@@ -105,10 +96,9 @@ class Delivery:
         self._cursors = cursors
         self._answers = answers
         self._pair_opened = pair_opened
-        self._text_gone = text_gone
-        self._changes = ChangeDelivery(reach)
+        self._changes = ChangeDelivery(store, reach, text_gone)
         self._new: list[NewMessage | NewChange] = []
-        self._pending: list[_Pending | _PendingChange] = []
+        self._pending: list[_Pending | PendingChange] = []
         self._plain = True
         """Whether all that is waiting are messages that answer no other."""
         self._characters = 0
@@ -119,8 +109,6 @@ class Delivery:
         """(sender, clientId) of failed writes, and the last seq that had been delivered before in
         their conversation. The store may have kept them (MongoDB stores a batch one by one). With a
         higher seq they were not delivered, so a retry must still be delivered."""
-        self._changes_in_doubt: list[_PendingChange] = []
-        """Failed changes. The store may have made them: they are looked up when it works again."""
         self._writing = False
         self.stored = 0
         """Number of messages stored since the start."""
@@ -177,7 +165,7 @@ class Delivery:
         self._plain = False
         done: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
         self._new.append(change)
-        self._pending.append(_PendingChange(user, conversation, change, done))
+        self._pending.append(PendingChange(user, conversation, change, done))
         self._start()
         return await done
 
@@ -207,13 +195,13 @@ class Delivery:
         while True:
             if not self._new:
                 self._wake = loop.create_future()
-                if self._changes_in_doubt:
+                if self._changes.in_doubt:
                     await asyncio.wait([self._wake], timeout=LOOK_UP_SECONDS)
                 else:
                     await self._wake
                 self._wake = None
                 if not self._new:
-                    await self._deliver_doubtful()
+                    await self._changes.deliver_doubtful()
                     continue
             plain = self._plain
             new, pending, waiters = self._take()
@@ -247,8 +235,8 @@ class Delivery:
                 origins = {} if plain else await self._origins(new)
                 repeated = await self._repeated(answers)
                 self._deliver_all(pending, answers, origins, repeated)
-                if self._changes_in_doubt:
-                    await self._deliver_doubtful()
+                if self._changes.in_doubt:
+                    await self._changes.deliver_doubtful()
             self._writing = False
             for waiter in waiters:
                 if not waiter.done():
@@ -291,7 +279,7 @@ class Delivery:
         self,
     ) -> tuple[
         list[NewMessage | NewChange],
-        list[_Pending | _PendingChange],
+        list[_Pending | PendingChange],
         list[asyncio.Future[None]],
     ]:
         """Return the next batch, and the waiters for it."""
@@ -306,9 +294,9 @@ class Delivery:
         self._characters -= sum(len(each.data) for each in new if isinstance(each, _WITH_TEXT))
         return new, pending, []
 
-    def _refuse_all(self, pending: list[_Pending | _PendingChange], refusal: ProtocolError) -> None:
+    def _refuse_all(self, pending: list[_Pending | PendingChange], refusal: ProtocolError) -> None:
         for entry in pending:
-            if isinstance(entry, _PendingChange):
+            if isinstance(entry, PendingChange):
                 if not entry.done.done():
                     entry.done.set_exception(refusal)
                 continue
@@ -327,13 +315,12 @@ class Delivery:
             self._refused = 0
         self._failing = reason
 
-    def _doubt(self, pending: list[_Pending | _PendingChange]) -> None:
+    def _doubt(self, pending: list[_Pending | PendingChange]) -> None:
         """Prepare for messages of a failed write that the store has kept nevertheless."""
         recipients: set[int] = set()
         for entry in pending:
-            if isinstance(entry, _PendingChange):
-                if len(self._changes_in_doubt) < MAX_IN_DOUBT:
-                    self._changes_in_doubt.append(entry)
+            if isinstance(entry, PendingChange):
+                self._changes.doubt(entry)
                 continue
             _, user, conversation, message, _, _, _ = entry
             if type(conversation) is Pair:
@@ -359,7 +346,7 @@ class Delivery:
     # --- delivering ---
     def _deliver_all(
         self,
-        pending: list[_Pending | _PendingChange],
+        pending: list[_Pending | PendingChange],
         answers: Sequence[Appended | ChangeResult],
         origins: dict[tuple[int, int], MessageRecord],
         repeated: dict[tuple[int, int], MessageRecord],
@@ -370,47 +357,10 @@ class Delivery:
                     before = repeated.get((answer.conversation, answer.seq)) if repeated else None
                     self._deliver(cast("_Pending", entry), answer, origins, before)
                 else:
-                    self._deliver_change(cast("_PendingChange", entry), answer)
+                    self._changes.made(cast("PendingChange", entry), answer)
             except Exception:
                 # It is stored, so history has it. The messages after it must still be delivered.
                 log.exception("not delivered: %s", answer)
-
-    def _deliver_change(self, entry: _PendingChange, changed: ChangeResult) -> None:
-        message = changed.message
-        if message is not None:
-            if changed.outcome is Outcome.DONE:
-                self._tell_change(entry, message)
-            elif changed.outcome is Outcome.UNCHANGED and self._changes_in_doubt:
-                self._tell_doubtful(message)
-        if not entry.done.done():
-            entry.done.set_result(changed)
-
-    def _tell_change(self, entry: _PendingChange, message: MessageRecord) -> None:
-        if isinstance(entry.change, NewRemoval):
-            self._text_gone()
-        self._changes.deliver(entry.conversation, entry.user, entry.change, message)
-
-    async def _deliver_doubtful(self) -> None:
-        """Deliver those of the failed changes that the store has made, if it can be asked."""
-        places = {(each.change.conversation, each.change.seq) for each in self._changes_in_doubt}
-        try:
-            found = await self._store.messages(list(places))
-        except StoreError:
-            return
-        for message in found:
-            self._tell_doubtful(message)
-        self._changes_in_doubt = []
-
-    def _tell_doubtful(self, message: MessageRecord) -> None:
-        """Deliver the failed change of a message that the store has made after all. If it has made
-        several of the conversation, clients notice that revs are missing and ask for them."""
-        place = message.conversation, message.seq
-        for entry in self._changes_in_doubt:
-            change = entry.change
-            if (change.conversation, change.seq) == place and _shows(message, change):
-                if message.rev > entry.conversation.sent_rev:
-                    self._tell_change(entry, message)
-                return
 
     def _deliver(
         self,
@@ -488,16 +438,6 @@ class Delivery:
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
             self._answers.respond(session, _MESSAGE, code, text)
-
-
-def _shows(message: MessageRecord, change: NewChange) -> bool:
-    """Whether the message is as the change makes it."""
-    if isinstance(change, NewRemoval):
-        return message.removed
-    if isinstance(change, NewEdit):
-        return message.data == change.data
-    reactions = {(each.account, each.emoji) for each in message.reactions}
-    return ((change.account, change.emoji) in reactions) == change.on
 
 
 def _payload(

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from pychat.server.chat import Chat, delivery
+from pychat.server.chat import Chat, changing, delivery
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.turns import turns
@@ -448,6 +448,33 @@ async def test_a_change_that_failed_late_is_delivered_though_nobody_repeats_it(
                 event, ("reaction", {"emoji": "👍", "by": "alice", "on": True})
             )
             assert change[field] == value
+
+
+async def test_many_doubtful_changes_are_looked_up_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changing, "LOOK_UP_AT_ONCE", 2)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        bob = await logged_in(chat, "bob")
+        ids = [(await sent(alice, "bob", "one"))["id"] for _ in range(5)]
+        held = store.hold("append")
+        first = alice.start_send("bob", "held up")
+        await held.called.wait()
+        store.fail("commit")
+        devices = [Direct(chat, "alice") for _ in ids]
+        for device in devices:
+            await device.login()
+        edits = [
+            device.start("edit", id=id, data="two") for device, id in zip(devices, ids, strict=True)
+        ]
+        await turns()
+        held.answer()
+        assert [(await edit)["code"] for edit in edits] == ["503"] * 5
+        assert (await first)["code"] == "200"
+        await phone.send_message("ALL", "the store works again")
+        assert [(await bob.next("changed"))["rev"] for _ in ids] == [1, 2, 3, 4, 5]
 
 
 async def test_a_message_sent_again_after_a_change_is_answered_with_its_rev() -> None:
