@@ -10,6 +10,7 @@ from typing import Final
 
 from pychat.client import ChatClient, RequestRefused
 from pychat.client.models import MessageInfo
+from pychat.protocol import ROOM_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +113,7 @@ class Bot:
         text, begins = self._without_name(message.text.strip())
         has_prefix = bool(self._prefix) and text.startswith(self._prefix)
         bare = text[len(self._prefix) :].lstrip() if has_prefix else text
-        is_for_bot = (
-            begins or message.conversation == message.sender or self._is_named(message.text)
-        )
+        is_for_bot = begins or message.conversation == message.sender or self._is_named(message)
         word, rest = [*bare.split(maxsplit=1), "", ""][:2]
         command = word.casefold().rstrip(_PUNCTUATION)
         handler = self._commands.get(command)
@@ -134,14 +133,21 @@ class Bot:
             return rest.lstrip(), True
         return text, False
 
-    def _is_named(self, text: str) -> bool:
-        folded, mention = text.casefold(), f"@{self.client.user}".casefold()
+    def _is_named(self, message: MessageInfo) -> bool:
+        if self.client.user in message.mentions:
+            return True
+        folded, mention = message.text.casefold(), f"@{self.client.user}".casefold()
+        if message.conversation.startswith(ROOM_PREFIX):
+            return self._is_called(folded)  # the server finds mentions in rooms
         start = folded.find(mention)
         while start >= 0:
             end = start + len(mention)
             if not folded[start - 1 : start].isalnum() and not folded[end : end + 1].isalnum():
                 return True
             start = folded.find(mention, end)
+        return self._is_called(folded)
+
+    def _is_called(self, folded: str) -> bool:
         return bool(self._names) and any(
             word.strip(_PUNCTUATION) in self._names for word in folded.split()
         )

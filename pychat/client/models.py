@@ -87,6 +87,10 @@ class MessageInfo(Struct):
     """When the text was last edited, in seconds since the epoch."""
     reactions: tuple[ReactionInfo, ...] = ()
     reply_to: QuoteInfo | None = None
+    mentions: tuple[str, ...] = ()
+    """Login ids of the members of a room that the message mentions; ``ALL`` for all of them."""
+    mentioned: bool = False
+    """Whether somebody else mentions this user, or all members, in the message."""
 
 
 class ChangeKind(StrEnum):
@@ -133,6 +137,8 @@ class ConversationInfo(Struct):
     peer_read_seq: int = 0
     unread: int = 0
     """Messages of others after ``read_seq``. 1,000 means 1,000 or more."""
+    unread_mentions: int = 0
+    """How many of them mention this user, or all members."""
     last: MessageInfo | None = None
     """The last message, which may be one that this user has not sent yet."""
     last_stored: MessageInfo | None = None

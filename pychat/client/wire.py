@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from pychat import protocol
 from pychat.client.errors import InvalidAnswer, RequestRefused
@@ -153,6 +153,7 @@ def client_message(message: MessageInfo, user: str) -> protocol.ClientMessage:
 def message_info(message: protocol.MessagePayload, name: str, user: str) -> MessageInfo:
     """Return the message as part of the conversation ``name``, from the view of ``user``."""
     own = message.sender == user
+    mentions = () if message.removed else mentioned_ids(message.mentions)
     return MessageInfo(
         conversation=name,
         sender=message.sender or "",
@@ -168,7 +169,20 @@ def message_info(message: protocol.MessagePayload, name: str, user: str) -> Mess
         edited=parse_time(message.edited) if message.edited is not UNSET else None,
         reactions=() if message.reactions is UNSET else _reactions(message.reactions),
         reply_to=None if message.reply_to is UNSET else _quote(message.reply_to),
+        mentions=mentions,
+        mentioned=not own and _is_mentioned(mentions, user),
     )
+
+
+def mentioned_ids(mentions: list[str] | UnsetType) -> tuple[str, ...]:
+    """Return the ids that a message mentions."""
+    if mentions is UNSET:
+        return ()
+    return tuple(id[: protocol.MAX_ID_CHARACTERS] for id in mentions[: protocol.MAX_MENTIONS])
+
+
+def _is_mentioned(mentions: tuple[str, ...], user: str) -> bool:
+    return user in mentions or protocol.EVERYONE in mentions
 
 
 def _quote(quote: protocol.QuotePayload) -> QuoteInfo:
@@ -236,6 +250,8 @@ def removed_message(message: MessageInfo, rev: int) -> MessageInfo:
         edited=None,
         reactions=(),
         reply_to=None,
+        mentions=(),
+        mentioned=False,
     )
 
 
@@ -250,7 +266,15 @@ def after_change(message: MessageInfo, change: protocol.Changed, user: str) -> M
         return message
     if change.data is not UNSET:
         edited = parse_time(change.edited) if change.edited is not UNSET else 0.0
-        return structs.replace(message, text=change.data, edited=edited, rev=change.rev)
+        mentions = mentioned_ids(change.mentions)
+        return structs.replace(
+            message,
+            text=change.data,
+            edited=edited,
+            rev=change.rev,
+            mentions=mentions,
+            mentioned=not message.own and _is_mentioned(mentions, user),
+        )
     if change.reaction is not UNSET:
         reactions = _after_reaction(message.reactions, change.reaction, user)
         return structs.replace(message, reactions=reactions, rev=change.rev)
@@ -305,6 +329,7 @@ def conversation_info(
         peer_delivered_seq=listed.peer_delivered_seq,
         peer_read_seq=listed.peer_read_seq,
         unread=listed.unread,
+        unread_mentions=listed.unread_mentions,
         last=last,
         last_stored=last,
         typing=known.typing if known else (),

@@ -184,7 +184,7 @@ class Actions:
         # Most are not theirs, which is refused.
         for _ in range(4):
             if message := self._some_message():
-                text = f"edited {self._draw.randrange(3)} {message['id']}"
+                text = f"edited {self._draw.choice(('', '@alice', '@bob'))} {message['id']}"
                 self._device.ask("edit", message | {"data": text})
 
     def _react(self) -> None:

@@ -195,7 +195,9 @@ class ChatDevice:
             elif kind == "e" and own:
                 message = draw.choice(own)
                 known = message if draw.random() < 0.5 else message.id
-                client.post_edit(known, f"edited {draw.randrange(3)} {message.id}")
+                client.post_edit(
+                    known, f"edited {draw.choice(('', '@alice', '@bob'))} {message.id}"
+                )
             elif kind == "v" and own:
                 client.post_removal(draw.choice(own))
 

@@ -29,9 +29,9 @@ class Person:
         self.written = 0
 
     def text(self) -> str:
-        """One that nobody else writes."""
+        """One that nobody else writes. Many mention somebody in rooms."""
         self.written += 1
-        return f"{self.id} {self.written}"
+        return f"{self.id} {self.written}{('', ' @alice', ' @bob @ALL')[self.written % 3]}"
 
 
 class _Connected:

@@ -210,6 +210,7 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
             "read_seq": membership.read_seq,
             "delivered_seq": membership.delivered_seq,
             "unread": summary.unread,
+            "unread_mentions": summary.unread_mentions,
         }
         if conversation.name == user:
             # The server moves that cursor by itself.

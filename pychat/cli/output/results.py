@@ -56,6 +56,8 @@ def as_json(message: MessageInfo) -> str:
             fields["replyTo"] = {"seq": quote.seq} | read
         if message.reactions:
             fields["reactions"] = message.reactions
+        if message.mentions:
+            fields["mentions"] = message.mentions
     return json_line(fields)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from pychat import protocol
 from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
@@ -15,6 +15,7 @@ from pychat.client.storage.cache import Cache
 from pychat.client.wire import (
     after_change,
     conversation_info,
+    is_shared,
     parse_time,
     room_info,
     with_quote,
@@ -237,6 +238,9 @@ class Roster:
                 changes["last"] = message
         if new and not message.own and not message.removed and message.seq > known.read_seq:
             changes["unread"] = min(known.unread + 1, protocol.MAX_UNREAD)
+            if message.mentioned:
+                mentions = known.unread_mentions + 1
+                changes["unread_mentions"] = min(mentions, protocol.MAX_UNREAD)
         if changes:
             self._change(known.name, **changes)
 
@@ -250,11 +254,10 @@ class Roster:
             changes["last"] = message
         if known.last_stored is not None and known.last_stored.seq == message.seq:
             changes["last_stored"] = message
-        uncounted = message.removed and not message.own and message.seq > known.read_seq
-        if known.unread and uncounted:
-            changes["unread"], certain = _unread_after(self._cache, known, known.read_seq)
-            if not certain:
-                self._on_uncertain_unread()
+        # An edit may change the mentions, which pairs do not have.
+        recount = message.removed or (message.edited is not None and is_shared(known.name))
+        if known.unread and recount and not message.own and message.seq > known.read_seq:
+            changes |= self._counts_after(known, known.read_seq)
         if changes:
             self._change(known.name, **changes)
 
@@ -266,7 +269,8 @@ class Roster:
             return
         if known.last is not None and known.last.seq == seq:
             self._change(name, last=after_change(known.last, change, self.user))
-        if change.removed and known.unread and seq > known.read_seq:
+        recount = change.removed or (change.data is not UNSET and is_shared(name))
+        if recount and known.unread and seq > known.read_seq:
             self._on_uncertain_unread()
 
     def requoted(self, name: str, origin: int, update: Callable[[QuoteInfo], QuoteInfo]) -> None:
@@ -306,12 +310,18 @@ class Roster:
             return seq > known.delivered_seq
         if seq <= known.read_seq:
             return False
-        unread, certain = _unread_after(self._cache, known, seq)
+        counts = self._counts_after(known, seq)
         delivered_seq = max(seq, known.delivered_seq)
-        self._change(name, read_seq=seq, delivered_seq=delivered_seq, unread=unread)
+        self._change(name, read_seq=seq, delivered_seq=delivered_seq, **counts)
+        return True
+
+    def _counts_after(self, known: ConversationInfo, seq: int) -> dict[str, object]:
+        """Return the unread counts if everything up to ``seq`` is read. If they are not exact, the
+        caller asks the server."""
+        unread, mentions, certain = _unread_after(self._cache, known, seq)
         if not certain:
             self._on_uncertain_unread()
-        return True
+        return {"unread": unread, "unread_mentions": mentions}
 
     def receipt(self, receipt: protocol.Receipt) -> None:
         """Apply a receipt: of the other user, or of this user from another device."""
@@ -355,23 +365,27 @@ class Roster:
         self._early_receipts.clear()
 
 
-def _unread_after(cache: Cache, known: ConversationInfo, seq: int) -> tuple[int, bool]:
-    """Return the unread count if everything up to ``seq`` is read, and whether it is exact.
+def _unread_after(cache: Cache, known: ConversationInfo, seq: int) -> tuple[int, int, bool]:
+    """Return how many messages and mentions are unread if everything up to ``seq`` is read, and
+    whether this is exact.
 
-    Without the messages in the cache the count is an estimate: only the server knows which messages
-    in between this user has sent. The count is at most MAX_UNREAD.
+    Without the messages in the cache the counts are estimates: only the server knows which messages
+    in between this user has sent. They are at most MAX_UNREAD.
     """
     left = known.last_seq - seq
     if left <= 0 or not known.unread:
-        return 0, True
+        return 0, 0, True
     rest = cache.messages_after(known.name, seq)
     if rest and rest[-1].seq >= known.last_seq:
         others = sum(not each.own and not each.removed for each in rest)
-        return min(others, protocol.MAX_UNREAD), True
+        mentions = sum(each.mentioned for each in rest)
+        return min(others, protocol.MAX_UNREAD), min(mentions, protocol.MAX_UNREAD), True
     if known.unread >= protocol.MAX_UNREAD:
-        return min(left, protocol.MAX_UNREAD), False
-    # An estimate of 0 would make unread messages look read, so it is at least 1.
-    return max(1, min(left, known.unread - (seq - known.read_seq))), False
+        unread = min(left, protocol.MAX_UNREAD)
+    else:
+        # An estimate of 0 would make unread messages look read, so it is at least 1.
+        unread = max(1, min(left, known.unread - (seq - known.read_seq)))
+    return unread, min(known.unread_mentions, unread), False
 
 
 def _merge(
@@ -387,8 +401,10 @@ def _merge(
         listed.last_seq, listed.last = known.last_seq, known.last
         listed.last_stored = known.last_stored
         listed.read_seq, listed.unread = known.read_seq, known.unread
+        listed.unread_mentions = known.unread_mentions
     if read_seq > listed.read_seq:
-        listed.unread, certain = _unread_after(cache, listed, read_seq)
+        counts = _unread_after(cache, listed, read_seq)
+        listed.unread, listed.unread_mentions, certain = counts
         listed.read_seq = read_seq
     listed.delivered_seq = max(listed.delivered_seq, known.delivered_seq)
     listed.peer_delivered_seq = max(listed.peer_delivered_seq, known.peer_delivered_seq)

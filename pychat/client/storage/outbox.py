@@ -14,7 +14,7 @@ from pychat.client.errors import RequestRefused
 from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.storage.cache import Cache
 from pychat.client.storage.sendqueue import QueuedRequest, SendQueue
-from pychat.client.wire import client_message, parse, parse_time, with_quote
+from pychat.client.wire import client_message, mentioned_ids, parse, parse_time, with_quote
 
 _LANE: Final = "messages"
 
@@ -188,6 +188,7 @@ class Outbox:
             id=stored.id,
             seq=stored.seq,
             sent_at=parse_time(stored.sent_at),
+            mentions=mentioned_ids(stored.mentions),
             delivery=DeliveryStatus.SENT,
         )
         self.settle(message)
