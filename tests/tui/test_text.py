@@ -129,3 +129,23 @@ def test_a_message_shows_what_it_answers_and_what_was_changed() -> None:
     assert all(text.isprintable() and cell_len(text) <= 40 for text in texts)
     unseen = rows_of(structs.replace(message, reply_to=QuoteInfo(1)), None, 40, reading)
     assert "↪ a message that you cannot read" in [row.text for row in unseen]
+
+
+def test_mentions_are_marked() -> None:
+    reading = ReaderContext(stopped_clock(), Name)
+    text = "**@Bob** and @bob's, not @bobby or me@bob, @ann lee"
+    message = MessageInfo(
+        "#r", "bob", text, "c", "3-2", 2, NOW, mentions=("bob", "ann lee"), mentioned=True
+    )
+
+    def marked(message: MessageInfo, style: str) -> list[str]:
+        return [
+            row.text[start:end]
+            for row in rows_of(message, None, 80, reading)
+            for start, end, name in row.spans
+            if name == style
+        ]
+
+    assert marked(message, "mention") == ["@Bob", "@bob", "@ann lee"]
+    other = structs.replace(message, mentioned=False)
+    assert (marked(other, "mention"), len(marked(other, "mention-other"))) == ([], 3)

@@ -107,3 +107,15 @@ async def test_more_than_is_counted_is_the_same_everywhere() -> None:
 )
 def test_counts_are_summed(counts: tuple[int, ...], shown: str) -> None:
     assert unread_count(counts) == shown
+
+
+@pytest.mark.e2e
+async def test_the_list_shows_unread_mentions_beside_the_unread_messages() -> None:
+    client = ScriptedClient()
+    for _ in range(5):
+        client.say("#r", "hello", sender="bob")
+    known = client.conversation("#r")
+    assert known is not None
+    known.unread_mentions = 2
+    async with scenes.app(client).run_test(size=(80, 24)) as pilot:
+        await wait_text(pilot, "@2 5")

@@ -117,7 +117,11 @@ def rows_of(
     rows = _above(message, previous, cells, reading)
     if message.reply_to is not None:
         rows.append(_quote(message.reply_to, cells, reading))
-    rows += _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
+    text = _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
+    for id in message.mentions:
+        for row in text:
+            _mark_mention(row, id, "mention" if message.mentioned else "mention-other")
+    rows += text
     if len(message.text) > MAX_SHOWN:
         more = f"… {len(message.text) - MAX_SHOWN:,} more characters"
         rows.append(Row(more, [(0, len(more), "faint")], kind="note"))
@@ -226,6 +230,21 @@ def _wrapped(lines: list[Line], width: int) -> list[Row]:
                 index += 1
             rows.append(Row(line.text[start:end], spans, joint=joint))
     return rows
+
+
+def _mark_mention(row: Row, id: str, style: str) -> None:
+    """Highlight ``@`` and an id, as far as they are in one row."""
+    needle = f"@{safe_text(id, multiline=False)}".casefold()
+    haystack = row.text.casefold()
+    if len(haystack) != len(row.text):
+        return
+    start = haystack.find(needle)
+    while start != -1:
+        end = start + len(needle)
+        around = haystack[max(0, start - 1) : start] + haystack[end : end + 1]
+        if not any(character.isalnum() or character == "_" for character in around):
+            row.spans.append((start, end, style))
+        start = haystack.find(needle, end)
 
 
 def _mark(row: Row, needle: str, style: str) -> None:

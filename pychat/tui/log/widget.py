@@ -27,6 +27,7 @@ EMPTY: Final = Row("No messages yet", kind="day")
 STYLE_NAMES: Final = (
     *(f"sender-{number}" for number in range(SENDER_STYLES)),
     *("own", "faint", "day", "new", "new-rule", "error", "match", "hit", "bar"),
+    *("mention", "mention-other"),
     *("code", "code-block", "strong", "emphasis", "struck", "link"),
     *(f"state-{state}" for state in ("sending", "sent", "delivered", "read", "failed")),
 )

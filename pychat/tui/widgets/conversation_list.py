@@ -42,6 +42,8 @@ class ConversationItem(Struct, frozen=True):
     line: str
     time: str = ""
     unread: int = 0
+    mentions: int = 0
+    """How many of the unread messages mention the user."""
     online: bool | None = None
     """None for conversations without presence: rooms and Everyone."""
     typing: bool = False
@@ -87,6 +89,7 @@ def item_of(
         line=typing or draft or shown,
         time=clock.short(last.sent_at) if last is not None else "",
         unread=conversation.unread,
+        mentions=conversation.unread_mentions,
         online=conversation.online if pair and connected else None,
         typing=bool(typing),
         draft=bool(draft) and not typing,
@@ -95,7 +98,7 @@ def item_of(
 
 
 ITEM_ROWS: Final = 2
-_STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft")
+_STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft", "mention")
 
 
 class ConversationList(ScrollView, can_focus=True):
@@ -282,9 +285,10 @@ def _first_row(item: ConversationItem, width: int, style: Callable[[str], Style]
 
 
 def _second_row(item: ConversationItem, width: int, style: Callable[[str], Style]) -> list[Segment]:
-    """Paint the last message, and at the right the number of unread messages."""
+    """Paint the last message, and at the right the numbers of unread mentions and messages."""
+    mentions = f"@{unread_count((item.mentions,))}" if item.mentions else ""
     count = "muted" if item.muted and not item.unread else unread_count((item.unread,))
-    room = max(1, width - 5 - cell_len(count))
+    room = max(1, width - 5 - cell_len(mentions) - bool(mentions) - cell_len(count))
     mark, mark_style = ("draft ", "draft") if item.draft else ("", "faint")
     text = fitted(item.line, max(0, room - cell_len(mark)))
     return [
@@ -292,6 +296,7 @@ def _second_row(item: ConversationItem, width: int, style: Callable[[str], Style
         Segment(mark, style(mark_style)),
         Segment(text, style("typing" if item.typing else "faint")),
         Segment(" " * max(0, room - cell_len(mark) - cell_len(text) + 1), style("name")),
+        *([Segment(mentions, style("mention")), Segment(" ", style("name"))] if mentions else ()),
         Segment(count, style("faint" if item.muted else "count")),
         Segment(" ", style("name")),
     ]
