@@ -39,7 +39,7 @@ MAX_OF_ONE_MESSAGE = 20
 LOOK_UP_AT_ONCE = 500
 
 
-class PendingChange(NamedTuple):
+class SubmittedChange(NamedTuple):
     """A change that the store has been asked for."""
 
     user: OnlineUser
@@ -56,11 +56,11 @@ class ChangeDelivery:
         self._store = store
         self._reach = reach
         self._text_gone = text_gone
-        self.in_doubt: dict[tuple[int, int], list[PendingChange]] = {}
+        self.in_doubt: dict[tuple[int, int], list[SubmittedChange]] = {}
         """Failed changes, by conversation and seq. The store may have made them: they are looked up
         when it works again."""
 
-    def doubt(self, entry: PendingChange) -> None:
+    def doubt(self, entry: SubmittedChange) -> None:
         """Note that a change has failed."""
         place = entry.change.conversation, entry.change.seq
         if place in self.in_doubt or len(self.in_doubt) < MAX_IN_DOUBT:
@@ -68,7 +68,7 @@ class ChangeDelivery:
             entries.append(entry)
             del entries[:-MAX_OF_ONE_MESSAGE]
 
-    def made(self, entry: PendingChange, changed: ChangeResult) -> None:
+    def made(self, entry: SubmittedChange, changed: ChangeResult) -> None:
         """Deliver a change that the store has answered, and answer it."""
         message = changed.message
         if message is not None:
@@ -103,7 +103,7 @@ class ChangeDelivery:
                     self._tell(entry, message)
                 return
 
-    def _tell(self, entry: PendingChange, message: MessageRecord) -> None:
+    def _tell(self, entry: SubmittedChange, message: MessageRecord) -> None:
         if isinstance(entry.change, NewRemoval):
             self._text_gone()
         self._deliver(entry.conversation, entry.user, entry.change, message)

@@ -22,7 +22,7 @@ from pychat.protocol import (
     QuotePayload,
 )
 from pychat.server.chat.answers import Answers, encode
-from pychat.server.chat.changing import ChangeDelivery, PendingChange, late_readers
+from pychat.server.chat.changing import ChangeDelivery, SubmittedChange, late_readers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
@@ -98,7 +98,7 @@ class Delivery:
         self._pair_opened = pair_opened
         self._changes = ChangeDelivery(store, reach, text_gone)
         self._new: list[NewMessage | NewChange] = []
-        self._pending: list[_Pending | PendingChange] = []
+        self._pending: list[_Pending | SubmittedChange] = []
         self._plain = True
         """Whether all that is waiting are messages that answer no other."""
         self._characters = 0
@@ -165,7 +165,7 @@ class Delivery:
         self._plain = False
         done: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
         self._new.append(change)
-        self._pending.append(PendingChange(user, conversation, change, done))
+        self._pending.append(SubmittedChange(user, conversation, change, done))
         self._start()
         return await done
 
@@ -279,7 +279,7 @@ class Delivery:
         self,
     ) -> tuple[
         list[NewMessage | NewChange],
-        list[_Pending | PendingChange],
+        list[_Pending | SubmittedChange],
         list[asyncio.Future[None]],
     ]:
         """Return the next batch, and the waiters for it."""
@@ -294,9 +294,11 @@ class Delivery:
         self._characters -= sum(len(each.data) for each in new if isinstance(each, _WITH_TEXT))
         return new, pending, []
 
-    def _refuse_all(self, pending: list[_Pending | PendingChange], refusal: ProtocolError) -> None:
+    def _refuse_all(
+        self, pending: list[_Pending | SubmittedChange], refusal: ProtocolError
+    ) -> None:
         for entry in pending:
-            if isinstance(entry, PendingChange):
+            if isinstance(entry, SubmittedChange):
                 if not entry.done.done():
                     entry.done.set_exception(refusal)
                 continue
@@ -315,11 +317,11 @@ class Delivery:
             self._refused = 0
         self._failing = reason
 
-    def _doubt(self, pending: list[_Pending | PendingChange]) -> None:
+    def _doubt(self, pending: list[_Pending | SubmittedChange]) -> None:
         """Prepare for messages of a failed write that the store has kept nevertheless."""
         recipients: set[int] = set()
         for entry in pending:
-            if isinstance(entry, PendingChange):
+            if isinstance(entry, SubmittedChange):
                 self._changes.doubt(entry)
                 continue
             _, user, conversation, message, _, _, _ = entry
@@ -346,7 +348,7 @@ class Delivery:
     # --- delivering ---
     def _deliver_all(
         self,
-        pending: list[_Pending | PendingChange],
+        pending: list[_Pending | SubmittedChange],
         answers: Sequence[Appended | ChangeResult],
         origins: dict[tuple[int, int], MessageRecord],
         repeated: dict[tuple[int, int], MessageRecord],
@@ -357,7 +359,7 @@ class Delivery:
                     before = repeated.get((answer.conversation, answer.seq)) if repeated else None
                     self._deliver(cast("_Pending", entry), answer, origins, before)
                 else:
-                    self._changes.made(cast("PendingChange", entry), answer)
+                    self._changes.made(cast("SubmittedChange", entry), answer)
             except Exception:
                 # It is stored, so history has it. The messages after it must still be delivered.
                 log.exception("not delivered: %s", answer)

@@ -329,10 +329,14 @@ class Logins:
             others = [token.id for token in tokens if token.id != session.token_id]
             await self._changes.revoke_tokens(user.key, others)
         finally:
-            # Original clients have no token, and must be logged out as well.
-            for other in self._reach.connections_of(user.key):
-                if other is not session:
-                    self.expel(other)
+            self._expel_connections(session, user)
+
+    def _expel_connections(self, session: ChatSession, user: OnlineUser) -> None:
+        """Expel all connections of the user but this one. Those of original clients have no
+        token."""
+        for other in self._reach.connections_of(user.key):
+            if other is not session:
+                self.expel(other)
 
     def _expel_tokens(self, user: OnlineUser, ids: set[str], *, but: ChatSession | None) -> None:
         for other in self._reach.connections_of(user.key):
@@ -395,10 +399,7 @@ class Logins:
         else:
             self._answers.answer(session, ack_id, SessionsAnswer(Code.DONE, "done", sessions=left))
         if request.revoke in ("all", "others"):
-            # Original clients have no token, and must be logged out as well.
-            for other in self._reach.connections_of(user.key):
-                if other is not session:
-                    self.expel(other)
+            self._expel_connections(session, user)
             if request.revoke == "all":
                 self.expel(session)
         else:
