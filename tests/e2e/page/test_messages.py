@@ -329,3 +329,28 @@ async def test_edits_reactions_and_answers_are_shown(browser: Browser) -> None:
             await bob.remove(first.id)
             await expect(answer.locator(".quote")).to_have_text("A message that you cannot read")
             await expect(alice.page.locator("#log")).not_to_contain_text("release 3")
+
+
+async def test_mentions_are_marked_and_counted(browser: Browser) -> None:
+    async with serving() as server:
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        async with (
+            ChatClient(server.url, user="alice", password="secret of alice") as alice,
+            ChatClient(server.url, user="bob", password="secret of bob") as phone,
+        ):
+            await alice.create_room("r", "The room")
+            await phone.join_room("r")
+            first = await alice.send("#r", "hello @bob")
+            await alice.send("#r", "hello all")
+            badge = bob.row("The room").locator(".badge.mention")
+            await expect(badge).to_contain_text("@1")
+            await alice.send("#r", "@ALL lunch")
+            await expect(badge).to_contain_text("@2")
+            await alice.edit(first, "hello")
+            await expect(badge).to_contain_text("@1")
+            await bob.row("The room").click()
+            await expect(badge).to_have_count(0)
+            marked = bob.page.locator(".mentioned .text")
+            await expect(marked).to_have_text(["@ALL lunch"])
+        assert bob.problems == []
+        await bob.close()

@@ -1,5 +1,5 @@
 /** What the page knows: one user's conversations, kept true by the connection's events. */
-import { Conversation } from "./conversation.js";
+import { Conversation, isMentioned } from "./conversation.js";
 import { Cursors } from "./cursors.js";
 import { Drafts } from "./drafts.js";
 import { Emitter } from "./emitter.js";
@@ -171,6 +171,7 @@ export class Chat extends Emitter {
     if (conversation.lastSeq > before) this.recency.raise(name);
     if (conversation.lastSeq > before && message.sender !== this.me) {
       conversation.unread += 1;
+      if (isMentioned(message, this.me)) conversation.mentions += 1;
       // Of the messages between, only the server knows who wrote them.
       if (!isNew && conversation.lastSeq > before + 1) this.#recount();
       this.typing.wrote(name, /** @type {string} */ (message.sender));
@@ -193,6 +194,7 @@ export class Chat extends Emitter {
         const unread = conversation.unreadAfter(seq, this.me);
         if (unread === null) this.#recount();
         conversation.unread = unread ?? Math.min(conversation.unread, conversation.lastSeq - seq);
+        conversation.mentions = this.#mentionsOf(conversation);
       }
     } else {
       conversation.peerDeliveredSeq = Math.max(conversation.peerDeliveredSeq, seq);
@@ -230,7 +232,19 @@ export class Chat extends Emitter {
     if (!conversation) return;
     if (change.removed && change.seq !== undefined && !conversation.remove(change.seq, this.me)) this.#recount();
     conversation.change(change, this.me);
+    if (change.removed || change.data !== undefined) conversation.mentions = this.#mentionsOf(conversation);
     this.#changed(conversation);
+  }
+
+  /**
+   * The number of unread mentions after what was just read or changed. If only the server can tell, it is asked.
+   * @param {Conversation} conversation
+   */
+  #mentionsOf(conversation) {
+    if (conversation.kind !== "room" || !conversation.unread) return 0;
+    const known = conversation.mentionsAfter(conversation.readSeq, this.me);
+    if (known === null) this.#recount();
+    return known ?? Math.min(conversation.mentions, conversation.unread);
   }
 
   /** Asks the server how many are unread, once for all that is removed within the time. */

@@ -36,6 +36,8 @@ export class Conversation {
     this.peerDeliveredSeq = 0;
     this.peerReadSeq = 0;
     this.unread = 0;
+    /** How many of the unread messages mention the user. */
+    this.mentions = 0;
     /** @type {Message | null} */
     this.last = null;
     /** An unbroken run of seqs, oldest first. @type {Message[]} */
@@ -119,6 +121,16 @@ export class Conversation {
     return Math.min(count, MAX_UNREAD);
   }
 
+  /**
+   * How many messages after this one mention the user; null if only the server can tell.
+   * @param {number} seq
+   * @param {string} me
+   */
+  mentionsAfter(seq, me) {
+    if (this.unreadAfter(seq, me) === null) return null;
+    return this.messages.filter((message) => message.seq > seq && isMentioned(message, me)).length;
+  }
+
   /** Whether there are messages after those in memory. */
   get hasNewer() {
     return this.loaded && this.newestSeq < this.lastSeq;
@@ -147,6 +159,7 @@ export class Conversation {
     // Read here, and the server has not been told yet.
     const ahead = this.readSeq > summary.readSeq;
     this.unread = (ahead ? this.unreadAfter(this.readSeq, me) : null) ?? summary.unread;
+    this.mentions = this.unread && (this.mentionsAfter(this.readSeq, me) ?? summary.unreadMentions ?? 0);
   }
 
   /**
@@ -316,16 +329,25 @@ function quoted(text) {
 }
 
 /**
+ * Whether somebody else mentions the user, or all members.
+ * @param {Message} message
+ * @param {string} me
+ */
+export function isMentioned({ sender, mentions }, me) {
+  return sender !== me && Boolean(mentions?.some((id) => id === me || id === EVERYONE));
+}
+
+/**
  * The message with the change, unless it has that or a later one already.
  * @param {Message} message
  * @param {Change} change
  * @param {string} me
  * @returns {Message}
  */
-function afterChange(message, { rev, data, edited, reaction }, me) {
+function afterChange(message, { rev, data, edited, mentions, reaction }, me) {
   if (message.removed || rev <= (message.rev ?? 0)) return message;
   const changed = { ...message, rev };
-  if (data !== undefined) Object.assign(changed, { data, edited });
+  if (data !== undefined) Object.assign(changed, { data, edited, mentions });
   if (reaction) changed.reactions = reacted(message.reactions ?? [], reaction, me);
   return changed;
 }

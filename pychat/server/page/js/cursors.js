@@ -41,6 +41,7 @@ export class Cursors {
     const others = conversation.unreadAfter(conversation.readSeq, me);
     conversation.readSeq = seq;
     conversation.unread = 0;
+    conversation.mentions = 0;
     // No receipt for what the user wrote; null: only the server knows who wrote the messages.
     if (others !== 0) {
       conversation.deliveredSeq = Math.max(conversation.deliveredSeq, seq);

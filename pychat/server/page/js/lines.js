@@ -1,4 +1,5 @@
 /** A conversation as the lines of its log: messages in groups, days, the "new messages" line. */
+import { isMentioned } from "./conversation.js";
 import { dayKey } from "./format.js";
 import { idBeside } from "./names.js";
 import { beginning, daySeparator, hiddenRow, messageRow, newSeparator } from "./views/message.js";
@@ -148,6 +149,7 @@ function lineOfMessage(message, me) {
     quote: message.replyTo ? { sender: message.replyTo.sender ?? "", text: message.replyTo.data ?? "" } : null,
     reactions: message.reactions ?? [],
     removed: Boolean(message.removed),
+    mentioned: isMentioned(message, me),
     date: message.sentAt ? new Date(message.sentAt) : null,
   }));
 }
@@ -169,7 +171,7 @@ function kept(item, facts) {
   if (!line) {
     line = {
       key: "", seq: 0, sender: "", senderTitle: "", senderId: "", own: false, named: false, first: true, last: true,
-      text: "", rev: 0, edited: false, quote: null, reactions: [], removed: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
+      text: "", rev: 0, edited: false, quote: null, reactions: [], removed: false, mentioned: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
     };
     if (line.date) line.day = dayKey(line.date);
     fixed.set(item, line);

@@ -22,6 +22,7 @@ export const MAX_LIMIT = 100;
  * @property {number} [rev] of its newest change
  * @property {string} [edited] when its text was edited last
  * @property {Reaction[]} [reactions]
+ * @property {string[]} [mentions] ids of members of the room, or ALL for all of them
  * @property {{seq: number, sender?: string, data?: string}} [replyTo] what it answers, if the reader may see that
  */
 
@@ -36,6 +37,7 @@ export const MAX_LIMIT = 100;
  * @property {boolean} [removed]
  * @property {string} [data]
  * @property {string} [edited]
+ * @property {string[]} [mentions]
  * @property {{emoji: string, by: string, on: boolean}} [reaction]
  */
 
@@ -52,6 +54,7 @@ export const MAX_LIMIT = 100;
  * @property {number} peerDeliveredSeq
  * @property {number} peerReadSeq
  * @property {number} unread
+ * @property {number} [unreadMentions] missing from older servers
  * @property {number} rev of the newest change
  * @property {Message | null} last
  * @property {string} [lastSeen]

@@ -25,6 +25,7 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {{sender: string, text: string} | null} quote what it answers; without a sender, something unreadable
  * @property {import("../protocol.js").Reaction[]} reactions
  * @property {boolean} removed
+ * @property {boolean} mentioned whether somebody else mentions the user
  * @property {Date | null} date
  * @property {string} day of the date, as `dayKey` gives it
  * @property {State} state
@@ -50,6 +51,7 @@ export function messageRow(line) {
   if (big) classes.push("big");
   if (line.state === "failed") classes.push("failed");
   if (line.found) classes.push("found");
+  if (line.mentioned) classes.push("mentioned");
   return element(
     `li.${classes.join(".")}`,
     { "data-seq": line.seq ? String(line.seq) : false },
@@ -61,6 +63,7 @@ export function messageRow(line) {
         ? element("span.sender", { "data-colour": colourOf(line.sender) }, ...nameNodes(line.senderTitle, line.senderId))
         : spoken(`${line.own ? "You" : [line.senderTitle, line.senderId].filter(Boolean).join(" ")}: `),
       line.quote && quoted(line.quote),
+      line.mentioned && spoken("mentions you: "),
       body(line),
       meta(line),
       line.reactions.length > 0 && reactions(line),
