@@ -166,3 +166,33 @@ async def test_members_after_a_restart_are_mentioned() -> None:
     async with chatting(store) as chat:
         alice = await logged_in(chat, "alice")
         assert await mentioned(alice, "@bob") == ["bob"]
+
+
+async def test_a_member_who_leaves_while_ids_are_read() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob, carol = await in_room(chat, "alice", "bob", "carol")
+        chat._directory._users.clear()
+        held = store.hold("accounts", done=True)
+        sending = alice.start_send("r", "@bob @carol", "groupchat")
+        await held.done.wait()
+        await bob.ask("room", command="leave", roomId="r")
+        held.answer()
+        assert (await sending)["mentions"] == ["carol"]
+        assert (await room_entry(carol))["unreadMentions"] == 1
+
+
+async def test_a_sender_who_leaves_while_ids_are_read() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, _ = await in_room(chat, "alice", "bob")
+        phone = await logged_in(chat, "bob")
+        desk = await logged_in(chat, "bob")
+        chat._directory._users.clear()
+        held = store.hold("accounts", done=True)
+        sending = phone.start_send("r", "@alice", "groupchat")
+        await held.done.wait()
+        await desk.ask("room", command="leave", roomId="r")
+        held.answer()
+        assert (await sending)["code"] == "403"
+        assert alice.of("message") == []
