@@ -103,7 +103,7 @@ async def test_read_from_the_end_upwards_all_is_read_once_the_first_is_reached()
             await pilot.press("pageup")
             await settled(pilot)
         assert known.read_seq == 130
-        assert min(in_view(app)) <= 11
+        await wait_for(pilot, lambda: min(in_view(app)) <= 11)
 
 
 @pytest.mark.e2e

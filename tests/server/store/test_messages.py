@@ -38,10 +38,11 @@ async def test_many_conversations_are_written_at_once(chat: Populated) -> None:
     await store.put_memberships([Membership(pair.key, alice.key, 1, 1, 0) for pair in pairs])
     gone = await asyncio.gather(*(removed(store, pair.key, 1) for pair in pairs[:10]))
     assert all(gone)
-    moves = [[CursorMove(pair.key, alice.key, read_seq=1)] for pair in pairs]
+    some = pairs[:20]
+    moves = [[CursorMove(pair.key, alice.key, read_seq=1)] for pair in some]
     moved = await asyncio.gather(*map(store.move_cursors, moves))
     assert [each for (each,) in moved] == [
-        Membership(pair.key, alice.key, 1, 1, 1) for pair in pairs
+        Membership(pair.key, alice.key, 1, 1, 1) for pair in some
     ]
 
 
