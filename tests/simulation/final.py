@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from tests.simulation.chatclients import ChatDevice
@@ -117,8 +118,8 @@ def _check_view(ledger: Invariants, device: Device) -> None:
             right = {stored.texts.value}
             for blocked in (True, None):
                 for start, end in block.periods(blocked):
-                    # The last edit before the block may have been on its way when it began.
-                    right.add(stored.texts.before(start))
+                    # An edit may have been on its way when the block began.
+                    right.update(stored.texts.lately(start))
                     right.update(stored.texts.between(start, end))
             if text not in right and text is not None:
                 ledger.fail(
@@ -240,6 +241,11 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
                 message.removed or message.text == kept.texts.value
             ):
                 ledger.fail("client", f"{device.name} shows {message}, not {kept.texts.value}")
+            (record,) = now(ledger.disk.messages([(key, message.seq)]))
+            reactions = Counter(reaction.emoji for reaction in record.reactions)
+            shown_reactions = {each.emoji: each.count for each in message.reactions}
+            if not message.removed and shown_reactions != reactions:
+                ledger.fail("client", f"{device.name} shows {message}, not {dict(reactions)}")
 
 
 def _online(people: Iterable[Person]) -> list[Device]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ACCEPTED = ("200", "202")
 LEFT = 1 << 60
 """The first seq of somebody who may read nothing."""
+UNDER_WAY_TICKS = 100
+"""How long an edit that is stored may be on its way to its readers."""
 ENDING_SECONDS = 2.0
 """How long after a login others may end for it."""
 
@@ -59,9 +61,9 @@ class Timeline:
         ticks = self._ticks
         return self._values[bisect.bisect_right(ticks, tick) - 1 : bisect.bisect_right(ticks, end)]
 
-    def before(self, tick: int) -> Any:
-        """What it was before its last change up to that tick, or at first."""
-        return self._values[max(0, bisect.bisect_right(self._ticks, tick) - 2)]
+    def lately(self, tick: int) -> list[Any]:
+        """All that it was shortly before that tick."""
+        return self.between(tick - UNDER_WAY_TICKS, tick)
 
     def periods(self, value: Any) -> list[tuple[int, int]]:
         """The first and last tick of each time that it was ``value``."""
