@@ -118,8 +118,7 @@ def survival(session: nox.Session) -> None:
     install_locked(session)
     session.run("python", "-m", "tests.prepare")
     environment = {"SURVIVAL_ROUNDS": "20", "ENDINGS_ROUNDS": "20"}
-    killed = "tests/server/store/test_mongodb_killed.py"
-    session.run("pytest", "tests/e2e/survival", killed, *session.posargs, env=environment)
+    session.run("pytest", "tests/e2e/survival", *session.posargs, env=environment)
 
 
 @nox.session(default=False)

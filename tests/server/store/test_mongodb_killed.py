@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -53,10 +51,6 @@ async def main():
 asyncio.run(main())
 """
 
-STEP = 1 if os.environ.get("SURVIVAL_ROUNDS") else 2
-"""The check kills after the first, third … or the second, fourth … write, ``nox -s survival`` after
-each."""
-
 Act = Callable[..., Coroutine[Any, Any, None]]
 
 
@@ -101,7 +95,7 @@ class Killing:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.writes = random.randrange(1 - STEP, 1)
+        self.writes = 0
 
     @asynccontextmanager
     async def opened(self, address: str) -> AsyncIterator[Populated]:
@@ -113,13 +107,13 @@ class Killing:
     async def rounds(
         self, act: Act, prepare: Callable[[Populated], Coroutine[Any, Any, list[str]]]
     ) -> AsyncIterator[Populated]:
-        """Yield the store after the kills, opened by the next server, and last after the complete
+        """Yield the store after each kill, opened by the next server, and last after the complete
         action. ``prepare`` returns the arguments of the action."""
         while True:
             address = f"{self._url}test_{uuid4().hex}"
             async with self.opened(address) as chat:
                 arguments = await prepare(chat)
-            self.writes += STEP
+            self.writes += 1
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", KILLED, address, act.__name__, str(self.writes)),
                 *arguments,
