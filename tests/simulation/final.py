@@ -37,6 +37,8 @@ def _check_complete(
         stored = log[seq - 1]
         sender = ledger.name(stored.sender)
         blocks = ledger.block(seen.user, sender).between(stored.arrived, stored.shown)
+        if stored.doubtful and stored.removed.value:
+            continue  # removed before it was sent again, and so not delivered
         told = stored.acknowledged or not stored.doubtful
         if seq not in seen.got[conversation] and blocks == [False] and told:
             ledger.fail("never sent", f"{name} was never sent {conversation}-{seq}: {stored.data}")
