@@ -154,7 +154,9 @@ class Authentication:
             self._limiter.password_was_right(canonical, address)
             new = await self._passwords.hash(new_password)
         if not await self._changes.replace_password(account.key, old, new):
-            raise _changed()
+            raise ProtocolError(
+                Code.UNAVAILABLE, "the password was changed meanwhile: try again", retry_after=1.0
+            )
         return new
 
     async def check_again(self, authenticated: Authenticated) -> None:
@@ -346,7 +348,7 @@ def _check_enabled(account: Account) -> None:
 def _changed() -> ProtocolError:
     # Clients retry this automatically, and then get the current answer.
     return ProtocolError(
-        Code.UNAVAILABLE, "the account was changed meanwhile: try again", retry_after=1.0
+        Code.UNAVAILABLE, "the account was changed during the login: try again", retry_after=1.0
     )
 
 
