@@ -47,8 +47,10 @@ class Roster:
         self._known: dict[str, ConversationInfo] = {}
         """By last activity, newest last. Not by time: a clock may be set back."""
         self._early_receipts: dict[tuple[str, str, str], protocol.Receipt] = {}
-        """Receipts in unknown conversations, by name, user and kind. The server may have made the
-        list before them, so they are applied after the next list."""
+        """Receipts during a list, and those in unknown conversations, by name, user and kind. The
+        server may have made the list before them, so they are applied after it."""
+        self._listing = False
+        """Whether a list was requested and has not been applied."""
         self._presence: dict[str, protocol.PresencePayload] = {}
         """The last presence of each user since the list was requested, for the same reason."""
         self._missing: dict[str, set[int]] = {}
@@ -103,6 +105,7 @@ class Roster:
     def list_requested(self) -> None:
         """Note that the next list contains all presence so far."""
         self._presence.clear()
+        self._listing = True
 
     def listed(
         self,
@@ -150,6 +153,7 @@ class Roster:
         self._publish(ConversationsLoaded(self.newest_first()))
         for presence in self._presence.values():
             self.presence(presence)
+        self._listing = False
         early_receipts, self._early_receipts = self._early_receipts, {}
         for receipt in early_receipts.values():
             known_now = self._known.get(receipt.with_)
@@ -163,6 +167,8 @@ class Roster:
 
     def left(self, name: str) -> None:
         """Remove a conversation: the user has left the room, or it was deleted."""
+        for key in [key for key in self._early_receipts if key[0] == name]:
+            del self._early_receipts[key]  # a new room by this name has other messages
         if name in self._known:
             self._drop(name)
             self._publish(ConversationsLoaded(self.newest_first()))
@@ -326,8 +332,10 @@ class Roster:
     def receipt(self, receipt: protocol.Receipt) -> None:
         """Apply a receipt: of the other user, or of this user from another device."""
         name, kind, seq = receipt.with_, receipt.kind, receipt.seq
-        if name not in self._known and len(self._early_receipts) < MAX_EARLY:
-            self._early_receipts[name, receipt.by, kind] = receipt
+        key = name, receipt.by, kind
+        early = self._listing or name not in self._known
+        if early and (len(self._early_receipts) < MAX_EARLY or key in self._early_receipts):
+            self._early_receipts[key] = receipt
         if receipt.by == self.user:
             self.move_own_cursor(name, kind, seq)
             return
@@ -363,6 +371,7 @@ class Roster:
         """Clear the typing indicators and early receipts. Presence stays until the next list."""
         self._typists.all_stopped()
         self._early_receipts.clear()
+        self._listing = False
 
 
 def _unread_after(cache: Cache, known: ConversationInfo, seq: int) -> tuple[int, int, bool]:

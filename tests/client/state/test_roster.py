@@ -843,3 +843,31 @@ async def test_another_device_has_read_further(server: ImitatedServer, client: C
     await client.join_room("any")
     bob = of(client)
     assert (bob.read_seq, bob.delivered_seq, bob.unread) == (3, 4, 1)
+
+
+async def test_receipts_during_a_list_are_of_the_conversation_that_it_brings(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(5)
+    await online(client)
+    server.listed["bob"] = {"last": server.stored["bob"][-1] | {"id": "2-5"}}
+    server.hold("conversations")
+    await reconnected(server)
+    server.emit("receipt", {"with": "bob", "by": "bob", "kind": "read", "seq": 2})
+    server.release("conversations")
+    await asyncio.sleep(1)
+    assert of(client).peer_read_seq == 2
+
+
+async def test_receipts_of_a_deleted_room_are_not_of_the_next_one(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(5, "#tea")
+    await online(client)
+    server.hold("conversations")
+    await reconnected(server)
+    server.emit("receipt", {"with": "#tea", "by": "bob", "kind": "read", "seq": 2})
+    server.emit("room", {"rooms": []})
+    server.release("conversations")
+    await asyncio.sleep(1)
+    assert of(client, "#tea").peer_read_seq == 0
