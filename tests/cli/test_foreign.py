@@ -163,7 +163,7 @@ def test_slack(store: str, tmp_path: Path) -> None:
     assert (alice.first_seq, alice.read_seq) == (1, 5)
 
 
-@pytest.mark.parametrize("ts", ["253402300800.000", "9" * 15, "-1.0", "1e9"])
+@pytest.mark.parametrize("ts", ["253402300800.000", "9" * 15, "-1.0", "1e9", "", ".", ".5"])
 def test_a_time_that_no_client_could_read(store: str, tmp_path: Path, ts: str) -> None:
     day = [{"user": "U1", "ts": ts, "text": "later"}]
     file = slack_zip(tmp_path / "export.zip", {"general/2020-01-15.json": day})
@@ -471,6 +471,10 @@ def test_textbook(store: str, tmp_path: Path, array: bool) -> None:
         ('{"id": "a"}\n{"id"\n', "users.json, line 2: not JSON"),
         ('{"name": "a"}\n', "users.json, line 1: the document has neither id nor email nor"),
         ('{"id": "a", "created_at": "no"}\n', "users.json, line 1: created_at is not a date"),
+        (
+            '{"id": "a", "created_at": {"$date": {"$numberLong": "253402300800000"}}}\n',
+            "users.json, line 1: created_at is not a date from 1970 to 9999",
+        ),
         ('[{"id": "a"},\n{"id"]', "users.json, line 2: not JSON"),
     ],
 )

@@ -220,15 +220,18 @@ async def test_a_check_finds_a_gap(tmp_path: Path) -> None:
     ]
     connection = sqlite3.connect(path)
     connection.execute("DELETE FROM message WHERE seq = 3")
+    connection.execute("INSERT INTO mention VALUES (?, ?, 3)", (alice.key, pair.key))
     connection.commit()
     connection.close()
     found = await problems(store)
     assert "alice and bob: seq 4 follows seq 2" in found
     assert "1 log entries have no message" in found
+    assert "1 mentions have no message" in found
     await store.close()
 
 
 NUMBER_TOO_LARGE = 2**63
+YEAR_10000 = 253_402_300_800_000
 
 
 @pytest.mark.parametrize(
@@ -242,7 +245,8 @@ NUMBER_TOO_LARGE = 2**63
         ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "there is no account"),
         ('"roomOwner":"bob"', '"roomOwner":"eve"', "there is no account with the id 'eve'"),
         ('"roomId":"Lounge"', '"roomId":"#\\u202e"', "must not start with #"),
-        ('"createdAt":5', f'"createdAt":{NUMBER_TOO_LARGE}', "<= 9223372036854775807"),
+        ('"deliveredSeq":1', f'"deliveredSeq":{NUMBER_TOO_LARGE}', "<= 9223372036854775807"),
+        ('"createdAt":5', f'"createdAt":{YEAR_10000}', f"<= {YEAR_10000 - 1}"),
         ('"createdAt":5', '"createdAt":-1', ">= 0"),
         ('"tokenHash":"01', '"tokenHash":"zz', "matching regex"),
     ],

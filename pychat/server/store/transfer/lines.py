@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -21,6 +21,10 @@ VERSION = 1
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An integer that every store supports."""
+YEAR_10000: Final = 253_402_300_800_000
+"""Milliseconds since the epoch. RFC 3339 has no such late time, so no client could read it."""
+Moment = Annotated[int, Meta(ge=0, lt=YEAR_10000)]
+"""Milliseconds since the epoch."""
 
 
 class LoginTokenLine(Struct, rename="camel"):
@@ -29,9 +33,9 @@ class LoginTokenLine(Struct, rename="camel"):
     id: str
     token_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     device: str
-    since: Number
-    last_seen_at: Number
-    expires_at: Number
+    since: Moment
+    last_seen_at: Moment
+    expires_at: Moment
 
 
 class MemberLine(Struct, rename="camel"):
@@ -56,8 +60,8 @@ class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
     alias: str
     password_hash: str | None
     disabled: bool
-    created_at: Number
-    last_seen_at: Number | None
+    created_at: Moment
+    last_seen_at: Moment | None
     sessions: list[LoginTokenLine]
     blocked: list[str]
 
@@ -98,12 +102,12 @@ class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     seq: Number
     sender: str
     client_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None
-    sent_at: Number
+    sent_at: Moment
     data: str
     removed: bool = False
     reply_to: Number | UnsetType = UNSET
     rev: Number | UnsetType = UNSET
-    edited_at: Number | UnsetType = UNSET
+    edited_at: Moment | UnsetType = UNSET
     reactions: list[ReactionLine] | UnsetType = UNSET
     mentions: list[str] | UnsetType = UNSET
 

@@ -33,6 +33,9 @@ _UNCOUNTED = """
     SELECT count(*) FROM reaction LEFT JOIN change USING (conversation, seq)
     WHERE change.rev IS NULL OR reaction.rev > change.rev
 """
+_UNSAID = (
+    "SELECT count(*) FROM mention LEFT JOIN message USING (conversation, seq) WHERE sender IS NULL"
+)
 
 
 def problems(connection: sqlite3.Connection) -> list[str]:
@@ -51,6 +54,7 @@ def problems(connection: sqlite3.Connection) -> list[str]:
         (_UNRECORDED, "messages have a client id that is not recorded"),
         (_UNCHANGED, "changes have no message"),
         (_UNCOUNTED, "reactions are missing from the changes"),
+        (_UNSAID, "mentions have no message"),
     ):
         (count,) = connection.execute(sql).fetchone()
         if count:

@@ -12,14 +12,11 @@ from pychat.protocol import MAX_REACTION_KINDS, MAX_REACTIONS, ProtocolError, ch
 from pychat.server.store.base import StoreError
 from pychat.server.store.transfer.foreign.collecting import Collector
 from pychat.server.store.transfer.foreign.files import Files, decoded
+from pychat.server.store.transfer.lines import YEAR_10000
 from pychat.slacktext import slack_text
 
 MESSAGES: Final = ("", "bot_message", "me_message", "thread_broadcast", "file_share")
 """Subtypes that somebody said. All others tell of joins, topics, pins and the like."""
-
-
-YEAR_10000: Final = 253_402_300_800_000
-"""Milliseconds since the epoch. RFC 3339 has no later time, so no client could read it."""
 
 
 class _Profile(Struct, frozen=True):
@@ -279,7 +276,7 @@ def _milliseconds(ts: str, place: str) -> int:
     """Convert ``1579104500.000200``, seconds and microseconds, without rounding."""
     seconds, _, fraction = ts.partition(".")
     digits = seconds + (fraction + "000")[:3]
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= 15
+    is_number = seconds.isdigit() and digits.isascii() and digits.isdigit() and len(digits) <= 15
     if not is_number or int(digits) >= YEAR_10000:
         raise StoreError(f"{place}: ts is not a time: {ts[:40]!r}")
     return int(digits)

@@ -14,6 +14,7 @@ from pychat.protocol import MAX_PASSWORD_CHARACTERS
 from pychat.server.store.base import StoreError
 from pychat.server.store.transfer.foreign.collecting import Collector
 from pychat.server.store.transfer.foreign.files import Files, decoded
+from pychat.server.store.transfer.lines import YEAR_10000
 
 HashPassword = Callable[[str, bytes], str]
 """Hash a password with a salt of 16 bytes."""
@@ -97,11 +98,11 @@ def _created_at(user: User, key: str, place: str) -> int:
         if isinstance(date, str) and date:
             date = int(datetime.fromisoformat(date).timestamp() * 1000)
         if isinstance(date, int):
-            if not 0 <= date < 2**53:
+            if not 0 <= date < YEAR_10000:
                 raise ValueError
             return date
     except (KeyError, ValueError, OverflowError, OSError):
-        raise StoreError(f"{place}: created_at is not a date after 1970") from None
+        raise StoreError(f"{place}: created_at is not a date from 1970 to 9999") from None
     try:
         return int(key[:8], 16) * 1000 if len(key) == 24 else 0
     except ValueError:
