@@ -57,6 +57,9 @@ CLOSE_TIMEOUT: Final = 1.0
 """Seconds that ``close`` waits for the last cursors to be sent."""
 RECOUNT_DELAY: Final = 1.0
 """Seconds between an estimated unread count and the request for the exact one."""
+MAX_RECOUNT_DELAY: Final = 60.0
+"""The longest such time. It doubles with each list that does not help: the server may refuse a
+cursor."""
 
 
 class ClientCore:
@@ -78,6 +81,7 @@ class ClientCore:
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._recount_timer: asyncio.TimerHandle | None = None
+        self._recount_delay = RECOUNT_DELAY
         self._opened = False
         self.closed = False
         self.resets: Counter[str] = Counter()
@@ -382,11 +386,13 @@ class ClientCore:
             # It had been stored before, and was changed since: this is the text as it was posted.
             self.changes.missed(message.conversation, rev)
 
-    def _on_uncertain_unread(self) -> None:
+    def _on_uncertain_unread(self, listed: bool) -> None:
         # Delayed: the server must have the cursor first, and the user may still be reading.
         if self._recount_timer is None and not self.closed:
+            again = min(2 * self._recount_delay, MAX_RECOUNT_DELAY)
+            self._recount_delay = again if listed else RECOUNT_DELAY
             loop = asyncio.get_running_loop()
-            self._recount_timer = loop.call_later(RECOUNT_DELAY, self._recount)
+            self._recount_timer = loop.call_later(self._recount_delay, self._recount)
 
     def _recount(self) -> None:
         self._recount_timer = None

@@ -29,7 +29,8 @@ class Roster:
     """The known conversations. Records are replaced, never modified: callers may keep them.
 
     ``publish`` is called with an event for every change. ``on_uncertain_unread`` is called when an
-    unread count could only be estimated, so that the caller can ask the server for it.
+    unread count could only be estimated, so that the caller can ask the server for it; with True if
+    the server's list has just been applied.
     """
 
     user: str
@@ -39,7 +40,7 @@ class Roster:
         self,
         cache: Cache,
         publish: Callable[[ClientEvent], None],
-        on_uncertain_unread: Callable[[], None],
+        on_uncertain_unread: Callable[[bool], None],
     ) -> None:
         self._cache = cache
         self._publish = publish
@@ -134,7 +135,7 @@ class Roster:
                     self._missing.pop(record.name, None)  # the list counts them as unread
                 record, certain = _merge(self._cache, record, known)
                 if not certain:
-                    self._on_uncertain_unread()
+                    self._on_uncertain_unread(True)
             if record.name in unsent:
                 record.last = unsent[record.name]
             self._set(record)
@@ -277,7 +278,7 @@ class Roster:
             self._change(name, last=after_change(known.last, change, self.user))
         recount = change.removed or (change.data is not UNSET and is_shared(name))
         if recount and known.unread and seq > known.read_seq:
-            self._on_uncertain_unread()
+            self._on_uncertain_unread(False)
 
     def requoted(self, name: str, origin: int, update: Callable[[QuoteInfo], QuoteInfo]) -> None:
         """Update the quotes of a message in the last messages."""
@@ -326,7 +327,7 @@ class Roster:
         caller asks the server."""
         unread, mentions, certain = _unread_after(self._cache, known, seq)
         if not certain:
-            self._on_uncertain_unread()
+            self._on_uncertain_unread(False)
         return {"unread": unread, "unread_mentions": mentions}
 
     def receipt(self, receipt: protocol.Receipt) -> None:

@@ -527,6 +527,24 @@ async def test_a_list_that_does_not_know_what_was_read_is_asked_for_again(
     assert (of(client).read_seq, of(client).unread, lists(server)) == (4, 3, 3)
 
 
+async def test_a_server_that_never_knows_what_was_read_is_asked_ever_less_often(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(9)
+    server.answers["read"] = lambda _: {"code": "403", "message": "no"}
+    await client.connect()
+    await client.mark_read("bob", 4)
+    await asyncio.sleep(600)
+    assert 10 < lists(server) < 20
+    server.answers["read"] = lambda request: server.move("readSeq", request)
+    await client.mark_read("bob", 5)
+    await asyncio.sleep(70)
+    asked = lists(server)
+    await client.mark_read("bob", 6)
+    await asyncio.sleep(1.5)
+    assert lists(server) == asked + 1
+
+
 async def test_what_was_read_offline_is_asked_for_again(
     server: ImitatedServer, client: ChatClient
 ) -> None:
