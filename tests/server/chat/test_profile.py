@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pychat.server.chat import Limits
+from pychat.server.chat import limits as limiter
+from pychat.server.chat.limits import Rate
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.turns import turns
@@ -86,6 +89,38 @@ async def test_a_login_that_is_being_checked_with_the_old_password_is_refused() 
         assert len(at_rest) == 1
 
 
+async def test_an_original_client_that_logs_in_with_the_old_password_meanwhile_is_refused() -> None:
+    """It has no token that the change could revoke."""
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice = await logged_in(chat, "alice")
+        page = Direct(chat, "alice", modern=False)
+        page.remote_address = "10.0.0.2"  # one address waits for the other password
+        held = store.hold("account", done=True)
+        page.tell("login", {"id": "alice", "password": OLD})
+        await held.called.wait()
+        assert (await alice.ask("profile", newPassword=NEW, password=OLD))["code"] == "200"
+        held.answer()
+        assert (await page.next("response"))["code"] == "503"
+
+
+async def test_the_second_of_two_changes_of_one_password_is_refused() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        phone.remote_address = "10.0.0.2"
+        read, logging_out = store.hold("accounts", done=True), store.hold("login_tokens")
+        second = phone.start("profile", newPassword=f"{NEW} 2", password=OLD)
+        await read.done.wait()
+        first = alice.start("profile", newPassword=f"{NEW} 1", password=OLD)
+        await logging_out.called.wait()
+        read.answer()
+        assert (await second)["code"] == "503"
+        logging_out.answer()
+        assert (await first)["code"] == "200"
+        assert (await Direct(chat, "alice").login(f"{NEW} 1"))["code"] == "200"
+
+
 async def test_of_two_changes_at_once_one_holds() -> None:
     store = DelayedStore(seed=3)
     async with chatting(store, accounts="claim") as chat:
@@ -118,15 +153,40 @@ async def test_devices_that_cannot_be_logged_out_are_named() -> None:
         assert phone.gone.is_set()
 
 
-async def test_guesses_are_counted_like_those_of_logins() -> None:
-    async with chatting(DelayedStore(), accounts="claim", limits=Limits()) as chat:
+async def test_guesses_are_counted_like_those_of_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The lockout does not end during the test.
+    monkeypatch.setattr(limiter, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    limits = Limits(wrong_passwords=3)
+    async with chatting(DelayedStore(), accounts="claim", limits=limits) as chat:
         alice = await logged_in(chat, "alice")
-        codes = []
-        while "429" not in codes:
-            answer = await alice.ask("profile", newPassword=NEW, password=f"guess {len(codes)}")
-            codes.append(answer["code"])
-        assert set(codes) == {"403", "429"}
-        assert (await Direct(chat, "alice").login(OLD))["code"] == "429"
+
+        async def change(password: str) -> str:
+            answer = await alice.ask("profile", newPassword=NEW, password=password)
+            return str(answer["code"])
+
+        # The right password begins the count again.
+        codes = [await change(guess) for guess in ("one", "two", OLD, "one", "two", "three", NEW)]
+        assert codes == ["403", "403", "200", "403", "403", "403", "429"]
+        answer = await alice.ask("profile", newPassword=OLD, password=NEW)
+        assert "too many wrong passwords" in answer["message"]
+        assert (await Direct(chat, "alice").login(NEW))["code"] == "429"
+        assert (await alice.ask("profile", alias="Alice L."))["code"] == "200"
+
+
+async def test_changes_are_counted() -> None:
+    limits = Limits(changes=Rate(0.001, 2))
+    async with chatting(DelayedStore(), limits=limits) as chat:
+        alice = await logged_in(chat, "alice")
+        answers = [await alice.ask("profile", alias=alias) for alias in ("one", "two", "three")]
+        assert [each["code"] for each in answers] == ["200", "200", "429"]
+
+
+async def test_without_an_acknowledgement_a_response_answers() -> None:
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        alice.tell("profile", {"alias": "Alice L."})
+        response = await alice.next("response")
+        assert (response["command"], response["code"]) == ("profile", "200")
 
 
 async def test_where_accounts_are_open_there_is_no_password() -> None:
