@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pychat.server.app import ChatServer
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
 from tests.server.chat.peers import OriginalPage, Peer
 
 
@@ -53,6 +55,16 @@ async def test_unblocking_restores_everything(server: ChatServer) -> None:
         assert (await alice.next("message"))["data"] == "again"
         page = (await alice.ask("history", {"with": "bob"}))["messages"]
         assert [m["data"] for m in page] == ["hello?", "again"]
+
+
+async def test_an_unblocked_sender_is_heard_by_those_who_unblocked() -> None:
+    async with chatting(DelayedStore()) as chat:
+        alice, bob, carol = [await logged_in(chat, id) for id in ("alice", "bob", "carol")]
+        for each in (alice, carol):
+            await each.ask("block", id="bob")
+        await alice.ask("unblock", id="bob")
+        await bob.send_message("ALL", "hello")
+        assert [len(each.of("message")) for each in (alice, carol)] == [1, 0]
 
 
 async def test_a_block_holds_in_rooms_and_after_the_next_login(server: ChatServer) -> None:

@@ -199,6 +199,52 @@ async def test_a_catch_up_whose_client_does_not_read_holds_few_messages(
         assert await texts(again, 2) == ["1", "2"]
 
 
+async def test_the_catch_up_ends_when_somebody_else_logs_in_on_the_connection() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        await with_two_missed(chat)
+        held = store.hold("undelivered", done=True)
+        page = await logged_in(chat, "bob", modern=False)
+        await held.done.wait()
+        assert (await page.login(id="carol"))["code"] == "200"
+        held.answer()
+        await turns()
+        assert page.of("message") == []
+
+
+async def test_a_catch_up_that_failed_waits_before_it_asks_the_store_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(original, "RETRY_SECONDS", 60)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        await with_two_missed(chat)
+        store.refuse("undelivered")
+        page = await logged_in(chat, "bob", modern=False)
+        await turns()
+        assert page.of("message") == []
+
+
+async def test_proof_that_was_due_is_not_requested_again_after_that_of_a_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second request would replace the first one, which would never be answered."""
+    monkeypatch.setattr(proof, "ASK_SECONDS", 0.01)
+    requests: list[Callable[[], None]] = []
+    monkeypatch.setattr(Direct, "when_received", lambda _, callback: requests.append(callback))
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        page = await logged_in(chat, "bob", modern=False)
+        await alice.send_message("bob", "1")
+        requests.pop()()
+        await alice.send_message("bob", "2")  # proof of it is due
+        receipts = page.context.original.proof
+        receipts.ask()
+        asked = len(requests)
+        await turns()
+        assert len(requests) == asked
+
+
 async def test_proven_receipt_is_stored_once_the_store_is_back() -> None:
     """The page will not prove it again."""
     store = DelayedStore()

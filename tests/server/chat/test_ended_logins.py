@@ -43,6 +43,7 @@ async def test_a_logout_ends_the_other_connections_of_its_token_only() -> None:
         assert same.gone.is_set()
         assert not phone.gone.is_set()
         assert (await other.ask("users"))["code"] == "200"
+        assert (await Direct(chat, "alice").login("", token=token))["code"] == "401"
 
 
 async def test_one_login_too_many_ends_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:

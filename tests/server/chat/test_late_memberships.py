@@ -111,11 +111,11 @@ async def test_a_message_stored_before_an_account_is_not_delivered_to_it(mode: s
     async with chatting(store, accounts=mode) as chat:
         bob = await logged_in(chat, "bob")
         held = store.hold("append", done=True)
-        sent = bob.start_send("ALL", "before carol")
+        sent = [bob.start_send("ALL", f"{n} before carol") for n in range(2)]
         await held.done.wait()
         carol = await logged_in(chat, "carol")
         held.answer()
-        assert (await sent)["code"] == "200"
+        assert [(await each)["code"] for each in sent] == ["200"] * 2
         assert (await bob.send_message("ALL", "with carol"))["code"] == "200"
         assert [message["data"] for message in carol.of("message")] == ["with carol"]
         assert texts(await carol.ask("history", {"with": "ALL"})) == ["with carol"]

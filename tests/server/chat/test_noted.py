@@ -67,6 +67,15 @@ async def test_actions_of_users_are_in_the_audit_log(
         ]
 
 
+async def test_a_new_password_is_in_the_audit_log(noted: list[tuple[str, dict[str, Any]]]) -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        alice = await logged_in(chat, "alice")
+        noted.clear()
+        for password in ("wrong password", "secret password"):
+            await alice.ask("profile", newPassword="another password", password=password)
+        assert noted == [("password changed", {"id": "alice"} | HERE)]
+
+
 async def test_refused_and_ended_logins_are_in_the_audit_log(
     noted: list[tuple[str, dict[str, Any]]],
 ) -> None:

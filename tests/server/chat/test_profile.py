@@ -9,6 +9,8 @@ import pytest
 
 from pychat.server.chat import Limits
 from pychat.server.chat import limits as limiter
+from pychat.server.chat.events import login
+from pychat.server.chat.events.login import MAX_CHECKS
 from pychat.server.chat.limits import Rate
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
@@ -89,8 +91,12 @@ async def test_a_login_that_is_being_checked_with_the_old_password_is_refused() 
         assert len(at_rest) == 1
 
 
-async def test_an_original_client_that_logs_in_with_the_old_password_meanwhile_is_refused() -> None:
-    """It has no token that the change could revoke."""
+@pytest.mark.parametrize("checks", [MAX_CHECKS, 0])
+async def test_an_original_client_that_logs_in_with_the_old_password_meanwhile_is_refused(
+    checks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no token that the change could revoke. ``checks`` 0: changes wait for the last one."""
+    monkeypatch.setattr(login, "MAX_CHECKS", checks)
     store = DelayedStore()
     async with chatting(store, accounts="claim") as chat:
         alice = await logged_in(chat, "alice")

@@ -1,0 +1,83 @@
+"""Moves of cursors: when they are stored, and what becomes of those whose write failed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pychat.server.chat.notices import cursors
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
+from tests.server.chat.peers import WAIT
+from tests.turns import turns
+
+
+async def test_moves_in_all_are_stored_soon_though_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "OTHER_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        await alice.send_message("ALL", "hello")
+        stored = store.hold("move_cursors")
+        assert (await alice.ask("read", {"with": "ALL", "seq": 1}))["code"] == "200"
+        await asyncio.wait_for(stored.called.wait(), WAIT)
+        stored.answer()
+
+
+async def test_moves_in_all_are_not_written_with_each_in_a_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "OTHER_SECONDS", 60)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        for recipient in ("ALL", "bob"):
+            await alice.send_message(recipient, "hello")
+        for name in ("ALL", "alice"):
+            assert (await bob.ask("read", {"with": name, "seq": 1}))["code"] == "200"
+        everyone, account = await store.inner.everyone(), await store.inner.account("bob")
+        assert account is not None
+        stored = await store.inner.membership(everyone.key, account.key)
+        assert stored is not None
+        assert stored.read_seq == 0
+
+
+@pytest.mark.parametrize("kind", ["delivered", "read"])
+async def test_a_move_whose_answer_was_lost_is_announced(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursors, "OTHER_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        await alice.send_message("bob", "hello")
+        store.fail("move_cursors")
+        assert (await bob.ask(kind, {"with": "alice", "seq": 1}))["code"] == "503"
+        receipt = await alice.next("receipt")
+        assert (receipt["kind"], receipt["seq"]) == (kind, 1)
+
+
+async def test_a_move_that_was_not_stored_is_not_announced_and_not_repeated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "OTHER_SECONDS", 60)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        await alice.send_message("bob", "hello")
+        store.refuse("move_cursors")
+        assert (await bob.ask("read", {"with": "alice", "seq": 1}))["code"] == "503"
+        again = store.hold("move_cursors")
+        await turns()
+        assert not again.called.is_set()
+        again.answer()
+        (listed,) = [
+            each
+            for each in (await alice.ask("conversations"))["conversations"]
+            if each["with"] == "bob"
+        ]
+        assert listed["peerReadSeq"] == 0
+        assert alice.of("receipt") == []
