@@ -28,6 +28,7 @@ MAX_DATA_BYTES: Final = 64 * 1024
 MAX_QUERY_CHARACTERS: Final = 256
 MAX_ID_CHARACTERS: Final = 64
 MAX_ALIAS_CHARACTERS: Final = 64
+MAX_TOPIC_CHARACTERS: Final = 250
 MAX_PASSWORD_CHARACTERS: Final = 1024
 DEFAULT_LIMIT: Final = 50
 """Default number of entries in a page."""
@@ -63,6 +64,7 @@ class Event(StrEnum):
     MESSAGE = "message"
     RESPONSE = "response"
     ROOM = "room"
+    MEMBERSHIP = "membership"
     CONVERSATIONS = "conversations"
     HISTORY = "history"
     DELIVERED = "delivered"
@@ -160,10 +162,29 @@ class ClientMessage(Struct, rename="camel", omit_defaults=True):
 class RoomRequest(Struct, rename="camel", omit_defaults=True):
     """``room``: one command on a room, or the list of rooms."""
 
-    command: Literal["create", "update", "delete", "join", "leave", "list"]
+    command: Literal[
+        "create",
+        "update",
+        "topic",
+        "delete",
+        "join",
+        "leave",
+        "list",
+        "members",
+        "role",
+        "invite",
+        "kick",
+        "transfer",
+    ]
     room_id: Name = ""
     room_name: Annotated[str, Meta(max_length=MAX_ALIAS_CHARACTERS)] = ""
     room_owner: Name = ""
+    private: bool = False
+    topic: Annotated[str, Meta(max_length=MAX_TOPIC_CHARACTERS)] = ""
+    user: Name = ""
+    role: Literal["member", "moderator"] = "member"
+    cursor: Annotated[str, Meta(max_length=256)] | None = None
+    limit: Limit = DEFAULT_LIMIT
 
 
 class ConversationsRequest(Struct, omit_defaults=True):
@@ -383,7 +404,8 @@ class ConversationPayload(Struct, rename="camel"):
 
     ``online`` and ``last_seen`` (RFC 3339) are the other user's. ``last_seen`` is left out while
     that user is online, or a block hides the presence. ``blocked`` is left out unless the reader
-    blocks the other user.
+    blocks the other user. ``topic`` and ``role`` (owner or moderator) are left out except in rooms
+    that have one and of members with one.
     """
 
     with_: str = field(name="with")
@@ -401,6 +423,8 @@ class ConversationPayload(Struct, rename="camel"):
     blocked: Literal[True] | UnsetType = UNSET
     rev: Rev = 0
     unread_mentions: Seq = 0
+    topic: str | UnsetType = UNSET
+    role: str | UnsetType = UNSET
 
 
 class ConversationsAnswer(Answer, kw_only=True):
@@ -475,13 +499,17 @@ class UsersAnswer(Answer, kw_only=True):
     users: list[UserPayload]
 
 
-class RoomPayload(Struct):
-    """A room. ``member`` is only in the answer to ``room {command: "list"}``."""
+class RoomPayload(Struct, omit_defaults=True):
+    """A room. ``member`` is only in the answer to ``room {command: "list"}``. ``invited``: the
+    reader is, and has not joined yet."""
 
     id: str
     name: str
     owner: str
     member: bool | UnsetType = UNSET
+    topic: str = ""
+    private: bool = False
+    invited: bool = False
 
 
 class RoomsAnswer(Answer, kw_only=True):
@@ -491,10 +519,41 @@ class RoomsAnswer(Answer, kw_only=True):
 
 
 class RoomListPayload(Struct):
-    """``room`` from the server, to every client, whenever a room has changed."""
+    """``room`` from the server, to every client whose list may have changed."""
 
     rooms: list[RoomPayload]
     command: str = "list"
+
+
+class RoomAnswer(Answer, kw_only=True, rename="camel"):
+    """The answer to ``room {command: "create", private: true}``: the id that the server chose."""
+
+    room_id: str
+
+
+class MemberPayload(Struct):
+    """A member of a room. ``role``: owner, moderator or member."""
+
+    id: str
+    alias: str
+    role: str
+    online: bool
+
+
+class MembersAnswer(Answer, kw_only=True):
+    """The answer to ``room {command: "members"}``. ``next``: the cursor of the next page."""
+
+    members: list[MemberPayload]
+    next: str | UnsetType = UNSET
+
+
+class MembershipPayload(Struct):
+    """``membership`` from the server: what the reader is in a room now. ``role``: owner, moderator,
+    member, invited or none. ``by``: who changed it."""
+
+    with_: str = field(name="with")
+    role: str
+    by: str
 
 
 class DevicePayload(Struct, rename="camel"):

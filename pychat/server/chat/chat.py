@@ -28,7 +28,8 @@ from pychat.server.chat.events.hook import Hooks
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
 from pychat.server.chat.events.profile import Profiles
-from pychat.server.chat.events.room import Rooms
+from pychat.server.chat.events.rooms.moderation import Moderation
+from pychat.server.chat.events.rooms.room import Rooms
 from pychat.server.chat.events.typing import TypingRelay
 from pychat.server.chat.events.users import Users
 from pychat.server.chat.limits import Limiter, Limits
@@ -40,6 +41,7 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.reach import LocalReach, Reach
 from pychat.server.chat.state.relations import Relations
+from pychat.server.chat.state.roles import Roles
 from pychat.server.chat.state.session import ChatConnection, ChatSession, EncodeEvent, Work
 from pychat.server.chat.views import MessageViews
 from pychat.server.store.base import Store, StoreError
@@ -80,8 +82,8 @@ class Chat:
         admins: Iterable[str] = (),
         min_password: int = MIN_PASSWORD,
     ) -> None:
-        """``limits`` None turns off rates; sizes stay limited. ``admins``: ids of those who may
-        remove messages. ``min_password``: see Authentication."""
+        """``limits`` None turns off rates; sizes stay limited. ``admins``: see Roles.
+        ``min_password``: see Authentication."""
         admins = tuple(admins)
         limiter = Limiter(limits)
         answers = self._answers = Answers(encode_event)
@@ -115,12 +117,16 @@ class Chat:
             answers,
         )
         room_list = self._room_list = RoomList(directory, reach)
-        rooms = self._rooms = Rooms(store, directory, room_list, delivery, limiter, answers)
+        roles = Roles(admins)
+        moderation = Moderation(store, directory, reach, room_list, delivery, answers, roles)
+        rooms = self._rooms = Rooms(
+            store, directory, room_list, delivery, limiter, answers, moderation
+        )
         blocks = Blocks(relations, writer, directory, presence, limiter, answers)
         conversations = Conversations(store, directory, reach, writer, views, limiter, answers)
         cursors = Cursors(directory, writer, limiter, answers)
         history = History(store, directory, views, limiter, answers)
-        mentions = Mentions(directory, admins)
+        mentions = Mentions(directory, roles)
         messages = Messages(
             store,
             directory,
@@ -131,7 +137,7 @@ class Chat:
             mentions,
         )
         message_changes = Changes(
-            store, directory, delivery, reach, views, limiter, answers, mentions, admins
+            store, directory, delivery, reach, views, limiter, answers, mentions, roles
         )
         self._hooks = Hooks(store, directory, delivery, limiter, mentions)
         typing = TypingRelay(directory, reach, limiter, answers)

@@ -23,6 +23,7 @@ from pychat.server.chat.answers import encode
 from pychat.server.chat.clock import rfc3339
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
+from pychat.server.chat.state.roles import role_of
 from pychat.server.store.base import Store
 from pychat.server.store.records import ALL_MEMBERS, MessageRecord
 
@@ -202,9 +203,15 @@ def reactions_of(
     ]
 
 
-def room_payload(room: Room, member: bool | None = None) -> RoomPayload:
-    """Return a room. ``member``: whether the reader is a member; left out if None."""
-    return RoomPayload(room.id, room.name, room.owner_id, UNSET if member is None else member)
+def room_payload(room: Room, reader: int | None = None) -> RoomPayload:
+    """Return a room as the account ``reader`` sees it, or somebody who is not invited."""
+    invited = reader is not None and role_of(room, reader) == "invited"
+    return RoomPayload(
+        *(room.id, room.name, room.owner_id),
+        topic=room.topic,
+        private=room.private,
+        invited=invited,
+    )
 
 
 def fitting(entries: Sequence[object]) -> int:

@@ -22,6 +22,8 @@ from pychat.server.store.records import (
     NewMessage,
     RecordPage,
     RoomRecord,
+    RoomStanding,
+    Standing,
 )
 
 Durability = Literal["full", "normal"]
@@ -300,7 +302,9 @@ class Store(Protocol):
         ValueError for an invalid cursor."""
 
     # --- rooms ---
-    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
+    async def create_room(
+        self, id: str, name: str, owner: int, *, private: bool = False
+    ) -> RoomRecord:
         """Create a room with its owner as a member. Raises AlreadyExists."""
 
     async def room(self, id: str) -> RoomRecord | None: ...
@@ -308,16 +312,32 @@ class Store(Protocol):
     async def rooms(self) -> list[RoomRecord]:
         """Return all rooms in the order of their ids."""
 
-    async def rename_room(self, conversation: int, name: str) -> None: ...
+    async def update_room(
+        self,
+        conversation: int,
+        *,
+        name: str | None = None,
+        topic: str | None = None,
+        owner: int | None = None,
+    ) -> None:
+        """Update the given fields."""
 
     async def delete_room(self, conversation: int) -> None:
         """Delete a room with its messages. Its id can be used again."""
 
     async def join_room(self, conversation: int, account: int) -> Membership:
         """Add a member, who can read from the next message on. An existing membership stays
-        unchanged."""
+        unchanged. An invitation or a bar ends."""
 
-    async def leave_room(self, conversation: int, account: int) -> None: ...
+    async def leave_room(self, conversation: int, account: int, *, barred: bool = False) -> None:
+        """End a membership and its standing, which becomes BARRED if ``barred``."""
+
+    async def set_standing(
+        self, conversation: int, account: int, standing: Standing | None
+    ) -> None: ...
+
+    async def standings(self) -> list[RoomStanding]:
+        """Return the standings in all rooms, in any order."""
 
     async def members(self, conversation: int) -> list[int]:
         """Return the keys of a room's members."""

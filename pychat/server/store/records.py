@@ -80,12 +80,34 @@ ALL_MEMBERS = 0
 
 
 class RoomRecord(Struct, frozen=True):
-    """A room. If its id is reused after its deletion, the new room has another conversation."""
+    """A room. If its id is reused after its deletion, the new room has another conversation.
+    ``private``: only its members and whom they invite know of it."""
 
     id: str
     name: str
     owner: int
     conversation: int
+    topic: str = ""
+    private: bool = False
+
+
+class Standing(IntEnum):
+    """What an account is in a room beside a member or its owner. The databases contain these
+    numbers: do not change them."""
+
+    MODERATOR = 1
+    BARRED = 2
+    """It was removed, and cannot join until it is invited."""
+    INVITED = 3
+    """It has not joined yet."""
+
+
+class RoomStanding(Struct, frozen=True):
+    """The standing of an account in a room. Most accounts have none."""
+
+    conversation: int
+    account: int
+    standing: Standing
 
 
 class NewMessage(Struct):

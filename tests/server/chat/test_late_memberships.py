@@ -222,14 +222,14 @@ async def test_a_removal_is_announced_after_the_delivery() -> None:
         assert [name for name, _ in bob.order] == ["message", "changed"]
 
 
-@pytest.mark.parametrize("lost", ["create_room", "rename_room", "delete_room"])
+@pytest.mark.parametrize("lost", ["create_room", "update_room", "delete_room"])
 async def test_a_change_of_a_room_whose_answer_is_lost_is_noticed(lost: str) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         bob, phone, _ = await with_room(chat)
         request = {
             "create_room": {"command": "create", "roomId": "new"},
-            "rename_room": {"command": "update", "roomId": "r", "roomName": "Renamed"},
+            "update_room": {"command": "update", "roomId": "r", "roomName": "Renamed"},
             "delete_room": {"command": "delete", "roomId": "r"},
         }[lost]
         read = store.hold("rooms", done=True)

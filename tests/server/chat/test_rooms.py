@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pychat.server.app import ChatServer
-from pychat.server.chat.events import room
+from pychat.server.chat.events.rooms import room
 from pychat.server.chat.notices import room_list
 from pychat.server.store.base import StoreUnavailable
 from tests.server.chat.delayed import DelayedStore
@@ -236,7 +236,7 @@ async def test_rooms_that_are_read_again_have_visible_names() -> None:
         await bob.ask("room", command="create", roomId="r", roomName="Room")
         (record,) = await store.inner.rooms()
         # As stored by an earlier version, or by another program.
-        await store.inner.rename_room(record.conversation, "\u200b")
+        await store.inner.update_room(record.conversation, name="\u200b")
         store.fail("join_room")
         assert (await bob.ask("room", command="join", roomId="r"))["code"] == "503"
         await turns()

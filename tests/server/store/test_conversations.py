@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pychat.server.store import AlreadyExists, Store
-from pychat.server.store.records import ConversationKind, CursorMove, Membership, RoomRecord
+from pychat.server.store.records import (
+    Account,
+    ConversationKind,
+    CursorMove,
+    Membership,
+    RoomRecord,
+    Standing,
+)
 from tests.server.store.conftest import Populated, removed
 
 
@@ -229,7 +236,7 @@ async def test_rooms_are_listed_by_id_and_renamed(chat: Populated) -> None:
         await chat.store.create_room(id, id.upper(), alice.key)
     room = await chat.store.room("b")
     assert room is not None
-    await chat.store.rename_room(room.conversation, "Bee")
+    await chat.store.update_room(room.conversation, name="Bee")
     assert [(room.id, room.name) for room in await chat.store.rooms()] == [
         ("a", "A"),
         ("b", "Bee"),
@@ -252,6 +259,40 @@ async def test_members_read_from_their_join_on(chat: Populated) -> None:
     assert await chat.store.membership(key, bob.key) is None
     assert await chat.store.members(key) == [alice.key]
     assert await chat.store.join_room(key, bob.key) == Membership(key, bob.key, 4, 3, 3)
+
+
+async def test_rooms_have_topics_owners_and_standings(chat: Populated) -> None:
+    store = chat.store
+    alice, bob = await chat.account("alice"), await chat.account("bob")
+    room = await store.create_room("lounge", "Lounge", alice.key, private=True)
+    assert room.private
+    await store.update_room(room.conversation, topic="tea", owner=bob.key)
+    changed = RoomRecord("lounge", "Lounge", bob.key, room.conversation, "tea", private=True)
+    assert await store.rooms() == [changed]
+    await store.update_room(room.conversation, topic="")
+    found = await store.room("lounge")
+    assert found is not None
+    assert (found.topic, found.owner) == ("", bob.key)
+
+    async def standing(of: Account) -> Standing | None:
+        all = {(each.conversation, each.account): each.standing for each in await store.standings()}
+        return all.pop((room.conversation, of.key), None)
+
+    await store.set_standing(room.conversation, bob.key, Standing.INVITED)
+    await store.set_standing(room.conversation, alice.key, Standing.MODERATOR)
+    assert await standing(bob) is Standing.INVITED
+    await store.join_room(room.conversation, bob.key)
+    await store.join_room(room.conversation, alice.key)
+    assert (await standing(alice), await standing(bob)) == (Standing.MODERATOR, None)
+    await store.leave_room(room.conversation, bob.key, barred=True)
+    assert await store.members(room.conversation) == [alice.key]
+    assert await standing(bob) is Standing.BARRED
+    await store.set_standing(room.conversation, bob.key, None)
+    await store.leave_room(room.conversation, alice.key)
+    assert await store.standings() == []
+    await store.set_standing(room.conversation, bob.key, Standing.INVITED)
+    await store.delete_room(room.conversation)
+    assert await store.standings() == []
 
 
 async def test_a_room_created_after_a_deletion_has_another_conversation(chat: Populated) -> None:

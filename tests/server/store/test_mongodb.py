@@ -573,7 +573,7 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     room = await store.create_room("lounge", "", alice.key)
     await store.room("lounge")
     await store.rooms()
-    await store.rename_room(room.conversation, "x")
+    await store.update_room(room.conversation, name="x")
     await store.join_room(room.conversation, bob.key)
     await store.members(room.conversation)
     await store.leave_room(room.conversation, bob.key)

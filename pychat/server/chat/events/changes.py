@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,7 +19,6 @@ from pychat.protocol import (
     ReactionUsers,
     ReactRequest,
     RemoveRequest,
-    canonical_id,
     check_data,
     check_emoji,
     decode,
@@ -34,6 +32,7 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser, Room
 from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.roles import Roles
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.chat.views import MessageViews, reactions_of
 from pychat.server.store.base import Store
@@ -73,9 +72,8 @@ class Changes:
         limiter: Limiter,
         answers: Answers,
         mentions: Mentions,
-        admins: Iterable[str],
+        roles: Roles,
     ) -> None:
-        """``admins``: the ids of those who may remove messages of others."""
         self._store = store
         self._directory = directory
         self._delivery = delivery
@@ -84,7 +82,7 @@ class Changes:
         self._limiter = limiter
         self._answers = answers
         self._mentions = mentions
-        self._admins = {canonical_id(id) for id in admins}
+        self._roles = roles
 
     # --- requests ---
     def edit(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
@@ -140,12 +138,12 @@ class Changes:
     async def _remove(
         self, session: ChatSession, user: OnlineUser, removal: NewRemoval, ack_id: int | None
     ) -> None:
-        if canonical_id(user.id) in self._admins:
+        if self._roles.is_admin(user):
             conversation = await self._any_conversation(removal.conversation)
             removal.of_others = True
         else:
             conversation = await self._conversation(user, removal.conversation, removal.seq)
-            removal.of_others = isinstance(conversation, Room) and conversation.owner == user.key
+            removal.of_others = self._roles.moderates(user, conversation)
         message = await self._change(session, user, conversation, removal, Event.REMOVE, ack_id)
         if message is not None:
             if message.sender != user.key:

@@ -25,6 +25,7 @@ from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.roles import role_of
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.chat.views import MessageViews, fitting
 from pychat.server.store.base import Store
@@ -148,6 +149,8 @@ class Conversations:
             blocked=True if blocked else UNSET,
             rev=summary.rev,
             unread_mentions=summary.unread_mentions,
+            topic=conversation.topic or UNSET if isinstance(conversation, Room) else UNSET,
+            role=_role(user, conversation),
         )
 
     def _alias(
@@ -182,3 +185,8 @@ class Conversations:
         else:
             seen = None if self._reach.is_online(peer) else other.account.last_seen_at
         return UNSET if seen is None else rfc3339(seen)
+
+
+def _role(user: OnlineUser, conversation: Conversation) -> str | UnsetType:
+    role = role_of(conversation, user.key) if isinstance(conversation, Room) else ""
+    return role if role in ("owner", "moderator") else UNSET

@@ -84,10 +84,12 @@ class Hooks:
     async def _room(self, hook: HookRecord) -> Room:
         found = await self._directory.conversations([hook.conversation])
         room = found.get(hook.conversation)
-        if not isinstance(room, Room):
+        if isinstance(room, Room):
+            await self._directory.memberships.settle(room)
+        if not isinstance(room, Room) or room.deleted:
             raise ProtocolError(Code.NOT_FOUND, "the room of this hook was deleted")
-        # Reads the members, if they are not known yet.
-        return await self._directory.room(room.id, "room")
+        room.require_decided()
+        return room
 
 
 class _Answered:

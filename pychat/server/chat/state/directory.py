@@ -23,7 +23,6 @@ from pychat.server.chat.state.relations import Relations
 from pychat.server.chat.state.rereads import rereads
 from pychat.server.store.base import Store
 from pychat.server.store.records import Account, ConversationKind, ConversationRecord, RoomRecord
-from pychat.visible import shown_name
 
 T = TypeVar("T")
 
@@ -60,17 +59,25 @@ class Directory:
     async def load_rooms(self) -> None:
         """Read the rooms again. The caller ensures that no change of rooms is in progress."""
         records = await self._store.rooms()
+        standings = await self._store.standings()
         owners = await self.users({record.owner for record in records})
         stored = {record.conversation: record for record in records}
         for room in list(self.rooms.values()):
             if room.key in stored:
                 room.undecided = False
-                room.name = shown_name(stored[room.key].name, room.id)
             else:
                 self.remove_room(room)
         for record in records:
-            if record.conversation not in self._rooms_by_key:
-                self.add_room(record, owners[record.owner].id if record.owner in owners else "")
+            owner_id = owners[record.owner].id if record.owner in owners else ""
+            known = self._rooms_by_key.get(record.conversation)
+            if known is None:
+                self.add_room(record, owner_id)
+            else:
+                known.update(record, owner_id)
+        self.memberships.loaded(self._rooms_by_key, standings)
+        for room in list(self.rooms.values()):
+            if room.private:  # the list of rooms shows it to its members
+                await self.memberships.settle(room)
 
     def text_gone(self) -> None:
         """Let reads that are under way be repeated: they may contain a text that was removed."""
@@ -190,20 +197,21 @@ class Directory:
         other = await self.user(name, field)
         return await self.pair(user, other)
 
-    async def room(self, id: str, field: str) -> Room:
-        """Look up a room, with its members. Raises ProtocolError 400, 404, or 503 while the room is
-        being deleted."""
+    async def room(self, user: OnlineUser, id: str, field: str) -> Room:
+        """Look up a room that the user may know of, with its members. Raises ProtocolError 400,
+        404, or 503 while the room is being deleted."""
         room = self.rooms.get(canonical_id(check_id(id, field)))
-        if room is not None and not room.settled:
+        # A private room is looked for in memory only: a later answer would reveal that it exists.
+        if room is not None and not room.settled and room.is_visible_to(user.key):
             await self.memberships.settle(room)
-        if room is None or room.deleted:
+        if room is None or room.deleted or not room.is_visible_to(user.key):
             raise ProtocolError(Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{id}", field=field)
         room.require_decided()
         return room
 
     async def joined_room(self, user: OnlineUser, id: str, field: str) -> Room:
         """Look up a room of which the user is a member. Raises ProtocolError 400, 403 or 404."""
-        room = await self.room(id, field)
+        room = await self.room(user, id, field)
         if user.key not in room.members:
             raise ProtocolError(
                 Code.FORBIDDEN, f"you are not in the room {ROOM_PREFIX}{room.id}", field=field

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from pychat.protocol import EVERYONE, ROOM_PREFIX, Code, ProtocolError
-from pychat.server.store.records import Account, RoomRecord
+from pychat.server.store.records import Account, RoomRecord, Standing
 from pychat.visible import shown_name
 
 NO_ACCOUNTS: Final[frozenset[int]] = frozenset()
@@ -153,18 +153,23 @@ class Room(Conversation):
         "name",
         "owner",
         "owner_id",
+        "private",
         "settled",
+        "standings",
+        "topic",
         "undecided",
     )
 
     def __init__(self, record: RoomRecord, owner_id: str) -> None:
         super().__init__(record.conversation)
         self.id = record.id
-        self.name = shown_name(record.name, record.id)
-        self.owner = record.owner
-        self.owner_id = owner_id
+        self.private = record.private
+        self.update(record, owner_id)
         self.members: dict[int, int] = {}
         """The first seq that each member may read, by account. Complete once ``settled``. Owner:
+        ``Memberships``."""
+        self.standings: dict[int, Standing] = {}
+        """Moderators among the members, those who were removed and those who are invited. Owner:
         ``Memberships``."""
         self.ids: dict[int, str] = {}
         """Ids of accounts that are or were members, which never change, by account. Read when a
@@ -175,6 +180,22 @@ class Room(Conversation):
         self.deleted = False
         self.undecided = False
         """Whether the store was asked to delete it, and it is not known yet whether it has."""
+
+    def update(self, record: RoomRecord, owner_id: str) -> None:
+        """Apply what the store has."""
+        self.name = shown_name(record.name, record.id)
+        self.topic = record.topic
+        self.owner = record.owner
+        self.owner_id = owner_id
+
+    def is_visible_to(self, account: int) -> bool:
+        """Whether the account may know of the room."""
+        return (
+            not self.private
+            or account in self.members
+            or account == self.owner
+            or self.standings.get(account) is Standing.INVITED
+        )
 
     def require_decided(self) -> None:
         """Raises ProtocolError 503 while it is not known whether the room is deleted."""

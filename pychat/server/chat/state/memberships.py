@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pychat.protocol import ROOM_PREFIX, Code, ProtocolError
 from pychat.server.chat.state.entities import Conversation, Everyone, Member, OnlineUser, Room
 from pychat.server.chat.state.rereads import rereads
 from pychat.server.store.base import Store
-from pychat.server.store.records import Membership
+from pychat.server.store.records import Membership, RoomStanding, Standing
 
 MAX_READ_SINGLY = 20
 """Of more accounts, all memberships are read at once."""
 
 
 class Memberships:
-    """The owner of ``Conversation.cursors``, ``Room.members`` and ``Everyone.members``.
+    """The owner of ``Conversation.cursors``, ``Room.members``, ``Room.standings`` and
+    ``Everyone.members``.
 
     Each join and leave increments ``Conversation.changes`` and ``OnlineUser.version``. A read that
     began before a change is repeated, because its result may be out of date.
@@ -27,6 +28,15 @@ class Memberships:
     def is_known_member(self, room: Room, user: OnlineUser) -> bool:
         """Whether the user is a member. False also if the members have not been read yet."""
         return room.settled and user.key in room.members
+
+    def loaded(self, rooms: Mapping[int, Room], standings: Iterable[RoomStanding]) -> None:
+        """Apply the standings of all rooms, by the keys of their conversations. No change of rooms
+        was in progress while they were read."""
+        for room in rooms.values():
+            room.standings.clear()
+        for each in standings:
+            if each.conversation in rooms:
+                rooms[each.conversation].standings[each.account] = each.standing
 
     async def settle(self, room: Room) -> None:
         """Read the room's members, unless it is deleted meanwhile.
@@ -67,8 +77,8 @@ class Memberships:
     async def member(self, conversation: Conversation, user: OnlineUser) -> Member:
         """Return the user's cursors, from memory or the store.
 
-        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted, 503 if it
-        is being deleted or the changes do not end, and StoreError.
+        Raises ProtocolError 403 if the user is not a member, 404 if the room was deleted or is
+        private, 503 if it is being deleted or the changes do not end, and StoreError.
         """
         member = None
         for _ in rereads():
@@ -79,9 +89,9 @@ class Memberships:
             if conversation.changes != changes:
                 continue
             if isinstance(conversation, Room) and conversation.deleted:
-                raise ProtocolError(
-                    Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{conversation.id}", field="with"
-                )
+                raise _no_room(conversation)
+            if record is None and isinstance(conversation, Room) and conversation.private:
+                raise _no_room(conversation)
             if record is None:
                 raise ProtocolError(
                     Code.FORBIDDEN, "you are not in this conversation", field="with"
@@ -103,18 +113,36 @@ class Memberships:
         if room.members.get(user.key) != member.first_seq:
             room.cursors.pop(user.key, None)
         room.members[user.key] = member.first_seq
+        if room.standings.get(user.key) is not Standing.MODERATOR:
+            room.standings.pop(user.key, None)
         self._keep(room, member)
         self._changed(room, user)
 
-    async def leave(self, room: Room, user: OnlineUser) -> None:
-        """End the user's membership. Raises StoreError."""
+    async def leave(self, room: Room, user: OnlineUser, *, barred: bool = False) -> None:
+        """End the user's membership. ``barred``: the user cannot join again before an invitation.
+        Raises StoreError."""
         try:
-            await self._store.leave_room(room.key, user.key)
+            await self._store.leave_room(room.key, user.key, barred=barred)
         except BaseException:
+            if barred:  # somebody who was perhaps removed receives nothing until it is known
+                room.members.pop(user.key, None)
             self._reset(room, user)
             raise
         room.members.pop(user.key, None)
         room.cursors.pop(user.key, None)
+        if barred:
+            room.standings[user.key] = Standing.BARRED
+        else:
+            room.standings.pop(user.key, None)
+        self._changed(room, user)
+
+    async def set_standing(self, room: Room, user: OnlineUser, standing: Standing | None) -> None:
+        """Change the standing of a member, or of somebody who is not. Raises StoreError."""
+        await self._store.set_standing(room.key, user.key, standing)
+        if standing is None:
+            room.standings.pop(user.key, None)
+        else:
+            room.standings[user.key] = standing
         self._changed(room, user)
 
     def moved(self, conversation: Conversation, membership: Membership) -> None:
@@ -134,7 +162,7 @@ class Memberships:
     def _reset(self, room: Room, user: OnlineUser) -> None:
         """Read the members again: the store may or may not have made the change.
 
-        Until then messages go to those who were members before.
+        Until then messages go to those who are in ``members``.
         """
         room.settled = False
         room.cursors.pop(user.key, None)
@@ -143,3 +171,7 @@ class Memberships:
     def _changed(self, room: Room, user: OnlineUser) -> None:
         room.changes += 1
         user.version += 1
+
+
+def _no_room(room: Room) -> ProtocolError:
+    return ProtocolError(Code.NOT_FOUND, f"there is no room {ROOM_PREFIX}{room.id}", field="with")

@@ -16,6 +16,7 @@ from pychat.protocol import (
 )
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Room
+from pychat.server.chat.state.roles import Roles
 from pychat.server.store.records import ALL_MEMBERS
 
 MARK = "@"
@@ -27,10 +28,9 @@ _ALL = canonical_id(EVERYONE)
 class Mentions:
     """Finds mentions in texts of rooms."""
 
-    def __init__(self, directory: Directory, admins: Iterable[str]) -> None:
-        """``admins``: the ids of those who may mention all members of any room."""
+    def __init__(self, directory: Directory, roles: Roles) -> None:
         self._directory = directory
-        self._admins = {canonical_id(id) for id in admins}
+        self._roles = roles
 
     def ready(self, conversation: Conversation, text: str) -> bool:
         """Whether ``find`` need not be preceded by ``prepare``."""
@@ -52,13 +52,12 @@ class Mentions:
         """Return the accounts that a text of this user mentions, in ascending order: members whose
         ids follow an ``@`` that follows no word, the longest id where several fit.
 
-        ``@ALL`` is for the owner of the room and admins. ``seq``: of a message that is edited; it
+        ``@ALL`` is for those who moderate the room. ``seq``: of a message that is edited; it
         mentions nobody who joined after it.
         """
         if MARK not in text or not isinstance(conversation, Room):
             return ()
-        may_mention_all = conversation.owner == user.key or canonical_id(user.id) in self._admins
-        return _find(conversation, text, may_mention_all, seq)
+        return _find(conversation, text, self._roles.moderates(user, conversation), seq)
 
 
 def _find(room: Room, text: str, may_mention_all: bool, seq: int | None) -> tuple[int, ...]:

@@ -114,6 +114,10 @@ class Reach(ABC):
         """Send an event to all connections, except those of some accounts."""
 
     @abstractmethod
+    def send(self, account: int, event: str, payload: bytes) -> None:
+        """Send an event to all connections of an account."""
+
+    @abstractmethod
     def notify(
         self,
         accounts: Iterable[int],
@@ -278,6 +282,10 @@ class LocalReach(Reach):
                 self._send(account, instead)
             hidden_from = hidden_from | reduced.accounts
         self.broadcast(event, payload, hidden_from=hidden_from)
+
+    def send(self, account: int, event: str, payload: bytes) -> None:
+        if account in self._users:
+            self._send(account, self._encode_event(event, payload))
 
     def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NO_ACCOUNTS) -> None:
         packet = self._encode_event(event, payload)

@@ -19,6 +19,8 @@ from pychat.server.store.records import (
     Membership,
     MessageRecord,
     RoomRecord,
+    RoomStanding,
+    Standing,
 )
 
 
@@ -80,6 +82,7 @@ class MemoryRooms(MemoryAccounts):
         self._next_conversation = EVERYONE.key + 1
         self._of_account: dict[int, set[int]] = {}
         self._rooms: dict[str, RoomRecord] = {}
+        self._standings: dict[tuple[int, int], Standing] = {}
         self._client_ids: dict[tuple[int, bytes], Appended] = {}
 
     def _account_created(self, key: int) -> None:
@@ -100,12 +103,15 @@ class MemoryRooms(MemoryAccounts):
         log = self._logs[key] = ConversationLog(ConversationRecord(key, kind, accounts, room_id))
         return log
 
-    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
+    async def create_room(
+        self, id: str, name: str, owner: int, *, private: bool = False
+    ) -> RoomRecord:
         canonical = canonical_id(id)
         if canonical in self._rooms:
             raise AlreadyExists(id)
         log = self._new_log(ConversationKind.ROOM, (), id)
-        room = self._rooms[canonical] = RoomRecord(id, name, owner, log.conversation.key)
+        room = RoomRecord(id, name, owner, log.conversation.key, private=private)
+        self._rooms[canonical] = room
         self._join(log, owner, from_now=False)
         return room
 
@@ -122,10 +128,19 @@ class MemoryRooms(MemoryAccounts):
             return None
         return canonical_id(log.conversation.room_id)
 
-    async def rename_room(self, conversation: int, name: str) -> None:
+    async def update_room(
+        self,
+        conversation: int,
+        *,
+        name: str | None = None,
+        topic: str | None = None,
+        owner: int | None = None,
+    ) -> None:
         canonical = self._room_of(conversation)
         if canonical is not None:
-            self._rooms[canonical] = msgspec.structs.replace(self._rooms[canonical], name=name)
+            given = {"name": name, "topic": topic, "owner": owner}
+            changes = {field: value for field, value in given.items() if value is not None}
+            self._rooms[canonical] = msgspec.structs.replace(self._rooms[canonical], **changes)
 
     async def delete_room(self, conversation: int) -> None:
         canonical = self._room_of(conversation)
@@ -140,18 +155,37 @@ class MemoryRooms(MemoryAccounts):
                 del self._client_ids[message.sender, message.client_id]
         # Keep the empty log: a message that was submitted before the deletion may still arrive.
         log.deleted = True
+        self._standings = {
+            place: standing
+            for place, standing in self._standings.items()
+            if place[0] != conversation
+        }
         log.members.clear()
         log.messages.clear()
         log.numbers.clear()
         log.changed.clear()
 
     async def join_room(self, conversation: int, account: int) -> Membership:
+        if self._standings.get((conversation, account)) is not Standing.MODERATOR:
+            self._standings.pop((conversation, account), None)
         return self._join(self._logs[conversation], account, from_now=True)
 
-    async def leave_room(self, conversation: int, account: int) -> None:
+    async def leave_room(self, conversation: int, account: int, *, barred: bool = False) -> None:
         log = self._logs.get(conversation)
         if log and log.members.pop(account, None):
             self._of_account[account].discard(conversation)
+        await self.set_standing(conversation, account, Standing.BARRED if barred else None)
+
+    async def set_standing(
+        self, conversation: int, account: int, standing: Standing | None
+    ) -> None:
+        if standing is None:
+            self._standings.pop((conversation, account), None)
+        elif self._room_of(conversation) is not None:
+            self._standings[conversation, account] = standing
+
+    async def standings(self) -> list[RoomStanding]:
+        return [RoomStanding(*place, standing) for place, standing in self._standings.items()]
 
     async def members(self, conversation: int) -> list[int]:
         log = self._logs.get(conversation)

@@ -40,6 +40,8 @@ from pychat.server.store.records import (
     CursorMove,
     Membership,
     RoomRecord,
+    RoomStanding,
+    Standing,
 )
 
 
@@ -294,21 +296,31 @@ DELETED_AT_ONCE = 5_000
 
 
 def _room(document: Document) -> RoomRecord:
-    return RoomRecord(document["id"], document["name"], document["owner"], document["conversation"])
+    return RoomRecord(
+        document["id"],
+        document["name"],
+        document["owner"],
+        document["conversation"],
+        document.get("topic", ""),
+        document.get("private", False),
+    )
 
 
 class MongoRooms(MongoPart):
     """Implements the rooms of ``base.Store``."""
 
     @change
-    async def create_room(self, id: str, name: str, owner: int) -> RoomRecord:
+    async def create_room(
+        self, id: str, name: str, owner: int, *, private: bool = False
+    ) -> RoomRecord:
         canonical = canonical_id(id)
         if await self._database["rooms"].find_one({"_id": canonical}):
             raise AlreadyExists(id)
         key = await self._next("conversation")
         conversation = ConversationRecord(key, ConversationKind.ROOM, (), id)
         await self._database["conversations"].insert_one(new_conversation(conversation))
-        room = {"_id": canonical, "id": id, "name": name, "owner": owner, "conversation": key}
+        room: Document = {"_id": canonical, "id": id, "name": name, "owner": owner}
+        room |= {"conversation": key, "private": private}
         try:
             await self._database["rooms"].insert_one(room)
         except DuplicateKeyError:
@@ -330,10 +342,17 @@ class MongoRooms(MongoPart):
         return [_room(document) async for document in documents]
 
     @change
-    async def rename_room(self, conversation: int, name: str) -> None:
-        await self._database["rooms"].update_one(
-            {"conversation": conversation}, {"$set": {"name": name}}
-        )
+    async def update_room(
+        self,
+        conversation: int,
+        *,
+        name: str | None = None,
+        topic: str | None = None,
+        owner: int | None = None,
+    ) -> None:
+        given = {"name": name, "topic": topic, "owner": owner}
+        changes = {field: value for field, value in given.items() if value is not None}
+        await self._database["rooms"].update_one({"conversation": conversation}, {"$set": changes})
 
     @change
     async def delete_room(self, conversation: int) -> None:
@@ -355,6 +374,7 @@ class MongoRooms(MongoPart):
     async def _finish(self, deletion: Document) -> None:
         conversation = deletion["conversation"]
         await self._database["memberships"].delete_many({"conversation": conversation})
+        await self._database["standings"].delete_many({"conversation": conversation})
         await self._database["conversations"].update_one(
             {"_id": conversation}, {"$set": {"deleted": True}}
         )
@@ -379,13 +399,50 @@ class MongoRooms(MongoPart):
     @change
     async def join_room(self, conversation: int, account: int) -> Membership:
         before = await seq_of_last(self._database, conversation)
+        id = member_id(conversation, account)
+        ended = {"_id": id, "standing": {"$ne": Standing.MODERATOR.value}}
+        await self._database["standings"].delete_one(ended)
         return await add_member(
             self._database, conversation, ConversationKind.ROOM, account, before
         )
 
     @change
-    async def leave_room(self, conversation: int, account: int) -> None:
+    async def leave_room(self, conversation: int, account: int, *, barred: bool = False) -> None:
+        # If the server is killed between the two, ``finish_removals`` does the second.
+        standing = Standing.BARRED if barred else None
+        await self._set_standing(conversation, account, standing)
         await self._database["memberships"].delete_one({"_id": member_id(conversation, account)})
+
+    async def finish_removals(self) -> None:
+        """Finish removals of members that a killed server has left."""
+        barred = {"standing": Standing.BARRED.value}
+        async for document in self._database["standings"].find({"_id": {"$gt": ""}} | barred):
+            await self._database["memberships"].delete_one({"_id": document["_id"]})
+
+    @change
+    async def set_standing(
+        self, conversation: int, account: int, standing: Standing | None
+    ) -> None:
+        await self._set_standing(conversation, account, standing)
+
+    async def _set_standing(
+        self, conversation: int, account: int, standing: Standing | None
+    ) -> None:
+        id = {"_id": member_id(conversation, account)}
+        if standing is None:
+            await self._database["standings"].delete_one(id)
+        else:
+            document = {"conversation": conversation, "account": account}
+            document["standing"] = standing.value
+            await self._database["standings"].update_one(id, {"$set": document}, upsert=True)
+
+    @query
+    async def standings(self) -> list[RoomStanding]:
+        documents = self._database["standings"].find({"_id": {"$gt": ""}})
+        return [
+            RoomStanding(each["conversation"], each["account"], Standing(each["standing"]))
+            async for each in documents
+        ]
 
     @query
     async def members(self, conversation: int) -> list[int]:

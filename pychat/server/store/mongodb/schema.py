@@ -13,6 +13,7 @@ conversations  by key: kind, accounts, room_id, deleted; last_seq and last_numbe
 pairs          by "low-high" (account keys): conversation
 rooms          by canonical id: as records.RoomRecord
 memberships    by "conversation-account": as records.Membership, kind
+standings      by "conversation-account": as records.RoomStanding
 messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms;
                reply_to, rev, edited_at, reactions and mentions are missing if there are none
 changes        by conversation << 32 | rev: seq; set, the new values, until the message has them.
@@ -38,8 +39,9 @@ from pychat.server.store.terms import terms
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
-"""2: search terms and look-alike forms cover more characters. 3: changes of messages."""
+VERSION = 4
+"""2: search terms and look-alike forms cover more characters. 3: changes of messages. 4: private
+rooms, which older servers would show to everybody."""
 CHANGING = "changing"
 DUPLICATE_KEY = 11000
 UPDATES_AT_ONCE = 20
@@ -66,6 +68,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("account", ASCENDING), ("conversation", ASCENDING)], name="account"),
         IndexModel([("conversation", ASCENDING), ("account", ASCENDING)], name="conversation"),
     ],
+    "standings": [IndexModel([("conversation", ASCENDING)], name="conversation")],
     "messages": [
         # See documents.unique_key. A message without a client id has a value of its own.
         IndexModel([("unique", ASCENDING)], name="unique", unique=True),

@@ -91,6 +91,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
                 self._lease = lease
                 await upgrade(self._database)
                 await self.finish_deletions()
+                await self.finish_removals()
                 await self.finish_changes()
         except BaseException as error:
             await self.close()

@@ -174,7 +174,7 @@ _VERSION_5 = (
 )
 
 # Whom messages mention; account 0 is all members of the room. Older messages have no rows: they
-# mention nobody.
+# mention nobody. ``standing``: as in records.Standing; most members have no row.
 _VERSION_6 = (
     """CREATE TABLE mention (
         account INTEGER NOT NULL,
@@ -183,6 +183,14 @@ _VERSION_6 = (
         PRIMARY KEY (account, conversation, seq)
     ) WITHOUT ROWID""",
     "CREATE INDEX mention_message ON mention (conversation, seq)",
+    "ALTER TABLE room ADD COLUMN topic TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE room ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE standing (
+        conversation INTEGER NOT NULL,
+        account INTEGER NOT NULL,
+        standing INTEGER NOT NULL,
+        PRIMARY KEY (conversation, account)
+    ) WITHOUT ROWID""",
 )
 
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)

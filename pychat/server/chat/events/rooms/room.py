@@ -1,9 +1,10 @@
-"""``room``: create, rename, delete, join, leave and list rooms."""
+"""``room``: create, rename, delete, join, leave and list rooms, and let ``Moderation`` do more."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ from pychat.protocol import (
     Code,
     Event,
     ProtocolError,
+    RoomAnswer,
     RoomListPayload,
     RoomRequest,
     RoomsAnswer,
@@ -22,8 +24,9 @@ from pychat.protocol import (
     decode,
 )
 from pychat.server.chat import audit
-from pychat.server.chat.answers import Answers, encode
+from pychat.server.chat.answers import Answers, encode, require_acknowledgement
 from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.events.rooms.moderation import Moderation
 from pychat.server.chat.limits import Limiter
 from pychat.server.chat.notices.room_list import RoomList
 from pychat.server.chat.state.directory import Directory
@@ -32,6 +35,7 @@ from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.chat.views import room_payload
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.server.store.lookalikes import lookalike_form
+from pychat.server.store.records import Standing
 from pychat.visible import shown_name
 
 log = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ log = logging.getLogger(__name__)
 RELOAD_SECONDS = 1.0
 """The delay before the rooms are read again; it doubles with each failure."""
 MAX_RELOAD_SECONDS = 60.0
+PRIVATE_ID_BYTES = 16
+"""Of the random part of a private room's id, which nobody must be able to guess."""
 DECODER = msgspec.json.Decoder(RoomRequest)
 
 
@@ -56,7 +62,9 @@ class Rooms:
         delivery: Delivery,
         limiter: Limiter,
         answers: Answers,
+        moderation: Moderation,
     ) -> None:
+        self._moderation = moderation
         self._store = store
         self._directory = directory
         self._room_list = room_list
@@ -72,6 +80,10 @@ class Rooms:
         if request.command == "list":
             self._limiter.take(user.key, "queries")
             return self._list(session, user, ack_id)
+        if request.command == "members":
+            ack_id = require_acknowledgement(ack_id)
+            self._limiter.take(user.key, "queries")
+            return self._moderation.members(session, user, request, ack_id)
         # In a join or leave the field names the room's owner, who may be another user.
         owner_is_asker = request.room_owner in ("", user.id, session.login_id)
         if not owner_is_asker and request.command not in ("join", "leave"):
@@ -82,10 +94,13 @@ class Rooms:
         return self._change(session, user, request, ack_id)
 
     async def _list(self, session: ChatSession, user: OnlineUser, ack_id: int | None) -> None:
-        for room in self._room_list.rooms():
+        for room in self._room_list.rooms(user.key):
             await self._directory.memberships.settle(room)
-        rooms = self._room_list.rooms()
-        listed = [room_payload(room, user.key in room.members) for room in rooms]
+        listed = []
+        for room in self._room_list.rooms(user.key):
+            payload = room_payload(room, user.key)
+            payload.member = user.key in room.members
+            listed.append(payload)
         if ack_id is None:
             self._answers.send(session, Event.ROOM, encode(RoomListPayload(listed)))
         else:
@@ -94,6 +109,14 @@ class Rooms:
     async def _change(
         self, session: ChatSession, user: OnlineUser, request: RoomRequest, ack_id: int | None
     ) -> None:
+        if request.command == "create" and request.private:
+            if request.room_id:
+                raise ProtocolError(
+                    Code.MALFORMED,
+                    "must be empty: the server chooses the id of a private room",
+                    field="roomId",
+                )
+            request.room_id = f"private-{secrets.token_hex(PRIVATE_ID_BYTES)}"
         check_id(request.room_id, "roomId")
         async with self._changing:
             try:
@@ -109,14 +132,13 @@ class Rooms:
             f"room {request.command}",
             id=user.id,
             room=request.room_id,
+            **({"user": request.user} if request.user else {}),
             address=session.connection.remote_address,
         )
-        if request.command in ("join", "leave"):
-            # The list is the same, and sending it would show that the user is there.
-            self._room_list.changed(hidden_from=user.blocked)
-        else:
-            self._room_list.changed()
-        if ack_id is not None or request.command in ("join", "leave"):
+        if request.command == "create" and request.private and ack_id is not None:
+            answer = RoomAnswer(Code.DONE, done, room_id=request.room_id)
+            self._answers.answer(session, ack_id, answer)
+        elif ack_id is not None or request.command not in ("create", "update", "delete"):
             self._answers.done(session, Event.ROOM, ack_id, done)
 
     async def _apply(self, user: OnlineUser, request: RoomRequest) -> str:
@@ -129,8 +151,10 @@ class Rooms:
                 return await self._delete(user, request)
             case "join":
                 return await self._join(user, request)
-            case _:
+            case "leave":
                 return await self._leave(user, request)
+            case _:
+                return await self._moderation.change(user, request)
 
     async def _reload(self) -> None:
         """Read the rooms again, until it succeeds."""
@@ -173,24 +197,28 @@ class Rooms:
                 )
         name = _name(request) or request.room_id
         try:
-            record = await self._store.create_room(request.room_id, name, user.key)
+            record = await self._store.create_room(
+                request.room_id, name, user.key, private=request.private
+            )
         except AlreadyExists:
             raise _taken(request.room_id) from None
         room = self._directory.add_room(record, user.id)
         self._directory.memberships.created(room, user)
+        self._room_list.room_changed(room)
         return f"room {room.id} created"
 
     async def _rename(self, user: OnlineUser, request: RoomRequest) -> str:
-        room = await self._owned(user, request.room_id)
+        room = await self._moderation.owned(user, request.room_id)
         name = _name(request)
         if not name:
             raise ProtocolError(Code.MALFORMED, "must not be empty", field="roomName")
-        await self._store.rename_room(room.key, name)
+        await self._store.update_room(room.key, name=name)
         room.name = name
+        self._room_list.room_changed(room)
         return f"room {room.id} renamed to {name}"
 
     async def _delete(self, user: OnlineUser, request: RoomRequest) -> str:
-        room = await self._owned(user, request.room_id)
+        room = await self._moderation.owned(user, request.room_id)
         # Refuse new messages and deliver those submitted, before the room is deleted. If it is then
         # not known whether it was, nobody is told that there is no such room: clients would drop
         # their messages.
@@ -199,23 +227,33 @@ class Rooms:
         await self._store.delete_room(room.key)
         self._directory.remove_room(room)
         self._directory.removals += 1
+        self._room_list.room_changed(room)
         return f"room {room.id} deleted"
 
     async def _join(self, user: OnlineUser, request: RoomRequest) -> str:
-        room = await self._directory.room(request.room_id, "roomId")
+        room = await self._directory.room(user, request.room_id, "roomId")
+        if room.standings.get(user.key) is Standing.BARRED:
+            raise ProtocolError(
+                Code.FORBIDDEN,
+                f"you were removed from room {room.id}: a moderator can invite you again",
+                field="roomId",
+            )
         await self._directory.memberships.join(room, user)
+        self._membership_changed(room, user)
         return f"you are in room {room.id}"
 
     async def _leave(self, user: OnlineUser, request: RoomRequest) -> str:
         room = await self._directory.joined_room(user, request.room_id, "roomId")
         await self._directory.memberships.leave(room, user)
+        self._membership_changed(room, user)
         return f"you left room {room.id}"
 
-    async def _owned(self, user: OnlineUser, id: str) -> Room:
-        room = await self._directory.room(id, "roomId")
-        if room.owner != user.key:
-            raise ProtocolError(Code.FORBIDDEN, f"you do not own room {room.id}", field="roomId")
-        return room
+    def _membership_changed(self, room: Room, user: OnlineUser) -> None:
+        if room.private:
+            self._room_list.changed_for({user.key})
+        else:
+            # The list is the same, and sending it would show that the user is there.
+            self._room_list.changed(hidden_from=user.blocked)
 
 
 def _looks_like(id: str, others: Sequence[str]) -> str | None:

@@ -1,0 +1,1 @@
+"""``room``: rooms and their members."""

@@ -1,0 +1,345 @@
+"""``room``: topics, members, roles, invitations, removals, transfers, and private rooms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pychat.server.chat import Chat
+from pychat.server.chat.events.rooms import moderation
+from pychat.server.store.memory import MemoryStore
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import Direct, chatting, logged_in
+
+
+async def people(chat: Chat, *ids: str, modern: bool = True) -> list[Direct]:
+    return [await logged_in(chat, id, modern=modern) for id in ids]
+
+
+async def done(client: Direct, command: str, id: str = "r", **fields: Any) -> Any:
+    answer = await client.ask("room", command=command, roomId=id, **fields)
+    assert answer["code"] == "200", answer
+    return answer
+
+
+async def refused(client: Direct, command: str, id: str = "r", **fields: Any) -> str:
+    answer = await client.ask("room", command=command, roomId=id, **fields)
+    assert answer["code"] != "200"
+    return f"{answer['code']} {answer['message']}"
+
+
+async def with_members(chat: Chat, *ids: str) -> list[Direct]:
+    """A room ``r`` of the first one, which the others have joined."""
+    owner, *others = clients = await people(chat, *ids)
+    await done(owner, "create")
+    for client in others:
+        await done(client, "join")
+    return clients
+
+
+def listed(client: Direct, id: str = "r") -> Any:
+    """The room in the last list that was sent to the client."""
+    rooms = {room["id"]: room for room in client.of("room")[-1]["rooms"]}
+    return rooms.get(id)
+
+
+def told(client: Direct) -> list[tuple[str, str]]:
+    return [(each["role"], each["by"]) for each in client.of("membership")]
+
+
+async def roles(client: Direct, id: str = "r", **fields: Any) -> dict[str, str]:
+    answer = await done(client, "members", id, **fields)
+    return {each["id"]: each["role"] for each in answer["members"]}
+
+
+async def listed_conversation(client: Direct, name: str) -> Any:
+    lines = (await client.ask("conversations", {}))["conversations"]
+    return {line["with"]: line for line in lines}.get(name)
+
+
+async def test_a_topic_is_told_to_everybody() -> None:
+    async with chatting(MemoryStore()) as chat:
+        alice, bob, carol = await with_members(chat, "alice", "bob", "carol")
+        assert "not a moderator" in await refused(bob, "topic", topic="mine")
+        assert "topic" in await refused(alice, "topic", topic="t" * 251)
+        await done(alice, "role", user="bob", role="moderator")
+        await done(bob, "topic", topic=" Tea at five ")
+        assert listed(carol)["topic"] == "Tea at five"
+        assert (await listed_conversation(carol, "#r"))["topic"] == "Tea at five"
+        await done(alice, "topic", topic="\u3164")
+        assert "topic" not in listed(carol)
+        assert "topic" not in await listed_conversation(carol, "#r")
+
+
+async def test_moderators_remove_messages_mention_all_and_lose_it_all_when_they_leave() -> None:
+    async with chatting(MemoryStore()) as chat:
+        alice, bob, carol = await with_members(chat, "alice", "bob", "carol")
+        sent = await carol.send_message("r", "rude", "groupchat")
+        assert (await bob.ask("remove", id=sent["id"]))["code"] == "403"
+        assert "do not own" in await refused(bob, "role", user="bob", role="moderator")
+        await done(alice, "role", user="bob", role="moderator")
+        await done(alice, "role", user="bob", role="moderator")
+        assert told(bob) == [("moderator", "alice")]
+        assert (await listed_conversation(bob, "#r"))["role"] == "moderator"
+        assert (await listed_conversation(alice, "#r"))["role"] == "owner"
+        assert (await bob.ask("remove", id=sent["id"]))["code"] == "200"
+        assert (await bob.send_message("r", "@ALL hi", "groupchat"))["mentions"] == ["ALL"]
+        assert "do not own" in await refused(bob, "update", roomName="Bobs")
+        await done(bob, "leave")
+        await done(bob, "join")
+        assert "mentions" not in await bob.send_message("r", "@ALL hi", "groupchat")
+        await done(alice, "role", user="carol", role="moderator")
+        await done(alice, "role", user="carol")
+        assert told(carol) == [("moderator", "alice"), ("member", "alice")]
+        assert await roles(carol) == {"alice": "owner", "bob": "member", "carol": "member"}
+
+
+async def test_members_come_in_pages_with_presence() -> None:
+    async with chatting(MemoryStore()) as chat:
+        alice, bob, carol = await with_members(chat, "alice", "bob", "carol")
+        dave = await logged_in(chat, "dave")
+        assert "you are not in" in await refused(dave, "members")
+        carol.leave()
+        await bob.ask("block", id="alice")
+        first = await done(alice, "members", limit=2)
+        rest = await done(alice, "members", limit=2, cursor=first["next"])
+        assert "next" not in rest
+        assert [
+            (each["id"], each["role"], each["online"])
+            for each in first["members"] + rest["members"]
+        ] == [("alice", "owner", True), ("bob", "member", False), ("carol", "member", False)]
+        assert "cursor" in await refused(alice, "members", cursor="x")
+
+
+async def test_who_was_removed_gets_nothing_more_and_returns_by_invitation() -> None:
+    async with chatting(MemoryStore()) as chat:
+        alice, bob, carol = await with_members(chat, "alice", "bob", "carol")
+        second = await logged_in(chat, "bob")
+        submitted = bob.start_send("r", "last", "groupchat")
+        await done(alice, "kick", user="bob")
+        assert submitted.done()
+        assert told(bob) == told(second) == [("none", "alice")]
+        await carol.send_message("r", "without bob", "groupchat")
+        assert "without bob" not in [each["data"] for each in bob.of("message")]
+        assert (await bob.send_message("r", "hi", "groupchat"))["code"] == "403"
+        assert (await bob.ask("history", {"with": "#r"}))["code"] == "403"
+        assert await listed_conversation(bob, "#r") is None
+        assert "moderator can invite" in await refused(bob, "join")
+        assert "only a moderator" in await refused(carol, "invite", user="bob")
+        await done(alice, "invite", user="bob")
+        await done(carol, "invite", user="bob")
+        assert told(bob)[1:] == [("invited", "alice")]
+        assert listed(bob)["invited"]
+        assert "invited" not in listed(carol)
+        await done(bob, "join")
+        assert "invited" not in listed(bob)
+        assert await roles(bob) == {"alice": "owner", "carol": "member", "bob": "member"}
+
+
+@pytest.mark.parametrize(
+    ("by", "whom", "reason"),
+    [
+        ("carol", "bob", "403 roomId: you are not a moderator of room r"),
+        ("bob", "alice", "403 user: alice owns the room"),
+        ("bob", "bob", "403 user: you cannot remove yourself: leave the room"),
+        ("bob", "dave", "403 user: dave is a moderator"),
+        ("bob", "eve", "404 user: eve is not in room r"),
+        ("bob", "nobody", "404 user: there is no account nobody"),
+        ("eve", "bob", "403 roomId: you are not a moderator of room r"),
+    ],
+)
+async def test_who_may_not_remove_whom(by: str, whom: str, reason: str) -> None:
+    async with chatting(MemoryStore()) as chat:
+        clients = await with_members(chat, "alice", "bob", "carol", "dave")
+        clients += await people(chat, "eve")
+        for moderator in ("bob", "dave"):
+            await done(clients[0], "role", user=moderator, role="moderator")
+        actor = next(each for each in clients if each.id == by)
+        assert await refused(actor, "kick", user=whom) == reason
+        assert len(await roles(clients[0])) == 4
+
+
+async def test_admins_do_what_owners_may() -> None:
+    store = MemoryStore()
+    await store.create_account("root", "", None, 0)
+    async with chatting(store, admins=["root"]) as chat:
+        alice, _, root = await with_members(chat, "alice", "bob", "root")
+        await done(root, "role", user="bob", role="moderator")
+        await done(root, "kick", user="bob")
+        await done(root, "transfer", user="root")
+        assert "do not own" in await refused(alice, "delete")
+        await done(root, "update", roomName="Roots")
+
+
+async def test_a_transferred_room_has_one_owner() -> None:
+    store = MemoryStore()
+    async with chatting(store) as chat:
+        alice, bob = await with_members(chat, "alice", "bob")
+        await people(chat, "carol")
+        assert "not in room" in await refused(alice, "transfer", user="carol")
+        await done(alice, "transfer", user="bob")
+        assert told(bob) == [("owner", "alice")]
+        assert told(alice) == [("member", "alice")]
+        assert listed(alice)["owner"] == "bob"
+        assert "do not own" in await refused(alice, "transfer", user="alice")
+        assert "owns the room" in await refused(bob, "role", user="bob", role="moderator")
+    async with chatting(store) as chat:
+        (bob,) = await people(chat, "bob")
+        assert await roles(bob) == {"alice": "member", "bob": "owner"}
+
+
+async def test_who_blocks_somebody_hears_nothing_of_invitations() -> None:
+    async with chatting(MemoryStore()) as chat:
+        (alice,) = await with_members(chat, "alice")
+        (bob,) = await people(chat, "bob")
+        await bob.ask("block", id="alice")
+        before = list(bob.order)
+        answer = await done(alice, "invite", user="bob")
+        await bob.ask("unblock", id="alice")
+        assert bob.order == before
+        assert answer["message"] == (await done(alice, "invite", user="bob"))["message"]
+        assert told(bob) == [("invited", "alice")]
+        await done(alice, "kick", user="bob")
+        assert told(bob)[1:] == [("none", "alice")]
+
+
+async def test_standings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moderation, "MAX_STANDINGS", 2)
+    async with chatting(MemoryStore()) as chat:
+        (alice,) = await with_members(chat, "alice")
+        await people(chat, "bob", "carol", "dave")
+        for user in ("bob", "carol"):
+            await done(alice, "invite", user=user)
+        assert (await refused(alice, "invite", user="dave")).startswith("409")
+        await done(alice, "kick", user="bob")
+
+
+# --- private rooms
+
+
+async def private(owner: Direct) -> str:
+    answer = await owner.ask("room", command="create", private=True, roomName="Board")
+    assert answer["code"] == "200", answer
+    id: str = answer["roomId"]
+    return id
+
+
+async def test_a_private_room_is_seen_by_those_in_it() -> None:
+    store = MemoryStore()
+    async with chatting(store) as chat:
+        alice, bob, carol = await people(chat, "alice", "bob", "carol")
+        (page,) = await people(chat, "dave", modern=False)
+        await done(alice, "create", "public")
+        before = list(carol.order)
+        id = await private(alice)
+        assert listed(alice, id) == {
+            "id": id,
+            "name": "Board",
+            "owner": "alice",
+            "private": True,
+        }
+        for user in ("bob", "dave"):
+            await done(alice, "invite", id, user=user)
+            assert listed(bob if user == "bob" else page, id)["invited"]
+        await done(bob, "join", id)
+        page.tell("room", {"command": "join", "roomId": id})
+        await done(alice, "topic", id, topic="secret")
+        await done(bob, "invite", id, user="carol")
+        await done(alice, "kick", id, user="carol")
+        assert listed(carol, id) is None
+        del carol.order[-2:], carol.order[len(before) : len(before) + 2]
+        assert carol.order == before
+        await alice.send_message(id, "hello", "groupchat")
+        assert page.of("message")[-1]["data"] == "hello"
+        await done(alice, "create", "other")
+        assert listed(bob, id)["topic"] == "secret"
+        assert listed(carol, id) is None
+        rooms = (await carol.ask("room", command="list"))["rooms"]
+        assert [room["id"] for room in rooms] == ["other", "public"]
+        await done(bob, "leave", id)
+        assert listed(bob, id) is None
+        assert "there is no room" in await refused(bob, "join", id)
+    async with chatting(store) as chat:
+        alice, bob, carol = await people(chat, "alice", "bob", "carol")
+        await done(alice, "update", id, roomName="Bored")
+        assert listed(alice, id)["name"] == "Bored"
+        assert bob.of("room") == carol.of("room") == []
+        await done(alice, "leave", id)
+        assert listed(alice, id)
+        await done(alice, "join", id)
+        await done(alice, "delete", id)
+        assert listed(alice, id) is None
+
+
+async def test_for_others_there_is_no_such_room() -> None:
+    """Every request that can name a room or its messages is answered as if it did not exist."""
+    store = MemoryStore()
+    await store.create_account("root", "", None, 0)
+    async with chatting(store, admins=["root"]) as chat:
+        alice, bob, root = await people(chat, "alice", "bob", "root")
+        id = await private(alice)
+        message = await alice.send_message(id, "secret", "groupchat")
+        await done(alice, "invite", id, user="bob")
+        await done(alice, "kick", id, user="bob")
+        absent = id[:-1] + ("0" if id[-1] != "0" else "1")
+
+        async def answer(client: Direct, event: str, request: dict[str, Any]) -> str:
+            return json.dumps(await client.ask(event, request))
+
+        def requests(id: str, message_id: str) -> list[tuple[str, dict[str, Any]]]:
+            commands = ("update", "topic", "delete", "join", "leave", "members", "role", "invite")
+            rooms = [
+                {"command": command, "roomId": id, "user": "alice", "roomName": "x", "topic": "x"}
+                for command in (*commands, "kick", "transfer")
+            ]
+            name = f"#{id}"
+            return [
+                *(("room", room) for room in rooms),
+                (
+                    "message",
+                    {"sender": "bob", "recepient": id, "command": "groupchat", "data": "x"},
+                ),
+                ("typing", {"sender": "bob", "recepient": name, "typing": True}),
+                ("history", {"with": name}),
+                ("history", {"with": name, "changedAfter": 0}),
+                ("search", {"text": "secret", "with": name}),
+                ("delivered", {"with": name, "seq": 1}),
+                ("read", {"with": name, "seq": 1}),
+                ("edit", {"id": message_id, "data": "x"}),
+                ("remove", {"id": message_id}),
+                ("react", {"id": message_id, "emoji": "👍", "on": True}),
+                ("reactions", {"id": message_id}),
+            ]
+
+        for client in (bob, root):
+            there, not_there = requests(id, message["id"]), requests(absent, "999-1")
+            for (event, request), (_, other) in zip(there, not_there, strict=True):
+                if client is root and event in ("message", "typing", "remove"):
+                    continue  # an admin may remove the message
+                found = await answer(client, event, request)
+                assert found.replace(id, absent) == await answer(client, event, other), request
+        assert (await bob.ask("search", text="secret"))["messages"] == []
+        assert (await roles(alice, id)) == {"alice": "owner"}
+
+
+async def test_a_private_room_has_no_chosen_id() -> None:
+    async with chatting(MemoryStore()) as chat:
+        (alice,) = await people(chat, "alice")
+        assert "the server chooses" in await refused(alice, "create", private=True)
+        assert await private(alice) != await private(alice)
+
+
+# --- what is not known
+
+
+async def test_a_removal_in_doubt_ends_delivery_at_once() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await with_members(chat, "alice", "bob")
+        store.fail("leave_room")
+        assert (await refused(alice, "kick", user="bob")).startswith("503")
+        await alice.send_message("r", "without bob", "groupchat")
+        assert bob.of("message") == []
+        assert await roles(alice) == {"alice": "owner"}
