@@ -18,6 +18,7 @@ from pychat.server.store.records import (
     NewMessage,
     NewReaction,
     NewRemoval,
+    Standing,
 )
 from pychat.server.store.transfer import importing
 from pychat.server.store.transfer.exporting import check, export_lines
@@ -52,6 +53,11 @@ async def fill(store: Store) -> None:
     room = await store.create_room("Lounge", "The lounge", bob.key)
     await chat.say(room.conversation, bob, "hello", "lounge")
     await store.join_room(room.conversation, carol.key)
+    await store.update_room(room.conversation, topic="Tea")
+    await store.set_standing(room.conversation, carol.key, Standing.MODERATOR)
+    await store.set_standing(room.conversation, alice.key, Standing.BARRED)
+    hidden = await store.create_room("x4711", "Board", alice.key, private=True)
+    await store.set_standing(hidden.conversation, bob.key, Standing.INVITED)
     await chat.say(room.conversation, bob, "welcome")
     thanks = NewMessage(room.conversation, carol.key, None, 1_700_000_100_000, "thanks @ALL @bob")
     thanks.reply_to, thanks.mentions = 3, (ALL_MEMBERS, bob.key)
@@ -119,7 +125,7 @@ async def test_changes_during_an_export_do_not_affect_it(store: Store) -> None:
     """A server creates accounts and stores messages after the start of the export."""
     await fill(store)
     everyone = (await store.everyone()).key
-    (lounge,) = await store.rooms()
+    lounge, _ = await store.rooms()
     bob = await store.account("bob")
     assert bob
     lines: list[bytes] = []
@@ -243,6 +249,12 @@ YEAR_10000 = 253_402_300_800_000
         ('"blocked":["carol"]', '"blocked":["nobody"]', "there is no account with the id"),
         ('"between":["Alice","bob"]', '"between":["Alice"]', "a pair needs two ids"),
         ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "there is no account"),
+        ('"standing":"invited"', '"standing":"king"', "Invalid enum value 'king'"),
+        (
+            '{"id":"bob","standing"',
+            '{"id":"eve","standing"',
+            "there is no account with the id 'eve'",
+        ),
         ('"roomOwner":"bob"', '"roomOwner":"eve"', "there is no account with the id 'eve'"),
         ('"roomId":"Lounge"', '"roomId":"#\\u202e"', "must not start with #"),
         ('"deliveredSeq":1', f'"deliveredSeq":{NUMBER_TOO_LARGE}', "<= 9223372036854775807"),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from msgspec import UNSET
 
 from pychat.protocol import EVERYONE, canonical_id
 from pychat.server.store.base import Store, StoreDamaged
-from pychat.server.store.records import ALL_MEMBERS, Account, MessageRecord
+from pychat.server.store.records import ALL_MEMBERS, Account, MessageRecord, Standing
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
@@ -23,6 +23,7 @@ from pychat.server.store.transfer.lines import (
     MemberLine,
     MessageLine,
     ReactionLine,
+    StandingLine,
     Total,
     encoder,
 )
@@ -35,6 +36,12 @@ NO_END: Final = 2**63 - 2
 
 AT_ONCE = 50
 """Number of accounts or conversations to read at once, together with a page of messages."""
+
+_STANDINGS: Final[Mapping[Standing, Literal["moderator", "barred", "invited"]]] = {
+    Standing.MODERATOR: "moderator",
+    Standing.BARRED: "barred",
+    Standing.INVITED: "invited",
+}
 
 Page = tuple[list[MessageRecord], bool]
 """Messages, and whether there may be more of them."""
@@ -69,13 +76,16 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
     # Messages and accounts that a running server adds later are left out.
     everyone = (await store.everyone()).key
     rooms = await store.rooms()
+    standings: dict[int, dict[int, Standing]] = {}
+    for each in await store.standings():
+        standings.setdefault(each.conversation, {})[each.account] = each.standing
     ends = {
         key: await _end(store, key, lost) for key in (everyone, *(r.conversation for r in rooms))
     }
     accounts = {account.key: account async for account in store.all_accounts()}
     for some in _batched(accounts.values()):
-        for each in await asyncio.gather(*(_account_line(store, a, accounts) for a in some)):
-            yield each
+        for account in await asyncio.gather(*(_account_line(store, a, accounts) for a in some)):
+            yield account
     end = ends[everyone]
     line = ConversationLine("everyone", await _members_until(store, everyone, accounts, end))
     async for part in _conversation(store, everyone, line, accounts, lost, end):
@@ -88,6 +98,9 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
             room_id=room.id,
             room_name=room.name,
             room_owner=accounts[room.owner].id,
+            topic=room.topic or UNSET,
+            private=room.private or UNSET,
+            standings=_standing_lines(standings.get(room.conversation, {}), accounts) or UNSET,
         )
         async for part in _conversation(store, room.conversation, line, accounts, lost, end):
             yield part
@@ -155,6 +168,13 @@ async def _account_line(store: Store, account: Account, accounts: Accounts) -> A
         sessions=sorted(tokens, key=lambda token: token.token_hash),
         blocked=sorted(a.id for a in _known(accounts, await store.blocked(account.key))),
     )
+
+
+def _standing_lines(standings: Mapping[int, Standing], accounts: Accounts) -> list[StandingLine]:
+    return [
+        StandingLine(account.id, _STANDINGS[standings[account.key]])
+        for account in _known(accounts, standings)
+    ]
 
 
 async def _end(store: Store, conversation: int, lost: Lost | None) -> int:

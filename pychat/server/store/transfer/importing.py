@@ -16,6 +16,7 @@ from pychat.server.store.records import (
     MessageRecord,
     NewMessage,
     ReactionRecord,
+    Standing,
 )
 from pychat.server.store.transfer.lines import (
     AccountLine,
@@ -178,10 +179,17 @@ class Importer:
         owner = self._keys[line.room_owner]
         room = await self._store.room(line.room_id)
         if room is None:
-            room = await self._store.create_room(line.room_id, line.room_name, owner)
+            room = await self._store.create_room(
+                line.room_id, line.room_name, owner, private=bool(line.private)
+            )
         elif room.id != line.room_id or room.owner != owner:
             raise StoreError(f"{self._store.location} has another room {room.id}")
         part.key = room.conversation
+        if line.topic:
+            await self._store.update_room(part.key, topic=line.topic)
+        for each in line.standings or ():
+            standing = Standing[each.standing.upper()]
+            await self._store.set_standing(part.key, self._keys[each.id], standing)
 
     async def _check_last(self, part: _Part) -> None:
         """Refuse a conversation that was used since the import: the last stored message must be

@@ -66,8 +66,16 @@ class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
     blocked: list[str]
 
 
+class StandingLine(Struct):
+    """What an account is in a room beside a member or its owner."""
+
+    id: str
+    standing: Literal["moderator", "barred", "invited"]
+
+
 class ConversationLine(Struct, tag="conversation", tag_field="type", rename="camel"):
-    """A conversation. ``between``: the two ids of a pair. ``room_*``: only for rooms."""
+    """A conversation. ``between``: the two ids of a pair. ``room_*`` and what follows: only for
+    rooms, the last three only where they say something."""
 
     kind: Literal["everyone", "room", "pair"]
     members: list[MemberLine]
@@ -75,6 +83,9 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
     room_id: str = ""
     room_name: str = ""
     room_owner: str = ""
+    topic: str | UnsetType = UNSET
+    private: bool | UnsetType = UNSET
+    standings: list[StandingLine] | UnsetType = UNSET
 
     @property
     def name(self) -> str:
@@ -214,6 +225,7 @@ class _Names:
                 elif line.kind == "room":
                     check_id(line.room_id, "roomId")
                     self._require([line.room_owner])
+                    self._require(each.id for each in line.standings or ())
             case MessageLine():
                 self._require([line.sender])
                 mentions = line.mentions or []

@@ -63,7 +63,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether the file is corrupt, so that trying again does not help."""
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_not_text(error)
+
+
+def _is_not_text(error: sqlite3.Error) -> bool:
+    # Raised by Python, without a code, and with the bytes in its message.
+    return str(error).startswith("Could not decode to UTF-8")
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -74,6 +79,8 @@ def _code(error: sqlite3.Error) -> int:
 
 def explain(error: sqlite3.Error, path: Path) -> str:
     """Return one line that says what is wrong with the file and, if possible, what to do."""
+    if _is_not_text(error):
+        return f"{path} is damaged (a text is not UTF-8): run `pychat store check` for details"
     match _code(error):
         case sqlite3.SQLITE_FULL:
             return f"the disk is full: {path} cannot grow"
