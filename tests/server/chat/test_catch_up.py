@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from pychat.server.chat import Chat
 from pychat.server.chat.notices import cursors, original, proof
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
 from tests.turns import turns
 
 
@@ -223,6 +225,28 @@ async def test_a_catch_up_that_failed_waits_before_it_asks_the_store_again(
         page = await logged_in(chat, "bob", modern=False)
         await turns()
         assert page.of("message") == []
+
+
+@pytest.mark.parametrize("seconds", [0.05, 60])
+async def test_proof_is_requested_once_in_a_while(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "ASK_SECONDS", seconds)
+    requests: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+    monkeypatch.setattr(Direct, "when_received", lambda _, callback: requests.put_nowait(callback))
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        await logged_in(chat, "bob", modern=False)
+        await alice.send_message("bob", "1")
+        requests.get_nowait()()
+        if seconds < 1:
+            for text in ("2", "3"):
+                await alice.send_message("bob", text)
+                (await asyncio.wait_for(requests.get(), WAIT))()
+        else:
+            await alice.send_message("bob", "2")
+            await turns()
+            assert requests.empty()
 
 
 async def test_proof_that_was_due_is_not_requested_again_after_that_of_a_page(

@@ -450,10 +450,13 @@ async def test_a_change_that_failed_late_is_delivered_though_nobody_repeats_it(
             assert change[field] == value
 
 
+@pytest.mark.parametrize("most", [5, 2])
 async def test_many_doubtful_changes_are_looked_up_in_parts(
-    monkeypatch: pytest.MonkeyPatch,
+    most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """``most``: how many are remembered."""
     monkeypatch.setattr(changing, "LOOK_UP_AT_ONCE", 2)
+    monkeypatch.setattr(changing, "MAX_IN_DOUBT", most)
     store = DelayedStore()
     async with chatting(store) as chat:
         alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
@@ -474,7 +477,9 @@ async def test_many_doubtful_changes_are_looked_up_in_parts(
         assert [(await edit)["code"] for edit in edits] == ["503"] * 5
         assert (await first)["code"] == "200"
         await phone.send_message("ALL", "the store works again")
-        assert [(await bob.next("changed"))["rev"] for _ in ids] == [1, 2, 3, 4, 5]
+        assert [(await bob.next("changed"))["rev"] for _ in range(most)] == [1, 2, 3, 4, 5][:most]
+        await turns()
+        assert bob.waiting("changed") == []
 
 
 async def test_a_message_sent_again_after_a_change_is_answered_with_its_rev() -> None:

@@ -49,13 +49,20 @@ async def test_moves_in_all_are_not_written_with_each_in_a_pair(
 async def test_a_move_whose_answer_was_lost_is_announced(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The next attempt fails as well."""
     monkeypatch.setattr(cursors, "OTHER_SECONDS", 0.01)
     store = DelayedStore()
     async with chatting(store) as chat:
         alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
         await alice.send_message("bob", "hello")
         store.fail("move_cursors")
-        assert (await bob.ask(kind, {"with": "alice", "seq": 1}))["code"] == "503"
+        lost, refused = store.hold("move_cursors", done=True), store.hold("move_cursors")
+        moving = bob.start(kind, {"with": "alice", "seq": 1})
+        lost.answer()
+        assert (await moving)["code"] == "503"
+        await asyncio.wait_for(refused.called.wait(), WAIT)
+        store.refuse("move_cursors")
+        refused.answer()
         receipt = await alice.next("receipt")
         assert (receipt["kind"], receipt["seq"]) == (kind, 1)
 

@@ -291,6 +291,14 @@ async def test_the_senders_other_device_gets_the_message_although_the_first_left
         assert (await desk.next("message"))["data"] == "on my way"
 
 
+async def test_the_senders_other_device_gets_the_message_after_the_first() -> None:
+    async with chatting(DelayedStore()) as chat:
+        await logged_in(chat, "bob")
+        phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        await phone.send_message("bob", "on my way")
+        assert [len(device.of("message")) for device in (phone, desk)] == [0, 1]
+
+
 @pytest.mark.parametrize("seed", range(40))
 async def test_random_delays_show_no_message_written_while_away(
     seed: int,

@@ -38,7 +38,9 @@ ONE_EVERY_MINUTE = Rate(1 / 60, 3)
         ("cursors", "read", {"with": "ALL", "seq": 0}),
         ("changes", "room", {"command": "join", "roomId": "nowhere"}),
         ("changes", "block", {"id": "nobody"}),
+        ("changes", "unblock", {"id": "nobody"}),
         ("changes", "sessions", {}),
+        ("changes", "profile", {"alias": "x"}),
     ],
 )
 async def test_a_rate_counts_for_all_connections_of_a_user(

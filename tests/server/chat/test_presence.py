@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from pychat.server.app import ChatServer
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import chatting, logged_in
 from tests.server.chat.peers import Peer
 
 
@@ -93,3 +95,12 @@ async def test_users_are_found_by_id_and_alias(server: ChatServer) -> None:
         assert len((await alice.ask("users", {"limit": 1}))["users"]) == 1
         assert (await alice.ask("users", query="x" * 257))["code"] == "400"
         assert (await alice.ask("users", limit=0))["code"] == "400"
+
+
+async def test_who_is_online_when_the_server_stops_was_last_seen_then() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        await logged_in(chat, "alice")
+    account = await store.inner.account("alice")
+    assert account is not None
+    assert account.last_seen_at is not None

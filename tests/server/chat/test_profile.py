@@ -11,7 +11,6 @@ from pychat.server.chat import Limits
 from pychat.server.chat import limits as limiter
 from pychat.server.chat.events import login
 from pychat.server.chat.events.login import MAX_CHECKS
-from pychat.server.chat.limits import Rate
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.turns import turns
@@ -177,14 +176,6 @@ async def test_guesses_are_counted_like_those_of_logins(monkeypatch: pytest.Monk
         assert "too many wrong passwords" in answer["message"]
         assert (await Direct(chat, "alice").login(NEW))["code"] == "429"
         assert (await alice.ask("profile", alias="Alice L."))["code"] == "200"
-
-
-async def test_changes_are_counted() -> None:
-    limits = Limits(changes=Rate(0.001, 2))
-    async with chatting(DelayedStore(), limits=limits) as chat:
-        alice = await logged_in(chat, "alice")
-        answers = [await alice.ask("profile", alias=alias) for alias in ("one", "two", "three")]
-        assert [each["code"] for each in answers] == ["200", "200", "429"]
 
 
 async def test_without_an_acknowledgement_a_response_answers() -> None:

@@ -281,8 +281,6 @@ class Directory:
             return known
         a, b = record.accounts  # type: ignore[misc]  # a pair always has two
         users = await self.users({a, b})
-        if a not in users or b not in users:
-            return None
         return self._keep_pair(record.key, users[a], users[b])
 
     def _cached_by_key(self, key: int) -> Conversation | None:
