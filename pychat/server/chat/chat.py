@@ -346,7 +346,6 @@ class Chat:
             except Exception as error:
                 self._refuse(session, event, ack_id, error)
         session.waiting = None
-        session.login_pending = False
 
     def _log_failing(self, reason: str) -> None:
         """Log a reason once a minute, not with every request: the log must not fill the disk."""

@@ -75,6 +75,59 @@ async def test_a_long_queue_is_stored_in_batches(monkeypatch: pytest.MonkeyPatch
         assert [message["data"] for message in messages][:6] == list("012345")
 
 
+def message(to: str, text: str) -> dict[str, str]:
+    """A message of alice that is the same one when it is sent again."""
+    client_id = str(uuid4())
+    return {"sender": "alice", "recepient": to, "data": text, "clientId": client_id}
+
+
+async def test_what_was_delivered_is_not_delivered_again_while_others_are_in_doubt() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        store.refuse("append")
+        assert (await alice.ask("message", message("bob", "lost")))["code"] == "503"
+        stored = message("bob", "stored")
+        for _ in range(2):
+            assert (await alice.ask("message", stored))["seq"] == 1
+        assert [each["data"] for each in bob.of("message")] == ["stored"]
+
+
+async def test_only_the_last_messages_in_doubt_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "MAX_IN_DOUBT", 1)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        failed = [message("bob", text) for text in ("one", "two")]
+        for each in failed:
+            store.fail("append")
+            assert (await alice.ask("message", each))["code"] == "503"
+        for each in failed:
+            assert (await alice.ask("message", each))["code"] == "200"
+        assert [each["data"] for each in bob.of("message")] == ["two"]
+
+
+async def test_the_log_says_how_many_were_refused(caplog: pytest.LogCaptureFixture) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        for refused in (2, 1):
+            for _ in range(refused):
+                store.refuse("append")
+                assert (await alice.send_message("ALL", "lost"))["code"] == "503"
+            assert (await alice.send_message("ALL", "stored"))["code"] == "200"
+    logged = [r.getMessage() for r in caplog.records if r.name == delivery.__name__]
+    failed = "messages cannot be stored: the store is away"
+    assert logged == [
+        failed,
+        "messages are stored again: 2 were refused",
+        failed,
+        "messages are stored again: 1 were refused",
+    ]
+
+
 @pytest.mark.parametrize("written", [False, True])
 async def test_a_failed_change_does_not_affect_the_messages_after_it(written: bool) -> None:
     store = DelayedStore()

@@ -362,6 +362,42 @@ async def test_a_reply_hides_the_quote_from_those_who_may_not_read_it() -> None:
             assert refused["code"] == "404"
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_a_reply_is_refused_when_its_room_is_deleted_meanwhile(deleted: bool) -> None:
+    """``deleted``: whether that is known when the reply is ready."""
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await in_room(chat, "alice", "bob")
+        await sent(alice, "#r", "one")
+        reading, deleting = store.hold("messages", done=True), store.hold("delete_room")
+        reply = {"sender": "bob", "recepient": "r", "command": "groupchat", "data": "two"}
+        replying = bob.start("message", reply | {"replyTo": 1})
+        await reading.done.wait()
+        deletion = alice.start("room", command="delete", roomId="r")
+        await deleting.called.wait()
+        if deleted:
+            deleting.answer()
+            assert (await deletion)["code"] == "200"
+        reading.answer()
+        assert (await replying)["code"] == ("404" if deleted else "503")
+        deleting.answer()
+
+
+async def test_a_reply_is_refused_when_its_sender_leaves_meanwhile() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await in_room(chat, "alice", "bob")
+        phone = await logged_in(chat, "bob")
+        await sent(alice, "#r", "one")
+        reading = store.hold("messages", done=True)
+        reply = {"sender": "bob", "recepient": "r", "command": "groupchat", "data": "two"}
+        replying = bob.start("message", reply | {"replyTo": 1})
+        await reading.done.wait()
+        assert (await phone.ask("room", command="leave", roomId="r"))["code"] == "200"
+        reading.answer()
+        assert (await replying)["code"] == "403"
+
+
 async def test_a_removal_in_the_batch_of_the_reply_hides_the_quote() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

@@ -8,9 +8,10 @@ import pytest
 
 from pychat.server.chat import Chat
 from pychat.server.chat.accounts import authentication, changes, passwords
-from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.delayed import DelayedStore, calls_of_request
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.server.chat.peers import WAIT
+from tests.turns import turns
 
 
 async def page_of(chat: Chat, id: str) -> Direct:
@@ -44,6 +45,43 @@ async def test_a_logout_ends_the_other_connections_of_its_token_only() -> None:
         assert not phone.gone.is_set()
         assert (await other.ask("users"))["code"] == "200"
         assert (await Direct(chat, "alice").login("", token=token))["code"] == "401"
+
+
+async def test_what_waited_on_an_ended_connection_is_not_done() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        bob = await logged_in(chat, "bob")
+        held = store.hold("find_accounts")
+        phone.start("users")
+        phone.start_send("bob", "too late")
+        await held.called.wait()
+        assert (await desk.ask("sessions", revoke="others"))["code"] == "200"
+        held.answer()
+        await turns()
+        assert bob.of("message") == []
+
+
+async def test_a_logout_is_shown_to_partners() -> None:
+    async with chatting(DelayedStore()) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        await alice.send_message("bob", "hello")
+        assert (await alice.ask("logout"))["code"] == "200"
+        assert [each["online"] for each in bob.of("presence")] == [True, False]
+
+
+async def test_a_resumption_does_not_count_the_logins_of_the_account() -> None:
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        phone = Direct(chat, "alice")
+        token = (await phone.login())["token"]
+        calls: list[str] = []
+        reset = calls_of_request.set(calls)
+        assert (await phone.login("", token=token))["code"] == "200"
+        assert (await phone.ask("users"))["code"] == "200"
+        calls_of_request.reset(reset)
+        assert "login_token" in calls
+        assert "login_tokens" not in calls
 
 
 async def test_one_login_too_many_ends_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:

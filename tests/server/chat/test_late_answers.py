@@ -310,6 +310,18 @@ async def test_a_late_read_of_an_account_does_not_restore_an_old_alias() -> None
         assert await alias_of(chat, store) == ("New", "New")
 
 
+async def test_an_alias_that_changes_while_users_are_searched_is_found() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        held = store.hold("find_accounts", done=True)
+        searching = alice.start("users", query="alice")
+        await held.done.wait()
+        assert (await phone.ask("profile", alias="Alice L."))["code"] == "200"
+        held.answer()
+        assert [each["alias"] for each in (await searching)["users"]] == ["Alice L."]
+
+
 # --- blocks and partners ---
 
 

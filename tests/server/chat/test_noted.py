@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 
 from pychat.server.chat import Limits, Rate
+from pychat.server.chat import chat as chat_module
 from pychat.server.chat.audit import log, note, to_file
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
 
 HERE = {"address": "127.0.0.1"}
 
@@ -140,6 +143,39 @@ async def test_an_unexpected_error_is_answered_and_counted(
             assert chat.figures()["failures"] == 1
         assert (answer["code"], answer["message"]) == ("500", "internal server error")
         assert (await alice.ask("conversations"))["code"] == "200"
+
+
+async def test_a_client_that_cannot_be_answered_is_disconnected() -> None:
+    """Its later events would wait forever."""
+
+    def broken(ack_id: int, payload: bytes) -> None:
+        raise RuntimeError("a fault of the connection")
+
+    async with chatting(DelayedStore()) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        alice.acknowledge = broken  # type: ignore[method-assign]  # the shortest way
+        alice.start("users")
+        await asyncio.wait_for(alice.gone.wait(), WAIT)
+        assert (await bob.ask("users"))["code"] == "200"
+        assert chat.figures()["failures"] == 2
+
+
+@pytest.mark.parametrize(("seconds", "reasons"), [(60, "away lost"), (-1, "away away lost")])
+async def test_a_failing_store_is_logged_once_in_a_while(
+    seconds: float,
+    reasons: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(chat_module, "LOG_AGAIN_SECONDS", seconds)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        for failure in (store.refuse, store.refuse, store.fail):
+            failure("find_accounts")
+            assert (await alice.ask("users"))["code"] == "503"
+    logged = [r.getMessage() for r in caplog.records if r.name == chat_module.__name__]
+    assert [message.split()[-1] for message in logged] == reasons.split()
 
 
 def test_a_new_failure_of_the_audit_log_is_reported_again(
