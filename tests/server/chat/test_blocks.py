@@ -67,6 +67,24 @@ async def test_an_unblocked_sender_is_heard_by_those_who_unblocked() -> None:
         assert [len(each.of("message")) for each in (alice, carol)] == [1, 0]
 
 
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_block_whose_answer_is_an_error_holds_if_it_is_stored(stored: bool) -> None:
+    store = DelayedStore()
+    failing = store.fail if stored else store.refuse
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        answered = "200" if stored else "503"
+        failing("block")
+        assert (await alice.ask("block", id="bob"))["code"] == answered
+        heard = "202" if stored else "200"
+        assert (await bob.send_message("alice", "hello"))["code"] == heard
+        assert (await alice.ask("block", id="bob"))["code"] == "200"
+        failing("unblock")
+        assert (await alice.ask("unblock", id="bob"))["code"] == answered
+        heard = "200" if stored else "202"
+        assert (await bob.send_message("alice", "hello"))["code"] == heard
+
+
 async def test_a_block_holds_in_rooms_and_after_the_next_login(server: ChatServer) -> None:
     async with Peer(server, "bob") as bob:
         async with Peer(server, "alice") as alice:

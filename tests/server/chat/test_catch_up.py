@@ -201,6 +201,27 @@ async def test_a_catch_up_whose_client_does_not_read_holds_few_messages(
         assert await texts(again, 2) == ["1", "2"]
 
 
+async def test_the_catch_up_ends_with_the_server() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        await with_two_missed(chat)
+        held = store.hold("undelivered", done=True)
+        page = await logged_in(chat, "bob", modern=False)
+        await held.done.wait()
+    held.answer()
+    await turns()
+    assert page.of("message") == []
+
+
+async def test_a_page_is_sent_what_its_user_writes_elsewhere() -> None:
+    async with chatting(DelayedStore()) as chat:
+        await logged_in(chat, "alice")
+        phone, page = await logged_in(chat, "bob"), await logged_in(chat, "bob", modern=False)
+        await turns()
+        assert (await phone.send_message("alice", "1"))["code"] == "200"
+        assert await texts(page, 1) == ["1"]
+
+
 async def test_the_catch_up_ends_when_somebody_else_logs_in_on_the_connection() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

@@ -110,6 +110,24 @@ async def test_a_token_that_has_expired_ends_with_the_next_change_of_an_account(
         assert (await bob.ask("users"))["code"] == "200"
 
 
+async def test_what_this_server_revokes_is_reviewed_by_no_other_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A review reads the logins of all who are online."""
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice, _ = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        review = store.hold("login_tokens_by_hash")
+        assert (await alice.ask("sessions", revoke="others"))["code"] == "200"
+        for _ in range(2):
+            poll = store.hold("account_changes")
+            await asyncio.wait_for(poll.called.wait(), WAIT)
+            poll.answer()
+        await turns()
+        assert not review.called.is_set()
+
+
 async def test_a_login_during_a_review_is_not_ended_with_the_one_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -41,6 +41,15 @@ async def test_too_many_passwords_at_once_are_refused(
         checks.close()
 
 
+async def test_passwords_that_wait_when_the_server_stops_are_not_checked() -> None:
+    checks = Passwords()
+    waiting = [asyncio.create_task(checks.hash("secret")) for _ in range(2 * passwords.THREADS)]
+    await asyncio.sleep(0)
+    checks.close()
+    await asyncio.wait(waiting)
+    assert waiting[-1].cancelled()
+
+
 async def test_a_hash_with_other_parameters_is_outdated(
     cheap: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

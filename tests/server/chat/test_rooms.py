@@ -15,7 +15,7 @@ from pychat.server.chat.notices import room_list
 from pychat.server.store.base import StoreUnavailable
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import chatting, logged_in
-from tests.server.chat.peers import Peer
+from tests.server.chat.peers import WAIT, Peer
 from tests.serving import serving
 from tests.turns import turns
 
@@ -167,6 +167,21 @@ async def test_changes_are_sent_as_one_for_as_long_as_the_last_list_costs(
             ["r0"],
             ["r0", "r1", "r2"],
         ]
+
+
+async def test_a_list_that_waits_is_sent_to_all_who_may_see_any_of_its_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_list, "BYTES_PER_SECOND", 1000)
+    async with chatting(DelayedStore()) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        await alice.ask("room", command="create", roomId="r")
+        await alice.ask("block", id="bob")
+        await alice.ask("room", command="leave", roomId="r")
+        await alice.ask("room", command="create", roomId="s")
+        async with asyncio.timeout(WAIT):
+            while "s" not in [each["id"] for each in (await bob.next("room"))["rooms"]]:
+                pass
 
 
 async def test_rooms_are_read_again_though_that_failed_unexpectedly(

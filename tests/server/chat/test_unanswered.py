@@ -47,8 +47,11 @@ async def test_an_answer_contains_what_the_connection_sent_before(event: str, ba
 async def test_a_read_waits_for_no_message_of_others() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
-        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        alice, bob, _ = [await logged_in(chat, id) for id in ("alice", "bob", "carol")]
         await alice.send_message("bob", "first")
+        store.refuse("append")
+        for code in ("503", "200"):  # what was refused or stored is waited for no more
+            assert (await bob.send_message("carol", "mine"))["code"] == code
         held = store.hold("append")
         sent = alice.start_send("bob", "second")
         await held.called.wait()

@@ -92,11 +92,10 @@ class ReceiptProof:
             timer.cancel()
 
     def finish(self) -> None:
-        """Count what is proven at once, and nothing later: the server ends the connection."""
+        """Count what is proven at once: the server ends the connection."""
         while self._staying:
             self._staying[0][0].cancel()
             self._stayed()
-        self.drop()
 
     def _ask_soon(self) -> None:
         delay = self._asked_at + ASK_SECONDS - self._loop.time()
