@@ -10,6 +10,7 @@ import pytest
 from pychat.server.chat import Chat
 from pychat.server.chat.events.rooms import moderation
 from pychat.server.store.memory import MemoryStore
+from pychat.server.store.records import Standing
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 
@@ -145,7 +146,6 @@ async def test_who_was_removed_gets_nothing_more_and_returns_by_invitation() -> 
         ("bob", "alice", "403 user: alice owns the room"),
         ("bob", "bob", "403 user: you cannot remove yourself: leave the room"),
         ("bob", "dave", "403 user: dave is a moderator"),
-        ("bob", "eve", "404 user: eve is not in room r"),
         ("bob", "nobody", "404 user: there is no account nobody"),
         ("eve", "bob", "403 roomId: you are not a moderator of room r"),
     ],
@@ -203,6 +203,50 @@ async def test_who_blocks_somebody_hears_nothing_of_invitations() -> None:
         assert told(bob) == [("invited", "alice")]
         await done(alice, "kick", user="bob")
         assert told(bob)[1:] == [("none", "alice")]
+
+
+async def test_a_dropped_invitation_is_answered_like_one_that_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Carol has blocked alice, dave has not."""
+    monkeypatch.setattr(moderation, "MAX_STANDINGS", 2)
+    async with chatting(MemoryStore()) as chat:
+        alice, _, carol, dave = await people(chat, "alice", "bob", "carol", "dave")
+        await carol.ask("block", id="alice")
+        before = list(carol.order)
+        id = await private(alice)
+
+        async def both(client: Direct, command: str) -> str:
+            asked = [
+                json.dumps(await client.ask("room", command=command, roomId=id, user=user))
+                for user in ("carol", "dave")
+            ]
+            assert asked[0] == asked[1].replace("dave", "carol")
+            return asked[0]
+
+        assert "200" in await both(alice, "invite")
+        assert "200" in await both(alice, "kick")
+        assert told(dave) == [("invited", "alice"), ("none", "alice")]
+        assert "200" in await both(alice, "kick")
+        await done(alice, "invite", id, user="dave")
+        await done(dave, "join", id)
+        # Carol is barred, as dave would be.
+        await done(alice, "role", id, user="dave", role="moderator")
+        assert "409" in await refused(alice, "invite", id, user="bob")
+        await done(alice, "invite", id, user="carol")
+        assert carol.order == before
+        assert told(dave)[2:] == [("invited", "alice"), ("moderator", "alice")]
+
+
+async def test_members_who_have_blocked_the_reader_keep_the_alias_of_that_time() -> None:
+    async with chatting(MemoryStore()) as chat:
+        alice, bob = await with_members(chat, "alice", "bob")
+        await bob.ask("profile", alias="Bob")
+        await bob.ask("block", id="alice")
+        await bob.ask("profile", alias="Robert")
+        for reader, alias in ((alice, "Bob"), (bob, "Robert")):
+            members = (await done(reader, "members"))["members"]
+            assert [each["alias"] for each in members if each["id"] == "bob"] == [alias]
 
 
 async def test_standings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,3 +387,28 @@ async def test_a_removal_in_doubt_ends_delivery_at_once() -> None:
         await alice.send_message("r", "without bob", "groupchat")
         assert bob.of("message") == []
         assert await roles(alice) == {"alice": "owner"}
+
+
+@pytest.mark.parametrize("done_by_store", [True, False])
+async def test_somebody_whose_removal_is_in_doubt_cannot_end_the_bar(done_by_store: bool) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await with_members(chat, "alice", "bob")
+        (store.fail if done_by_store else store.refuse)("leave_room")
+        store.refuse("rooms")  # they are not read again at once
+        assert (await refused(alice, "kick", user="bob")).startswith("503")
+        assert "you were removed" in await refused(bob, "join")
+        standings = {each.standing for each in await store.inner.standings()}
+        assert standings == ({Standing.BARRED} if done_by_store else set())
+
+
+@pytest.mark.parametrize("done_by_store", [True, False])
+async def test_somebody_who_is_perhaps_no_moderator_is_none(done_by_store: bool) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await with_members(chat, "alice", "bob")
+        await done(alice, "role", user="bob", role="moderator")
+        (store.fail if done_by_store else store.refuse)("set_standing")
+        store.refuse("rooms")
+        assert (await refused(alice, "role", user="bob")).startswith("503")
+        assert "not a moderator" in await refused(bob, "topic", topic="mine")

@@ -124,8 +124,11 @@ class Memberships:
         try:
             await self._store.leave_room(room.key, user.key, barred=barred)
         except BaseException:
-            if barred:  # somebody who was perhaps removed receives nothing until it is known
+            if barred:
+                # Somebody who was perhaps removed receives nothing, and does not join again and so
+                # end the bar, until the rooms are read again.
                 room.members.pop(user.key, None)
+                room.standings[user.key] = Standing.BARRED
             self._reset(room, user)
             raise
         room.members.pop(user.key, None)
@@ -137,8 +140,15 @@ class Memberships:
         self._changed(room, user)
 
     async def set_standing(self, room: Room, user: OnlineUser, standing: Standing | None) -> None:
-        """Change the standing of a member, or of somebody who is not. Raises StoreError."""
-        await self._store.set_standing(room.key, user.key, standing)
+        """Change the standing of an account. Raises StoreError; a moderator
+        is then none until the rooms are read again."""
+        try:
+            await self._store.set_standing(room.key, user.key, standing)
+        except BaseException:
+            if room.standings.get(user.key) is Standing.MODERATOR:
+                del room.standings[user.key]
+            self._changed(room, user)
+            raise
         if standing is None:
             room.standings.pop(user.key, None)
         else:

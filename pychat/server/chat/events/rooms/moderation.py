@@ -93,7 +93,9 @@ class Moderation:
             )
         standing = Standing.MODERATOR if request.role == "moderator" else None
         if room.standings.get(other.key) is not standing:
-            await self._set_standing(room, other, standing)
+            if standing is not None:
+                self._require_space(room, other)
+            await self._directory.memberships.set_standing(room, other, standing)
             self._tell(user, room, other)
         return f"{other.id} is a {request.role} of room {room.id}"
 
@@ -102,8 +104,6 @@ class Moderation:
         done = f"{other.id} is invited to room {room.id}"
         if other.key in room.members:
             return f"{other.id} is in room {room.id}"
-        if await self._has_blocked(other, user):
-            return done
         standing = room.standings.get(other.key)
         if standing is Standing.BARRED and not self._roles.moderates(user, room):
             raise ProtocolError(
@@ -111,8 +111,12 @@ class Moderation:
                 f"{other.id} was removed from the room: only a moderator can invite them again",
                 field="user",
             )
+        self._require_space(room, other)
+        # Only now: a refusal must not show whether the user has blocked this one.
+        if await self._has_blocked(other, user):
+            return done
         if standing is not Standing.INVITED:
-            await self._set_standing(room, other, Standing.INVITED)
+            await self._directory.memberships.set_standing(room, other, Standing.INVITED)
             self._tell(user, room, other)
             self._room_list.changed_for({other.key})
         return done
@@ -123,8 +127,6 @@ class Moderation:
     async def _kick(self, user: OnlineUser, request: RoomRequest, other: OnlineUser) -> str:
         room = await self._moderated(user, request.room_id)
         standing = room.standings.get(other.key)
-        if other.key not in room.members and standing is not Standing.INVITED:
-            raise _not_a_member(room, other)
         if other.key == room.owner or other is user:
             raise ProtocolError(
                 Code.FORBIDDEN,
@@ -135,10 +137,14 @@ class Moderation:
             )
         if standing is Standing.MODERATOR and not self._roles.owns(user, room):
             raise ProtocolError(Code.FORBIDDEN, f"{other.id} is a moderator", field="user")
+        # Who was in neither state is barred as well, but hears nothing of the room. A refusal would
+        # show who has not received an invitation.
+        concerned = other.key in room.members or standing is Standing.INVITED
         self._require_space(room, other)
         await self._directory.memberships.leave(room, other, barred=True)
-        self._tell(user, room, other)
-        self._room_list.changed_for({other.key})
+        if concerned:
+            self._tell(user, room, other)
+            self._room_list.changed_for({other.key})
         # Nothing that the removed member has submitted is delivered after the answer.
         await self._delivery.settled()
         return f"{other.id} was removed from room {room.id}"
@@ -156,11 +162,6 @@ class Moderation:
             if before in former and before in room.members:
                 self._tell(user, room, former[before])
         return f"{other.id} owns room {room.id}"
-
-    async def _set_standing(self, room: Room, other: OnlineUser, standing: Standing | None) -> None:
-        if standing is not None:
-            self._require_space(room, other)
-        await self._directory.memberships.set_standing(room, other, standing)
 
     def _require_space(self, room: Room, other: OnlineUser) -> None:
         if other.key not in room.standings and len(room.standings) >= MAX_STANDINGS:
@@ -207,10 +208,14 @@ class Moderation:
         room = await self._directory.joined_room(user, request.room_id, "roomId")
         keys = sorted(key for key in room.members if key > after)[: request.limit]
         users = await self._directory.users(keys)
+        hidden_by = {block.account.key: block for block in await self._store.blockers(user.key)}
         members = [
             MemberPayload(
                 users[key].id,
-                users[key].alias,
+                # Those who have blocked the reader have the alias of that time.
+                shown_name(hidden_by[key].alias, users[key].id)
+                if key in hidden_by
+                else users[key].alias,
                 role_of(room, key),
                 online=key == user.key or self._reach.sees_online(user, key),
             )
