@@ -248,7 +248,7 @@ async def test_a_catch_up_that_failed_waits_before_it_asks_the_store_again(
         assert page.of("message") == []
 
 
-@pytest.mark.parametrize("seconds", [0.05, 60])
+@pytest.mark.parametrize("seconds", [0, 0.05, 60])
 async def test_proof_is_requested_once_in_a_while(
     seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,8 +266,32 @@ async def test_proof_is_requested_once_in_a_while(
                 (await asyncio.wait_for(requests.get(), WAIT))()
         else:
             await alice.send_message("bob", "2")
-            await turns()
-            assert requests.empty()
+        await turns()
+        assert requests.empty()
+
+
+@pytest.mark.parametrize("proven", ["before", "after"])
+async def test_proof_does_not_count_when_the_login_ends_right_then(
+    proven: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "STAY_SECONDS", 0.01)
+    requests: list[Callable[[], None]] = []
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        page = await logged_in(chat, "bob", modern=False)
+        with monkeypatch.context() as patched:
+            patched.setattr(Direct, "when_received", lambda _, callback: requests.append(callback))
+            await alice.send_message("bob", "1")
+        (received,) = requests
+        if proven == "before":
+            received()
+            page.leave()
+        else:
+            assert (await page.login(id="carol"))["code"] == "200"
+            received()
+        await turns()
+        again = await logged_in(chat, "bob", modern=False)
+        assert await texts(again, 1) == ["1"]
 
 
 async def test_proof_that_was_due_is_not_requested_again_after_that_of_a_page(

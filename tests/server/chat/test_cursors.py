@@ -68,7 +68,7 @@ async def test_a_move_whose_answer_was_lost_is_announced(
 
 
 async def test_a_move_that_was_not_stored_is_not_announced_and_not_repeated_at_once(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(cursors, "OTHER_SECONDS", 60)
     store = DelayedStore()
@@ -81,6 +81,7 @@ async def test_a_move_that_was_not_stored_is_not_announced_and_not_repeated_at_o
         await turns()
         assert not again.called.is_set()
         again.answer()
+        assert "cursors not stored: the store is away" in caplog.text
         (listed,) = [
             each
             for each in (await alice.ask("conversations"))["conversations"]

@@ -145,6 +145,17 @@ async def test_an_unexpected_error_is_answered_and_counted(
         assert (await alice.ask("conversations"))["code"] == "200"
 
 
+async def test_a_server_that_has_stopped_leaves_no_tasks() -> None:
+    before = asyncio.all_tasks()
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        await logged_in(chat, "alice", modern=False)
+        await alice.send_message("alice", "hello")
+        await alice.ask("read", {"with": "alice", "seq": 1})
+    assert asyncio.all_tasks() == before
+
+
 async def test_a_client_that_cannot_be_answered_is_disconnected() -> None:
     """Its later events would wait forever."""
 

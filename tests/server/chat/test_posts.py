@@ -49,6 +49,15 @@ async def test_a_post_mentions_members_and_counts_as_text() -> None:
             await chat.admit_hook(TOKEN)
 
 
+async def test_a_server_that_stops_takes_no_posts() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        await with_hook(chat, store)
+    assert await refused(chat, "too late") == "503"
+    with pytest.raises(ProtocolError, match="the server is stopping"):
+        await chat.admit_hook(TOKEN)
+
+
 async def test_a_post_that_is_not_stored_is_refused() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from pychat.server.chat import Limits
 from pychat.server.chat import limits as limiter
+from pychat.server.chat.accounts import changes
 from pychat.server.chat.events import login
 from pychat.server.chat.events.login import MAX_CHECKS
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
 from tests.turns import turns
 
 OLD, NEW = "secret password", "another password"
@@ -145,6 +148,26 @@ async def test_of_two_changes_at_once_one_holds() -> None:
         ]
         assert sorted(valid) == [False, False, True]
         assert not valid[0]
+
+
+async def test_a_connection_without_a_token_stays_after_its_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice, carol = Direct(chat, "alice"), await logged_in(chat, "carol")
+        for event, request in (
+            ("login", {"id": "alice", "password": OLD}),
+            ("profile", {"newPassword": NEW, "password": OLD}),
+        ):
+            alice.tell(event, request)
+            assert (await alice.next("response"))["code"] == "200"
+        account = await store.inner.account("carol")
+        assert account is not None
+        await store.inner.update_account(account.key, disabled=True)
+        await asyncio.wait_for(carol.gone.wait(), WAIT)  # everybody was reviewed
+        assert not alice.gone.is_set()
 
 
 async def test_devices_that_cannot_be_logged_out_are_named() -> None:
