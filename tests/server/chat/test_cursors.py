@@ -45,6 +45,25 @@ async def test_moves_in_all_are_not_written_with_each_in_a_pair(
         assert stored.read_seq == 0
 
 
+async def test_a_list_contains_the_moves_of_its_pairs_and_waits_for_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "PAIR_SECONDS", 60)
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob, carol = [await logged_in(chat, id) for id in ("alice", "bob", "carol")]
+        for recipient in ("bob", "carol"):
+            await alice.send_message(recipient, "hello")
+        writing = store.hold("move_cursors")
+        reading = bob.start("read", {"with": "alice", "seq": 1})
+        assert (await carol.ask("conversations"))["code"] == "200"
+        assert not writing.called.is_set()
+        writing.answer()
+        listed = (await alice.ask("conversations"))["conversations"]
+        assert {c["with"]: c["peerReadSeq"] for c in listed} == {"ALL": 0, "bob": 1, "carol": 0}
+        assert (await reading)["code"] == "200"
+
+
 @pytest.mark.parametrize("kind", ["delivered", "read"])
 async def test_a_move_whose_answer_was_lost_is_announced(
     kind: str, monkeypatch: pytest.MonkeyPatch

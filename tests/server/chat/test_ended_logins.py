@@ -62,6 +62,20 @@ async def test_what_waited_on_an_ended_connection_is_not_done() -> None:
         assert bob.of("message") == []
 
 
+async def test_the_end_of_logins_is_answered_without_an_acknowledgement() -> None:
+    async with chatting(DelayedStore(), accounts="claim") as chat:
+        phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        for client, event, payload, code in (
+            (desk, "logout", 17, "400"),
+            (desk, "logout", {}, "200"),
+            (phone, "sessions", {"revoke": "unknown"}, "404"),
+            (phone, "sessions", {"revoke": "others"}, "200"),
+        ):
+            client.tell(event, payload)
+            response = await client.next("response")
+            assert (response["command"], response["code"]) == (event, code)
+
+
 async def test_a_logout_is_shown_to_partners() -> None:
     async with chatting(DelayedStore()) as chat:
         alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
