@@ -51,6 +51,10 @@ async def test_what_both_write_during_the_catch_up_comes_after_it_in_order() -> 
         assert page.of("message") == []
         held.answer()
         assert await texts(page, 4) == ["1", "2", "3", "4"]
+        store.refuse("append")
+        assert (await alice.send_message("bob", "5"))["code"] == "503"
+        await turns()  # in which it catches up again
+        assert page.waiting("message") == []
 
 
 async def test_what_is_written_while_the_last_page_is_read_is_sent() -> None:
@@ -199,6 +203,21 @@ async def test_a_catch_up_whose_client_does_not_read_holds_few_messages(
         monkeypatch.undo()
         again = await logged_in(chat, "bob", modern=False)
         assert await texts(again, 2) == ["1", "2"]
+
+
+async def test_what_another_page_has_just_proven_is_not_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "PAIR_SECONDS", 60)
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        first = await logged_in(chat, "bob", modern=False)
+        await alice.send_message("bob", "1")
+        await turns()
+        assert await texts(first, 1) == ["1"]
+        second = await logged_in(chat, "bob", modern=False)
+        await turns()
+        assert second.of("message") == []
 
 
 async def test_the_catch_up_ends_with_the_server() -> None:
