@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -79,6 +80,64 @@ def message(to: str, text: str) -> dict[str, str]:
     """A message of alice that is the same one when it is sent again."""
     client_id = str(uuid4())
     return {"sender": "alice", "recepient": to, "data": text, "clientId": client_id}
+
+
+async def test_a_read_waits_for_a_batch_that_is_just_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_BATCH", 2)
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        sent = [alice.start_send("ALL", text) for text in "12"]
+        listed = await alice.ask("history", {"with": "ALL"})
+        assert [each["data"] for each in listed["messages"]] == ["1", "2"]
+        assert all(each.done() for each in sent)
+
+
+async def test_only_batches_with_changes_or_replies_cost_what_these_cost() -> None:
+    """``append`` is faster than ``commit``."""
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        message = {"sender": "alice", "recepient": "ALL", "data": "text"}
+        for method in ("append", "commit", "append"):
+            stored = store.hold(method)
+            answer = alice.start(
+                "message", message | ({"replyTo": 1} if method == "commit" else {})
+            )
+            await asyncio.wait_for(stored.called.wait(), WAIT)
+            stored.answer()
+            assert (await answer)["code"] == "200"
+
+
+async def test_too_few_answers_of_the_store_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message may be stored all the same, so it is delivered when it is sent again."""
+    store = DelayedStore()
+    append = store.inner.append
+
+    async def broken(batch: Any) -> Any:
+        await append(batch)
+        return []
+
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        again = message("bob", "hello")
+        with monkeypatch.context() as patched:
+            patched.setattr(store.inner, "append", broken)
+            assert (await alice.ask("message", again))["code"] == "500"
+        assert (await alice.ask("message", again))["seq"] == 1
+        assert [each["data"] for each in bob.of("message")] == ["hello"]
+
+
+async def test_a_message_to_oneself_whose_writer_has_left_is_not_delivered() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        held = store.hold("append", done=True)
+        alice.start_send("alice", "note")
+        await held.done.wait()
+        alice.leave()
+        held.answer()
+        page = await logged_in(chat, "alice", modern=False)
+        assert (await page.next("message"))["data"] == "note"
 
 
 async def test_what_was_delivered_is_not_delivered_again_while_others_are_in_doubt() -> None:

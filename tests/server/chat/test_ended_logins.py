@@ -64,8 +64,9 @@ async def test_what_waited_on_an_ended_connection_is_not_done() -> None:
 
 async def test_the_end_of_logins_is_answered_without_an_acknowledgement() -> None:
     async with chatting(DelayedStore(), accounts="claim") as chat:
-        phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        phone, desk, page = [await logged_in(chat, "alice") for _ in range(3)]
         for client, event, payload, code in (
+            (page, "logout", None, "200"),
             (desk, "logout", 17, "400"),
             (desk, "logout", {}, "200"),
             (phone, "sessions", {"revoke": "unknown"}, "404"),

@@ -61,6 +61,9 @@ async def test_an_unused_token_that_cannot_be_revoked_is_revoked_later(
         async with asyncio.timeout(60):
             while await store.inner.login_tokens(account.key):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0)
+        again = store.hold("revoke_login_tokens")
+        await turns()
+        assert not again.called.is_set()
 
 
 async def test_a_client_that_leaves_during_its_login_leaves_no_token() -> None:

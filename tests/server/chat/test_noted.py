@@ -145,6 +145,25 @@ async def test_an_unexpected_error_is_answered_and_counted(
         assert (await alice.ask("conversations"))["code"] == "200"
 
 
+async def test_a_server_that_stops_answers_what_came_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        held = store.hold("find_accounts")
+        first, second = alice.start("users"), alice.start("conversations")
+        await held.called.wait()
+        stopping = asyncio.create_task(chat.stop())
+        await asyncio.sleep(0)
+        bob = await Direct(chat, "bob").login()
+        assert (bob["code"], bob["message"]) == ("503", "the server is stopping")
+        held.answer()
+        assert [(await answer)["code"] for answer in (first, second)] == ["200", "503"]
+        await stopping
+    assert caplog.records == []
+
+
 async def test_a_server_that_has_stopped_leaves_no_tasks() -> None:
     before = asyncio.all_tasks()
     store = DelayedStore()

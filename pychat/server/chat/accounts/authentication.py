@@ -174,10 +174,8 @@ class Authentication:
             raise _changed()
 
     async def _account(self, key: int) -> Account:
-        found = await self._store.accounts([key])
-        if not found:
-            raise _changed()
-        return found[0]
+        (account,) = await self._store.accounts([key])
+        return account
 
     # --- without a password ---
     async def _open(self, login: LoginRequest, address: str) -> Authenticated:
