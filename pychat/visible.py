@@ -47,3 +47,40 @@ def shows_only(text: str) -> bool:
         if not (character in _VARIATION_SELECTORS and unicodedata.category(before)[0] in "SP")
     )
     return visible(without_selectors) == without_selectors
+
+
+MAX_FILE_NAME_BYTES: Final = 200
+"""File systems allow 255 bytes, and programs add something for a temporary name."""
+_NOT_IN_FILE_NAMES: Final = re.compile('[<>:"|?*\ud800-\udfff]')
+_RESERVED: Final = re.compile(
+    r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE | re.DOTALL
+)
+"""Names of devices on Windows."""
+
+
+def file_name(name: str, most: int = 100) -> str:
+    """Return a name that is safe to show and to use for a file on every system: visible characters
+    without folders, not hidden, at most ``most`` characters. A long name keeps its extension."""
+    name = name[-4096:].replace("\\", "/").rpartition("/")[2]
+    name = _NOT_IN_FILE_NAMES.sub("_", visible(name)).lstrip(". ").rstrip(". ")
+    if _RESERVED.fullmatch(name):
+        name = f"_{name}"
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension) > 20:
+        stem, dot, extension = name, "", ""
+    stem = stem[: most - len(dot + extension)]
+    while len(f"{stem}{dot}{extension}".encode()) > MAX_FILE_NAME_BYTES:
+        stem = stem[:-1]
+    return f"{stem}{dot}{extension}".rstrip(". ") or "file"
+
+
+def file_size(size: int) -> str:
+    """Return a number of bytes as people read it: ``1.5 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    amount, unit = size / 1000, "kB"
+    for larger in ("MB", "GB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pychat.server.store.files import FileStore
 from pychat.server.store.records import (
     Account,
     Appended,
@@ -74,8 +75,8 @@ class AlreadyExists(Exception):
     ids of accounts also in their look-alike form (``lookalikes.lookalike_form``)."""
 
 
-class Store(Protocol):
-    """Persistent accounts, login tokens, conversations and messages.
+class Store(FileStore, Protocol):
+    """Persistent accounts, login tokens, conversations, messages and files.
 
     Every method is atomic: it does everything or raises. Every method may raise StoreUnavailable.
     The store assigns the keys of accounts and conversations: small integers, never reused. Methods
@@ -251,7 +252,8 @@ class Store(Protocol):
     ) -> list[Appended | ChangeResult]:
         """Do the same as ``append`` for messages and changes of messages, in the order of the
         batch. A change with the outcome DONE has the next rev of its conversation: 1, 2, 3 …
-        without gaps. ``changes.decide`` is the rule for outcomes."""
+        without gaps. ``changes.decide`` is the rule for outcomes. Messages with a file must be
+        stored here. If there is no such file, the answer is a change that is MISSING."""
 
     async def history(
         self,

@@ -56,7 +56,16 @@ def _remove(removal: NewRemoval, message: MessageRecord, rev: int) -> ChangeResu
         return ChangeResult(Outcome.UNCHANGED, message)
     return ChangeResult(
         Outcome.DONE,
-        replace(message, data="", removed=True, edited_at=None, reactions=(), mentions=(), rev=rev),
+        replace(
+            message,
+            data="",
+            removed=True,
+            edited_at=None,
+            reactions=(),
+            mentions=(),
+            file=None,
+            rev=rev,
+        ),
     )
 
 

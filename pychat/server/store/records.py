@@ -110,9 +110,27 @@ class RoomStanding(Struct, frozen=True):
     standing: Standing
 
 
+class FileRecord(Struct, frozen=True):
+    """A file that ``account`` has uploaded. ``name`` is safe to show. ``width``, ``height`` and
+    ``blurhash`` are what the sender gave, None or empty if nothing. ``message``: conversation and
+    seq of the message that it is attached to, None before."""
+
+    id: str
+    account: int
+    name: str
+    size: int
+    mime: str
+    created_at: int
+    width: int | None = None
+    height: int | None = None
+    blurhash: str = ""
+    message: tuple[int, int] | None = None
+
+
 class NewMessage(Struct):
     """A message to store. ``client_id``: the 16 bytes of the UUID, if the client gave one.
-    ``reply_to``: the seq of the message that it answers. ``mentions``: as in MessageRecord."""
+    ``reply_to``: the seq of the message that it answers. ``mentions``: as in MessageRecord.
+    ``file``: the id of a file of the sender, which is then attached to the message."""
 
     conversation: int
     sender: int
@@ -121,6 +139,7 @@ class NewMessage(Struct):
     data: str
     reply_to: int | None = None
     mentions: tuple[int, ...] = ()
+    file: str | None = None
 
 
 class Appended(Struct, frozen=True):
@@ -160,6 +179,7 @@ class MessageRecord(Struct, frozen=True):
     edited_at: int | None = None
     reactions: tuple[ReactionRecord, ...] = ()
     mentions: tuple[int, ...] = ()
+    file: FileRecord | None = None
 
 
 class NewEdit(Struct):
@@ -206,7 +226,8 @@ class Outcome(Enum):
     UNCHANGED = "unchanged"
     """The message was already so."""
     MISSING = "missing"
-    """There is no such message."""
+    """There is no such message, or (for a new message) no such file of its sender that is not
+    attached yet."""
     FORBIDDEN = "forbidden"
     """The message is somebody else's."""
     REMOVED = "removed"

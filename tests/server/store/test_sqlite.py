@@ -320,6 +320,7 @@ BACK_TO_3 = """
     DROP TABLE change; DROP TABLE reaction; DROP TABLE property; DROP TABLE hook;
     DROP TABLE mention; DROP TABLE standing;
     ALTER TABLE room DROP COLUMN topic; ALTER TABLE room DROP COLUMN private;
+    DROP TABLE file;
     ALTER TABLE message DROP COLUMN reply_to;
     PRAGMA user_version = 3;
 """

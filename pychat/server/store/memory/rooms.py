@@ -11,6 +11,7 @@ import msgspec
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.memory.accounts import MemoryAccounts
+from pychat.server.store.memory.files import MemoryFiles
 from pychat.server.store.records import (
     EVERYONE,
     Appended,
@@ -73,7 +74,7 @@ class ConversationLog:
         self.rev = max(self.rev, message.rev)
 
 
-class MemoryRooms(MemoryAccounts):
+class MemoryRooms(MemoryFiles, MemoryAccounts):
     """Implements the rooms of ``base.Store``."""
 
     def __init__(self) -> None:
@@ -151,6 +152,7 @@ class MemoryRooms(MemoryAccounts):
         for account in log.members:
             self._of_account[account].discard(conversation)
         for message in log.messages:
+            self._forget_file(message.file)
             if message.client_id is not None:
                 del self._client_ids[message.sender, message.client_id]
         # Keep the empty log: a message that was submitted before the deletion may still arrive.

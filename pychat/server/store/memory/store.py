@@ -177,7 +177,10 @@ class MemoryStore(MemoryRooms):
             if existing:
                 return msgspec.structs.replace(existing, duplicate=True)
         log = self._logs[new.conversation]
+        file = None
         log.last_seq += 1
+        if new.file is not None:
+            file = self._attach(new.file, new.conversation, log.last_seq)
         self._number = log.number = self._number + 1
         appended = Appended(new.conversation, log.last_seq, new.sent_at)
         if new.client_id is not None:
@@ -186,6 +189,7 @@ class MemoryStore(MemoryRooms):
             oldest = log.messages.popleft()
             log.numbers.popleft()
             log.changed.pop(oldest.seq, None)
+            self._forget_file(oldest.file)
             if oldest.client_id is not None:
                 del self._client_ids[oldest.sender, oldest.client_id]
         log.messages.append(
@@ -198,6 +202,7 @@ class MemoryStore(MemoryRooms):
                 new.data,
                 reply_to=new.reply_to,
                 mentions=new.mentions,
+                file=file,
             )
         )
         log.numbers.append(self._number)
@@ -207,17 +212,30 @@ class MemoryStore(MemoryRooms):
         self, batch: Sequence[NewMessage | NewChange]
     ) -> list[Appended | ChangeResult]:
         return [
-            self._append(new) if isinstance(new, NewMessage) else self._change(new) for new in batch
+            self._append_any(new) if isinstance(new, NewMessage) else self._change(new)
+            for new in batch
         ]
+
+    def _append_any(self, new: NewMessage) -> Appended | ChangeResult:
+        """Append a message that may have a file."""
+        if new.file is None or self._may_attach(new.file, new.sender):
+            return self._append(new)
+        known = None if new.client_id is None else self._client_ids.get((new.sender, new.client_id))
+        if known is None:
+            return ChangeResult(Outcome.MISSING, None)
+        return msgspec.structs.replace(known, duplicate=True)
 
     def _change(self, change: NewChange) -> ChangeResult:
         log = self._logs.get(change.conversation)
         if log is None:
             return decide(change, None, 0)
-        changed = decide(change, log.message(change.seq), log.rev + 1)
+        before = log.message(change.seq)
+        changed = decide(change, before, log.rev + 1)
         if changed.outcome is Outcome.DONE:
             assert changed.message is not None
             log.replace(changed.message)
+            if changed.message.file is None and before is not None:
+                self._forget_file(before.file)
         return changed
 
     async def put_changes(self, messages: Sequence[MessageRecord]) -> None:
@@ -225,11 +243,14 @@ class MemoryStore(MemoryRooms):
             log = self._logs[message.conversation]
             stored = log.message(message.seq)
             if stored:
+                if message.removed:
+                    self._forget_file(stored.file)
                 log.replace(
                     msgspec.structs.replace(
                         stored,
                         data="" if message.removed else stored.data,
                         removed=message.removed,
+                        file=None if message.removed else stored.file,
                         rev=message.rev,
                         edited_at=message.edited_at,
                         reactions=message.reactions,

@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from pychat.server.store.base import StoreError, StoreUnavailable
+from pychat.server.store.files import WithoutFiles
 from pychat.server.store.mongodb.accounts import MongoAccounts
 from pychat.server.store.mongodb.base import change, explain, query
 from pychat.server.store.mongodb.conversations import MongoConversations, MongoRooms
@@ -49,7 +50,7 @@ class _PlainInt(TypeDecoder):
         return int(value)
 
 
-class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
+class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms, WithoutFiles):
     """Implements ``base.Store``.
 
     Writes are acknowledged by a majority of the servers and their journals. The driver reconnects

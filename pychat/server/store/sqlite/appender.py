@@ -179,6 +179,15 @@ class Appender:
         self.client_ids.settle_if_many(connection)
         return answers
 
+    def known(self, connection: sqlite3.Connection, message: NewMessage) -> Appended | None:
+        """Return the place of a message that was stored before, None if it was not."""
+        if message.client_id is None:
+            return None
+        key = (message.sender, message.client_id)
+        unsettled = self.client_ids.unsettled(connection)
+        place = unsettled.get(key) or self.client_ids.settled(connection, [key]).get(key)
+        return None if place is None else Appended(*place[:3], duplicate=True)
+
     def _last_number(self, connection: sqlite3.Connection) -> int:
         if self._number is None:
             (number,) = connection.execute("SELECT max(number) FROM log").fetchone()

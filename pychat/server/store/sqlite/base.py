@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from pychat.server.store.base import StoreLost, StoreUnavailable
-from pychat.server.store.records import MessageRecord, ReactionRecord
+from pychat.server.store.records import FileRecord, MessageRecord, ReactionRecord
 from pychat.server.store.sqlite.file.connect import connect_reader, unavailable
 from pychat.server.store.sqlite.file.files import DatabaseFiles
 from pychat.server.store.sqlite.writer import WriterThread
@@ -35,6 +35,19 @@ def stored_message(
     return MessageRecord(
         conversation, seq, sender, client_id, sent_at, data or "", data is None, reply_to
     )
+
+
+FILE = "id, account, name, size, mime, created_at, width, height, blurhash, conversation, seq"
+"""The columns that ``stored_file`` expects."""
+
+FileRow = tuple[str, int, str, int, str, int, int | None, int | None, str, int | None, int | None]
+
+
+def stored_file(row: FileRow) -> FileRecord:
+    """Return the record of a row with the columns ``FILE``."""
+    conversation, seq = row[9:]
+    message = None if conversation is None or seq is None else (conversation, seq)
+    return FileRecord(*row[:9], message)
 
 
 MENTION = "INSERT INTO mention (account, conversation, seq) VALUES (?, ?, ?)"
@@ -134,8 +147,8 @@ class SQLitePart:
         return self._writer.submit(write, amount)
 
 
-# Mentions, revs, edit times and reactions are in tables of their own: a reaction must not rewrite
-# the pages of a long message, and messages without them must not cost more.
+# Mentions, files, revs, edit times and reactions are in tables of their own: a reaction must not
+# rewrite the pages of a long message, and messages without them must not cost more.
 
 
 def last_rev(connection: sqlite3.Connection, conversation: int) -> int:
@@ -153,6 +166,15 @@ def mentions_of(connection: sqlite3.Connection, message: MessageRecord) -> Messa
         (message.conversation, message.seq),
     ).fetchall()
     return replace(message, mentions=tuple(account for (account,) in rows)) if rows else message
+
+
+def file_of(connection: sqlite3.Connection, message: MessageRecord) -> MessageRecord:
+    """Return the message with its file."""
+    row = connection.execute(
+        f"SELECT {FILE} FROM file WHERE conversation = ? AND seq = ?",
+        (message.conversation, message.seq),
+    ).fetchone()
+    return message if row is None else replace(message, file=stored_file(row))
 
 
 def complete_one(connection: sqlite3.Connection, message: MessageRecord) -> MessageRecord:
@@ -179,7 +201,7 @@ def complete_one(connection: sqlite3.Connection, message: MessageRecord) -> Mess
 def complete(
     connection: sqlite3.Connection, messages: Iterable[MessageRecord]
 ) -> list[MessageRecord]:
-    """Return the messages with their mentions, revs, edit times and reactions, in the same
+    """Return the messages with their mentions, files, revs, edit times and reactions, in the same
     order."""
     messages = list(messages)
     seqs: dict[int, list[int]] = {}
@@ -188,6 +210,7 @@ def complete(
     details: dict[tuple[int, int], tuple[int, int | None]] = {}
     reactions: dict[tuple[int, int], list[ReactionRecord]] = {}
     mentions: dict[tuple[int, int], list[int]] = {}
+    files: dict[tuple[int, int], FileRecord] = {}
     for conversation, wanted in seqs.items():
         low, high = min(wanted), max(wanted)
         within = "seq BETWEEN ? AND ?"
@@ -201,6 +224,10 @@ def complete(
             parameters,
         ):
             mentions.setdefault((conversation, seq), []).append(account)
+        for row in connection.execute(
+            f"SELECT {FILE} FROM file WHERE conversation = ? AND {within}", parameters
+        ):
+            files[conversation, row[-1]] = stored_file(row)
         if not last_rev(connection, conversation):
             continue
         for seq, rev, edited_at in connection.execute(
@@ -220,6 +247,12 @@ def complete(
             replace(message, mentions=tuple(named)) if (named := mentions.get(place)) else message
             for message in messages
             if (place := (message.conversation, message.seq))
+        ]
+    if files:
+        messages = [
+            replace(message, file=file) if file is not None else message
+            for message in messages
+            for file in [files.get((message.conversation, message.seq))]
         ]
     if not details:
         return messages

@@ -19,13 +19,14 @@ from pychat.server.store.records import (
 from pychat.server.store.sqlite.base import (
     MENTION,
     MESSAGE,
-    SQLitePart,
     complete,
     complete_one,
+    file_of,
     last_rev,
     mentions_of,
     stored_message,
 )
+from pychat.server.store.sqlite.blobs import SQLiteFiles, delete_files
 from pychat.server.store.sqlite.search import reindex
 
 MAX_CACHED_REVS = 100_000
@@ -52,8 +53,9 @@ class Changer:
 
     def change(
         self, connection: sqlite3.Connection, batch: Sequence[NewChange]
-    ) -> list[ChangeResult]:
-        """Apply the changes in their order."""
+    ) -> tuple[list[ChangeResult], list[str]]:
+        """Apply the changes in their order. Return also the ids of deleted files, whose contents
+        the caller removes after the transaction."""
         if len(self._revs) > MAX_CACHED_REVS:
             self._revs.clear()
         stored: dict[Place, MessageRecord | None] = {}
@@ -71,7 +73,7 @@ class Changer:
             if changed.outcome is Outcome.DONE:
                 current[place] = changed.message
                 self._revs[conversation] = rev + 1
-        _write(
+        deleted = _write(
             connection,
             [
                 (before, after)
@@ -79,38 +81,42 @@ class Changer:
                 if before is not None and after is not None and before is not after
             ],
         )
-        return answers
+        return answers, deleted
 
-    def put(self, connection: sqlite3.Connection, messages: Sequence[MessageRecord]) -> None:
+    def put(self, connection: sqlite3.Connection, messages: Sequence[MessageRecord]) -> list[str]:
         """Give stored messages the details of these records, and remove the text of removed
-        ones."""
+        ones. Return the ids of deleted files."""
         changes = []
         for message in messages:
             before = _read(connection, (message.conversation, message.seq), complete=True)
             if before is not None:
                 data = "" if message.removed else before.data
-                changes.append((before, replace(message, data=data)))
-        _write(connection, changes)
+                file = None if message.removed else before.file
+                changes.append((before, replace(message, data=data, file=file)))
+        deleted = _write(connection, changes)
         self.forget()
+        return deleted
 
 
 def _read(connection: sqlite3.Connection, place: Place, *, complete: bool) -> MessageRecord | None:
     row = connection.execute(_ONE, place).fetchone()
     if row is None:
         return None
-    message = mentions_of(connection, stored_message(row))
+    message = file_of(connection, mentions_of(connection, stored_message(row)))
     return complete_one(connection, message) if complete else message
 
 
 def _write(
     connection: sqlite3.Connection, changes: Sequence[tuple[MessageRecord, MessageRecord]]
-) -> None:
-    """Write what differs between the stored messages and what they become."""
+) -> list[str]:
+    """Write what differs between the stored messages and what they become. Return the ids of
+    deleted files."""
     rewritten = [
         (before, after)
         for before, after in changes
         if (after.data, after.removed) != (before.data, before.removed)
     ]
+    deleted: list[str] = []
     if rewritten:
         # Overwrite the old texts in the file as well. For other deletions it would be a waste.
         connection.execute("PRAGMA secure_delete = ON")
@@ -121,6 +127,7 @@ def _write(
                 for _, after in rewritten
             ],
         )
+        deleted = delete_files(connection, [m for m, after in rewritten if after.file is None])
         connection.execute("PRAGMA secure_delete = OFF")
         reindex(connection, [before for before, _ in rewritten])
         connection.executemany(
@@ -151,9 +158,10 @@ def _write(
         "INSERT INTO reaction (conversation, seq, rev, emoji, account) VALUES (?, ?, ?, ?, ?)",
         [(*key, new[key].emoji, new[key].account) for key in new.keys() - old.keys()],
     )
+    return deleted
 
 
-class SQLiteChanges(SQLitePart):
+class SQLiteChanges(SQLiteFiles):
     """Implements reading and importing changes of ``base.Store``."""
 
     def __init__(self) -> None:
@@ -189,4 +197,7 @@ class SQLiteChanges(SQLitePart):
         return await self._read(read)
 
     async def put_changes(self, messages: Sequence[MessageRecord]) -> None:
-        await self._write(lambda connection: self._changer.put(connection, messages), len(messages))
+        deleted = await self._write(
+            lambda connection: self._changer.put(connection, messages), len(messages)
+        )
+        await self._remove_blobs(deleted)

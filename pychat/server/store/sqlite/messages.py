@@ -14,12 +14,26 @@ from pychat.server.store.records import (
     MessageRecord,
     NewChange,
     NewMessage,
+    Outcome,
     RecordPage,
 )
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
-from pychat.server.store.sqlite.base import MESSAGE, complete, last_rev, stored_message
+from pychat.server.store.sqlite.base import (
+    MESSAGE,
+    complete,
+    file_of,
+    last_rev,
+    stored_message,
+)
+from pychat.server.store.sqlite.blobs import attach, may_attach
 from pychat.server.store.sqlite.changes import SQLiteChanges
 from pychat.server.store.sqlite.conversations import last_seq
+
+
+def _kind(new: NewMessage | NewChange) -> str:
+    if isinstance(new, NewMessage):
+        return "message" if new.file is None else "file"
+    return "change"
 
 
 class SQLiteMessages(SQLiteChanges):
@@ -43,20 +57,42 @@ class SQLiteMessages(SQLiteChanges):
     async def commit(
         self, batch: Sequence[NewMessage | NewChange]
     ) -> list[Appended | ChangeResult]:
-        answers = await self._write(lambda connection: self._commit(connection, batch), len(batch))
+        answers, deleted = await self._write(
+            lambda connection: self._commit(connection, batch), len(batch)
+        )
+        await self._remove_blobs(deleted)
         self._note_committed(answer for answer in answers if isinstance(answer, Appended))
         return answers
 
     def _commit(
         self, connection: sqlite3.Connection, batch: Sequence[NewMessage | NewChange]
-    ) -> list[Appended | ChangeResult]:
+    ) -> tuple[list[Appended | ChangeResult], list[str]]:
+        """Return the answers, and the ids of deleted files."""
         answers: list[Appended | ChangeResult] = []
-        for are_messages, run in groupby(batch, lambda new: isinstance(new, NewMessage)):
-            if are_messages:
+        deleted: list[str] = []
+        for kind, run in groupby(batch, _kind):
+            if kind == "message":
                 answers += self._appender.append(connection, cast("list[NewMessage]", list(run)))
+            elif kind == "file":
+                for message in cast("list[NewMessage]", list(run)):
+                    answers.append(self._append_with_file(connection, message))
             else:
-                answers += self._changer.change(connection, cast("list[NewChange]", list(run)))
-        return answers
+                changed, gone = self._changer.change(connection, cast("list[NewChange]", list(run)))
+                answers += changed
+                deleted += gone
+        return answers, deleted
+
+    def _append_with_file(
+        self, connection: sqlite3.Connection, message: NewMessage
+    ) -> Appended | ChangeResult:
+        assert message.file is not None
+        if not may_attach(connection, message.file, message.sender):
+            known = self._appender.known(connection, message)
+            return known or ChangeResult(Outcome.MISSING, None)
+        (answer,) = self._appender.append(connection, [message])
+        if not answer.duplicate:
+            attach(connection, message.file, answer)
+        return answer
 
     def _note_committed(self, answers: Iterable[Appended]) -> None:
         committed = self._committed_seqs
@@ -133,7 +169,7 @@ class SQLiteMessages(SQLiteChanges):
                         " AND (? OR sender <> ?) ORDER BY seq LIMIT ?",
                         (key, after, to_itself, account, limit - len(found)),
                     )
-                    found += map(stored_message, rows)
+                    found += (file_of(connection, stored_message(row)) for row in rows)
             return found
 
         return await self._read(read)

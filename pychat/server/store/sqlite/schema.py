@@ -175,6 +175,7 @@ _VERSION_5 = (
 
 # Whom messages mention; account 0 is all members of the room. Older messages have no rows: they
 # mention nobody. ``standing``: as in records.Standing; most members have no row.
+# Messages may have a file.
 _VERSION_6 = (
     """CREATE TABLE mention (
         account INTEGER NOT NULL,
@@ -191,6 +192,24 @@ _VERSION_6 = (
         standing INTEGER NOT NULL,
         PRIMARY KEY (conversation, account)
     ) WITHOUT ROWID""",
+    # The content is in a folder beside the database. conversation and seq: NULL until the file is
+    # attached to a message.
+    """CREATE TABLE file (
+        id TEXT PRIMARY KEY,
+        account INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        mime TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        width INTEGER,
+        height INTEGER,
+        blurhash TEXT NOT NULL,
+        conversation INTEGER,
+        seq INTEGER
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX file_message ON file (conversation, seq) WHERE conversation IS NOT NULL",
+    "CREATE INDEX file_account ON file (account)",
+    "CREATE INDEX file_unattached ON file (created_at) WHERE conversation IS NULL",
 )
 
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)

@@ -124,8 +124,9 @@ def _index_many(connection: sqlite3.Connection) -> bool:
     return all(index_some(connection) for _ in range(INDEX_AT_ONCE // INDEX_CHUNK))
 
 
-def purge_some(connection: sqlite3.Connection) -> bool:
-    """Delete a few messages of deleted rooms and return whether there are more."""
+def purge_some(connection: sqlite3.Connection, deleted: list[str]) -> bool:
+    """Delete a few messages of deleted rooms and return whether there may be more. The ids of their
+    files are added to ``deleted``."""
     row = connection.execute(
         "SELECT key, a, b FROM conversation WHERE deleted = 1 LIMIT 1"
     ).fetchone()
@@ -150,6 +151,15 @@ def purge_some(connection: sqlite3.Connection) -> bool:
         connection.executemany(
             f"DELETE FROM {table} WHERE conversation = ? AND seq = ?",
             [(conversation, seq) for seq, *_ in messages],
+        )
+    seqs = [seq for seq, *_ in messages]
+    if seqs:
+        deleted += (
+            id
+            for (id,) in connection.execute(
+                "DELETE FROM file WHERE conversation = ? AND seq BETWEEN ? AND ? RETURNING id",
+                (conversation, seqs[0], seqs[-1]),
+            )
         )
     if len(messages) < PURGE_CHUNK:
         connection.execute("UPDATE conversation SET deleted = 2 WHERE key = ?", (conversation,))

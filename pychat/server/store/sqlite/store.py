@@ -10,6 +10,7 @@ from pathlib import Path
 from pychat.server.store.base import Durability, StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
+from pychat.server.store.sqlite.blobs import BlobFolder, known_files
 from pychat.server.store.sqlite.conversations import SQLiteConversations, SQLiteRooms
 from pychat.server.store.sqlite.file.backup import check_leftovers
 from pychat.server.store.sqlite.file.check import problems
@@ -52,6 +53,9 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         self._durability = durability
         self._lock = ServerLock(path) if exclusive else None
         self._files = DatabaseFiles(path, locked=exclusive)
+        self._blobs = BlobFolder(path)
+        self._purged: list[str] = []
+        """Files of deleted rooms whose contents are removed in the next idle time."""
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
@@ -75,6 +79,8 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
             open_file(self._path)
             connection = connect_writer(self._path, self._durability, wal=self._lock is not None)
             prepare(connection, self._path, may_migrate=self._lock is not None)
+            if self._lock is not None:
+                self._blobs.remove_unknown(known_files(connection))
             self._files.note()
         except BaseException as error:
             if connection:
@@ -89,11 +95,18 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         return connection
 
     def _idle_work(self, connection: sqlite3.Connection) -> bool:
+        # Deleted in the transaction before.
+        self._blobs.remove(self._purged)
+        self._purged.clear()
         return (
             self._appender.client_ids.settle_some(connection)
             or index_some(connection)
-            or purge_some(connection)
+            or purge_some(connection, self._purged)
         )
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._purged.clear()
 
     async def close(self) -> None:
         if self._connection is None:
@@ -127,7 +140,7 @@ class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRoo
         await self._write(renew_epoch)
 
     async def check(self) -> list[str]:
-        return await self._read(problems)
+        return await self._read(problems) + await self.missing_blobs()
 
     async def check_ready(self) -> None:
         await self._writer.check_writable()

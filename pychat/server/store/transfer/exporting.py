@@ -27,6 +27,7 @@ from pychat.server.store.transfer.lines import (
     Total,
     encoder,
 )
+from pychat.visible import file_size
 
 T = TypeVar("T")
 
@@ -295,6 +296,14 @@ async def _last_seq(store: Store, key: int, line: ConversationLine) -> int:
         return max((max(m.delivered_seq, m.read_seq) for m in line.members), default=0)
 
 
+def _with_file(message: MessageRecord) -> str:
+    """Return the text of a message, and the name of its file. Lines have no files."""
+    if message.file is None:
+        return message.data
+    line = f"{message.file.name} ({file_size(message.file.size)})"
+    return f"{message.data}\n{line}" if message.data else line
+
+
 def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
     # Accounts that a running server has added meanwhile are left out.
     reactions = [
@@ -312,7 +321,7 @@ def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
         sender=accounts[message.sender].id,
         client_id=message.client_id.hex() if message.client_id is not None else None,
         sent_at=message.sent_at,
-        data=message.data,
+        data=_with_file(message),
         removed=message.removed,
         reply_to=message.reply_to or UNSET,
         rev=message.rev or UNSET,

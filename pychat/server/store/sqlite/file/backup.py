@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pychat.server.store.base import StoreError, StoreMissing
 from pychat.server.store.sqlite.file.check import problems
 from pychat.server.store.sqlite.file.connect import connect_reader, explain
 from pychat.server.store.sqlite.file.files import (
+    BLOBS,
     JOURNAL,
     SHARED_MEMORY,
     WAL,
@@ -38,7 +40,11 @@ def back_up(store: Path, target: Path, advance: Advance) -> None:
     if os.path.lexists(target):
         raise StoreError(f"{target} already exists: choose another name")
     with _copied(store, target, connect_reader, advance) as copy:
+        # First the contents: a backup with its name has all of its files.
+        missing = _link_blobs(store, target, copy)
         _place(copy, target)
+    if missing:
+        logger.warning("files not in the backup, because they have been deleted: %d", missing)
 
 
 def restore(backup: Path, store: Path, advance: Advance) -> Path | None:
@@ -55,7 +61,16 @@ def restore(backup: Path, store: Path, advance: Advance) -> Path | None:
     lock.acquire()
     try:
         with _copied(backup, store, _connect_unchanged, advance) as copy:
-            return _replace(store, copy)
+            new = _new_blobs(store)
+            try:
+                missing = _link_blobs(backup, new, copy)
+                kept = _replace(store, copy)
+                _replace_blobs(store, beside(new, BLOBS), kept)
+            finally:
+                shutil.rmtree(beside(new, BLOBS), ignore_errors=True)
+            if missing:
+                logger.warning("files are missing in the backup: %d", missing)
+            return kept
     finally:
         lock.release()
 
@@ -181,6 +196,53 @@ def _replace(store: Path, copy: Path) -> Path | None:
     beside(store, SHARED_MEMORY).unlink(missing_ok=True)
     _flush_folder(store.parent)
     return kept
+
+
+def _link_blobs(source: Path, target: Path, copy: Path) -> int:
+    """Link the contents of files that the copy names into the folder of the target, or copy them
+    to another disk. Contents never change. Return how many are missing. Raises OSError."""
+    with closing(sqlite3.connect(copy)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'file'").fetchone():
+            return 0
+        ids = [id for (id,) in connection.execute("SELECT id FROM file")]
+    if not ids:
+        return 0
+    folder, missing = beside(target, BLOBS), 0
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for id in ids:
+        blob, new = beside(source, BLOBS) / id, folder / id
+        try:
+            try:
+                os.link(blob, new)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                raise
+            except OSError:  # another disk, or a file system without links
+                shutil.copyfile(blob, new)
+                new.chmod(0o600)
+                _flush(new)
+        except FileNotFoundError:
+            missing += 1
+    _flush_folder(folder)
+    return missing
+
+
+def _new_blobs(store: Path) -> Path:
+    """Return a name for the store's next folder of contents, which does not exist."""
+    return store.with_name(f".{store.name}-{datetime.now():%Y%m%d-%H%M%S-%f}")
+
+
+def _replace_blobs(store: Path, new: Path, kept: Path | None) -> None:
+    """Replace the folder with the contents of files. If the process is killed before, the contents
+    of the backup are still beside it, and the next start of the server says what is missing."""
+    current = beside(store, BLOBS)
+    if kept is not None and current.is_dir():
+        current.rename(beside(kept, BLOBS))
+    if new.is_dir():
+        shutil.rmtree(current, ignore_errors=True)
+        new.rename(current)
+    _flush_folder(store.parent)
 
 
 def _roll_back(store: Path) -> None:

@@ -17,6 +17,8 @@ from pychat.server.ownfile import open_own, refuse_planted
 from pychat.server.store.base import StoreError, StoreLost, StoreMissing
 
 WAL, SHARED_MEMORY, JOURNAL, LOCK = "-wal", "-shm", "-journal", "-lock"
+BLOBS = "-files"
+"""The folder with the contents of uploaded files."""
 
 _MAGIC = b"SQLite format 3\0"
 
