@@ -49,6 +49,11 @@ MAX_MENTION_MARKS: Final = 50
 """Only the first ``@`` of a text, this many, can mention somebody."""
 MAX_MENTIONS: Final = 20
 """Limit for the accounts that a message mentions."""
+MAX_FILE_NAME: Final = 100
+"""Limit for the name of a file, in characters."""
+MAX_BLURHASH: Final = 100
+MAX_PIXELS: Final = 1_000_000
+"""Limit for the width and the height of a picture."""
 MAX_UNREAD: Final = 1000
 """Highest value of ``unread``: this many or more."""
 MAX_EVENTS_PENDING_LOGIN: Final = 16
@@ -83,6 +88,7 @@ class Event(StrEnum):
     UNBLOCK = "unblock"
     SESSIONS = "sessions"
     PROFILE = "profile"
+    FILE_LINK = "fileLink"
     LOGOUT = "logout"
 
 
@@ -100,7 +106,9 @@ class Code(StrEnum):
     TOO_LARGE = "413"
     TOO_FAST = "429"
     INTERNAL = "500"
+    UNSUPPORTED = "501"
     UNAVAILABLE = "503"
+    NO_SPACE = "507"
 
 
 class ProtocolError(Exception):
@@ -128,6 +136,7 @@ Query = Annotated[str, Meta(max_length=MAX_QUERY_CHARACTERS)]
 Name = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS + len(ROOM_PREFIX))]
 """An id or the name of a conversation. ``check_id`` checks the other rules for ids."""
 MessageId = Annotated[str, Meta(max_length=64)]
+FileId = Annotated[str, Meta(max_length=64)]
 
 
 class LoginRequest(Struct, rename="camel"):
@@ -148,7 +157,8 @@ class LoginRequest(Struct, rename="camel"):
 
 class ClientMessage(Struct, rename="camel", omit_defaults=True):
     """``message`` from a client. ``client_id`` is a UUID: a repeated one is not stored again.
-    ``reply_to`` is the seq of a message in the same conversation."""
+    ``reply_to`` is the seq of a message in the same conversation. ``file`` is the id of an uploaded
+    file."""
 
     sender: Name
     recepient: Name
@@ -157,6 +167,7 @@ class ClientMessage(Struct, rename="camel", omit_defaults=True):
     type: Literal["text"] = "text"
     client_id: str | None = None
     reply_to: Seq | None = None
+    file: FileId | None = None
 
 
 class RoomRequest(Struct, rename="camel", omit_defaults=True):
@@ -285,6 +296,12 @@ class ReactionsRequest(Struct):
     id: MessageId
 
 
+class FileLinkRequest(Struct):
+    """``fileLink``: a link to the file with this id, which opens without a token."""
+
+    id: FileId
+
+
 class SessionsRequest(Struct, omit_defaults=True):
     """``sessions``: list login tokens, or revoke some: an id, ``others`` or ``all``."""
 
@@ -319,6 +336,19 @@ class ReactionPayload(Struct, omit_defaults=True):
     mine: bool = False
 
 
+class FilePayload(Struct, omit_defaults=True):
+    """A file: of a message, and in the answer to its upload. ``size`` in bytes. ``width``,
+    ``height`` (pixels) and ``blurhash`` are what the sender gave."""
+
+    id: str
+    name: str
+    size: int
+    mime: str
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+    blurhash: str | UnsetType = UNSET
+
+
 class MessagePayload(Struct, rename="camel", omit_defaults=True):
     """A stored message: in ``message`` from the server and in ``history``.
 
@@ -343,6 +373,7 @@ class MessagePayload(Struct, rename="camel", omit_defaults=True):
     edited: str | UnsetType = UNSET
     reactions: list[ReactionPayload] | UnsetType = UNSET
     mentions: list[str] | UnsetType = UNSET
+    file: FilePayload | UnsetType = UNSET
 
 
 class Response(Struct, rename="camel", omit_defaults=True):
@@ -566,6 +597,14 @@ class DevicePayload(Struct, rename="camel"):
     current: bool
 
 
+class FileLinkAnswer(Answer, kw_only=True):
+    """Answer to ``fileLink``. ``url`` is relative to the address of the server, without a leading
+    slash; it works until ``expires`` (RFC 3339)."""
+
+    url: str
+    expires: str
+
+
 class SessionsAnswer(Answer, kw_only=True):
     """Answer to ``sessions``: the login tokens, without revoked ones."""
 
@@ -718,6 +757,11 @@ def check_data(data: str) -> str:
             Code.TOO_LARGE, f"must be at most {MAX_DATA_BYTES} bytes of UTF-8", field="data"
         )
     return data
+
+
+def check_caption(data: str) -> str:
+    """Do the same for the text of a message with a file, which may be empty."""
+    return check_data(data) if data else data
 
 
 def check_emoji(emoji: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -13,10 +14,23 @@ from typing import Final, Literal, cast, get_args
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from pychat.protocol import DEFAULT_PORT, MAX_BYTES_BEFORE_LOGIN, MAX_PASSWORD_CHARACTERS
+from pychat.protocol import (
+    DEFAULT_PORT,
+    MAX_BYTES_BEFORE_LOGIN,
+    MAX_PASSWORD_CHARACTERS,
+    ProtocolError,
+)
 from pychat.server import site
-from pychat.server.chat import MIN_PASSWORD, AccountsMode, Chat, EncodeEvent, Limits
+from pychat.server.chat import (
+    MIN_PASSWORD,
+    AccountsMode,
+    Chat,
+    EncodeEvent,
+    FileSettings,
+    Limits,
+)
 from pychat.server.engine import EngineSession, Handler, Proxies, SocketServer, encode_event
+from pychat.server.files.routes import add_files
 from pychat.server.guard.bucket import Allowance
 from pychat.server.guard.gate import HEADERS, Gate, note_request
 from pychat.server.guard.visitors import Admission, Visitors, throttle
@@ -30,7 +44,13 @@ from pychat.server.listening import (
     plain_host,
     serve_error,
 )
-from pychat.server.options import check_admins, check_origins, existing_folder
+from pychat.server.options import (
+    check_admins,
+    check_bytes,
+    check_origins,
+    check_public_url,
+    existing_folder,
+)
 from pychat.server.running import run
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.base import Durability
@@ -41,6 +61,7 @@ SOCKET_PATH: Final = "/socket.io/"
 BACKLOG: Final = 512
 SHUTDOWN_SECONDS: Final = 0.5
 """Time that running HTTP requests have to finish when the server stops."""
+EXPIRE_SECONDS: Final = 600.0
 _MORE_CONNECTIONS: Final = "--limit connections-per-address={}"
 
 
@@ -59,6 +80,8 @@ class ChatServer:
     ``admins``: ids that may remove messages.
     ``tls_cert``, ``tls_key``: PEM files. ``listen`` loads them again on SIGHUP.
     ``metrics_port``: port of ``/metrics``, for Prometheus.
+    ``max_file_bytes``, ``file_quota``: limits in bytes for a file, and for all files of an account.
+    ``public_url``: the address under which clients reach the server, for links to files.
 
     Raises StoreError for an invalid store address, ValueError for any other wrong option.
     """
@@ -79,6 +102,9 @@ class ChatServer:
         tls_key: str | Path | None = None,
         metrics_port: int | None = None,
         metrics_host: str = "127.0.0.1",
+        max_file_bytes: int = FileSettings().largest,
+        file_quota: int | None = None,
+        public_url: str = "",
     ) -> None:
         if accounts not in get_args(AccountsMode):
             raise ValueError(f"accounts must be one of claim, open, closed: not {accounts!r}")
@@ -88,6 +114,11 @@ class ChatServer:
             )
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be full or normal: not {durability!r}")
+        self._files = FileSettings(
+            check_bytes("max_file_bytes", max_file_bytes),
+            None if file_quota is None else check_bytes("file_quota", file_quota),
+            check_public_url(public_url),
+        )
         check_origins(cors_origins)
         check_admins(admins)
         if admins and accounts == "open":
@@ -113,6 +144,7 @@ class ChatServer:
         self._open = False
         self._ready = False
         self._giving_up: asyncio.Task[None] | None = None
+        self._expiring: asyncio.Task[None] | None = None
         self._unhealthy = ""
         """The store error that was logged last."""
         self._runner: web.AppRunner | None = None
@@ -168,6 +200,7 @@ class ChatServer:
             lambda token: self._chat.admit_hook(token),
             lambda token, text: self._chat.post(token, text),
         )
+        add_files(app, lambda: self._chat, self.store)
         site.add_health(app, self._healthy, lambda: self._ready)
         if self._public is not None:
             site.add_public(app, self._public)
@@ -265,6 +298,7 @@ class ChatServer:
             min_password=self._min_password,
             limits=limits,
             admins=self._admins,
+            files=self._files,
         )
         engine = SocketServer(
             cast(Handler, chat),
@@ -332,7 +366,15 @@ class ChatServer:
         self._giving_up = None
         await self._chat.start()
         self._chat.failed.add_done_callback(self._on_failure)
+        self._expiring = asyncio.get_running_loop().create_task(self._expire_files())
         self._ready = True
+
+    async def _expire_files(self) -> None:
+        while True:
+            # An error is logged by the chat. The next time may succeed.
+            with suppress(ProtocolError):
+                await self._chat.expire_files()
+            await asyncio.sleep(EXPIRE_SECONDS)
 
     def _on_failure(self, failed: asyncio.Future[BaseException]) -> None:
         if self._ready:
@@ -353,6 +395,10 @@ class ChatServer:
         await self._engine.shutdown()
 
     async def _on_cleanup(self, app: web.Application) -> None:
+        if self._expiring is not None:
+            self._expiring.cancel()
+            await asyncio.wait([self._expiring])
+            self._expiring = None
         if self._open:
             self._open = False
             await self.store.close()

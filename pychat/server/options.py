@@ -10,6 +10,8 @@ from pychat.protocol import ProtocolError, check_id
 
 _ORIGIN = re.compile(r"https?://[^\s/?#@]+")
 
+_PUBLIC_URL = re.compile(r"https?://[^\s?#@]+")
+
 
 def check_origins(origins: Sequence[str]) -> None:
     """Check that each origin is ``*`` or in the form that browsers send. Raises ValueError."""
@@ -29,6 +31,22 @@ def check_admins(admins: Sequence[str]) -> None:
             check_id(admin, repr(admin))
         except ProtocolError as error:
             raise ValueError(str(error)) from None
+
+
+def check_bytes(name: str, size: int) -> int:
+    """Return a number of bytes. Raises ValueError if it is not above 0."""
+    if size <= 0:
+        raise ValueError(f"{name} must be above 0: not {size}")
+    return size
+
+
+def check_public_url(url: str) -> str:
+    """Return the server's public address. Raises ValueError if it is not one."""
+    if url and not _PUBLIC_URL.fullmatch(url):
+        raise ValueError(
+            f"{url!r} is not the address of a server: write it as https://chat.example.org"
+        )
+    return url
 
 
 def existing_folder(public: str | Path | None) -> Path | None:

@@ -25,6 +25,8 @@ from pychat.cli.settings.options import (
 if TYPE_CHECKING:
     from pychat.server.app import ChatServer
 
+MB = 1_000_000
+
 
 def origins_given(
     context: click.Context, parameter: click.Parameter, origins: tuple[str, ...]
@@ -68,6 +70,15 @@ def limits_given(
 
         _refuse_wrong(parse_limits, limits)
     return limits
+
+
+def public_url_given(context: click.Context, parameter: click.Parameter, url: str) -> str:
+    from pychat.server.options import check_public_url
+
+    try:
+        return check_public_url(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ...]) -> None:
@@ -146,6 +157,29 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     help="A folder of your own to serve at /public/.",
 )
 @option(
+    "--max-file-size",
+    type=WholeNumber(1, 10_000),
+    default=25,
+    metavar="MB",
+    help="The largest file that a message can have, in MB.",
+)
+@option(
+    "--file-quota",
+    type=WholeNumber(1),
+    metavar="MB",
+    show_default="no limit",
+    help="How much all files of one account may have together, in MB.",
+)
+@option(
+    "--public-url",
+    default="",
+    callback=public_url_given,
+    metavar="URL",
+    show_default="no links",
+    help="The address under which clients reach this server, for links to files in messages to "
+    "clients of the original protocol.",
+)
+@option(
     "--tls-cert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -199,6 +233,9 @@ def serve(
     trusted_proxy: tuple[str, ...],
     admin: tuple[str, ...],
     public: Path | None,
+    max_file_size: int,
+    file_quota: int | None,
+    public_url: str,
     tls_cert: Path | None,
     tls_key: Path | None,
     limit: tuple[str, ...],
@@ -239,6 +276,9 @@ def serve(
             tls_cert=tls_cert,
             tls_key=tls_key,
             metrics_port=metrics_port,
+            max_file_bytes=max_file_size * MB,
+            file_quota=None if file_quota is None else file_quota * MB,
+            public_url=public_url,
         )
     except InvalidStoreAddress as error:
         raise click.UsageError(f"{source_of('store')}: {error}.") from None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from time import monotonic
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from pychat.protocol import Code, Event, ProtocolError
+from pychat.protocol import Code, Event, FilePayload, ProtocolError
 from pychat.server.chat.accounts.authentication import (
     MIN_PASSWORD,
     AccountsMode,
@@ -23,6 +23,7 @@ from pychat.server.chat.events.block import Blocks
 from pychat.server.chat.events.changes import Changes
 from pychat.server.chat.events.conversations import Conversations
 from pychat.server.chat.events.cursors import Cursors
+from pychat.server.chat.events.files.access import Files, FileSettings, OfferedFile, Upload
 from pychat.server.chat.events.history import History
 from pychat.server.chat.events.hook import Hooks
 from pychat.server.chat.events.login import Logins
@@ -34,6 +35,7 @@ from pychat.server.chat.events.typing import TypingRelay
 from pychat.server.chat.events.users import Users
 from pychat.server.chat.limits import Limiter, Limits
 from pychat.server.chat.notices.cursors import CursorWriter
+from pychat.server.chat.notices.file_links import FileLinks
 from pychat.server.chat.notices.original import OriginalClients
 from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.notices.room_list import RoomList
@@ -45,12 +47,16 @@ from pychat.server.chat.state.roles import Roles
 from pychat.server.chat.state.session import ChatConnection, ChatSession, EncodeEvent, Work
 from pychat.server.chat.views import MessageViews
 from pychat.server.store.base import Store, StoreError
+from pychat.server.store.records import FileRecord
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 2.0
 """How long ``stop`` waits for unfinished work."""
 LOG_AGAIN_SECONDS = 60.0
+DEFAULT_FILES = FileSettings()
 READS_MESSAGES = frozenset(
     {
         Event.CONVERSATIONS.value,
@@ -81,9 +87,10 @@ class Chat:
         limits: Limits | None = None,
         admins: Iterable[str] = (),
         min_password: int = MIN_PASSWORD,
+        files: FileSettings = DEFAULT_FILES,
     ) -> None:
         """``limits`` None turns off rates; sizes stay limited. ``admins``: see Roles.
-        ``min_password``: see Authentication."""
+        ``min_password``: see Authentication. ``files``: limits and addresses of uploaded files."""
         admins = tuple(admins)
         limiter = Limiter(limits)
         answers = self._answers = Answers(encode_event)
@@ -93,11 +100,12 @@ class Chat:
         directory = self._directory = Directory(store, reach, relations)
         presence = self._presence = Presence(directory, reach)
         writer = self._cursors = CursorWriter(store, directory.memberships, reach, answers)
+        links = FileLinks(store, files.public_url)
         delivery = self._delivery = Delivery(
-            store, reach, writer, answers, presence.pair_opened, directory.text_gone
+            store, reach, writer, answers, presence.pair_opened, directory.text_gone, links
         )
         originals = self._original_clients = OriginalClients(
-            store, directory, writer, encode_event, delivery.settled
+            store, directory, writer, encode_event, delivery.settled, links
         )
         views = MessageViews(store, directory)
         changes = AccountChanges(store)
@@ -135,6 +143,10 @@ class Chat:
             limiter,
             logins.by_message if accounts == "open" else None,
             mentions,
+            links,
+        )
+        self._files = Files(
+            store, directory, links, limiter, answers, files, tokens=accounts != "open"
         )
         message_changes = Changes(
             store, directory, delivery, reach, views, limiter, answers, mentions, roles
@@ -164,6 +176,7 @@ class Chat:
             Event.REMOVE.value: message_changes.remove,
             Event.REACT.value: message_changes.react,
             Event.REACTIONS.value: message_changes.reactions,
+            Event.FILE_LINK.value: self._files.link,
         }
         self._stopping = False
         self._failing, self._failing_since = "", 0.0
@@ -256,6 +269,39 @@ class Chat:
             await asyncio.shield(task)
         except Exception as error:
             raise self._refusal("hook", error) from None
+
+    # --- files, which come and go over HTTP; all of these raise ProtocolError ---
+    async def begin_upload(self, token: str, file: OfferedFile) -> Upload:
+        """Admit an upload (``Files.begin``)."""
+        return await self._for_http(self._files.begin(token, file))
+
+    async def write_upload(self, upload: Upload, data: bytes) -> None:
+        """Append to the content of an upload."""
+        await self._for_http(upload.write(data))
+
+    async def finish_upload(self, upload: Upload, mime: str) -> FilePayload:
+        """Store an uploaded file (``Upload.finish``)."""
+        return await self._for_http(upload.finish(mime))
+
+    async def file_by_token(self, id: str, token: str) -> FileRecord:
+        """Return a file (``Files.read_by_token``)."""
+        return await self._for_http(self._files.read_by_token(id, token))
+
+    async def file_by_link(self, id: str, account: int, until: int, sign: str) -> FileRecord:
+        """Return a file (``Files.read_by_link``)."""
+        return await self._for_http(self._files.read_by_link(id, account, until, sign))
+
+    async def expire_files(self) -> None:
+        """Delete files that no message came for."""
+        await self._for_http(self._files.expire())
+
+    async def _for_http(self, work: Coroutine[None, None, T]) -> T:
+        try:
+            self._require_running()
+            return await work
+        except Exception as error:
+            work.close()
+            raise self._refusal("file", error) from None
 
     def _require_running(self) -> None:
         if self._stopping:

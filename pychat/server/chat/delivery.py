@@ -16,6 +16,7 @@ from pychat.protocol import (
     ClientMessage,
     Code,
     Event,
+    FilePayload,
     MessageAnswer,
     MessagePayload,
     ProtocolError,
@@ -25,15 +26,17 @@ from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.changing import ChangeDelivery, SubmittedChange, late_readers
 from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.notices.cursors import CursorWriter
+from pychat.server.chat.notices.file_links import FileLinks
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.mentions import mentioned_ids
-from pychat.server.chat.state.reach import Reach, Reduced
+from pychat.server.chat.state.reach import Original, Reach, Reduced
 from pychat.server.chat.state.session import ChatSession
-from pychat.server.chat.views import quote
+from pychat.server.chat.views import file_payload, quote
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import (
     Appended,
     ChangeResult,
+    FileRecord,
     MessageRecord,
     NewChange,
     NewEdit,
@@ -68,9 +71,10 @@ _Pending: TypeAlias = tuple[
     int | None,
     OnlineUser | None,
     tuple[int, ...],
+    FileRecord | None,
 ]
-"""The last ones are the sender of the message that this one answers, and the accounts that
-this one mentions."""
+"""The last ones are the sender of the message that this one answers, the accounts that this one
+mentions, and its file."""
 
 
 class Delivery:
@@ -88,6 +92,7 @@ class Delivery:
         answers: Answers,
         pair_opened: Callable[[Pair], None],
         text_gone: Callable[[], None],
+        links: FileLinks,
     ) -> None:
         """``pair_opened`` is called after the first message of a pair was delivered, ``text_gone``
         after a text was removed from the store."""
@@ -96,6 +101,7 @@ class Delivery:
         self._cursors = cursors
         self._answers = answers
         self._pair_opened = pair_opened
+        self._links = links
         self._changes = ChangeDelivery(store, reach, text_gone)
         self._new: list[NewMessage | NewChange] = []
         self._pending: list[_Pending | SubmittedChange] = []
@@ -133,9 +139,11 @@ class Delivery:
         ack_id: int | None,
         answered: OnlineUser | None = None,
         mentions: tuple[int, ...] = (),
+        file: FileRecord | None = None,
     ) -> None:
         """Queue a message, which is answered later. ``answered``: the sender of the message that it
-        replies to. ``mentions``: the accounts that it mentions (``Mentions.find``). Raises
+        replies to. ``mentions``: the accounts that it mentions (``Mentions.find``). ``file``: the
+        file with the id of its ``file``, if there is one, and the links must be loaded. Raises
         ProtocolError 404 or 503."""
         if isinstance(conversation, Room) and conversation.deleted:
             raise ProtocolError(Code.NOT_FOUND, "the room was deleted", field="recepient")
@@ -148,10 +156,15 @@ class Delivery:
             self._plain = False
         if mentions:
             new.mentions = mentions
+        if message.file is not None:
+            new.file = message.file
+            self._plain = False
         session.unanswered += 1
         self._characters += len(message.data)
         self._new.append(new)
-        self._pending.append((session, user, conversation, message, ack_id, answered, mentions))
+        self._pending.append(
+            (session, user, conversation, message, ack_id, answered, mentions, file)
+        )
         self._start()
 
     async def change(
@@ -302,7 +315,7 @@ class Delivery:
                 if not entry.done.done():
                     entry.done.set_exception(refusal)
                 continue
-            session, _, _, _, ack_id, _, _ = entry
+            session, _, _, _, ack_id, _, _, _ = entry
             session.unanswered -= 1
             self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
 
@@ -324,7 +337,7 @@ class Delivery:
             if isinstance(entry, SubmittedChange):
                 self._changes.doubt(entry)
                 continue
-            _, user, conversation, message, _, _, _ = entry
+            _, user, conversation, message, _, _, _, _ = entry
             if type(conversation) is Pair:
                 recipients.add(conversation.other(user.key))
             if message.client_id is not None:
@@ -358,8 +371,10 @@ class Delivery:
                 if isinstance(answer, Appended):
                     before = repeated.get((answer.conversation, answer.seq)) if repeated else None
                     self._deliver(cast("_Pending", entry), answer, origins, before)
+                elif isinstance(entry, SubmittedChange):
+                    self._changes.made(entry, answer)
                 else:
-                    self._changes.made(cast("SubmittedChange", entry), answer)
+                    self._refuse_all([entry], _no_file())
             except Exception:
                 # It is stored, so history has it. The messages after it must still be delivered.
                 log.exception("not delivered: %s", answer)
@@ -372,7 +387,7 @@ class Delivery:
         before: MessageRecord | None,
     ) -> None:
         """``before``: the message as it is stored, if it had been stored before."""
-        session, user, conversation, message, ack_id, answered, mentions = entry
+        session, user, conversation, message, ack_id, answered, mentions, file = entry
         session.unanswered -= 1
         code, text = _DONE, DELIVERED
         seq = where.seq
@@ -387,12 +402,18 @@ class Delivery:
                 quoted = quote(origin, answered)
         if before is not None:
             mentions = before.mentions
+            file = before.file
         mentioned = mentioned_ids(conversation, mentions) if mentions else UNSET
         new = not where.duplicate
         if self._in_doubt and self._was_in_doubt(user, message, seq):
             new = before is None or not before.removed
             if before is not None and before.rev:
                 message = msgspec.structs.replace(message, data=before.data)
+        shown: FilePayload | UnsetType = UNSET
+        original: Original | None = None
+        if file is not None:
+            shown = file_payload(file)
+            original = self._original(id, seq, user, conversation, message, sent_at, file)
         if new:
             if seq > conversation.sent_seq:
                 conversation.sent_seq = seq
@@ -406,11 +427,13 @@ class Delivery:
                 code, text = _STORED, STORED
             if new:
                 name = conversation.other_id(key)
-                payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned)
+                payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned, shown)
                 if accepted:
-                    self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload)
+                    self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload, original)
                 if recipient != key:
-                    self._reach.echo(key, conversation, seq, _MESSAGE, payload, but=session)
+                    self._reach.echo(
+                        key, conversation, seq, _MESSAGE, payload, original, but=session
+                    )
                 elif accepted and session.modern:
                     # A message to oneself. The client that wrote it has it, so none has missed it.
                     self._cursors.proven(conversation, user, seq, session)
@@ -419,7 +442,7 @@ class Delivery:
         elif new:
             room = conversation if isinstance(conversation, Room) else None
             name = EVERYONE if room is None else room.id
-            payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned)
+            payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned, shown)
             reduced = None
             if origin is not None:
                 accounts = self._reach.blockers(origin.sender) | late_readers(
@@ -427,12 +450,15 @@ class Delivery:
                 )
                 without = QuotePayload(origin.seq)
                 reduced = Reduced(
-                    accounts, _payload(id, seq, user, name, message, sent_at, without, mentioned)
+                    accounts,
+                    _payload(id, seq, user, name, message, sent_at, without, mentioned, shown),
                 )
             if room is None:
-                self._reach.deliver_to_everyone(user.key, seq, _MESSAGE, payload, reduced)
+                self._reach.deliver_to_everyone(user.key, seq, _MESSAGE, payload, reduced, original)
             else:
-                self._reach.deliver_to_room(room, user.key, seq, _MESSAGE, payload, reduced)
+                self._reach.deliver_to_room(
+                    room, user.key, seq, _MESSAGE, payload, reduced, original
+                )
         if ack_id is not None:
             answer = MessageAnswer(code, text, id=id, seq=seq, sent_at=sent_at, mentions=mentioned)
             if before is not None and before.rev:
@@ -440,6 +466,36 @@ class Delivery:
             session.connection.acknowledge(ack_id, encode(answer))
         elif message.recepient != EVERYONE:
             self._answers.respond(session, _MESSAGE, code, text)
+
+    def _original(
+        self,
+        id: str,
+        seq: int,
+        user: OnlineUser,
+        conversation: Conversation,
+        message: ClientMessage,
+        sent_at: str,
+        file: FileRecord,
+    ) -> Original:
+        """Return what original clients receive: the file as text, and no quote."""
+        name = conversation.other_id(user.key) if isinstance(conversation, Pair) else EVERYONE
+        if isinstance(conversation, Room):
+            name = conversation.id
+
+        def payload(account: int) -> bytes:
+            text = self._links.as_text(message.data, file, account)
+            as_text = msgspec.structs.replace(message, data=text)
+            return _payload(id, seq, user, name, as_text, sent_at, UNSET, UNSET)
+
+        return payload
+
+
+def _no_file() -> ProtocolError:
+    return ProtocolError(
+        Code.NOT_FOUND,
+        "you have no such file that is not attached to a message yet: upload it again",
+        field="file",
+    )
 
 
 def _payload(
@@ -451,6 +507,7 @@ def _payload(
     sent_at: str,
     quoted: QuotePayload | UnsetType,
     mentioned: list[str] | UnsetType,
+    file: FilePayload | UnsetType = UNSET,
 ) -> bytes:
     client_id = UNSET if message.client_id is None else message.client_id.lower()
     return encode(
@@ -459,5 +516,6 @@ def _payload(
             client_id,
             reply_to=quoted,
             mentions=mentioned,
+            file=file,
         )
     )

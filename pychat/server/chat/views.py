@@ -12,6 +12,7 @@ from pychat.protocol import (
     MAX_PAGE_BYTES,
     MAX_QUOTE_CHARACTERS,
     MAX_REACTION_IDS,
+    FilePayload,
     MessagePayload,
     ProtocolError,
     QuotePayload,
@@ -25,10 +26,23 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.roles import role_of
 from pychat.server.store.base import Store
-from pychat.server.store.records import ALL_MEMBERS, MessageRecord
+from pychat.server.store.records import ALL_MEMBERS, FileRecord, MessageRecord
 
 ENVELOPE_BYTES = 1024
 """Reserved in a page for everything around its entries."""
+
+
+def file_payload(file: FileRecord) -> FilePayload:
+    """Return a file as every reader sees it."""
+    return FilePayload(
+        file.id,
+        file.name,
+        file.size,
+        file.mime,
+        UNSET if file.width is None else file.width,
+        UNSET if file.height is None else file.height,
+        file.blurhash or UNSET,
+    )
 
 
 def message_payload(
@@ -63,6 +77,7 @@ def message_payload(
         stored.data,
         rfc3339(stored.sent_at),
         client_id,
+        file=UNSET if stored.file is None else file_payload(stored.file),
     )
 
 

@@ -13,18 +13,21 @@ from pychat.protocol import (
     ClientMessage,
     Code,
     ProtocolError,
+    check_caption,
     check_data,
     decode,
 )
 from pychat.server.chat.answers import UnknownRecepient
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
+from pychat.server.chat.notices.file_links import FileLinks
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, Everyone, OnlineUser, Room
 from pychat.server.chat.state.mentions import Mentions
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.store.base import Store
+from pychat.server.store.records import FileRecord
 
 DECODER = msgspec.json.Decoder(ClientMessage)
 UUID = re.compile(
@@ -47,9 +50,11 @@ class Messages:
         limiter: Limiter,
         log_in: LogIn | None,
         mentions: Mentions,
+        links: FileLinks,
     ) -> None:
         """``log_in`` logs in the sender of a message where accounts are open; otherwise None."""
         self._mentions = mentions
+        self._links = links
         self._log_in = log_in
         self._store = store
         self._directory = directory
@@ -71,7 +76,10 @@ class Messages:
             raise ProtocolError(
                 Code.FORBIDDEN, f"must be {user.id}, the user who is logged in", field="sender"
             )
-        check_data(message.data)
+        if message.file is None:
+            check_data(message.data)
+        else:
+            check_caption(message.data)
         client_id = _client_id(message.client_id)
         if self._limited:
             self._limiter.take(user.key, "messages")
@@ -86,7 +94,7 @@ class Messages:
             conversation = self._directory.cached_room(user, recepient)
         else:
             raise ProtocolError(Code.MALFORMED, "must be chat or groupchat", field="command")
-        if conversation is None or message.reply_to is not None:
+        if conversation is None or message.reply_to is not None or message.file is not None:
             return self._find_conversation(session, user, message, client_id, ack_id)
         if "@" in message.data:
             if not self._mentions.ready(conversation, message.data):
@@ -120,6 +128,7 @@ class Messages:
         ack_id: int | None,
     ) -> None:
         conversation: Conversation
+        file = None if message.file is None else await self._file(user, message.file)
         if message.recepient == EVERYONE:
             conversation = self._directory.everyone
         elif message.command == "groupchat":
@@ -143,8 +152,17 @@ class Messages:
                 raise _not_a_member()
         mentions = self._mentions.find(user, conversation, message.data)
         self._delivery.submit(
-            *(session, user, conversation, message, client_id, ack_id, answered, mentions)
+            *(session, user, conversation, message, client_id, ack_id, answered, mentions, file)
         )
+
+    async def _file(self, user: OnlineUser, id: str) -> FileRecord | None:
+        """Return the file with this id if the user has uploaded it. The store decides whether it
+        can be attached: the message may be a repeated one."""
+        if not self._store.keeps_files:
+            raise ProtocolError(Code.NOT_FOUND, "this server keeps no files", field="file")
+        await self._links.load()
+        file = await self._store.file(id)
+        return file if file is not None and file.account == user.key else None
 
     async def _answered(self, user: OnlineUser, conversation: Conversation, seq: int) -> OnlineUser:
         """Return the sender of the message that the user replies to. Raises ProtocolError 404 if

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+
+from msgspec import UNSET
 
 from pychat.protocol import Event, MessagePayload, ProtocolError
 from pychat.server.chat.answers import encode
 from pychat.server.chat.notices.cursors import CursorWriter
+from pychat.server.chat.notices.file_links import FileLinks
 from pychat.server.chat.notices.proof import ReceiptProof
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Pair
 from pychat.server.chat.state.session import ChatSession, EncodeEvent, Packet, Work
 from pychat.server.chat.views import message_payload
 from pychat.server.store.base import Store, StoreError
+from pychat.server.store.records import MessageRecord
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ class OriginalClients:
         cursors: CursorWriter,
         encode_event: EncodeEvent,
         settled: Callable[[], Awaitable[None]],
+        links: FileLinks,
     ) -> None:
         """``settled`` returns when all messages that are being stored were delivered."""
         self._store = store
@@ -46,6 +51,7 @@ class OriginalClients:
         self._cursors = cursors
         self._encode_event = encode_event
         self._settled = settled
+        self._links = links
         self._clients: dict[ChatSession, _OriginalClient] = {}
 
     def start(self, session: ChatSession, user: OnlineUser) -> None:
@@ -108,11 +114,26 @@ class OriginalClients:
             await self._settled()
         pairs = await self._directory.conversations({m.conversation for m in page})
         senders = await self._directory.users({m.sender for m in page})
+        if any(message.file is not None for message in page):
+            await self._links.load()
         return [
-            (pair, message_payload(user, pair, message, senders))
+            (pair, self._payload(user, pair, message, senders))
             for message in page
             if isinstance(pair := pairs.get(message.conversation), Pair)
         ]
+
+    def _payload(
+        self,
+        user: OnlineUser,
+        pair: Pair,
+        message: MessageRecord,
+        senders: Mapping[int, OnlineUser],
+    ) -> MessagePayload:
+        payload = message_payload(user, pair, message, senders)
+        if message.file is not None and not payload.removed:
+            payload.data = self._links.as_text(message.data, message.file, user.key)
+            payload.file = UNSET
+        return payload
 
     def _send_page(self, client: _OriginalClient, page: list[tuple[Pair, MessagePayload]]) -> None:
         connection = client.session.connection

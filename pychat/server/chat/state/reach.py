@@ -7,7 +7,7 @@ Every module of the chat delivers to users, and asks whether they are online, th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from typing import NamedTuple
 
 from pychat.server.chat.state.entities import NO_ACCOUNTS, OnlineUser, Pair, Room
@@ -22,11 +22,16 @@ class Reduced(NamedTuple):
     payload: bytes
 
 
+Original = Callable[[int], bytes]
+"""What the original clients of an account receive instead of a message with a file."""
+
+
 class Reach(ABC):
     """The port. Accounts are named by key.
 
-    *Deliver* sends messages to all clients. *Notify* sends events that only clients of protocol 1
-    understand. ``payload`` is the event's JSON argument.
+    *Deliver* and *echo* send messages to all clients; ``original`` is given for those with a file.
+    *Notify* sends events that only clients of protocol 1 understand. ``payload`` is the event's
+    JSON argument.
     """
 
     # --- connections of this process ---
@@ -82,12 +87,28 @@ class Reach(ABC):
 
     # --- events ---
     @abstractmethod
-    def deliver(self, account: int, pair: Pair, seq: int, event: str, payload: bytes) -> None:
+    def deliver(
+        self,
+        account: int,
+        pair: Pair,
+        seq: int,
+        event: str,
+        payload: bytes,
+        original: Original | None = None,
+    ) -> None:
         """Send a one-to-one message to its recipient."""
 
     @abstractmethod
     def echo(
-        self, account: int, pair: Pair, seq: int, event: str, payload: bytes, *, but: ChatSession
+        self,
+        account: int,
+        pair: Pair,
+        seq: int,
+        event: str,
+        payload: bytes,
+        original: Original | None = None,
+        *,
+        but: ChatSession,
     ) -> None:
         """Send a one-to-one message to its sender's connections, except the one it came from."""
 
@@ -100,12 +121,19 @@ class Reach(ABC):
         event: str,
         payload: bytes,
         reduced: Reduced | None = None,
+        original: Original | None = None,
     ) -> None:
         """Send a message to the members who may read it and have not blocked the sender."""
 
     @abstractmethod
     def deliver_to_everyone(
-        self, sender: int, seq: int, event: str, payload: bytes, reduced: Reduced | None = None
+        self,
+        sender: int,
+        seq: int,
+        event: str,
+        payload: bytes,
+        reduced: Reduced | None = None,
+        original: Original | None = None,
     ) -> None:
         """Send a message to everybody who may read it and has not blocked the sender."""
 
@@ -212,31 +240,49 @@ class LocalReach(Reach):
     def add_newcomer(self, account: int, first_seq: int) -> None:
         self._newcomers[account] = first_seq
 
-    def deliver(self, account: int, pair: Pair, seq: int, event: str, payload: bytes) -> None:
+    def deliver(
+        self,
+        account: int,
+        pair: Pair,
+        seq: int,
+        event: str,
+        payload: bytes,
+        original: Original | None = None,
+    ) -> None:
         connections = self._connections_of.get(account)
         if connections is None:
             return
         packet = self._encode_event(event, payload)
+        other = packet if original is None else self._encode_event(event, original(account))
         for session in tuple(connections):
             if session.original is None:
                 session.connection.send(packet)
             else:
-                session.original.receive(pair, seq, packet)
+                session.original.receive(pair, seq, other)
 
     def echo(
-        self, account: int, pair: Pair, seq: int, event: str, payload: bytes, *, but: ChatSession
+        self,
+        account: int,
+        pair: Pair,
+        seq: int,
+        event: str,
+        payload: bytes,
+        original: Original | None = None,
+        *,
+        but: ChatSession,
     ) -> None:
         connections = self._connections_of.get(account)
         if connections is None or (len(connections) == 1 and connections[0] is but):
             return
         packet = self._encode_event(event, payload)
+        other = packet if original is None else self._encode_event(event, original(account))
         for session in tuple(connections):
             if session is but:
                 continue
             if session.original is None:
                 session.connection.send(packet)
             else:
-                session.original.echo(pair, seq, packet)
+                session.original.echo(pair, seq, other)
 
     def deliver_to_room(
         self,
@@ -246,13 +292,14 @@ class LocalReach(Reach):
         event: str,
         payload: bytes,
         reduced: Reduced | None = None,
+        original: Original | None = None,
     ) -> None:
         hidden_from = self.blockers(sender)
         if reduced is not None:
             instead = self._encode_event(event, reduced.payload)
             for account in reduced.accounts - hidden_from:
                 if seq >= room.members.get(account, seq + 1):
-                    self._send(account, instead)
+                    self._send(account, instead, event, original)
             hidden_from = hidden_from | reduced.accounts
         packet = self._encode_event(event, payload)
         online = self._connections_of
@@ -260,15 +307,27 @@ class LocalReach(Reach):
             connections = online.get(account)
             # Who joined after the message was stored may not read it.
             if connections is not None and seq >= first_seq and account not in hidden_from:
+                if original is not None:
+                    self._send(account, packet, event, original)
+                    continue
                 for session in tuple(connections):
                     session.connection.send(packet)
 
-    def _send(self, account: int, packet: Packet) -> None:
+    def _send(self, account: int, packet: Packet, event: str, original: Original | None) -> None:
         for session in self.connections_of(account):
-            session.connection.send(packet)
+            if original is None or session.modern:
+                session.connection.send(packet)
+            else:
+                session.connection.send(self._encode_event(event, original(account)))
 
     def deliver_to_everyone(
-        self, sender: int, seq: int, event: str, payload: bytes, reduced: Reduced | None = None
+        self,
+        sender: int,
+        seq: int,
+        event: str,
+        payload: bytes,
+        reduced: Reduced | None = None,
+        original: Original | None = None,
     ) -> None:
         hidden_from = self.blockers(sender)
         if self._newcomers:
@@ -279,13 +338,18 @@ class LocalReach(Reach):
         if reduced is not None:
             instead = self._encode_event(event, reduced.payload)
             for account in reduced.accounts - hidden_from:
-                self._send(account, instead)
+                self._send(account, instead, event, original)
             hidden_from = hidden_from | reduced.accounts
+        if original is not None:
+            packet = self._encode_event(event, payload)
+            for account in self.accounts() - hidden_from:
+                self._send(account, packet, event, original)
+            return
         self.broadcast(event, payload, hidden_from=hidden_from)
 
     def send(self, account: int, event: str, payload: bytes) -> None:
         if account in self._users:
-            self._send(account, self._encode_event(event, payload))
+            self._send(account, self._encode_event(event, payload), event, None)
 
     def broadcast(self, event: str, payload: bytes, *, hidden_from: Set[int] = NO_ACCOUNTS) -> None:
         packet = self._encode_event(event, payload)

@@ -1,0 +1,1 @@
+"""Files: who may upload and read them, and `fileLink`."""
