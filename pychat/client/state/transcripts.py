@@ -320,8 +320,9 @@ class Transcripts:
 
     def oldest_kept(self, name: str) -> int | None:
         """Return the first seq of a conversation of which a message or a quote is kept, or None."""
-        progress = self._progress.get(name)
-        held = progress.held.values() if progress else []
+        # A message may have arrived before the list that names its conversation, and an earlier
+        # connection may have ended between the two.
+        held = [message for waiting in self._waiting(name) for message in waiting.values()]
         seqs = [self._cache.oldest_seq(name), self._cache.oldest_origin(name)]
         seqs += [message.seq for message in held]
         seqs += [message.reply_to.seq for message in held if message.reply_to]

@@ -13,6 +13,7 @@ import pytest
 from pychat.client import ChatClient, RequestRefused
 from pychat.client.events import MessageChanged
 from pychat.client.models import MessageInfo, QuoteInfo, ReactionInfo
+from tests.client.scripted import DONE
 from tests.client.state.imitated import ImitatedServer, online
 
 EDITED = "2026-01-01T00:01:00.000Z"
@@ -339,3 +340,27 @@ async def test_a_cache_file_of_an_earlier_version_fetches_all_changes(
     await online(second)
     assert kept(second).text == "rev 1"
     await second.close()
+
+
+async def test_changes_of_a_message_that_came_before_the_list_of_a_broken_connection(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    del server.stored["bob"]
+    await online(client)
+    client.events()
+    server.hold("conversations")
+    server.fill(1)
+    server.tell("old")
+    await asyncio.sleep(0.1)
+    server.disconnect()
+    server.stored["bob"][1] |= {"data": "new", "rev": 1, "edited": EDITED}
+    pages = server.answers["history"]
+    server.answers["history"] = lambda request: (
+        pages(request | {"after": 0}) | {"rev": 1}
+        if "changedAfter" not in request
+        else {**DONE, "messages": server.stored["bob"][1:], "hasMore": False, "rev": 1}
+    )
+    server.listed["bob"] = {"rev": 1, "firstSeq": 2, "deliveredSeq": 1}
+    server.release("conversations")
+    await asyncio.sleep(5)
+    assert [each.text for each in client.cached_messages("bob")] == ["new"]
