@@ -22,6 +22,8 @@ SCREEN_NAMES: Final = ("Everyone", "You")
 """What clients show for ALL and for its reader. No account may look like these."""
 ROOM_PREFIX: Final = "#"
 """First character of a room's conversation name."""
+PRIVATE_ID_PREFIX: Final = "private:"
+"""Beginning of the ids that the server chooses for private rooms."""
 
 MAX_DATA_BYTES: Final = 64 * 1024
 """Limit for the text of a message, in bytes of UTF-8."""

@@ -308,6 +308,9 @@ class ClientCore:
                 case Event.ROOM:
                     if self.roster.rooms(parse(data, protocol.RoomListPayload).rooms):
                         self.sync.invalidate()
+                case Event.MEMBERSHIP:
+                    self.roster.membership(parse(data, protocol.MembershipPayload))
+                    self.sync.invalidate()
                 case _:
                     pass  # an event of a newer server
         except RequestRefused as error:

@@ -13,6 +13,8 @@ _FIELD_LABELS: Final = {
     "room": "the room's id",
     "roomId": "the room's id",
     "roomName": "the room's name",
+    "topic": "the topic",
+    "user": "the person",
     "data": "the message",
     "emoji": "the reaction",
     "text": "what to search for",

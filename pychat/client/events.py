@@ -76,6 +76,17 @@ class RoomsChanged(Struct):
     rooms: list[RoomInfo]
 
 
+class MembershipChanged(Struct):
+    """Somebody (``by``) has changed what this user is in a room.
+
+    ``role``: ``owner``, ``moderator``, ``member``, ``invited``, or ``none`` after a removal.
+    """
+
+    conversation: str
+    role: str
+    by: str
+
+
 class CacheLost(Struct):
     """The cache file cannot be read or written any more. The client continues in memory: drafts
     and unsent messages are lost when it closes."""
@@ -92,6 +103,7 @@ ClientEvent = (
     | ChangeRefused
     | MessagesReset
     | RoomsChanged
+    | MembershipChanged
     | CacheLost
 )
 

@@ -147,6 +147,10 @@ class ConversationInfo(Struct):
     """Login ids of the users who are typing now."""
     blocked: bool = False
     """Whether this user has blocked the other one."""
+    topic: str = ""
+    """Of a room."""
+    role: str = ""
+    """``owner`` or ``moderator`` if this user is one of the room, otherwise empty."""
 
 
 class UserInfo(Struct):
@@ -158,12 +162,25 @@ class UserInfo(Struct):
 
 
 class RoomInfo(Struct):
-    """A room of the server. ``member``: whether this user has joined it."""
+    """A room that this user can see. ``member``: whether this user has joined it. ``invited``:
+    whether somebody has invited this user, who has not joined yet."""
 
     id: str
     name: str
     owner: str
     member: bool = False
+    topic: str = ""
+    private: bool = False
+    invited: bool = False
+
+
+class MemberInfo(Struct):
+    """A member of a room. ``role``: ``owner``, ``moderator`` or ``member``."""
+
+    id: str
+    alias: str
+    role: str
+    online: bool
 
 
 class HistoryPage(Struct):

@@ -16,6 +16,7 @@ from pychat.client.models import (
     ConversationInfo,
     DeliveryStatus,
     DeviceInfo,
+    MemberInfo,
     MessageInfo,
     QuoteInfo,
     ReactionInfo,
@@ -334,6 +335,8 @@ def conversation_info(
         last_stored=last,
         typing=known.typing if known else (),
         blocked=listed.blocked is True,
+        topic=listed.topic or "",
+        role=listed.role or "",
     )
 
 
@@ -344,7 +347,14 @@ def room_info(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:
         name=room.name,
         owner=room.owner,
         member=member if room.member is UNSET else bool(room.member),
+        topic=room.topic,
+        private=room.private,
+        invited=room.invited,
     )
+
+
+def member_info(member: protocol.MemberPayload) -> MemberInfo:
+    return MemberInfo(id=member.id, alias=member.alias, role=member.role, online=member.online)
 
 
 def user_info(user: protocol.UserPayload) -> UserInfo:

@@ -23,6 +23,7 @@ from pychat.client.events import (
     CacheLost,
     ChangeRefused,
     ClientEvent,
+    MembershipChanged,
     MessageAdded,
     StatusChanged,
 )
@@ -43,7 +44,7 @@ from pychat.tui.settings import Settings
 from pychat.tui.terminal.app import TerminalApp
 from pychat.tui.terminal.notifications import Notifications
 from pychat.tui.terminal.terminal import Terminal
-from pychat.tui.text.names import line
+from pychat.tui.text.names import line, membership_line
 from pychat.tui.themes import AUTO, ThemeSelector
 
 if TYPE_CHECKING:
@@ -192,6 +193,8 @@ class ChatApp(TerminalApp):
                 self._status_changed()
             elif isinstance(event, MessageAdded):
                 self._notify(event.message)
+            elif isinstance(event, MembershipChanged):
+                self.inform(membership_line(event))
             elif isinstance(event, ChangeRefused):
                 self.warn(event.reason)
             elif isinstance(event, CacheLost):

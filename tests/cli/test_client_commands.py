@@ -416,3 +416,45 @@ def test_alias_and_password_are_changed(
     new.write_text("short\n")
     monkeypatch.setenv("PYCHAT_PASSWORD", "another password")
     assert "at least 8 characters" in refusal(*change)
+
+
+def test_members_of_a_room_are_managed(people: list[str]) -> None:
+    alice, bob, carol = people
+
+    def room(by: str, command: str, *arguments: str) -> Result:
+        return invoke("room", command, "--user", by, *arguments)
+
+    def role_of(id: str) -> list[str]:
+        lines = room(alice, "members", "#staff").stdout.splitlines()
+        return [line.split("\t")[2] for line in lines if line.startswith(f"{id}\t")]
+
+    assert room(alice, "create", "#staff").status == 0
+    assert room(bob, "join", "#staff").status == 0
+    assert "not a moderator" in room(bob, "topic", "#staff", "ours").stderr
+    assert room(alice, "topic", "#staff", "ours").status == 0
+    listed = [json.loads(line) for line in room(bob, "list", "--json").stdout.splitlines()]
+    assert [each["topic"] for each in listed if each["id"] == "staff"] == ["ours"]
+    assert room(alice, "role", "#staff", bob, "moderator").status == 0
+    assert (role_of(alice), role_of(bob)) == (["owner"], ["moderator"])
+    assert room(alice, "transfer", "#staff", bob).status == 0
+    assert room(bob, "role", "#staff", alice, "king").status == 2
+    assert room(bob, "invite", "#staff", carol).status == 0
+    assert "#staff" not in room(carol, "list").stdout
+    assert "\tinvited\tours" in room(carol, "list").stdout
+    assert room(bob, "kick", "#staff", carol).status == 0
+    assert room(carol, "join", "#staff").status == 1
+
+
+def test_a_private_room_is_named_by_the_server(people: list[str]) -> None:
+    alice, bob, _ = people
+    assert invoke("room", "create", "--user", alice, "--private", "board").status == 2
+    assert invoke("room", "create", "--user", alice, "--private").status == 2
+    assert invoke("room", "create", "--user", alice).status == 2
+    made = invoke("room", "create", "--user", alice, "--private", "--name", "Board")
+    assert made.status == 0
+    id = made.stdout.strip()
+    assert id.startswith("#private:")
+    assert id[1:] not in invoke("room", "list", "--user", bob).stdout
+    assert invoke("room", "invite", "--user", alice, id, bob).status == 0
+    assert invoke("room", "join", "--user", bob, id).status == 0
+    assert invoke("send", "--user", bob, "--to", id, "hello").status == 0

@@ -260,7 +260,15 @@ class Simulation:
         await self.quiet()
         await asyncio.sleep(4.0)  # what is written, told, looked at or proven but now and then
         await self.quiet()
-        await asyncio.sleep(2.0)  # the cursors of who has just come back
+        # The cursors of who has just come back. Who was on too many devices comes late.
+        for _ in range(20):
+            online = self._online()
+            await asyncio.sleep(2.0)
+            if self._online() == online:
+                break
+
+    def _online(self) -> list[bool]:
+        return [device.online for person in self.people for device in person.devices]
 
     def _finish(self, device: Device) -> None:
         """Somebody goes on with what was not answered, or gives it up."""

@@ -1,4 +1,4 @@
-"""Commands for people and rooms: ``pychat users``, ``pychat profile``, ``pychat room``."""
+"""Commands for people: ``pychat users``, ``pychat profile``."""
 
 from __future__ import annotations
 
@@ -110,72 +110,3 @@ def profile(
         print_lines([(client.user, client.alias)])
 
     run(login, change)
-
-
-@click.group()
-def room() -> None:
-    """List, create, join and leave rooms.
-
-    Members write to a room as '#ROOM' (in quotes).
-    """
-
-
-@room.command("list", cls=SettingsCommand)
-@login_options
-@option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
-def list_(login: Credentials, as_lines: bool) -> None:
-    """List all rooms.
-
-    Prints a table on a terminal, otherwise lines of id, name, owner and 'member' or nothing,
-    separated by tabs.
-    """
-
-    from pychat.cli.output.results import print_listing
-
-    async def print_rooms(client: ChatClient) -> None:
-        rooms = await client.rooms()
-        rows = [(room.id, room.name, room.owner, "member" if room.member else "") for room in rooms]
-        print_listing(("id", "name", "owner", ""), rows, objects=rooms, as_json=as_lines)
-
-    run(login, print_rooms)
-
-
-@room.command(cls=SettingsCommand)
-@login_options
-@option("--name", default="", metavar="NAME", help="The displayed name, by default the id.")
-@click.argument("room")
-def create(login: Credentials, name: str, room: str) -> None:
-    """Create a room. You own it and are its first member."""
-    id = room_id(room)
-    run(login, lambda client: client.create_room(id, name or id))
-    click.echo(f"Created #{id}.", err=True)
-
-
-@room.command(cls=SettingsCommand)
-@login_options
-@click.argument("room")
-def join(login: Credentials, room: str) -> None:
-    """Join a room, to read and write messages from now on."""
-    id = room_id(room)
-    run(login, lambda client: client.join_room(id))
-    click.echo(f"Joined #{id}.", err=True)
-
-
-@room.command(cls=SettingsCommand)
-@login_options
-@click.argument("room")
-def leave(login: Credentials, room: str) -> None:
-    """Leave a room."""
-    id = room_id(room)
-    run(login, lambda client: client.leave_room(id))
-    click.echo(f"Left #{id}.", err=True)
-
-
-def room_id(name: str) -> str:
-    """The room id of ``#builds`` or ``builds``. Raises UsageError."""
-    from pychat.protocol import ROOM_PREFIX, ProtocolError, check_id
-
-    try:
-        return check_id(name.removeprefix(ROOM_PREFIX), "ROOM")
-    except ProtocolError as error:
-        raise click.UsageError(f"{error}.") from None

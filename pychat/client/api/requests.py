@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final, Literal
+
+from msgspec import UNSET
 
 from pychat import protocol
 from pychat.client.core import ClientCore
-from pychat.client.errors import AnswerLost
-from pychat.client.models import DeviceInfo, RoomInfo, UserInfo
-from pychat.client.wire import device_info, is_shared, room_info, user_info
+from pychat.client.errors import AnswerLost, InvalidAnswer
+from pychat.client.models import DeviceInfo, MemberInfo, RoomInfo, UserInfo
+from pychat.client.wire import device_info, is_shared, member_info, room_info, user_info
 from pychat.protocol import Event
+
+MAX_MEMBERS: Final = 100_000
+"""Limit for the number of members, against a server whose list does not end."""
 
 
 class ServerRequests:
@@ -63,7 +69,7 @@ class ServerRequests:
     # --- rooms ---
 
     async def rooms(self) -> list[RoomInfo]:
-        """Return all rooms of the server."""
+        """Return all rooms that this user can see."""
         answer = await self._core.request(
             Event.ROOM, protocol.RoomRequest("list"), protocol.RoomsAnswer
         )
@@ -74,6 +80,15 @@ class ServerRequests:
         user = self._core.reconnector.login.user
         await self._room(protocol.RoomRequest("create", id, name, user))
         await self._core.sync.refreshed()
+
+    async def create_private_room(self, name: str) -> str:
+        """Create a room that only its members and those who are invited can see. Join it as its
+        owner, and return its id, which the server chooses."""
+        user = self._core.reconnector.login.user
+        request = protocol.RoomRequest("create", "", name, user, private=True)
+        answer = await self._core.request(Event.ROOM, request, protocol.RoomAnswer)
+        await self._core.sync.refreshed()
+        return answer.room_id
 
     async def rename_room(self, id: str, name: str) -> None:
         """Rename a room. Refused with 403 unless the user is its owner."""
@@ -94,6 +109,45 @@ class ServerRequests:
         """Leave a room. The conversation ``#id`` is removed."""
         await self._room(protocol.RoomRequest("leave", id))
         self._left(id)
+
+    async def members(self, id: str) -> list[MemberInfo]:
+        """Return the members of a room that this user has joined."""
+        members: dict[str, MemberInfo] = {}
+        cursor: str | None = None
+        while True:
+            before = len(members)
+            request = protocol.RoomRequest("members", id, cursor=cursor, limit=protocol.MAX_LIMIT)
+            answer = await self._core.request(Event.ROOM, request, protocol.MembersAnswer)
+            for member in answer.members:
+                members.setdefault(member.id, member_info(member))
+            if answer.next is UNSET or not answer.next:
+                return list(members.values())
+            if len(members) == before or len(members) > MAX_MEMBERS:
+                raise InvalidAnswer("the list of members does not end")
+            cursor = answer.next
+
+    async def set_topic(self, id: str, topic: str) -> None:
+        """Change the topic of a room; an empty one removes it. Refused with 403 unless the user is
+        a moderator or the owner, like the methods below unless noted."""
+        await self._room(protocol.RoomRequest("topic", id, topic=topic))
+
+    async def invite(self, id: str, user: str) -> None:
+        """Invite somebody to a room. All members may, but only a moderator somebody who was
+        removed."""
+        await self._room(protocol.RoomRequest("invite", id, user=user))
+
+    async def kick(self, id: str, user: str) -> None:
+        """Remove a member, who cannot join again until invited, or an invitation."""
+        await self._room(protocol.RoomRequest("kick", id, user=user))
+
+    async def set_role(self, id: str, user: str, role: Literal["member", "moderator"]) -> None:
+        """Make a member a moderator, or a plain member again. Only the owner may."""
+        await self._room(protocol.RoomRequest("role", id, user=user, role=role))
+
+    async def transfer_room(self, id: str, user: str) -> None:
+        """Make a member the owner of a room. Only the owner may."""
+        await self._room(protocol.RoomRequest("transfer", id, user=user))
+        self._core.sync.refresh()
 
     async def _room(self, request: protocol.RoomRequest) -> None:
         await self._core.request(Event.ROOM, request, protocol.Answer)

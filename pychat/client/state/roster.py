@@ -8,7 +8,13 @@ from typing import Final
 from msgspec import UNSET, structs
 
 from pychat import protocol
-from pychat.client.events import ClientEvent, ConversationChanged, ConversationsLoaded, RoomsChanged
+from pychat.client.events import (
+    ClientEvent,
+    ConversationChanged,
+    ConversationsLoaded,
+    MembershipChanged,
+    RoomsChanged,
+)
 from pychat.client.models import ConversationInfo, DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.state.typing import Typists
 from pychat.client.storage.cache import Cache
@@ -185,14 +191,25 @@ class Roster:
             if name not in by_name:
                 self.left(name)
                 changed = True
-            elif self._known[name].alias != by_name[name].name:
-                self._change(name, alias=by_name[name].name)
-                changed = True
+            else:
+                known, room = self._known[name], by_name[name]
+                if (known.alias, known.topic) != (room.name, room.topic):
+                    self._change(name, alias=room.name, topic=room.topic)
+                    changed = True
         records = [
             room_info(room, member=protocol.ROOM_PREFIX + room.id in self._known) for room in rooms
         ]
         self._publish(RoomsChanged(records))
         return changed
+
+    def membership(self, changed: protocol.MembershipPayload) -> None:
+        """Apply a change of what the user is in a room."""
+        if changed.role in ("none", "invited"):
+            self.left(changed.with_)
+        else:
+            role = changed.role if changed.role in ("owner", "moderator") else ""
+            self._change(changed.with_, role=role)
+        self._publish(MembershipChanged(changed.with_, changed.role, changed.by))
 
     # --- messages ---
 

@@ -62,6 +62,9 @@ class CommandRunner:
             "mute": self._mute,
             "join": self._join,
             "leave": self._leave,
+            "topic": self._topic,
+            "invite": self._invite,
+            "kick": self._kick,
             "retry": self._retry,
             "discard": self._discard,
             "block": self._block,
@@ -152,15 +155,34 @@ class CommandRunner:
         if client is self._target.client:
             self._target.open(ROOM_PREFIX + id)
 
-    async def _leave(self, arguments: str) -> None:
+    def _room(self) -> str | None:
+        """Return the id of the open room. In another conversation, say so."""
         current = self._target.current
-        if is_pair(current) or current == EVERYONE:
-            self._target.inform("You can only leave rooms")
-        else:
-            await self._target.client.leave_room(current.removeprefix(ROOM_PREFIX))
-            self._target.inform(f"You left {current}")
-            if self._target.current == current:
+        if current.startswith(ROOM_PREFIX):
+            return current.removeprefix(ROOM_PREFIX)
+        self._target.inform("This is no room")
+        return None
+
+    async def _leave(self, arguments: str) -> None:
+        if (room := self._room()) is not None:
+            await self._target.client.leave_room(room)
+            self._target.inform(f"You left {ROOM_PREFIX}{room}")
+            if self._target.current == ROOM_PREFIX + room:
                 self._target.close_conversation()
+
+    async def _topic(self, arguments: str) -> None:
+        if (room := self._room()) is not None:
+            await self._target.client.set_topic(room, arguments)
+
+    async def _invite(self, arguments: str) -> None:
+        if (room := self._room()) is not None:
+            await self._target.client.invite(room, arguments)
+            self._target.inform(f"Invited {arguments} to {ROOM_PREFIX}{room}")
+
+    async def _kick(self, arguments: str) -> None:
+        if (room := self._room()) is not None:
+            await self._target.client.kick(room, arguments)
+            self._target.inform(f"Removed {arguments} from {ROOM_PREFIX}{room}")
 
     async def _retry(self, arguments: str) -> None:
         if not self._target.retry_failed():

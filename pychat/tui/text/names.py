@@ -9,14 +9,16 @@ from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
+from pychat.client.events import MembershipChanged
 from pychat.client.models import ConversationInfo, MessageInfo
 from pychat.client.safetext import safe_text
-from pychat.protocol import EVERYONE, MAX_UNREAD, canonical_id
+from pychat.protocol import EVERYONE, MAX_UNREAD, PRIVATE_ID_PREFIX, ROOM_PREFIX, canonical_id
 from pychat.visible import shown_name
 
 MAX_NAME: Final = 64
 YOU: Final = "You"
 ALL_PEOPLE: Final = "Everyone"
+PRIVATE_PREFIX: Final = ROOM_PREFIX + PRIVATE_ID_PREFIX
 _IN_A_LINE: Final = 24
 """Cells for a name before other text, so that a long alias does not push the id out of view."""
 
@@ -57,10 +59,14 @@ def line(text: str, limit: int = MAX_NAME) -> str:
 
 @lru_cache(maxsize=8192)  # called for every conversation whenever the list is updated
 def name_of(name: str, alias: str = "") -> Name:
-    """Return the name of a conversation: the alias of a person, ``#room``, or Everyone."""
+    """Return the name of a conversation: the alias of a person, ``#room``, or Everyone. The id of a
+    private room says nothing, so its name is before it."""
     if name == EVERYONE:
         return Name(ALL_PEOPLE)
     id = line(name)
+    if name.startswith(PRIVATE_PREFIX):
+        called = line(shown_name(alias, ""))
+        return Name(called, id) if called else Name(id)
     if name.startswith("#"):
         return Name(id)
     called = line(shown_name(alias, "")) or id
@@ -80,6 +86,21 @@ def last_line(message: MessageInfo, sender: Name | None, *, in_pair: bool) -> st
     if message.own:
         return f"you: {text}"
     return text if in_pair or sender is None else f"{sender.fitted(_IN_A_LINE)}: {text}"
+
+
+def membership_line(changed: MembershipChanged) -> str:
+    """Return what somebody has made of this user in a room, as one sentence."""
+    by, room = line(changed.by), line(changed.conversation)
+    match changed.role:
+        case "none":
+            return f"{by} removed you from {room}"
+        case "invited":
+            return f"{by} invited you to {room}: type /join {room.removeprefix(ROOM_PREFIX)}"
+        case "owner":
+            return f"{by} made you the owner of {room}"
+        case "moderator":
+            return f"{by} made you a moderator of {room}"
+    return f"{by} made you a plain member of {room}"
 
 
 def typing_line(people: tuple[Name, ...], *, in_pair: bool) -> str:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from pychat.client.models import ConnectionState, ConversationInfo, Status
-from pychat.protocol import EVERYONE
+from pychat.protocol import EVERYONE, MAX_TOPIC_CHARACTERS
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import KEYS, WELCOME, shortest
 from pychat.tui.model.conversations import is_pair
@@ -86,6 +86,8 @@ class ConversationHeader(Widget):
 def _description(conversation: ConversationInfo) -> str:
     if conversation.name == EVERYONE:
         return "everyone on this server"
+    if conversation.topic:
+        return line(conversation.topic, MAX_TOPIC_CHARACTERS)
     alias = line(conversation.alias)
     return alias if alias != line(conversation.name[1:]) else ""
 

@@ -372,6 +372,7 @@ async def test_a_private_room_has_no_chosen_id() -> None:
     async with chatting(MemoryStore()) as chat:
         (alice,) = await people(chat, "alice")
         assert "the server chooses" in await refused(alice, "create", private=True)
+        assert "must not start" in await refused(alice, "create", "private:x")
         assert await private(alice) != await private(alice)
 
 

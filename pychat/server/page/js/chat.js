@@ -56,6 +56,7 @@ export class Chat extends Emitter {
     connection.on("server:presence", (presence) => this.#notePresence(presence));
     connection.on("server:changed", (changed) => this.#noteChanged(changed));
     connection.on("server:room", () => this.refresh());
+    connection.on("server:membership", () => this.refresh());
     connection.on("online", () => {
       for (const conversation of this.conversations.values()) {
         this.#lastSeqs.set(conversation.name, conversation.lastSeq);

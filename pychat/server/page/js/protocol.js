@@ -62,7 +62,7 @@ export const MAX_LIMIT = 100;
  */
 
 /** @typedef {{id: string, alias: string, online: boolean}} User */
-/** @typedef {{id: string, name: string, owner: string, member?: boolean}} Room */
+/** @typedef {{id: string, name: string, owner: string, member?: boolean, topic?: string, invited?: boolean}} Room */
 /** @typedef {{id: string, device: string, since: string, lastSeen: string, current: boolean}} Session */
 
 /** A request that the server answered with a refusal. */

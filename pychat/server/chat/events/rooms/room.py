@@ -11,6 +11,7 @@ import msgspec
 
 from pychat.protocol import (
     MAX_ALIAS_CHARACTERS,
+    PRIVATE_ID_PREFIX,
     Code,
     Event,
     ProtocolError,
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 RELOAD_SECONDS = 1.0
 """The delay before the rooms are read again; it doubles with each failure."""
 MAX_RELOAD_SECONDS = 60.0
-PRIVATE_ID_BYTES = 16
+PRIVATE_ID_BYTES = 10
 """Of the random part of a private room's id, which nobody must be able to guess."""
 DECODER = msgspec.json.Decoder(RoomRequest)
 
@@ -116,7 +117,7 @@ class Rooms:
                     "must be empty: the server chooses the id of a private room",
                     field="roomId",
                 )
-            request.room_id = f"private-{secrets.token_hex(PRIVATE_ID_BYTES)}"
+            request.room_id = PRIVATE_ID_PREFIX + secrets.token_hex(PRIVATE_ID_BYTES)
         check_id(request.room_id, "roomId")
         async with self._changing:
             try:
@@ -179,6 +180,12 @@ class Rooms:
 
     async def _create(self, user: OnlineUser, request: RoomRequest) -> str:
         check_new_id(request.room_id, "roomId")
+        if request.room_id.startswith(PRIVATE_ID_PREFIX) and not request.private:
+            raise ProtocolError(
+                Code.MALFORMED,
+                f"must not start with {PRIVATE_ID_PREFIX}: so do private rooms",
+                field="roomId",
+            )
         if canonical_id(request.room_id) in self._directory.rooms:
             raise _taken(request.room_id)
         # In a thread, because the first id beyond ASCII loads a table.

@@ -2,6 +2,7 @@
 import { byId, element, oncePerFrame } from "../dom.js";
 import { seenText } from "../format.js";
 import { nameNodes } from "../names.js";
+import { safeText } from "../safe-text.js";
 import { avatar } from "./avatar.js";
 
 const REFRESH_MS = 60_000;
@@ -65,6 +66,7 @@ export class HeaderView {
     if (kind === "everyone") return "everybody on this server";
     if (kind === "room") {
       const room = this.#room(name);
+      if (room?.topic) return safeText(room.topic);
       return room ? `#${room.id} · ${room.owner === this.#chat.me ? "you own this room" : `owner: ${this.#chat.people.nameOf(room.owner)}`}` : "room";
     }
     if (name === this.#chat.me) return "notes to yourself";
