@@ -70,7 +70,10 @@ COMMANDS: Final = {
     ),
     "users": ("pychat.cli.commands.people:users", "Search the users of a server."),
     "profile": ("pychat.cli.commands.people:profile", "Show or change your alias and password."),
-    "room": ("pychat.cli.commands.rooms:room", "Manage rooms and their members."),
+    "room": (
+        "pychat.cli.commands.rooms:room",
+        "List, create, join and leave rooms, and manage their members.",
+    ),
     "edit": ("pychat.cli.commands.writing:edit", "Replace the text of your own message."),
     "react": ("pychat.cli.commands.writing:react", "Add a reaction to a message."),
     "remove": (
