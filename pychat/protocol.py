@@ -76,6 +76,7 @@ class Event(StrEnum):
     HISTORY = "history"
     DELIVERED = "delivered"
     READ = "read"
+    NOTIFY = "notify"
     RECEIPT = "receipt"
     TYPING = "typing"
     PRESENCE = "presence"
@@ -111,6 +112,15 @@ class Code(StrEnum):
     UNSUPPORTED = "501"
     UNAVAILABLE = "503"
     NO_SPACE = "507"
+
+
+class NotifyLevel(StrEnum):
+    """Which messages of a conversation a user's clients announce. Stores contain these words."""
+
+    ALL = "all"
+    MENTIONS = "mentions"
+    """Only messages that mention the user. In one-to-one conversations these are none."""
+    MUTED = "muted"
 
 
 class ProtocolError(Exception):
@@ -227,6 +237,13 @@ class CursorRequest(Struct):
 
     with_: Name = field(name="with")
     seq: Seq
+
+
+class NotifyRequest(Struct):
+    """``notify``: which messages of a conversation the sender's clients announce."""
+
+    with_: Name = field(name="with")
+    level: NotifyLevel
 
 
 class TypingRequest(Struct):
@@ -438,7 +455,7 @@ class ConversationPayload(Struct, rename="camel"):
     ``online`` and ``last_seen`` (RFC 3339) are the other user's. ``last_seen`` is left out while
     that user is online, or a block hides the presence. ``blocked`` is left out unless the reader
     blocks the other user. ``topic`` and ``role`` (owner or moderator) are left out except in rooms
-    that have one and of members with one.
+    that have one and of members with one. ``notify`` is a NotifyLevel, left out for ``all``.
     """
 
     with_: str = field(name="with")
@@ -458,6 +475,7 @@ class ConversationPayload(Struct, rename="camel"):
     unread_mentions: Seq = 0
     topic: str | UnsetType = UNSET
     role: str | UnsetType = UNSET
+    notify: str | UnsetType = UNSET
 
 
 class ConversationsAnswer(Answer, kw_only=True):
@@ -620,6 +638,13 @@ class Receipt(Struct):
     by: str
     kind: Literal["delivered", "read"]
     seq: Seq
+
+
+class NotifyPayload(Struct):
+    """``notify`` from the server: another device of the reader has chosen a NotifyLevel."""
+
+    with_: str = field(name="with")
+    level: str
 
 
 class Typing(Struct):

@@ -70,6 +70,10 @@ COMMANDS: Final = {
     ),
     "users": ("pychat.cli.commands.people:users", "Search the users of a server."),
     "profile": ("pychat.cli.commands.people:profile", "Show or change your alias and password."),
+    "notify": (
+        "pychat.cli.commands.notify:notify",
+        "Show or choose which messages notify you, on all devices.",
+    ),
     "room": (
         "pychat.cli.commands.rooms:room",
         "List, create, join and leave rooms, and manage their members.",

@@ -45,7 +45,7 @@ from pychat.client.storage.cache import Cache, MemoryCache
 from pychat.client.storage.outbox import Outbox
 from pychat.client.storage.pending import PendingChanges
 from pychat.client.storage.sendqueue import SendQueue
-from pychat.client.wire import conversation_name, message_info, parse
+from pychat.client.wire import conversation_name, message_info, notify_level, parse
 from pychat.protocol import Event
 
 logger = logging.getLogger("pychat.client")
@@ -295,6 +295,9 @@ class ClientCore:
                     self.transcripts.arrived(message)
                 case Event.RECEIPT:
                     self.roster.receipt(parse(data, protocol.Receipt))
+                case Event.NOTIFY:
+                    chosen = parse(data, protocol.NotifyPayload)
+                    self.notify_chosen(chosen.with_, notify_level(chosen.level))
                 case Event.TYPING:
                     self.roster.typing(parse(data, protocol.Typing))
                 case Event.PRESENCE:
@@ -315,6 +318,11 @@ class ClientCore:
                     pass  # an event of a newer server
         except RequestRefused as error:
             logger.warning("invalid event ignored: event=%s: %s", name, error)
+
+    def notify_chosen(self, name: str, level: protocol.NotifyLevel) -> None:
+        """Apply what the user chose here or on another device. See ``set_notify``."""
+        self.roster.notify_chosen(name, level)
+        self.sync.invalidate()
 
     def _on_online(self) -> None:
         connection = self.reconnector.connection

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from pychat.protocol import NotifyLevel
+
 
 class ConnectionState(StrEnum):
     """State of the connection to the server."""
@@ -151,6 +153,8 @@ class ConversationInfo(Struct):
     """Of a room."""
     role: str = ""
     """``owner`` or ``moderator`` if this user is one of the room, otherwise empty."""
+    notify: NotifyLevel = NotifyLevel.ALL
+    """Which messages the user's clients announce: ``all``, ``mentions`` or, if ``muted``, none."""
 
 
 class UserInfo(Struct):

@@ -337,7 +337,14 @@ def conversation_info(
         blocked=listed.blocked is True,
         topic=listed.topic or "",
         role=listed.role or "",
+        notify=notify_level(listed.notify),
     )
+
+
+def notify_level(level: str | UnsetType) -> protocol.NotifyLevel:
+    """Return a level that the server has sent. One that this version does not know is ``all``."""
+    known = [each for each in protocol.NotifyLevel if each == level]
+    return known[0] if known else protocol.NotifyLevel.ALL
 
 
 def room_info(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:

@@ -20,6 +20,7 @@ REQUESTS: dict[Event, type[msgspec.Struct]] = {
     Event.HISTORY: protocol.HistoryRequest,
     Event.DELIVERED: protocol.CursorRequest,
     Event.READ: protocol.CursorRequest,
+    Event.NOTIFY: protocol.NotifyRequest,
     Event.TYPING: protocol.TypingRequest,
     Event.USERS: protocol.UsersRequest,
     Event.SEARCH: protocol.SearchRequest,
@@ -106,6 +107,8 @@ def value(type: inspect.Type) -> st.SearchStrategy[Any]:
             return st.none()
         case inspect.LiteralType(values=values):
             return st.sampled_from(list(values))
+        case inspect.EnumType(cls=cls):
+            return st.sampled_from([each.value for each in cls])
         case inspect.UnionType(types=types):
             return st.one_of([value(inner) for inner in types])
     raise NotImplementedError(type)

@@ -213,6 +213,17 @@ def test_plain_lines_that_cannot_be_sent_fail(people: list[str]) -> None:
     assert invoke("history", "--user", bob, "--with", alice).stdout == ""
 
 
+def test_notifications_are_chosen(people: list[str]) -> None:
+    alice, bob, _ = people
+    assert invoke("send", "--user", bob, "--to", alice, "hello").status == 0
+    notify = ("notify", "--user", alice)
+    assert invoke(*notify, bob) == Result(0, f"{bob}\tall\n", "")
+    assert invoke(*notify, bob.upper(), "muted").stdout == f"{bob}\tmuted\n"
+    assert json.loads(invoke(*notify, bob, "--json").stdout) == {"with": bob, "notify": "muted"}
+    assert "You have no conversation #attic" in refusal(*notify, "#attic")
+    assert "there is no room #attic" in refusal(*notify, "#attic", "muted")
+
+
 def test_rooms(people: list[str]) -> None:
     alice, bob, carol = people
     made = invoke("room", "create", "--user", alice, "--name", "The builds", "#builds")

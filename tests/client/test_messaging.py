@@ -15,6 +15,7 @@ from pychat.client.events import (
     RoomsChanged,
 )
 from pychat.client.models import ConnectionState, DeliveryStatus
+from pychat.protocol import NotifyLevel
 from pychat.server.app import ChatServer
 from tests.client.watcher import Watcher, started
 from tests.serving import serving
@@ -75,6 +76,23 @@ async def test_receipts_reach_the_sender(alice: Watcher, bob: Watcher) -> None:
     assert bob.client.conversation("alice").unread == 0  # type: ignore[union-attr]  # known above
     await alice.next(ConversationChanged, lambda e: e.conversation.peer_read_seq == 1)
     assert alice.client.cached_messages("bob")[0].delivery is DeliveryStatus.READ
+
+
+async def test_a_choice_of_notifications_is_known_to_all_devices(
+    server: ChatServer, alice: Watcher, bob: Watcher
+) -> None:
+    await bob.client.send("alice", "hello")
+    await alice.added("hello")
+    async with started(ChatClient(server.url, user="alice", password="")) as phone:
+        await phone.next(ConversationsLoaded)
+        await alice.client.set_notify("BOB", NotifyLevel.MUTED)
+        chosen = await phone.next(ConversationChanged, lambda e: e.conversation.name == "bob")
+        assert chosen.conversation.notify is NotifyLevel.MUTED
+    known = alice.client.conversation("bob")
+    assert known is not None
+    assert known.notify is NotifyLevel.MUTED
+    with pytest.raises(RequestRefused, match="there is no account"):
+        await alice.client.set_notify("nobody", NotifyLevel.MUTED)
 
 
 async def test_every_device_gets_every_message_once(

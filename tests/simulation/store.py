@@ -36,7 +36,7 @@ CALLS = sorted(
         *("create_account", "update_account", "rehash_password"),
         *("add_login_token", "touch_login_token", "revoke_login_tokens"),
         *("block", "unblock", "open_pair", "move_cursors", "append", "commit"),
-        *("create_room", "update_room", "delete_room", "join_room", "leave_room"),
+        *("create_room", "update_room", "delete_room", "join_room", "leave_room", "set_notify"),
     }
 )
 

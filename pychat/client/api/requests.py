@@ -66,6 +66,22 @@ class ServerRequests:
             shared = [name for name in names if is_shared(name)]
             self._core.sync.reset([self._core.roster.known_name(id), *shared])
 
+    # --- notifications ---
+
+    async def set_notify(self, name: str, level: protocol.NotifyLevel) -> None:
+        """Choose which messages of a conversation the user's clients announce, on all devices.
+
+        ``level``: ``all``, ``mentions`` or ``muted``. Publishes ``ConversationChanged``, on the
+        other devices too. Refused with 404 if there is no such conversation yet.
+        """
+        name, core = self._core.roster.known_name(name), self._core
+        try:
+            await core.request(Event.NOTIFY, protocol.NotifyRequest(name, level), protocol.Answer)
+        except (AnswerLost, asyncio.CancelledError):
+            core.sync.refresh()  # the server may have carried out the request
+            raise
+        core.notify_chosen(name, protocol.NotifyLevel(level))
+
     # --- rooms ---
 
     async def rooms(self) -> list[RoomInfo]:

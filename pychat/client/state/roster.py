@@ -364,6 +364,10 @@ class Roster:
         read = max(seq, known.peer_read_seq) if kind == "read" else known.peer_read_seq
         self._change(name, peer_delivered_seq=delivered, peer_read_seq=read)
 
+    def notify_chosen(self, name: str, level: protocol.NotifyLevel) -> None:
+        """Record what the user's clients announce, which the user chose here or elsewhere."""
+        self._change(name, notify=level)
+
     # --- presence and typing ---
 
     def presence(self, presence: protocol.PresencePayload) -> None:

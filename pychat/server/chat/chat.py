@@ -19,7 +19,6 @@ from pychat.server.chat.accounts.authentication import (
 from pychat.server.chat.accounts.changes import AccountChanges, AccountWatch
 from pychat.server.chat.answers import MAX_EVENT_NAME_SHOWN, Answers
 from pychat.server.chat.delivery import Delivery
-from pychat.server.chat.events.block import Blocks
 from pychat.server.chat.events.changes import Changes
 from pychat.server.chat.events.conversations import Conversations
 from pychat.server.chat.events.cursors import Cursors
@@ -28,11 +27,13 @@ from pychat.server.chat.events.history import History
 from pychat.server.chat.events.hook import Hooks
 from pychat.server.chat.events.login import Logins
 from pychat.server.chat.events.message import Messages
-from pychat.server.chat.events.profile import Profiles
+from pychat.server.chat.events.notify import NotifyLevels
+from pychat.server.chat.events.people.block import Blocks
+from pychat.server.chat.events.people.profile import Profiles
+from pychat.server.chat.events.people.users import Users
 from pychat.server.chat.events.rooms.moderation import Moderation
 from pychat.server.chat.events.rooms.room import Rooms
 from pychat.server.chat.events.typing import TypingRelay
-from pychat.server.chat.events.users import Users
 from pychat.server.chat.limits import Limiter, Limits
 from pychat.server.chat.notices.cursors import CursorWriter
 from pychat.server.chat.notices.file_links import FileLinks
@@ -153,6 +154,7 @@ class Chat:
         )
         self._hooks = Hooks(store, directory, delivery, limiter, mentions)
         typing = TypingRelay(directory, reach, limiter, answers)
+        notify_levels = NotifyLevels(store, directory, reach, limiter, answers)
         profiles = Profiles(directory, authentication, logins, presence, limiter, answers)
         users = Users(store, directory, reach, limiter, answers)
         self._watch = AccountWatch(store, changes, reach, logins.expel)
@@ -168,6 +170,7 @@ class Chat:
             Event.SEARCH.value: history.search,
             Event.DELIVERED.value: cursors.delivered,
             Event.READ.value: cursors.read,
+            Event.NOTIFY.value: notify_levels.notify,
             Event.TYPING.value: typing.typing,
             Event.USERS.value: users.users,
             Event.BLOCK.value: blocks.block,

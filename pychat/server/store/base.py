@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pychat.protocol import NotifyLevel
 from pychat.server.store.files import FileStore
 from pychat.server.store.records import (
     Account,
@@ -218,6 +219,9 @@ class Store(FileStore, Protocol):
 
     async def memberships(self, conversations: Sequence[int]) -> list[Membership]:
         """Return all memberships of these conversations in any order."""
+
+    async def set_notify(self, conversation: int, account: int, level: NotifyLevel) -> bool:
+        """Set what the account's clients announce. Return False if it is not a member."""
 
     async def last_seq(self, conversation: int) -> int:
         """Return the seq of the last message, 0 if there is none."""

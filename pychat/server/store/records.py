@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
+from pychat.protocol import NotifyLevel
+
 
 class ConversationKind(IntEnum):
     """The databases contain these numbers: do not change them."""
@@ -254,13 +256,15 @@ class RecordPage(NamedTuple):
 
 
 class Membership(Struct, frozen=True):
-    """An account in a conversation: the first message it can read, and its cursors."""
+    """An account in a conversation: the first message it can read, its cursors, and which messages
+    its clients announce."""
 
     conversation: int
     account: int
     first_seq: int
     delivered_seq: int
     read_seq: int
+    notify: NotifyLevel = NotifyLevel.ALL
 
 
 class ConversationSummary(Struct, frozen=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pychat.protocol import NotifyLevel
 from pychat.server.store import AlreadyExists, Store
 from pychat.server.store.records import (
+    EVERYONE,
     Account,
     ConversationKind,
     CursorMove,
@@ -259,6 +261,27 @@ async def test_members_read_from_their_join_on(chat: Populated) -> None:
     assert await chat.store.membership(key, bob.key) is None
     assert await chat.store.members(key) == [alice.key]
     assert await chat.store.join_room(key, bob.key) == Membership(key, bob.key, 4, 3, 3)
+
+
+async def test_a_member_chooses_what_is_announced(chat: Populated) -> None:
+    store = chat.store
+    alice, bob = await chat.account("alice"), await chat.account("bob")
+    key = (await store.create_room("lounge", "Lounge", alice.key)).conversation
+    assert not await store.set_notify(key, bob.key, NotifyLevel.MUTED)
+    await store.join_room(key, bob.key)
+    for level in (NotifyLevel.MUTED, NotifyLevel.ALL, NotifyLevel.MENTIONS):
+        assert await store.set_notify(key, bob.key, level)
+        assert await store.membership(key, bob.key) == Membership(key, bob.key, 1, 0, 0, level)
+    await store.move_cursors([CursorMove(key, bob.key, 1, 1)])
+    listed, _ = await store.conversations(bob.key, cursor=None, limit=10)
+    levels = {each.conversation.key: each.membership.notify for each in listed}
+    assert levels == {key: NotifyLevel.MENTIONS, EVERYONE.key: NotifyLevel.ALL}
+    assert {m.account: m.notify for m in await store.memberships([key])} == {
+        alice.key: NotifyLevel.ALL,
+        bob.key: NotifyLevel.MENTIONS,
+    }
+    await store.leave_room(key, bob.key)
+    assert (await store.join_room(key, bob.key)).notify is NotifyLevel.ALL
 
 
 async def test_rooms_have_topics_owners_and_standings(chat: Populated) -> None:

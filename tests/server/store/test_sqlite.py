@@ -321,7 +321,7 @@ BACK_TO_3 = """
     DROP TABLE mention; DROP TABLE standing;
     ALTER TABLE room DROP COLUMN topic; ALTER TABLE room DROP COLUMN private;
     DROP TABLE file;
-    ALTER TABLE message DROP COLUMN reply_to;
+    ALTER TABLE message DROP COLUMN reply_to; ALTER TABLE membership DROP COLUMN notify;
     PRAGMA user_version = 3;
 """
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from pychat.protocol import NotifyLevel
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.records import (
     ALL_MEMBERS,
@@ -59,6 +60,8 @@ async def fill(store: Store) -> None:
     hidden = await store.create_room("x4711", "Board", alice.key, private=True)
     await store.set_standing(hidden.conversation, bob.key, Standing.INVITED)
     await chat.say(room.conversation, bob, "welcome")
+    await store.set_notify(room.conversation, carol.key, NotifyLevel.MENTIONS)
+    await store.set_notify(pair.key, bob.key, NotifyLevel.MUTED)
     thanks = NewMessage(room.conversation, carol.key, None, 1_700_000_100_000, "thanks @ALL @bob")
     thanks.reply_to, thanks.mentions = 3, (ALL_MEMBERS, bob.key)
     await store.append([thanks])
@@ -249,6 +252,7 @@ YEAR_10000 = 253_402_300_800_000
         ('"blocked":["carol"]', '"blocked":["nobody"]', "there is no account with the id"),
         ('"between":["Alice","bob"]', '"between":["Alice"]', "a pair needs two ids"),
         ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "there is no account"),
+        ('"notify":"muted"', '"notify":"loud"', "Invalid enum value 'loud'"),
         ('"standing":"invited"', '"standing":"king"', "Invalid enum value 'king'"),
         (
             '{"id":"bob","standing"',

@@ -15,6 +15,7 @@ from pychat.protocol import (
     ConversationsAnswer,
     ConversationsRequest,
     MessagePayload,
+    NotifyLevel,
     decode,
 )
 from pychat.server.chat.answers import Answers, require_acknowledgement
@@ -151,6 +152,7 @@ class Conversations:
             unread_mentions=summary.unread_mentions,
             topic=conversation.topic or UNSET if isinstance(conversation, Room) else UNSET,
             role=_role(user, conversation),
+            notify=UNSET if mine.notify is NotifyLevel.ALL else mine.notify,
         )
 
     def _alias(

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from pychat.protocol import MAX_UNREAD
+from pychat.protocol import MAX_UNREAD, NotifyLevel
 from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.changes import decide
 from pychat.server.store.memory.rooms import ConversationLog, MemoryRooms
@@ -160,6 +160,13 @@ class MemoryStore(MemoryRooms):
         )
         log.members[move.account] = moved
         return moved
+
+    async def set_notify(self, conversation: int, account: int, level: NotifyLevel) -> bool:
+        membership = await self.membership(conversation, account)
+        if membership is not None:
+            changed = msgspec.structs.replace(membership, notify=level)
+            self._logs[conversation].members[account] = changed
+        return membership is not None
 
     async def put_memberships(self, memberships: Sequence[Membership]) -> None:
         for membership in memberships:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from pychat.protocol import MAX_UNREAD, canonical_id
+from pychat.protocol import MAX_UNREAD, NotifyLevel, canonical_id
 from pychat.server.store.base import (
     LAST_NUMBER,
     UNREAD_LOOKED_AT,
@@ -22,6 +21,7 @@ from pychat.server.store.mongodb.changes import MongoChanges
 from pychat.server.store.mongodb.documents import (
     Document,
     conversation_record,
+    member_fields,
     member_id,
     membership_record,
     message_record,
@@ -257,12 +257,19 @@ class MongoConversations(MongoChanges):
             [
                 UpdateOne(
                     {"_id": member_id(each.conversation, each.account)},
-                    {"$set": {**msgspec.structs.asdict(each), "kind": kinds[each.conversation]}},
+                    {"$set": member_fields(each) | {"kind": kinds[each.conversation]}},
                     upsert=True,
                 )
                 for each in memberships
             ],
         )
+
+    @change
+    async def set_notify(self, conversation: int, account: int, level: NotifyLevel) -> bool:
+        changed = await self._database["memberships"].update_one(
+            {"_id": member_id(conversation, account)}, {"$set": {"notify": level.value}}
+        )
+        return changed.matched_count > 0
 
     @change
     async def move_cursors(self, moves: Sequence[CursorMove]) -> list[Membership]:

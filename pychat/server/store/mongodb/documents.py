@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pychat.protocol import NotifyLevel
 from pychat.server.store.records import (
     ConversationKind,
     ConversationRecord,
@@ -140,6 +141,12 @@ def new_member(conversation: int, kind: ConversationKind, account: int, before: 
     }
 
 
+def member_fields(membership: Membership) -> Document:
+    """Return the fields of a document of ``memberships`` that the record has. ``notify`` is missing
+    in a new document, which stands for all messages."""
+    return msgspec.structs.asdict(membership) | {"notify": membership.notify.value}
+
+
 def membership_record(document: Document) -> Membership:
     """Return the record of a document of ``memberships``."""
     return Membership(
@@ -148,4 +155,5 @@ def membership_record(document: Document) -> Membership:
         document["first_seq"],
         document["delivered_seq"],
         document["read_seq"],
+        NotifyLevel(document.get("notify", NotifyLevel.ALL)),
     )

@@ -12,7 +12,7 @@ conversations  by key: kind, accounts, room_id, deleted; last_seq and last_numbe
                last_rev, which is missing without changes
 pairs          by "low-high" (account keys): conversation
 rooms          by canonical id: as records.RoomRecord
-memberships    by "conversation-account": as records.Membership, kind
+memberships    by "conversation-account": as records.Membership, kind. notify may be missing
 standings      by "conversation-account": as records.RoomStanding
 messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms;
                reply_to, rev, edited_at, reactions and mentions are missing if there are none

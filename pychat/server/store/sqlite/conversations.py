@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pychat.protocol import MAX_UNREAD, canonical_id
+from pychat.protocol import MAX_UNREAD, NotifyLevel, canonical_id
 from pychat.server.store.base import (
     LAST_NUMBER,
     UNREAD_LOOKED_AT,
@@ -32,7 +32,7 @@ from pychat.server.store.records import (
 from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, complete, stored_message
 
 _CONVERSATION = "key, kind, a, b, room_id"
-_MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq"
+_MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq, notify"
 
 # For each conversation of the account, one seek finds its last message. Everything else is read
 # only for the conversations of the page.
@@ -80,6 +80,7 @@ _LISTED = f"""
                 LIMIT {MAX_UNREAD}
             )
         ),
+        mine.notify,
         {", ".join(f"message.{column}" for column in MESSAGE.split(", "))}
     FROM page
     CROSS JOIN conversation ON conversation.key = page.key
@@ -98,6 +99,16 @@ def _conversation(row: tuple[int, int, int | None, int | None, str]) -> Conversa
     return ConversationRecord(key, ConversationKind(kind), accounts, room_id)
 
 
+def _member(row: tuple[int, int, int, int, int, str | None]) -> Membership:
+    conversation, account, first_seq, delivered_seq, read_seq, notify = row
+    level = NotifyLevel(notify or NotifyLevel.ALL)
+    return Membership(conversation, account, first_seq, delivered_seq, read_seq, level)
+
+
+def _stored(level: NotifyLevel) -> str | None:
+    return None if level is NotifyLevel.ALL else level.value
+
+
 def _membership(
     connection: sqlite3.Connection, conversation: int, account: int
 ) -> Membership | None:
@@ -105,7 +116,7 @@ def _membership(
         f"SELECT {_MEMBERSHIP} FROM membership WHERE account = ? AND conversation = ?",
         (account, conversation),
     ).fetchone()
-    return Membership(*row) if row else None
+    return _member(row) if row else None
 
 
 def _pair(connection: sqlite3.Connection, a: int, b: int) -> ConversationRecord | None:
@@ -145,7 +156,7 @@ def join(
     (``from_now``) or from the first."""
     before = last_seq(connection, conversation) if from_now else 0
     connection.execute(
-        f"INSERT OR IGNORE INTO membership ({_MEMBERSHIP}) VALUES (?, ?, ?, ?, ?)",
+        f"INSERT OR IGNORE INTO membership ({_MEMBERSHIP}) VALUES (?, ?, ?, ?, ?, NULL)",
         (conversation, account, before + 1, before, before),
     )
     membership = _membership(connection, conversation, account)
@@ -199,7 +210,7 @@ class SQLiteConversations(SQLitePart):
         def read(connection: sqlite3.Connection) -> list[Membership]:
             sql = f"SELECT {_MEMBERSHIP} FROM membership WHERE conversation = ?"
             return [
-                Membership(*row) for key in conversations for row in connection.execute(sql, (key,))
+                _member(row) for key in conversations for row in connection.execute(sql, (key,))
             ]
 
         return await self._read(read)
@@ -236,8 +247,8 @@ class SQLiteConversations(SQLitePart):
                         move.conversation,
                     ),
                 ).fetchone()
-                gone = (move.conversation, move.account, 0, 0, 0)
-                after.append(Membership(*(row or gone)))
+                gone = Membership(move.conversation, move.account, 0, 0, 0)
+                after.append(_member(row) if row else gone)
             return after
 
         return await self._write(write) if moves else []
@@ -245,18 +256,31 @@ class SQLiteConversations(SQLitePart):
     async def put_memberships(self, memberships: Sequence[Membership]) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany(
-                f"INSERT OR REPLACE INTO membership ({_MEMBERSHIP}) VALUES (?, ?, ?, ?, ?)",
-                [msgspec.structs.astuple(membership) for membership in memberships],
+                f"INSERT OR REPLACE INTO membership ({_MEMBERSHIP}) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (*msgspec.structs.astuple(each)[:-1], _stored(each.notify))
+                    for each in memberships
+                ],
             )
 
         await self._write(write)
+
+    async def set_notify(self, conversation: int, account: int, level: NotifyLevel) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            changed = connection.execute(
+                "UPDATE membership SET notify = ? WHERE account = ? AND conversation = ?",
+                (_stored(level), account, conversation),
+            )
+            return changed.rowcount > 0
+
+        return await self._write(write)
 
 
 def _summaries(
     connection: sqlite3.Connection, account: int, rows: Sequence[tuple[Any, ...]]
 ) -> list[ConversationSummary]:
     """Return the summaries for rows of ``_LISTED``."""
-    last = {row[1]: stored_message(row[16:]) for row in rows if row[16] is not None}
+    last = {row[1]: stored_message(row[17:]) for row in rows if row[17] is not None}
     if any(row[14] or row[2] == ConversationKind.ROOM for row in rows):
         last = {message.conversation: message for message in complete(connection, last.values())}
     return [_summary(account, row, last.get(row[1])) for row in rows]
@@ -266,7 +290,7 @@ def _summary(
     account: int, row: tuple[Any, ...], message: MessageRecord | None
 ) -> ConversationSummary:
     key = row[1]
-    membership = Membership(key, account, *row[6:9])
+    membership = _member((key, account, *row[6:9], row[16]))
     peer = row[9:13]
     return ConversationSummary(
         conversation=_conversation(row[1:6]),

@@ -210,6 +210,8 @@ _VERSION_6 = (
     "CREATE UNIQUE INDEX file_message ON file (conversation, seq) WHERE conversation IS NOT NULL",
     "CREATE INDEX file_account ON file (account)",
     "CREATE INDEX file_unattached ON file (created_at) WHERE conversation IS NULL",
+    # A protocol.NotifyLevel, NULL for all.
+    "ALTER TABLE membership ADD COLUMN notify TEXT",
 )
 
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)

@@ -8,11 +8,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, Literal, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from pychat.protocol import EVERYONE, canonical_id
+from pychat.protocol import EVERYONE, NotifyLevel, canonical_id
 from pychat.server.store.base import Store, StoreDamaged
-from pychat.server.store.records import ALL_MEMBERS, Account, MessageRecord, Standing
+from pychat.server.store.records import (
+    ALL_MEMBERS,
+    Account,
+    Membership,
+    MessageRecord,
+    Standing,
+)
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
@@ -197,7 +203,7 @@ async def _members(
     known = [(account, m) for account, m in found if account]
     for account, m in sorted(known, key=lambda each: _order(each[0])):
         members[m.conversation].append(
-            MemberLine(account.id, m.first_seq, m.delivered_seq, m.read_seq)
+            MemberLine(account.id, m.first_seq, m.delivered_seq, m.read_seq, _notify(m))
         )
     return members
 
@@ -214,9 +220,15 @@ async def _members_until(
         return min(cursor, end) if cursor <= now else cursor
 
     return [
-        MemberLine(m.id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq))
+        MemberLine(
+            m.id, min(m.first_seq, end + 1), until(m.delivered_seq), until(m.read_seq), m.notify
+        )
         for m in members[conversation]
     ]
+
+
+def _notify(membership: Membership) -> NotifyLevel | UnsetType:
+    return UNSET if membership.notify is NotifyLevel.ALL else membership.notify
 
 
 async def _conversation(

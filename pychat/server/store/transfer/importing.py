@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from pychat.protocol import EVERYONE
+from pychat.protocol import EVERYONE, NotifyLevel
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.server.store.records import (
     ALL_MEMBERS,
@@ -282,6 +282,7 @@ class Importer:
                     first_seq=member.first_seq,
                     delivered_seq=member.delivered_seq,
                     read_seq=member.read_seq,
+                    notify=member.notify or NotifyLevel.ALL,
                 )
                 for part in parts
                 for member in part.line.members

@@ -14,7 +14,14 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pychat.protocol import EVERYONE, ROOM_PREFIX, ProtocolError, check_emoji, check_id
+from pychat.protocol import (
+    EVERYONE,
+    ROOM_PREFIX,
+    NotifyLevel,
+    ProtocolError,
+    check_emoji,
+    check_id,
+)
 from pychat.server.store.base import StoreError
 
 VERSION = 1
@@ -39,12 +46,14 @@ class LoginTokenLine(Struct, rename="camel"):
 
 
 class MemberLine(Struct, rename="camel"):
-    """A member of a conversation: the first readable message, and the cursors."""
+    """A member of a conversation: the first readable message, the cursors, and ``notify`` unless it
+    is ``all``."""
 
     id: str
     first_seq: Number
     delivered_seq: Number
     read_seq: Number
+    notify: NotifyLevel | UnsetType = UNSET
 
 
 class Header(Struct, tag="pychat", tag_field="type"):

@@ -1,0 +1,1 @@
+"""Handlers for people: profiles, blocks and the list of users."""
