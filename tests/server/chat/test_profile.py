@@ -10,7 +10,7 @@ import pytest
 
 from pychat.server.chat import Limits
 from pychat.server.chat import limits as limiter
-from pychat.server.chat.accounts import changes
+from pychat.server.chat.accounts import authentication, changes
 from pychat.server.chat.events import login
 from pychat.server.chat.events.login import MAX_CHECKS
 from tests.server.chat.delayed import DelayedStore
@@ -18,7 +18,7 @@ from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.server.chat.peers import WAIT
 from tests.turns import turns
 
-OLD, NEW = "secret password", "another password"
+OLD, NEW = "secret password", "as short as may be"[: authentication.MIN_PASSWORD]
 
 
 async def test_a_new_alias_is_told_to_partners_and_own_devices() -> None:
@@ -168,6 +168,18 @@ async def test_a_connection_without_a_token_stays_after_its_change(
         await store.inner.update_account(account.key, disabled=True)
         await asyncio.wait_for(carol.gone.wait(), WAIT)  # everybody was reviewed
         assert not alice.gone.is_set()
+
+
+async def test_a_disabled_account_keeps_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "POLL_SECONDS", 60)  # it is still logged in
+    store = DelayedStore()
+    async with chatting(store, accounts="claim") as chat:
+        alice = await logged_in(chat, "alice")
+        account = await store.inner.account("alice")
+        assert account is not None
+        await store.inner.update_account(account.key, disabled=True)
+        answer = await alice.ask("profile", newPassword=NEW, password=OLD)
+        assert (answer["code"], answer["message"]) == ("403", "id: this id is disabled")
 
 
 async def test_devices_that_cannot_be_logged_out_are_named() -> None:
