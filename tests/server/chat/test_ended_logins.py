@@ -7,11 +7,13 @@ import asyncio
 import pytest
 
 from pychat.server.chat import Chat
-from pychat.server.chat.accounts import authentication, changes, passwords
+from pychat.server.chat.accounts import authentication, changes
 from tests.server.chat.delayed import DelayedStore, calls_of_request
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.server.chat.peers import WAIT
 from tests.turns import turns
+
+pytestmark = pytest.mark.usefixtures("cheap")
 
 
 async def page_of(chat: Chat, id: str) -> Direct:
@@ -169,7 +171,6 @@ async def test_a_page_after_a_logout_does_not_depend_on_the_token_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(passwords, "_hasher", passwords.PasswordHasher(1, 8, 1))
     store = DelayedStore()
     async with chatting(store, accounts="claim") as chat:
         alice, carol = await logged_in(chat, "alice"), await logged_in(chat, "carol")

@@ -70,7 +70,9 @@ async def test_actions_of_users_are_in_the_audit_log(
         ]
 
 
-async def test_a_new_password_is_in_the_audit_log(noted: list[tuple[str, dict[str, Any]]]) -> None:
+async def test_a_new_password_is_in_the_audit_log(
+    cheap: None, noted: list[tuple[str, dict[str, Any]]]
+) -> None:
     async with chatting(DelayedStore(), accounts="claim") as chat:
         alice = await logged_in(chat, "alice")
         noted.clear()

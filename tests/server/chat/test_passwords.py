@@ -14,13 +14,6 @@ from tests.server.chat.peers import WAIT
 HOME, AWAY = "192.0.2.1", "192.0.2.2"
 
 
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost little, so that the tests do not wait for them."""
-    hasher = passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-
-
 async def test_too_many_passwords_at_once_are_refused(
     cheap: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

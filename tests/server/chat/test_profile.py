@@ -18,6 +18,8 @@ from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.server.chat.peers import WAIT
 from tests.turns import turns
 
+pytestmark = pytest.mark.usefixtures("cheap")
+
 OLD, NEW = "secret password", "as short as may be"[: authentication.MIN_PASSWORD]
 
 
