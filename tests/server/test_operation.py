@@ -248,8 +248,8 @@ def test_an_audit_log_that_fails_again_is_told_again(
 
 
 def test_limits_are_read_from_settings() -> None:
-    limits = parse_limits(["messages=10/20", "connections-per-user=3", "longest_lockout=60"])
-    assert limits.messages == Rate(10, 20)
+    limits = parse_limits(["messages=0.5/20", "connections-per-user=3", "longest_lockout=60"])
+    assert limits.messages == Rate(0.5, 20)
     assert limits.connections_per_user == 3
     assert limits.longest_lockout == 60
     assert limits.searches == Limits().searches

@@ -58,6 +58,7 @@ async def test_a_rate_counts_for_all_connections_of_a_user(
         refused = await desk.ask(event, payload)
         assert refused["code"] == "429"
         assert 0 < refused["retryAfter"] <= 60
+        assert refused["retryAfter"] == round(refused["retryAfter"], 3)  # milliseconds
         payload = payload | ({"sender": "bob"} if event == "message" else {})
         assert (await bob.ask(event, payload))["code"] != "429"
 
