@@ -10,7 +10,7 @@ import pytest
 from pychat.server.chat import Chat
 from pychat.server.chat.events.rooms import moderation
 from pychat.server.store.memory import MemoryStore
-from pychat.server.store.records import Standing
+from pychat.server.store.records import FileRecord, Standing
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
 
@@ -263,6 +263,16 @@ async def test_standings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- private rooms
 
 
+async def attachable(store: MemoryStore, id: str) -> str:
+    """The id of a file that an account has uploaded."""
+    account = await store.account(id)
+    assert account is not None
+    blob = await store.new_blob("f" * 32)
+    await blob.write(b"secret")
+    await blob.finish(FileRecord("f" * 32, account.key, "secret.txt", 6, "text/plain", 0))
+    return "f" * 32
+
+
 async def private(owner: Direct) -> str:
     answer = await owner.ask("room", command="create", private=True, roomName="Board")
     assert answer["code"] == "200", answer
@@ -317,23 +327,47 @@ async def test_a_private_room_is_seen_by_those_in_it() -> None:
         assert listed(alice, id) is None
 
 
-async def test_for_others_there_is_no_such_room() -> None:
+NAMES_NO_ROOM = {
+    *("login", "logout", "sessions", "profile", "users", "block", "unblock", "conversations"),
+}
+"""Events whose requests cannot name a room, one of its messages or files."""
+
+
+@pytest.mark.parametrize("state", ["quiet", "unread", "deleting"])
+async def test_for_others_there_is_no_such_room(state: str) -> None:
     """Every request that can name a room or its messages is answered as if it did not exist."""
-    store = MemoryStore()
-    await store.create_account("root", "", None, 0)
+    store = DelayedStore()
+    await store.inner.create_account("root", "", None, 0)
     async with chatting(store, admins=["root"]) as chat:
         alice, bob, root = await people(chat, "alice", "bob", "root")
         id = await private(alice)
-        message = await alice.send_message(id, "secret", "groupchat")
+        file = await attachable(store.inner, "alice")
+        sent = {"sender": "alice", "recepient": id, "command": "groupchat", "data": "secret"}
+        message = await alice.ask("message", sent | {"file": file})
+        assert message["code"] == "200"
         await done(alice, "invite", id, user="bob")
         await done(alice, "kick", id, user="bob")
+        if state == "unread":  # as after a membership in doubt
+            chat._directory.rooms[id].settled = False
+        held = store.hold("delete_room") if state == "deleting" else None
+        deleting = alice.start("room", command="delete", roomId=id) if held is not None else None
         absent = id[:-1] + ("0" if id[-1] != "0" else "1")
 
         async def answer(client: Direct, event: str, request: dict[str, Any]) -> str:
             return json.dumps(await client.ask(event, request))
 
-        def requests(id: str, message_id: str) -> list[tuple[str, dict[str, Any]]]:
-            commands = ("update", "topic", "delete", "join", "leave", "members", "role", "invite")
+        def requests(id: str, message_id: str, file_id: str) -> list[tuple[str, dict[str, Any]]]:
+            commands = (
+                "create",
+                "update",
+                "topic",
+                "delete",
+                "join",
+                "leave",
+                "members",
+                "role",
+                "invite",
+            )
             rooms = [
                 {"command": command, "roomId": id, "user": "alice", "roomName": "x", "topic": "x"}
                 for command in (*commands, "kick", "transfer")
@@ -355,17 +389,25 @@ async def test_for_others_there_is_no_such_room() -> None:
                 ("remove", {"id": message_id}),
                 ("react", {"id": message_id, "emoji": "👍", "on": True}),
                 ("reactions", {"id": message_id}),
+                ("fileLink", {"id": file_id}),
             ]
 
         for client in (bob, root):
-            there, not_there = requests(id, message["id"]), requests(absent, "999-1")
+            there, not_there = requests(id, message["id"], file), requests(absent, "999-1", "x")
+            assert {event for event, _ in there} == chat._handlers.keys() - NAMES_NO_ROOM
             for (event, request), (_, other) in zip(there, not_there, strict=True):
                 if client is root and event in ("message", "typing", "remove"):
                     continue  # an admin may remove the message
+                if event == "room" and state == "deleting":
+                    continue  # changes of all rooms wait for each other
                 found = await answer(client, event, request)
                 assert found.replace(id, absent) == await answer(client, event, other), request
         assert (await bob.ask("search", text="secret"))["messages"] == []
-        assert (await roles(alice, id)) == {"alice": "owner"}
+        if held is None or deleting is None:
+            assert (await roles(alice, id)) == {"alice": "owner"}
+        else:
+            held.answer()
+            assert (await deleting)["code"] == "200"
 
 
 async def test_a_private_room_has_no_chosen_id() -> None:
