@@ -60,7 +60,7 @@ class ChatApp(TerminalApp):
     """The terminal client of one account at a time.
 
     ``account``: the app starts its client and closes it. A ChatClient alone has no files except
-    ``state``, which keeps muted conversations and the theme between runs.
+    ``state``, which keeps the theme between runs.
     ``conversation``: name of the conversation to open at the start.
     ``accounts``: opens other accounts; None if there is only this one.
     ``terminal``: the terminal, if it was taken before the app was created.
@@ -92,7 +92,7 @@ class ChatApp(TerminalApp):
         self.accounts = accounts
         self.settings = settings or Settings()
         self.clock = clock or Clock()
-        self.saved = SavedState(self.account.state, self.settings.muted)
+        self.saved = SavedState(self.account.state)
         self.notifications = Notifications(
             self.settings.notify, self.write_to_terminal, self.clock.now
         )
@@ -229,7 +229,7 @@ class ChatApp(TerminalApp):
             )
 
     def _notify(self, message: MessageInfo) -> None:
-        if self.app_focus or message.own or message.conversation in self.saved.muted:
+        if self.app_focus or message.own or not self.chat.notify_choices.announces(message):
             return
         if not self.settings.previews:
             self.notifications.send("pychat", "New message")
@@ -249,7 +249,7 @@ class ChatApp(TerminalApp):
         self, account: TerminalAccount, events: AsyncIterator[ClientEvent], conversation: str
     ) -> None:
         self.account = account
-        self.saved = SavedState(account.state, self.settings.muted)
+        self.saved = SavedState(account.state)
         for problem in self.saved.problems:
             self.warn(problem)
         self.themes.use(self.saved.theme)

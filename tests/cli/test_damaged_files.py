@@ -135,7 +135,7 @@ def fill() -> None:
         )
     )
     cache.close()
-    SavedState(login_file(SERVER, USER, ".json")).toggle_muted("bob")
+    SavedState(login_file(SERVER, USER, ".json")).theme = "nord"
     keep_token(SERVER, USER, "a-token")
 
 
@@ -286,5 +286,5 @@ async def test_a_file_of_another_user_is_set_aside(file: str) -> None:
 def test_what_is_remembered_stays_what_it_was() -> None:
     fill()
     path = login_file(SERVER, USER, ".json")
-    assert msgspec.json.decode(path.read_bytes()) == {"muted": ["bob"]}
-    assert SavedState(path).muted == {"bob"}
+    assert msgspec.json.decode(path.read_bytes()) == {"theme": "nord"}
+    assert SavedState(path).theme == "nord"

@@ -28,6 +28,7 @@ from pychat.client.models import (
     Status,
     UserInfo,
 )
+from pychat.protocol import NotifyLevel
 from pychat.tui.clock import Clock
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC).timestamp()
@@ -197,6 +198,12 @@ class ScriptedClient:
         if known is not None:
             known.read_seq, known.unread = seq, known.last_seq - seq
             self.tell(ConversationChanged(known))
+
+    async def set_notify(self, name: str, level: NotifyLevel) -> None:
+        known = self.conversation(name)
+        assert known is not None
+        known.notify = level
+        self.tell(ConversationChanged(known))
 
     def typing(self, to: str, typing: bool) -> None:
         self.typed.append((to, typing))

@@ -13,7 +13,12 @@ from textual.widgets import Input, TextArea
 
 from pychat.client import ChatClient
 from pychat.client.errors import ChatClientError
-from pychat.client.events import CacheLost
+from pychat.client.events import (
+    CacheLost,
+    ConversationChanged,
+    ConversationsLoaded,
+    MessageAdded,
+)
 from pychat.client.models import (
     ConnectionState,
     ConversationInfo,
@@ -22,6 +27,7 @@ from pychat.client.models import (
     Status,
     UserInfo,
 )
+from pychat.protocol import NotifyLevel
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.keys import KEYS
 from pychat.tui.model.accounts import TerminalAccount
@@ -391,17 +397,58 @@ async def test_long_unread_opens_where_it_begins() -> None:
         assert known.read_seq < 100
 
 
-def test_muted_and_theme_are_remembered(tmp_path: Path) -> None:
+def test_the_theme_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "state.json"
     remembered = SavedState(path)
-    assert remembered.toggle_muted("bob")
     remembered.theme = "nord"
-    again = SavedState(path, muted=["carol"])
-    assert again.muted == {"bob", "carol"}
+    again = SavedState(path)
     assert again.theme == "nord"
-    assert not again.toggle_muted("bob")
     path.write_text("{broken")
-    assert SavedState(path).muted == frozenset()
+    assert SavedState(path).theme == ""
+
+
+@pytest.mark.e2e
+async def test_what_an_older_version_muted_moves_to_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"muted":["bob","tove","nobody"],"theme":"nord"}')
+    client = scenes.world()
+    tove = client.conversation("tove")
+    assert tove is not None
+    tove.notify = NotifyLevel.MENTIONS
+    settings = Settings(reduced_motion=True)
+    app = ChatApp(client, settings, clock=stopped_clock(), state=path)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        client.set_status(client.status)
+        client.tell(ConversationsLoaded(client.conversations))
+        await wait_for(pilot, lambda: SavedState(path).muted == [])
+        levels = {each.name: each.notify for each in client.known if each.notify != "all"}
+        assert levels == {"bob": "muted", "tove": "mentions"}
+        assert SavedState(path).theme == "nord"
+
+
+@pytest.mark.e2e
+async def test_mentions_may_be_all_that_notifies() -> None:
+    client = scenes.world()
+    app = scenes.app(client)
+    told: list[tuple[str, str]] = []
+    app.notifications.send = lambda title, text: told.append((title, text))  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await client.set_notify("#release", NotifyLevel.MENTIONS)
+        await client.set_notify("bob", NotifyLevel.MUTED)
+        app.app_focus = False
+        client.say("bob", "muted", tell=True)
+        client.say("#release", "news", sender="tove", tell=True)
+        mention = client.say("#release", "@alice look", sender="tove")
+        mention.mentioned = True
+        known = client.conversation("#release")
+        assert known is not None
+        known.unread_mentions = 1
+        client.tell(MessageAdded(mention))
+        client.tell(ConversationChanged(known))
+        await wait_for(pilot, lambda: bool(told))
+        assert told == [("Tove in #release", "@alice look")]
+        # Two in a conversation of the scene, and the mention.
+        await wait_for(pilot, lambda: app.title == "(3) pychat")
 
 
 @pytest.mark.e2e

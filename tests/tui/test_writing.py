@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pychat.client.models import DeliveryStatus, UserInfo
+from pychat.protocol import NotifyLevel
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.slash import CommandError, parse, plain
 from tests.tui import scenes
@@ -156,7 +157,13 @@ async def test_commands_are_completed() -> None:
         assert app.chat.view.composer.text == "/mute "
         await pilot.press("enter")
         await wait_text(pilot, "Bob Marsh (bob) is muted")
-        assert "bob" in app.saved.muted
+        assert app.client.conversation("bob").notify is NotifyLevel.MUTED  # type: ignore[union-attr]  # scripted
+        await write(pilot, "/notify mentions")
+        await pilot.press("enter")
+        await wait_text(pilot, "@ only")
+        await write(pilot, "/notify loud")
+        await pilot.press("enter")
+        await wait_text(pilot, "Type /notify all")
 
 
 @pytest.mark.e2e

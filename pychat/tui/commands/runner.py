@@ -10,7 +10,7 @@ from textual.message import Message
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import DeliveryStatus, UserInfo
-from pychat.protocol import EVERYONE, ROOM_PREFIX, canonical_id
+from pychat.protocol import EVERYONE, ROOM_PREFIX, NotifyLevel, canonical_id
 from pychat.tui.commands.slash import ProfileRequested, SlashCommand, ThemeRequested
 from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.text.names import ALL_PEOPLE, line
@@ -42,6 +42,7 @@ class CommandTarget(Protocol):
     def search(self, text: str, *, everywhere: bool = False) -> None: ...
     def copy(self, text: str) -> None: ...
     def inform(self, text: str) -> None: ...
+    def choose_notify(self, level: NotifyLevel) -> object: ...
     def post_message(self, message: Message) -> bool: ...
     async def run_action(self, action: str) -> None: ...
 
@@ -60,6 +61,7 @@ class CommandRunner:
             "copy": self._copy,
             "read": self._read,
             "mute": self._mute,
+            "notify": self._notify,
             "join": self._join,
             "leave": self._leave,
             "topic": self._topic,
@@ -144,6 +146,12 @@ class CommandRunner:
 
     async def _mute(self, arguments: str) -> None:
         await self._target.run_action("screen.mute")
+
+    async def _notify(self, arguments: str) -> None:
+        if arguments in list(NotifyLevel):
+            self._target.choose_notify(NotifyLevel(arguments))
+        else:
+            self._target.inform("Type /notify all, /notify mentions or /notify muted")
 
     async def _join(self, arguments: str) -> None:
         client, id = self._target.client, arguments.removeprefix(ROOM_PREFIX)

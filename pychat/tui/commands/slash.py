@@ -30,6 +30,7 @@ COMMANDS: Final = (
     SlashCommand("copy", "[N]", "Copy the last message, or the Nth from the end"),
     SlashCommand("read", "", "Mark as read"),
     SlashCommand("mute", "", "Mute or unmute this conversation"),
+    SlashCommand("notify", "LEVEL", "Notify of all, mentions, or muted: nothing", needs=True),
     SlashCommand("join", "ROOM", "Join a room, or create it", needs=True),
     SlashCommand("leave", "", "Leave this room"),
     SlashCommand("topic", "[TEXT]", "Set the topic of this room, or remove it"),

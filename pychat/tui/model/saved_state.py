@@ -1,4 +1,4 @@
-"""SavedState: what the user changed in the app, kept between runs: muted conversations, theme."""
+"""SavedState: what the user changed in the app, kept between runs: the theme."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class SavedState:
     """The state of one account, in a JSON file, or in memory if ``path`` is None.
 
     An unusable file is renamed and reported in ``problems``. A failed write is ignored: it costs a
-    setting that is easy to make again. ``muted``: conversations that the settings mute.
+    setting that is easy to make again.
     """
 
-    def __init__(self, path: Path | None = None, muted: list[str] | None = None) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._state = _State()
         self.problems: list[str] = []
@@ -36,27 +36,20 @@ class SavedState:
             except (OSError, msgspec.DecodeError, RecursionError):
                 aside = set_aside(path)
                 self.problems.append(
-                    f"Muted conversations and the theme are reset: {path} is damaged"
+                    f"The theme is reset: {path} is damaged"
                     + (f" and was renamed to {aside.name}" if aside is not None else "")
                 )
-        self._always = frozenset(muted or ())
 
     @property
-    def muted(self) -> frozenset[str]:
-        """Conversations that do not notify: those of the settings and those muted in the app."""
-        return self._always | frozenset(self._state.muted)
+    def muted(self) -> list[str]:
+        """Conversations that an older version muted here. The server keeps this now: mute them
+        there, then call ``forget_muted``."""
+        return list(self._state.muted)
 
-    def toggle_muted(self, name: str) -> bool:
-        """Mute or unmute a conversation; return True if it is muted now.
-
-        Conversations muted in the settings stay muted.
-        """
-        if name in self._state.muted:
-            self._state.muted.remove(name)
-        elif name not in self._always:
-            self._state.muted.append(name)
+    def forget_muted(self, name: str) -> None:
+        """Forget one of them."""
+        self._state.muted.remove(name)
         self._save()
-        return name in self.muted
 
     @property
     def theme(self) -> str:

@@ -13,6 +13,7 @@ from textual.screen import Screen
 
 from pychat.client.events import ClientEvent, ConversationsLoaded, StatusChanged
 from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
+from pychat.protocol import NotifyLevel
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
 from pychat.tui.commands.runner import CommandRunner
@@ -22,6 +23,7 @@ from pychat.tui.commands.slash import (
     PersonRequested,
 )
 from pychat.tui.model.conversations import OpenConversations, is_pair
+from pychat.tui.model.notify import NotifyChoices
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import line, unread_count
@@ -76,6 +78,7 @@ class ChatScreen(Screen[None]):
     def _set_account(self, client: ChatClient, saved: SavedState) -> None:
         self.client = client
         self.saved = saved
+        self.notify_choices = NotifyChoices(client, self._settings.muted)
         self.view = ConversationView(client, self._clock, self._settings, id="main")
 
     async def change_account(self, client: ChatClient, saved: SavedState) -> None:
@@ -130,6 +133,7 @@ class ChatScreen(Screen[None]):
             if self._reconnected:
                 self._reconnected = False
                 self.view.reconnected()
+                self._move_mutes()
             self.view.want_older()
             self.view.learn_names()
         self._dirty = True
@@ -158,14 +162,13 @@ class ChatScreen(Screen[None]):
         self.query_one(ConversationList).show(
             in_order(conversations, unread, self.current), self.current
         )
-        count = unread_count(each.unread for each in unread)
+        count = unread_count(map(self.notify_choices.unread, unread))
         self.query_one(StatusLine).unread = count
         self.app.title = f"({count}) pychat" if count else "pychat"
 
     def _unread(self, conversations: Iterable[ConversationInfo]) -> list[ConversationInfo]:
-        """Return those with unread messages that are not muted."""
-        muted = self.saved.muted
-        return [each for each in conversations if each.unread and each.name not in muted]
+        """Return those with unread messages that notify."""
+        return [each for each in conversations if self.notify_choices.unread(each)]
 
     def _list_item(self, name: str) -> ConversationItem | None:
         conversation = self.conversations.get(name)
@@ -175,7 +178,7 @@ class ChatScreen(Screen[None]):
             conversation,
             self.client,
             self._clock,
-            self.saved.muted,
+            self.notify_choices.level(conversation),
             self.current,
             self.conversations.sender_name,
         )
@@ -408,11 +411,21 @@ class ChatScreen(Screen[None]):
         self.view.retry_failed()
 
     def action_mute(self) -> None:
+        known = self.conversations.get(self.current)
+        if known is not None:
+            muted = known.notify is NotifyLevel.MUTED
+            self.choose_notify(NotifyLevel.ALL if muted else NotifyLevel.MUTED)
+
+    @work(group="notify")
+    async def choose_notify(self, level: NotifyLevel) -> None:
+        """Choose which messages of the open conversation notify, on all devices."""
         if self.current:
-            muted = self.saved.toggle_muted(self.current)
             title = self.view.title_of(self.current)
-            self.inform(f"{title} is {'muted' if muted else 'not muted any more'}")
-            self.show_list()
+            self.inform(await self.notify_choices.choose(self.current, title, level))
+
+    @work(group="mutes", exclusive=True)
+    async def _move_mutes(self) -> None:
+        await self.notify_choices.move_mutes(self.saved)
 
     def action_search(self) -> None:
         self.search("")

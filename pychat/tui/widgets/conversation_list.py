@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pychat.client.models import ConnectionState, ConversationInfo
+from pychat.protocol import NotifyLevel
 from pychat.tui.clock import Clock
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.text.names import (
@@ -48,7 +49,7 @@ class ConversationItem(Struct, frozen=True):
     """None for conversations without presence: rooms and Everyone."""
     typing: bool = False
     draft: bool = False
-    muted: bool = False
+    notify: NotifyLevel = NotifyLevel.ALL
 
 
 def in_order(
@@ -67,14 +68,14 @@ def item_of(
     conversation: ConversationInfo,
     client: ChatClient,
     clock: Clock,
-    muted: Collection[str],
+    notify: NotifyLevel,
     current: str,
     name_of: Callable[[str], Name],
 ) -> ConversationItem:
     """Return what the list shows of a conversation.
 
-    ``muted``: names of the muted conversations; ``current``: the open one; ``name_of``: returns
-    the display name of a person.
+    ``notify``: which of its messages notify; ``current``: the open one; ``name_of``: returns the
+    display name of a person.
     """
     pair = is_pair(conversation.name)
     draft = line(client.draft(conversation.name), 160) if conversation.name != current else ""
@@ -93,11 +94,12 @@ def item_of(
         online=conversation.online if pair and connected else None,
         typing=bool(typing),
         draft=bool(draft) and not typing,
-        muted=conversation.name in muted,
+        notify=notify,
     )
 
 
 ITEM_ROWS: Final = 2
+_SIGNS: Final = {NotifyLevel.ALL: "", NotifyLevel.MENTIONS: "@ only", NotifyLevel.MUTED: "muted"}
 _STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft", "mention")
 
 
@@ -287,7 +289,7 @@ def _first_row(item: ConversationItem, width: int, style: Callable[[str], Style]
 def _second_row(item: ConversationItem, width: int, style: Callable[[str], Style]) -> list[Segment]:
     """Paint the last message, and at the right the numbers of unread mentions and messages."""
     mentions = f"@{unread_count((item.mentions,))}" if item.mentions else ""
-    count = "muted" if item.muted and not item.unread else unread_count((item.unread,))
+    count = unread_count((item.unread,)) if item.unread else _SIGNS[item.notify]
     room = max(1, width - 5 - cell_len(mentions) - bool(mentions) - cell_len(count))
     mark, mark_style = ("draft ", "draft") if item.draft else ("", "faint")
     text = fitted(item.line, max(0, room - cell_len(mark)))
@@ -297,6 +299,6 @@ def _second_row(item: ConversationItem, width: int, style: Callable[[str], Style
         Segment(text, style("typing" if item.typing else "faint")),
         Segment(" " * max(0, room - cell_len(mark) - cell_len(text) + 1), style("name")),
         *([Segment(mentions, style("mention")), Segment(" ", style("name"))] if mentions else ()),
-        Segment(count, style("faint" if item.muted else "count")),
+        Segment(count, style("count" if item.notify is NotifyLevel.ALL else "faint")),
         Segment(" ", style("name")),
     ]
