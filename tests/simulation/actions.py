@@ -49,6 +49,7 @@ class Actions:
             (SOMETIMES, {self._move_cursor: 2, self._type: 1}),
             (SOMETIMES, {self._join: 3, self._leave_room: 2, self._join_again: 2}),
             (SOMETIMES, {self._create_room: 1, self._delete_room: 0.5}),
+            (SOMETIMES, {self._kick: 1, self._invite: 2, self._appoint: 1, self._set_topic: 0.3}),
             (SOMETIMES, {self._block: 1, self._unblock: 1, self._block_and_leave: 1}),
             (SOMETIMES, {self._log_out: 0.5, self._sessions: 0.5, self._revoke: 0.3}),
             (SOMETIMES, {self._change_password: 0.3, self._disable: 0.2}),
@@ -198,9 +199,9 @@ class Actions:
 
     # --- rooms and blocks ---
 
-    def _change_room(self, command: str) -> None:
+    def _change_room(self, command: str, **fields: str) -> None:
         room = self._room
-        request = {"command": command, "roomId": room}
+        request = {"command": command, "roomId": room} | fields
         if command == "create":
             request |= {"roomName": f"Room {room}", "roomOwner": self._person.id}
         if self._device.online:
@@ -217,6 +218,22 @@ class Actions:
 
     def _delete_room(self) -> None:
         self._change_room("delete")
+
+    def _kick(self) -> None:
+        self._change_room("kick", user=self._other.id)
+
+    def _invite(self) -> None:
+        self._change_room("invite", user=self._other.id)
+
+    def _appoint(self) -> None:
+        if self._draw.random() < 0.2:
+            self._change_room("transfer", user=self._other.id)
+        else:
+            role = self._draw.choice(("moderator", "member"))
+            self._change_room("role", user=self._other.id, role=role)
+
+    def _set_topic(self) -> None:
+        self._change_room("topic", topic=f"topic {self._draw.random()}")
 
     def _join_again(self) -> None:
         """Leaves and joins at once, while another device reads."""

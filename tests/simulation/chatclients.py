@@ -156,7 +156,7 @@ class ChatDevice:
         name = draw.choice(names) if names else "ALL"
         known = client.conversation(name)
         last = known.last_seq if known is not None else 0
-        match draw.choice("wwwwwhrdtjlcxbueee+v"):
+        match draw.choice("wwwwwhrdtjlckixbueee+v"):
             case "w":
                 self.do(self._post(draw.choice((other, f"#{room}", "ALL", name))))
             case "h":
@@ -173,6 +173,10 @@ class ChatDevice:
                 self.do(client.leave_room(room))
             case "c":
                 self.do(client.create_room(room, f"Room {room}"))
+            case "k":
+                self.do(client.kick(room, other))
+            case "i":
+                self.do(client.invite(room, other))
             case "x":
                 self.do(client.delete_room(room))
             case "e" | "+" | "v" as kind:

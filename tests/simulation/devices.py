@@ -271,6 +271,10 @@ class Device(_Connected):
             shown = self.view.shown.get(data["with"])
             if shown is not None and not shown.change(data):
                 self.read_anew()
+        elif event == "membership":
+            if data["role"] in ("none", "invited"):
+                self.view.shown.pop(data["with"], None)
+            self.sync()
         elif event == "room":
             self.view.rooms = {room["id"]: room["owner"] for room in data["rooms"]}
 

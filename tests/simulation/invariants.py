@@ -203,8 +203,8 @@ class Invariants(Ledger):
         return (conversation, self.key(user)) in self.doubtful_rooms or any(
             request.event == "room" and request.data["command"] != "list"
             for seen in self.ends.values()
-            if seen.owner == user
             for request in seen.pending.values()
+            if user in (seen.owner, request.data.get("user"))
         )
 
     def _check_presence(self, user: str, other: str, entry: Any, since: int) -> None:

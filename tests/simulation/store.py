@@ -26,7 +26,7 @@ READS = frozenset(
         *("blocked", "blockers", "everyone", "pair", "pairs", "conversations_by_key"),
         *("membership", "memberships", "last_seq", "last_seqs", "conversations", "history"),
         *("undelivered", "search", "room", "rooms", "members", "check_ready"),
-        *("changed", "messages", "epoch"),
+        *("changed", "messages", "epoch", "standings"),
     }
 )
 
@@ -37,6 +37,7 @@ CALLS = sorted(
         *("add_login_token", "touch_login_token", "revoke_login_tokens"),
         *("block", "unblock", "open_pair", "move_cursors", "append", "commit"),
         *("create_room", "update_room", "delete_room", "join_room", "leave_room", "set_notify"),
+        "set_standing",
     }
 )
 
