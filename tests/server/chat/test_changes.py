@@ -344,9 +344,10 @@ async def test_a_reply_hides_the_quote_from_those_who_may_not_read_it() -> None:
     async with chatting(DelayedStore()) as chat:
         alice, bob, carol = await in_room(chat, "alice", "bob", "carol")
         await sent(bob, "#r", "by bob")
-        dave = await logged_in(chat, "dave")
+        dave, outsider = await logged_in(chat, "dave"), await logged_in(chat, "erin")
         await dave.ask("room", command="join", roomId="r")
-        await carol.ask("block", id="bob")
+        for client in (carol, outsider):
+            await client.ask("block", id="bob")
         await sent(alice, "#r", "a reply", replyTo=1)
         whole = {"seq": 1, "sender": "bob", "data": "by bob"}
         for client, quoted in (
@@ -360,6 +361,7 @@ async def test_a_reply_hides_the_quote_from_those_who_may_not_read_it() -> None:
             message = {"sender": client.id, "recepient": "r", "command": "groupchat"}
             refused = await client.ask("message", message | {"data": "x", "replyTo": 1})
             assert refused["code"] == "404"
+        assert outsider.of("message") == []
 
 
 @pytest.mark.parametrize("deleted", [True, False])

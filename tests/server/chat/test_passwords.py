@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from pychat.protocol import Code, ProtocolError
 from pychat.server.chat.accounts import passwords
 from pychat.server.chat.accounts.passwords import PasswordQueue, Passwords, hash_password
+from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.direct import Direct, chatting
 from tests.server.chat.peers import WAIT
 
 HOME, AWAY = "192.0.2.1", "192.0.2.2"
@@ -32,6 +35,28 @@ async def test_too_many_passwords_at_once_are_refused(
         assert not await checks.verify("not a hash", "secret")
     finally:
         checks.close()
+
+
+async def test_an_unknown_id_costs_as_much_as_a_wrong_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise its answer would come sooner."""
+    verified: list[str | bytes] = []
+
+    class Counting(passwords.PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Any:
+            verified.append(password)
+            return super().verify(hash, password)
+
+    monkeypatch.setattr(passwords, "_hasher", Counting(1, 8, 1))
+    store = DelayedStore()
+    await store.inner.create_account("alice", "alice", hash_password("secret"), 0)
+    await store.inner.create_account("bob", "bob", None, 0)
+    async with chatting(store, accounts="closed") as chat:
+        for id in ("alice", "bob", "carol"):
+            answer = await Direct(chat, id).login(f"guess of {id}")
+            assert (answer["code"], answer["message"]) == ("401", "wrong id or password")
+    assert verified == [b"guess of alice", b"guess of bob", b"guess of carol"]
 
 
 async def test_passwords_that_wait_when_the_server_stops_are_not_checked() -> None:
