@@ -278,6 +278,20 @@ async def test_a_repeated_cursor_is_answered_when_it_is_stored(fails: bool) -> N
         assert [(await first)["code"], (await second)["code"]] == [expected] * 2
 
 
+async def test_who_is_removed_is_heard_before_that_is_answered() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob, phone, _ = await with_room(chat)
+        held = store.hold("append")
+        phone.start_send("r", "last words", "groupchat")
+        removing = bob.start("room", command="kick", roomId="r", user="alice")
+        await turns()
+        assert not removing.done()
+        held.answer()
+        assert (await removing)["code"] == "200"
+        assert [each["data"] for each in bob.of("message")] == ["last words"]
+
+
 async def test_the_senders_other_device_gets_the_message_although_the_first_left() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
