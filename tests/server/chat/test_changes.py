@@ -47,6 +47,7 @@ async def test_an_edit_is_shown_to_every_reader() -> None:
         assert (answer["code"], answer["id"], answer["seq"], answer["rev"]) == (
             *("200", first["id"], 1, 1),
         )
+        assert answer["edited"] >= first["sentAt"]
         news = {"seq": 1, "rev": 1, "data": "hello", "edited": answer["edited"]}
         assert bob.of("changed") == [{"with": "alice"} | news]
         assert alice.of("changed") == phone.of("changed") == [{"with": "bob"} | news]
