@@ -62,6 +62,16 @@ async def test_an_edit_is_shown_to_every_reader() -> None:
         assert (await bob.ask("search", text="hello"))["messages"] == [message]
 
 
+async def test_a_message_is_found_by_its_id_after_a_restart() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, _ = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        id = (await sent(alice, "bob", "one"))["id"]
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        assert (await alice.ask("edit", id=id, data="two"))["code"] == "200"
+
+
 async def test_an_edit_with_another_base_is_a_conflict() -> None:
     async with chatting(DelayedStore()) as chat:
         alice = await logged_in(chat, "alice")
