@@ -390,6 +390,7 @@ async def test_for_others_there_is_no_such_room(state: str) -> None:
                 ("react", {"id": message_id, "emoji": "👍", "on": True}),
                 ("reactions", {"id": message_id}),
                 ("fileLink", {"id": file_id}),
+                ("notify", {"with": name, "level": "muted"}),
             ]
 
         for client in (bob, root):
