@@ -16,10 +16,11 @@ from pychat.server.store.base import StoreError, StoreUnavailable
 from pychat.server.store.files import WithoutFiles
 from pychat.server.store.mongodb.accounts import MongoAccounts
 from pychat.server.store.mongodb.base import change, explain, query
-from pychat.server.store.mongodb.conversations import MongoConversations, MongoRooms
+from pychat.server.store.mongodb.conversations import MongoConversations
 from pychat.server.store.mongodb.documents import Document
 from pychat.server.store.mongodb.lease import Lease
 from pychat.server.store.mongodb.messages import MongoMessages
+from pychat.server.store.mongodb.rooms import MongoRooms
 from pychat.server.store.mongodb.schema import prepare, upgrade
 
 log = logging.getLogger(__name__)

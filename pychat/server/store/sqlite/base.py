@@ -16,7 +16,7 @@ from pychat.server.store.base import StoreLost, StoreUnavailable
 from pychat.server.store.records import FileRecord, MessageRecord, ReactionRecord
 from pychat.server.store.sqlite.file.connect import connect_reader, unavailable
 from pychat.server.store.sqlite.file.files import DatabaseFiles
-from pychat.server.store.sqlite.writer import WriterThread
+from pychat.server.store.sqlite.file.writer import WriterThread
 
 T = TypeVar("T")
 

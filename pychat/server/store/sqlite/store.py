@@ -11,7 +11,7 @@ from pychat.server.store.base import Durability, StoreLost, StoreUnavailable
 from pychat.server.store.sqlite.accounts import SQLiteAccounts
 from pychat.server.store.sqlite.base import Readers
 from pychat.server.store.sqlite.blobs import BlobFolder, known_files
-from pychat.server.store.sqlite.conversations import SQLiteConversations, SQLiteRooms
+from pychat.server.store.sqlite.conversations import SQLiteConversations
 from pychat.server.store.sqlite.file.backup import check_leftovers
 from pychat.server.store.sqlite.file.check import problems
 from pychat.server.store.sqlite.file.connect import (
@@ -25,10 +25,11 @@ from pychat.server.store.sqlite.file.files import (
     check_file,
     open_file,
 )
+from pychat.server.store.sqlite.file.writer import WriterThread
 from pychat.server.store.sqlite.messages import SQLiteMessages
+from pychat.server.store.sqlite.rooms import SQLiteRooms
 from pychat.server.store.sqlite.schema import prepare, renew_epoch
 from pychat.server.store.sqlite.search import SQLiteSearch, index_some, purge_some
-from pychat.server.store.sqlite.writer import WriterThread
 
 
 class SQLiteStore(SQLiteAccounts, SQLiteConversations, SQLiteMessages, SQLiteRooms, SQLiteSearch):
