@@ -60,6 +60,7 @@ COMMANDS: Final = {
         "Try pychat alone: a server in memory and a bot.",
     ),
     "send": ("pychat.cli.commands.writing:send", "Send one message."),
+    "get": ("pychat.cli.commands.files:get", "Save the file of a message."),
     "listen": (
         "pychat.cli.commands.reading:listen",
         "Print messages as they arrive, as lines of JSON.",

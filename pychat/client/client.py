@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from pychat import protocol
-from pychat.client.api.reading import MessageReader
 from pychat.client.api.requests import ServerRequests
 from pychat.client.api.writing import MessageWriter
 from pychat.client.connection.address import normalized_address
@@ -28,7 +27,7 @@ PROBE_INTERVAL: Final = 2.0
 """Upper limit, in seconds, of the random wait between two probes of a server."""
 
 
-class ChatClient(MessageReader, MessageWriter, ServerRequests):
+class ChatClient(MessageWriter, ServerRequests):
     """Connection of one user to a chat server.
 
     The client reconnects by itself, fetches missed messages, and sends unanswered messages again.

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from pychat.protocol import NotifyLevel
+from pychat.visible import file_size
 
 
 class ConnectionState(StrEnum):
@@ -63,6 +64,24 @@ class QuoteInfo(Struct, frozen=True):
     text: str = ""
 
 
+class FileInfo(Struct, frozen=True):
+    """A file. ``name`` is safe to show and to use for a file. ``size`` in bytes. ``width``,
+    ``height`` (pixels) and ``blurhash`` are what the sender gave, None or empty if nothing."""
+
+    id: str
+    name: str
+    size: int
+    mime: str
+    width: int | None = None
+    height: int | None = None
+    blurhash: str = ""
+
+    @property
+    def line(self) -> str:
+        """Name and size: ``cat.png (48 kB)``."""
+        return f"{self.name} ({file_size(self.size)})"
+
+
 class MessageInfo(Struct):
     """A message. ``conversation`` is the name of its conversation."""
 
@@ -93,6 +112,14 @@ class MessageInfo(Struct):
     """Login ids of the members of a room that the message mentions; ``ALL`` for all of them."""
     mentioned: bool = False
     """Whether somebody else mentions this user, or all members, in the message."""
+    file: FileInfo | None = None
+
+    @property
+    def shown_text(self) -> str:
+        """The text, and a line with the name and size of the file if there is one."""
+        if self.file is None:
+            return self.text
+        return f"{self.text}\n{self.file.line}" if self.text else self.file.line
 
 
 class ChangeKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -16,6 +17,7 @@ from pychat.client.models import (
     ConversationInfo,
     DeliveryStatus,
     DeviceInfo,
+    FileInfo,
     MemberInfo,
     MessageInfo,
     QuoteInfo,
@@ -24,6 +26,7 @@ from pychat.client.models import (
     UserInfo,
 )
 from pychat.client.safetext import safe_line
+from pychat.visible import file_name
 
 T = TypeVar("T")
 A = TypeVar("A", bound=protocol.Answer)
@@ -38,6 +41,7 @@ _MAX_REACTIONS: Final = 200
 _MAX_KINDS: Final = 20
 _MAX_NAMED: Final = 10
 """Limits for the reactions to a message: how many, with how many emoji, and ids for each emoji."""
+_MAX_MIME: Final = 100
 _YEAR_9999: Final = 253_370_764_800.0
 """Later times cannot be converted to every time zone."""
 
@@ -148,6 +152,7 @@ def client_message(message: MessageInfo, user: str) -> protocol.ClientMessage:
         data=message.text,
         client_id=message.client_id,
         reply_to=message.reply_to.seq if message.reply_to else None,
+        file=message.file.id if message.file else None,
     )
 
 
@@ -172,7 +177,27 @@ def message_info(message: protocol.MessagePayload, name: str, user: str) -> Mess
         reply_to=None if message.reply_to is UNSET else _quote(message.reply_to),
         mentions=mentions,
         mentioned=not own and _is_mentioned(mentions, user),
+        file=None if message.removed or message.file is UNSET else file_info(message.file),
     )
+
+
+def file_info(file: protocol.FilePayload) -> FileInfo | None:
+    """Return the file, None if its id is not one that the server gives."""
+    if not is_file_id(file.id):
+        return None
+    return FileInfo(
+        file.id,
+        file_name(file.name),
+        max(0, file.size),
+        file.mime[:_MAX_MIME],
+        None if file.width is UNSET else min(max(1, file.width), protocol.MAX_PIXELS),
+        None if file.height is UNSET else min(max(1, file.height), protocol.MAX_PIXELS),
+        "" if file.blurhash is UNSET else file.blurhash[: protocol.MAX_BLURHASH],
+    )
+
+
+is_file_id: Final = re.compile("[0-9a-f]{32}").fullmatch
+"""Whether a text is the id of a file."""
 
 
 def mentioned_ids(mentions: list[str] | UnsetType) -> tuple[str, ...]:
@@ -216,7 +241,8 @@ def quote_of(message: MessageInfo) -> QuoteInfo:
     """Return the quote of a message in its replies."""
     if message.removed:
         return QuoteInfo(message.seq)
-    return QuoteInfo(message.seq, message.sender, message.text[:MAX_QUOTED])
+    text = message.text or (message.file.name if message.file else "")
+    return QuoteInfo(message.seq, message.sender, text[:MAX_QUOTED])
 
 
 def quote_after(quote: QuoteInfo, change: protocol.Changed) -> QuoteInfo:
@@ -253,6 +279,7 @@ def removed_message(message: MessageInfo, rev: int) -> MessageInfo:
         reply_to=None,
         mentions=(),
         mentioned=False,
+        file=None,
     )
 
 

@@ -236,7 +236,7 @@ class ChatApp(TerminalApp):
             return
         sender = self.chat.view.conversations.sender_name(message.sender)
         place = "" if is_pair(message.conversation) else f" in {line(message.conversation)}"
-        self.notifications.send(f"{sender}{place}", line(message.text, 200))
+        self.notifications.send(f"{sender}{place}", line(message.shown_text, 200))
 
     # --- other accounts -------------------------------------------------------------------
     # The app is the AccountDisplay of its AccountSwitcher.

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.selection import SELECT_ALL, Selection
 
 from pychat.client.events import MessagesReset
-from pychat.client.models import DeliveryStatus, HistoryPage, MessageInfo
+from pychat.client.models import DeliveryStatus, FileInfo, HistoryPage, MessageInfo
 from pychat.tui.app import ChatApp
 from pychat.tui.log.transcript import Transcript
 from pychat.tui.log.widget import MessageLog
@@ -500,3 +500,22 @@ async def test_it_follows_the_end_through_every_size() -> None:
             log.append([message(8 + number, f"newest {number}")])
             await pilot.pause()
             assert f"newest {number}" in rows(log), size
+
+
+@pytest.mark.e2e
+async def test_a_file_is_shown_by_name_and_size() -> None:
+    client = client_with(1, 2)
+    file = FileInfo("0" * 32, "cat.png", 48_213, "image/png")
+    client.log["bob"][1] = MessageInfo("bob", "bob", "", "c2", "bob-2", 2, NOW + 2, file=file)
+    client.log["bob"].append(
+        MessageInfo("bob", "bob", "with text", "c3", "bob-3", 3, NOW + 3, file=file)
+    )
+    app = scenes.app(client)
+    async with app.run_test(size=(80, 24)) as pilot:
+        shown = rows(await opened(app, pilot))
+        assert [row for row in shown if row][-4:] == [
+            "line 1 of the log",
+            "cat.png (48 kB)",
+            "with text",
+            "cat.png (48 kB)",
+        ]

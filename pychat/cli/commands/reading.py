@@ -87,8 +87,8 @@ def listen(login: Credentials, count: int | None) -> None:
     """Print messages as they arrive, as lines of JSON.
 
     Starts with messages that arrived while you were away. Each line is an object with the fields
-    with, id, seq, sender, data, sentAt and clientId. A message counts as delivered when the reader
-    has taken its line. The command exits when the reader has gone.
+    with, id, seq, sender, data, sentAt and clientId, and file if there is one. A message counts as
+    delivered when the reader has taken its line. The command exits when the reader has gone.
     """
     check_output()
     run(login, lambda client: print_messages(client, count))

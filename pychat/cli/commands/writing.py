@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,6 +16,7 @@ from pychat.cli.settings.options import ConversationName, SettingsCommand, login
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+    from pychat.client.models import FileInfo
 
 ANSWER_TIMEOUT: Final = 30.0
 """Seconds that a command waits for the answer to a change, over lost connections too."""
@@ -32,20 +34,34 @@ ANSWER_TIMEOUT: Final = 30.0
 @click.option(
     "--reply", "origin", metavar="ID", help='The "id" of the message that this one answers.'
 )
-@click.argument("text")
-def send(login: Credentials, to: str, origin: str | None, text: str) -> None:
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="A file to send with the message.",
+)
+@click.argument("text", required=False)
+def send(
+    login: Credentials, to: str, origin: str | None, path: Path | None, text: str | None
+) -> None:
     """Send one message.
 
-    TEXT is the message; '-' reads it from standard input. Returns when the server has stored it.
+    TEXT is the message; '-' reads it from standard input. With a file, it is optional. Returns when
+    the server has stored it.
     """
-    text = _text(text)
+    if text is None and path is None:
+        raise click.UsageError("Missing argument 'TEXT': give a text, a --file, or both.")
+    text = "" if text is None else _text(text)
 
     async def deliver(client: ChatClient) -> None:
         from pychat.client import RequestRefused
         from pychat.protocol import ROOM_PREFIX, Code
 
         try:
-            await client.send(to, text, reply_to=_seq_of(client, to, origin) if origin else None)
+            reply_to = _seq_of(client, to, origin) if origin else None
+            file = None if path is None else await _uploaded(client, path)
+            await client.send(to, text, reply_to=reply_to, file=file)
         except RequestRefused as refusal:
             if refusal.code == Code.NOT_FOUND and to in [room.id for room in await client.rooms()]:
                 raise click.ClickException(
@@ -54,6 +70,18 @@ def send(login: Credentials, to: str, origin: str | None, text: str) -> None:
             raise
 
     run(login, deliver)
+
+
+async def _uploaded(client: ChatClient, path: Path) -> FileInfo:
+    from pychat.cli.output.progress import bar
+    from pychat.client.safetext import safe_line
+
+    try:
+        size = (await asyncio.to_thread(path.stat)).st_size
+        with bar(safe_line(path.name), size) as advance:
+            return await client.upload(path, progress=advance)
+    except OSError as error:
+        raise click.ClickException(f"cannot read {path}: {reason(error)}") from None
 
 
 def _seq_of(client: ChatClient, name: str, message_id: str) -> int:

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from pychat.cli.output.streams import check_output
-from pychat.client.models import MessageInfo, QuoteInfo
+from pychat.client.models import FileInfo, MessageInfo, QuoteInfo
 from pychat.client.safetext import safe_text
 
 if TYPE_CHECKING:
@@ -58,7 +58,25 @@ def as_json(message: MessageInfo) -> str:
             fields["reactions"] = message.reactions
         if message.mentions:
             fields["mentions"] = message.mentions
+        if message.file is not None:
+            fields["file"] = _file(message.file)
     return json_line(fields)
+
+
+def _file(file: FileInfo) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "id": file.id,
+        "name": file.name,
+        "size": file.size,
+        "mime": file.mime,
+    }
+    if file.width is not None:
+        fields["width"] = file.width
+    if file.height is not None:
+        fields["height"] = file.height
+    if file.blurhash:
+        fields["blurhash"] = file.blurhash
+    return fields
 
 
 def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
@@ -73,7 +91,7 @@ def as_text(message: MessageInfo, *, conversation: bool = False) -> str:
     sender = safe_text(message.sender, multiline=False)
     if conversation and message.conversation != message.sender:
         sender += f" → {safe_text(message.conversation, multiline=False)}"
-    text = safe_text(message.text).replace("\n", "\n    ")
+    text = safe_text(message.shown_text).replace("\n", "\n    ")
     edited = " (edited)" if message.edited is not None else ""
     line = f"[{_local(message.sent_at)}] {sender}: {text}{edited}"
     if message.reply_to is not None:

@@ -7,16 +7,19 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from msgspec import structs
 
 from pychat import protocol
+from pychat.client.api.files import FileTransfer, Progress, ignored
 from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
 from pychat.client.models import (
     ChangeKind,
     DeliveryStatus,
+    FileInfo,
     MessageInfo,
     PendingChange,
     QuoteInfo,
@@ -26,20 +29,31 @@ from pychat.client.wire import quote_of
 from pychat.protocol import Event
 
 
-class MessageWriter:
+class MessageWriter(FileTransfer):
     """Methods of ChatClient that send and change messages, report typing and save drafts."""
 
     _core: ClientCore
 
     async def send(
-        self, to: str, text: str, *, client_id: str | None = None, reply_to: int | None = None
+        self,
+        to: str,
+        text: str = "",
+        *,
+        client_id: str | None = None,
+        reply_to: int | None = None,
+        file: FileInfo | Path | str | None = None,
+        progress: Progress = ignored,
     ) -> MessageInfo:
         """Send a message and return it once the server has stored it. Waits while offline.
 
-        ``client_id``, ``reply_to``: see ``post``. Raises RequestRefused. If the call is cancelled,
-        the message is not sent again, but the server may have stored it.
+        ``client_id``, ``reply_to``: see ``post``. ``file``: a path, which is uploaded first (see
+        ``upload`` for ``progress`` and errors: the client must be online), or a file that was
+        uploaded. Raises RequestRefused. If the call is cancelled, the message is not sent again,
+        but the server may have stored it.
         """
-        posted = self.post(to, text, client_id=client_id, reply_to=reply_to)
+        if isinstance(file, Path | str):
+            file = await self.upload(file, progress=progress)
+        posted = self.post(to, text, client_id=client_id, reply_to=reply_to, file=file)
         client_id = posted.client_id
         try:
             return await self._core.outbox.stored(client_id)
@@ -49,7 +63,13 @@ class MessageWriter:
             raise
 
     def post(
-        self, to: str, text: str, *, client_id: str | None = None, reply_to: int | None = None
+        self,
+        to: str,
+        text: str = "",
+        *,
+        client_id: str | None = None,
+        reply_to: int | None = None,
+        file: FileInfo | None = None,
     ) -> MessageInfo:
         """Put a message into the outbox and return at once.
 
@@ -57,6 +77,8 @@ class MessageWriter:
         one once, also after a restart of the program.
         ``reply_to``: the seq of the message of the conversation that this one answers. The server
         refuses the message with 404 if the user cannot read that one.
+        ``file``: a file from ``upload``, attached to no other message. The text may then be empty.
+        The server refuses the message with 404 if more than an hour has passed since the upload.
 
         Publishes ``MessageAdded`` now, and ``MessageChanged`` when the message is stored or
         refused. Raises RequestRefused if the text is empty or too long, or ``to`` is not the name
@@ -70,7 +92,7 @@ class MessageWriter:
         text = _valid(text)
         with _refused_here():
             _check_conversation_name(to)
-            protocol.check_data(text)
+            (protocol.check_data if file is None else protocol.check_caption)(text)
         to = self._core.roster.known_name(to)
         message = MessageInfo(
             conversation=to,
@@ -81,6 +103,7 @@ class MessageWriter:
             own=True,
             delivery=DeliveryStatus.SENDING,
             reply_to=None if reply_to is None else self._quote(to, reply_to),
+            file=file,
         )
         self._core.typing_notice.stop(to)
         self._core.outbox.add(message)

@@ -178,7 +178,8 @@ def _mentioned(key: int, users: Mapping[int, OnlineUser]) -> str | None:
 
 def quote(origin: MessageRecord, sender: OnlineUser) -> QuotePayload:
     """Return the quote of a message that the reader can read."""
-    return QuotePayload(origin.seq, sender.id, origin.data[:MAX_QUOTE_CHARACTERS])
+    text = origin.data or ("" if origin.file is None else origin.file.name)
+    return QuotePayload(origin.seq, sender.id, text[:MAX_QUOTE_CHARACTERS])
 
 
 def _by_emoji(reader: OnlineUser, stored: MessageRecord) -> dict[str, list[int]]:

@@ -121,7 +121,9 @@ def rows_of(
     for id in message.mentions:
         for row in text:
             _mark_mention(row, id, "mention" if message.mentioned else "mention-other")
-    rows += text
+    rows += text if message.text or message.file is None else []
+    if message.file is not None:
+        rows += _notes(safe_text(message.file.line, multiline=False), "link", cells)
     if len(message.text) > MAX_SHOWN:
         more = f"… {len(message.text) - MAX_SHOWN:,} more characters"
         rows.append(Row(more, [(0, len(more), "faint")], kind="note"))

@@ -82,7 +82,7 @@ def conversation_name(conversation: ConversationInfo) -> Name:
 
 def last_line(message: MessageInfo, sender: Name | None, *, in_pair: bool) -> str:
     """Return a message as the list shows it: the sender, if not obvious, and the first words."""
-    text = "Message hidden" if message.removed else line(message.text.lstrip(), 160)
+    text = "Message hidden" if message.removed else line(message.shown_text.lstrip(), 160)
     if message.own:
         return f"you: {text}"
     return text if in_pair or sender is None else f"{sender.fitted(_IN_A_LINE)}: {text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -352,5 +353,32 @@ async def test_mentions_are_marked_and_counted(browser: Browser) -> None:
             await expect(badge).to_have_count(0)
             marked = bob.page.locator(".mentioned .text")
             await expect(marked).to_have_text(["@ALL lunch"])
+        assert bob.problems == []
+        await bob.close()
+
+
+async def test_a_file_is_a_link(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"some text")
+    async with (
+        serving() as server,
+        ChatClient(server.url, user="alice", password="secret of alice") as alice,
+    ):
+        bob = await ChatPage.logged_in(browser, server.url, "bob")
+        message = await alice.send("bob", file=path)
+        await expect(bob.row("alice")).to_contain_text("notes.txt (9 B)")
+        await bob.row("alice").click()
+        link = bob.page.get_by_role("button", name="notes.txt (9 B)", exact=True)
+        async with bob.page.context.expect_event(
+            "response", lambda response: "/files/" in response.url
+        ) as answered:
+            await link.click()
+        response = await answered.value
+        assert (response.status, response.headers["content-type"]) == (
+            200,
+            "application/octet-stream",
+        )
+        await alice.remove(message)
+        await expect(link).to_have_count(0)
         assert bob.problems == []
         await bob.close()

@@ -278,8 +278,8 @@ export class Conversation {
       const index = this.indexOf(message.seq);
       if (index >= 0) this.messages[index] = message;
       if (this.last?.seq === message.seq) this.last = message;
-      const { seq, sender, data, removed } = message;
-      this.#requote(seq, () => (removed || data === undefined ? { seq } : { seq, sender, data: quoted(data) }));
+      const { seq, sender, data, file, removed } = message;
+      this.#requote(seq, () => (removed || data === undefined ? { seq } : { seq, sender, data: quoted(data || (file?.name ?? "")) }));
     }
     this.rev = Math.max(this.rev, rev);
   }

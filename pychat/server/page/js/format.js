@@ -65,3 +65,20 @@ function ago(date) {
   const day = daysAgo(date) === 0 ? "today" : daysAgo(date) === 1 ? "yesterday" : shortDate.format(date);
   return `${day} at ${timeOf(date)}`;
 }
+
+/** cat.png (48 kB) @param {{name: string, size: number}} file */
+export function fileText({ name, size }) {
+  let amount = Number(size) || 0;
+  let unit = "B";
+  for (const larger of ["kB", "MB", "GB"]) {
+    if (amount < (unit === "B" ? 1000 : 999.5)) break;
+    amount /= 1000;
+    unit = larger;
+  }
+  return `${name} (${unit !== "B" && amount < 9.95 ? amount.toFixed(1) : Math.round(amount)} ${unit})`;
+}
+
+/** The text of a message, or its file if it has no text. @param {{data?: string, file?: {name: string, size: number}}} message */
+export function shownText({ data, file }) {
+  return data || (file ? fileText(file) : "");
+}

@@ -144,6 +144,7 @@ function lineOfMessage(message, me) {
     sender: message.sender ?? "",
     own,
     text: message.data ?? "",
+    file: message.file ?? null,
     rev: message.rev ?? 0,
     edited: Boolean(message.edited),
     quote: message.replyTo ? { sender: message.replyTo.sender ?? "", text: message.replyTo.data ?? "" } : null,
@@ -171,7 +172,7 @@ function kept(item, facts) {
   if (!line) {
     line = {
       key: "", seq: 0, sender: "", senderTitle: "", senderId: "", own: false, named: false, first: true, last: true,
-      text: "", rev: 0, edited: false, quote: null, reactions: [], removed: false, mentioned: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
+      text: "", file: null, rev: 0, edited: false, quote: null, reactions: [], removed: false, mentioned: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
     };
     if (line.date) line.day = dayKey(line.date);
     fixed.set(item, line);

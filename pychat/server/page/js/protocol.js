@@ -23,8 +23,11 @@ export const MAX_LIMIT = 100;
  * @property {string} [edited] when its text was edited last
  * @property {Reaction[]} [reactions]
  * @property {string[]} [mentions] ids of members of the room, or ALL for all of them
+ * @property {FileOfMessage} [file]
  * @property {{seq: number, sender?: string, data?: string}} [replyTo] what it answers, if the reader may see that
  */
+
+/** @typedef {{id: string, name: string, size: number, mime: string}} FileOfMessage */
 
 /** @typedef {{emoji: string, count: number, by: string[], mine?: boolean}} Reaction */
 

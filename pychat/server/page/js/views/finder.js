@@ -1,6 +1,6 @@
 /** One field to find everything: people, rooms, conversations and messages; and to begin a new one. */
 import { byId, element } from "../dom.js";
-import { listTime } from "../format.js";
+import { listTime, shownText } from "../format.js";
 import { idBeside } from "../names.js";
 import { conversationOf } from "../protocol.js";
 import { firstLine } from "../text.js";
@@ -126,7 +126,7 @@ export class FinderView {
     const name = conversationOf(message, this.#chat.me);
     const title = this.#chat.conversations.get(name)?.fullTitle ?? name;
     const sender = message.sender === this.#chat.me ? "You" : this.#chat.people.nameOf(message.sender ?? "");
-    const row = hit(name, title, `${sender}: ${firstLine(message.data ?? "")}`, null, { "data-seq": String(message.seq) });
+    const row = hit(name, title, `${sender}: ${firstLine(shownText(message))}`, null, { "data-seq": String(message.seq) });
     if (message.sentAt) row.querySelector("button")?.append(element("span.time", {}, listTime(new Date(message.sentAt))));
     return row;
   }

@@ -1,6 +1,6 @@
 /** The list of conversations: newest first, with presence, last line, time and unread count. */
 import { byId, element, oncePerFrame, reconcile, spoken } from "../dom.js";
-import { listTime } from "../format.js";
+import { listTime, shownText } from "../format.js";
 import { nameNodes } from "../names.js";
 import { firstLine } from "../text.js";
 import { avatar } from "./avatar.js";
@@ -158,7 +158,7 @@ export class ListView {
     if (conversation.blocked) return ["empty", "Blocked"];
     if (!last && conversation.hasMessages) return ["empty", "Message hidden"];
     if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];
-    const text = firstLine(last.data ?? "");
+    const text = firstLine(shownText(last));
     if (last.sender === this.#chat.me) return ["", `You: ${text}`];
     return ["", conversation.kind === "person" ? text : `${this.#chat.people.nameOf(last.sender ?? "")}: ${text}`];
   }

@@ -1,6 +1,7 @@
 /** The log of the open conversation: draws the part that is read, and keeps it where the reader is. */
 import { byId, oncePerFrame, reconcile } from "../dom.js";
 import { entries, rangeAround } from "../lines.js";
+import { safeText } from "../safe-text.js";
 
 /** @typedef {import("../conversation.js").Conversation} Conversation */
 
@@ -280,8 +281,20 @@ export class LogView {
 
   /** @param {HTMLElement} target */
   #clicked(target) {
-    const { retry, discard } = target.dataset;
+    const { retry, discard, file } = target.dataset;
     if (retry) this.#chat.outbox.retry(retry);
     if (discard) this.#chat.outbox.discard(discard);
+    if (file) this.#openFile(file, target);
+  }
+
+  /** In a tab of its own, or as a download: the server says which. @param {string} id @param {HTMLElement} link */
+  async #openFile(id, link) {
+    try {
+      const { url } = await this.#chat.connection.request("fileLink", { id });
+      const address = new URL(url, document.baseURI);
+      if (address.origin === location.origin) open(address, "_blank", "noopener");
+    } catch (error) {
+      link.textContent = safeText(/** @type {Error} */ (error).message);
+    }
   }
 }

@@ -1,6 +1,6 @@
 /** One message in the log, and the lines between messages. */
 import { element, icon, spoken } from "../dom.js";
-import { dayOf, exactTime, timeOf } from "../format.js";
+import { dayOf, exactTime, fileText, timeOf } from "../format.js";
 import { nameNodes } from "../names.js";
 import { safeText } from "../safe-text.js";
 import { breaksAtWords, firstLine, formatted, isBigEmoji } from "../text.js";
@@ -20,6 +20,7 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {boolean} first of a group by one sender
  * @property {boolean} last of that group
  * @property {string} text
+ * @property {import("../protocol.js").FileOfMessage | null} file
  * @property {number} rev
  * @property {boolean} edited
  * @property {{sender: string, text: string} | null} quote what it answers; without a sender, something unreadable
@@ -43,7 +44,7 @@ const STATES = {
 
 /** @param {Line} line */
 export function messageRow(line) {
-  const big = !line.quote && isBigEmoji(line.text);
+  const big = !line.quote && !line.file && isBigEmoji(line.text);
   const classes = ["message", line.own ? "own" : "other"];
   if (line.first) classes.push("first");
   if (line.last) classes.push("last");
@@ -64,7 +65,8 @@ export function messageRow(line) {
         : spoken(`${line.own ? "You" : [line.senderTitle, line.senderId].filter(Boolean).join(" ")}: `),
       line.quote && quoted(line.quote),
       line.mentioned && spoken("mentions you: "),
-      body(line),
+      (line.text || !line.file) && body(line),
+      line.file && fileLink(line.file),
       meta(line),
       line.reactions.length > 0 && reactions(line),
     ),
@@ -77,6 +79,11 @@ function body(line) {
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
   // No dir="auto": it takes the square of the time for many elements. CSS finds the direction.
   return element(words, { lang: "" }, ...formatted(line.text));
+}
+
+/** The log asks for the link when it is pressed: a link works for some minutes only. @param {import("../protocol.js").FileOfMessage} file */
+function fileLink(file) {
+  return element("button.link.file", { type: "button", "data-file": file.id }, fileText(file));
 }
 
 /** @param {{sender: string, text: string}} quote */

@@ -1,5 +1,6 @@
 /** What the page says about itself: the banner, the title, and words for screen readers. */
 import { byId, oncePerFrame } from "../dom.js";
+import { shownText } from "../format.js";
 import { firstLine } from "../text.js";
 
 const PATIENCE_MS = 1_000;
@@ -35,7 +36,7 @@ export class StatusView {
       const where = conversation.kind === "person" ? "" : ` in ${conversation.title}`;
       this.say(
         conversation === chat.active
-          ? `${sender}: ${firstLine(message.data)}`
+          ? `${sender}: ${firstLine(shownText(message))}`
           : `New message from ${sender}${where}`,
       );
     });
