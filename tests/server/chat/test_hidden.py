@@ -138,6 +138,7 @@ async def everything_bob_observes(
         await bob.does("login", {"id": "bob", "password": "", "protocol": int(modern)})
         await bob.does("room", {"command": "join", "roomId": "r"})
         await alice._devices[0].ask("room", command="join", roomId="r")
+        await bob.does("room", {"command": "create", "roomId": "his"})
         later()
         await bob.writes("alice", "the first")
         await alice.rests()
@@ -178,6 +179,11 @@ async def everything_bob_observes(
                 await bob.does("typing", {"recepient": name, "typing": True})
             await bob.writes("ALL", "everybody?")
             await bob.writes("r", "in the room?", "groupchat")
+            for _ in range(2):
+                await bob.does("room", {"command": "invite", "roomId": "his", "user": "alice"})
+            await bob.does("room", {"command": "kick", "roomId": "his", "user": "alice"})
+            if modern:
+                await bob.does("room", {"command": "members", "roomId": "r"})
             await bob.does("room", {"command": "list"})
             if modern:
                 for query in ("", "alice", "al", "Alt", "Neu", "nobody"):

@@ -112,11 +112,11 @@ class Moderation:
                 field="user",
             )
         self._require_space(room, other)
-        # Only now: a refusal must not show whether the user has blocked this one.
-        if await self._has_blocked(other, user):
-            return done
-        if standing is not Standing.INVITED:
-            await self._directory.memberships.set_standing(room, other, Standing.INVITED)
+        # Neither a refusal nor an earlier answer must show whether the user has blocked this one.
+        blocked = await self._has_blocked(other, user)
+        after = standing if blocked else Standing.INVITED
+        await self._directory.memberships.set_standing(room, other, after)
+        if after is not standing:
             self._tell(user, room, other)
             self._room_list.changed_for({other.key})
         return done
