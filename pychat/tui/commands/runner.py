@@ -10,7 +10,7 @@ from textual.message import Message
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import DeliveryStatus, UserInfo
-from pychat.protocol import EVERYONE, ROOM_PREFIX, NotifyLevel, canonical_id
+from pychat.protocol import EVERYONE, PRIVATE_ID_PREFIX, ROOM_PREFIX, NotifyLevel, canonical_id
 from pychat.tui.commands.slash import ProfileRequested, SlashCommand, ThemeRequested
 from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.text.names import ALL_PEOPLE, line
@@ -155,8 +155,10 @@ class CommandRunner:
 
     async def _join(self, arguments: str) -> None:
         client, id = self._target.client, arguments.removeprefix(ROOM_PREFIX)
-        rooms = {room.id for room in await client.rooms()}
-        if id in rooms:
+        rooms = {canonical_id(room.id): room.id for room in await client.rooms()}
+        known = rooms.get(canonical_id(id))
+        if known is not None or id.startswith(PRIVATE_ID_PREFIX):
+            id = known or id
             await client.join_room(id)
         else:
             await client.create_room(id, id)
@@ -174,9 +176,6 @@ class CommandRunner:
     async def _leave(self, arguments: str) -> None:
         if (room := self._room()) is not None:
             await self._target.client.leave_room(room)
-            self._target.inform(f"You left {ROOM_PREFIX}{room}")
-            if self._target.current == ROOM_PREFIX + room:
-                self._target.close_conversation()
 
     async def _topic(self, arguments: str) -> None:
         if (room := self._room()) is not None:

@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from pychat.client.events import ClientEvent, ConversationsLoaded, StatusChanged
 from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
-from pychat.protocol import NotifyLevel
+from pychat.protocol import ROOM_PREFIX, NotifyLevel
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
 from pychat.tui.commands.runner import CommandRunner
@@ -136,10 +136,17 @@ class ChatScreen(Screen[None]):
                 self._move_mutes()
             self.view.want_older()
             self.view.learn_names()
+            self._close_room_that_is_gone()
         self._dirty = True
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self.set_timer(BURST_FLUSH_SECONDS if self._in_burst else FLUSH_SECONDS, self._flush)
+
+    def _close_room_that_is_gone(self) -> None:
+        room = self.current
+        if room.startswith(ROOM_PREFIX) and self.client.conversation(room) is None:
+            self.close_conversation()
+            self.inform(f"You are no longer in {line(room)}")
 
     def _flush(self) -> None:
         self._flush_scheduled = False

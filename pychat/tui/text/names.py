@@ -19,6 +19,8 @@ MAX_NAME: Final = 64
 YOU: Final = "You"
 ALL_PEOPLE: Final = "Everyone"
 PRIVATE_PREFIX: Final = ROOM_PREFIX + PRIVATE_ID_PREFIX
+_PRIVATE_ID: Final = 14
+"""Cells for the id of a private room: enough to tell two of one name apart."""
 _IN_A_LINE: Final = 24
 """Cells for a name before other text, so that a long alias does not push the id out of view."""
 
@@ -66,7 +68,7 @@ def name_of(name: str, alias: str = "") -> Name:
     id = line(name)
     if name.startswith(PRIVATE_PREFIX):
         called = line(shown_name(alias, ""))
-        return Name(called, id) if called else Name(id)
+        return Name(called, fitted(id, _PRIVATE_ID)) if called else Name(id)
     if name.startswith("#"):
         return Name(id)
     called = line(shown_name(alias, "")) or id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -15,7 +16,7 @@ from pychat.protocol import EVERYONE, MAX_TOPIC_CHARACTERS
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import KEYS, WELCOME, shortest
 from pychat.tui.model.conversations import is_pair
-from pychat.tui.text.names import Name, line, typing_line
+from pychat.tui.text.names import Name, fitted, line, typing_line
 
 
 class ConversationHeader(Widget):
@@ -69,7 +70,7 @@ class ConversationHeader(Widget):
     def render(self) -> Content:
         if self.title is None:
             return Content("")
-        parts: list[Content | tuple[str, str]] = []
+        parts: list[tuple[str, str]] = []
         if self.online is not None:
             parts.append(("● ", "$success") if self.online else ("○ ", "$foreground 72%"))
         name = self.title.fitted(max(8, self.content_size.width - 2))
@@ -79,7 +80,9 @@ class ConversationHeader(Widget):
         if self.typing:
             parts.append((f"  {self.typing}", "italic $accent"))
         elif self.detail:
-            parts.append((f"  {self.detail}", "$foreground 72%"))
+            used = sum(cell_len(text) for text, _ in parts) + 2
+            rest = fitted(self.detail, self.content_size.width - used)
+            parts.append((f"  {rest}", "$foreground 72%"))
         return Content.assemble(*parts)
 
 
