@@ -108,7 +108,7 @@ class ReceiptProof:
         if self._dropped:
             return
         answered, self._answered = self._answered, None
-        if answered is not None and not answered.done():
+        if answered is not None:
             answered.set_result(None)
         self._staying.append((self._loop.call_later(STAY_SECONDS, self._stayed), seqs))
         if self._due:
