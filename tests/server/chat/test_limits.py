@@ -41,6 +41,7 @@ ONE_EVERY_MINUTE = Rate(1 / 60, 3)
         ("changes", "unblock", {"id": "nobody"}),
         ("changes", "sessions", {}),
         ("changes", "profile", {"alias": "x"}),
+        ("changes", "notify", {"with": "ALL", "level": "all"}),
     ],
 )
 async def test_a_rate_counts_for_all_connections_of_a_user(
