@@ -53,6 +53,15 @@ MAX_MENTIONS: Final = 20
 """Limit for the accounts that a message mentions."""
 MAX_FILE_NAME: Final = 100
 """Limit for the name of a file, in characters."""
+UNKNOWN_TYPE: Final = "application/octet-stream"
+"""The type of a file that is not one of these."""
+SHOWN_TYPES: Final = frozenset(
+    {
+        *("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"),
+        *("video/mp4", "video/webm", "audio/mpeg", "application/ogg"),
+    }
+)
+"""Types of files that browsers show. They save everything else, which may contain scripts."""
 MAX_BLURHASH: Final = 100
 MAX_PIXELS: Final = 1_000_000
 """Limit for the width and the height of a picture."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,9 +18,12 @@ from pychat.server import ChatServer
 from pychat.server.chat.events.files import access
 from pychat.server.files import routes
 from pychat.server.files.sniffing import sniffed
+from pychat.server.store import StoreError
 from pychat.server.store.sqlite import blobs
 from pychat.server.store.sqlite.file.backup import back_up, restore
+from pychat.server.store.transfer.lines import decode_lines
 from pychat.visible import file_name, file_size
+from tests.cli.invoke import invoke, refusal
 from tests.server.chat.peers import OriginalPage, Peer
 from tests.serving import serving
 
@@ -337,6 +341,66 @@ async def test_backups_have_the_files(tmp_path: Path, http: aiohttp.ClientSessio
         assert (await chat.get(later["id"], "alice")).status == 404
     assert os.listdir(f"{kept}-files") == [later["id"]]
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+async def test_exports_have_the_files(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    store, copy = f"sqlite:///{tmp_path}/chat.db", f"sqlite:///{tmp_path}/copy.db"
+    tar = tmp_path / "chat.tar"
+    async with serving(store) as server, Peer(server) as alice:
+        chat = Uploader(server, http, tmp_path)
+        await chat.log_in(alice, "alice")
+        _, file = await chat.upload(width=3, height=4, blurhash="LEHV6nWB2yk8")
+        await alice.send("alice", "with a text", file=file["id"])
+        _, lost = await chat.upload(name="lost.png")
+        await alice.send("alice", "", file=lost["id"])
+        await chat.upload(name="not attached")
+        (chat.folder / lost["id"]).unlink()
+    made = await asyncio.to_thread(invoke, "export", "--store", store, tar)
+    assert made.stderr == (
+        "Exported 1 accounts, 2 conversations and 2 messages, with 1 files (a tar archive).\n"
+    )
+    damaged = tmp_path / "damaged.tar"
+    damaged.write_bytes(tar.read_bytes()[:-15_000])
+    broken = ("import", "--store", f"sqlite:///{tmp_path}/broken.db", damaged)
+    line = await asyncio.to_thread(refusal, *broken)
+    assert line == "this is a damaged tar archive: unexpected end of data"
+    for _ in range(2):  # a second time, it finds everything
+        result = await asyncio.to_thread(invoke, "import", "--store", copy, tar)
+        assert result.status == 0, result.stderr
+    async with serving(copy) as server, Peer(server) as alice:
+        chat.server = server
+        await chat.log_in(alice, "alice")
+        messages = (await alice.ask("history", {"with": "alice"}))["messages"]
+        assert [message["data"] for message in messages] == ["with a text", "lost.png (10 kB)"]
+        assert messages[0]["file"] == file
+        assert await (await chat.get(file["id"], "alice")).read() == PNG
+        assert await server.store.check() == []
+
+
+FILE_LINE = {"id": "0" * 32, "name": "x", "size": 1, "mime": "image/png", "createdAt": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"name": "../x"}, "the name of a file is not safe"),
+        ({"mime": "text/html"}, "the type of a file is not one that the server gives"),
+        ({"id": "../x"}, "matching regex"),
+        ({"size": -1}, "`int` >= 1"),
+        ({"blurhash": "\n"}, "a blurhash must be ASCII"),
+    ],
+)
+def test_lines_of_files_are_checked(changed: dict[str, Any], text: str) -> None:
+    message = {"type": "message", "seq": 1, "sender": "a", "clientId": None, "sentAt": 1}
+    account = {"type": "account", "id": "a", "alias": "", "passwordHash": None, "disabled": False}
+    lines = [
+        {"type": "pychat", "version": 1},
+        account | {"createdAt": 1, "lastSeenAt": None, "sessions": [], "blocked": []},
+        {"type": "conversation", "kind": "everyone", "members": []},
+        message | {"data": "", "file": FILE_LINE | changed},
+    ]
+    with pytest.raises(StoreError, match=text):
+        list(decode_lines(json.dumps(line).encode() + b"\n" for line in lines))
 
 
 async def test_in_memory(http: aiohttp.ClientSession, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pychat.cli.settings.options import SettingsCommand
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pychat.server.store.transfer.lines import Total
+    from pychat.server.store.transfer.lines import FileLine, Total
 
 
 @click.command(cls=SettingsCommand)
@@ -32,7 +32,8 @@ def export(store: str, audit_log: Path | None, file: Path) -> None:
 
     'pychat import' reads FILE; - is standard output. FILE has all accounts, conversations and
     messages as lines of JSON, including password hashes and login tokens: protect it like the
-    store. The server may be running. If the store is damaged, lost messages are exported as
+    store. If messages have files, it is a tar archive of the lines and the files. The server may be
+    running. If the store is damaged, lost messages are exported as
     removed, and the exit status is 1.
     """
     audit = Audit(audit_log, store)
@@ -43,6 +44,7 @@ def export(store: str, audit_log: Path | None, file: Path) -> None:
 async def _export(address: str, file: Path) -> None:
     from pychat.cli.output.progress import counting
     from pychat.cli.output.results import harmless_json
+    from pychat.server.store.transfer.archive import write_archive
     from pychat.server.store.transfer.exporting import export_lines
 
     lost: Counter[str] = Counter()
@@ -50,11 +52,19 @@ async def _export(address: str, file: Path) -> None:
     with _output(file) as output, counting("Exporting") as advance:
         async with opened(address) as store:
             last = b""
-            async for line in export_lines(store, lambda name, seq: lost.update([name])):
-                output.write(harmless_json(line.decode()).encode() if seen else line)
-                advance(1)
-                last = line
-    click.echo(f"Exported {describe(total_of(last))}.", err=True)
+            files: list[FileLine] | None = [] if await store.has_files() else None
+            if files is not None and seen:
+                raise click.ClickException("the export is a tar archive: write it to a file")
+            with _lines_first(output, files is not None) as lines:
+                async for line in export_lines(store, lambda name, _: lost.update([name]), files):
+                    lines.write(harmless_json(line.decode()).encode() if seen else line)
+                    advance(1)
+                    last = line
+                if files is not None:
+                    contents = ((file.id, file.size) for file in files)
+                    await write_archive(output, lines, store, contents)
+    with_files = "" if files is None else f", with {len(files):,} files (a tar archive)"
+    click.echo(f"Exported {describe(total_of(last))}{with_files}.", err=True)
     if lost:
         where = ", ".join(f"{count:,} in {name}" for name, count in lost.items())
         raise click.ClickException(
@@ -77,6 +87,16 @@ def describe(total: Total) -> str:
         f"{total.accounts:,} accounts, {total.conversations:,} conversations and"
         f" {total.messages:,} messages"
     )
+
+
+@contextmanager
+def _lines_first(output: IO[bytes], archived: bool) -> Iterator[IO[bytes]]:
+    """Yield where to write the lines: an archive names their size first."""
+    if not archived:
+        yield output
+        return
+    with tempfile.TemporaryFile() as lines:
+        yield lines
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,9 @@ from pychat.cli.operator.foreign import DEFAULT_OWNER, SOURCES, converted, repor
 from pychat.cli.operator.user import opened, run, store_option
 from pychat.cli.output.streams import reason
 from pychat.cli.settings.options import SettingsCommand, option
+
+if TYPE_CHECKING:
+    from pychat.server.store.transfer.archive import Archive
 
 
 @click.command("import", cls=SettingsCommand)
@@ -111,7 +116,7 @@ async def _put(address: str, source: _Source) -> None:
     lines = decode_lines(source.lines())
     line = next(lines)  # check that it is an export before creating a store
     async with opened(address, create=True, exclusive=True) as store:
-        importer = Importer(store)
+        importer = Importer(store, source.archive)
         await importer.put(line)
         with bar("Importing", source.size) as source.advance:
             for line in lines:
@@ -121,7 +126,7 @@ async def _put(address: str, source: _Source) -> None:
             await store.index()
         with counting("Comparing") as advance:
             last = b""
-            async for written in export_lines(store):
+            async for written in export_lines(store, files=None if source.archive is None else []):
                 advance(1)
                 last = written
         if total_of(last) != line:
@@ -133,11 +138,13 @@ async def _put(address: str, source: _Source) -> None:
 
 
 class _Source:
-    """The lines of an export. ``advance`` is called with the size of each line, in bytes."""
+    """The lines of an export, and the archive that has them. ``advance`` is called with the size of
+    each line, in bytes."""
 
-    def __init__(self, lines: Iterable[bytes], size: int) -> None:
+    def __init__(self, lines: Iterable[bytes], size: int, archive: Archive | None = None) -> None:
         self._lines = lines
         self.size = size
+        self.archive = archive
         self.advance: Callable[[int], None] = lambda _bytes: None
 
     def lines(self) -> Iterator[bytes]:
@@ -148,24 +155,50 @@ class _Source:
 
 @contextmanager
 def _input(file: Path) -> Iterator[_Source]:
-    """Open the input. Raises ClickException if it cannot be read, also while its lines are."""
+    """Open the input. Raises ClickException if it cannot be read, also while its lines are, and
+    StoreError if it is a damaged archive."""
+    from pychat.server.store.transfer.archive import BLOCK, is_archive, spool
+
     if str(file) == "-":
-        yield _Source(_lines("standard input", sys.stdin.buffer), 0)
+        name = "standard input"
+        with _reading(name):
+            first = sys.stdin.buffer.readline()
+        if not is_archive(first[:BLOCK]):
+            yield _Source(_lines(name, chain([first] if first else [], sys.stdin.buffer)), 0)
+            return
+        with tempfile.TemporaryFile() as copy:
+            with _reading(name):
+                spool(first, sys.stdin.buffer, copy)
+            yield _archived(name, copy)
         return
-    try:
+    name = str(file)
+    with _reading(name):
         source = file.open("rb")
-    except OSError as error:
-        raise _unreadable(str(file), error) from None
     with source:
-        yield _Source(_lines(str(file), source), file.stat().st_size)
+        with _reading(name):
+            start = source.read(BLOCK)
+            source.seek(0)
+        if is_archive(start):
+            yield _archived(name, source)
+        else:
+            yield _Source(_lines(name, source), file.stat().st_size)
 
 
-def _lines(name: str, file: IO[bytes]) -> Iterator[bytes]:
+def _archived(name: str, file: IO[bytes]) -> _Source:
+    from pychat.server.store.transfer.archive import Archive
+
+    archive = Archive(file)
+    return _Source(_lines(name, archive.lines()), archive.size, archive)
+
+
+def _lines(name: str, lines: Iterable[bytes]) -> Iterator[bytes]:
+    with _reading(name):
+        yield from lines
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
     try:
-        yield from file
+        yield
     except OSError as error:
-        raise _unreadable(name, error) from None
-
-
-def _unreadable(name: str, error: OSError) -> click.ClickException:
-    return click.ClickException(f"cannot read {name}: {reason(error)}")
+        raise click.ClickException(f"cannot read {name}: {reason(error)}") from None

@@ -11,10 +11,10 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from pychat.protocol import Code, FilePayload, ProtocolError
+from pychat.protocol import SHOWN_TYPES, Code, FilePayload, ProtocolError
 from pychat.server.chat.chat import Chat
 from pychat.server.chat.events.files.access import OfferedFile, Upload
-from pychat.server.files.sniffing import ENOUGH, UNKNOWN, sniffed
+from pychat.server.files.sniffing import ENOUGH, sniffed
 from pychat.server.guard.gate import HEADERS
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import FileRecord
@@ -210,7 +210,7 @@ def _range(request: web.Request, tag: str) -> slice:
 
 def disposition(file: FileRecord) -> str:
     """Return the header that says whether a browser shows the file, and its name (RFC 6266)."""
-    kind = "attachment" if file.mime == UNKNOWN else "inline"
+    kind = "inline" if file.mime in SHOWN_TYPES else "attachment"
     plain = "".join(c if c.isascii() and c not in '"\\%' else "_" for c in file.name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}"
 

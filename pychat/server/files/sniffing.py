@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from pychat.protocol import UNKNOWN_TYPE
+
 ENOUGH: Final = 512
 """So many first bytes are enough."""
-UNKNOWN: Final = "application/octet-stream"
-"""Everything else. Browsers save it: what they can show may contain scripts (SVG, HTML, PDF)."""
 
 _STARTS: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -35,14 +35,15 @@ _BRANDS: Final = {
 
 
 def sniffed(start: bytes) -> str:
-    """Return the type if it is a picture, video or sound that is safe to show; else UNKNOWN."""
+    """Return the type if it is a picture, video or sound that is safe to show; else
+    UNKNOWN_TYPE."""
     for magic, mime in _STARTS:
         if start.startswith(magic):
             return mime
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "image/webp"
     if start[4:8] == b"ftyp":
-        return _BRANDS.get(start[8:12], UNKNOWN)
+        return _BRANDS.get(start[8:12], UNKNOWN_TYPE)
     if start[:4] == b"\x1a\x45\xdf\xa3" and b"\x42\x82\x84webm" in start[:64]:
         return "video/webm"
     # A frame of MPEG layer 3 without tags: sync bits, and values that are not reserved.
@@ -50,4 +51,4 @@ def sniffed(start: bytes) -> str:
         rate, frequency = start[2] >> 4, start[2] >> 2 & 3
         if rate not in (0, 15) and frequency != 3:
             return "audio/mpeg"
-    return UNKNOWN
+    return UNKNOWN_TYPE

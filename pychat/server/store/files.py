@@ -40,6 +40,9 @@ class FileStore(Protocol):
 
     async def file(self, id: str) -> FileRecord | None: ...
 
+    async def has_files(self) -> bool:
+        """Return whether a message has a file."""
+
     async def file_bytes(self, account: int) -> int:
         """Return the size of all files of an account, in bytes."""
 
@@ -67,6 +70,9 @@ class WithoutFiles:
 
     async def file(self, id: str) -> FileRecord | None:
         return None
+
+    async def has_files(self) -> bool:
+        return False
 
     async def file_bytes(self, account: int) -> int:
         return 0

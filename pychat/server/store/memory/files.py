@@ -61,6 +61,9 @@ class MemoryFiles:
     async def file(self, id: str) -> FileRecord | None:
         return self._files.get(id)
 
+    async def has_files(self) -> bool:
+        return any(file.message is not None for file in self._files.values())
+
     async def file_bytes(self, account: int) -> int:
         return sum(file.size for file in self._files.values() if file.account == account)
 

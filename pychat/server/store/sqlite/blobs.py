@@ -230,6 +230,13 @@ class SQLiteFiles(SQLitePart):
 
         return await self._read(read)
 
+    async def has_files(self) -> bool:
+        def read(connection: sqlite3.Connection) -> bool:
+            sql = "SELECT 1 FROM file WHERE conversation IS NOT NULL LIMIT 1"
+            return connection.execute(sql).fetchone() is not None
+
+        return await self._read(read)
+
     async def file_bytes(self, account: int) -> int:
         def read(connection: sqlite3.Connection) -> int:
             (total,) = connection.execute(

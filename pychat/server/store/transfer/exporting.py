@@ -11,10 +11,11 @@ from typing import Final, Literal, TypeVar
 from msgspec import UNSET, UnsetType
 
 from pychat.protocol import EVERYONE, NotifyLevel, canonical_id
-from pychat.server.store.base import Store, StoreDamaged
+from pychat.server.store.base import Store, StoreDamaged, StoreUnavailable
 from pychat.server.store.records import (
     ALL_MEMBERS,
     Account,
+    FileRecord,
     Membership,
     MessageRecord,
     Standing,
@@ -23,6 +24,7 @@ from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
     End,
+    FileLine,
     Header,
     Line,
     LoginTokenLine,
@@ -57,11 +59,15 @@ Lost = Callable[[str, int], None]
 """Called with the conversation's name and the seq of each message that cannot be read."""
 
 
-async def export_lines(store: Store, lost: Lost | None = None) -> AsyncIterator[bytes]:
-    """Yield the lines of an export, including newlines. ``lost``: see ``read_store``."""
+async def export_lines(
+    store: Store, lost: Lost | None = None, files: list[FileLine] | None = None
+) -> AsyncIterator[bytes]:
+    """Yield the lines of an export, including newlines. ``lost``: see ``read_store``. ``files``
+    receives the files whose contents belong to the export; None if it has only lines, which then
+    have the names of files as text."""
     digest = hashlib.sha256()
     total = Total(0, 0, 0, "")
-    async for line in read_store(store, lost):
+    async for line in read_store(store, lost, files):
         encoded = encoder.encode(line) + b"\n"
         digest.update(encoded)
         total.accounts += isinstance(line, AccountLine)
@@ -72,8 +78,10 @@ async def export_lines(store: Store, lost: Lost | None = None) -> AsyncIterator[
     yield encoder.encode(total) + b"\n"
 
 
-async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Line]:
-    """Yield every line except the total.
+async def read_store(
+    store: Store, lost: Lost | None = None, files: list[FileLine] | None = None
+) -> AsyncIterator[Line]:
+    """Yield every line except the total. ``files``: see ``export_lines``.
 
     With ``lost``, a message that cannot be read is exported as a removed one, so that no seq is
     missing. Raises StoreDamaged without ``lost``, or if other data than messages is damaged.
@@ -95,7 +103,7 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
             yield account
     end = ends[everyone]
     line = ConversationLine("everyone", await _members_until(store, everyone, accounts, end))
-    async for part in _conversation(store, everyone, line, accounts, lost, end):
+    async for part in _conversation(store, everyone, line, accounts, lost, end, files=files):
         yield part
     for room in rooms:
         end = ends[room.conversation]
@@ -109,7 +117,9 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
             private=room.private or UNSET,
             standings=_standing_lines(standings.get(room.conversation, {}), accounts) or UNSET,
         )
-        async for part in _conversation(store, room.conversation, line, accounts, lost, end):
+        async for part in _conversation(
+            store, room.conversation, line, accounts, lost, end, files=files
+        ):
             yield part
     async for pairs in _pairs(store, accounts):
         members = await _members(store, [key for key, _ in pairs], accounts)
@@ -118,7 +128,9 @@ async def read_store(store: Store, lost: Lost | None = None) -> AsyncIterator[Li
         )
         for (key, between), page in zip(pairs, pages, strict=True):
             line = ConversationLine("pair", members[key], between)
-            async for part in _conversation(store, key, line, accounts, lost, first=page):
+            async for part in _conversation(
+                store, key, line, accounts, lost, first=page, files=files
+            ):
                 yield part
 
 
@@ -239,6 +251,8 @@ async def _conversation(
     lost: Lost | None,
     last_seq: int = NO_END,
     first: Page | None = None,
+    *,
+    files: list[FileLine] | None,
 ) -> AsyncIterator[Line]:
     """Yield the lines of a conversation. ``first``: its first page, if the caller has read it."""
     yield line
@@ -264,6 +278,8 @@ async def _conversation(
             more = more and len(parts) == len(page)
         for part in parts:
             last = part
+            if part.file is not UNSET:
+                await _add_file(store, part, part.file, files)
             digest.update(encoder.encode(part))
             end.messages += 1
             yield part
@@ -308,12 +324,38 @@ async def _last_seq(store: Store, key: int, line: ConversationLine) -> int:
         return max((max(m.delivered_seq, m.read_seq) for m in line.members), default=0)
 
 
-def _with_file(message: MessageRecord) -> str:
-    """Return the text of a message, and the name of its file. Lines have no files."""
-    if message.file is None:
-        return message.data
-    line = f"{message.file.name} ({file_size(message.file.size)})"
-    return f"{message.data}\n{line}" if message.data else line
+async def _add_file(
+    store: Store, message: MessageLine, file: FileLine, files: list[FileLine] | None
+) -> None:
+    """Add a file to the export, or its name to the text of the message."""
+    if files is not None and await _is_whole(store, file):
+        files.append(file)
+        return
+    shown = f"{file.name} ({file_size(file.size)})"
+    message.data = f"{message.data}\n{shown}" if message.data else shown
+    message.file = UNSET
+
+
+async def _is_whole(store: Store, file: FileLine) -> bool:
+    try:
+        async for _ in store.read_blob(file.id, file.size - 1, file.size):
+            pass
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def _file_line(file: FileRecord) -> FileLine:
+    return FileLine(
+        file.id,
+        file.name,
+        file.size,
+        file.mime,
+        file.created_at,
+        UNSET if file.width is None else file.width,
+        UNSET if file.height is None else file.height,
+        file.blurhash or UNSET,
+    )
 
 
 def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
@@ -333,13 +375,14 @@ def _message_line(message: MessageRecord, accounts: Accounts) -> MessageLine:
         sender=accounts[message.sender].id,
         client_id=message.client_id.hex() if message.client_id is not None else None,
         sent_at=message.sent_at,
-        data=_with_file(message),
+        data=message.data,
         removed=message.removed,
         reply_to=message.reply_to or UNSET,
         rev=message.rev or UNSET,
         edited_at=message.edited_at or UNSET,
         reactions=reactions or UNSET,
         mentions=mentions or UNSET,
+        file=UNSET if message.file is None else _file_line(message.file),
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from pychat.protocol import EVERYONE, NotifyLevel
 from pychat.server.store.base import AlreadyExists, Store, StoreError
 from pychat.server.store.records import (
     ALL_MEMBERS,
+    Appended,
+    ChangeResult,
+    FileRecord,
     LoginToken,
     Membership,
     MessageRecord,
@@ -18,15 +21,18 @@ from pychat.server.store.records import (
     ReactionRecord,
     Standing,
 )
+from pychat.server.store.transfer.archive import Archive
 from pychat.server.store.transfer.lines import (
     AccountLine,
     ConversationLine,
     End,
+    FileLine,
     Line,
     MessageLine,
     Total,
 )
 
+FILE_PART = 256 * 1024
 MAX_LINES = 5_000
 MAX_CHARACTERS = 8 << 20
 """The importer writes when this many lines, or this much text, are waiting."""
@@ -53,8 +59,10 @@ class Importer:
     accounts is refused before anything is written.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, archive: Archive | None = None) -> None:
+        """``archive``: has the contents of files."""
         self._store = store
+        self._archive = archive
         self._keys: dict[str, int] = {}
         self._blocked: list[tuple[int, list[str]]] = []
         self._accounts: list[AccountLine] = []
@@ -212,22 +220,32 @@ class Importer:
     async def _put_messages(self, parts: Sequence[_Part]) -> None:
         await asyncio.gather(*map(self._check_last, parts))
         new = [(part, line) for part in parts for line in part.messages if line.seq > part.last_seq]
-        answers = await self._store.append(
-            [
-                NewMessage(
-                    conversation=_key(part),
-                    sender=self._keys[line.sender],
-                    client_id=bytes.fromhex(line.client_id) if line.client_id is not None else None,
-                    sent_at=line.sent_at,
-                    data=line.data,
-                    reply_to=line.reply_to or None,
-                    mentions=self._mentions(line),
-                )
-                for part, line in new
-            ]
-        )
+        for _, line in new:
+            if line.file is not UNSET:
+                await self._put_file(self._keys[line.sender], line.file)
+        messages = [
+            NewMessage(
+                conversation=_key(part),
+                sender=self._keys[line.sender],
+                client_id=bytes.fromhex(line.client_id) if line.client_id is not None else None,
+                sent_at=line.sent_at,
+                data=line.data,
+                reply_to=line.reply_to or None,
+                mentions=self._mentions(line),
+                file=None if line.file is UNSET else line.file.id,
+            )
+            for part, line in new
+        ]
+        answers: Sequence[Appended | ChangeResult]
+        if any(message.file is not None for message in messages):
+            answers = await self._store.commit(messages)
+        else:
+            answers = await self._store.append(messages)
         for (part, line), answer in zip(new, answers, strict=True):
-            if (answer.conversation, answer.seq) != (part.key, line.seq):
+            if not isinstance(answer, Appended) or (answer.conversation, answer.seq) != (
+                part.key,
+                line.seq,
+            ):
                 raise self._others(part)
         changed = [
             self._record(part, line)
@@ -239,6 +257,39 @@ class Importer:
             await self._store.put_changes(changed)
         for part in parts:
             part.messages.clear()
+
+    async def _put_file(self, account: int, line: FileLine) -> None:
+        """Store a file, unless an interrupted import has stored it."""
+        if not self._store.keeps_files:
+            raise StoreError(
+                f"{self._store.location} cannot keep files yet, and the export has some: import it"
+                " into SQLite (sqlite:///chat.db)"
+            )
+        if self._archive is None:
+            raise StoreError("the export has files, but is not an archive with their contents")
+        if await self._store.file(line.id) is not None:
+            return
+        blob = await self._store.new_blob(line.id)
+        try:
+            content = self._archive.content(line.id, line.size)
+            while part := content.read(FILE_PART):
+                await blob.write(part)
+            await blob.finish(
+                FileRecord(
+                    line.id,
+                    account,
+                    line.name,
+                    line.size,
+                    line.mime,
+                    line.created_at,
+                    line.width or None,
+                    line.height or None,
+                    line.blurhash or "",
+                )
+            )
+        except BaseException:
+            blob.discard()
+            raise
 
     def _record(self, part: _Part, line: MessageLine) -> MessageRecord:
         return MessageRecord(

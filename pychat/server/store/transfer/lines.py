@@ -16,13 +16,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pychat.protocol import (
     EVERYONE,
+    MAX_BLURHASH,
+    MAX_FILE_NAME,
+    MAX_PIXELS,
     ROOM_PREFIX,
+    SHOWN_TYPES,
+    UNKNOWN_TYPE,
     NotifyLevel,
     ProtocolError,
     check_emoji,
     check_id,
 )
 from pychat.server.store.base import StoreError
+from pychat.visible import file_name
 
 VERSION = 1
 
@@ -115,6 +121,19 @@ class ReactionLine(Struct):
     id: str
 
 
+class FileLine(Struct, rename="camel"):
+    """The file of a message. Its content is beside the lines in an archive."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    name: str
+    size: Annotated[int, Meta(ge=1, le=2**40)]
+    mime: str
+    created_at: Moment
+    width: Annotated[int, Meta(ge=1, le=MAX_PIXELS)] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1, le=MAX_PIXELS)] | UnsetType = UNSET
+    blurhash: Annotated[str, Meta(max_length=MAX_BLURHASH)] | UnsetType = UNSET
+
+
 class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     """A message of the preceding conversation. ``client_id`` is hexadecimal. The fields of changes
     are left out if there were none. ``mentions``: ids of accounts, ``ALL`` for all members."""
@@ -130,6 +149,7 @@ class MessageLine(Struct, tag="message", tag_field="type", rename="camel"):
     edited_at: Moment | UnsetType = UNSET
     reactions: list[ReactionLine] | UnsetType = UNSET
     mentions: list[str] | UnsetType = UNSET
+    file: FileLine | UnsetType = UNSET
 
 
 class End(Struct, tag="end", tag_field="type", rename="camel"):
@@ -214,6 +234,7 @@ class _Names:
         self._known: set[str] = set()
         self._blocked: set[str] = set()
         self._revs: set[int] = set()
+        self._files: set[str] = set()
 
     def check(self, line: Line) -> None:
         """Raise ProtocolError for an invalid id or emoji, ValueError for an id without an account
@@ -242,6 +263,20 @@ class _Names:
                 if len(set(mentions)) < len(mentions):
                     raise ValueError("a message mentions an account twice")
                 self._check_changes(line)
+                if line.file is not UNSET:
+                    self._check_file(line, line.file)
+
+    def _check_file(self, line: MessageLine, file: FileLine) -> None:
+        if line.removed or file.id in self._files:
+            raise ValueError("a file belongs to one message that is not removed")
+        if file.name != file_name(file.name, MAX_FILE_NAME):
+            raise ValueError("the name of a file is not safe")
+        if file.mime != UNKNOWN_TYPE and file.mime not in SHOWN_TYPES:
+            raise ValueError("the type of a file is not one that the server gives")
+        blurhash = file.blurhash or ""
+        if not (blurhash.isascii() and (blurhash.isprintable() or not blurhash)):
+            raise ValueError("a blurhash must be ASCII")
+        self._files.add(file.id)
 
     def _check_changes(self, line: MessageLine) -> None:
         rev, reactions = line.rev or 0, line.reactions or []
