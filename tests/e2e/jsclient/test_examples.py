@@ -62,7 +62,11 @@ def examples() -> list[Example]:
 
 
 def example(section: str, language: str) -> Example:
-    return next(e for e in examples() if (e.section, e.language) == (section, language))
+    return examples_of(section, language)[0]
+
+
+def examples_of(section: str, language: str) -> list[Example]:
+    return [e for e in examples() if (e.section, e.language) == (section, language)]
 
 
 class Node:
@@ -163,7 +167,7 @@ async def test_messages_and_their_changes() -> None:
 
         await node.answered("alice", example("message", "js"))
         reply = await node.heard("bob", "message")
-        quote = [e for e in examples() if (e.section, e.language) == ("message", "json")][1]
+        quote = examples_of("message", "json")[1]
         compare(quote.objects[0], {"replyTo": reply["replyTo"]})
 
         edited = await node.answered("alice", example("edit", "js"), id)
@@ -222,6 +226,24 @@ async def test_what_else_is_shown_as_json() -> None:
         compare(
             example("receipt", "json").objects[0] | {"seq": 1}, await node.heard("alice", "receipt")
         )
+
+
+async def test_rooms_and_their_members() -> None:
+    async with chatting() as node:
+        listed, told = example("Rooms", "json").objects[0], examples_of("Rooms", "json")[1]
+        room = listed["rooms"][0]
+        await node.ask("alice", "room", command="create", roomId=room["id"], roomName=room["name"])
+        compare(listed, await node.heard("bob", "room"))
+        await node.ask("bob", "room", command="join", roomId="r1")
+        role = {"command": "role", "roomId": "r1", "user": "bob", "role": "moderator"}
+        await node.run("alice", f"await socket.emitWithAck('room', {json.dumps(role)})")
+        assert told.objects == [await node.heard("bob", "membership")]
+        done = await node.answered("alice", example("Private rooms", "js"))
+        made, invited = (each["answer"] for each in done["requests"])
+        assert made["roomId"].startswith("private:")
+        assert invited["code"] == "200"
+        membership = await node.heard("bob", "membership")
+        assert membership == {"with": f"#{made['roomId']}", "role": "invited", "by": "alice"}
 
 
 @pytest.mark.parametrize("shown", examples(), ids=lambda each: f"{each.section}-{each.language}")
