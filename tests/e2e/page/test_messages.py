@@ -134,10 +134,28 @@ async def test_a_message_to_nobody_says_so_and_can_be_dropped(browser: Browser) 
 async def choose_in_menu(chat: ChatPage, action: str) -> None:
     """In the menu of the open conversation, and again in the question that follows."""
     await chat.page.get_by_label("More").click()
-    await expect(chat.page.locator("#chat-actions button")).to_have_count(1)
+    button = chat.page.locator("#chat-actions").get_by_role("button", name=action, exact=True)
+    await expect(button).to_be_visible()
     for place in (chat.page.locator("#chat-actions"), chat.page.get_by_role("dialog")):
         await place.get_by_role("button", name=action, exact=True).click()
     await expect(chat.page.get_by_role("dialog")).to_be_hidden()
+
+
+async def test_a_muted_conversation_is_not_in_the_title(browser: Browser) -> None:
+    async with serving() as server:
+        alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
+        await bob.begin("alice")
+        await bob.write("hello")
+        await alice.row("bob").click()
+        await choose_in_menu(alice, "Mute")
+        await expect(alice.row("bob")).to_contain_text("muted")
+        await alice.row("Everyone").click()
+        await bob.write("unheard")
+        await expect(alice.row("bob")).to_contain_text("1 unread message")
+        await expect(alice.page).to_have_title("Everyone · pychat")
+        await alice.row("bob").click()
+        await choose_in_menu(alice, "Unmute")
+        await expect(alice.row("bob")).not_to_contain_text("muted")
 
 
 async def test_what_a_blocked_person_writes_is_not_shown(browser: Browser) -> None:

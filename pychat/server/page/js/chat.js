@@ -57,6 +57,7 @@ export class Chat extends Emitter {
     connection.on("server:changed", (changed) => this.#noteChanged(changed));
     connection.on("server:room", () => this.refresh());
     connection.on("server:membership", () => this.refresh());
+    connection.on("server:notify", () => this.refresh());
     connection.on("online", () => {
       for (const conversation of this.conversations.values()) {
         this.#lastSeqs.set(conversation.name, conversation.lastSeq);
@@ -82,10 +83,10 @@ export class Chat extends Emitter {
     return this.presenceKnown && conversation.online;
   }
 
-  /** Everything unread, in all conversations. */
+  /** Everything unread, in all conversations that the user has not muted. */
   get unread() {
     let sum = 0;
-    for (const conversation of this.conversations.values()) sum += conversation.unread;
+    for (const conversation of this.conversations.values()) sum += conversation.counted;
     return sum;
   }
 

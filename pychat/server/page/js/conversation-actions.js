@@ -1,4 +1,4 @@
-/** What can be done with the open conversation: block; rename, leave or delete a room. */
+/** What can be done with the open conversation: mute, block; rename, leave or delete a room. */
 import { byId } from "./dom.js";
 
 export class ConversationActions {
@@ -26,7 +26,15 @@ export class ConversationActions {
     if (!conversation) return;
     const { name, fullTitle: title } = conversation;
     const roomId = name.slice(1);
-    if (action === "block") {
+    if (action === "notify-muted") {
+      this.#ask(`Mute ${title}?`, "Its messages do not notify you, on all your devices.", "Mute", () => this.#notify(name, "muted"));
+    } else if (action === "notify-mentions") {
+      this.#ask(`Only mentions in ${title}?`, "Only messages that mention you notify you, on all your devices.", "Only mentions", () =>
+        this.#notify(name, "mentions"),
+      );
+    } else if (action === "notify-all") {
+      this.#ask(`Unmute ${title}?`, "All its messages notify you again, on all your devices.", "Unmute", () => this.#notify(name, "all"));
+    } else if (action === "block") {
       const text = `You will not see messages of ${title}. They are not notified.`;
       this.#ask(`Block ${title}?`, text, "Block", () => this.#request("block", { id: name }));
     } else if (action === "unblock") {
@@ -66,6 +74,14 @@ export class ConversationActions {
   }
 
   /**
+   * @param {string} name
+   * @param {import("./protocol.js").NotifyLevel} level
+   */
+  #notify(name, level) {
+    return this.#request("notify", { with: name, level });
+  }
+
+  /**
    * @param {string} event
    * @param {any} payload
    * @param {boolean} [closes]
@@ -75,7 +91,7 @@ export class ConversationActions {
       await this.#chat.connection.request(event, payload);
       this.#dialog.close();
       if (closes) this.#close();
-      if (event !== "room") await this.#chat.setBlocked(payload.id, event === "block");
+      if (event === "block" || event === "unblock") await this.#chat.setBlocked(payload.id, event === "block");
       await this.#chat.refresh();
     } catch (error) {
       byId("confirm-error").textContent = /** @type {Error} */ (error).message;

@@ -27,6 +27,8 @@ export class Conversation {
     this.online = false;
     /** Whether the user has blocked the other one. */
     this.blocked = false;
+    /** What the user chose, on any device. @type {import("./protocol.js").NotifyLevel} */
+    this.notify = "all";
     /** @type {string | null} */
     this.lastSeen = null;
     this.firstSeq = 1;
@@ -71,6 +73,21 @@ export class Conversation {
   /** The title, and the id where that is another word. */
   get fullTitle() {
     return this.kind === "person" ? fullName(this.name, this.alias) : this.title;
+  }
+
+  /** How many unread messages the title counts. */
+  get counted() {
+    if (this.notify === "muted") return 0;
+    return this.notify === "mentions" ? this.mentions : this.unread;
+  }
+
+  /**
+   * Whether the user is told of a message that somebody else has written.
+   * @param {Message} message
+   * @param {string} me
+   */
+  announces(message, me) {
+    return this.notify === "all" || (this.notify === "mentions" && isMentioned(message, me));
   }
 
   get oldestSeq() {
@@ -146,6 +163,7 @@ export class Conversation {
     this.online = summary.online;
     this.lastSeen = summary.lastSeen ?? null;
     this.blocked = summary.blocked === true;
+    this.notify = summary.notify ?? "all";
     this.firstSeq = summary.firstSeq;
     this.listedRev = summary.rev ?? 0;
     if (!this.loaded) this.rev = this.listedRev;

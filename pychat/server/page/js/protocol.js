@@ -62,8 +62,10 @@ export const MAX_LIMIT = 100;
  * @property {Message | null} last
  * @property {string} [lastSeen]
  * @property {boolean} [blocked]
+ * @property {NotifyLevel} [notify] missing for "all"
  */
 
+/** Which messages of a conversation the page announces. @typedef {"all" | "mentions" | "muted"} NotifyLevel */
 /** @typedef {{id: string, alias: string, online: boolean}} User */
 /** @typedef {{id: string, name: string, owner: string, member?: boolean, topic?: string, invited?: boolean}} Room */
 /** @typedef {{id: string, device: string, since: string, lastSeen: string, current: boolean}} Session */

@@ -84,10 +84,14 @@ export class HeaderView {
    * @param {Conversation} conversation
    * @returns {Array<[string, string]>}
    */
-  #actions({ name, kind, blocked }) {
-    if (kind === "person" && name !== this.#chat.me) return blocked ? [["unblock", "Unblock"]] : [["block", "Block"]];
-    if (kind !== "room") return [];
+  #actions({ name, kind, blocked, notify }) {
+    /** @type {Array<[string, string]>} */
+    const choices = [["notify-all", "Unmute"], ["notify-mentions", "Only mentions"], ["notify-muted", "Mute"]];
+    const offered = choices.filter(([action]) => action !== `notify-${notify}` && (kind === "room" || action !== "notify-mentions"));
+    if (kind === "everyone") return offered;
+    if (kind === "person" && name === this.#chat.me) return [];
+    if (kind === "person") return [...offered, blocked ? ["unblock", "Unblock"] : ["block", "Block"]];
     const own = this.#room(name)?.owner === this.#chat.me;
-    return own ? [["rename", "Rename…"], ["leave", "Leave"], ["delete", "Delete room…"]] : [["leave", "Leave"]];
+    return [...offered, ...own ? [["rename", "Rename…"]] : [], ["leave", "Leave"], ...own ? [["delete", "Delete room…"]] : []];
   }
 }

@@ -80,11 +80,11 @@ export class ListView {
         const moment = this.#moment(conversation);
         const time = moment ? listTime(new Date(moment)) : "";
         const [kind, preview] = this.#preview(conversation);
-        const { name, title, id, unread, mentions } = conversation;
+        const { name, title, id, unread, mentions, notify } = conversation;
         const online = this.#chat.isOnline(conversation);
         return {
           key: name,
-          signature: JSON.stringify([title, id, online, unread, mentions, kind, preview, time, active]),
+          signature: JSON.stringify([title, id, online, unread, mentions, notify, kind, preview, time, active]),
           build: () => row({ conversation, online, active, time, kind, preview }),
         };
       }),
@@ -166,7 +166,7 @@ export class ListView {
 
 /** @param {{conversation: Conversation, online: boolean, active: boolean, time: string, kind: string, preview: string}} shown */
 function row({ conversation, online, active, time, kind, preview }) {
-  const { name, title, id, unread, mentions } = conversation;
+  const { name, title, id, unread, mentions, notify } = conversation;
   const person = conversation.kind === "person";
   const count = unread > 99 ? "99+" : String(unread);
   return element(
@@ -180,12 +180,15 @@ function row({ conversation, online, active, time, kind, preview }) {
       person && online && spoken(", online"),
       element("span.time", {}, time),
       element(kind ? `span.preview.${kind}` : "span.preview", { dir: "auto" }, preview),
+      unread === 0 &&
+        notify !== "all" &&
+        element("span.badges", {}, element("span.badge.quiet", {}, notify === "muted" ? "muted" : "@ only")),
       unread > 0 &&
         element(
           "span.badges",
           {},
           mentions > 0 && element("span.badge.mention", {}, `@${mentions > 99 ? "99+" : mentions}`, spoken(" mentioned, ")),
-          element("span.badge", {}, count, spoken(unread === 1 ? " unread message" : " unread messages")),
+          element(notify === "all" ? "span.badge" : "span.badge.quiet", {}, count, spoken(unread === 1 ? " unread message" : " unread messages")),
         ),
     ),
   );

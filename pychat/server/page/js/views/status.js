@@ -32,6 +32,7 @@ export class StatusView {
     chat.on("conversations", title);
     chat.on("opened", title);
     chat.on("incoming", (conversation, message) => {
+      if (conversation !== chat.active && !conversation.announces(message, chat.me)) return;
       const sender = chat.people.nameOf(message.sender);
       const where = conversation.kind === "person" ? "" : ` in ${conversation.title}`;
       this.say(
