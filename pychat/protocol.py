@@ -31,6 +31,7 @@ MAX_QUERY_CHARACTERS: Final = 256
 MAX_ID_CHARACTERS: Final = 64
 MAX_ALIAS_CHARACTERS: Final = 64
 MAX_TOPIC_CHARACTERS: Final = 250
+MAX_STATUS_CHARACTERS: Final = 100
 MAX_PASSWORD_CHARACTERS: Final = 1024
 DEFAULT_LIMIT: Final = 50
 """Default number of entries in a page."""
@@ -121,6 +122,16 @@ class Code(StrEnum):
     UNSUPPORTED = "501"
     UNAVAILABLE = "503"
     NO_SPACE = "507"
+
+
+class Availability(StrEnum):
+    """The status that a person has chosen. Stores contain these words."""
+
+    ONLINE = "online"
+    """None: others see whether the person is online."""
+    AWAY = "away"
+    DND = "dnd"
+    """Do not disturb."""
 
 
 class NotifyLevel(StrEnum):
@@ -285,9 +296,12 @@ class BlockRequest(Struct):
 
 
 class ProfileRequest(Struct, rename="camel"):
-    """``profile``: a new alias (empty: the id), or a new password and the current one."""
+    """``profile``: a new alias (empty: the id), status or status text (empty: none), or a new
+    password and the current one."""
 
     alias: Annotated[str, Meta(max_length=MAX_ALIAS_CHARACTERS)] | UnsetType = UNSET
+    status: Availability | UnsetType = UNSET
+    status_text: Annotated[str, Meta(max_length=MAX_STATUS_CHARACTERS)] | UnsetType = UNSET
     new_password: Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)] | UnsetType = UNSET
     password: Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)] = ""
 
@@ -425,7 +439,8 @@ class LoginAnswer(Answer, kw_only=True):
     """Answer to ``login``. ``token`` is empty if accounts are open.
 
     ``created``: whether this login created the account. ``epoch`` identifies the content of the
-    server's store. Original clients get neither.
+    server's store. ``status``, ``status_text``: the user's, left out if there is none. Original
+    clients get none of these.
     """
 
     id: str
@@ -435,6 +450,8 @@ class LoginAnswer(Answer, kw_only=True):
     protocol: int
     created: bool = False
     epoch: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    status_text: str | UnsetType = UNSET
 
 
 class MessageAnswer(Answer, kw_only=True):
@@ -452,10 +469,12 @@ class MessageAnswer(Answer, kw_only=True):
 
 
 class ProfileAnswer(Answer, kw_only=True):
-    """Answer to ``profile``: the user's id and alias."""
+    """Answer to ``profile``: the user's id and alias, and status and status text if there are."""
 
     id: str
     alias: str
+    status: str | UnsetType = UNSET
+    status_text: str | UnsetType = UNSET
 
 
 class ConversationPayload(Struct, rename="camel"):
@@ -465,6 +484,7 @@ class ConversationPayload(Struct, rename="camel"):
     that user is online, or a block hides the presence. ``blocked`` is left out unless the reader
     blocks the other user. ``topic`` and ``role`` (owner or moderator) are left out except in rooms
     that have one and of members with one. ``notify`` is a NotifyLevel, left out for ``all``.
+    ``status`` and ``status_text`` are the other user's, as in ``presence``.
     """
 
     with_: str = field(name="with")
@@ -485,6 +505,8 @@ class ConversationPayload(Struct, rename="camel"):
     topic: str | UnsetType = UNSET
     role: str | UnsetType = UNSET
     notify: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    status_text: str | UnsetType = UNSET
 
 
 class ConversationsAnswer(Answer, kw_only=True):
@@ -545,12 +567,14 @@ class SearchAnswer(Answer, kw_only=True):
     next: str | UnsetType = UNSET
 
 
-class UserPayload(Struct):
-    """An account as other users see it."""
+class UserPayload(Struct, rename="camel"):
+    """An account as other users see it. ``status``, ``status_text``: as in ``presence``."""
 
     id: str
     alias: str
     online: bool
+    status: str | UnsetType = UNSET
+    status_text: str | UnsetType = UNSET
 
 
 class UsersAnswer(Answer, kw_only=True):
@@ -665,12 +689,15 @@ class Typing(Struct):
 
 
 class PresencePayload(Struct, rename="camel"):
-    """``presence``. ``last_seen`` is RFC 3339; null while the user is online or was never seen."""
+    """``presence``. ``last_seen`` is RFC 3339; null while the user is online or was never seen.
+    ``status`` (an Availability) and ``status_text`` are left out if there is none."""
 
     id: str
     alias: str
     online: bool
     last_seen: str | None
+    status: str | UnsetType = UNSET
+    status_text: str | UnsetType = UNSET
 
 
 class Reaction(Struct):

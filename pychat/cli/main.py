@@ -70,7 +70,10 @@ COMMANDS: Final = {
         "Show the messages of a conversation, oldest first.",
     ),
     "users": ("pychat.cli.commands.people:users", "Search the users of a server."),
-    "profile": ("pychat.cli.commands.people:profile", "Show or change your alias and password."),
+    "profile": (
+        "pychat.cli.commands.people:profile",
+        "Show or change your alias, status and password.",
+    ),
     "notify": (
         "pychat.cli.commands.notify:notify",
         "Show or choose which messages notify you, on all devices.",

@@ -17,7 +17,7 @@ from pychat.client.connection.reconnect import load_connection_class
 from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused, ServerUnreachable
 from pychat.client.events import Subscription
-from pychat.client.models import ConversationInfo, LoginResult, Status
+from pychat.client.models import ConversationInfo, LoginResult, ProfileInfo, Status
 from pychat.protocol import Event
 
 TOKEN_TIMEOUT: Final = 1.0
@@ -90,6 +90,11 @@ class ChatClient(MessageWriter, ServerRequests):
     def alias(self) -> str:
         """The name shown beside the id."""
         return self._core.reconnector.login.alias
+
+    @property
+    def profile(self) -> ProfileInfo:
+        """The user's id, alias and status, as others see them. Complete after the first login."""
+        return self._core.profile
 
     @property
     def token(self) -> str | None:

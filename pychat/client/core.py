@@ -25,6 +25,7 @@ from pychat.client.events import (
     ClientEvent,
     MessageChanged,
     MessagesReset,
+    ProfileChanged,
     StatusChanged,
     Subscription,
 )
@@ -32,6 +33,7 @@ from pychat.client.models import (
     ChangeKind,
     MessageInfo,
     PendingChange,
+    ProfileInfo,
     Status,
 )
 from pychat.client.state.changes import ChangeSync
@@ -45,7 +47,7 @@ from pychat.client.storage.cache import Cache, MemoryCache
 from pychat.client.storage.outbox import Outbox
 from pychat.client.storage.pending import PendingChanges
 from pychat.client.storage.sendqueue import SendQueue
-from pychat.client.wire import conversation_name, message_info, notify_level, parse
+from pychat.client.wire import conversation_name, message_info, notify_level, parse, status_of
 from pychat.protocol import Event
 
 logger = logging.getLogger("pychat.client")
@@ -301,7 +303,10 @@ class ClientCore:
                 case Event.TYPING:
                     self.roster.typing(parse(data, protocol.Typing))
                 case Event.PRESENCE:
-                    self.roster.presence(parse(data, protocol.PresencePayload))
+                    presence = parse(data, protocol.PresencePayload)
+                    if presence.id == self.reconnector.login.user:
+                        self.profile_changed(presence)
+                    self.roster.presence(presence)
                 case Event.CHANGED:
                     changed = parse(data, protocol.Changed)
                     self.changes.arrived(changed)
@@ -318,6 +323,19 @@ class ClientCore:
                     pass  # an event of a newer server
         except RequestRefused as error:
             logger.warning("invalid event ignored: event=%s: %s", name, error)
+
+    @property
+    def profile(self) -> ProfileInfo:
+        login = self.reconnector.login
+        return ProfileInfo(login.user, login.alias, login.status, login.status_text)
+
+    def profile_changed(self, now: protocol.ProfileAnswer | protocol.PresencePayload) -> None:
+        """Apply a change of the user's own profile, here or on another device."""
+        before, login = self.profile, self.reconnector.login
+        login.alias = now.alias
+        login.status, login.status_text = status_of(now)
+        if self.profile != before:
+            self.publish(ProfileChanged(self.profile))
 
     def notify_chosen(self, name: str, level: protocol.NotifyLevel) -> None:
         """Apply what the user chose here or on another device. See ``set_notify``."""

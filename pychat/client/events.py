@@ -11,6 +11,7 @@ from pychat.client.models import (
     ConversationInfo,
     MessageInfo,
     PendingChange,
+    ProfileInfo,
     RoomInfo,
     Status,
 )
@@ -87,6 +88,12 @@ class MembershipChanged(Struct):
     by: str
 
 
+class ProfileChanged(Struct):
+    """This user's alias or status was changed, here or on another device."""
+
+    profile: ProfileInfo
+
+
 class CacheLost(Struct):
     """The cache file cannot be read or written any more. The client continues in memory: drafts
     and unsent messages are lost when it closes."""
@@ -103,6 +110,7 @@ ClientEvent = (
     | ChangeRefused
     | MessagesReset
     | RoomsChanged
+    | ProfileChanged
     | MembershipChanged
     | CacheLost
 )

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 from pychat.visible import file_size
 
 
@@ -180,6 +180,10 @@ class ConversationInfo(Struct):
     """Of a room."""
     role: str = ""
     """``owner`` or ``moderator`` if this user is one of the room, otherwise empty."""
+    status: Availability = Availability.ONLINE
+    """What the other user has chosen: ``away``, ``dnd`` (do not disturb), or ``online``: none."""
+    status_text: str = ""
+    """What the other user says about it, or about something else."""
     notify: NotifyLevel = NotifyLevel.ALL
     """Which messages the user's clients announce: ``all``, ``mentions`` or, if ``muted``, none."""
 
@@ -190,6 +194,17 @@ class UserInfo(Struct):
     id: str
     alias: str
     online: bool
+    status: Availability = Availability.ONLINE
+    status_text: str = ""
+
+
+class ProfileInfo(Struct, frozen=True):
+    """What others see of this user. ``alias`` is empty before the first login."""
+
+    id: str
+    alias: str
+    status: Availability = Availability.ONLINE
+    status_text: str = ""
 
 
 class RoomInfo(Struct):

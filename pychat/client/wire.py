@@ -345,6 +345,7 @@ def conversation_info(
     """Return the listed conversation. ``typing`` is not in the list: it is taken from ``known``."""
     name = listed.with_
     last = message_info(listed.last, name, user) if listed.last else None
+    status, text = status_of(listed)
     return ConversationInfo(
         name=name,
         alias=listed.alias,
@@ -365,7 +366,22 @@ def conversation_info(
         topic=listed.topic or "",
         role=listed.role or "",
         notify=notify_level(listed.notify),
+        status=status,
+        status_text=text,
     )
+
+
+def status_of(
+    payload: protocol.UserPayload
+    | protocol.PresencePayload
+    | protocol.ConversationPayload
+    | protocol.LoginAnswer
+    | protocol.ProfileAnswer,
+) -> tuple[protocol.Availability, str]:
+    """Return the status and the status text. A status that this version does not know is none."""
+    known = [each for each in protocol.Availability if each == payload.status]
+    status = known[0] if known else protocol.Availability.ONLINE
+    return status, (payload.status_text or "")[: protocol.MAX_STATUS_CHARACTERS]
 
 
 def notify_level(level: str | UnsetType) -> protocol.NotifyLevel:
@@ -392,7 +408,8 @@ def member_info(member: protocol.MemberPayload) -> MemberInfo:
 
 
 def user_info(user: protocol.UserPayload) -> UserInfo:
-    return UserInfo(id=user.id, alias=user.alias, online=user.online)
+    status, text = status_of(user)
+    return UserInfo(user.id, user.alias, user.online, status, text)
 
 
 def device_info(device: protocol.DevicePayload) -> DeviceInfo:

@@ -26,6 +26,7 @@ REQUESTS: dict[Event, type[msgspec.Struct]] = {
     Event.SEARCH: protocol.SearchRequest,
     Event.BLOCK: protocol.BlockRequest,
     Event.UNBLOCK: protocol.BlockRequest,
+    Event.PROFILE: protocol.ProfileRequest,
     Event.SESSIONS: protocol.SessionsRequest,
     Event.EDIT: protocol.EditRequest,
     Event.REMOVE: protocol.RemoveRequest,

@@ -414,6 +414,14 @@ def test_alias_and_password_are_changed(
     assert invoke(*profile, "--alias", "Alice L.") == Result(0, f"{alice}\tAlice L.\n", "")
     assert f"{alice}\tAlice L.\t" in invoke("users", "--user", bob, alice).stdout
     assert "shows nothing" in refusal(*profile, "--alias", "\u200b")
+    shown = invoke(*profile, "--status", "away", "--status-text", "at lunch").stdout
+    assert shown == f"{alice}\tAlice L.\taway\tat lunch\n"
+    assert (
+        invoke("users", "--user", bob, alice).stdout
+        == f"{alice}\tAlice L.\toffline\taway\tat lunch\n"
+    )
+    assert json.loads(invoke(*profile, "--json").stdout)["statusText"] == "at lunch"
+    assert invoke(*profile, "--status", "online", "--status-text", "").status == 0
     new = tmp_path / "new"
     new.write_text("another password\n")
     new.chmod(0o600)
@@ -421,7 +429,8 @@ def test_alias_and_password_are_changed(
     assert "PYCHAT_PASSWORD" in refusal(*change, status=2)
     assert "at a terminal" in refusal(*profile, "--new-password", status=2)
     monkeypatch.setenv("PYCHAT_PASSWORD", "a wrong password")
-    assert "the password is wrong" in refusal(*change)
+    assert "the password is wrong" in refusal(*change, "--alias", "Mallory")
+    assert invoke(*profile).stdout == f"{alice}\tAlice L.\n"
     monkeypatch.setenv("PYCHAT_PASSWORD", "a good password")
     assert invoke(*change).status == 0
     new.write_text("short\n")

@@ -12,10 +12,11 @@ from pychat.client.events import (
     ConversationChanged,
     ConversationsLoaded,
     MessagesReset,
+    ProfileChanged,
     RoomsChanged,
 )
-from pychat.client.models import ConnectionState, DeliveryStatus
-from pychat.protocol import NotifyLevel
+from pychat.client.models import ConnectionState, DeliveryStatus, ProfileInfo, UserInfo
+from pychat.protocol import Availability, NotifyLevel
 from pychat.server.app import ChatServer
 from tests.client.watcher import Watcher, started
 from tests.serving import serving
@@ -93,6 +94,26 @@ async def test_a_choice_of_notifications_is_known_to_all_devices(
     assert known.notify is NotifyLevel.MUTED
     with pytest.raises(RequestRefused, match="there is no account"):
         await alice.client.set_notify("nobody", NotifyLevel.MUTED)
+
+
+async def test_a_status_is_seen_by_others_and_own_devices(
+    server: ChatServer, alice: Watcher, bob: Watcher
+) -> None:
+    await bob.client.send("alice", "hello")
+    await alice.added("hello")
+    async with started(ChatClient(server.url, user="alice", password="")) as phone:
+        await phone.next(ConversationsLoaded)
+        await alice.client.set_status(Availability.DND, "in a meeting")
+        mine = ProfileInfo("alice", "Alice A", Availability.DND, "in a meeting")
+        assert alice.client.profile == mine
+        assert (await phone.next(ProfileChanged)).profile == mine
+    async with started(ChatClient(server.url, user="alice", password="")) as phone:
+        await phone.next(ConversationsLoaded)
+        assert phone.client.profile == mine
+    seen = await bob.next(ConversationChanged, lambda e: bool(e.conversation.status_text))
+    assert (seen.conversation.name, seen.conversation.status) == ("alice", Availability.DND)
+    (found,) = await bob.client.users("alice")
+    assert found == UserInfo("alice", "Alice A", True, Availability.DND, "in a meeting")
 
 
 async def test_every_device_gets_every_message_once(

@@ -176,8 +176,12 @@ class ServerRequests:
 
     async def set_alias(self, alias: str) -> None:
         """Change the name that is shown beside the user's id. An empty one shows the id."""
-        answer = await self._profile(protocol.ProfileRequest(alias=alias))
-        self._core.reconnector.login.alias = answer.alias
+        await self.change_profile(alias=alias)
+
+    async def set_status(self, status: protocol.Availability, text: str = "") -> None:
+        """Choose the status that others see: ``away``, ``dnd`` or ``online`` (neither), and a text
+        of up to 100 characters."""
+        await self.change_profile(status=status, status_text=text)
 
     async def change_password(self, password: str, new_password: str) -> None:
         """Change the user's password, and log out all other devices. ``password``: the current one.
@@ -185,14 +189,31 @@ class ServerRequests:
         Refused with 403 if that is wrong, with 400 if the new one is too short, and with 503 if the
         other devices could not be logged out.
         """
-        request = protocol.ProfileRequest(password=password, new_password=new_password)
-        await self._profile(request)
-        login = self._core.reconnector.login
-        if login.password is not None:
-            login.password = new_password
+        await self.change_profile(password=password, new_password=new_password)
 
-    async def _profile(self, request: protocol.ProfileRequest) -> protocol.ProfileAnswer:
-        return await self._core.request(Event.PROFILE, request, protocol.ProfileAnswer)
+    async def change_profile(
+        self,
+        *,
+        alias: str | None = None,
+        status: protocol.Availability | None = None,
+        status_text: str | None = None,
+        new_password: str | None = None,
+        password: str = "",
+    ) -> None:
+        """Change several of these at once. Publishes ``ProfileChanged``, on other devices too.
+
+        If ``password`` is wrong, or something else is refused, nothing is changed.
+        """
+        request = protocol.ProfileRequest(password=password)
+        given = {"alias": alias, "status": status, "status_text": status_text}
+        for name, value in (given | {"new_password": new_password}).items():
+            if value is not None:
+                setattr(request, name, value)
+        answer = await self._core.request(Event.PROFILE, request, protocol.ProfileAnswer)
+        self._core.profile_changed(answer)
+        login = self._core.reconnector.login
+        if new_password is not None and login.password is not None:
+            login.password = new_password
 
     # --- devices and administration ---
 

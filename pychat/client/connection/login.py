@@ -16,7 +16,7 @@ from pychat import protocol
 from pychat.client.errors import LoginRefused, RequestRefused, ServerUnreachable
 from pychat.client.models import NOT_LOGGED_IN, LoginResult
 from pychat.client.safetext import safe_line
-from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parse
+from pychat.client.wire import ANSWER_TIMEOUT, check_refusal, parse, status_of
 
 if TYPE_CHECKING:
     from pychat.client.connection.socket import ServerConnection
@@ -115,6 +115,8 @@ class Login:
         """Whether a login that creates the account was sent and not answered."""
         self.result = LoginResult("", created=False)
         """The server's answer to the last login."""
+        self.status, self.status_text = protocol.Availability.ONLINE, ""
+        """What the user has chosen, from the first login on."""
         self._on_token = on_token
 
     @property
@@ -224,6 +226,7 @@ class Login:
             self._create = False
         self.result = LoginResult(safe_line(answer.message), answer.created)
         self.user, self.alias = answer.id, answer.alias
+        self.status, self.status_text = status_of(answer)
         if answer.token:
             changed = answer.token != self.token
             self.token = answer.token

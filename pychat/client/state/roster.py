@@ -24,6 +24,7 @@ from pychat.client.wire import (
     is_shared,
     parse_time,
     room_info,
+    status_of,
     with_quote,
 )
 
@@ -374,7 +375,15 @@ class Roster:
         last_seen = parse_time(presence.last_seen) if presence.last_seen else None
         if len(self._presence) < MAX_EARLY or presence.id in self._presence:
             self._presence[presence.id] = presence
-        self._change(presence.id, alias=presence.alias, online=presence.online, last_seen=last_seen)
+        status, text = status_of(presence)
+        self._change(
+            presence.id,
+            alias=presence.alias,
+            online=presence.online,
+            last_seen=last_seen,
+            status=status,
+            status_text=text,
+        )
         if not presence.online:
             self._typists.stopped(presence.id, presence.id)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pychat.protocol import (
     EVERYONE,
     MAX_PAGE_BYTES,
     MAX_QUOTE_CHARACTERS,
     MAX_REACTION_IDS,
+    Availability,
     FilePayload,
     MessagePayload,
     ProtocolError,
@@ -26,10 +27,16 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Room
 from pychat.server.chat.state.roles import role_of
 from pychat.server.store.base import Store
-from pychat.server.store.records import ALL_MEMBERS, FileRecord, MessageRecord
+from pychat.server.store.records import ALL_MEMBERS, Account, FileRecord, MessageRecord
 
 ENVELOPE_BYTES = 1024
 """Reserved in a page for everything around its entries."""
+
+
+def shown_status(account: Account) -> tuple[str | UnsetType, str | UnsetType]:
+    """Return status and status text as payloads have them, for readers who may see the presence."""
+    none = account.status is Availability.ONLINE
+    return UNSET if none else account.status, account.status_text or UNSET
 
 
 def file_payload(file: FileRecord) -> FilePayload:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 from pychat.server.store.files import FileStore
 from pychat.server.store.records import (
     Account,
@@ -137,6 +137,8 @@ class Store(FileStore, Protocol):
         password_hash: str | None = None,
         disabled: bool | None = None,
         last_seen_at: int | None = None,
+        status: Availability | None = None,
+        status_text: str | None = None,
     ) -> None:
         """Update the given fields. A change of password_hash or disabled increments
         ``account_changes``."""

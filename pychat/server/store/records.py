@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 
 
 class ConversationKind(IntEnum):
@@ -28,6 +28,8 @@ class Account(Struct, frozen=True):
     disabled: bool
     created_at: int
     last_seen_at: int | None
+    status: Availability = Availability.ONLINE
+    status_text: str = ""
 
 
 class LoginToken(Struct, frozen=True):

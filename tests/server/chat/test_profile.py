@@ -43,11 +43,66 @@ async def test_a_new_alias_is_told_to_partners_and_own_devices() -> None:
         assert len(bob.of("presence")) == told
 
 
+async def test_a_status_is_told_to_those_who_see_the_presence() -> None:
+    async with chatting(DelayedStore()) as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        page = Direct(chat, "alice", modern=False)
+        await page.login()
+        bob, carol = await logged_in(chat, "bob"), await logged_in(chat, "carol")
+        original = Direct(chat, "dave", modern=False)
+        await original.login()
+        for other in ("bob", "carol", "dave"):
+            await alice.send_message(other, "hello")
+        await alice.ask("block", id="carol")
+        before = [len(each.order) for each in (page, carol, original)]
+        answer = await alice.ask("profile", status="away", statusText=" back at noon ")
+        status = {"status": "away", "statusText": "back at noon"}
+        assert status.items() <= answer.items()
+        for client in (bob, phone):
+            assert status.items() <= client.of("presence")[-1].items()
+        assert [len(each.order) for each in (page, carol, original)] == before
+        assert status.items() <= (await Direct(chat, "alice").login()).items()
+        assert "status" not in await Direct(chat, "alice", modern=False).login()
+
+        async def seen(client: Direct) -> list[Any]:
+            users = (await client.ask("users", query="alice"))["users"]
+            listed = (await client.ask("conversations"))["conversations"]
+            return [*users, *(each for each in listed if each["with"] == "alice")]
+
+        assert [status.items() <= each.items() for each in await seen(bob)] == [True, True]
+        assert ["status" in each for each in await seen(carol)] == [False, False]
+        await bob.ask("block", id="alice")
+        assert "status" not in bob.of("presence")[-1]
+        assert ["status" in each for each in await seen(bob)] == [False, False]
+        await bob.ask("unblock", id="alice")
+        assert status.items() <= bob.of("presence")[-1].items()
+        answer = await alice.ask("profile", status="online", statusText="")
+        assert not {"status", "statusText"} & {*answer, *bob.of("presence")[-1]}
+
+
+async def test_a_change_of_the_alias_is_audited(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pychat.audit")
+    async with chatting(DelayedStore()) as chat:
+        alice = await logged_in(chat, "alice")
+        for alias in ("Alice L.", "Alice L."):
+            await alice.ask("profile", alias=alias)
+        await Direct(chat, "alice").login(alias="Al")
+        changes = [r.__dict__["fields"] for r in caplog.records if r.message == "alias changed"]
+        assert [(each["id"], each["alias"]) for each in changes] == [
+            ("alice", "Alice L."),
+            ("alice", "Al"),
+        ]
+
+
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
         ({}, "400"),
-        ({"alias": "x", "newPassword": NEW, "password": OLD}, "400"),
+        ({"alias": "x", "status": "dnd", "newPassword": NEW, "password": "wrong password"}, "403"),
+        ({"alias": "\u200b", "newPassword": NEW, "password": OLD}, "400"),
+        ({"status": "asleep"}, "400"),
+        ({"statusText": "x" * 101}, "400"),
+        ({"statusText": "\u200b"}, "400"),
         ({"alias": "\u200b"}, "400"),
         ({"alias": "x" * 1000}, "400"),
         ({"alias": 1}, "400"),
@@ -62,7 +117,7 @@ async def test_what_is_refused_changes_nothing(request_: dict[str, Any], code: s
         assert (await alice.ask("profile", **request_))["code"] == code
         assert not phone.gone.is_set()
         again = await Direct(chat, "alice").login(OLD)
-        assert (again["code"], again["alias"]) == ("200", "alice")
+        assert (again["code"], again["alias"], "status" in again) == ("200", "alice", False)
 
 
 async def test_a_new_password_logs_out_other_devices() -> None:

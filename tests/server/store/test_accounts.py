@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
+from msgspec import structs
 
+from pychat.protocol import Availability
 from pychat.server.store import AlreadyExists, Store
 from pychat.server.store.records import Account, HookRecord, LoginToken
 from tests.server.store.conftest import Populated
@@ -28,6 +30,11 @@ def login(account: Account, id: str, *, last_seen_at: int = 5, expires_at: int =
 async def test_an_account_is_found_by_any_form_of_its_id(store: Store) -> None:
     made = await store.create_account("Alice", "Al", "hash", 7)
     assert made == Account(made.key, "Alice", "Al", "hash", False, 7, None)
+    await store.update_account(made.key, status=Availability.DND, status_text="In a meeting")
+    changed = structs.replace(made, status=Availability.DND, status_text="In a meeting")
+    assert await store.account("alice") == changed
+    await store.update_account(made.key, status=Availability.ONLINE, status_text="")
+    assert await store.accounts([made.key]) == [made]
     assert await store.account("alice") == made
     assert await store.account("ＡＬＩＣＥ") == made
     assert await store.account("bob") is None

@@ -322,6 +322,7 @@ BACK_TO_3 = """
     ALTER TABLE room DROP COLUMN topic; ALTER TABLE room DROP COLUMN private;
     DROP TABLE file;
     ALTER TABLE message DROP COLUMN reply_to; ALTER TABLE membership DROP COLUMN notify;
+    ALTER TABLE account DROP COLUMN status; ALTER TABLE account DROP COLUMN status_text;
     PRAGMA user_version = 3;
 """
 

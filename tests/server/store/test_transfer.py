@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.records import (
     ALL_MEMBERS,
@@ -62,6 +62,8 @@ async def fill(store: Store) -> None:
     await chat.say(room.conversation, bob, "welcome")
     await store.set_notify(room.conversation, carol.key, NotifyLevel.MENTIONS)
     await store.set_notify(pair.key, bob.key, NotifyLevel.MUTED)
+    await store.update_account(carol.key, status=Availability.AWAY)
+    await store.update_account(bob.key, status_text="on the train")
     thanks = NewMessage(room.conversation, carol.key, None, 1_700_000_100_000, "thanks @ALL @bob")
     thanks.reply_to, thanks.mentions = 3, (ALL_MEMBERS, bob.key)
     await store.append([thanks])
@@ -252,6 +254,7 @@ YEAR_10000 = 253_402_300_800_000
         ('"blocked":["carol"]', '"blocked":["nobody"]', "there is no account with the id"),
         ('"between":["Alice","bob"]', '"between":["Alice"]', "a pair needs two ids"),
         ('"between":["Alice","bob"]', '"between":["Alice","eve"]', "there is no account"),
+        ('"status":"away"', '"status":"asleep"', "Invalid enum value 'asleep'"),
         ('"notify":"muted"', '"notify":"loud"', "Invalid enum value 'loud'"),
         ('"standing":"invited"', '"standing":"king"', "Invalid enum value 'king'"),
         (

@@ -28,7 +28,7 @@ from pychat.server.chat.state.entities import Conversation, OnlineUser, Pair, Ro
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.roles import role_of
 from pychat.server.chat.state.session import ChatSession, Work
-from pychat.server.chat.views import MessageViews, fitting
+from pychat.server.chat.views import MessageViews, fitting, shown_status
 from pychat.server.store.base import Store
 from pychat.server.store.records import Block, ConversationSummary
 from pychat.visible import shown_name
@@ -132,6 +132,10 @@ class Conversations:
             cached = conversation.cursors.get(peer.account, peer)
             peer_delivered_seq = max(peer.delivered_seq, cached.delivered_seq)
             peer_read_seq = max(peer.read_seq, cached.read_seq)
+        other = None if peer_key is None or peer_key in hidden_by else users.get(peer_key)
+        status, status_text = (
+            (UNSET, UNSET) if other is None or blocked else shown_status(other.account)
+        )
         return ConversationPayload(
             with_=conversation.name_for(user.key),
             alias=self._alias(user, conversation, users, hidden_by),
@@ -153,6 +157,8 @@ class Conversations:
             topic=conversation.topic or UNSET if isinstance(conversation, Room) else UNSET,
             role=_role(user, conversation),
             notify=UNSET if mine.notify is NotifyLevel.ALL else mine.notify,
+            status=status,
+            status_text=status_text,
         )
 
     def _alias(

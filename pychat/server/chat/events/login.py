@@ -37,6 +37,7 @@ from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.relations import Relations
 from pychat.server.chat.state.session import ChatSession, Work
+from pychat.server.chat.views import shown_status
 from pychat.server.store.base import Store, StoreError
 from pychat.visible import shown_name
 
@@ -165,8 +166,10 @@ class Logins:
             await self._authentication.add_token(authenticated, session.connection.user_agent)
         token = authenticated.login_token
         with self._logging_in(user, None if token is None else token.id):
-            if alias := shown_name(login.alias.strip(), ""):
-                await self._directory.change_alias(user, alias)
+            alias = shown_name(login.alias.strip(), "")
+            if alias and await self._directory.change_profile(user, alias=alias):
+                address = session.connection.remote_address
+                audit.note("alias changed", id=user.id, alias=alias, address=address)
             if authenticated.created:
                 everyone = self._directory.everyone
                 member = await self._directory.memberships.member(everyone, user)
@@ -271,6 +274,7 @@ class Logins:
         if ack_id is None:
             self._answers.respond(session, Event.LOGIN, Code.DONE, "logged in")
             return
+        status, status_text = shown_status(user.account) if session.modern else (UNSET, UNSET)
         self._answers.answer(
             session,
             ack_id,
@@ -284,6 +288,8 @@ class Logins:
                 protocol=min(login.protocol, PROTOCOL_VERSION),
                 created=authenticated.created and session.modern,
                 epoch=self._epoch if session.modern else UNSET,
+                status=status,
+                status_text=status_text,
             ),
         )
 

@@ -11,6 +11,7 @@ from pychat.server.chat.clock import now, rfc3339
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Pair
 from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.views import shown_status
 from pychat.server.store.base import StoreError
 
 log = logging.getLogger(__name__)
@@ -35,19 +36,19 @@ class Presence:
         self._announce(user, online=False)
         self._start_keeping(user, at)
 
-    def renamed(self, user: OnlineUser) -> None:
-        """The user has another alias."""
+    def profile_changed(self, user: OnlineUser) -> None:
+        """The user has another alias or status."""
         if self._reach.is_online(user.key):
             self._announce(user, online=True)
-            self._show(user, to=user, online=True)
+            self._show(user, to=user)
 
     def pair_opened(self, pair: Pair) -> None:
         """Notify both accounts of each other's presence at the first message between them."""
         a, b = self._reach.user(pair.a), self._reach.user(pair.b)
         if a is None or b is None or a is b or a.key in b.blocked or b.key in a.blocked:
             return
-        self._show(b, to=a, online=True)
-        self._show(a, to=b, online=True)
+        self._show(b, to=a)
+        self._show(a, to=b)
 
     def hide(self, user: OnlineUser, other: OnlineUser, at: int) -> None:
         """Show both as offline to each other, because the user has just blocked the other one.
@@ -56,15 +57,15 @@ class Presence:
         """
         if other.key in user.partners and user.key not in other.blocked:
             if self._reach.is_online(other.key):
-                self._show(other, to=user, online=False)
-            self._show(user, to=other, online=False, seen=at)
+                self._hide(other, to=user)
+            self._hide(user, to=other, seen=at)
 
     def reveal(self, user: OnlineUser, other: OnlineUser) -> None:
         """Show both to each other again, because the user has just unblocked the other one."""
         if other.key in user.partners and other is not user and user.key not in other.blocked:
             for viewer, shown in ((user, other), (other, user)):
                 if self._reach.is_online(shown.key):
-                    self._show(shown, to=viewer, online=True)
+                    self._show(shown, to=viewer)
 
     async def finish(self) -> None:
         """Store the time last seen of all users who are online, before the server stops."""
@@ -98,12 +99,16 @@ class Presence:
                 hidden_from=user.blocked | self._reach.blockers(user.key),
             )
 
-    def _show(
-        self, user: OnlineUser, *, to: OnlineUser, online: bool, seen: int | None = None
-    ) -> None:
-        self._reach.notify((to.key,), Event.PRESENCE, _payload(user, online=online, seen=seen))
+    def _show(self, user: OnlineUser, *, to: OnlineUser) -> None:
+        self._reach.notify((to.key,), Event.PRESENCE, _payload(user, online=True, seen=None))
+
+    def _hide(self, user: OnlineUser, *, to: OnlineUser, seen: int | None = None) -> None:
+        last_seen = None if seen is None else rfc3339(seen)
+        shown = PresencePayload(user.id, user.alias, online=False, last_seen=last_seen)
+        self._reach.notify((to.key,), Event.PRESENCE, encode(shown))
 
 
 def _payload(user: OnlineUser, *, online: bool, seen: int | None) -> bytes:
     last_seen = None if online or seen is None else rfc3339(seen)
-    return encode(PresencePayload(user.id, user.alias, online, last_seen))
+    status, text = shown_status(user.account)
+    return encode(PresencePayload(user.id, user.alias, online, last_seen, status, text))

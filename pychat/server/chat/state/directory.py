@@ -11,6 +11,7 @@ import msgspec
 from pychat.protocol import (
     EVERYONE,
     ROOM_PREFIX,
+    Availability,
     Code,
     ProtocolError,
     canonical_id,
@@ -120,12 +121,34 @@ class Directory:
             self._users[account.key] = user
         return user
 
-    async def change_alias(self, user: OnlineUser, alias: str) -> None:
+    async def change_profile(
+        self,
+        user: OnlineUser,
+        *,
+        alias: str | None = None,
+        status: Availability | None = None,
+        status_text: str | None = None,
+    ) -> bool:
+        """Change what is given. Return False if all was so already."""
         async with user.changing:
-            if alias != user.account.alias:
-                await self._store.update_account(user.key, alias=alias)
-                user.account = msgspec.structs.replace(user.account, alias=alias)
-                user.version += 1
+            old = user.account
+            new = msgspec.structs.replace(
+                old,
+                alias=old.alias if alias is None else alias,
+                status=status or old.status,
+                status_text=old.status_text if status_text is None else status_text,
+            )
+            if new == old:
+                return False
+            await self._store.update_account(
+                user.key, alias=alias, status=status, status_text=status_text
+            )
+            # The time last seen may have changed meanwhile.
+            user.account = msgspec.structs.replace(
+                user.account, alias=new.alias, status=new.status, status_text=new.status_text
+            )
+            user.version += 1
+            return True
 
     def note_seen(self, user: OnlineUser, at: int) -> None:
         """Set the time the user went offline, in memory; ``keep_seen`` stores it."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from pychat.protocol import canonical_id
+from pychat.protocol import Availability, canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.records import Account, Block, HookRecord, LoginToken
@@ -83,6 +83,8 @@ class MemoryAccounts:
         password_hash: str | None = None,
         disabled: bool | None = None,
         last_seen_at: int | None = None,
+        status: Availability | None = None,
+        status_text: str | None = None,
     ) -> None:
         account = self._accounts[key]
         self._accounts[key] = msgspec.structs.replace(
@@ -91,6 +93,8 @@ class MemoryAccounts:
             password_hash=account.password_hash if password_hash is None else password_hash,
             disabled=account.disabled if disabled is None else disabled,
             last_seen_at=account.last_seen_at if last_seen_at is None else last_seen_at,
+            status=status or account.status,
+            status_text=account.status_text if status_text is None else status_text,
         )
         if password_hash is not None or disabled is not None:
             self._account_changes += 1

@@ -10,7 +10,7 @@ import msgspec
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from pychat.protocol import canonical_id
+from pychat.protocol import Availability, canonical_id
 from pychat.server.store.base import AlreadyExists, StoreUnavailable
 from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.mongodb.base import MongoPart, change, explain, query
@@ -32,6 +32,8 @@ def _account(document: Document) -> Account:
         disabled=document["disabled"],
         created_at=document["created_at"],
         last_seen_at=document["last_seen_at"],
+        status=Availability(document.get("status", Availability.ONLINE)),
+        status_text=document.get("status_text", ""),
     )
 
 
@@ -55,7 +57,7 @@ class MongoAccounts(MongoPart):
         before = await seq_of_last(self._database, EVERYONE.key)
         await add_member(self._database, EVERYONE.key, EVERYONE.kind, key, before)
         account = Account(key, id, alias, password_hash, False, created_at, None)
-        document: Document = msgspec.structs.asdict(account)
+        document: Document = msgspec.to_builtins(account)
         document["_id"] = document.pop("key")
         document["canonical"] = canonical_id(id)
         document["lookalike"] = lookalike_form(id)
@@ -118,12 +120,16 @@ class MongoAccounts(MongoPart):
         password_hash: str | None = None,
         disabled: bool | None = None,
         last_seen_at: int | None = None,
+        status: Availability | None = None,
+        status_text: str | None = None,
     ) -> None:
         given: Document = {
             "alias": alias,
             "password_hash": password_hash,
             "disabled": disabled,
             "last_seen_at": last_seen_at,
+            "status": status and status.value,
+            "status_text": status_text,
         }
         changes = {name: value for name, value in given.items() if value is not None}
         accounts = self._database["accounts"]

@@ -3,7 +3,8 @@
 meta           "schema": application, version. "lock": see lease.py. A counter's name: value.
                "deletion-KEY": a room that is being deleted. "epoch": value. "changing":
                conversations whose changes may be unfinished
-accounts       by key: as records.Account, canonical, lookalike, terms
+accounts       by key: as records.Account, canonical, lookalike, terms. status and status_text may
+               be missing
 sessions       by token hash: as records.LoginToken
 hooks          by token hash: as records.HookRecord. Older versions ignore them
 blocks         by "account-other": account, other, alias and since as in records.Block

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from pychat.protocol import canonical_id
+from pychat.protocol import Availability, canonical_id
 from pychat.server.store.base import AlreadyExists
 from pychat.server.store.lookalikes import lookalike_form
 from pychat.server.store.records import EVERYONE, Account, Block, HookRecord, LoginToken
@@ -16,16 +16,26 @@ from pychat.server.store.sqlite.base import SQLitePart, counter, set_counter
 from pychat.server.store.sqlite.conversations import join
 from pychat.server.store.terms import Query, terms
 
-_ACCOUNT = "key, id, alias, password_hash, disabled, created_at, last_seen_at"
+_ACCOUNT = "key, id, alias, password_hash, disabled, created_at, last_seen_at, status, status_text"
 _LOGIN_TOKEN = "id, account, token_hash, device, since, last_seen_at, expires_at"
 _HOOK = "id, token_hash, conversation, account, created_at"
 _LAST_CHARACTER = "\U0010ffff"
 PAGE = 500
 
 
-def _account(row: tuple[int, str, str, str | None, int, int, int | None]) -> Account:
-    key, id, alias, password_hash, disabled, created_at, last_seen_at = row
-    return Account(key, id, alias, password_hash, bool(disabled), created_at, last_seen_at)
+def _account(row: tuple[int, str, str, str | None, int, int, int | None, str, str]) -> Account:
+    key, id, alias, password_hash, disabled, created_at, last_seen_at, status, text = row
+    return Account(
+        key,
+        id,
+        alias,
+        password_hash,
+        bool(disabled),
+        created_at,
+        last_seen_at,
+        Availability(status),
+        text,
+    )
 
 
 class SQLiteAccounts(SQLitePart):
@@ -128,13 +138,16 @@ class SQLiteAccounts(SQLitePart):
         password_hash: str | None = None,
         disabled: bool | None = None,
         last_seen_at: int | None = None,
+        status: Availability | None = None,
+        status_text: str | None = None,
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "UPDATE account SET alias = coalesce(?, alias),"
                 " password_hash = coalesce(?, password_hash), disabled = coalesce(?, disabled),"
-                " last_seen_at = coalesce(?, last_seen_at) WHERE key = ?",
-                (alias, password_hash, disabled, last_seen_at, key),
+                " last_seen_at = coalesce(?, last_seen_at), status = coalesce(?, status),"
+                " status_text = coalesce(?, status_text) WHERE key = ?",
+                (alias, password_hash, disabled, last_seen_at, status, status_text, key),
             )
             if alias is not None:
                 connection.execute("DELETE FROM account_term WHERE account = ?", (key,))

@@ -210,6 +210,9 @@ _VERSION_6 = (
     "CREATE UNIQUE INDEX file_message ON file (conversation, seq) WHERE conversation IS NOT NULL",
     "CREATE INDEX file_account ON file (account)",
     "CREATE INDEX file_unattached ON file (created_at) WHERE conversation IS NULL",
+    # status: a protocol.Availability.
+    "ALTER TABLE account ADD COLUMN status TEXT NOT NULL DEFAULT 'online'",
+    "ALTER TABLE account ADD COLUMN status_text TEXT NOT NULL DEFAULT ''",
     # A protocol.NotifyLevel, NULL for all.
     "ALTER TABLE membership ADD COLUMN notify TEXT",
 )

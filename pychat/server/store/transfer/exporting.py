@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from pychat.protocol import EVERYONE, NotifyLevel, canonical_id
+from pychat.protocol import EVERYONE, Availability, NotifyLevel, canonical_id
 from pychat.server.store.base import Store, StoreDamaged, StoreUnavailable
 from pychat.server.store.records import (
     ALL_MEMBERS,
@@ -186,6 +186,8 @@ async def _account_line(store: Store, account: Account, accounts: Accounts) -> A
         last_seen_at=account.last_seen_at,
         sessions=sorted(tokens, key=lambda token: token.token_hash),
         blocked=sorted(a.id for a in _known(accounts, await store.blocked(account.key))),
+        status=UNSET if account.status is Availability.ONLINE else account.status,
+        status_text=account.status_text or UNSET,
     )
 
 

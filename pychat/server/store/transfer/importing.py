@@ -131,9 +131,13 @@ class Importer:
         elif (account.id, account.created_at) != (line.id, line.created_at):
             raise StoreError(f"{self._store.location} has another account {account.id}")
         self._keys[line.id] = account.key
-        if line.disabled or line.last_seen_at is not None:
+        if line.disabled or line.last_seen_at is not None or line.status or line.status_text:
             await self._store.update_account(
-                account.key, disabled=line.disabled, last_seen_at=line.last_seen_at
+                account.key,
+                disabled=line.disabled,
+                last_seen_at=line.last_seen_at,
+                status=line.status or None,
+                status_text=line.status_text or None,
             )
         self._blocked.append((account.key, line.blocked))
         for token in line.sessions:

@@ -19,9 +19,11 @@ from pychat.protocol import (
     MAX_BLURHASH,
     MAX_FILE_NAME,
     MAX_PIXELS,
+    MAX_STATUS_CHARACTERS,
     ROOM_PREFIX,
     SHOWN_TYPES,
     UNKNOWN_TYPE,
+    Availability,
     NotifyLevel,
     ProtocolError,
     check_emoji,
@@ -69,7 +71,8 @@ class Header(Struct, tag="pychat", tag_field="type"):
 
 
 class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
-    """An account with its private data and the hash of its password."""
+    """An account with its private data and the hash of its password. The last two only where they
+    say something."""
 
     id: str
     alias: str
@@ -79,6 +82,8 @@ class AccountLine(Struct, tag="account", tag_field="type", rename="camel"):
     last_seen_at: Moment | None
     sessions: list[LoginTokenLine]
     blocked: list[str]
+    status: Availability | UnsetType = UNSET
+    status_text: Annotated[str, Meta(max_length=MAX_STATUS_CHARACTERS)] | UnsetType = UNSET
 
 
 class StandingLine(Struct):

@@ -1,4 +1,4 @@
-"""``profile``: users change their own alias and password."""
+"""``profile``: users change their own alias, status and password."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.session import ChatSession, Work
+from pychat.server.chat.views import shown_status
 from pychat.server.store.base import StoreError
 from pychat.visible import shown_name, visible
 
@@ -47,31 +48,48 @@ class Profiles:
     def profile(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
         request = decode(PROFILE, payload)
-        if (request.alias is UNSET) == (request.new_password is UNSET):
-            raise ProtocolError(Code.MALFORMED, "send alias or newPassword, and not both")
+        asked = (request.alias, request.status, request.status_text, request.new_password)
+        if all(each is UNSET for each in asked):
+            raise ProtocolError(Code.MALFORMED, "send alias, status, statusText or newPassword")
+        for field, text in (("alias", request.alias), ("statusText", request.status_text)):
+            if text and text.strip() and not visible(text):
+                raise ProtocolError(Code.MALFORMED, "shows nothing", field=field)
         self._limiter.take(user.key, "changes")
         return self._profile(session, user, request, ack_id)
 
     async def _profile(
         self, session: ChatSession, user: OnlineUser, request: ProfileRequest, ack_id: int | None
     ) -> None:
-        if isinstance(request.alias, str):
-            await self._rename(user, request.alias.strip())
+        # The password first: if the current one is wrong, nothing is changed.
         if isinstance(request.new_password, str):
             await self._change_password(session, user, request.password, request.new_password)
+        await self._change_shown(session, user, request)
         if ack_id is None:
             self._answers.done(session, Event.PROFILE, None, "done")
         else:
-            answer = ProfileAnswer(Code.DONE, "done", id=user.id, alias=user.alias)
+            status, text = shown_status(user.account)
+            answer = ProfileAnswer(
+                Code.DONE, "done", id=user.id, alias=user.alias, status=status, status_text=text
+            )
             self._answers.answer(session, ack_id, answer)
 
-    async def _rename(self, user: OnlineUser, alias: str) -> None:
-        shown = shown_name(alias, user.id)
-        if alias and not visible(alias):
-            raise ProtocolError(Code.MALFORMED, "shows nothing", field="alias")
-        if shown != user.alias:
-            await self._directory.change_alias(user, shown)
-            self._presence.renamed(user)
+    async def _change_shown(
+        self, session: ChatSession, user: OnlineUser, request: ProfileRequest
+    ) -> None:
+        """Change what others see of the user."""
+        alias = status_text = None
+        if isinstance(request.alias, str):
+            alias = shown_name(request.alias.strip(), user.id)
+        if isinstance(request.status_text, str):
+            status_text = request.status_text.strip()
+        before = user.alias
+        if await self._directory.change_profile(
+            user, alias=alias, status=request.status or None, status_text=status_text
+        ):
+            self._presence.profile_changed(user)
+        if user.alias != before:
+            address = session.connection.remote_address
+            audit.note("alias changed", id=user.id, alias=user.alias, address=address)
 
     async def _change_password(
         self, session: ChatSession, user: OnlineUser, password: str, new_password: str

@@ -20,7 +20,9 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.session import ChatSession, Work
+from pychat.server.chat.views import shown_status
 from pychat.server.store.base import Store
+from pychat.server.store.records import Account
 from pychat.server.store.terms import Query
 from pychat.visible import shown_name
 
@@ -63,11 +65,7 @@ class Users:
         blocks = await self._store.blockers(user.key)
         hidden = {block.account.key for block in blocks}
         accounts = await self._store.find_accounts(request.query, request.limit + len(blocks))
-        found = [
-            UserPayload(a.id, shown_name(a.alias, a.id), self._reach.sees_online(user, a.key))
-            for a in accounts
-            if a.key not in hidden
-        ]
+        found = [self._payload(user, account) for account in accounts if account.key not in hidden]
         if blocks:
             query = Query(request.query)
             found += [
@@ -82,3 +80,14 @@ class Users:
             ]
             found.sort(key=lambda user: canonical_id(user.id))
         return found[: request.limit]
+
+    def _payload(self, user: OnlineUser, account: Account) -> UserPayload:
+        """An account that has not blocked the user."""
+        shown = UserPayload(
+            account.id,
+            shown_name(account.alias, account.id),
+            online=self._reach.sees_online(user, account.key),
+        )
+        if account.key not in user.blocked:
+            shown.status, shown.status_text = shown_status(account)
+        return shown
