@@ -95,6 +95,8 @@ async def test_all_is_for_the_owner_and_admins() -> None:
         assert await mentioned(alice, "@ALL lunch") == ["ALL"]
         assert await mentioned(bob, "@all of you, and @carol") == ["ALL", "carol"]
         assert await mentioned(carol, "@ALL") == []
+        listed = (await history(carol, "#r"))["messages"]
+        assert [each.get("mentions") for each in listed] == [["ALL"], ["ALL", "carol"], None]
         assert (await room_entry(carol))["unreadMentions"] == 2
 
 

@@ -32,6 +32,7 @@ async def with_hook(chat: Chat, store: DelayedStore) -> Direct:
 async def refused(chat: Chat, text: str) -> str:
     with pytest.raises(ProtocolError) as error:
         await chat.post(TOKEN, text)
+    assert (error.value.retry_after is None) is (error.value.code not in ("429", "503"))
     return error.value.code
 
 
@@ -49,13 +50,18 @@ async def test_a_post_mentions_members_and_counts_as_text() -> None:
             await chat.admit_hook(TOKEN)
 
 
-async def test_a_server_that_stops_takes_no_posts() -> None:
+async def test_a_server_that_stops_takes_no_posts_or_files(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
         await with_hook(chat, store)
     assert await refused(chat, "too late") == "503"
     with pytest.raises(ProtocolError, match="the server is stopping"):
         await chat.admit_hook(TOKEN)
+    with pytest.raises(ProtocolError, match="the server is stopping"):
+        await chat.expire_files()
+    assert recwarn.list == []  # of work that is not done
 
 
 async def test_a_post_that_is_not_stored_is_refused() -> None:
