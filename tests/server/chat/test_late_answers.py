@@ -431,14 +431,19 @@ async def test_a_first_message_during_the_other_login_makes_partners(read: str) 
         assert [(p["id"], p["online"]) for p in alice.of("presence")] == [("bob", False)]
 
 
-async def test_a_conversation_that_begins_while_the_list_is_read_is_in_it() -> None:
+@pytest.mark.parametrize("name", ["bob", "#r"])
+async def test_a_conversation_that_begins_while_the_list_is_read_is_in_it(name: str) -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
-        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        alice, bob, phone = [await logged_in(chat, id) for id in ("alice", "bob", "alice")]
+        await bob.ask("room", command="create", roomId="r")
         held = store.hold("conversations", done=True)
         reading = alice.start("conversations")
         await held.done.wait()
-        assert (await bob.send_message("alice", "hello"))["code"] == "200"
+        if name == "bob":
+            assert (await bob.send_message("alice", "hello"))["code"] == "200"
+        else:
+            assert (await phone.ask("room", command="join", roomId="r"))["code"] == "200"
         held.answer()
         listed = (await reading)["conversations"]
-        assert "bob" in [each["with"] for each in listed]
+        assert name in [each["with"] for each in listed]

@@ -386,6 +386,7 @@ async def test_a_refused_message_creates_no_account(
         await page.send("ALL", text)
         response = await page.next("response")
         assert (response["command"], response["code"]) == ("message", code)
+        assert response["message"].startswith("data: " if not text else "sender: ")
         assert [user["id"] for user in (await bob.ask("users", query=""))["users"]] == ["bob"]
 
 
