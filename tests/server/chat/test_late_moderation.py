@@ -8,6 +8,8 @@ import random
 import pytest
 
 from pychat.server.chat import Chat
+from pychat.server.store.base import StoreUnavailable
+from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import Standing
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
@@ -108,3 +110,35 @@ async def test_after_a_removal_nothing_is_delivered(first: int) -> None:
             await settled(chat)
             assert len(bob.of("message")) == received, seed
             assert "afterwards" not in str(await bob.ask("history", {"with": "#r"})), seed
+
+
+class HalfStore(MemoryStore):
+    """The next removal fails after the bar, as in a database without transactions."""
+
+    half = True
+
+    async def leave_room(self, conversation: int, account: int, *, barred: bool = False) -> None:
+        if barred and self.half:
+            self.half = False
+            await self.set_standing(conversation, account, Standing.BARRED)
+            raise StoreUnavailable("the answer was lost")
+        await super().leave_room(conversation, account, barred=barred)
+
+
+async def test_a_removal_that_was_half_made_is_finished() -> None:
+    store = HalfStore()
+    async with chatting(store) as chat:
+        alice, bob, carol = [await logged_in(chat, id) for id in ("alice", "bob", "carol")]
+        await alice.ask("room", command="create", roomId="r")
+        for each in (bob, carol):
+            await each.ask("room", command="join", roomId="r")
+        kicked = await alice.ask("room", command="kick", roomId="r", user="bob")
+        assert kicked["code"] == "503"
+        await carol.send_message("r", "afterwards", "groupchat")
+        await settled(chat)
+        assert bob.of("message") == []
+        names = [each["with"] for each in (await bob.ask("conversations", {}))["conversations"]]
+        assert names == ["ALL"]
+        room = chat._directory.rooms["r"]
+        assert room.members.keys() == set(await store.members(room.key))
+        assert (await bob.ask("room", command="join", roomId="r"))["code"] == "403"

@@ -29,7 +29,14 @@ from pychat.server.store import (
 from pychat.server.store.mongodb import lease, messages
 from pychat.server.store.mongodb import store as mongo_store
 from pychat.server.store.mongodb.schema import INDEXES, VERSION
-from pychat.server.store.records import CursorMove, LoginToken, NewEdit, NewMessage, NewReaction
+from pychat.server.store.records import (
+    CursorMove,
+    LoginToken,
+    NewEdit,
+    NewMessage,
+    NewReaction,
+    Standing,
+)
 from tests.attack.wire import connect
 from tests.server.store import ferretdb
 from tests.server.store.conftest import MONGODB, Populated, removed
@@ -576,7 +583,9 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.update_room(room.conversation, name="x")
     await store.join_room(room.conversation, bob.key)
     await store.members(room.conversation)
-    await store.leave_room(room.conversation, bob.key)
+    await store.leave_room(room.conversation, bob.key, barred=True)
+    await store.set_standing(room.conversation, bob.key, Standing.INVITED)
+    await store.standings()
     await store.delete_room(room.conversation)
     await store.close()
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from pychat.server.store import Store, open_store
-from pychat.server.store.records import NewEdit, NewReaction, NewRemoval
+from pychat.server.store.records import NewEdit, NewReaction, NewRemoval, Standing
 from pychat.server.store.transfer.exporting import read_store
 from pychat.server.store.transfer.lines import ConversationLine
 from tests.server.store import ferretdb
@@ -72,6 +72,13 @@ async def delete_the_room(store: Store) -> None:
     room = await store.room("town")
     assert room is not None
     await store.delete_room(room.conversation)
+
+
+async def remove_bob(store: Store) -> None:
+    room, bob = await store.room("town"), await store.account("bob")
+    assert room is not None
+    assert bob is not None
+    await store.leave_room(room.conversation, bob.key, barred=True)
 
 
 async def change_messages(store: Store, pair: str) -> None:
@@ -185,6 +192,23 @@ async def test_a_room_is_deleted_completely_or_not_at_all(killing: Killing) -> N
         assert [message.data for message in found] == ["a word"] * len(rooms), killing.writes
         whole.add(len(rooms))
     assert whole == {0, 1}
+
+
+async def test_a_member_is_removed_completely_or_not_at_all(killing: Killing) -> None:
+    async def prepare(chat: Populated) -> list[str]:
+        alice, bob = await chat.account("alice"), await chat.account("bob")
+        town = await chat.store.create_room("town", "Town", alice.key)
+        await chat.store.join_room(town.conversation, bob.key)
+        return []
+
+    seen = set()
+    async for chat in killing.rounds(remove_bob, prepare):
+        town = await chat.store.room("town")
+        assert town is not None
+        barred = [each.standing for each in await chat.store.standings()] == [Standing.BARRED]
+        assert barred == (len(await chat.store.members(town.conversation)) == 1), killing.writes
+        seen.add(barred)
+    assert True in seen
 
 
 async def test_changes_are_finished_or_not_made(killing: Killing) -> None:

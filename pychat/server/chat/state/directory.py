@@ -76,6 +76,7 @@ class Directory:
             else:
                 known.update(record, owner_id)
         self.memberships.loaded(self._rooms_by_key, standings)
+        await self.memberships.finish_removals()
         for room in list(self.rooms.values()):
             if room.private:  # the list of rooms shows it to its members
                 await self.memberships.settle(room)

@@ -24,6 +24,8 @@ class Memberships:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._removing: set[tuple[Room, int]] = set()
+        """Rooms and accounts whose removal has failed. The store may have made it, or half."""
 
     def is_known_member(self, room: Room, user: OnlineUser) -> bool:
         """Whether the user is a member. False also if the members have not been read yet."""
@@ -32,11 +34,24 @@ class Memberships:
     def loaded(self, rooms: Mapping[int, Room], standings: Iterable[RoomStanding]) -> None:
         """Apply the standings of all rooms, by the keys of their conversations. No change of rooms
         was in progress while they were read."""
+        before = {room: _barred(room) for room in rooms.values()}
         for room in rooms.values():
             room.standings.clear()
         for each in standings:
             if each.conversation in rooms:
                 rooms[each.conversation].standings[each.account] = each.standing
+        for room, barred in before.items():
+            if _barred(room) != barred:
+                room.settled = False
+                room.changes += 1
+
+    async def finish_removals(self) -> None:
+        """Finish the failed removals that the store has begun, once the standings have been read
+        again. Raises StoreError."""
+        for room, account in list(self._removing):
+            if not room.deleted and room.standings.get(account) is Standing.BARRED:
+                await self._store.leave_room(room.key, account, barred=True)
+            self._removing.discard((room, account))
 
     async def settle(self, room: Room) -> None:
         """Read the room's members, unless it is deleted meanwhile.
@@ -49,7 +64,8 @@ class Memberships:
             changes = room.changes
             members = await self._store.memberships([room.key])
             if room.changes == changes and not room.settled:
-                room.members = {member.account: member.first_seq for member in members}
+                barred = _barred(room)
+                room.members = {m.account: m.first_seq for m in members if m.account not in barred}
                 room.settled = True
 
     async def learn(self, everyone: Everyone, accounts: Iterable[int]) -> None:
@@ -129,6 +145,7 @@ class Memberships:
                 # end the bar, until the rooms are read again.
                 room.members.pop(user.key, None)
                 room.standings[user.key] = Standing.BARRED
+                self._removing.add((room, user.key))
             self._reset(room, user)
             raise
         room.members.pop(user.key, None)
@@ -181,6 +198,11 @@ class Memberships:
     def _changed(self, room: Room, user: OnlineUser) -> None:
         room.changes += 1
         user.version += 1
+
+
+def _barred(room: Room) -> set[int]:
+    """Return the accounts that were removed, perhaps from a store that has not answered."""
+    return {key for key, standing in room.standings.items() if standing is Standing.BARRED}
 
 
 def _no_room(room: Room) -> ProtocolError:
