@@ -108,7 +108,7 @@ async def first_screen(pilot: Pilot[None]) -> None:
 
 async def logging_in(pilot: Pilot[None]) -> None:
     await first_screen(pilot)
-    pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
+    pilot.app.client.set_connection(  # type: ignore[attr-defined] # a ChatApp over a scripted client
         Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN)
     )
     await wait_text(pilot, "Log in")

@@ -28,6 +28,7 @@ from pychat.client.events import (
     StatusChanged,
 )
 from pychat.client.models import NOT_LOGGED_IN, ConnectionState, MessageInfo
+from pychat.protocol import Availability
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings
 from pychat.tui.commands.slash import ProfileRequested, ThemeRequested
@@ -230,6 +231,8 @@ class ChatApp(TerminalApp):
 
     def _notify(self, message: MessageInfo) -> None:
         if self.app_focus or message.own or not self.chat.notify_choices.announces(message):
+            return
+        if self.client.profile.status is Availability.DND:
             return
         if not self.settings.previews:
             self.notifications.send("pychat", "New message")

@@ -15,6 +15,7 @@ from pychat.client.events import (
     ConversationsLoaded,
     MessageAdded,
     MessageChanged,
+    ProfileChanged,
     StatusChanged,
 )
 from pychat.client.models import (
@@ -23,12 +24,13 @@ from pychat.client.models import (
     DeliveryStatus,
     HistoryPage,
     MessageInfo,
+    ProfileInfo,
     RoomInfo,
     SearchPage,
     Status,
     UserInfo,
 )
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 from pychat.tui.clock import Clock
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC).timestamp()
@@ -56,9 +58,22 @@ class ScriptedClient:
         self.typed: list[tuple[str, bool]] = []
         self.people: list[UserInfo] = []
         self.all_rooms: list[RoomInfo] = []
+        self.chosen = (Availability.ONLINE, "")
         self.closed = False
         self.unreachable = ""
         self._queues: list[asyncio.Queue[ClientEvent | None]] = []
+
+    @property
+    def profile(self) -> ProfileInfo:
+        return ProfileInfo(self.user, self.alias, *self.chosen)
+
+    async def set_status(self, status: Availability, text: str = "") -> None:
+        self.chosen = (status, text)
+        self.tell(ProfileChanged(self.profile))
+
+    async def set_alias(self, alias: str) -> None:
+        self.alias = alias
+        self.tell(ProfileChanged(self.profile))
 
     # --- for the test -------------------------------------------------------------------
 
@@ -105,7 +120,7 @@ class ScriptedClient:
         for queue in self._queues:
             queue.put_nowait(event)
 
-    def set_status(self, status: Status) -> None:
+    def set_connection(self, status: Status) -> None:
         self.status = status
         self.tell(StatusChanged(status))
 
@@ -218,5 +233,5 @@ class ScriptedClient:
         on_result(self.unreachable)
 
     async def login(self, password: str) -> str:
-        self.set_status(Status(ConnectionState.ONLINE, NOW))
+        self.set_connection(Status(ConnectionState.ONLINE, NOW))
         return "logged in"

@@ -418,7 +418,7 @@ async def test_what_an_older_version_muted_moves_to_the_server(tmp_path: Path) -
     settings = Settings(reduced_motion=True)
     app = ChatApp(client, settings, clock=stopped_clock(), state=path)  # type: ignore[arg-type]
     async with app.run_test(size=(80, 24)) as pilot:
-        client.set_status(client.status)
+        client.set_connection(client.status)
         client.tell(ConversationsLoaded(client.conversations))
         await wait_for(pilot, lambda: SavedState(path).muted == [])
         levels = {each.name: each.notify for each in client.known if each.notify != "all"}

@@ -103,7 +103,7 @@ def test_a_hostile_name_cannot_stop_the_switcher() -> None:
 
 async def test_the_server_cannot_speak_to_the_terminal_either() -> None:
     client = ScriptedClient()
-    client.set_status(Status(ConnectionState.REFUSED, NOW, reason="\x1b]2;owned\x07[/x] no"))
+    client.set_connection(Status(ConnectionState.REFUSED, NOW, reason="\x1b]2;owned\x07[/x] no"))
     app = scenes.app(client)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.2)

@@ -65,7 +65,7 @@ async def completing(pilot: Pilot[None]) -> None:
 
 async def refused(pilot: Pilot[None]) -> None:
     await nothing(pilot)
-    pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
+    pilot.app.client.set_connection(  # type: ignore[attr-defined] # a ChatApp over a scripted client
         Status(ConnectionState.REFUSED, NOW, reason="wrong password or token")
     )
     await wait_text(pilot, "wrong password")
@@ -76,13 +76,13 @@ async def unreachable(pilot: Pilot[None]) -> None:
     client = pilot.app.client  # type: ignore[attr-defined] # a ChatApp over a scripted client
     client.user = ""
     client.unreachable = "http://chat.example:3000 does not answer: connection refused"
-    client.set_status(Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN))
+    client.set_connection(Status(ConnectionState.REFUSED, NOW, reason=NOT_LOGGED_IN))
     await wait_text(pilot, "Retrying")
 
 
 async def offline(pilot: Pilot[None]) -> None:
     await open_bob(pilot)
-    pilot.app.client.set_status(  # type: ignore[attr-defined] # a ChatApp over a scripted client
+    pilot.app.client.set_connection(  # type: ignore[attr-defined] # a ChatApp over a scripted client
         Status(ConnectionState.OFFLINE, NOW - 600, retry_at=NOW + 4, waiting=2)
     )
     await wait_text(pilot, "retrying")

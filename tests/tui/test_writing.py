@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pychat.client.models import DeliveryStatus, UserInfo
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 from pychat.tui.app import ChatApp
 from pychat.tui.commands.slash import CommandError, parse, plain
 from tests.tui import scenes
@@ -164,6 +164,34 @@ async def test_commands_are_completed() -> None:
         await write(pilot, "/notify loud")
         await pilot.press("enter")
         await wait_text(pilot, "Type /notify all")
+
+
+@pytest.mark.e2e
+async def test_status_and_alias_are_chosen_and_shown() -> None:
+    client = scenes.world()
+    bob = client.conversation("bob")
+    assert bob is not None
+    bob.status, bob.status_text = Availability.AWAY, "back at \x1b[2Jnoon"
+    async with with_bob(client) as (app, pilot):
+        await wait_text(pilot, "◐ Bob Marsh bob", "away · back at [2Jnoon")
+        for typed, shown in (
+            ("/status dnd writing", "Your status: do not disturb · writing"),
+            ("/status asleep", "Type /status away, dnd or online"),
+            ("/status", "Your status: do not disturb · writing"),
+            ("/alias Alice L.", "Others see you as Alice L."),
+        ):
+            await write(pilot, typed)
+            await pilot.press("enter")
+            await wait_text(pilot, shown)
+        await wait_text(pilot, "● alice · do not disturb · writing")
+        told: list[str] = []
+        app.notifications.send = lambda title, text: told.append(text)  # type: ignore[method-assign]
+        app.app_focus = False
+        client.say("mina", "unheard", tell=True)
+        await wait_text(pilot, "unheard")
+        await client.set_status(Availability.ONLINE)
+        client.say("mina", "heard", tell=True)
+        await wait_for(pilot, lambda: told == ["heard"])
 
 
 @pytest.mark.e2e

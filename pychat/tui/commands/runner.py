@@ -10,10 +10,17 @@ from textual.message import Message
 
 from pychat.client.errors import ChatClientError
 from pychat.client.models import DeliveryStatus, UserInfo
-from pychat.protocol import EVERYONE, PRIVATE_ID_PREFIX, ROOM_PREFIX, NotifyLevel, canonical_id
+from pychat.protocol import (
+    EVERYONE,
+    PRIVATE_ID_PREFIX,
+    ROOM_PREFIX,
+    Availability,
+    NotifyLevel,
+    canonical_id,
+)
 from pychat.tui.commands.slash import ProfileRequested, SlashCommand, ThemeRequested
 from pychat.tui.model.conversations import OpenConversations, is_pair
-from pychat.tui.text.names import ALL_PEOPLE, line
+from pychat.tui.text.names import ALL_PEOPLE, line, status_line
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
@@ -71,6 +78,8 @@ class CommandRunner:
             "discard": self._discard,
             "block": self._block,
             "unblock": self._unblock,
+            "status": self._status,
+            "alias": self._alias,
             "theme": self._theme,
             "profile": self._profile,
             "logout": self._logout,
@@ -211,6 +220,22 @@ class CommandRunner:
     async def _unblock(self, arguments: str) -> None:
         await self._target.client.unblock(arguments)
         self._target.inform(f"{arguments} is not blocked any more")
+
+    async def _status(self, arguments: str) -> None:
+        word, _, text = arguments.partition(" ")
+        if arguments and word not in list(Availability):
+            self._target.inform("Type /status away, dnd or online, and a text if you like")
+            return
+        client = self._target.client
+        if arguments:
+            await client.set_status(Availability(word), text.strip())
+        own = client.profile
+        self._target.inform(f"Your status: {status_line(own.status, own.status_text) or 'online'}")
+
+    async def _alias(self, arguments: str) -> None:
+        client = self._target.client
+        await client.set_alias(arguments)
+        self._target.inform(f"Others see you as {client.alias}")
 
     async def _theme(self, arguments: str) -> None:
         self._target.post_message(ThemeRequested(arguments))

@@ -40,6 +40,8 @@ COMMANDS: Final = (
     SlashCommand("discard", "", "Delete failed messages"),
     SlashCommand("block", "[ID]", "Block a person"),
     SlashCommand("unblock", "ID", "Unblock a person", needs=True),
+    SlashCommand("status", "[STATUS] [TEXT]", "Be away, dnd (do not disturb) or online"),
+    SlashCommand("alias", "NAME", "Change the name beside your id", needs=True),
     SlashCommand("theme", "[NAME]", "Change the theme"),
     SlashCommand("profile", "[NAME]", "Switch to another profile"),
     SlashCommand("logout", "", "Log out on this device"),

@@ -11,7 +11,12 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 
-from pychat.client.events import ClientEvent, ConversationsLoaded, StatusChanged
+from pychat.client.events import (
+    ClientEvent,
+    ConversationsLoaded,
+    ProfileChanged,
+    StatusChanged,
+)
 from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX, NotifyLevel
 from pychat.tui.clock import Clock
@@ -26,7 +31,7 @@ from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.model.notify import NotifyChoices
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.settings import Settings
-from pychat.tui.text.names import line, unread_count
+from pychat.tui.text.names import line, status_line, unread_count
 from pychat.tui.widgets.conversation_list import (
     ConversationItem,
     ConversationList,
@@ -97,7 +102,7 @@ class ChatScreen(Screen[None]):
             yield ConversationList(self._list_item, id="list")
             yield self.view
         status = StatusLine(self._clock, id="status")
-        status.user = line(self.client.user)
+        status.user = self._own_line()
         status.hints = f"{shortest('switch', rebound)} new chat  {shortest('help', rebound)} help"
         yield status
 
@@ -126,9 +131,12 @@ class ChatScreen(Screen[None]):
         self.view.take(event)
         if isinstance(event, StatusChanged):
             self.query_one(StatusLine).status = event.status
+            self.query_one(StatusLine).user = self._own_line()
             if event.status.state is ConnectionState.ONLINE:
                 self._reconnected = True
                 self.view.want_older()
+        elif isinstance(event, ProfileChanged):
+            self.query_one(StatusLine).user = self._own_line()
         elif isinstance(event, ConversationsLoaded):
             if self._reconnected:
                 self._reconnected = False
@@ -147,6 +155,11 @@ class ChatScreen(Screen[None]):
         if room.startswith(ROOM_PREFIX) and self.client.conversation(room) is None:
             self.close_conversation()
             self.inform(f"You are no longer in {line(room)}")
+
+    def _own_line(self) -> str:
+        own = self.client.profile
+        status = status_line(own.status, own.status_text)
+        return " · ".join(filter(None, (line(own.id), status)))
 
     def _flush(self) -> None:
         self._flush_scheduled = False

@@ -12,10 +12,23 @@ from rich.cells import cell_len, set_cell_size
 from pychat.client.events import MembershipChanged
 from pychat.client.models import ConversationInfo, MessageInfo
 from pychat.client.safetext import safe_text
-from pychat.protocol import EVERYONE, MAX_UNREAD, PRIVATE_ID_PREFIX, ROOM_PREFIX, canonical_id
+from pychat.protocol import (
+    EVERYONE,
+    MAX_STATUS_CHARACTERS,
+    MAX_UNREAD,
+    PRIVATE_ID_PREFIX,
+    ROOM_PREFIX,
+    Availability,
+    canonical_id,
+)
 from pychat.visible import shown_name
 
 MAX_NAME: Final = 64
+_STATUS: Final = {
+    Availability.ONLINE: "",
+    Availability.AWAY: "away",
+    Availability.DND: "do not disturb",
+}
 YOU: Final = "You"
 ALL_PEOPLE: Final = "Everyone"
 PRIVATE_PREFIX: Final = ROOM_PREFIX + PRIVATE_ID_PREFIX
@@ -88,6 +101,11 @@ def last_line(message: MessageInfo, sender: Name | None, *, in_pair: bool) -> st
     if message.own:
         return f"you: {text}"
     return text if in_pair or sender is None else f"{sender.fitted(_IN_A_LINE)}: {text}"
+
+
+def status_line(status: Availability, text: str) -> str:
+    """Return a person's status and status text as one safe line; empty if there are none."""
+    return " · ".join(filter(None, (_STATUS[status], line(text, MAX_STATUS_CHARACTERS))))
 
 
 def membership_line(changed: MembershipChanged) -> str:

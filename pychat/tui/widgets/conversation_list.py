@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pychat.client.models import ConnectionState, ConversationInfo
-from pychat.protocol import NotifyLevel
+from pychat.protocol import Availability, NotifyLevel
 from pychat.tui.clock import Clock
 from pychat.tui.model.conversations import is_pair
 from pychat.tui.text.names import (
@@ -50,6 +50,7 @@ class ConversationItem(Struct, frozen=True):
     typing: bool = False
     draft: bool = False
     notify: NotifyLevel = NotifyLevel.ALL
+    status: Availability = Availability.ONLINE
 
 
 def in_order(
@@ -95,10 +96,12 @@ def item_of(
         typing=bool(typing),
         draft=bool(draft) and not typing,
         notify=notify,
+        status=conversation.status,
     )
 
 
 ITEM_ROWS: Final = 2
+_DOTS: Final = {Availability.ONLINE: "●", Availability.AWAY: "◐", Availability.DND: "⊘"}
 _SIGNS: Final = {NotifyLevel.ALL: "", NotifyLevel.MENTIONS: "@ only", NotifyLevel.MUTED: "muted"}
 _STYLES: Final = ("name", "unread-name", "faint", "online", "typing", "count", "draft", "mention")
 
@@ -270,7 +273,7 @@ def _first_row(item: ConversationItem, width: int, style: Callable[[str], Style]
     """Paint presence, name, id and time."""
     dot, dot_style = ("○" if item.online is False else " "), "faint"
     if item.online:
-        dot, dot_style = "●", "online"
+        dot, dot_style = _DOTS[item.status], "online"
     room = max(1, width - 5 - cell_len(item.time))
     name = item.title.fitted(room)
     beside = f" {name.id}" if name.id else ""

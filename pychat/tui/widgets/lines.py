@@ -12,11 +12,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from pychat.client.models import ConnectionState, ConversationInfo, Status
-from pychat.protocol import EVERYONE, MAX_TOPIC_CHARACTERS
+from pychat.protocol import EVERYONE, MAX_TOPIC_CHARACTERS, Availability
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import KEYS, WELCOME, shortest
 from pychat.tui.model.conversations import is_pair
-from pychat.tui.text.names import Name, fitted, line, typing_line
+from pychat.tui.text.names import Name, fitted, line, status_line, typing_line
 
 
 class ConversationHeader(Widget):
@@ -61,11 +61,14 @@ class ConversationHeader(Widget):
             self.detail = self._presence(conversation)
 
     def _presence(self, conversation: ConversationInfo) -> str:
+        status = status_line(conversation.status, conversation.status_text)
         if conversation.online:
-            return "online"
+            chosen = conversation.status is not Availability.ONLINE
+            return status if chosen else " · ".join(filter(None, ("online", status)))
+        seen = "offline"
         if conversation.last_seen is not None:
-            return f"last seen {self._clock.since(conversation.last_seen)}"
-        return "offline"
+            seen = f"last seen {self._clock.since(conversation.last_seen)}"
+        return " · ".join(filter(None, (seen, status)))
 
     def render(self) -> Content:
         if self.title is None:
