@@ -119,7 +119,6 @@ class Code(StrEnum):
     TOO_LARGE = "413"
     TOO_FAST = "429"
     INTERNAL = "500"
-    UNSUPPORTED = "501"
     UNAVAILABLE = "503"
     NO_SPACE = "507"
 

@@ -26,9 +26,6 @@ class FileStore(Protocol):
     """Uploaded files. Each is attached to one message (``NewMessage.file``) and deleted with it,
     content and all. ``Store`` says what its methods have in common."""
 
-    keeps_files: bool
-    """Whether this kind of store can keep files. Without, the other methods find nothing."""
-
     async def file_key(self) -> bytes:
         """Return 32 random bytes, always the same: the key of signed links."""
 
@@ -52,33 +49,3 @@ class FileStore(Protocol):
     def read_blob(self, id: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield the content from the byte ``start`` up to ``end``, exclusive, in parts. Raises
         StoreUnavailable if it cannot be read."""
-
-
-class WithoutFiles:
-    """Implements ``FileStore`` for a store that cannot keep files."""
-
-    keeps_files = False
-
-    async def file_key(self) -> bytes:
-        return b""
-
-    async def has_room(self, size: int) -> bool:
-        return False
-
-    async def new_blob(self, id: str) -> Blob:
-        raise NotImplementedError
-
-    async def file(self, id: str) -> FileRecord | None:
-        return None
-
-    async def has_files(self) -> bool:
-        return False
-
-    async def file_bytes(self, account: int) -> int:
-        return 0
-
-    async def expire_files(self, before: int) -> None: ...
-
-    async def read_blob(self, id: str, start: int, end: int) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-        yield b""

@@ -40,6 +40,7 @@ from pychat.server.store.records import (
 from tests.attack.wire import connect
 from tests.server.store import ferretdb
 from tests.server.store.conftest import MONGODB, Populated, removed
+from tests.server.store.test_files import attached, stored
 from tests.serving import serving
 
 pytestmark = MONGODB
@@ -577,6 +578,11 @@ async def test_every_query_is_covered_by_an_index(address: str) -> None:
     await store.changed(pair.key, first_seq=1, after=0, limit=5)
     await store.put_changes(await store.messages([(pair.key, 1)]))
     await removed(store, pair.key, 1)
+    await attached(chat, pair, alice, await stored(store, 1, alice), b"1" * 16)
+    await store.file_bytes(alice.key)
+    await store.has_files()
+    await store.expire_files(1)
+    await removed(store, pair.key, 2)
     room = await store.create_room("lounge", "", alice.key)
     await store.room("lounge")
     await store.rooms()

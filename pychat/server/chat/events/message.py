@@ -158,8 +158,6 @@ class Messages:
     async def _file(self, user: OnlineUser, id: str) -> FileRecord | None:
         """Return the file with this id if the user has uploaded it. The store decides whether it
         can be attached: the message may be a repeated one."""
-        if not self._store.keeps_files:
-            raise ProtocolError(Code.NOT_FOUND, "this server keeps no files", field="file")
         await self._links.load()
         file = await self._store.file(id)
         return file if file is not None and file.account == user.key else None

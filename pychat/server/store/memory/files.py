@@ -36,8 +36,6 @@ class MemoryBlob:
 class MemoryFiles:
     """Implements ``files.FileStore``."""
 
-    keeps_files = True
-
     def __init__(self) -> None:
         super().__init__()
         self._file_key = secrets.token_bytes(32)

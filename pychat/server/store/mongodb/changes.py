@@ -14,7 +14,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 
 from pychat.server.store.base import CHANGES_LOOKED_AT
 from pychat.server.store.changes import decide
-from pychat.server.store.mongodb.base import MongoPart, change, query
+from pychat.server.store.mongodb.base import change, query
 from pychat.server.store.mongodb.documents import (
     MAX_SEQ,
     Document,
@@ -23,6 +23,7 @@ from pychat.server.store.mongodb.documents import (
     of_conversation,
     reaction_documents,
 )
+from pychat.server.store.mongodb.files import MongoFiles
 from pychat.server.store.mongodb.schema import CHANGING, update
 from pychat.server.store.records import ChangeResult, MessageRecord, NewChange, Outcome, RecordPage
 from pychat.server.store.terms import terms
@@ -32,7 +33,7 @@ MAX_BATCH = 2_000
 """Of changes that are written at once, so that a later server finds the unfinished ones."""
 
 
-class MongoChanges(MongoPart):
+class MongoChanges(MongoFiles):
     """Implements changes of ``base.Store``. The caller holds the lock of appends."""
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class MongoChanges(MongoPart):
         answers: list[ChangeResult] = []
         rows: list[Document] = []
         superseded: list[int] = []
+        files: list[str] = []
         for new in batch:
             key = message_id(new.conversation, new.seq)
             before = records.get(key)
@@ -73,6 +75,8 @@ class MongoChanges(MongoPart):
                 records[key] = after
                 if before.rev:
                     superseded.append(message_id(new.conversation, before.rev))
+                if before.file is not None and after.file is None:
+                    files.append(before.file.id)
                 rows.append(
                     {
                         "_id": message_id(new.conversation, after.rev),
@@ -80,10 +84,14 @@ class MongoChanges(MongoPart):
                         "set": _new_values(before, after, documents[key]["terms"]),
                     }
                 )
+        if files:
+            await self._mark(files)
         if rows:
             await self._write_changes(revs, rows, superseded)
             if self._lease:
                 self._lease.note_written(started)
+        if files:
+            await self._delete_marked(files)
         return answers
 
     async def _write_changes(
@@ -132,6 +140,8 @@ class MongoChanges(MongoPart):
             for key in conversations:
                 self._revs.pop(key, None)
             self._applying = {}
+        if self._deleting:
+            await self._finish_deleting()
 
     async def _finish_changes(self, conversations: Collection[int]) -> None:
         """Finish the newest changes of these conversations."""
@@ -254,6 +264,8 @@ def _new_values(before: MessageRecord, after: MessageRecord, old_terms: list[str
         new["reactions"] = reaction_documents(after.reactions)
     if after.mentions != before.mentions:
         new["mentions"] = list(after.mentions)
+    if after.file is None and before.file is not None:
+        new["file"] = None
     return new
 
 

@@ -11,6 +11,7 @@ from pychat.protocol import NotifyLevel
 from pychat.server.store.records import (
     ConversationKind,
     ConversationRecord,
+    FileRecord,
     Membership,
     MessageRecord,
     NewMessage,
@@ -18,6 +19,7 @@ from pychat.server.store.records import (
 )
 from pychat.server.store.terms import terms
 
+FILE_FIELDS = tuple(name for name in FileRecord.__struct_fields__ if name != "message")
 MAX_SEQ = 2**32 - 1
 
 Document = dict[str, Any]
@@ -40,12 +42,16 @@ def unique_key(sender: int, client_id: bytes) -> str:
     return f"{sender}-{client_id.hex()}"
 
 
-def new_message(message: NewMessage, number: int, scope: list[str]) -> Document:
+def new_message(
+    message: NewMessage, number: int, scope: list[str], file: Document | None
+) -> Document:
     """Return a document of ``messages`` without its place. ``scope``: terms that limit a search to
-    conversations and accounts."""
+    conversations and accounts. ``file``: the value of the field."""
     optional: Document = {} if message.reply_to is None else {"reply_to": message.reply_to}
     if message.mentions:
         optional["mentions"] = list(message.mentions)
+    if file is not None:
+        optional["file"] = file
     return {
         **optional,
         "conversation": message.conversation,
@@ -70,6 +76,7 @@ def placed(document: Document, seq: int) -> Document:
 def message_record(document: Document) -> MessageRecord:
     """Return the record of a document of ``messages``."""
     client_id = document["client_id"]
+    file = document.get("file")
     return MessageRecord(
         conversation=document["conversation"],
         seq=document["seq"],
@@ -86,7 +93,20 @@ def message_record(document: Document) -> MessageRecord:
             for each in document.get("reactions", ())
         ),
         mentions=tuple(document.get("mentions", ())),
+        file=None if not file else file_record(file, (document["conversation"], document["seq"])),
     )
+
+
+def file_document(file: FileRecord) -> Document:
+    """Return the value of the field ``file`` of a message."""
+    document = msgspec.structs.asdict(file)
+    del document["message"]
+    return document
+
+
+def file_record(document: Document, message: tuple[int, int] | None) -> FileRecord:
+    """Return the record of a file."""
+    return FileRecord(**{name: document[name] for name in FILE_FIELDS}, message=message)
 
 
 def reaction_documents(reactions: Iterable[ReactionRecord]) -> list[Document]:

@@ -18,6 +18,8 @@ from pychat.server.store.mongodb.changes import MongoChanges
 from pychat.server.store.mongodb.conversations import last_seqs, seq_of_last
 from pychat.server.store.mongodb.documents import (
     Document,
+    file_document,
+    file_record,
     message_record,
     new_message,
     of_conversation,
@@ -32,6 +34,7 @@ from pychat.server.store.records import (
     MessageRecord,
     NewChange,
     NewMessage,
+    Outcome,
     RecordPage,
 )
 from pychat.server.store.terms import Query, Term, account_term, conversation_term
@@ -60,6 +63,7 @@ class MongoMessages(MongoChanges):
         self._last_seqs.clear()
         self._scopes.clear()
         self._revs.clear()
+        self._claim, self._deleting = None, []
         self._applying = {}
         self._next_number = self._end_of_block = 0
 
@@ -76,19 +80,39 @@ class MongoMessages(MongoChanges):
     ) -> list[Appended | ChangeResult]:
         answers: list[Appended | ChangeResult] = []
         async with self._appending:
-            for are_messages, run in groupby(batch, lambda new: isinstance(new, NewMessage)):
-                if are_messages:
+            for kind, run in groupby(batch, _kind):
+                if kind == "message":
                     answers += await self._append(cast("list[NewMessage]", list(run)))
+                elif kind == "file":
+                    for message in cast("list[NewMessage]", list(run)):
+                        answers.append(await self._append_with_file(message))
                 else:
                     answers += await self._change(cast("list[NewChange]", list(run)))
         return answers
 
-    async def _append(self, batch: Sequence[NewMessage]) -> list[Appended]:
+    async def _append_with_file(self, message: NewMessage) -> Appended | ChangeResult:
+        assert message.file is not None
+        stored = await self._unattached(message.file, message.sender)
+        if stored is None:
+            known = await self._stored(message.sender, message.client_id)
+            return known or ChangeResult(Outcome.MISSING, None)
+        await self._learn({message.conversation})
+        after = self._last_seqs[message.conversation]
+        await self._begin_claim(message.file, message.conversation, after)
+        file = file_document(file_record({**stored, "id": message.file}, None))
+        (answer,) = await self._append([message], file)
+        await self._finish_claim()
+        return answer
+
+    async def _append(
+        self, batch: Sequence[NewMessage], file: Document | None = None
+    ) -> list[Appended]:
+        """``file``: of the only message of the batch."""
         started = monotonic()
         number = await self._first_number(len(batch))
         await self._learn({message.conversation for message in batch})
         waiting = [
-            new_message(message, number + n, self._scopes.get(message.conversation, []))
+            new_message(message, number + n, self._scopes.get(message.conversation, []), file)
             for n, message in enumerate(batch)
         ]
         answers: list[Appended] = []
@@ -183,22 +207,21 @@ class MongoMessages(MongoChanges):
     async def _duplicate(self, refused: Document) -> list[Appended]:
         """Return where this message is already stored. If it is not, its seq was taken: read the
         last seq again and return nothing."""
-        if refused["client_id"] is not None:
-            existing = await self._database["messages"].find_one(
-                {"unique": unique_key(refused["sender"], refused["client_id"])}
-            )
-            if existing:
-                return [
-                    Appended(
-                        existing["conversation"],
-                        existing["seq"],
-                        existing["sent_at"],
-                        duplicate=True,
-                    )
-                ]
+        existing = await self._stored(refused["sender"], refused["client_id"])
+        if existing is not None:
+            return [existing]
         key = refused["conversation"]
         self._last_seqs[key] = await seq_of_last(self._database, key)
         return []
+
+    async def _stored(self, sender: int, client_id: bytes | None) -> Appended | None:
+        """Return where the message with this client id is stored, None if it is not."""
+        if client_id is None:
+            return None
+        found = await self._database["messages"].find_one({"unique": unique_key(sender, client_id)})
+        if found is None:
+            return None
+        return Appended(found["conversation"], found["seq"], found["sent_at"], duplicate=True)
 
     @query
     async def last_seq(self, conversation: int) -> int:
@@ -303,6 +326,12 @@ class MongoMessages(MongoChanges):
                 found.append(document)
         await asyncio.shield(documents.close())
         return [message_record(document) for document in found], following
+
+
+def _kind(new: NewMessage | NewChange) -> str:
+    if isinstance(new, NewMessage):
+        return "message" if new.file is None else "file"
+    return "change"
 
 
 def _condition(term: Term) -> Document:

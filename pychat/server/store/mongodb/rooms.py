@@ -7,7 +7,7 @@ from pymongo.errors import DuplicateKeyError
 
 from pychat.protocol import canonical_id
 from pychat.server.store.base import AlreadyExists
-from pychat.server.store.mongodb.base import MongoPart, change, query
+from pychat.server.store.mongodb.base import change, query
 from pychat.server.store.mongodb.conversations import add_member, seq_of_last
 from pychat.server.store.mongodb.documents import (
     Document,
@@ -15,6 +15,7 @@ from pychat.server.store.mongodb.documents import (
     new_conversation,
     of_conversation,
 )
+from pychat.server.store.mongodb.files import MongoFiles
 from pychat.server.store.mongodb.schema import ensure
 from pychat.server.store.records import (
     ConversationKind,
@@ -40,7 +41,7 @@ def _room(document: Document) -> RoomRecord:
     )
 
 
-class MongoRooms(MongoPart):
+class MongoRooms(MongoFiles):
     """Implements the rooms of ``base.Store``."""
 
     @change
@@ -112,6 +113,7 @@ class MongoRooms(MongoPart):
         await self._database["conversations"].update_one(
             {"_id": conversation}, {"$set": {"deleted": True}}
         )
+        await self._delete_files_of(conversation)
         last_seq = await seq_of_last(self._database, conversation)
         for after in range(0, last_seq, DELETED_AT_ONCE):
             # In parts, because a command that takes longer than store.ANSWERED_BY_MS fails.

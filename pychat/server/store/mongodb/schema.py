@@ -1,7 +1,9 @@
 """The collections of the MongoDB store, their indexes, and upgrades from older versions.
 
 meta           "schema": application, version. "lock": see lease.py. A counter's name: value.
-               "deletion-KEY": a room that is being deleted. "epoch": value. "changing":
+               "deletion-KEY": a room that is being deleted. "file-ID": a file that is being
+               stored or deleted. "claim": a file that is being attached. "file_key", "epoch":
+               value. "changing":
                conversations whose changes may be unfinished
 accounts       by key: as records.Account, canonical, lookalike, terms. status and status_text may
                be missing
@@ -17,6 +19,10 @@ memberships    by "conversation-account": as records.Membership, kind. notify ma
 standings      by "conversation-account": as records.RoomStanding
 messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms;
                reply_to, rev, edited_at, reactions and mentions are missing if there are none
+               file, as records.FileRecord, likewise
+files          by id: as records.FileRecord; conversation and seq are missing until it is attached,
+               then "waiting", the time of the upload, is
+parts          by "file-number": data, the content of files
 changes        by conversation << 32 | rev: seq; set, the new values, until the message has them.
                Rows of a message before its newest one may be missing
 """
@@ -70,6 +76,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("conversation", ASCENDING), ("account", ASCENDING)], name="conversation"),
     ],
     "standings": [IndexModel([("conversation", ASCENDING)], name="conversation")],
+    "files": [
+        IndexModel([("account", ASCENDING)], name="account"),
+        IndexModel([("conversation", ASCENDING)], name="conversation"),
+        IndexModel([("waiting", ASCENDING)], name="waiting"),
+    ],
     "messages": [
         # See documents.unique_key. A message without a client id has a value of its own.
         IndexModel([("unique", ASCENDING)], name="unique", unique=True),

@@ -13,7 +13,6 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from pychat.server.store.base import StoreError, StoreUnavailable
-from pychat.server.store.files import WithoutFiles
 from pychat.server.store.mongodb.accounts import MongoAccounts
 from pychat.server.store.mongodb.base import change, explain, query
 from pychat.server.store.mongodb.conversations import MongoConversations
@@ -51,7 +50,7 @@ class _PlainInt(TypeDecoder):
         return int(value)
 
 
-class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms, WithoutFiles):
+class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms):
     """Implements ``base.Store``.
 
     Writes are acknowledged by a majority of the servers and their journals. The driver reconnects
@@ -95,6 +94,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms, W
                 await self.finish_deletions()
                 await self.finish_removals()
                 await self.finish_changes()
+                await self.finish_files()
         except BaseException as error:
             await self.close()
             if isinstance(error, PyMongoError | ValueError):
@@ -104,6 +104,7 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms, W
     async def close(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
+                await self.finish_discarding()
                 if self._lease:
                     await self._lease.release()
                 if self._client:
@@ -137,6 +138,9 @@ class MongoStore(MongoAccounts, MongoConversations, MongoMessages, MongoRooms, W
         unfinished = await self._database["changes"].count_documents({"set": {"$exists": True}})
         if unfinished:
             found.append(f"{unfinished} changes are unfinished")
+        incomplete = await self._incomplete_files()
+        if incomplete:
+            found.append(f"{incomplete} files are not complete")
         return found
 
     @query

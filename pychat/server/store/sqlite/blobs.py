@@ -178,7 +178,6 @@ def known_files(connection: sqlite3.Connection) -> frozenset[str]:
 class SQLiteFiles(SQLitePart):
     """Implements ``files.FileStore``."""
 
-    keeps_files = True
     _blobs: BlobFolder
 
     async def file_key(self) -> bytes:

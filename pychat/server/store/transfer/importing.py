@@ -264,11 +264,6 @@ class Importer:
 
     async def _put_file(self, account: int, line: FileLine) -> None:
         """Store a file, unless an interrupted import has stored it."""
-        if not self._store.keeps_files:
-            raise StoreError(
-                f"{self._store.location} cannot keep files yet, and the export has some: import it"
-                " into SQLite (sqlite:///chat.db)"
-            )
         if self._archive is None:
             raise StoreError("the export has files, but is not an archive with their contents")
         if await self._store.file(line.id) is not None:

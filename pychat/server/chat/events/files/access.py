@@ -162,14 +162,8 @@ class Files:
     # --- upload ---
     async def begin(self, token: str, file: OfferedFile) -> Upload:
         """Admit an upload. Raises ProtocolError: 400 for what was offered, 401 for the token, 403
-        if the account is disabled, 413, 429, 501 if the store keeps no files, 507."""
+        if the account is disabled, 413, 429, 507."""
         account = await self._account_of(token)
-        if not self._store.keeps_files:
-            raise ProtocolError(
-                Code.UNSUPPORTED,
-                "a server on MongoDB keeps no files yet: its operator can use SQLite "
-                "(--store sqlite:///chat.db)",
-            )
         self._limiter.take(account, "messages")
         self._check(file)
         self._uploads.begin(account, file.size)
@@ -215,8 +209,7 @@ class Files:
 
     async def expire(self) -> None:
         """Delete files that no message came for."""
-        if self._store.keeps_files:
-            await self._store.expire_files(now() - UNATTACHED_MS)
+        await self._store.expire_files(now() - UNATTACHED_MS)
 
     # --- who may read ---
     async def read_by_token(self, id: str, token: str) -> FileRecord:
@@ -227,9 +220,8 @@ class Files:
     async def read_by_link(self, id: str, account: int, until: int, sign: str) -> FileRecord:
         """Return the file of a signed link, if its account may still read it. Raises ProtocolError
         403 or 404."""
-        if self._store.keeps_files:
-            await self._links.load()
-        if not self._store.keeps_files or not self._links.is_valid(id, account, until, sign):
+        await self._links.load()
+        if not self._links.is_valid(id, account, until, sign):
             raise ProtocolError(Code.FORBIDDEN, "this link is not valid any more: get another one")
         await self._require_enabled(account)
         return await self._readable(id, account)
