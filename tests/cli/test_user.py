@@ -1,10 +1,12 @@
 """``pychat user``: accounts in the store, with the server running or not."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from pychat.cli.operator.user import opened
 from tests.cli.invoke import Result, invoke, refusal
 from tests.processes import Serving
 
@@ -40,6 +42,25 @@ def test_add_disable_enable(store: str, monkeypatch: pytest.MonkeyPatch) -> None
     enable = invoke("user", "enable", "bob", "--store", store)
     assert enable == Result(0, "", "Enabled bob.\n")
     assert {user["state"] for user in listed(store)} == {"active"}
+
+
+def test_disable_names_the_rooms_that_have_lost_their_owner(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("alice", store, monkeypatch)
+
+    async def create_rooms() -> None:
+        async with opened(store) as opened_store:
+            alice = await opened_store.account("alice")
+            assert alice is not None
+            for id in ("ops", "tea"):
+                await opened_store.create_room(id, id, alice.key)
+
+    asyncio.run(create_rooms())
+    disabled = invoke("user", "disable", "alice", "--store", store)
+    assert disabled.stderr.splitlines()[1] == (
+        "alice owns #ops, #tea. An admin can transfer public rooms: pychat room transfer."
+    )
 
 
 def test_list_without_a_terminal_is_tabs(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

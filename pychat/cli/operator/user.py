@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +19,8 @@ from pychat.cli.settings.options import SettingsCommand, option, password_option
 if TYPE_CHECKING:
     from pychat.server.store import Store
     from pychat.server.store.records import Account
+
+T = TypeVar("T")
 
 store_option = option(
     "--store",
@@ -112,11 +114,16 @@ def passwd(
 @audit_option
 @click.argument("id")
 def disable(store: str, audit_log: Path | None, id: str) -> None:
-    """Disable an account. Its messages stay."""
+    """Disable an account. Its messages stay. Prints the rooms that it owns."""
+    from pychat.client.safetext import safe_text
+
     audit = Audit(audit_log, store)
-    run(_set_disabled(store, id, True))
+    owned = run(_set_disabled(store, id, True))
     audit.note("id disabled", id=id)
     tell(f"Disabled {id}.")
+    if owned:
+        rooms = ", ".join(safe_text(f"#{room}", multiline=False) for room in owned)
+        tell(f"{id} owns {rooms}. An admin can transfer public rooms: pychat room transfer.")
 
 
 @user.command(cls=SettingsCommand)
@@ -182,12 +189,15 @@ def list_(store: str, as_lines: bool) -> None:
     run(collect())
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a command on the store. Raises ClickException with the store's error."""
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a command on the store and return its result.
+
+    Raises ClickException with the store's error.
+    """
     from pychat.server.store import InvalidStoreAddress, StoreError
 
     try:
-        asyncio.run(main)
+        return asyncio.run(main)
     except InvalidStoreAddress as error:
         raise click.UsageError(f"{source_of('store')}: {error}.") from None
     except StoreError as error:
@@ -240,10 +250,12 @@ def tell(message: str) -> None:
     click.echo(message, err=True)
 
 
-async def _set_disabled(address: str, id: str, disabled: bool) -> None:
+async def _set_disabled(address: str, id: str, disabled: bool) -> list[str]:
+    """Return the ids of the rooms that the account owns."""
     async with opened(address) as store:
         account = await existing(store, id)
         await store.update_account(account.key, disabled=disabled)
+        return [room.id for room in await store.rooms() if room.owner == account.key]
 
 
 def _new_password(id: str, file: str | None, command: str | None) -> str:
