@@ -141,6 +141,35 @@ async def choose_in_menu(chat: ChatPage, action: str) -> None:
     await expect(chat.page.get_by_role("dialog")).to_be_hidden()
 
 
+async def test_a_profile_is_changed_and_seen_by_others(browser: Browser) -> None:
+    async with serving() as server:
+        alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
+        await bob.begin("alice")
+        await bob.write("hello")
+        await alice.row("bob").click()
+        await bob.page.get_by_label("Your account").click()
+        await bob.page.get_by_role("button", name="Your profile").click()
+        dialog = bob.page.get_by_role("dialog")
+        save = dialog.get_by_role("button", name="Save")
+        await expect(save).to_be_enabled()
+        await dialog.get_by_label("Name").fill("Bob Marsh")
+        await dialog.get_by_label("Status", exact=True).select_option("Away")
+        await dialog.get_by_label("Status text").fill("\u200b")
+        await save.click()
+        await expect(dialog).to_contain_text("Shows nothing")
+        await dialog.get_by_label("Status text").fill("back at noon")
+        await save.click()
+        await expect(dialog).to_be_hidden()
+        await expect(alice.row("Bob Marsh")).to_contain_text("away")
+        await expect(alice.page.locator("#chat-subtitle")).to_have_text("away · back at noon")
+        await alice.page.reload()
+        await expect(alice.page.locator("#chat-subtitle")).to_have_text("away · back at noon")
+        await bob.page.get_by_label("Your account").click()
+        await bob.page.get_by_role("button", name="Your profile").click()
+        await expect(dialog.get_by_label("Status text")).to_have_value("back at noon")
+        await expect(dialog.get_by_label("Name")).to_have_value("Bob Marsh")
+
+
 async def test_a_muted_conversation_is_not_in_the_title(browser: Browser) -> None:
     async with serving() as server:
         alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")

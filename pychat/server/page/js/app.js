@@ -7,6 +7,7 @@ import { HeaderView } from "./views/header.js";
 import { ListView } from "./views/list.js";
 import { LogView } from "./views/log.js";
 import { closeMenusLikeMenus } from "./views/menus.js";
+import { ProfileView } from "./views/profile.js";
 import { RoomsView } from "./views/rooms.js";
 import { SessionsView } from "./views/sessions.js";
 import { ConversationActions } from "./conversation-actions.js";
@@ -29,6 +30,7 @@ export class App {
     const actions = new ConversationActions(chat, () => this.close());
     this.#header = new HeaderView(chat, (action) => actions.run(action));
     const sessions = new SessionsView(chat);
+    const profile = new ProfileView(chat);
     chat.on("incoming", (conversation) => conversation === chat.active && this.#log.mark());
     chat.on("gone", (conversation) => conversation === chat.active && this.close());
     addEventListener("popstate", () => this.#fromAddress());
@@ -39,6 +41,7 @@ export class App {
       const action = /** @type {HTMLElement} */ (event.target).dataset.action;
       if (!action) return;
       byId("own-menu").open = false;
+      if (action === "profile") profile.show();
       if (action === "sessions") sessions.show();
       if (action === "switch") account.switchUser();
       if (action === "logout") account.logOut();

@@ -205,12 +205,12 @@ export class Chat extends Emitter {
     this.#changed(conversation);
   }
 
-  /** @param {{id: string, alias: string, online: boolean, lastSeen: string | null}} presence */
-  #notePresence({ id, alias, online, lastSeen }) {
+  /** @param {import("./protocol.js").User & {lastSeen: string | null}} presence */
+  #notePresence({ id, alias, online, lastSeen, status = "online", statusText = "" }) {
     this.people.note(id, alias);
     const conversation = this.conversations.get(id);
     if (!conversation) return;
-    Object.assign(conversation, { alias, online, lastSeen });
+    Object.assign(conversation, { alias, online, lastSeen, status, statusText });
     this.#changed(conversation);
   }
 

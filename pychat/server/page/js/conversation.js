@@ -27,6 +27,9 @@ export class Conversation {
     this.online = false;
     /** Whether the user has blocked the other one. */
     this.blocked = false;
+    /** What the other one has chosen. @type {import("./protocol.js").Availability} */
+    this.status = "online";
+    this.statusText = "";
     /** What the user chose, on any device. @type {import("./protocol.js").NotifyLevel} */
     this.notify = "all";
     /** @type {string | null} */
@@ -164,6 +167,8 @@ export class Conversation {
     this.lastSeen = summary.lastSeen ?? null;
     this.blocked = summary.blocked === true;
     this.notify = summary.notify ?? "all";
+    this.status = summary.status ?? "online";
+    this.statusText = summary.statusText ?? "";
     this.firstSeq = summary.firstSeq;
     this.listedRev = summary.rev ?? 0;
     if (!this.loaded) this.rev = this.listedRev;

@@ -1,4 +1,5 @@
-/** Times and days as people say them, in the browser's language. */
+/** Times, days and people's status as people say them, in the browser's language. */
+import { safeText } from "./safe-text.js";
 
 /** 02:53, but 2:53 AM where the day has twice twelve hours. */
 const twelve = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions().hour12;
@@ -50,6 +51,16 @@ export function listTime(date) {
 /** last seen today at 14:05 @param {string | null} lastSeen RFC 3339 */
 export function seenText(lastSeen) {
   return lastSeen ? `last seen ${ago(new Date(lastSeen))}` : "offline";
+}
+
+/** away; empty if there is none. @param {string} status */
+export function statusWord(status) {
+  return { away: "away", dnd: "do not disturb" }[status] ?? "";
+}
+
+/** away · back at noon; empty if there is none. @param {{status: string, statusText: string}} person */
+export function statusLine({ status, statusText }) {
+  return [statusWord(status), safeText(statusText)].filter(Boolean).join(" · ");
 }
 
 /** Last used 5 min ago, logged in 3 Nov at 14:05 @param {string} lastSeen @param {string} since RFC 3339 */

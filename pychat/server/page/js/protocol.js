@@ -63,10 +63,13 @@ export const MAX_LIMIT = 100;
  * @property {string} [lastSeen]
  * @property {boolean} [blocked]
  * @property {NotifyLevel} [notify] missing for "all"
+ * @property {Availability} [status] missing for "online"
+ * @property {string} [statusText]
  */
 
 /** Which messages of a conversation the page announces. @typedef {"all" | "mentions" | "muted"} NotifyLevel */
-/** @typedef {{id: string, alias: string, online: boolean}} User */
+/** @typedef {"online" | "away" | "dnd"} Availability */
+/** @typedef {{id: string, alias: string, online: boolean, status?: Availability, statusText?: string}} User */
 /** @typedef {{id: string, name: string, owner: string, member?: boolean, topic?: string, invited?: boolean}} Room */
 /** @typedef {{id: string, device: string, since: string, lastSeen: string, current: boolean}} Session */
 

@@ -1,6 +1,6 @@
 /** The line above the log: with whom, are they there, and what can be done with it. */
 import { byId, element, oncePerFrame } from "../dom.js";
-import { seenText } from "../format.js";
+import { seenText, statusLine } from "../format.js";
 import { nameNodes } from "../names.js";
 import { safeText } from "../safe-text.js";
 import { avatar } from "./avatar.js";
@@ -56,7 +56,8 @@ export class HeaderView {
   }
 
   /** @param {Conversation} conversation */
-  #subtitle({ name, kind, alias, online, blocked, lastSeen, loaded, lastSeq }) {
+  #subtitle(conversation) {
+    const { name, kind, alias, online, blocked, lastSeen, loaded, lastSeq, status } = conversation;
     if (blocked) return "blocked: nothing of what they write reaches you";
     const typing = this.#chat.typing.in(name).map((id) => this.#chat.people.nameOf(id));
     if (typing.length) {
@@ -72,7 +73,8 @@ export class HeaderView {
     if (name === this.#chat.me) return "notes to yourself";
     if (!this.#chat.presenceKnown) return "no connection";
     if (loaded && !lastSeq && !alias) return online ? "online" : "";
-    return online ? "online" : seenText(lastSeen);
+    const presence = online ? status === "online" && "online" : seenText(lastSeen);
+    return [presence, statusLine(conversation)].filter(Boolean).join(" · ");
   }
 
   /** @param {string} name */

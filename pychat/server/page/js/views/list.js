@@ -1,6 +1,6 @@
 /** The list of conversations: newest first, with presence, last line, time and unread count. */
 import { byId, element, oncePerFrame, reconcile, spoken } from "../dom.js";
-import { listTime, shownText } from "../format.js";
+import { listTime, shownText, statusWord } from "../format.js";
 import { nameNodes } from "../names.js";
 import { firstLine } from "../text.js";
 import { avatar } from "./avatar.js";
@@ -80,11 +80,11 @@ export class ListView {
         const moment = this.#moment(conversation);
         const time = moment ? listTime(new Date(moment)) : "";
         const [kind, preview] = this.#preview(conversation);
-        const { name, title, id, unread, mentions, notify } = conversation;
+        const { name, title, id, unread, mentions, notify, status } = conversation;
         const online = this.#chat.isOnline(conversation);
         return {
           key: name,
-          signature: JSON.stringify([title, id, online, unread, mentions, notify, kind, preview, time, active]),
+          signature: JSON.stringify([title, id, online, unread, mentions, notify, status, kind, preview, time, active]),
           build: () => row({ conversation, online, active, time, kind, preview }),
         };
       }),
@@ -168,6 +168,7 @@ export class ListView {
 function row({ conversation, online, active, time, kind, preview }) {
   const { name, title, id, unread, mentions, notify } = conversation;
   const person = conversation.kind === "person";
+  const state = person && statusWord(conversation.status);
   const count = unread > 99 ? "99+" : String(unread);
   return element(
     unread ? "li.unread" : "li",
@@ -176,7 +177,7 @@ function row({ conversation, online, active, time, kind, preview }) {
       "button.conversation",
       { type: "button", "aria-current": active ? "true" : false },
       avatar(name, title, person ? online : null),
-      element("span.name", {}, ...nameNodes(title, id)),
+      element("span.name", {}, ...nameNodes(title, id), state && element("span.state", {}, ` ${state}`)),
       person && online && spoken(", online"),
       element("span.time", {}, time),
       element(kind ? `span.preview.${kind}` : "span.preview", { dir: "auto" }, preview),
