@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from pychat.server.chat import Chat
 from pychat.server.chat.events.rooms import moderation
+from pychat.server.chat.notices import room_list
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import FileRecord, Standing
 from tests.server.chat.delayed import DelayedStore
 from tests.server.chat.direct import Direct, chatting, logged_in
+from tests.server.chat.peers import WAIT
 
 
 async def people(chat: Chat, *ids: str, modern: bool = True) -> list[Direct]:
@@ -325,6 +328,33 @@ async def test_a_private_room_is_seen_by_those_in_it() -> None:
         await done(alice, "join", id)
         await done(alice, "delete", id)
         assert listed(alice, id) is None
+
+
+async def test_lists_of_ones_own_are_sent_bit_by_bit_and_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_list, "BYTES_AT_ONCE", 1)
+    async with chatting(MemoryStore()) as chat:
+        clients = alice, bob, carol, _ = await people(chat, "alice", "bob", "carol", "dave")
+        for id in ("b", "y"):
+            await done(alice, "create", id)
+        for owner in (alice, alice, bob):
+            await private(owner)
+        await done(bob, "invite", await private(bob), user="carol")
+        for id in ("b", "y"):
+            await done(alice, "invite", id, user="carol")
+        await done(alice, "invite", "y", user="bob")
+        await done(alice, "topic", "y", topic="the last change")
+        for client in clients:
+            rooms = (await client.ask("room", command="list"))["rooms"]
+            for room in rooms:
+                del room["member"]
+            async with asyncio.timeout(WAIT):
+                while client.of("room")[-1]["rooms"] != rooms:  # noqa: ASYNC110 - no event for it
+                    await asyncio.sleep(0.001)
+        assert [room["id"][:8] for room in rooms] == ["b", "y"]
+        invited = [room["id"][:8] for room in carol.of("room")[-1]["rooms"] if "invited" in room]
+        assert invited == ["b", "private:", "y"]
 
 
 NAMES_NO_ROOM = {

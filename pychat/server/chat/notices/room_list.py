@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence, Set
+from typing import Final
 
 from pychat.protocol import Event, RoomListPayload
 from pychat.server.chat.answers import encode
@@ -14,6 +16,11 @@ from pychat.server.chat.views import room_payload
 from pychat.server.store.records import Standing
 
 BYTES_PER_SECOND = 20_000_000
+BYTES_AT_ONCE = 1_000_000
+"""Of lists that differ from the common one, at most this much is sent before other events get their
+turn."""
+_BEGINNING, _END = encode(RoomListPayload([])).split(b"[]")
+_SEPARATOR: Final = b","
 
 
 class RoomList:
@@ -30,7 +37,8 @@ class RoomList:
         self._next_at = 0.0
         self._to_all = False
         self._hidden_from: Set[int] = NO_ACCOUNTS
-        self._accounts: set[int] = set()
+        self._accounts: dict[int, None] = {}
+        """Accounts that wait for a list of their own, in this order."""
 
     def rooms(self, reader: int) -> list[Room]:
         """The rooms that an account may know of, sorted by id."""
@@ -48,13 +56,13 @@ class RoomList:
     def room_changed(self, room: Room) -> None:
         """Send the list to all who may know of the room, or did before it was deleted."""
         if room.private:
-            self.changed_for(_with_own_list([room]))
+            self.changed_for(_concerned(room))
         else:
             self.changed()
 
-    def changed_for(self, accounts: Set[int]) -> None:
+    def changed_for(self, accounts: Iterable[int]) -> None:
         """Send the list, now or soon, to the clients of these accounts."""
-        self._accounts |= accounts
+        self._accounts.update(dict.fromkeys(accounts))
         self._send_soon()
 
     def _send_soon(self) -> None:
@@ -72,31 +80,75 @@ class RoomList:
 
     def _send(self) -> None:
         self._timer = None
-        rooms = self._sorted()
-        public = [room for room in rooms if not room.private]
-        payload = encode(RoomListPayload([room_payload(room) for room in public]))
-        own = self._accounts
+        lists = _Lists(self._sorted())
+        size = 0
         if self._to_all:
-            own = (own | _with_own_list(rooms)) - (self._hidden_from - own)
-            self._reach.broadcast(Event.ROOM, payload, hidden_from=self._hidden_from | own)
-        for account in own:
+            own = [key for key in lists.accounts() if key not in self._hidden_from]
+            self._accounts.update(dict.fromkeys(own))
+            payload = lists.common()
+            hidden_from = self._hidden_from | self._accounts.keys()
+            self._reach.broadcast(Event.ROOM, payload, hidden_from=hidden_from)
+            size = len(payload) * len(self._reach.connections())
+            self._to_all, self._hidden_from = False, NO_ACCOUNTS
+        size += self._send_own(lists)
+        loop = asyncio.get_running_loop()
+        self._next_at = loop.time() + size / BYTES_PER_SECOND
+        if self._accounts:
+            self._timer = loop.call_at(self._next_at, self._send)
+
+    def _send_own(self, lists: _Lists) -> int:
+        """Send their lists to some of the accounts that wait, and return the number of bytes."""
+        size = 0
+        while self._accounts and size < BYTES_AT_ONCE:
+            account = next(iter(self._accounts))
+            del self._accounts[account]
             if self._reach.is_online(account):
-                seen = [room_payload(room, account) for room in self.rooms(account)]
-                self._reach.send(account, Event.ROOM, encode(RoomListPayload(seen)))
-        clients = len(self._reach.connections()) if self._to_all else len(own)
-        self._to_all, self._hidden_from, self._accounts = False, NO_ACCOUNTS, set()
-        seconds = len(payload) * clients / BYTES_PER_SECOND
-        self._next_at = asyncio.get_running_loop().time() + seconds
+                payload = lists.of(account)
+                self._reach.send(account, Event.ROOM, payload)
+                size += len(payload)
+        return size
 
 
-def _with_own_list(rooms: list[Room]) -> set[int]:
-    """Return the accounts whose list differs from the one of somebody without private rooms and
-    invitations."""
-    accounts: set[int] = set()
-    for room in rooms:
-        invited = Standing.INVITED
-        accounts.update(key for key, standing in room.standings.items() if standing is invited)
-        if room.private:
-            accounts.update(room.members)
-            accounts.add(room.owner)
+class _Lists:
+    """The encoded lists of all accounts. What most have in common is encoded once."""
+
+    def __init__(self, rooms: Sequence[Room]) -> None:
+        """``rooms``: all, sorted by id."""
+        public = [room for room in rooms if not room.private]
+        self._ids = [room.id for room in public]
+        self._encoded = [encode(room_payload(room)) for room in public]
+        self._own: dict[int, list[Room]] = {}
+        for room in rooms:
+            for account in _concerned(room):
+                self._own.setdefault(account, []).append(room)
+
+    def accounts(self) -> Set[int]:
+        """The accounts whose list differs from the common one."""
+        return self._own.keys()
+
+    def common(self) -> bytes:
+        """The list of those without private rooms and invitations."""
+        return _joined(self._encoded)
+
+    def of(self, account: int) -> bytes:
+        encoded = self._encoded.copy()
+        # From the end, so that the places before it stay the same.
+        for room in reversed(self._own.get(account, ())):
+            place = bisect_left(self._ids, room.id)
+            replaced = place if room.private else place + 1
+            encoded[place:replaced] = [encode(room_payload(room, account))]
+        return _joined(encoded)
+
+
+def _joined(encoded: Sequence[bytes]) -> bytes:
+    return b"%b[%b]%b" % (_BEGINNING, _SEPARATOR.join(encoded), _END)
+
+
+def _concerned(room: Room) -> set[int]:
+    """Return the accounts that see the room differently from most: those who are invited, and
+    everybody who sees a private one."""
+    accounts = {key for key, each in room.standings.items() if each is Standing.INVITED}
+    if room.private:
+        accounts.update(room.members)
+        accounts.add(room.owner)
     return accounts
