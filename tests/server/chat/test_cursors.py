@@ -109,3 +109,14 @@ async def test_a_move_that_was_not_stored_is_not_announced_and_not_repeated_at_o
         ]
         assert listed["peerReadSeq"] == 0
         assert alice.of("receipt") == []
+
+
+async def test_a_note_to_oneself_has_one_receipt() -> None:
+    async with chatting(DelayedStore()) as chat:
+        phone, desk = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        page = await logged_in(chat, "alice", modern=False)
+        await phone.send_message("alice", "note")
+        assert (await phone.ask("read", {"with": "alice", "seq": 1}))["code"] == "200"
+        read = [each for each in desk.of("receipt") if each["kind"] == "read"]
+        assert read == [{"with": "alice", "by": "alice", "kind": "read", "seq": 1}]
+        assert page.of("receipt") == []
