@@ -345,6 +345,7 @@ class ClientCore:
     def _on_online(self) -> None:
         connection = self.reconnector.connection
         assert connection is not None
+        self._recount_soon()
         self.roster.user = self.transcripts.user = self.reconnector.login.user
         self.transcripts.connected()
         self.changes.connected()
@@ -417,11 +418,20 @@ class ClientCore:
 
     def _on_uncertain_unread(self, listed: bool) -> None:
         # Delayed: the server must have the cursor first, and the user may still be reading.
+        if not listed:
+            self._recount_soon()
         if self._recount_timer is None and not self.closed:
-            again = min(2 * self._recount_delay, MAX_RECOUNT_DELAY)
-            self._recount_delay = again if listed else RECOUNT_DELAY
+            self._recount_delay = min(2 * self._recount_delay, MAX_RECOUNT_DELAY)
             loop = asyncio.get_running_loop()
             self._recount_timer = loop.call_later(self._recount_delay, self._recount)
+
+    def _recount_soon(self) -> None:
+        """Start with the short delay again: the next list may know what was read."""
+        if self._recount_timer is not None and self._recount_delay > RECOUNT_DELAY:
+            self._recount_timer.cancel()
+            self._recount_timer = None
+        if self._recount_timer is None:
+            self._recount_delay = RECOUNT_DELAY / 2
 
     def _recount(self) -> None:
         self._recount_timer = None
