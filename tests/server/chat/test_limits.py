@@ -32,6 +32,8 @@ ONE_EVERY_MINUTE = Rate(1 / 60, 3)
         ("queries", "conversations", {}),
         ("queries", "history", {"with": "ALL"}),
         ("queries", "room", {"command": "list"}),
+        ("queries", "room", {"command": "members", "roomId": "nowhere"}),
+        ("queries", "fileLink", {"id": "0" * 32}),
         ("searches", "search", {"text": "x"}),
         ("searches", "users", {"query": "x"}),
         ("typing", "typing", {"recepient": "ALL", "typing": True}),

@@ -164,10 +164,15 @@ async def test_a_message_that_is_sent_again_has_the_same_mentions() -> None:
 async def test_members_after_a_restart_are_mentioned() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:
-        await in_room(chat, "alice", "bob")
+        alice, _ = await in_room(chat, "alice", "bob")
+        id = (await sent(alice, "#r", "hello"))["id"]
     async with chatting(store) as chat:
         alice = await logged_in(chat, "alice")
         assert await mentioned(alice, "@bob") == ["bob"]
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        await alice.ask("edit", id=id, data="hello @bob")
+        assert alice.of("changed")[-1]["mentions"] == ["bob"]
 
 
 async def test_a_member_who_leaves_while_ids_are_read() -> None:
