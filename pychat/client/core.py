@@ -333,6 +333,8 @@ class ClientCore:
         """Apply a change of the user's own profile, here or on another device."""
         before, login = self.profile, self.reconnector.login
         login.alias = now.alias
+        if login.requested_alias:
+            login.requested_alias = now.alias
         login.status, login.status_text = status_of(now)
         if self.profile != before:
             self.publish(ProfileChanged(self.profile))

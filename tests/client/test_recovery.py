@@ -63,6 +63,19 @@ async def bob(server: ChatServer) -> AsyncIterator[Watcher]:
         yield one
 
 
+async def test_a_name_that_another_device_chose_meanwhile_stays(
+    server: ChatServer, line: Proxy, alice: Watcher
+) -> None:
+    async with started(ChatClient(server.url, user="alice", password="")) as phone:
+        await phone.state(ConnectionState.ONLINE)
+        line.line = Line.DOWN
+        await alice.state(ConnectionState.OFFLINE)
+        await phone.client.set_alias("Alice L.")
+        line.line = Line.OPEN
+        await alice.state(ConnectionState.ONLINE)
+        assert alice.client.alias == phone.client.alias == "Alice L."
+
+
 async def test_a_restart_of_the_server_loses_nothing(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'chat.db'}"
     async with serving(store) as server:

@@ -104,6 +104,9 @@ class Login:
     ) -> None:
         self.user = user
         self.alias = alias
+        self.requested_alias = alias
+        """What each login asks for; empty to keep the account's, which another device may change
+        while this one is offline."""
         self.password = password
         self.token = token
         self.trial_password: str | None = None
@@ -178,7 +181,7 @@ class Login:
     async def _request(self, connection: ServerConnection, attempt: Attempt) -> dict[str, Any]:
         request = protocol.LoginRequest(
             id=self.user,
-            alias=self.alias,
+            alias=self.requested_alias,
             today=date.today().isoformat(),
             protocol=protocol.PROTOCOL_VERSION,
         )
