@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
+from pychat.client.errors import RequestRefused
 from pychat.client.events import (
     ClientEvent,
     ConversationChanged,
@@ -59,6 +60,7 @@ class ScriptedClient:
         self.people: list[UserInfo] = []
         self.all_rooms: list[RoomInfo] = []
         self.chosen = (Availability.ONLINE, "")
+        self.password = "old"
         self.closed = False
         self.unreachable = ""
         self._queues: list[asyncio.Queue[ClientEvent | None]] = []
@@ -74,6 +76,11 @@ class ScriptedClient:
     async def set_alias(self, alias: str) -> None:
         self.alias = alias
         self.tell(ProfileChanged(self.profile))
+
+    async def change_password(self, password: str, new_password: str) -> None:
+        if password != self.password:
+            raise RequestRefused("403", "the password is wrong")
+        self.password = new_password
 
     # --- for the test -------------------------------------------------------------------
 

@@ -195,6 +195,33 @@ async def test_status_and_alias_are_chosen_and_shown() -> None:
 
 
 @pytest.mark.e2e
+async def test_the_password_is_changed() -> None:
+    client = scenes.world()
+    async with with_bob(client) as (app, pilot):
+        await write(pilot, "/password")
+        await pilot.press("enter")
+        await wait_text(pilot, "Change your password", "New password again")
+
+        async def submit(*values: str) -> None:
+            for id, value in zip(("current", "new", "again"), values, strict=True):
+                app.screen.query_one(f"#{id}", Input).value = value
+            app.screen.query_one("#again", Input).focus()
+            await pilot.press("enter")
+
+        await submit("", "new", "new")
+        await wait_text(pilot, "Enter the current password")
+        await submit("old", "new", "other")
+        await wait_text(pilot, "The new passwords are not the same")
+        await submit("wrong", "new", "new")
+        await wait_text(pilot, "the password is wrong")
+        assert client.password == "old"
+        await submit("old", "new", "new")
+        await wait_text(pilot, "The password is changed")
+        assert client.password == "new"
+        await wait_for(pilot, lambda: app.screen is app.chat)
+
+
+@pytest.mark.e2e
 async def test_emoji_by_name() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer

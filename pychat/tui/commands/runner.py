@@ -80,6 +80,7 @@ class CommandRunner:
             "unblock": self._unblock,
             "status": self._status,
             "alias": self._alias,
+            "password": self._password,
             "theme": self._theme,
             "profile": self._profile,
             "logout": self._logout,
@@ -236,6 +237,9 @@ class CommandRunner:
         client = self._target.client
         await client.set_alias(arguments)
         self._target.inform(f"Others see you as {client.alias}")
+
+    async def _password(self, arguments: str) -> None:
+        await self._target.run_action("screen.password")
 
     async def _theme(self, arguments: str) -> None:
         self._target.post_message(ThemeRequested(arguments))

@@ -42,6 +42,7 @@ COMMANDS: Final = (
     SlashCommand("unblock", "ID", "Unblock a person", needs=True),
     SlashCommand("status", "[STATUS] [TEXT]", "Be away, dnd (do not disturb) or online"),
     SlashCommand("alias", "NAME", "Change the name beside your id", needs=True),
+    SlashCommand("password", "", "Change your password"),
     SlashCommand("theme", "[NAME]", "Change the theme"),
     SlashCommand("profile", "[NAME]", "Switch to another profile"),
     SlashCommand("logout", "", "Log out on this device"),

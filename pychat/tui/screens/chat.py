@@ -447,6 +447,11 @@ class ChatScreen(Screen[None]):
     async def _move_mutes(self) -> None:
         await self.notify_choices.move_mutes(self.saved)
 
+    def action_password(self) -> None:
+        from pychat.tui.screens.password import PasswordScreen
+
+        self.app.push_screen(PasswordScreen(self.client))
+
     def action_search(self) -> None:
         self.search("")
 
