@@ -409,3 +409,9 @@ async def test_writing_without_a_login_has_the_limits_of_logins() -> None:
             await page.send("ALL", "hello")
         response = await page.next("response")
         assert (response["command"], response["code"]) == ("message", "429")
+
+
+async def test_a_page_may_spell_its_id_in_another_way(server: ChatServer) -> None:
+    async with Peer(server, "Alice"), OriginalPage(server, "aLICE") as page:
+        await page.send("ALL", "hello")
+        assert (await page.next("message"))["sender"] == "Alice"
