@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ REQUESTS: dict[Event, type[msgspec.Struct]] = {
     Event.REMOVE: protocol.RemoveRequest,
     Event.REACT: protocol.ReactRequest,
     Event.REACTIONS: protocol.ReactionsRequest,
+    Event.FILE_LINK: protocol.FileLinkRequest,
     Event.LOGOUT: protocol.LogoutRequest,
 }
 """Every event that a client may send."""
@@ -210,3 +212,34 @@ def frames() -> st.SearchStrategy[str | bytes]:
         ["2", "3", "2probe", "3probe", "5", "6", "1", "0", "7", "", "4", "b4AA"]
     )
     return packets | control | st.text(max_size=40) | st.binary(max_size=40)
+
+
+_IN_ADDRESSES = [each.encode("utf-8", "replace").decode() for each in INJECTIONS]
+
+
+def uploads() -> st.SearchStrategy[tuple[dict[str, str], dict[str, str], bytes]]:
+    """Query, headers and body of a ``POST /files``. The token is added where it is ``TOKEN``."""
+    value = st.one_of(st.sampled_from(_IN_ADDRESSES), st.text(max_size=50), st.integers().map(str))
+    query = st.dictionaries(st.sampled_from(["name", "width", "height", "blurhash", "x"]), value)
+    authorization = st.sampled_from(["Bearer TOKEN"] * 5 + ["", "Bearer", "Basic TOKEN", "TOKEN"])
+    headers = st.fixed_dictionaries({"Authorization": authorization})
+    return st.tuples(query, headers, st.binary(max_size=2000))
+
+
+def downloads() -> st.SearchStrategy[tuple[str, dict[str, str]]]:
+    """What follows ``/files/``, and headers. An id of a file is added where it is ``FILE``."""
+    part = st.one_of(
+        st.just("FILE"), st.just("FILE"), st.sampled_from(_IN_ADDRESSES), st.text(max_size=50)
+    )
+    link = st.dictionaries(st.sampled_from(["by", "until", "sign", "x"]), st.text(max_size=9))
+    known = ["bytes=0-0", "bytes=-1", "bytes=9-1", "bytes=0-,1-", "bytes=9999-", "*"]
+    ascii_text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+    value = st.one_of(st.sampled_from(known), ascii_text)
+    headers = st.fixed_dictionaries(
+        {"Authorization": st.sampled_from(["Bearer TOKEN"] * 5 + [""])},
+        optional={"Range": value, "If-Range": value, "If-None-Match": value},
+    )
+    path = st.tuples(part, part, link).map(
+        lambda each: f"{quote(each[0], safe='')}/{quote(each[1], safe='')}?{urlencode(each[2])}"
+    )
+    return st.tuples(path, headers)

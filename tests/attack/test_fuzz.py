@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -17,6 +18,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 from pychat.protocol import Code
 from pychat.server.app import ChatServer
@@ -51,6 +53,7 @@ class Arena:
         self.cases = 0
         self.thrown_out = 0
         self.codes: dict[str, int] = {}
+        self.file = "0" * 32
 
     server: ChatServer
     web: aiohttp.ClientSession
@@ -124,6 +127,36 @@ class Arena:
                         await socket.send_bytes(case)
             self.thrown_out += await _ends_by_itself(socket)
             await socket.close()
+        await self.still_served()
+
+    async def upload_all(self, cases: list[tuple[dict[str, str], dict[str, str], bytes]]) -> None:
+        self.cases += len(cases)
+        await self.attacker()
+        for query, headers, body in cases:
+            token = {name: value.replace("TOKEN", self._token) for name, value in headers.items()}
+            async with self.web.post(
+                f"{self.server.url}/files", params=query, headers=token, data=body
+            ) as response:
+                text = await response.text()
+            code = str(response.status)
+            self.codes[code] = self.codes.get(code, 0) + 1
+            assert code in (*FINE, "201"), (query, headers, body, text)
+            assert len(text.splitlines()) == 1, text
+            if code == "201":
+                self.file = json.loads(text)["id"]
+        await self.still_served()
+
+    async def download_all(self, cases: list[tuple[str, dict[str, str]]]) -> None:
+        self.cases += len(cases)
+        await self.attacker()
+        for path, headers in cases:
+            token = {name: value.replace("TOKEN", self._token) for name, value in headers.items()}
+            url = URL(f"{self.server.url}/files/{path.replace('FILE', self.file)}", encoded=True)
+            async with self.web.get(url, headers=token) as response:
+                await response.read()
+            code = str(response.status)
+            self.codes[code] = self.codes.get(code, 0) + 1
+            assert code in (*FINE, "206", "304", "416"), (path, headers)
         await self.still_served()
 
     def became(self) -> str:
@@ -219,3 +252,9 @@ def test_frames_with_anything_in_them(arena: Arena, tell: Tell) -> None:
     fuzz(arena, hostile.frames(), arena.send_frames, CASES // 12)
     became = f"{arena.thrown_out} connections closed"
     tell(f"websocket frames ({arena.kind})", arena.cases, became)
+
+
+def test_files_with_anything_in_them(arena: Arena, tell: Tell) -> None:
+    fuzz(arena, hostile.uploads(), arena.upload_all, CASES // 12)
+    fuzz(arena, hostile.downloads(), arena.download_all, CASES // 12)
+    tell(f"uploads and downloads ({arena.kind})", arena.cases, arena.became())

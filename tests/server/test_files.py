@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import AsyncIterator
@@ -260,6 +261,14 @@ async def test_what_is_refused(chat: Uploader, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(blobs, "RESERVE", 1 << 62)
     full = (507, "507: the server has no space for files: tell its operator\n")
     assert await chat.upload(b"x") == full
+    monkeypatch.undo()
+
+    def disk_is_full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_is_full)
+    assert await chat.upload(b"x") == full
+    monkeypatch.undo()
     assert len(chat.stored()) == 3
     # What no message came for.
     monkeypatch.setattr(access, "UNATTACHED_MS", -1)

@@ -58,6 +58,10 @@ class StoreUnavailable(StoreError):
     Nothing that the call was to write is stored, with the exception that ``append`` names."""
 
 
+class StoreFull(StoreUnavailable):
+    """There is no room on the disk for the content of a file."""
+
+
 class StoreLost(StoreUnavailable):
     """This process cannot use the store any more: the file was removed, another server has taken
     over the database, or the writer thread has ended. The process should exit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pychat.server.ownfile import refuse_planted
-from pychat.server.store.base import StoreError, StoreUnavailable
+from pychat.server.store.base import StoreError, StoreFull, StoreUnavailable
 from pychat.server.store.records import Appended, FileRecord, MessageRecord
 from pychat.server.store.sqlite.base import FILE, SQLitePart, stored_file
 from pychat.server.store.sqlite.file.files import BLOBS, beside
@@ -76,7 +77,8 @@ def flush_folder(folder: Path) -> None:
 
 
 def _unavailable(error: OSError, path: Path) -> StoreUnavailable:
-    return StoreUnavailable(f"cannot use {path}: {error.strerror or error}")
+    kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreUnavailable
+    return kind(f"cannot use {path}: {error.strerror or error}")
 
 
 class SQLiteBlob:

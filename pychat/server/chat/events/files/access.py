@@ -29,7 +29,7 @@ from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
 from pychat.server.chat.state.session import ChatSession, Work
 from pychat.server.chat.views import file_payload
-from pychat.server.store.base import Store
+from pychat.server.store.base import Store, StoreFull
 from pychat.server.store.files import Blob
 from pychat.server.store.records import FileRecord
 from pychat.visible import file_name, file_size
@@ -76,13 +76,17 @@ class Upload:
         self._blob: Blob | None = None
 
     async def write(self, data: bytes) -> None:
-        """Append to the content. Raises StoreError."""
-        if self._blob is None:
-            self._blob = await self._store.new_blob(self._id)
-        await self._blob.write(data)
+        """Append to the content. Raises StoreError, and ProtocolError 507."""
+        try:
+            if self._blob is None:
+                self._blob = await self._store.new_blob(self._id)
+            await self._blob.write(data)
+        except StoreFull:
+            raise _no_space() from None
 
     async def finish(self, mime: str) -> FilePayload:
-        """Store the file. All of its content has been written. Raises StoreError."""
+        """Store the file. All of its content has been written. Raises StoreError, and ProtocolError
+        507."""
         assert self._blob is not None
         file = FileRecord(
             self._id,
@@ -95,7 +99,10 @@ class Upload:
             self._file.height,
             self._file.blurhash,
         )
-        await self._blob.finish(file)
+        try:
+            await self._blob.finish(file)
+        except StoreFull:
+            raise _no_space() from None
         self._blob = None
         return file_payload(file)
 
@@ -104,6 +111,10 @@ class Upload:
         if self._blob is not None:
             self._blob.discard()
         self._uploads.ended(self._account, self._file.size)
+
+
+def _no_space() -> ProtocolError:
+    return ProtocolError(Code.NO_SPACE, "the server has no space for files: tell its operator")
 
 
 class Uploads:
@@ -203,9 +214,7 @@ class Files:
                     " files",
                 )
         if not await self._store.has_room(size):
-            raise ProtocolError(
-                Code.NO_SPACE, "the server has no space for files: tell its operator"
-            )
+            raise _no_space()
 
     async def expire(self) -> None:
         """Delete files that no message came for."""
