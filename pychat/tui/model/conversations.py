@@ -108,7 +108,13 @@ class OpenConversations:
         """Begin a conversation with a person; it has no message yet."""
         self.nobody.discard(user.id)
         if self._client.conversation(user.id) is None:
-            self._started[user.id] = ConversationInfo(user.id, user.alias, online=user.online)
+            self._started[user.id] = ConversationInfo(
+                user.id,
+                user.alias,
+                online=user.online,
+                status=user.status,
+                status_text=user.status_text,
+            )
 
     def is_nobody(self, name: str) -> bool:
         """Whether the server has no account with this id."""

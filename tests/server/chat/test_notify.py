@@ -51,6 +51,20 @@ async def test_what_is_refused(request_: dict[str, Any], code: str) -> None:
         assert (await alice.ask("notify", **request_))["code"] == code
 
 
+async def test_who_leaves_the_room_meanwhile_has_chosen_nothing() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        await alice.ask("room", command="create", roomId="den")
+        held = store.hold("set_notify")
+        asked = alice.start("notify", **{"with": "#den", "level": "muted"})
+        await held.called.wait()
+        assert (await phone.ask("room", command="leave", roomId="den"))["code"] == "200"
+        held.answer()
+        assert (await asked)["code"] == "403"
+        assert phone.of("notify") == []
+
+
 async def test_a_list_that_is_being_read_has_the_new_level() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

@@ -115,6 +115,8 @@ export class App {
     if (!user) return;
     conversation.alias = user.alias;
     conversation.online = user.online;
+    conversation.status = user.status ?? "online";
+    conversation.statusText = user.statusText ?? "";
     this.chat.emit("log", conversation);
     this.chat.emit("conversations");
   }
