@@ -82,6 +82,9 @@ async def test_a_file_is_attached_once_by_its_owner(chat: Populated) -> None:
     assert getattr(missing, "outcome", None) is Outcome.MISSING
     first = await attached(chat, pair, alice, id, b"1" * 16)
     assert first == Appended(pair.key, 1, first.sent_at)  # type: ignore[attr-defined]
+    (summary,), _ = await store.conversations(bob.key, cursor=None, limit=1)
+    assert summary.last is not None
+    assert summary.last.file == await store.file(id)
     again = await attached(chat, pair, alice, id, b"1" * 16)
     assert isinstance(again, Appended)
     assert again.duplicate

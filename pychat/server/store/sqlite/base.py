@@ -168,6 +168,12 @@ def mentions_of(connection: sqlite3.Connection, message: MessageRecord) -> Messa
     return replace(message, mentions=tuple(account for (account,) in rows)) if rows else message
 
 
+def has_files(connection: sqlite3.Connection) -> bool:
+    """Return whether a message has a file."""
+    sql = "SELECT 1 FROM file WHERE conversation IS NOT NULL LIMIT 1"
+    return connection.execute(sql).fetchone() is not None
+
+
 def file_of(connection: sqlite3.Connection, message: MessageRecord) -> MessageRecord:
     """Return the message with its file."""
     row = connection.execute(

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from pychat.server.ownfile import refuse_planted
 from pychat.server.store.base import StoreError, StoreFull, StoreUnavailable
 from pychat.server.store.records import Appended, FileRecord, MessageRecord
-from pychat.server.store.sqlite.base import FILE, SQLitePart, stored_file
+from pychat.server.store.sqlite.base import FILE, SQLitePart, has_files, stored_file
 from pychat.server.store.sqlite.file.files import BLOBS, beside
 
 PART: Final = ".part"
@@ -232,11 +232,7 @@ class SQLiteFiles(SQLitePart):
         return await self._read(read)
 
     async def has_files(self) -> bool:
-        def read(connection: sqlite3.Connection) -> bool:
-            sql = "SELECT 1 FROM file WHERE conversation IS NOT NULL LIMIT 1"
-            return connection.execute(sql).fetchone() is not None
-
-        return await self._read(read)
+        return await self._read(has_files)
 
     async def file_bytes(self, account: int) -> int:
         def read(connection: sqlite3.Connection) -> int:

@@ -25,7 +25,14 @@ from pychat.server.store.records import (
     Membership,
     MessageRecord,
 )
-from pychat.server.store.sqlite.base import MESSAGE, SQLitePart, complete, stored_message
+from pychat.server.store.sqlite.base import (
+    MESSAGE,
+    SQLitePart,
+    complete,
+    file_of,
+    has_files,
+    stored_message,
+)
 
 _CONVERSATION = "key, kind, a, b, room_id"
 _MEMBERSHIP = "conversation, account, first_seq, delivered_seq, read_seq, notify"
@@ -279,6 +286,8 @@ def _summaries(
     last = {row[1]: stored_message(row[17:]) for row in rows if row[17] is not None}
     if any(row[14] or row[2] == ConversationKind.ROOM for row in rows):
         last = {message.conversation: message for message in complete(connection, last.values())}
+    elif has_files(connection):
+        last = {key: file_of(connection, message) for key, message in last.items()}
     return [_summary(account, row, last.get(row[1])) for row in rows]
 
 

@@ -22,6 +22,7 @@ from pychat.server.store.sqlite.base import (
     MESSAGE,
     complete,
     file_of,
+    has_files,
     last_rev,
     stored_message,
 )
@@ -169,7 +170,9 @@ class SQLiteMessages(SQLiteChanges):
                         " AND (? OR sender <> ?) ORDER BY seq LIMIT ?",
                         (key, after, to_itself, account, limit - len(found)),
                     )
-                    found += (file_of(connection, stored_message(row)) for row in rows)
+                    found += map(stored_message, rows)
+            if has_files(connection):
+                found = [file_of(connection, message) for message in found]
             return found
 
         return await self._read(read)
