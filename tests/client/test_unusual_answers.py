@@ -11,6 +11,7 @@ import pytest
 from pychat.client import ChatClient, RequestRefused, ServerUnreachable
 from pychat.client.events import ConversationChanged, ConversationsLoaded, StatusChanged
 from pychat.client.models import ConnectionState, DeliveryStatus
+from pychat.protocol import Availability, NotifyLevel
 from tests.client.scripted import DONE, ScriptedServer, message, scripted
 from tests.client.watcher import Watcher, started
 
@@ -42,6 +43,31 @@ async def test_a_removed_message_loses_its_text(server: ScriptedServer, alice: W
     conversation = alice.client.conversation("bob")
     assert conversation is not None
     assert conversation.last == gone
+
+
+async def test_a_choice_that_the_server_may_have_stored_is_looked_up(
+    server: ScriptedServer, alice: Watcher
+) -> None:
+    listed = server.conversation()
+    server.answers["notify"] = lambda _: {"code": "503", "message": "the store is away"}
+    server.answers["conversations"] = lambda _: {
+        **DONE,
+        "conversations": [listed | {"notify": "muted"}],
+    }
+    with pytest.raises(RequestRefused, match="the store is away"):
+        await alice.client.set_notify("bob", NotifyLevel.MUTED)
+    seen = await alice.next(ConversationsLoaded)
+    assert [each.notify for each in seen.conversations] == [NotifyLevel.MUTED]
+
+
+async def test_words_of_a_newer_server_are_none(server: ScriptedServer, alice: Watcher) -> None:
+    presence = {"id": "bob", "alias": "Bob", "online": True, "lastSeen": None}
+    await server.emit("presence", presence | {"status": "asleep", "statusText": "x" * 200})
+    await server.emit("notify", {"with": "bob", "level": "weekdays"})
+    seen = await alice.next(ConversationChanged, lambda e: bool(e.conversation.status_text))
+    known = seen.conversation
+    assert (known.status, known.notify) == (Availability.ONLINE, NotifyLevel.ALL)
+    assert len(known.status_text) == 100
 
 
 async def test_the_removal_of_an_unknown_message_changes_no_other(

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from pychat import protocol
 from pychat.client.core import ClientCore
-from pychat.client.errors import AnswerLost, InvalidAnswer
+from pychat.client.errors import AnswerLost, InvalidAnswer, RequestRefused
 from pychat.client.models import DeviceInfo, MemberInfo, RoomInfo, UserInfo
 from pychat.client.wire import device_info, is_shared, member_info, room_info, user_info
 from pychat.protocol import Event
@@ -77,8 +77,9 @@ class ServerRequests:
         name, core = self._core.roster.known_name(name), self._core
         try:
             await core.request(Event.NOTIFY, protocol.NotifyRequest(name, level), protocol.Answer)
-        except (AnswerLost, asyncio.CancelledError):
-            core.sync.refresh()  # the server may have carried out the request
+        except (AnswerLost, RequestRefused, asyncio.CancelledError) as error:
+            if not isinstance(error, RequestRefused) or error.code.startswith("5"):
+                core.sync.refresh()  # the server may have carried out the request
             raise
         core.notify_chosen(name, protocol.NotifyLevel(level))
 
