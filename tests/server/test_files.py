@@ -309,6 +309,25 @@ async def test_uploads_that_stop_half_way(chat: Uploader, monkeypatch: pytest.Mo
     assert len(chat.stored()) == 1
 
 
+async def test_a_refused_file_is_not_sent(chat: Uploader) -> None:
+    """A client that expects 100-continue is answered before it sends the file."""
+    for token, answer in (
+        ("x", b"HTTP/1.1 401 Unauthorized\r\n"),
+        (chat.tokens["alice"], b"HTTP/1.1 100 Continue\r\n"),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", chat.server.port)
+        writer.write(
+            b"POST /files HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n"
+            b"Expect: 100-continue\r\nAuthorization: Bearer " + token.encode() + b"\r\n\r\n"
+        )
+        assert await reader.readline() == answer
+        if b"100" in answer:
+            writer.write(b"abc")
+            assert await reader.readline() == b"\r\n"
+            assert await reader.readline() == b"HTTP/1.1 201 Created\r\n"
+        writer.close()
+
+
 async def test_a_start_removes_what_a_crash_has_left(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:

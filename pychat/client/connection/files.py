@@ -57,6 +57,7 @@ async def upload(
                 params={"name": name},
                 data=_parts(file, size, progress),
                 headers=_headers(token) | {"Content-Length": str(size)},
+                expect100=True,  # a refused file is not sent
                 allow_redirects=False,
                 timeout=_timeout(),
             ) as response,

@@ -45,6 +45,7 @@ def add_files(app: web.Application, chat: Callable[[], Chat], store: Store) -> N
         try:
             begun = await chat().begin_upload(_token(request), _offered(request))
             try:
+                await _continue(request)
                 file = await _receive(request, chat(), begun)
             finally:
                 begun.close()
@@ -69,9 +70,22 @@ def add_files(app: web.Application, chat: Callable[[], Chat], store: Store) -> N
             return _refused(error)
         return await _send(request, file, store)
 
-    app.router.add_post("/files", upload)
+    app.router.add_post("/files", upload, expect_handler=_not_yet)
     app.router.add_get("/files/{id:[0-9a-f]{32}}", download)
     app.router.add_get("/files/{id:[0-9a-f]{32}}/{name:[^/]*}", download)
+
+
+async def _not_yet(request: web.Request) -> None:
+    """Do not let the client send its file before the upload is admitted."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text="417: only 100-continue can be expected\n")
+
+
+async def _continue(request: web.Request) -> None:
+    """Let a client that waits for it send its file (RFC 9110, section 10.1.1)."""
+    if "Expect" in request.headers:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 def _token(request: web.Request) -> str:
