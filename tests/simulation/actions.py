@@ -51,6 +51,7 @@ class Actions:
             (SOMETIMES, {self._create_room: 1, self._delete_room: 0.5}),
             (SOMETIMES, {self._kick: 1, self._invite: 2, self._appoint: 1, self._set_topic: 0.3}),
             (SOMETIMES, {self._block: 1, self._unblock: 1, self._block_and_leave: 1}),
+            (SOMETIMES, {self._choose_notify: 1, self._choose_status: 0.5}),
             (SOMETIMES, {self._log_out: 0.5, self._sessions: 0.5, self._revoke: 0.3}),
             (SOMETIMES, {self._change_password: 0.3, self._disable: 0.2}),
             (SOMETIMES, {self._edit: 4, self._react: 3, self._remove: 0.5}),
@@ -173,6 +174,14 @@ class Actions:
     def _type(self) -> None:
         request = {"recepient": self._target(), "typing": self._draw.random() < 0.7}
         self._device.ask("typing", request)
+
+    def _choose_notify(self) -> None:
+        level = self._draw.choice(("all", "mentions", "muted"))
+        self._device.ask("notify", {"with": self._target(), "level": level})
+
+    def _choose_status(self) -> None:
+        status = self._draw.choice(("online", "away", "dnd"))
+        self._device.ask("profile", {"status": status, "statusText": self._other.id})
 
     def _some_message(self) -> dict[str, Any] | None:
         shown = [each for each in self._device.view.shown.values() if each.messages]

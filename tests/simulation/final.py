@@ -105,6 +105,8 @@ def _check_view(ledger: Invariants, device: Device) -> None:
             "readSeq": {membership.read_seq},
             "unread": {count},
         }
+        if listed.get("notify", "all") != membership.notify:
+            ledger.fail("view", f"{device.name}: {name} is not {membership.notify}")
         for field, values in expected.items():
             if listed[field] not in values:
                 ledger.fail(
