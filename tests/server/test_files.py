@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from pychat.server import ChatServer
-from pychat.server.chat.events.files import access
+from pychat.server.chat.events import files as file_access
 from pychat.server.files import routes
 from pychat.server.files.sniffing import sniffed
 from pychat.server.store import StoreError
@@ -271,7 +271,7 @@ async def test_what_is_refused(chat: Uploader, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.undo()
     assert len(chat.stored()) == 3
     # What no message came for.
-    monkeypatch.setattr(access, "UNATTACHED_MS", -1)
+    monkeypatch.setattr(file_access, "UNATTACHED_MS", -1)
     await chat.server._chat.expire_files()
     assert chat.stored() == []
 

@@ -22,7 +22,7 @@ from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.events.changes import Changes
 from pychat.server.chat.events.conversations import Conversations
 from pychat.server.chat.events.cursors import Cursors
-from pychat.server.chat.events.files.access import Files, FileSettings, OfferedFile, Upload
+from pychat.server.chat.events.files import FileAccess, FileSettings, OfferedFile, Upload
 from pychat.server.chat.events.history import History
 from pychat.server.chat.events.hook import Hooks
 from pychat.server.chat.events.login import Logins
@@ -146,7 +146,7 @@ class Chat:
             mentions,
             links,
         )
-        self._files = Files(
+        self._files = FileAccess(
             store, directory, links, limiter, answers, files, tokens=accounts != "open"
         )
         message_changes = Changes(
@@ -275,7 +275,7 @@ class Chat:
 
     # --- files, which come and go over HTTP; all of these raise ProtocolError ---
     async def begin_upload(self, token: str, file: OfferedFile) -> Upload:
-        """Admit an upload (``Files.begin``)."""
+        """Admit an upload (``FileAccess.begin``)."""
         return await self._for_http(self._files.begin(token, file))
 
     async def write_upload(self, upload: Upload, data: bytes) -> None:
@@ -287,11 +287,11 @@ class Chat:
         return await self._for_http(upload.finish(mime))
 
     async def file_by_token(self, id: str, token: str) -> FileRecord:
-        """Return a file (``Files.read_by_token``)."""
+        """Return a file (``FileAccess.read_by_token``)."""
         return await self._for_http(self._files.read_by_token(id, token))
 
     async def file_by_link(self, id: str, account: int, until: int, sign: str) -> FileRecord:
-        """Return a file (``Files.read_by_link``)."""
+        """Return a file (``FileAccess.read_by_link``)."""
         return await self._for_http(self._files.read_by_link(id, account, until, sign))
 
     async def expire_files(self) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pychat.protocol import SHOWN_TYPES, Code, FilePayload, ProtocolError
 from pychat.server.chat.chat import Chat
-from pychat.server.chat.events.files.access import OfferedFile, Upload
+from pychat.server.chat.events.files import OfferedFile, Upload
 from pychat.server.files.sniffing import ENOUGH, sniffed
 from pychat.server.guard.gate import HEADERS
 from pychat.server.store.base import Store, StoreError

@@ -146,7 +146,7 @@ class Uploads:
             del self._count[account], self._bytes[account]
 
 
-class Files:
+class FileAccess:
     """Methods that read the store raise StoreError."""
 
     def __init__(

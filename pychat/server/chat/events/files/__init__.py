@@ -1,1 +1,0 @@
-"""Files: who may upload and read them, and `fileLink`."""
