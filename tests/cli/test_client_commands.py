@@ -239,7 +239,7 @@ def test_rooms(people: list[str]) -> None:
     history = invoke("history", "--user", alice, "--with", "#builds").stdout
     assert history.endswith(f"{bob}: green\n")
     listed = invoke("room", "list", "--user", bob).stdout.splitlines()
-    assert f"builds\tThe builds\t{alice}\tmember" in listed
+    assert f"builds\tThe builds\t{alice}\tmember\t" in listed
     assert f"builds\tThe builds\t{alice}\t" in invoke("room", "list", "--user", carol).stdout
     assert invoke("room", "leave", "--user", bob, "#builds").stderr == "Left #builds.\n"
     as_json = invoke("room", "list", "--json", "--user", bob).stdout.splitlines()
@@ -346,7 +346,11 @@ def test_no_password(url: str) -> None:
         (["users", "--server", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
         (["users", "--server", "ftp://x"], 2, "--server: 'ftp://x' is not a server's address"),
         (["connect", "--server", "http://x:99999"], 2, "--server: 'http://x:99999' is not a"),
-        (["send", "--to", "bob"], 2, "TEXT is required. See 'pychat send --help'."),
+        (
+            ["send", "--to", "bob"],
+            2,
+            "Missing argument 'TEXT': give a text, a --file, or both. See 'pychat send --help'.",
+        ),
         (["send", "--to", "nobody", "hi"], 1, "nobody"),
         (["send", "--to", "bob", ""], 2, "The message is empty"),
         (["send", "hi"], 2, "--to (or PYCHAT_TO) is required"),
