@@ -314,7 +314,9 @@ class ClientCore:
                     if changed.seq is not UNSET:
                         self.sync.invalidate()
                 case Event.ROOM:
-                    if self.roster.rooms(parse(data, protocol.RoomListPayload).rooms):
+                    rooms = parse(data, protocol.RoomListPayload).rooms
+                    self.transcripts.rooms_told({protocol.ROOM_PREFIX + r.id for r in rooms})
+                    if self.roster.rooms(rooms):
                         self.sync.invalidate()
                 case Event.MEMBERSHIP:
                     self.roster.membership(parse(data, protocol.MembershipPayload))

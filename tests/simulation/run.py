@@ -266,6 +266,10 @@ class Simulation:
             await asyncio.sleep(2.0)
             if self._online() == online:
                 break
+        for person in self.people:
+            for device in person.devices:
+                if isinstance(device, ChatDevice) and not device.online:
+                    device.leave()  # it would come back in the middle of the checks
 
     def _online(self) -> list[bool]:
         return [device.online for person in self.people for device in person.devices]

@@ -59,6 +59,8 @@ class Roster:
         server may have made the list before them, so they are applied after it."""
         self._listing = False
         """Whether a list was requested and has not been applied."""
+        self._rooms_told: set[str] | None = None
+        """The rooms that the server has named since the list was requested."""
         self._presence: dict[str, protocol.PresencePayload] = {}
         """The last presence of each user since the list was requested, for the same reason."""
         self._missing: dict[str, set[int]] = {}
@@ -113,6 +115,7 @@ class Roster:
     def list_requested(self) -> None:
         """Note that the next list contains all presence so far."""
         self._presence.clear()
+        self._rooms_told = None
         self._listing = True
 
     def listed(
@@ -123,8 +126,9 @@ class Roster:
         kept: set[str],
         gone: set[str],
         outbox: list[MessageInfo],
-    ) -> None:
-        """Apply the complete list of conversations, newest first.
+    ) -> bool:
+        """Apply the complete list of conversations, newest first. Return whether it has a room that
+        may have been deleted since the server made the list.
 
         ``replaced``: names under which the server now has another conversation.
         ``kept``: conversations to keep although the list does not contain them.
@@ -167,6 +171,10 @@ class Roster:
             known_now = self._known.get(receipt.with_)
             if known_now is not None and receipt.seq <= known_now.last_seq:
                 self.receipt(receipt)
+        told = self._rooms_told
+        return told is not None and any(
+            name.startswith(protocol.ROOM_PREFIX) and name not in told for name in listed
+        )
 
     def _drop(self, name: str) -> None:
         del self._known[name]
@@ -188,6 +196,7 @@ class Roster:
         """
         changed = False
         by_name = {protocol.ROOM_PREFIX + room.id: room for room in rooms}
+        self._rooms_told = set(by_name)
         for name in [each for each in self._known if each.startswith(protocol.ROOM_PREFIX)]:
             if name not in by_name:
                 self.left(name)

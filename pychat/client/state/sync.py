@@ -216,7 +216,8 @@ class ConversationSync:
             self._cache.clear_messages(name)
             self._changes.forget(name)
         outbox = self._outbox.entries()
-        self._roster.listed(listed, replaced=replaced, kept=kept, gone=gone, outbox=outbox)
+        if self._roster.listed(listed, replaced=replaced, kept=kept, gone=gone, outbox=outbox):
+            self._refresh_again = True
         for name in reset:
             if name in replaced or name in gone:
                 self._on_gone(name)

@@ -197,6 +197,14 @@ class Transcripts:
         if progress is not None and progress.fetching is not None:
             progress.fetching.cancel()
 
+    def rooms_told(self, names: set[str]) -> None:
+        """Forget what arrived in rooms that are gone: a new room by that name has other messages.
+        ``names``: all rooms that the user can see now."""
+        for arrived in (self._newest_arrived, self._unlisted):
+            for name in [name for name in arrived if name.startswith(protocol.ROOM_PREFIX)]:
+                if name not in names:
+                    del arrived[name]
+
     def list_applied(self) -> None:
         """Forget conversations that are no longer known, and publish messages of new ones."""
         for name in [each for each in self._progress if self._roster.get(each) is None]:

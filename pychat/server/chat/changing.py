@@ -97,7 +97,8 @@ class ChangeDelivery:
     def _tell_doubtful(self, message: MessageRecord) -> None:
         """Deliver the failed change of a message that the store has made after all. If it has made
         several of the conversation, clients notice that revs are missing and ask for them."""
-        for entry in self.in_doubt.get((message.conversation, message.seq), ()):
+        # The last one that it shows: the rev is of the newest change.
+        for entry in reversed(self.in_doubt.get((message.conversation, message.seq), ())):
             if _shows(message, entry.change):
                 if message.rev > entry.conversation.sent_rev:
                     self._tell(entry, message)

@@ -471,3 +471,45 @@ async def test_a_conversation_that_is_gone_is_reset(
     await client.join_room("any")
     assert told() == ["#a"]
     assert [each.name for each in client.conversations] == ["bob"]
+
+
+async def test_a_room_that_was_deleted_and_made_again_while_the_list_was_under_way(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    await online(client)
+    server.hold("conversations")
+    await reconnected(server)
+    server.fill(2, "#tea")
+    server.tell("old", "#tea")
+    made = server.conversations()
+    late = [made]
+    server.answers["conversations"] = lambda _: {
+        **DONE,
+        "conversations": late.pop() if late else server.conversations(),
+    }
+    server.stored["#tea"].clear()
+    server.emit("room", {"rooms": []})
+    server.emit("room", {"rooms": [{"id": "tea", "name": "Tea", "owner": "bob"}]})
+    server.release("conversations")
+    await asyncio.sleep(5)
+    tea = client.conversation("#tea")
+    assert tea is None or (tea.last_seq, tea.last) == (0, None)
+
+
+async def test_a_room_that_was_deleted_while_the_list_was_under_way(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    await online(client)
+    server.hold("conversations")
+    await reconnected(server)
+    server.fill(2, "#tea")
+    late = [server.conversations()]
+    server.answers["conversations"] = lambda _: {
+        **DONE,
+        "conversations": late.pop() if late else server.conversations(),
+    }
+    del server.stored["#tea"]
+    server.emit("room", {"rooms": []})
+    server.release("conversations")
+    await asyncio.sleep(5)
+    assert client.conversation("#tea") is None

@@ -499,6 +499,21 @@ async def test_a_change_that_failed_late_is_delivered_though_nobody_repeats_it(
             assert change[field] == value
 
 
+async def test_of_two_changes_that_failed_late_the_newest_has_the_rev() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        id = (await sent(alice, "bob", "one"))["id"]
+        store.fail("commit")
+        assert (await alice.ask("edit", id=id, data="two"))["code"] == "503"
+        store.fail("commit")
+        assert (await alice.ask("react", id=id, emoji="👍", on=True))["code"] == "503"
+        await sent(alice, "ALL", "the store works again")
+        change = await bob.next("changed")
+        reaction = {"emoji": "👍", "by": "alice", "on": True}
+        assert (change["rev"], change.get("reaction"), "data" in change) == (2, reaction, False)
+
+
 @pytest.mark.parametrize("most", [5, 2])
 async def test_many_doubtful_changes_are_looked_up_in_parts(
     most: int, monkeypatch: pytest.MonkeyPatch
