@@ -63,7 +63,7 @@ def tests(session: nox.Session) -> None:
         return
     session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE)
     # A file's tests stay in one process: what they share is made once.
-    session.run("pytest", "-m", "e2e and not alone", "-n", "3", "--dist", "loadfile")
+    session.run("pytest", "-m", "e2e and not alone", "-n", "2", "--dist", "loadfile")
     session.run("pytest", "-m", "alone", "--durations=5")
 
 

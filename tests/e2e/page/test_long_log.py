@@ -265,7 +265,8 @@ async def test_a_long_paste_is_whole_and_takes_linear_time(browser: Browser) -> 
 
         few = min([await paste(4_000) for _ in range(3)])
         many = min([await paste(16_000) for _ in range(3)])
-        assert many <= 6 * few, f"4 times the lines take {many / few:.1f} times as long"
+        # What is quadratic takes 16 times as long.
+        assert many <= 10 * few, f"4 times the lines take {many / few:.1f} times as long"
         await alice.close()
 
 
