@@ -18,7 +18,7 @@ from pychat.server.ownfile import refuse_planted
 from pychat.server.store.base import StoreError, StoreFull, StoreUnavailable
 from pychat.server.store.records import Appended, FileRecord, MessageRecord
 from pychat.server.store.sqlite.base import FILE, SQLitePart, has_files, stored_file
-from pychat.server.store.sqlite.file.files import BLOBS, beside
+from pychat.server.store.sqlite.file.files import BLOBS, beside, flush_folder
 
 PART: Final = ".part"
 RESERVE: Final = 1024**3
@@ -64,16 +64,6 @@ class BlobFolder:
             return
         except OSError as error:
             raise StoreError(f"cannot read {self.path}: {error.strerror}") from None
-
-
-def flush_folder(folder: Path) -> None:
-    """Make new names survive a power failure, if the system supports it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _unavailable(error: OSError, path: Path) -> StoreUnavailable:

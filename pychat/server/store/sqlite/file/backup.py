@@ -24,6 +24,7 @@ from pychat.server.store.sqlite.file.files import (
     WAL,
     ServerLock,
     beside,
+    flush_folder,
 )
 from pychat.server.store.sqlite.schema import VERSION, checked_version, renew_epoch
 
@@ -167,7 +168,7 @@ def _place(copy: Path, target: Path) -> None:
         except FileExistsError:
             raise StoreError(f"{target} already exists: choose another name") from None
         os.replace(copy, target)
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def _replace(store: Path, copy: Path) -> Path | None:
@@ -194,7 +195,7 @@ def _replace(store: Path, copy: Path) -> Path | None:
         with suppress(FileNotFoundError):
             left.rename(_unused(left) if kept is None else Path(f"{kept}{suffix}"))
     beside(store, SHARED_MEMORY).unlink(missing_ok=True)
-    _flush_folder(store.parent)
+    flush_folder(store.parent)
     return kept
 
 
@@ -224,7 +225,7 @@ def _link_blobs(source: Path, target: Path, copy: Path) -> int:
                 _flush(new)
         except FileNotFoundError:
             missing += 1
-    _flush_folder(folder)
+    flush_folder(folder)
     return missing
 
 
@@ -242,7 +243,7 @@ def _replace_blobs(store: Path, new: Path, kept: Path | None) -> None:
     if new.is_dir():
         shutil.rmtree(current, ignore_errors=True)
         new.rename(current)
-    _flush_folder(store.parent)
+    flush_folder(store.parent)
 
 
 def _roll_back(store: Path) -> None:
@@ -268,16 +269,6 @@ def _unused(log: Path) -> Path:
 def _flush(file: Path) -> None:
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the new names survive a power failure, if the system supports it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 logger = logging.getLogger(__name__)

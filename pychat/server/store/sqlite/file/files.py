@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -42,6 +43,16 @@ def beside(path: Path, suffix: str) -> Path:
     links to the database first."""
     real = path.resolve()
     return real.with_name(real.name + suffix)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make new names survive a power failure, if the system supports it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_file(path: Path, *, create: bool) -> None:
