@@ -223,6 +223,13 @@ class NewReaction(Struct):
 NewChange = NewEdit | NewRemoval | NewReaction
 
 
+def write_kind(new: NewMessage | NewChange) -> str:
+    """Name the way to write it: "message", "file" (a message with one) or "change"."""
+    if isinstance(new, NewMessage):
+        return "message" if new.file is None else "file"
+    return "change"
+
+
 class Outcome(Enum):
     """What became of a change."""
 

@@ -36,6 +36,7 @@ from pychat.server.store.records import (
     NewMessage,
     Outcome,
     RecordPage,
+    write_kind,
 )
 from pychat.server.store.terms import Query, Term, account_term, conversation_term
 
@@ -80,7 +81,7 @@ class MongoMessages(MongoChanges):
     ) -> list[Appended | ChangeResult]:
         answers: list[Appended | ChangeResult] = []
         async with self._appending:
-            for kind, run in groupby(batch, _kind):
+            for kind, run in groupby(batch, write_kind):
                 if kind == "message":
                     answers += await self._append(cast("list[NewMessage]", list(run)))
                 elif kind == "file":
@@ -326,12 +327,6 @@ class MongoMessages(MongoChanges):
                 found.append(document)
         await asyncio.shield(documents.close())
         return [message_record(document) for document in found], following
-
-
-def _kind(new: NewMessage | NewChange) -> str:
-    if isinstance(new, NewMessage):
-        return "message" if new.file is None else "file"
-    return "change"
 
 
 def _condition(term: Term) -> Document:

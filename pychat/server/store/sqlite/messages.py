@@ -16,6 +16,7 @@ from pychat.server.store.records import (
     NewMessage,
     Outcome,
     RecordPage,
+    write_kind,
 )
 from pychat.server.store.sqlite.appender import MAX_CACHED_SEQS, Appender
 from pychat.server.store.sqlite.base import (
@@ -29,12 +30,6 @@ from pychat.server.store.sqlite.base import (
 from pychat.server.store.sqlite.blobs import attach, may_attach
 from pychat.server.store.sqlite.changes import SQLiteChanges
 from pychat.server.store.sqlite.conversations import last_seq
-
-
-def _kind(new: NewMessage | NewChange) -> str:
-    if isinstance(new, NewMessage):
-        return "message" if new.file is None else "file"
-    return "change"
 
 
 class SQLiteMessages(SQLiteChanges):
@@ -71,7 +66,7 @@ class SQLiteMessages(SQLiteChanges):
         """Return the answers, and the ids of deleted files."""
         answers: list[Appended | ChangeResult] = []
         deleted: list[str] = []
-        for kind, run in groupby(batch, _kind):
+        for kind, run in groupby(batch, write_kind):
             if kind == "message":
                 answers += self._appender.append(connection, cast("list[NewMessage]", list(run)))
             elif kind == "file":
