@@ -157,8 +157,10 @@ class Memberships:
         self._changed(room, user)
 
     async def set_standing(self, room: Room, user: OnlineUser, standing: Standing | None) -> None:
-        """Change the standing of an account. Raises StoreError; a moderator
-        is then none until the rooms are read again."""
+        """Change the standing of an account.
+
+        Raises StoreError. A moderator is then none until the rooms are read again.
+        """
         try:
             await self._store.set_standing(room.key, user.key, standing)
         except BaseException:

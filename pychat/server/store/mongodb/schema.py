@@ -2,9 +2,8 @@
 
 meta           "schema": application, version. "lock": see lease.py. A counter's name: value.
                "deletion-KEY": a room that is being deleted. "file-ID": a file that is being
-               stored or deleted. "claim": a file that is being attached. "file_key", "epoch":
-               value. "changing":
-               conversations whose changes may be unfinished
+               stored or deleted. "claim": a file that is being attached. "changing":
+               conversations whose changes may be unfinished. "file_key", "epoch": value
 accounts       by key: as records.Account, canonical, lookalike, terms. status and status_text may
                be missing
 sessions       by token hash: as records.LoginToken
@@ -18,8 +17,8 @@ rooms          by canonical id: as records.RoomRecord
 memberships    by "conversation-account": as records.Membership, kind. notify may be missing
 standings      by "conversation-account": as records.RoomStanding
 messages       by conversation << 32 | seq: as records.MessageRecord, number, unique, terms;
-               reply_to, rev, edited_at, reactions and mentions are missing if there are none
-               file, as records.FileRecord, likewise
+               reply_to, rev, edited_at, reactions, mentions and file (as records.FileRecord) are
+               missing if there are none
 files          by id: as records.FileRecord; conversation and seq are missing until it is attached,
                then "waiting", the time of the upload, is
 parts          by "file-number": data, the content of files
