@@ -92,8 +92,12 @@ async def _serve(
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    message: str = context["message"]
     # asyncio repeats this every second. The gate logs it once.
-    if context["message"] != "socket.accept() out of system resource":
+    out_of_descriptors = message == "socket.accept() out of system resource"
+    # A second later asyncio listens again, also on a socket that was closed meanwhile.
+    closed = "._start_serving(" in message and isinstance(context.get("exception"), ValueError)
+    if not (out_of_descriptors or closed):
         loop.default_exception_handler(context)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
@@ -19,14 +20,17 @@ pytestmark = [
 ]
 
 SERVE = """
-import sys, time
+import asyncio, sys, time
 from pychat import ChatServer
 
 class Slow:
     def __init__(self, store): self._store = store
     def __getattr__(self, name): return getattr(self._store, name)
     async def close(self):
-        time.sleep(30)
+        if sys.argv[2] == "hangs":
+            time.sleep(30)
+        await asyncio.sleep(2)
+        await self._store.close()
 
 server = ChatServer(sys.argv[1], accounts="open")
 if len(sys.argv) > 2:
@@ -91,21 +95,35 @@ async def until_it_is_well(port: int) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-async def test_with_no_descriptor_left_it_says_so_once_and_recovers(loop: str) -> None:
+async def start_with_few_descriptors(loop: str, *arguments: str) -> tuple[Process, str]:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
     without = "sys.modules['uvloop'] = None\n" if loop == "asyncio" else ""
-    process, url = await start("memory:", before=f"import sys\n{limited}{without}")
+    return await start("memory:", *arguments, before=f"import sys\n{limited}{without}")
+
+
+async def open_more_than_it_can_have(
+    process: Process, url: str
+) -> list[tuple[StreamReader, StreamWriter]]:
+    """All at once, as a server that was busy for a moment finds them."""
     port = int(url.rpartition(":")[2])
+    process.send_signal(signal.SIGSTOP)
     opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+    process.send_signal(signal.SIGCONT)
+    return opened
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_with_no_descriptor_left_it_says_so_once_and_recovers(loop: str) -> None:
+    process, url = await start_with_few_descriptors(loop)
+    opened = await open_more_than_it_can_have(process, url)
     refused = 0
     for reader, _ in opened[100:]:
         with suppress(ConnectionError, TimeoutError):
-            refused += b"503" in await asyncio.wait_for(reader.readline(), 0.1)
+            refused += b"503" in await asyncio.wait_for(reader.readline(), 1)
     assert refused > 10
     for _, writer in opened:
         writer.close()
-    await asyncio.wait_for(until_it_is_well(port), 60)
+    await asyncio.wait_for(until_it_is_well(int(url.rpartition(":")[2])), 60)
     async with Peer(url, "alice") as alice:
         assert (await alice.send("alice", "hello"))["code"] == "200"
     process.send_signal(signal.SIGTERM)
@@ -115,8 +133,24 @@ async def test_with_no_descriptor_left_it_says_so_once_and_recovers(loop: str) -
     assert b"nearly all of the 100 files and connections" in errors
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_with_no_descriptor_left_it_ends_cleanly(loop: str) -> None:
+    # It still ends a second after the refusals, when asyncio's loop tries to listen again.
+    process, url = await start_with_few_descriptors(loop, "slow")
+    opened = await open_more_than_it_can_have(process, url)
+    assert process.stderr is not None
+    errors = await asyncio.wait_for(process.stderr.readline(), 60)
+    assert b"nearly all of the 100 files and connections" in errors
+    process.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    for _, writer in opened:
+        writer.close()
+    assert process.returncode == 0
+    assert errors == b""
+
+
 async def test_a_second_signal_ends_it_at_once() -> None:
-    process, _ = await start("memory:", "slow")
+    process, _ = await start("memory:", "hangs")
     process.send_signal(signal.SIGTERM)
     # It hangs while it closes the store now, whenever that begins.
     async with asyncio.timeout(60):
