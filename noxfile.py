@@ -18,6 +18,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
 ON_EVERY_CORE = ["-n", "auto", "--dist", "worksteal"]
 LOCK = "tests/locked.txt"
+TESTS_FAILED, NO_TESTS_COLLECTED = 1, 5  # pytest's exit statuses
 
 # Program that tells whether it is there, and the Debian package that brings it.
 DEBIAN_PROGRAMS = {
