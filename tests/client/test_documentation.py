@@ -134,6 +134,10 @@ async def test_the_chat_alone_can_be_created() -> None:
     exec(compile(program("Alone"), PAGE, "exec"), {"__name__": "example"})
 
 
+async def test_connection_state_recovery() -> None:
+    exec(compile(program("Connection state recovery"), PAGE, "exec"), {"__name__": "example"})
+
+
 async def test_socketio_without_the_chat() -> None:
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(program("AsyncServer"), PAGE, "exec"), names)

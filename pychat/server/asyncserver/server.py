@@ -1,11 +1,11 @@
-"""python-socketio's AsyncServer and its rooms on this engine: faster, and for clients since 1.x."""
+"""python-socketio's AsyncServer on this engine: faster, and for clients since 1.x."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
 import msgspec
 import socketio
@@ -15,6 +15,8 @@ from socketio import packet as upstream
 
 from pychat.server.asyncserver.engine import AsyncEngine
 from pychat.server.asyncserver.layer import Client
+from pychat.server.asyncserver.recovery import RecoveringManager, Recovery
+from pychat.server.asyncserver.rooms import Manager, send_packets
 from pychat.server.engine.codec.packet import AnyPacket, has_binary, text_packet, without_binary
 from pychat.server.engine.session import (
     FORCED_CLOSE,
@@ -23,77 +25,6 @@ from pychat.server.engine.session import (
     SLOW_CONSUMER,
     EngineSession,
 )
-
-
-class Sender(Protocol):
-    """What the manager needs from its server."""
-
-    @property
-    def eio(self) -> AsyncEngine: ...
-
-    def encode(
-        self, kind: bytes, namespace: str, ack_id: int | None, data: Any
-    ) -> list[AnyPacket]: ...
-
-    def send_to_session(
-        self,
-        session: EngineSession | None,
-        kind: bytes,
-        namespace: str,
-        ack_id: int | None,
-        data: Any,
-    ) -> None: ...
-
-
-class Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """The default manager of an AsyncServer: rooms in memory, for one process."""
-
-    async def emit(
-        self,
-        event: str,
-        data: Any,
-        namespace: str,
-        room: Any = None,
-        skip_sid: str | Sequence[str] | None = None,
-        callback: Callable[..., Any] | None = None,
-        to: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Send an event to the room, or to all clients in the namespace."""
-        arguments = [event]
-        if isinstance(data, tuple):
-            arguments += data
-        elif data is not None:
-            arguments.append(data)
-        room = to or room
-        rooms = self.rooms.get(namespace)
-        if rooms is None:
-            return
-        if room is None or isinstance(room, str):
-            members = rooms.get(room)
-            if members is None:
-                return
-            participants = list(members._fwdm.items())  # private; its other managers read it too
-        else:
-            participants = list(self.get_participants(namespace, room))
-        skipped = skip_sid if isinstance(skip_sid, list | tuple | set) else (skip_sid,)
-        if not participants:
-            return
-        server: Sender = self.server
-        session_of = server.eio.session
-        packets = None if callback else server.encode(b"2", namespace, None, arguments)
-        for sid, eio_sid in participants:
-            session = session_of(eio_sid)
-            if session is None or sid in skipped:
-                continue
-            if callback is not None:
-                ack_id = self._generate_ack_id(sid, callback)
-                server.send_to_session(session, b"2", namespace, ack_id, arguments)
-            else:
-                assert packets is not None
-                for packet in packets:
-                    session.send(packet)
-
 
 logger = logging.getLogger("pychat.engine")
 
@@ -119,11 +50,28 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
     eio: AsyncEngine
     manager_initialized: bool
 
-    def __init__(self, client_manager: Any = None, **options: Any) -> None:
+    def __init__(
+        self,
+        client_manager: Any = None,
+        connection_state_recovery: float | None = None,
+        **options: Any,
+    ) -> None:
+        """``connection_state_recovery``: seconds that a client may be away and still recover."""
         if options.get("serializer", "default") != "default":
             raise ValueError("serializer is not supported: packets are JSON")
         if not (client_manager is None or isinstance(client_manager, socketio.AsyncManager)):
             raise ValueError("client_manager must be an asyncio one, such as AsyncRedisManager")
+        self._recovery: Recovery | None = None
+        if connection_state_recovery is not None:
+            if client_manager is not None:
+                raise ValueError("connection_state_recovery works without a client_manager only")
+            if not connection_state_recovery > 0:
+                raise ValueError(
+                    "connection_state_recovery must be a number of seconds above 0: "
+                    f"not {connection_state_recovery!r}"
+                )
+            self._recovery = Recovery(connection_state_recovery)
+            client_manager = RecoveringManager(self._recovery)
         custom_json = options.get("json")
         super().__init__(client_manager=client_manager or Manager(), **options)
         self.eio.layer.socketio = self
@@ -175,6 +123,21 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
             ignore_queue=ignore_queue,
         )
 
+    def recovered(self, sid: str, namespace: str | None = None) -> bool:
+        """Whether the client has continued an earlier connection, with its rooms and session.
+
+        Connect handlers may ask too. Always False without ``connection_state_recovery``.
+        """
+        return self._recovery is not None and self._recovery.is_recovered(namespace or "/", sid)
+
+    async def disconnect(
+        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
+    ) -> None:
+        """See python-socketio. A client that is away for the moment cannot recover afterwards."""
+        if self._recovery is not None:
+            self._recovery.forget(namespace or "/", sid)
+        await super().disconnect(sid, namespace, ignore_queue)
+
     # --- called by the layer
 
     def knows_namespace(self, namespace: str) -> bool:
@@ -212,6 +175,9 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         if session.protocol == 3:
             prefix = "" if namespace == "/" else namespace + "#"
             self.eio.set_next_id(prefix + session.sid)
+        elif self._recovery is not None:
+            earlier_sid, auth = await self._recovery.find(client, namespace, auth)
+            self.eio.set_next_id(earlier_sid)
         try:
             await self._handle_connect(session.sid, namespace, auth)
         except Exception:
@@ -231,8 +197,13 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
 
     async def client_leaves(self, client: Client, namespace: str | None, reason: str) -> None:
         """Run the disconnect handler of the namespace, of all namespaces for None."""
-        reason = _REASONS.get(reason, reason)
         eio_sid = client.session.sid
+        if self._recovery is not None and namespace is None:
+            for joined in self.manager.get_namespaces():
+                sid = self.manager.sid_from_eio_sid(eio_sid, joined)
+                if self.manager.is_connected(sid, joined):
+                    self._recovery.broken(joined, sid, reason)
+        reason = _REASONS.get(reason, reason)
         if namespace is not None:
             await self._handle_disconnect(eio_sid, namespace, reason)
         else:
@@ -304,6 +275,11 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
                 data = None
             elif kind == upstream.CONNECT_ERROR:
                 data = data.get("data") or data.get("message")
+        elif kind == upstream.CONNECT and self._recovery is not None:
+            pid, missed = self._recovery.connected(namespace, data["sid"])
+            self.send_to_session(session, b"0", namespace, None, {**data, "pid": pid})
+            send_packets(session, missed)
+            return
         self.send_to_session(session, b"%d" % kind, namespace, pkt.id, data)
 
     def send_to_session(
