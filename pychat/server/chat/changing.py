@@ -144,7 +144,7 @@ class ChangeDelivery:
         if isinstance(conversation, Room):
             return [(name, conversation.members.keys())]
         assert isinstance(conversation, Everyone)
-        # An account that is not known yet has just logged in: it reads the rev afterwards.
+        # An account that is not known yet has read no rev, and will read this one.
         return [(name, self._reach.accounts() & conversation.members.keys())]
 
 

@@ -62,6 +62,24 @@ async def test_an_edit_is_shown_to_every_reader() -> None:
         assert (await bob.ask("search", text="hello"))["messages"] == [message]
 
 
+@pytest.mark.parametrize("read", ["conversations", "history"])
+async def test_who_logs_in_while_a_change_in_all_is_stored_learns_of_it(read: str) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        id = (await sent(alice, "ALL", "hello"))["id"]
+        held = store.hold("commit")
+        editing = alice.start("edit", id=id, data="bye")
+        await held.called.wait()
+        bob = await logged_in(chat, "bob")
+        answer = await bob.ask(read, {} if read == "conversations" else {"with": "ALL"})
+        listed = answer["conversations"][0] if read == "conversations" else answer
+        assert listed["rev"] == 0
+        held.answer()
+        await editing
+        assert [change["rev"] for change in bob.of("changed")] == [1]
+
+
 async def test_a_message_is_found_by_its_id_after_a_restart() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

@@ -67,6 +67,8 @@ class Conversations:
     async def _conversations(
         self, session: ChatSession, user: OnlineUser, request: ConversationsRequest, ack_id: int
     ) -> None:
+        # From the rev that the user reads on, all changes in ALL must reach it.
+        await self._directory.memberships.learn(self._directory.everyone, [user.key])
         # Moves of cursors that were already acknowledged must count.
         await self._cursors.flush_for(user)
         page = partial(self._fitting_page, user, request)

@@ -184,6 +184,8 @@ class Memberships:
         conversation.cursors.pop(account, None)
 
     def _keep(self, conversation: Conversation, record: Membership) -> Member:
+        if isinstance(conversation, Everyone):
+            conversation.members[record.account] = record.first_seq
         return conversation.cursors.setdefault(
             record.account, Member(record.first_seq, record.delivered_seq, record.read_seq)
         )
