@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,19 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("PYCHAT_"):
             monkeypatch.delenv(name)
     return home
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """The levels and handlers that a command sets in this process end with its test."""
+    loggers = [logging.getLogger(name) for name in ("", "aiohttp", "pychat.audit")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        for handler in set(logger.handlers).difference(handlers):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def pytest_collection_finish() -> None:
