@@ -110,6 +110,12 @@ class ScriptedServer:
     async def emit(self, event: str, payload: Any) -> None:
         await self.sio.emit(event, payload)
 
+    def end_sessions(self) -> None:
+        """End all sessions, as a restart does. A session on polling outlives its connections."""
+        for _, eio_sid in list(self.sio.manager.get_participants("/", None)):
+            if session := self.sio.eio.session(eio_sid):
+                session.end("transport close")
+
 
 @asynccontextmanager
 async def scripted() -> AsyncIterator[ScriptedServer]:

@@ -237,6 +237,7 @@ async def one_of(
     match random_.randrange(10):
         case 0 | 1 if exchanges:
             world.exchange(random_.randrange(8))
+            world.server.end_sessions()
             proxy.cut()
         case 2:
             proxy.cut()
@@ -283,6 +284,7 @@ async def test_after_random_events_the_view_equals_the_servers(seed: int) -> Non
                 if each.exception() is not None:
                     assert isinstance(each.exception(), ChatClientError), each.exception()
             server.late.clear()
+            server.end_sessions()
             proxy.cut()
             async with asyncio.timeout(60):
                 while not is_as_the_server_has_it(alice.client, world):
