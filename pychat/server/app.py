@@ -18,6 +18,7 @@ from pychat.protocol import (
     DEFAULT_PORT,
     MAX_BYTES_BEFORE_LOGIN,
     MAX_PASSWORD_CHARACTERS,
+    Code,
     ProtocolError,
 )
 from pychat.server import site
@@ -52,7 +53,7 @@ from pychat.server.options import (
     existing_folder,
 )
 from pychat.server.running import run
-from pychat.server.store import Store, StoreError, open_store
+from pychat.server.store import Store, StoreError, StoreUnavailable, open_store
 from pychat.server.store.base import Durability
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,26 @@ class ChatServer:
         app.on_startup.append(self._on_startup)
         app.on_shutdown.append(self._on_shutdown)
         app.on_cleanup.append(self._on_cleanup)
+
+    async def issue_token(self, id: str, *, alias: str = "", device: str = "") -> str:
+        """Return a login token for a user whom your application has authenticated.
+
+        The chat account is created, without a password, if there is none. Needs ``closed``
+        accounts: with others, a stranger could have claimed the id. ``device``: how the token is
+        listed for its owner.
+
+        Raises ValueError if the id is invalid, looks like another one or is disabled, StoreError
+        if the store is unavailable.
+        """
+        if self._accounts != "closed":
+            raise ValueError("issue_token needs accounts='closed'")
+        if not self._open:
+            raise RuntimeError("issue_token needs a server that has been started")
+        try:
+            return await self._chat.issue_token(id, alias, device)
+        except ProtocolError as error:
+            refused = error.code in (Code.MALFORMED, Code.UNAUTHORIZED, Code.FORBIDDEN)
+            raise (ValueError if refused else StoreUnavailable)(str(error)) from None
 
     # --- alone ---
     def listen(

@@ -254,6 +254,14 @@ class Chat:
             "failures": self._failures,
         }
 
+    async def issue_token(self, id: str, alias: str, device: str) -> str:
+        """Log a user of the application in (``Logins.issue_token``). Raises ProtocolError."""
+        self._require_running()
+        try:
+            return await self._logins.issue_token(id, alias, device)
+        except Exception as error:
+            raise self._refusal("login", error) from None
+
     async def admit_hook(self, token: str) -> None:
         """Admit a request of a webhook (``Hooks.admit``). Raises ProtocolError."""
         self._require_running()

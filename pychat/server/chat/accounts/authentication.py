@@ -132,6 +132,23 @@ class Authentication:
                 Code.MALFORMED, f"must have at least {self._min_password} characters", field=field
             )
 
+    async def vouched(self, id: str, alias: str) -> Authenticated:
+        """Return a login for an id that the application vouches for. Create a missing account,
+        without a password.
+
+        Raises ProtocolError 400, 401 (the id looks like another one), 403 (disabled) or 503.
+        """
+        check_new_id(id, "id")
+        account, created = await self._store.account(id), False
+        if account is None:
+            account = await self._create(LoginRequest(id, alias=alias), None, "")
+            created = account is not None
+            account = account or await self._store.account(id)
+        if account is None:
+            raise _taken(LoginRequest(id))
+        _check_enabled(account)
+        return Authenticated(account, created=created)
+
     async def change_password(
         self, account: Account, password: str, new_password: str, *, address: str
     ) -> str:

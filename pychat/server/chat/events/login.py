@@ -149,6 +149,23 @@ class Logins:
         if authenticated.login_token is not None and not login.token:
             await self._revoke_oldest(user)
 
+    async def issue_token(self, id: str, alias: str, device: str) -> str:
+        """Return a login token for an id that the application vouches for (``vouched``).
+
+        Raises ProtocolError 400, 401, 403 or 503.
+        """
+        authenticated = await self._authentication.vouched(id, alias)
+        user = self._directory.keep(authenticated.account)
+        await self._authentication.add_token(authenticated, device)
+        if authenticated.created:
+            await self._add_newcomer(user)
+        await self._revoke_oldest(user)
+        return authenticated.token
+
+    async def _add_newcomer(self, user: OnlineUser) -> None:
+        member = await self._directory.memberships.member(self._directory.everyone, user)
+        self._reach.add_newcomer(user.key, member.first_seq)
+
     async def _prepare(
         self,
         session: ChatSession,
@@ -171,9 +188,7 @@ class Logins:
                 address = session.connection.remote_address
                 audit.note("alias changed", id=user.id, alias=alias, address=address)
             if authenticated.created:
-                everyone = self._directory.everyone
-                member = await self._directory.memberships.member(everyone, user)
-                self._reach.add_newcomer(user.key, member.first_seq)
+                await self._add_newcomer(user)
             await self._relations.load(user)
             for _ in range(MAX_CHECKS):
                 if noticed == self._changes.noticed:
