@@ -1,6 +1,7 @@
 """Real-time chat in the terminal and the browser, over Socket.IO.
 
-``ChatServer`` runs a chat server, ``ChatClient`` connects one user to it. See docs/library.md.
+``ChatServer`` runs a chat server, ``ChatClient`` connects one user to it.
+See docs/reference/library.md.
 """
 
 from __future__ import annotations

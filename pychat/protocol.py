@@ -1,4 +1,4 @@
-"""Chat protocol: events, payloads, codes and limits, as docs/protocol.md describes them."""
+"""Chat protocol: events, payloads, codes and limits: docs/reference/protocol.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the map of all modules into docs/modules.md: `python -m scripts.module_map`."""
+"""Write the map of all modules into docs/explanation/modules.md: `python -m scripts.module_map`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "modules.md"
+PAGE = ROOT / "docs" / "explanation" / "modules.md"
 HEAD = """# Every module in one line
 
 The first line of each module's docstring, by folder. Generated: `python -m scripts.module_map`.

@@ -1,4 +1,4 @@
-"""Writes the default pychat.toml into docs/settings.md: `python -m scripts.settings_page`."""
+"""Write the defaults into docs/reference/settings.md: `python -m scripts.settings_page`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pychat.cli.settings.template import commented_defaults
 
-PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
 
 
 def page(text: str) -> str:

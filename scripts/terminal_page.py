@@ -1,4 +1,4 @@
-"""Writes docs/terminal.md's tables and pictures: ``python -m scripts.terminal_page``.
+"""Writes docs/reference/terminal.md's tables and pictures: ``python -m scripts.terminal_page``.
 
 The tables come from the key and command tables, the pictures from the scenes that the snapshot
 tests use. Everything between ``<!-- NAME -->`` and ``<!-- end -->`` is replaced.
@@ -27,7 +27,7 @@ from tests.tui.driving import wait_text
 from tests.tui.scripted import NOW
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGE = DOCS / "terminal.md"
+PAGE = DOCS / "reference" / "terminal.md"
 
 Steps = Callable[[Pilot[None]], Awaitable[None]]
 

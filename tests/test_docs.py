@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts import module_map
+from scripts import commands_page, limits_page, module_map
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+FOLDERS = ("docs", "examples", "deploy")
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(path for name in FOLDERS for path in (ROOT / name).rglob("*.md"))]
+)
 
 
 def anchors(page: Path) -> set[str]:
@@ -45,8 +48,18 @@ def test_the_module_map_is_current() -> None:
     assert current == module_map.page(), "run python -m scripts.module_map"
 
 
+def test_the_page_of_commands_is_current() -> None:
+    current = commands_page.PAGE.read_text("utf-8")
+    assert current == commands_page.page(), "run python -m scripts.commands_page"
+
+
+def test_the_page_of_limits_is_current() -> None:
+    current = limits_page.PAGE.read_text("utf-8")
+    assert current == limits_page.page(current), "run python -m scripts.limits_page"
+
+
 def test_every_decision_is_listed() -> None:
-    folder = ROOT / "docs" / "decisions"
+    folder = ROOT / "docs" / "explanation" / "decisions"
     records = {path.name for path in folder.glob("0*.md")}
     listed = re.findall(r"\]\((0[^)]+)\)", (folder / "README.md").read_text("utf-8"))
     assert sorted(records) == listed
@@ -54,7 +67,7 @@ def test_every_decision_is_listed() -> None:
 
 @pytest.mark.parametrize("name", ["architecture.md", "decisions"])
 def test_files_that_are_named_exist(name: str) -> None:
-    page = ROOT / "docs" / name
+    page = ROOT / "docs" / "explanation" / name
     pages = page.glob("*.md") if page.is_dir() else [page]
     text = "\n".join(each.read_text("utf-8") for each in pages)
     named = set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", text))
@@ -76,4 +89,5 @@ def test_log_in_has_one_name() -> None:
         )
     ]
     original = 'pychat/server/chat/events/login.py: sign in with this password next time"'
-    assert [each for each in found if not each.startswith("docs/glossary.md")] == [original]
+    glossary = "docs/reference/glossary.md"
+    assert [each for each in found if not each.startswith(glossary)] == [original]

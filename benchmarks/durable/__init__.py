@@ -1,1 +1,1 @@
-"""Every message on disk before its answer: pychat beside Node (docs/performance.md)."""
+"""Every message on disk before its answer: pychat beside Node (docs/explanation/performance.md)."""

@@ -1,1 +1,1 @@
-"""The relay benchmark: pychat beside Node's Socket.IO 4.8, in one run (docs/performance.md)."""
+"""The relay benchmark: pychat beside Node's Socket.IO 4.8 (docs/explanation/performance.md)."""

@@ -1,4 +1,4 @@
-"""The regular expressions in the code, and those that docs/linear.md lists."""
+"""The regular expressions in the code, and those that docs/explanation/linear.md lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "pychat/server/page/js"
-DOCUMENT = ROOT / "docs/linear.md"
+DOCUMENT = ROOT / "docs/explanation/linear.md"
 
 # In order: comments and strings, in which nothing is a pattern; patterns; names at the left margin;
 # and one token of anything else, which decides whether a slash divides.

@@ -1,4 +1,4 @@
-"""Text of peers is read in linear time (docs/linear.md): every pattern, every loop, the server.
+"""Text of peers is read in linear time (docs/explanation/linear.md): patterns, loops, server.
 
 ``nox -s attack`` tries many more texts, and longer ones.
 """
@@ -53,8 +53,8 @@ def test_every_pattern_is_listed() -> None:
     found = Counter(sources.python_patterns())
     found.update((file, place) for file, place, _ in sources.page_patterns())
     listed = Counter(sources.listed_python().keys()) + sources.listed_page()
-    assert not found - listed, "list them in docs/linear.md, with the reason why they are linear"
-    assert not listed - found, "docs/linear.md lists what is not there any more"
+    assert not found - listed, "list them in docs/explanation/linear.md, with the reason"
+    assert not listed - found, "docs/explanation/linear.md lists what is not there any more"
 
 
 def _pattern(file: str, name: str) -> re.Pattern[Any]:

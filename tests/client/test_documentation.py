@@ -1,4 +1,4 @@
-"""Programs and names in docs/library.md."""
+"""Programs and names in docs/reference/library.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pychat.client import ChatClient, events, models
 from tests.client.watcher import started
 from tests.serving import serving
 
-PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
 
 
 def program(heading: str) -> str:
@@ -43,7 +43,7 @@ async def running(source: str, folder: Path) -> AsyncIterator[asyncio.subprocess
         "-c",
         source,
         cwd=folder,
-        env={"PYTHONPATH": str(PAGE.parents[1])},
+        env={"PYTHONPATH": str(PAGE.parents[2])},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -13,6 +13,6 @@ def test_the_page_is_made_from_the_tables() -> None:
 def test_each_screen_has_its_picture() -> None:
     text = PAGE.read_text("utf-8")
     for name in PICTURES:
-        picture = f"images/terminal-{name}.svg"
+        picture = f"../images/terminal-{name}.svg"
         assert picture in text
         assert (PAGE.parent / picture).exists()

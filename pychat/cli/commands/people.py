@@ -59,7 +59,7 @@ def users(login: Credentials, limit: int, as_lines: bool, query: str) -> None:
 
 
 def status_fields(person: UserInfo | ProfileInfo) -> dict[str, str]:
-    """Status and status text as in docs/protocol.md; nothing if there is neither."""
+    """Status and status text as in docs/reference/protocol.md; nothing if there is neither."""
     if person.status == "online" and not person.status_text:
         return {}
     return {"status": person.status.value, "statusText": person.status_text}

@@ -196,7 +196,7 @@ def _refuse_wrong(check: Callable[[Sequence[str]], object], given: tuple[str, ..
     multiple=True,
     callback=limits_given,
     metavar="NAME=VALUE",
-    show_default="docs/security.md",
+    show_default="docs/reference/limits.md",
     help="Change a limit: messages=50/250 (50 per second, 250 at once), "
     "connections_per_address=1000. Can be repeated.",
 )

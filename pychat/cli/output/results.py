@@ -33,7 +33,7 @@ def harmless_json(encoded: str) -> str:
 
 
 def as_json(message: MessageInfo) -> str:
-    """A message as one line of JSON, with the field names of docs/protocol.md. No line feed."""
+    """A message as one line of JSON, fields as in docs/reference/protocol.md. No line feed."""
     fields: dict[str, object] = {
         "with": message.conversation,
         "id": message.id,

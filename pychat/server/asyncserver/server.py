@@ -43,8 +43,8 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
     """A drop-in for ``socketio.AsyncServer(async_mode="aiohttp")``; see its documentation.
 
     Handlers of one client start in the order of its events and interleave where they await. With
-    ``async_handlers=False`` each runs after the previous one is done. docs/library.md lists what is
-    not supported. Raises ValueError for unsupported options.
+    ``async_handlers=False`` each runs after the previous one is done. What is not supported is
+    listed in docs/reference/library.md. Raises ValueError for unsupported options.
     """
 
     eio: AsyncEngine

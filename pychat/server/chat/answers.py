@@ -28,7 +28,7 @@ class Answers:
     """Send answers.
 
     ``ack_id`` is None if the client asked for no acknowledgement: then only ``response`` events
-    can answer it (docs/protocol.md).
+    can answer it (docs/reference/protocol.md).
     """
 
     def __init__(self, encode_event: EncodeEvent) -> None:

@@ -28,37 +28,47 @@ class Limits(Struct, frozen=True):
     """
 
     messages: Rate = Rate(50, 250)
+    """Messages of a user."""
+    text: Rate = Rate(256 * 1024, 1024 * 1024)
+    """Characters of a user's messages."""
+    conversations: Rate = Rate(0.5, 100)
+    """New one-to-one conversations of a user."""
     queries: Rate = Rate(50, 250)
+    """Histories and lists that a user requests."""
     searches: Rate = Rate(5, 25)
+    """Searches of a user."""
     typing: Rate = Rate(5, 25)
+    """`typing` events of a user."""
     cursors: Rate = Rate(100, 500)
+    """`delivered` and `read` events of a user."""
     changes: Rate = Rate(2, 40)
-    """Changes of rooms, blocks and logins."""
+    """Changes of rooms, blocks and logins by a user."""
     logins: Rate = Rate(5, 200)
     """Logins with a password, per address."""
     resumptions: Rate = Rate(50, 1000)
     """Logins with a token, per address."""
     claims: Rate = Rate(0.2, 200)
     """New accounts, per address."""
-    text: Rate = Rate(256 * 1024, 1024 * 1024)
-    """Characters of messages."""
-    conversations: Rate = Rate(0.5, 100)
-    """New one-to-one conversations."""
     packets: Rate = Rate(500, 500)
-    """Packets per connection, and one more for each 512 bytes. Excess is read later, not
-    refused."""
+    """Packets of a connection; a packet counts once more for each 512 bytes. Excess is read later,
+    not refused."""
     handshakes: Rate = Rate(20, 512)
     """New sessions, per address."""
     requests: Rate = Rate(200, 300)
-    """HTTP requests per address, except the polls of a session. Excess is answered later."""
+    """HTTP requests per address, except the polls of a session. Excess is answered later, and
+    refused only if that would be more than 10 s."""
     connections_per_address: int = 256
+    """Connections of an address."""
     connections_per_user: int = 32
+    """Connections of a user."""
     rooms: int = 2000
+    """Rooms of the server."""
     rooms_per_user: int = 100
+    """Rooms that a user owns."""
     wrong_passwords: int = 5
     """Wrong passwords per id and address before a lockout. Each further one doubles it."""
     longest_lockout: float = 900.0
-    """Seconds."""
+    """Seconds of the longest lockout."""
 
 
 def parse_limits(settings: Iterable[str]) -> Limits:

@@ -1,4 +1,4 @@
-// Runs examples of docs/protocol.md on socket.io-client: node examples.cjs CLIENT URL < JSON
+// Runs examples of docs/reference/protocol.md on socket.io-client: node examples.cjs CLIENT URL < JSON
 // In: a list of {user, code}, run in order. Each user has one socket, which has to log in itself;
 // code may wait for `heard(event)`. Out: for each, the requests that it made, with their answers,
 // and what all sockets heard meanwhile.

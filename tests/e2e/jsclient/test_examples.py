@@ -1,4 +1,4 @@
-"""The examples of docs/protocol.md, run on socket.io-client 4.8: what the page shows is true."""
+"""The examples of docs/reference/protocol.md, run on socket.io-client 4.8."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.serving import serving
 
 pytestmark = pytest.mark.e2e
 
-PAGE = Path(__file__).parents[3] / "docs" / "protocol.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "protocol.md"
 PASSWORD = "a good password"
 TOLD = ("code", "message", "seq", "sender", "command", "type", "data", "emoji", "on", "removed")
 """Fields of which the examples give the true values. Of others, the type."""

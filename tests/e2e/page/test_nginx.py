@@ -1,4 +1,4 @@
-"""The page behind nginx, with the configuration that docs/deploy.md shows."""
+"""The page behind nginx, with the configuration that docs/how-to/deploy.md shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 HOST = "chat.example.org"
 AT_ROOT, UNDER_PATH = re.findall(
-    r"^```nginx\n(.*?)^```$", (ROOT / "docs/deploy.md").read_text(), re.DOTALL | re.MULTILINE
+    r"^```nginx\n(.*?)^```$", (ROOT / "docs/how-to/deploy.md").read_text(), re.DOTALL | re.MULTILINE
 )
 
 AROUND = """
@@ -76,7 +76,7 @@ def under_path(documented: str) -> str:
 
 
 def replaced(text: str, old: str, new: str) -> str:
-    assert text.count(old) == 1, f"docs/deploy.md must have {old!r} once"
+    assert text.count(old) == 1, f"docs/how-to/deploy.md must have {old!r} once"
     return text.replace(old, new)
 
 

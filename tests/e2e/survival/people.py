@@ -34,7 +34,7 @@ class Ledger:
     """The seq by the text; 0 where the original protocol does not tell it."""
     refused: set[str] = field(default_factory=set)
     """Texts that were answered with 503 and are not sent again. MongoDB may have stored them
-    (docs/stores.md)."""
+    (docs/reference/stores.md)."""
     shown: dict[str, dict[str, list[tuple[int, str]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )

@@ -1,4 +1,4 @@
-"""docs/protocol.md names every event, field and code."""
+"""docs/reference/protocol.md names every event, field and code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pychat import protocol
 
-TEXT = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
+TEXT = (Path(__file__).parents[3] / "docs/reference/protocol.md").read_text()
 STRUCTS = [
     struct
     for struct in vars(protocol).values()

@@ -18,7 +18,7 @@ from pychat.server.engine import AsyncServer
 from tests.server.engine.asyncsite import Serve, soon
 from tests.server.engine.rawhttp import RawHttp
 
-DOCS = Path(__file__).parents[3] / "docs" / "library.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "library.md"
 
 # Each option of python-socketio's, with values that are taken and values that are refused.
 OPTIONS: dict[str, tuple[list[Any], list[Any]]] = {

@@ -372,7 +372,7 @@ async def test_a_removed_text_is_not_in_the_file(path: Path) -> None:
         )
     content = path.read_bytes()
     assert b"next" in content
-    # Single words may stay in the search index (docs/security.md), if that was fast enough.
+    # Single words may stay in the search index (docs/explanation/security.md), if that was fast.
     assert b"recognizable words" not in content
     assert b"recognizable one" not in content
 

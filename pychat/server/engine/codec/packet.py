@@ -259,7 +259,7 @@ def check_depth(data: str) -> None:
 
 
 # Brackets, and whole strings so that brackets in them do not count. An unfinished string extends to
-# the end of the text, so that no character is read twice (docs/linear.md).
+# the end of the text, so that no character is read twice (docs/explanation/linear.md).
 _BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
