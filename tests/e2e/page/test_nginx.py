@@ -1,4 +1,4 @@
-"""The page behind nginx, with the configuration that docs/how-to/deploy.md shows."""
+"""The page behind nginx, with the files in deploy/."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from tests.serving import serving
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 HOST = "chat.example.org"
-AT_ROOT, UNDER_PATH = re.findall(
-    r"^```nginx\n(.*?)^```$", (ROOT / "docs/how-to/deploy.md").read_text(), re.DOTALL | re.MULTILINE
-)
+AT_ROOT = (ROOT / "deploy" / "nginx.conf").read_text()
+UNDER_PATH = (ROOT / "deploy" / "nginx-path.conf").read_text()
 
 AROUND = """
 {user}
@@ -76,7 +75,7 @@ def under_path(documented: str) -> str:
 
 
 def replaced(text: str, old: str, new: str) -> str:
-    assert text.count(old) == 1, f"docs/how-to/deploy.md must have {old!r} once"
+    assert text.count(old) == 1, f"deploy/nginx.conf must have {old!r} once"
     return text.replace(old, new)
 
 
