@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import commands_page, limits_page, module_map
+from scripts.markdown import DIAGRAM, LINK, outside_code, picture, slug
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("docs", "examples", "deploy")
@@ -19,11 +20,10 @@ PAGES = sorted(
 
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them; repeated ones are numbered."""
-    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     seen: Counter[str] = Counter()
     found = set()
-    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
-        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+    for heading in re.findall(r"^#+ (.+)$", outside_code(page.read_text("utf-8")), re.MULTILINE):
+        anchor = slug(heading)
         found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
     return found
@@ -32,7 +32,7 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+    for link in LINK.findall(outside_code(page.read_text("utf-8"))):
         if link.startswith(("http://", "https://", "mailto:")):
             continue
         name, _, anchor = link.partition("#")
@@ -56,6 +56,12 @@ def test_the_page_of_commands_is_current() -> None:
 def test_the_page_of_limits_is_current() -> None:
     current = limits_page.PAGE.read_text("utf-8")
     assert current == limits_page.page(current), "run python -m scripts.limits_page"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_diagrams_have_their_pictures(page: Path) -> None:
+    for diagram in DIAGRAM.findall(page.read_text("utf-8")):
+        assert (ROOT / "docs" / picture(diagram)).exists(), "run python -m scripts.diagrams"
 
 
 def test_every_decision_is_listed() -> None:
