@@ -10,8 +10,10 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
+import pytest
 
 from pychat.cli.main import cli
 from tests.test_docs import PAGES, ROOT
@@ -26,6 +28,12 @@ def samples(language: str) -> Iterator[tuple[str, str]]:
         for indent, found, code in BLOCK.findall(page.read_text("utf-8")):
             if found == language:
                 yield str(page.relative_to(ROOT)), re.sub(rf"^{indent}", "", code, flags=re.M)
+
+
+@pytest.mark.parametrize("korean", [ROOT / "README.ko.md", *(ROOT / "docs").rglob("*.ko.md")])
+def test_translations_have_the_samples_of_their_originals(korean: Path) -> None:
+    original = korean.with_name(korean.name.replace(".ko.md", ".md"))
+    assert BLOCK.findall(korean.read_text("utf-8")) == BLOCK.findall(original.read_text("utf-8"))
 
 
 def imported(code: str) -> Iterator[tuple[str, str]]:
