@@ -9,11 +9,14 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from pychat.cli.output.streams import flush_output, reason
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -39,13 +42,24 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in self.commands_table and not name.startswith("-"):
+        unknown = name not in self.commands_table and not name.startswith("-")
+        if unknown and not ctx.resilient_parsing:  # which completes a command
             from difflib import get_close_matches
 
             near = get_close_matches(name, self.commands_table, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without importing them."""
+        from click.shell_completion import CompletionItem
+
+        return [
+            CompletionItem(name, help=help)
+            for name, (_, help) in self.commands_table.items()
+            if name.startswith(incomplete)
+        ] + super(click.Group, self).shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -95,14 +109,22 @@ COMMANDS: Final = {
     "user": ("pychat.cli.operator.user:user", "Manage the accounts in a server's store."),
     "hook": (
         "pychat.cli.operator.hook:hook",
-        "Manage incoming webhooks, with which other programs post to rooms.",
+        "Manage incoming webhooks, with which programs post to rooms.",
     ),
     "export": ("pychat.cli.operator.export:export", "Export a whole store to a file."),
     "import": (
         "pychat.cli.operator.import_:import_",
-        "Import an exported file, or what another chat left, into a store.",
+        "Import an exported file, or what another chat left.",
     ),
     "store": ("pychat.cli.operator.store:store", "Check, back up and restore a server's store."),
+    "doctor": (
+        "pychat.cli.installation.doctor:doctor",
+        "Check this machine, and print what to fix.",
+    ),
+    "completion": (
+        "pychat.cli.installation.completion:completion",
+        "Print a script that completes commands and options.",
+    ),
 }
 
 INTERRUPTED: Final = 128 + 2
@@ -116,6 +138,10 @@ def print_version(context: click.Context, parameter: click.Parameter, value: boo
     from importlib.metadata import version
 
     click.echo(f"pychat {version('pychat-socketio')}")
+    if context.params.get("verbose"):
+        from pychat.cli.installation.versions import report
+
+        click.echo(report())
     context.exit()
 
 
@@ -129,12 +155,17 @@ def print_version(context: click.Context, parameter: click.Parameter, value: boo
 @click.option(
     "--version",
     is_flag=True,
-    is_eager=True,
     expose_value=False,
     callback=print_version,
     help="Show the version and exit.",
 )
-def cli() -> None:
+@click.option(
+    "--verbose",
+    is_flag=True,
+    is_eager=True,  # so that its value is known to --version
+    help="With --version: show all versions that a bug report needs.",
+)
+def cli(verbose: bool) -> None:
     """Real-time chat in the terminal and the browser, over Socket.IO."""
 
 

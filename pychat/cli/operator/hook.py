@@ -1,4 +1,4 @@
-"""``pychat hook``: incoming webhooks, with which other programs post to rooms."""
+"""``pychat hook``: incoming webhooks, with which programs post to rooms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_ACCOUNT: Final = "webhook"
 
 @click.group()
 def hook() -> None:
-    """Manage incoming webhooks, with which other programs post to rooms.
+    """Manage incoming webhooks, with which programs post to rooms.
 
     The server may be running. Changes take effect at once.
     """

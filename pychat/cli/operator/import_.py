@@ -64,7 +64,7 @@ def import_(
     audit_log: Path | None,
     file: Path,
 ) -> None:
-    """Import an exported file, or what another chat left, into a store.
+    """Import an exported file, or what another chat left.
 
     FILE was written by 'pychat export', or by another program: see --from. - is standard input.
     The store must be empty and not used by a server. Run the command again to continue an

@@ -1,0 +1,1 @@
+"""Commands about the installation: ``completion``, ``doctor``, and the versions of all parts."""
