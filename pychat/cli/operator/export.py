@@ -49,13 +49,13 @@ async def _export(address: str, file: Path) -> None:
 
     lost: Counter[str] = Counter()
     seen = str(file) == "-" and sys.stdout.isatty()
-    with _output(file) as output, counting("Exporting") as advance:
+    with new_file(file) as output, counting("Exporting") as advance:
         async with opened(address) as store:
             last = b""
             files: list[FileLine] | None = [] if await store.has_files() else None
             if files is not None and seen:
                 raise click.ClickException("the export is a tar archive: write it to a file")
-            with _lines_first(output, files is not None) as lines:
+            with lines_first(output, files is not None) as lines:
                 async for line in export_lines(store, lambda name, _: lost.update([name]), files):
                     lines.write(harmless_json(line.decode()).encode() if seen else line)
                     advance(1)
@@ -90,7 +90,7 @@ def describe(total: Total) -> str:
 
 
 @contextmanager
-def _lines_first(output: IO[bytes], archived: bool) -> Iterator[IO[bytes]]:
+def lines_first(output: IO[bytes], archived: bool) -> Iterator[IO[bytes]]:
     """Yield where to write the lines: an archive names their size first."""
     if not archived:
         yield output
@@ -100,7 +100,7 @@ def _lines_first(output: IO[bytes], archived: bool) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _output(file: Path) -> Iterator[IO[bytes]]:
+def new_file(file: Path) -> Iterator[IO[bytes]]:
     """Write a temporary file beside it, mode 0600, and rename it when it is complete."""
     if str(file) == "-":
         try:

@@ -204,6 +204,58 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         raise click.ClickException(str(error)) from None
 
 
+@user.command(cls=SettingsCommand)
+@store_option
+@audit_option
+@click.argument("id")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export(store: str, audit_log: Path | None, id: str, file: Path) -> None:
+    """Write what the store has of a person to a file, for that person.
+
+    FILE is a new tar archive: lines of JSON with the account, its devices, conversations, messages
+    and reactions, and the files that were sent. Messages of others, passwords and tokens are left
+    out. The server may be running.
+    """
+    audit = Audit(audit_log, store)
+    run(_export(store, id, file))
+    audit.note("account exported", id=id)
+
+
+async def _export(address: str, id: str, file: Path) -> None:
+    from collections import Counter
+
+    import msgspec
+
+    from pychat.cli.operator.export import lines_first, new_file
+    from pychat.cli.output.progress import counting
+    from pychat.server.store.transfer.archive import write_archive
+    from pychat.server.store.transfer.lines import FileLine
+    from pychat.server.store.transfer.person import person_lines
+
+    lost: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    files: list[FileLine] = []
+    async with opened(address) as store:
+        account = await existing(store, id)
+        with (
+            new_file(file) as output,
+            lines_first(output, True) as lines,
+            counting("Exporting") as advance,
+        ):
+            found = person_lines(store, account, lambda name, _: lost.update([name]), files)
+            async for line in found:
+                lines.write(msgspec.json.encode(line) + b"\n")
+                kinds[line["type"]] += 1
+                advance(1)
+            await write_archive(output, lines, store, ((each.id, each.size) for each in files))
+    what = f"{kinds['message']:,} messages, {kinds['reaction']:,} reactions, {len(files):,} files"
+    tell(f"Exported {account.id}: {what}.")
+    if lost:
+        raise click.ClickException(
+            f"the store is damaged: {lost.total():,} messages could not be read"
+        )
+
+
 @asynccontextmanager
 async def opened(
     address: str, *, create: bool = False, exclusive: bool = False
