@@ -57,8 +57,8 @@ def row(parameter: click.Option, context: click.Context) -> str | None:
     default = extra.get("default", "")
     if default and not default.startswith("("):  # in brackets: words, not a value
         default = f"`{default}`"
-    variable = f"`{parameter.envvar}`" if isinstance(parameter, Option) else ""
-    return f"| `{cell(flags)}` | {cell(parameter.help or '')} | {default} | {variable} |"
+    variable = f"<br>`{parameter.envvar}`" if isinstance(parameter, Option) else ""
+    return f"| `{cell(flags)}`{variable} | {cell(parameter.help or '')} | {default} |"
 
 
 def section(command: click.Command, path: str) -> str:
@@ -68,7 +68,7 @@ def section(command: click.Command, path: str) -> str:
     options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
     rows = [made for each in options if (made := row(each, context))]
     if rows:
-        head = ["| option | | default | variable |", "|---|---|---|---|"]
+        head = ["| option, variable | | default |", "|---|---|---|"]
         parts.append("\n".join([*head, *rows]))
     return "\n\n".join(parts)
 

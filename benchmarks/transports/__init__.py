@@ -1,0 +1,1 @@
+"""WebSocket beside polling: latency and header bytes a message (docs/explanation/transports.md)."""
