@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pychat.client import ChatClient
+from pychat.client import ChatClient, LoginRefused
 from tests.cli.invoke import invoke, refusal
 from tests.serving import serving
 
@@ -113,3 +113,46 @@ async def test_nothing_is_written_by_mistake(
     assert problem in said
     assert not (tmp_path / "new.tar").exists()
     assert (tmp_path / "old.tar").read_text() == "kept"
+
+
+def everything_in(folder: Path) -> bytes:
+    """The store and its files."""
+    files = [path for path in folder.rglob("*") if "chat.db" in str(path) and path.is_file()]
+    return b"".join(path.read_bytes() for path in files)
+
+
+async def test_a_person_is_erased(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db"
+    (tmp_path / "note.txt").write_text("the content")
+    passwords: dict[str, Any] = {"password": "a good password"}
+    async with (
+        serving(store) as server,
+        ChatClient(server.url, user="alice", **passwords, alias="Wonderland") as alice,
+        ChatClient(server.url, user="bob", **passwords) as bob,
+    ):
+        await alice.create_room("tea", "Tea")
+        await bob.send("alice", "a question")
+        await alice.send("bob", "an unmistakable answer")
+        await alice.send("bob", "a file", file=tmp_path / "note.txt")
+        command = ("user", "erase", "--store", store, "alice")
+        assert "add --yes" in await asyncio.to_thread(refusal, *command, status=2)
+        assert "in use" in await asyncio.to_thread(refusal, *command, "--yes")
+        command = (*command, "--yes")
+    assert "owns #tea" in await asyncio.to_thread(refusal, *command)
+    async with serving(store) as server, ChatClient(server.url, user="alice", **passwords) as alice:
+        await alice.delete_room("tea")
+    result = await asyncio.to_thread(invoke, *command)
+    assert (result.status, result.stderr) == (0, "Erased alice: 2 messages, 0 reactions.\n")
+
+    content = await asyncio.to_thread(everything_in, tmp_path)
+    assert b"a question" in content
+    # Single words may stay in the search index (docs/explanation/security.md).
+    assert b"unmistakable answer" not in content
+    assert b"the content" not in content
+    async with serving(store) as server, ChatClient(server.url, user="bob", **passwords) as bob:
+        page = await bob.history("alice")
+        assert [message.text for message in page.messages] == ["a question", "", ""]
+        assert await bob.users("alice") == []
+        with pytest.raises(LoginRefused):
+            async with ChatClient(server.url, user="alice", **passwords):
+                pass

@@ -256,6 +256,49 @@ async def _export(address: str, id: str, file: Path) -> None:
         )
 
 
+@user.command(cls=SettingsCommand)
+@store_option
+@audit_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("id")
+def erase(store: str, audit_log: Path | None, yes: bool, id: str) -> None:
+    """Erase a person: messages, files, reactions, logins, alias and password.
+
+    The id stays, disabled, so that nobody else can take it. Others keep their own messages, also
+    those that name the person. Backups and exports are not changed. The server must be stopped, and
+    the rooms of the person must belong to somebody else. 'pychat user export' writes what is there
+    to a file before.
+    """
+    audit = Audit(audit_log, store)
+    if not yes:
+        if not can_ask():
+            raise click.UsageError("Erasing cannot be undone: add --yes.")
+        click.confirm(f"Erase {id} for good?", abort=True, err=True)
+    run(_erase(store, id))
+    audit.note("account erased", id=id)
+
+
+async def _erase(address: str, id: str) -> None:
+    import secrets
+
+    from pychat.cli.output.progress import counting
+    from pychat.server.store.erasing import erase as erase_person
+    from pychat.server.store.erasing import owned_rooms
+
+    async with opened(address, exclusive=True) as store:
+        account = await existing(store, id)
+        rooms = await owned_rooms(store, account)
+        if rooms:
+            named = ", ".join(f"#{room}" for room in rooms)
+            raise click.ClickException(
+                f"{account.id} owns {named}: start the server, and transfer or delete it first"
+            )
+        unknown = hashed(secrets.token_urlsafe())
+        with counting("Erasing") as advance:
+            erased = await erase_person(store, account, unknown, advance)
+    tell(f"Erased {account.id}: {erased.messages:,} messages, {erased.reactions:,} reactions.")
+
+
 @asynccontextmanager
 async def opened(
     address: str, *, create: bool = False, exclusive: bool = False
