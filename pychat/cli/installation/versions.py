@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sqlite3
 import ssl
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import takewhile
 from typing import Final
 
 DISTRIBUTION: Final = "pychat-socketio"
@@ -20,7 +20,7 @@ def packages() -> dict[str, str]:
     """The packages that pychat needs, and their versions; empty if one is missing."""
     found = {}
     for requirement in requires(DISTRIBUTION) or ():
-        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        name = "".join(takewhile(lambda each: each.isalnum() or each in "._-", requirement))
         try:
             found[name] = version(name)
         except PackageNotFoundError:
