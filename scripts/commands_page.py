@@ -52,13 +52,16 @@ def row(parameter: click.Option, context: click.Context) -> str | None:
     record = parameter.get_help_record(context)
     if record is None or "--help" in parameter.opts:
         return None
-    flags, _ = record
+    flags, text = record[0], parameter.help or ""
+    if isinstance(parameter.type, click.Choice):
+        flags = ", ".join(parameter.opts)
+        text = f"{text} One of: {', '.join(map(str, parameter.type.choices))}."
     extra = parameter.get_help_extra(context)
     default = extra.get("default", "")
     if default and not default.startswith("("):  # in brackets: words, not a value
         default = f"`{default}`"
     variable = f"<br>`{parameter.envvar}`" if isinstance(parameter, Option) else ""
-    return f"| `{cell(flags)}`{variable} | {cell(parameter.help or '')} | {default} |"
+    return f"| `{cell(flags)}`{variable} | {cell(text)} | {default} |"
 
 
 def section(command: click.Command, path: str) -> str:
