@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,8 @@ def leaves(group: click.Group, context: click.Context) -> Iterator[tuple[click.C
 def prose(text: str) -> str:
     """A help text as Markdown: what stays as it is written becomes a block of code."""
     parts = []
-    for part in text.split("\n\n"):
+    # Until 3.13, Python leaves the indentation of docstrings to those who read them.
+    for part in inspect.cleandoc(text).split("\n\n"):
         verbatim, _, rest = part.partition("\b\n")
         if rest and not verbatim:
             parts.append(f"```text\n{rest}\n```")
