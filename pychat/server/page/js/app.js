@@ -2,12 +2,14 @@
 import { byId } from "./dom.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./views/composer.js";
+import { EmojiPicker } from "./views/emoji-picker.js";
 import { FinderView } from "./views/finder.js";
 import { HeaderView } from "./views/header.js";
 import { ListView } from "./views/list.js";
 import { LogView } from "./views/log.js";
 import { closeMenusLikeMenus } from "./views/menus.js";
 import { ProfileView } from "./views/profile.js";
+import { answerQuestions } from "./views/question.js";
 import { RoomsView } from "./views/rooms.js";
 import { SessionsView } from "./views/sessions.js";
 import { ConversationActions } from "./conversation-actions.js";
@@ -21,8 +23,9 @@ export class App {
   constructor(connection, me, account) {
     const chat = new Chat(connection, me);
     this.chat = chat;
-    this.#log = new LogView(chat, (conversation) => chat.cursors.seen(conversation));
-    this.#composer = new Composer(chat, () => this.#wrote());
+    const picker = new EmojiPicker();
+    this.#composer = new Composer(chat, picker, () => this.#wrote());
+    this.#log = new LogView(chat, (conversation) => chat.cursors.seen(conversation), picker, this.#composer);
     const open = (/** @type {string} */ name, seq = 0) => this.open(name, seq);
     this.#list = new ListView(chat, open);
     const rooms = new RoomsView(chat, open);
@@ -47,6 +50,7 @@ export class App {
       if (action === "logout") account.logOut();
     });
     closeMenusLikeMenus();
+    answerQuestions();
     byId("own-id").textContent = me;
     byId("app").hidden = false;
     this.#fromAddress();

@@ -3,6 +3,7 @@ import { Conversation, isMentioned } from "./conversation.js";
 import { Cursors } from "./cursors.js";
 import { Drafts } from "./drafts.js";
 import { Emitter } from "./emitter.js";
+import { MessageChanges } from "./message-changes.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { conversationOf, EVERYONE } from "./protocol.js";
@@ -19,7 +20,8 @@ const RECOUNT_MS = 500;
 
 /**
  * Emits `conversations` (the list changed), `log` (a Conversation changed), `incoming`
- * (Conversation, Message: somebody else's, just now), `typing` (name), `rooms`.
+ * (Conversation, Message: somebody else's, just now), `typing` (name), `rooms`, `note` (a text for the
+ * user, shown for a while).
  */
 export class Chat extends Emitter {
   /**
@@ -36,6 +38,7 @@ export class Chat extends Emitter {
     this.active = null;
     /** @type {Room[]} */
     this.rooms = [];
+    this.changes = new MessageChanges(this);
     this.cursors = new Cursors(this);
     this.drafts = new Drafts(me);
     this.people = new People(this);

@@ -53,6 +53,11 @@ export class Connection extends Emitter {
     addEventListener("online", () => this.#login && !socket.connected && socket.disconnect().connect());
   }
 
+  /** Of this login; empty without one, and with open accounts. */
+  get token() {
+    return this.status === "idle" ? "" : (this.#login?.token ?? "");
+  }
+
   /** @param {Login} login */
   open(login) {
     this.#login = login;

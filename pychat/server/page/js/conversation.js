@@ -11,10 +11,12 @@ const FULL = 300;
 const KEPT = 150;
 
 /** @typedef {import("./protocol.js").Change} Change */
-/** @typedef {{seq: number, sender?: string, data?: string}} Quote */
+/** @typedef {import("./protocol.js").Quote} Quote */
 
 /** Characters of a quote. */
 const QUOTED = 120;
+/** So many of those who reacted are named. */
+const MAX_NAMED = 10;
 
 /** The server counts no further. */
 const MAX_UNREAD = 1000;
@@ -30,6 +32,8 @@ export class Conversation {
     /** What the other one has chosen. @type {import("./protocol.js").Availability} */
     this.status = "online";
     this.statusText = "";
+    /** What the user is in a room: "owner", "moderator", or empty. */
+    this.role = "";
     /** What the user chose, on any device. @type {import("./protocol.js").NotifyLevel} */
     this.notify = "all";
     /** @type {string | null} */
@@ -167,6 +171,7 @@ export class Conversation {
     this.lastSeen = summary.lastSeen ?? null;
     this.blocked = summary.blocked === true;
     this.notify = summary.notify ?? "all";
+    this.role = summary.role ?? "";
     this.status = summary.status ?? "online";
     this.statusText = summary.statusText ?? "";
     this.firstSeq = summary.firstSeq;
@@ -301,10 +306,16 @@ export class Conversation {
       const index = this.indexOf(message.seq);
       if (index >= 0) this.messages[index] = message;
       if (this.last?.seq === message.seq) this.last = message;
-      const { seq, sender, data, file, removed } = message;
-      this.#requote(seq, () => (removed || data === undefined ? { seq } : { seq, sender, data: quoted(data || (file?.name ?? "")) }));
+      const { seq, data, removed } = message;
+      this.#requote(seq, () => (removed || data === undefined ? { seq } : quoteOf(message)));
     }
     this.rev = Math.max(this.rev, rev);
+  }
+
+  /** The user's newest message here that has a text. @param {string} me */
+  lastOwn(me) {
+    if (this.hasNewer) return undefined;
+    return this.messages.findLast((message) => message.sender === me && message.data && !message.removed);
   }
 
   /** Whether anything was said that this reader may read. */
@@ -344,6 +355,11 @@ export class Conversation {
     this.lastSeq = newest.seq;
     this.last = newest;
   }
+}
+
+/** What an answer to that message quotes. @param {Message} message @returns {Quote} */
+export function quoteOf({ seq, sender, data, file }) {
+  return { seq, sender, data: quoted(data || (file?.name ?? "")) };
 }
 
 /** @param {string} text */
@@ -387,7 +403,8 @@ function reacted(reactions, { emoji, by, on }, me) {
     .map((each) => {
       if (each.emoji !== emoji) return each;
       const mine = by === me ? on : each.mine;
-      return { ...each, count: each.count + (on ? 1 : -1), mine };
+      const others = each.by.filter((id) => id !== by);
+      return { ...each, count: each.count + (on ? 1 : -1), mine, by: on && others.length < MAX_NAMED ? [...others, by] : others };
     })
     .filter((each) => each.count > 0);
 }

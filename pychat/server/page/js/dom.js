@@ -94,10 +94,12 @@ export function reconcile(container, entries) {
       const built = entry.build();
       built.dataset.key = entry.key;
       if (node) {
-        const focused = node.contains(document.activeElement);
+        const { activeElement } = document;
+        const focused = node.contains(activeElement);
+        const itself = node === activeElement;
         if (node === next) next = built;
         node.replaceWith(built);
-        if (focused) (built.querySelector("button") ?? built).focus();
+        if (focused) ((!itself && built.querySelector("button")) || built).focus({ preventScroll: itself });
       }
       node = built;
     }

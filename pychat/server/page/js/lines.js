@@ -116,11 +116,13 @@ function linesOf(chat, conversation, { from, to }, marked, found) {
       line.named = !line.own && !person;
       line.state = line.own ? stateOf(conversation, message.seq, person) : "";
       line.found = message.seq === found;
+      line.names = namesOf(chat, line);
       items.push({ index, item: message, line });
     } else {
       const item = pending[index - messages.length];
       if (shown.has(item.clientId)) continue;
       const line = { ...lineOfPending(item, chat.me) };
+      line.names = namesOf(chat, line);
       line.state = item.error === undefined ? "sending" : "failed";
       line.error = item.error ?? "";
       items.push({ index, item, line });
@@ -135,6 +137,16 @@ function linesOf(chat, conversation, { from, to }, marked, found) {
   return items.filter(({ index }) => index >= from && index < to);
 }
 
+/** What those are called whom it quotes and who reacted, as far as they are known. @param {import("./chat.js").Chat} chat @param {Line} line */
+function namesOf({ me, people }, { quote, reactions }) {
+  /** @type {Record<string, string>} */
+  const names = {};
+  for (const id of [quote?.sender, ...reactions.flatMap(({ by }) => by)]) {
+    if (id) names[id] = id === me ? "You" : people.nameOf(id);
+  }
+  return names;
+}
+
 /** What never changes of a message. @param {Message} message @param {string} me */
 function lineOfMessage(message, me) {
   const own = message.sender === me;
@@ -147,9 +159,10 @@ function lineOfMessage(message, me) {
     file: message.file ?? null,
     rev: message.rev ?? 0,
     edited: Boolean(message.edited),
-    quote: message.replyTo ? { sender: message.replyTo.sender ?? "", text: message.replyTo.data ?? "" } : null,
+    quote: message.replyTo ?? null,
     reactions: message.reactions ?? [],
     removed: Boolean(message.removed),
+    mentions: message.mentions ?? [],
     mentioned: isMentioned(message, me),
     date: message.sentAt ? new Date(message.sentAt) : null,
   }));
@@ -159,6 +172,7 @@ function lineOfMessage(message, me) {
 function lineOfPending(pending, me) {
   return kept(pending, () => ({
     key: pending.clientId, sender: me, own: true, text: pending.data, date: new Date(pending.at),
+    file: pending.file ?? null, quote: pending.replyTo ?? null,
   }));
 }
 
@@ -172,7 +186,7 @@ function kept(item, facts) {
   if (!line) {
     line = {
       key: "", seq: 0, sender: "", senderTitle: "", senderId: "", own: false, named: false, first: true, last: true,
-      text: "", file: null, rev: 0, edited: false, quote: null, reactions: [], removed: false, mentioned: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
+      text: "", file: null, rev: 0, edited: false, quote: null, reactions: [], names: {}, mentions: [], removed: false, mentioned: false, date: null, day: "", state: "", error: "", found: false, ...facts(),
     };
     if (line.date) line.day = dayKey(line.date);
     fixed.set(item, line);
@@ -209,7 +223,8 @@ function entryOf(item, line) {
 function same(a, b) {
   return (
     a.state === b.state && a.first === b.first && a.last === b.last && a.senderTitle === b.senderTitle &&
-    a.senderId === b.senderId &&    a.named === b.named && a.found === b.found && a.error === b.error
+    a.senderId === b.senderId && a.named === b.named && a.found === b.found && a.error === b.error &&
+    Object.keys(a.names).every((id) => a.names[id] === b.names[id])
   );
 }
 

@@ -11,6 +11,8 @@ const RETRY_MS = 3_000;
  * @property {string} clientId the same id sent again is the same message
  * @property {string} to the name of a conversation
  * @property {string} data
+ * @property {import("./protocol.js").Quote} [replyTo] what it answers
+ * @property {import("./protocol.js").FileOfMessage} [file] that was uploaded for it
  * @property {number} at when it was typed, in ms; later ones are greater
  * @property {string} [error] why the server does not take it; absent while on its way
  */
@@ -61,10 +63,11 @@ export class Outbox extends Emitter {
   /**
    * @param {string} to
    * @param {string} data
+   * @param {{replyTo?: import("./protocol.js").Quote, file?: import("./protocol.js").FileOfMessage}} [more]
    */
-  post(to, data) {
+  post(to, data, more = {}) {
     const at = Math.max(Date.now(), (this.#pending.at(-1)?.at ?? 0) + 1);
-    const pending = { clientId: uuid(), to, data, at };
+    const pending = { clientId: uuid(), to, data, at, ...more };
     this.#pending.push(pending);
     this.of(to).push(pending);
     local.set(this.#prefix + pending.clientId, pending);
@@ -126,11 +129,12 @@ export class Outbox extends Emitter {
 
   /** @param {Pending} pending */
   async #send(pending) {
-    const { clientId, data, to } = pending;
+    const { clientId, data, to, replyTo, file } = pending;
     const message = { sender: this.#me, ...addressOf(to), type: "text", data, clientId };
     try {
-      const answer = await this.#connection.request("message", message);
-      this.emit("sent", pending, { ...message, id: answer.id, seq: answer.seq, sentAt: answer.sentAt });
+      const answer = await this.#connection.request("message", { ...message, replyTo: replyTo?.seq, file: file?.id });
+      const { id, seq, sentAt, mentions } = answer;
+      this.emit("sent", pending, { ...message, id, seq, sentAt, mentions, replyTo, file });
       this.discard(clientId);
     } catch (error) {
       if (error instanceof Refusal && !error.passing) {

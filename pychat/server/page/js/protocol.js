@@ -24,10 +24,12 @@ export const MAX_LIMIT = 100;
  * @property {Reaction[]} [reactions]
  * @property {string[]} [mentions] ids of members of the room, or ALL for all of them
  * @property {FileOfMessage} [file]
- * @property {{seq: number, sender?: string, data?: string}} [replyTo] what it answers, if the reader may see that
+ * @property {Quote} [replyTo] what it answers
  */
 
-/** @typedef {{id: string, name: string, size: number, mime: string}} FileOfMessage */
+/** Without a sender, the reader may not see the origin. @typedef {{seq: number, sender?: string, data?: string}} Quote */
+
+/** @typedef {{id: string, name: string, size: number, mime: string, width?: number, height?: number}} FileOfMessage */
 
 /** @typedef {{emoji: string, count: number, by: string[], mine?: boolean}} Reaction */
 
@@ -63,6 +65,7 @@ export const MAX_LIMIT = 100;
  * @property {string} [lastSeen]
  * @property {boolean} [blocked]
  * @property {NotifyLevel} [notify] missing for "all"
+ * @property {string} [role] in rooms: "owner" or "moderator"
  * @property {Availability} [status] missing for "online"
  * @property {string} [statusText]
  */
@@ -75,11 +78,13 @@ export const MAX_LIMIT = 100;
 
 /** A request that the server answered with a refusal. */
 export class Refusal extends Error {
-  /** @param {{code: string, message?: string, retryAfter?: number}} answer */
+  /** @param {{code: string, message?: string, retryAfter?: number, current?: Message}} answer */
   constructor(answer) {
     super(sentence(answer.message || `refused with code ${answer.code}`));
     this.code = answer.code;
     this.retryAfter = answer.retryAfter;
+    /** The message as it is now, where a change met another one. */
+    this.current = answer.current;
   }
 
   /** Whether the same request may succeed later without anybody changing anything. */
@@ -113,7 +118,9 @@ const FIELDS = {
 };
 
 /** A request that got no answer: the connection broke, or the server took too long. */
-export class Unanswered extends Error {}
+export class Unanswered extends Error {
+  name = "Unanswered";
+}
 
 /**
  * The conversation that a message belongs to, as its reader calls it.

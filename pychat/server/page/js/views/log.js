@@ -2,8 +2,10 @@
 import { byId, oncePerFrame, reconcile } from "../dom.js";
 import { entries, rangeAround } from "../lines.js";
 import { safeText } from "../safe-text.js";
+import { MessageTools } from "./message-tools.js";
 
 /** @typedef {import("../conversation.js").Conversation} Conversation */
+/** @typedef {import("../protocol.js").Message} Message */
 
 /** As near to the end as this counts as being there. */
 const END_PX = 48;
@@ -21,10 +23,14 @@ export class LogView {
   /**
    * @param {import("../chat.js").Chat} chat
    * @param {(conversation: Conversation) => void} seen
+   * @param {import("./emoji-picker.js").EmojiPicker} picker
+   * @param {{reply: (message: Message) => void, edit: (message: Message) => void, focus: () => void}} composer
    */
-  constructor(chat, seen) {
+  constructor(chat, seen, picker, composer) {
     this.#chat = chat;
     this.#seen = seen;
+    this.#composer = composer;
+    this.#tools = new MessageTools(chat, this.#list, picker, composer);
     this.#render = oncePerFrame(() => this.#renderNow());
     chat.on("log", (conversation) => conversation === this.#conversation && this.#render());
     chat.on("conversations", () => this.#conversation?.kind !== "person" && this.#render());
@@ -39,6 +45,8 @@ export class LogView {
   }
   #chat;
   #seen;
+  #composer;
+  #tools;
   #render;
   /** @type {HTMLElement} */ #log = byId("log");
   /** @type {HTMLElement} */ #list = byId("messages");
@@ -89,6 +97,25 @@ export class LogView {
     if (this.#conversation === conversation) this.#renderNow();
   }
 
+  /** Shows a message that is quoted, and points it out. @param {number} seq */
+  async #jumpTo(seq) {
+    const conversation = this.#conversation;
+    if (!conversation) return;
+    this.#found = 0; // pointed out before: it is to be pointed out again
+    this.#draw(conversation, this.#drawn);
+    this.#found = seq;
+    this.#atEnd = false;
+    this.#goTo = "found";
+    if (!this.#foundIsHere) await this.#fetch(this.#chat.sync.loadAround(conversation, seq));
+    if (this.#conversation !== conversation || this.#found !== seq) return;
+    if (!this.#foundIsHere) {
+      this.#goTo = "";
+      this.#chat.emit("note", "The message cannot be fetched now. Try again later.");
+    }
+    this.#renderNow();
+    /** @type {HTMLElement | null} */ (this.#list.querySelector(".found"))?.focus({ preventScroll: true });
+  }
+
   /** The newest message, fetched if it is not here. */
   async toEnd() {
     const conversation = this.#conversation;
@@ -129,7 +156,9 @@ export class LogView {
     this.#drawn = range;
     this.#drawnToEnd = range.to === conversation.messages.length + this.#chat.outbox.of(conversation.name).length;
     const focused = this.#list.contains(document.activeElement);
+    const tool = this.#tools.focused;
     reconcile(this.#list, entries(this.#chat, conversation, range, this.#found));
+    this.#tools.drawn(tool);
     // The row that had the focus is not drawn any more: the keys still scroll.
     if (focused && !this.#list.contains(document.activeElement)) this.#log.focus({ preventScroll: true });
   }
@@ -269,8 +298,12 @@ export class LogView {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.target !== this.#log || event.altKey || event.shiftKey) return;
-    if (event.key === "End") this.toEnd();
+    const row = /** @type {HTMLElement} */ (event.target).closest("#messages > .message");
+    if ((event.target !== this.#log && event.target !== row) || event.altKey || event.shiftKey) return;
+    if (row && this.#tools.key(event)) return event.preventDefault();
+    if (event.key === "ArrowUp" || event.key === "ArrowDown") this.#moveFocus(row, event.key === "ArrowDown");
+    else if (row && event.key === "Escape") this.#composer.focus();
+    else if (event.key === "End") this.toEnd();
     else if (event.key === "Home") {
       this.#atEnd = false;
       this.#goTo = "start";
@@ -279,12 +312,37 @@ export class LogView {
     event.preventDefault();
   }
 
-  /** @param {HTMLElement} target */
-  #clicked(target) {
-    const { retry, discard, file } = target.dataset;
+  /** From message to message; below the last one is the composer. @param {Element | null} row @param {boolean} down */
+  #moveFocus(row, down) {
+    const rows = /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll(".message[tabindex]")]);
+    if (!row) {
+      const bottom = this.#log.scrollTop + this.#log.clientHeight;
+      const inView = rows.filter((one) => one.offsetTop + one.offsetHeight / 2 < bottom).at(-1);
+      return (inView ?? rows.at(-1))?.focus();
+    }
+    const next = rows[rows.indexOf(/** @type {HTMLElement} */ (row)) + (down ? 1 : -1)];
+    next?.focus({ preventScroll: true });
+    next?.scrollIntoView({ block: "nearest" });
+    if (!next && down && this.#atEnd) this.#composer.focus();
+  }
+
+  /** @param {HTMLElement} clicked */
+  #clicked(clicked) {
+    const target = clicked.closest("button");
+    if (!target) return;
+    const { retry, discard, file, jump, react } = target.dataset;
+    if (jump) this.#jumpTo(Number(jump));
+    if (react) this.#react(target, react);
     if (retry) this.#chat.outbox.retry(retry);
     if (discard) this.#chat.outbox.discard(discard);
     if (file) this.#openFile(file, target);
+  }
+
+  /** @param {HTMLElement} chip @param {string} emoji */
+  #react(chip, emoji) {
+    const seq = Number(chip.closest("li")?.dataset.seq);
+    const message = this.#conversation?.messages[this.#conversation.indexOf(seq)];
+    if (message) this.#chat.changes.react(message, emoji);
   }
 
   /** In a tab of its own, or as a download: the server says which. @param {string} id @param {HTMLElement} link */

@@ -1,8 +1,8 @@
 /** One message in the log, and the lines between messages. */
 import { element, icon, spoken } from "../dom.js";
+import { nameOfEmoji } from "../emoji.js";
 import { dayOf, exactTime, fileText, timeOf } from "../format.js";
 import { nameNodes } from "../names.js";
-import { safeText } from "../safe-text.js";
 import { breaksAtWords, firstLine, formatted, isBigEmoji } from "../text.js";
 import { avatar, colourOf } from "./avatar.js";
 
@@ -23,8 +23,10 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {import("../protocol.js").FileOfMessage | null} file
  * @property {number} rev
  * @property {boolean} edited
- * @property {{sender: string, text: string} | null} quote what it answers; without a sender, something unreadable
+ * @property {import("../protocol.js").Quote | null} quote what it answers
  * @property {import("../protocol.js").Reaction[]} reactions
+ * @property {Record<string, string>} names of those whom it quotes and who reacted, by id
+ * @property {string[]} mentions
  * @property {boolean} removed
  * @property {boolean} mentioned whether somebody else mentions the user
  * @property {Date | null} date
@@ -55,7 +57,7 @@ export function messageRow(line) {
   if (line.mentioned) classes.push("mentioned");
   return element(
     `li.${classes.join(".")}`,
-    { "data-seq": line.seq ? String(line.seq) : false },
+    { "data-seq": line.seq ? String(line.seq) : false, tabindex: line.seq ? "-1" : false },
     line.named && line.first && avatar(line.sender, line.senderTitle),
     element(
       "div.bubble",
@@ -63,7 +65,7 @@ export function messageRow(line) {
       line.named && line.first
         ? element("span.sender", { "data-colour": colourOf(line.sender) }, ...nameNodes(line.senderTitle, line.senderId))
         : spoken(`${line.own ? "You" : [line.senderTitle, line.senderId].filter(Boolean).join(" ")}: `),
-      line.quote && quoted(line.quote),
+      line.quote && quoted(line.quote, line.names),
       line.mentioned && spoken("mentions you: "),
       (line.text || !line.file) && body(line),
       line.file && fileLink(line.file),
@@ -86,20 +88,28 @@ function fileLink(file) {
   return element("button.link.file", { type: "button", "data-file": file.id }, fileText(file));
 }
 
-/** @param {{sender: string, text: string}} quote */
-function quoted({ sender, text }) {
+/** Pressed, it leads to the message that it quotes. @param {import("../protocol.js").Quote} quote @param {Record<string, string>} names */
+function quoted({ seq, sender, data = "" }, names) {
   if (!sender) return element("div.quote", {}, "A message that you cannot read");
-  return element("div.quote", {}, element("b", {}, safeText(sender)), ` ${firstLine(text)}`);
+  return element("button.quote", { type: "button", "data-jump": String(seq) }, element("b", {}, names[sender] ?? sender), ` ${firstLine(data)}`);
 }
 
 /** @param {Line} line */
-function reactions({ reactions }) {
+function reactions({ reactions, names }) {
   return element(
     "div.reactions",
     {},
-    ...reactions.map(({ emoji, count, mine }) =>
-      element(mine ? "span.reaction.mine" : "span.reaction", {}, `${safeText(emoji)} ${count}`),
-    ),
+    ...reactions.map(({ emoji, count, by, mine }) => {
+      const named = by.map((id) => names[id] ?? id);
+      const more = count - named.length;
+      const who = more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", ");
+      return element(
+        "button.reaction",
+        { type: "button", "data-react": emoji, "aria-pressed": String(Boolean(mine)), title: who },
+        `${emoji} ${count}`,
+        spoken(` ${nameOfEmoji(emoji)}: ${who}`),
+      );
+    }),
   );
 }
 

@@ -29,6 +29,7 @@ export class StatusView {
       const text = unread ? `(${unread > 99 ? "99+" : unread}) ${name}` : name;
       if (document.title !== text) document.title = text; // setting it is not cheap
     });
+    chat.on("note", (text) => this.note(text));
     chat.on("conversations", title);
     chat.on("opened", title);
     chat.on("incoming", (conversation, message) => {
