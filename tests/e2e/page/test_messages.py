@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocketRoute, expect
 
 from pychat.client import ChatClient
 from pychat.server.chat.accounts.passwords import hash_password
@@ -129,6 +130,40 @@ async def test_a_message_to_nobody_says_so_and_can_be_dropped(browser: Browser) 
         await alice.write("x" * 65_537)
         await expect(alice.page.locator("#composer-error")).to_contain_text("Too long")
         await alice.close()
+
+
+async def test_results_stay_while_the_pointer_is_down(browser: Browser) -> None:
+    async with serving() as server, ChatClient(server.url, user="bob", password="secret of bob"):
+        context = await browser.new_context()
+        late: list[tuple[WebSocketRoute, str | bytes]] = []
+        arrived = asyncio.Event()
+
+        async def hold_found_people(route: WebSocketRoute) -> None:
+            upstream = route.connect_to_server()
+
+            def from_server(frame: str | bytes) -> None:
+                if '"users":[{"id":"bob"' not in str(frame):
+                    return route.send(frame)
+                late.append((route, frame))
+                arrived.set()
+
+            upstream.on_message(from_server)
+
+        await context.route_web_socket("**/socket.io/**", hold_found_people)
+        alice = await ChatPage.logged_in(context, server.url, "alice")
+        hit = (await alice.find("bob")).filter(has_text="Start a chat with this id")
+        await hit.hover()
+        await alice.page.mouse.down()
+        await hit.evaluate("row => { window.row = row; }")
+        await arrived.wait()
+        for route, frame in late:
+            route.send(frame)
+        await alice.page.evaluate("new Promise(done => setTimeout(done, 0))")
+        assert await alice.page.evaluate("row.isConnected")
+        await alice.page.mouse.up()
+        await expect(alice.page.get_by_role("heading", name="bob", exact=True)).to_be_visible()
+        assert alice.problems == []
+        await context.close()
 
 
 async def choose_in_menu(chat: ChatPage, action: str) -> None:

@@ -30,6 +30,8 @@ export class FinderView {
       this.#field.focus();
     });
     byId("sidebar").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
+    this.#results.addEventListener("pointerdown", () => (this.#held = true));
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => this.#release()));
     this.#results.addEventListener("click", (event) => {
       const row = /** @type {HTMLElement} */ (event.target).closest("button");
       if (!row) return;
@@ -45,6 +47,10 @@ export class FinderView {
   /** @type {HTMLElement} */ #results = byId("results");
   /** What is shown: the query, users and messages. @type {[string, import("../protocol.js").User[], Message[]]} */
   #shown = ["", [], []];
+  /** While the pointer is down on the results, they stay: a click needs the same row at its beginning and end. */
+  #held = false;
+  /** Whether they were to be drawn meanwhile. */
+  #late = false;
   #timer = 0;
   #asked = 0;
 
@@ -65,7 +71,10 @@ export class FinderView {
     byId("finder-clear").hidden = !this.#field.value;
     byId("conversations").hidden = Boolean(query);
     this.#results.hidden = !query;
-    if (!query) return this.#results.replaceChildren();
+    if (!query) {
+      this.#late = false;
+      return this.#results.replaceChildren();
+    }
     this.#show(query, [], []);
     this.#timer = setTimeout(() => this.#ask(query), WAIT_MS);
   }
@@ -84,8 +93,13 @@ export class FinderView {
       users.status === "fulfilled" ? users.value.users : [],
       messages.status === "fulfilled" ? messages.value.messages : [],
     );
-    const count = this.#results.querySelectorAll("button").length;
-    byId("finder-status").textContent = `${count} found`;
+  }
+
+  #release() {
+    this.#held = false;
+    if (!this.#late) return;
+    this.#late = false;
+    if (this.#field.value.trim()) this.#show(...this.#shown);
   }
 
   /**
@@ -95,6 +109,10 @@ export class FinderView {
    */
   #show(query, users, messages) {
     this.#shown = [query, users, messages];
+    if (this.#held) {
+      this.#late = true;
+      return;
+    }
     const { me, conversations, rooms } = this.#chat;
     const wanted = query.toLocaleLowerCase();
     const matches = (/** @type {string[]} */ ...texts) => texts.some((text) => text.toLocaleLowerCase().includes(wanted));
@@ -119,6 +137,7 @@ export class FinderView {
       ...section("New chat", exact || query.startsWith("#") ? [] : [query], () => hit(query, query, "Start a chat with this id", null)),
     ];
     this.#results.replaceChildren(...parts);
+    byId("finder-status").textContent = `${this.#results.querySelectorAll("button").length} found`;
   }
 
   /** @param {Message} message */
