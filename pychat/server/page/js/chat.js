@@ -3,6 +3,7 @@ import { Conversation, isMentioned } from "./conversation.js";
 import { Cursors } from "./cursors.js";
 import { Drafts } from "./drafts.js";
 import { Emitter } from "./emitter.js";
+import { FileLinks } from "./file-links.js";
 import { MessageChanges } from "./message-changes.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
@@ -10,6 +11,7 @@ import { conversationOf, EVERYONE } from "./protocol.js";
 import { Recency } from "./recency.js";
 import { Sync } from "./sync.js";
 import { Typing } from "./typing.js";
+import { Uploads } from "./uploads.js";
 
 /** @typedef {import("./protocol.js").Message} Message */
 /** @typedef {import("./protocol.js").Summary} Summary */
@@ -41,6 +43,8 @@ export class Chat extends Emitter {
     this.changes = new MessageChanges(this);
     this.cursors = new Cursors(this);
     this.drafts = new Drafts(me);
+    this.links = new FileLinks(connection);
+    this.uploads = new Uploads(connection);
     this.people = new People(this);
     this.outbox = new Outbox(connection, me);
     this.recency = new Recency();

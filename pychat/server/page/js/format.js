@@ -79,6 +79,11 @@ function ago(date) {
 
 /** cat.png (48 kB) @param {{name: string, size: number}} file */
 export function fileText({ name, size }) {
+  return `${name} (${sizeText(size)})`;
+}
+
+/** 48 kB @param {number} size in bytes */
+export function sizeText(size) {
   let amount = Number(size) || 0;
   let unit = "B";
   for (const larger of ["kB", "MB", "GB"]) {
@@ -86,7 +91,7 @@ export function fileText({ name, size }) {
     amount /= 1000;
     unit = larger;
   }
-  return `${name} (${unit !== "B" && amount < 9.95 ? amount.toFixed(1) : Math.round(amount)} ${unit})`;
+  return `${unit !== "B" && amount < 9.95 ? amount.toFixed(1) : Math.round(amount)} ${unit}`;
 }
 
 /** The text of a message, or its file if it has no text. @param {{data?: string, file?: {name: string, size: number}}} message */

@@ -9,6 +9,7 @@ import { beginning, daySeparator, hiddenRow, messageRow, newSeparator } from "./
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./protocol.js").Message} Message */
 /** @typedef {import("./outbox.js").Pending} Pending */
+/** What is shown of a file. @typedef {(file: import("./protocol.js").FileOfMessage) => HTMLElement} FileNode */
 
 const GROUP_MS = 5 * 60_000;
 /** @type {Entry} */
@@ -53,9 +54,10 @@ export function rangeAround({ messages }, pending, at) {
  * @param {Conversation} conversation
  * @param {Range} range
  * @param {number} found the seq to point out, or 0
+ * @param {FileNode} fileNode
  * @returns {Entry[]}
  */
-export function entries(chat, conversation, range, found) {
+export function entries(chat, conversation, range, found, fileNode) {
   const marked = conversation.newIndex(chat.me);
   const items = linesOf(chat, conversation, range, marked, found);
   const today = dayKey(new Date());
@@ -76,7 +78,7 @@ export function entries(chat, conversation, range, found) {
       result.push(dayEntry(/** @type {Date} */ (line.date), day, today));
     }
     if (index === marked) result.push(NEW);
-    result.push(entryOf(item, line));
+    result.push(entryOf(item, line, fileNode));
   }
   return result;
 }
@@ -209,12 +211,12 @@ function together(before, line) {
   );
 }
 
-/** @param {Message | Pending} item @param {Line} line */
-function entryOf(item, line) {
+/** @param {Message | Pending} item @param {Line} line @param {FileNode} fileNode */
+function entryOf(item, line, fileNode) {
   const last = drawn.get(item);
   if (last && same(last.line, line)) return last.entry;
   const signature = JSON.stringify({ ...line, text: line.text.length });
-  const entry = { key: line.key, signature, build: () => messageRow(line) };
+  const entry = { key: line.key, signature, build: () => messageRow(line, fileNode) };
   drawn.set(item, { line, entry });
   return entry;
 }

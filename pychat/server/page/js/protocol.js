@@ -6,6 +6,10 @@ export const ROOM_PREFIX = "#";
 export const MAX_DATA_BYTES = 64 * 1024;
 export const PAGE_LIMIT = 50;
 export const MAX_LIMIT = 100;
+/** Of files, what the page shows by itself; everything else may have scripts. */
+export const SHOWN_IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+export const SHOWN_VIDEOS = ["video/mp4", "video/webm"];
+export const SHOWN_SOUNDS = ["audio/mpeg", "application/ogg"];
 
 /**
  * A stored message. One that is gone is `{id, seq, removed: true}`.

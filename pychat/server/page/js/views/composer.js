@@ -5,6 +5,7 @@ import { shownText } from "../format.js";
 import { problemOf } from "../message-changes.js";
 import { MAX_DATA_BYTES, Refusal } from "../protocol.js";
 import { firstLine } from "../text.js";
+import { AttachmentsView } from "./attachments.js";
 
 /** The key code of keys that an input method handles itself. */
 const IN_COMPOSITION = 229;
@@ -23,6 +24,7 @@ export class Composer {
   constructor(chat, picker, sent) {
     this.#chat = chat;
     this.#sent = sent;
+    this.#attachments = new AttachmentsView(chat, () => this.#attached());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -32,9 +34,13 @@ export class Composer {
     byId("purpose-cancel").addEventListener("click", () => this.#cancel());
     byId("composer-emoji").addEventListener("click", () => picker.show((emoji) => this.insert(emoji)));
     chat.on("log", (conversation) => conversation.name === this.#name && this.#repurpose());
+    chat.uploads.on("change", (name) => this.#uploaded(name));
   }
   #chat;
   #sent;
+  #attachments;
+  /** Conversations whose message goes out when its files have arrived. @type {Set<string>} */
+  #waiting = new Set();
   #name = "";
   /** Of each conversation, as long as the page lives. @type {Map<string, Purpose>} */
   #purposes = new Map();
@@ -52,6 +58,7 @@ export class Composer {
     if (conversation) this.#field.setAttribute("aria-label", `Message to ${conversation.fullTitle}`);
     this.#say("");
     this.#showPurpose();
+    this.#attachments.open(this.#name);
     this.#grow();
   }
 
@@ -129,7 +136,8 @@ export class Composer {
   #send() {
     const text = this.#field.value.trimEnd();
     const purpose = this.#purpose;
-    if (!text.trim() || !this.#name) return;
+    const uploads = purpose?.kind === "edit" ? [] : this.#chat.uploads.of(this.#name);
+    if ((!text.trim() && !uploads.length) || !this.#name) return;
     const bytes = new TextEncoder().encode(text).length;
     if (bytes > MAX_DATA_BYTES) {
       return this.#say(`Too long by ${Math.ceil((bytes / MAX_DATA_BYTES - 1) * 100)} %: send it in parts.`);
@@ -137,14 +145,52 @@ export class Composer {
     // Lone surrogates (half an emoji) are no text: the server refuses them.
     const data = wellFormed(text);
     if (purpose?.kind === "edit") return this.#edit(purpose, data);
-    this.#chat.outbox.post(this.#name, data, purpose && { replyTo: quoteOf(purpose.message) });
-    this.#purposes.delete(this.#name);
-    this.#chat.drafts.set(this.#name, "");
+    if (uploads.some(({ state }) => state === "failed")) return this.#say("A file could not be sent: remove it, or try again.");
+    if (uploads.some(({ state }) => state !== "done")) {
+      this.#waiting.add(this.#name);
+      return this.#say("Is sent when the files have arrived.");
+    }
+    this.#post(this.#name, data);
+  }
+
+  /** The first file has the text and the answer; each further one is a message. @param {string} name @param {string} data */
+  #post(name, data) {
+    const purpose = this.#purposes.get(name);
+    const replyTo = purpose && quoteOf(purpose.message);
+    const [file, ...more] = this.#chat.uploads.take(name);
+    this.#waiting.delete(name);
+    this.#chat.outbox.post(name, data.trim() ? data : "", { ...(replyTo && { replyTo }), ...(file && { file }) });
+    for (const file of more) this.#chat.outbox.post(name, "", { file });
+    this.#purposes.delete(name);
+    this.#chat.drafts.set(name, "");
+    if (name !== this.#name) return;
     this.#field.value = "";
     this.#chat.typing.stopped();
+    this.#say("");
     this.#showPurpose();
     this.#grow();
     this.#sent();
+  }
+
+  /** Files were added or removed by the user. */
+  #attached() {
+    this.#say("");
+    this.#waiting.delete(this.#name);
+    if (this.#purpose?.kind === "edit") this.#cancel();
+    this.#grow();
+    this.focus();
+  }
+
+  /** @param {string} name */
+  #uploaded(name) {
+    const uploads = this.#chat.uploads.of(name);
+    if (name === this.#name) this.#grow();
+    if (!this.#waiting.has(name) || uploads.some(({ state }) => state === "waiting" || state === "sending")) return;
+    this.#waiting.delete(name);
+    const editing = this.#purposes.get(name)?.kind === "edit";
+    if (uploads.length && !editing && uploads.every(({ state }) => state === "done")) {
+      this.#post(name, wellFormed(this.#chat.drafts.get(name)).trimEnd());
+    } else if (name === this.#name) this.#say("A file could not be sent: remove it, or try again.");
   }
 
   /** @param {Purpose} purpose @param {string} data */
@@ -201,7 +247,8 @@ export class Composer {
   }
 
   #grow() {
-    this.#form.classList.toggle("empty", !this.#field.value.trim());
+    const files = this.#chat.uploads.of(this.#name).length > 0;
+    this.#form.classList.toggle("empty", !this.#field.value.trim() && !files);
     if (GROWS_BY_ITSELF) return;
     this.#field.style.height = "auto";
     this.#field.style.height = `${this.#field.scrollHeight}px`;

@@ -1,8 +1,11 @@
 /** The log of the open conversation: draws the part that is read, and keeps it where the reader is. */
 import { byId, oncePerFrame, reconcile } from "../dom.js";
 import { entries, rangeAround } from "../lines.js";
-import { safeText } from "../safe-text.js";
+import { problemOf } from "../message-changes.js";
+import { SHOWN_IMAGES } from "../protocol.js";
+import { MediaView } from "./media.js";
 import { MessageTools } from "./message-tools.js";
+import { Viewer } from "./viewer.js";
 
 /** @typedef {import("../conversation.js").Conversation} Conversation */
 /** @typedef {import("../protocol.js").Message} Message */
@@ -30,6 +33,8 @@ export class LogView {
     this.#chat = chat;
     this.#seen = seen;
     this.#composer = composer;
+    this.#media = new MediaView(chat.links, this.#log);
+    this.#viewer = new Viewer(chat.links);
     this.#tools = new MessageTools(chat, this.#list, picker, composer);
     this.#render = oncePerFrame(() => this.#renderNow());
     chat.on("log", (conversation) => conversation === this.#conversation && this.#render());
@@ -46,6 +51,8 @@ export class LogView {
   #chat;
   #seen;
   #composer;
+  #media;
+  #viewer;
   #tools;
   #render;
   /** @type {HTMLElement} */ #log = byId("log");
@@ -157,7 +164,8 @@ export class LogView {
     this.#drawnToEnd = range.to === conversation.messages.length + this.#chat.outbox.of(conversation.name).length;
     const focused = this.#list.contains(document.activeElement);
     const tool = this.#tools.focused;
-    reconcile(this.#list, entries(this.#chat, conversation, range, this.#found));
+    reconcile(this.#list, entries(this.#chat, conversation, range, this.#found, (file) => this.#media.nodeOf(file)));
+    this.#media.prune();
     this.#tools.drawn(tool);
     // The row that had the focus is not drawn any more: the keys still scroll.
     if (focused && !this.#list.contains(document.activeElement)) this.#log.focus({ preventScroll: true });
@@ -330,12 +338,13 @@ export class LogView {
   #clicked(clicked) {
     const target = clicked.closest("button");
     if (!target) return;
-    const { retry, discard, file, jump, react } = target.dataset;
+    const { retry, discard, file, jump, react, view } = target.dataset;
+    if (view) this.#view(view);
     if (jump) this.#jumpTo(Number(jump));
     if (react) this.#react(target, react);
     if (retry) this.#chat.outbox.retry(retry);
     if (discard) this.#chat.outbox.discard(discard);
-    if (file) this.#openFile(file, target);
+    if (file) this.#openFile(file);
   }
 
   /** @param {HTMLElement} chip @param {string} emoji */
@@ -345,14 +354,21 @@ export class LogView {
     if (message) this.#chat.changes.react(message, emoji);
   }
 
-  /** In a tab of its own, or as a download: the server says which. @param {string} id @param {HTMLElement} link */
-  async #openFile(id, link) {
+  /** The picture, among all of those in memory. @param {string} id */
+  #view(id) {
+    const files = (this.#conversation?.messages ?? []).flatMap(({ file }) => (file && SHOWN_IMAGES.includes(file.mime) ? file : []));
+    const pending = this.#chat.outbox.of(this.#conversation?.name ?? "").flatMap(({ file }) => file ?? []);
+    const all = [...files, ...pending.filter(({ mime }) => SHOWN_IMAGES.includes(mime))];
+    const at = all.findIndex((file) => file.id === id);
+    if (at >= 0) this.#viewer.show(all, at);
+  }
+
+  /** In a tab of its own, or as a download: the server says which. @param {string} id */
+  async #openFile(id) {
     try {
-      const { url } = await this.#chat.connection.request("fileLink", { id });
-      const address = new URL(url, document.baseURI);
-      if (address.origin === location.origin) open(address, "_blank", "noopener");
+      open(await this.#chat.links.urlOf(id), "_blank", "noopener");
     } catch (error) {
-      link.textContent = safeText(/** @type {Error} */ (error).message);
+      this.#chat.emit("note", problemOf(error));
     }
   }
 }

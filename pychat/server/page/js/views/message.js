@@ -1,7 +1,7 @@
 /** One message in the log, and the lines between messages. */
 import { element, icon, spoken } from "../dom.js";
 import { nameOfEmoji } from "../emoji.js";
-import { dayOf, exactTime, fileText, timeOf } from "../format.js";
+import { dayOf, exactTime, timeOf } from "../format.js";
 import { nameNodes } from "../names.js";
 import { breaksAtWords, firstLine, formatted, isBigEmoji } from "../text.js";
 import { avatar, colourOf } from "./avatar.js";
@@ -44,8 +44,8 @@ const STATES = {
   read: "read",
 };
 
-/** @param {Line} line */
-export function messageRow(line) {
+/** @param {Line} line @param {(file: import("../protocol.js").FileOfMessage) => HTMLElement} fileNode */
+export function messageRow(line, fileNode) {
   const big = !line.quote && !line.file && isBigEmoji(line.text);
   const classes = ["message", line.own ? "own" : "other"];
   if (line.first) classes.push("first");
@@ -67,8 +67,8 @@ export function messageRow(line) {
         : spoken(`${line.own ? "You" : [line.senderTitle, line.senderId].filter(Boolean).join(" ")}: `),
       line.quote && quoted(line.quote, line.names),
       line.mentioned && spoken("mentions you: "),
+      line.file && fileNode(line.file),
       (line.text || !line.file) && body(line),
-      line.file && fileLink(line.file),
       meta(line),
       line.reactions.length > 0 && reactions(line),
     ),
@@ -81,11 +81,6 @@ function body(line) {
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
   // No dir="auto": it takes the square of the time for many elements. CSS finds the direction.
   return element(words, { lang: "" }, ...formatted(line.text));
-}
-
-/** The log asks for the link when it is pressed: a link works for some minutes only. @param {import("../protocol.js").FileOfMessage} file */
-function fileLink(file) {
-  return element("button.link.file", { type: "button", "data-file": file.id }, fileText(file));
 }
 
 /** Pressed, it leads to the message that it quotes. @param {import("../protocol.js").Quote} quote @param {Record<string, string>} names */
