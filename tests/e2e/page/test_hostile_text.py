@@ -88,6 +88,26 @@ async def test_the_same_small_markdown_as_in_the_terminal(browser: Browser) -> N
         await alice.close()
 
 
+async def test_quotes_and_lists_are_shown_as_such(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await alice.begin("alice")
+        await alice.write(
+            "> you *said*\n> so\nyes:\n- one\n2. <b>two</b>\n>_< -no 3.5\n```\n- code\n```"
+        )
+        text = alice.page.locator(".message .text")
+        await expect(text.locator("blockquote")).to_have_text(["you said\nso"])
+        await expect(text.locator("li")).to_have_text(["one", "<b>two</b>"])
+        marks = await text.locator("li").evaluate_all("rows => rows.map(row => row.dataset.mark)")
+        assert marks == ["•", "2."]
+        await expect(text.locator("code")).to_have_text(["- code"])
+        await expect(text).to_contain_text(">_< -no 3.5")
+        await alice.write("\n".join(f"- *item {number}*" for number in range(400)))
+        assert await text.last.locator("*").count() <= 260
+        await expect(text.last).to_contain_text("item 399")
+        await alice.close()
+
+
 async def test_links_only_for_the_web_and_without_a_way_back(browser: Browser) -> None:
     async with serving() as server:
         alice = await ChatPage.logged_in(browser, server.url, "alice")

@@ -7,6 +7,7 @@ import { FinderView } from "./views/finder.js";
 import { HeaderView } from "./views/header.js";
 import { ListView } from "./views/list.js";
 import { LogView } from "./views/log.js";
+import { MembersView } from "./views/members.js";
 import { closeMenusLikeMenus } from "./views/menus.js";
 import { ProfileView } from "./views/profile.js";
 import { answerQuestions } from "./views/question.js";
@@ -32,6 +33,7 @@ export class App {
     this.#finder = new FinderView(chat, open, (id) => rooms.join(id), () => this.#list.focus());
     const actions = new ConversationActions(chat, () => this.close());
     this.#header = new HeaderView(chat, (action) => actions.run(action));
+    this.#members = new MembersView(chat, open);
     const sessions = new SessionsView(chat);
     const profile = new ProfileView(chat);
     chat.on("incoming", (conversation) => conversation === chat.active && this.#log.mark());
@@ -60,6 +62,7 @@ export class App {
   #list;
   #finder;
   #header;
+  #members;
 
   /**
    * Opens a conversation, by way of the address, so that "back" leads back.
@@ -101,6 +104,7 @@ export class App {
     byId("chat").hidden = !conversation;
     if (conversation !== last || seq) this.#log.open(conversation, seq);
     this.#header.open(conversation);
+    this.#members.open(conversation);
     this.#composer.open(conversation);
     this.#list.activate(name);
     if (conversation) this.#composer.focus();

@@ -9,6 +9,7 @@ import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { conversationOf, EVERYONE } from "./protocol.js";
 import { Recency } from "./recency.js";
+import { RoomMembers } from "./room-members.js";
 import { Sync } from "./sync.js";
 import { Typing } from "./typing.js";
 import { Uploads } from "./uploads.js";
@@ -44,6 +45,7 @@ export class Chat extends Emitter {
     this.cursors = new Cursors(this);
     this.drafts = new Drafts(me);
     this.links = new FileLinks(connection);
+    this.members = new RoomMembers(this);
     this.uploads = new Uploads(connection);
     this.people = new People(this);
     this.outbox = new Outbox(connection, me);

@@ -2,6 +2,7 @@
 import { isMentioned } from "./conversation.js";
 import { dayKey } from "./format.js";
 import { idBeside } from "./names.js";
+import { EVERYONE } from "./protocol.js";
 import { beginning, daySeparator, hiddenRow, messageRow, newSeparator } from "./views/message.js";
 
 /** @typedef {import("./views/message.js").Line} Line */
@@ -164,7 +165,7 @@ function lineOfMessage(message, me) {
     quote: message.replyTo ?? null,
     reactions: message.reactions ?? [],
     removed: Boolean(message.removed),
-    mentions: message.mentions ?? [],
+    mentions: (message.mentions ?? []).map((id) => ({ id, own: id === me || id === EVERYONE })),
     mentioned: isMentioned(message, me),
     date: message.sentAt ? new Date(message.sentAt) : null,
   }));

@@ -3,6 +3,8 @@ import { element } from "./dom.js";
 import { safeText } from "./safe-text.js";
 
 const FENCE = /^\s{0,3}```/;
+const LIST = /^(?:[-*]|\d{1,3}[.)]) /;
+const WORD = /[\p{L}\p{M}\p{N}_]/u;
 const INLINE = new RegExp(
   [
     /(?<link>\bhttps?:\/\/[^\s<>"'`]+)/u,
@@ -23,57 +25,119 @@ const ONE_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})/u;
 const MAX_BIG = 3;
 /** A message has at most so many elements. What follows them is shown as it was written. */
 const MAX_ELEMENTS = 250;
+/** The server looks at no more `@` of a message. */
+const MAX_MARKS = 50;
+
+/** Whom a message mentions, and whether that is the user. @typedef {{id: string, own: boolean}} Mention */
+/** @typedef {{kind: "" | "code" | "quote" | "list", text: string}} Block */
 
 /**
- * A message as nodes: the same small Markdown as in the terminal (pychat/tui/text/markdown.py), and links.
+ * A message as nodes: the same small Markdown as in the terminal (pychat/tui/text/markdown.py), quotes, lists,
+ * links and mentions.
  * @param {string} text
+ * @param {Mention[]} [mentions]
  * @returns {Array<string | HTMLElement>}
  */
-export function formatted(text) {
+export function formatted(text, mentions = []) {
   /** @type {Array<string | HTMLElement>} */
   const nodes = [];
   let left = MAX_ELEMENTS;
-  for (const { code, text: block } of blocks(safeText(text), MAX_ELEMENTS)) {
-    const parts = code ? [] : inline(block, left);
+  const longestFirst = [...mentions].sort((a, b) => b.id.length - a.id.length);
+  /** @param {string} written */
+  const inside = (written) => {
+    const parts = inline(written, left);
     left -= parts.filter(({ kind }) => kind).length;
-    if (code) nodes.push(element("code.block", {}, block));
-    else nodes.push(...parts.map(({ kind, text }) => nodeOf(kind, text)));
+    return parts.flatMap((part) => (part.kind || !mentions.length ? nodeOf(part.kind, part.text) : marked(part.text)));
+  };
+  /** @param {string} written */
+  const marked = (written) => {
+    const parts = withMentions(written, longestFirst, left);
+    left -= parts.filter((part) => typeof part !== "string").length;
+    return parts;
+  };
+  for (const { kind, text: block } of blocks(safeText(text), MAX_ELEMENTS)) {
+    const lines = kind === "list" ? block.split("\n") : [];
+    if (kind === "code") nodes.push(element("code.block", {}, block));
+    else if (kind === "quote" && left > 0) {
+      left--;
+      nodes.push(element("blockquote", {}, ...inside(block)));
+    } else if (kind === "list" && left > lines.length) {
+      left -= lines.length + 1;
+      nodes.push(element("ul.list", {}, ...lines.map((line) => item(line, inside))));
+    } else nodes.push(...inside(block));
   }
   return nodes;
 }
 
+/** A number stays as it was written. @param {string} line @param {(written: string) => Array<string | HTMLElement>} inside */
+function item(line, inside) {
+  const end = line.indexOf(" ");
+  const mark = line.slice(0, end);
+  return element("li", { "data-mark": mark === "-" || mark === "*" ? "•" : mark }, ...inside(line.slice(end + 1)));
+}
+
 /** The same without its marks, as one line for the list. @param {string} text */
 export function firstLine(text) {
-  const parts = blocks(safeText(text.slice(0, 200)), MAX_ELEMENTS).map(({ code, text: block }) =>
-    code ? block : inline(block, MAX_ELEMENTS).map((part) => part.text).join(""),
+  const parts = blocks(safeText(text.slice(0, 200)), MAX_ELEMENTS).map(({ kind, text: block }) =>
+    kind === "code" ? block : inline(block, MAX_ELEMENTS).map((part) => part.text).join(""),
   );
   return parts.join(" ").replace(/\s+/g, " ").trim();
 }
 
 /**
- * Code between fences, and what is around it. A fence that is not closed runs to the end.
+ * Code between fences, quotes, lists, and what is around them. A fence that is not closed runs to the end.
  * @param {string} text
- * @param {number} most after so many blocks, fences are text
+ * @param {number} most after so many blocks, marks are text
+ * @returns {Block[]}
  */
 function blocks(text, most) {
-  if (!text.includes("```")) return [{ code: false, text }];
-  /** @type {Array<{code: boolean, text: string}>} */
+  /** @type {Block[]} */
   const found = [];
   let code = false;
+  /** @type {Block["kind"]} */
+  let kind = "";
   /** @type {string[]} */
   let lines = [];
-  const end = () => {
-    if (lines.length) found.push({ code, text: lines.join("\n") });
+  const end = (/** @type {Block["kind"]} */ next) => {
+    if (lines.length) found.push({ kind, text: lines.join("\n") });
     lines = [];
+    kind = next;
   };
   for (const line of text.split("\n")) {
-    if (found.length < most && FENCE.test(line)) {
-      end();
+    const few = found.length < most;
+    if (few && FENCE.test(line)) {
       code = !code;
-    } else lines.push(line);
+      end(code ? "code" : "");
+      continue;
+    }
+    const now = code ? "code" : !few ? "" : line.startsWith("> ") ? "quote" : LIST.test(line) ? "list" : "";
+    if (now !== kind) end(now);
+    lines.push(now === "quote" ? line.slice(2) : line);
   }
-  end();
-  return found.length ? found : [{ code: false, text }];
+  end("");
+  return found.length ? found : [{ kind: "", text }];
+}
+
+/**
+ * The text with `@id` pointed out, wherever the server has found one.
+ * @param {string} text
+ * @param {Mention[]} mentions the longest first
+ * @param {number} most elements
+ * @returns {Array<string | HTMLElement>}
+ */
+function withMentions(text, mentions, most) {
+  /** @type {Array<string | HTMLElement>} */
+  const parts = [];
+  let end = 0;
+  for (let at = text.indexOf("@"), seen = 0; at >= 0 && seen < MAX_MARKS && parts.length < 2 * most; at = text.indexOf("@", at + 1), seen++) {
+    const mention = mentions.find(({ id }) => text.slice(at + 1, at + 1 + id.length).toLowerCase() === id.toLowerCase());
+    const next = at + 1 + (mention?.id.length ?? 0);
+    if (!mention || WORD.test(text[at - 1] ?? "") || WORD.test(text[next] ?? "")) continue;
+    parts.push(text.slice(end, at), element(mention.own ? "span.mention.mine" : "span.mention", {}, text.slice(at, next)));
+    end = next;
+  }
+  parts.push(text.slice(end));
+  return parts;
 }
 
 /**

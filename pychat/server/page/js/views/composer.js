@@ -6,6 +6,7 @@ import { problemOf } from "../message-changes.js";
 import { MAX_DATA_BYTES, Refusal } from "../protocol.js";
 import { firstLine } from "../text.js";
 import { AttachmentsView } from "./attachments.js";
+import { Completion } from "./completion.js";
 
 /** The key code of keys that an input method handles itself. */
 const IN_COMPOSITION = 229;
@@ -24,6 +25,7 @@ export class Composer {
   constructor(chat, picker, sent) {
     this.#chat = chat;
     this.#sent = sent;
+    this.#completion = new Completion(chat, this.#field);
     this.#attachments = new AttachmentsView(chat, () => this.#attached());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -39,6 +41,7 @@ export class Composer {
   #chat;
   #sent;
   #attachments;
+  #completion;
   /** Conversations whose message goes out when its files have arrived. @type {Set<string>} */
   #waiting = new Set();
   #name = "";
@@ -52,6 +55,7 @@ export class Composer {
   /** @param {import("../conversation.js").Conversation | null} conversation */
   open(conversation) {
     this.#chat.typing.stopped();
+    this.#completion.close();
     this.#name = conversation?.name ?? "";
     const { kind, text = "" } = this.#purpose ?? {};
     this.#field.value = kind === "edit" ? text : conversation ? this.#chat.drafts.get(conversation.name) : "";
@@ -101,6 +105,7 @@ export class Composer {
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.isComposing || event.keyCode === IN_COMPOSITION || event.defaultPrevented) return;
+    if (this.#completion.key(event)) return event.preventDefault();
     if (event.key === "Enter" && !event.shiftKey) this.#send();
     else if (event.key === "Escape" && this.#purpose) this.#cancel();
     else if (event.key === "ArrowUp" && !event.altKey && !this.#field.value && !this.#purpose) {
@@ -134,6 +139,7 @@ export class Composer {
   }
 
   #send() {
+    this.#completion.close();
     const text = this.#field.value.trimEnd();
     const purpose = this.#purpose;
     const uploads = purpose?.kind === "edit" ? [] : this.#chat.uploads.of(this.#name);

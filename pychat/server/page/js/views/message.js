@@ -26,7 +26,7 @@ import { avatar, colourOf } from "./avatar.js";
  * @property {import("../protocol.js").Quote | null} quote what it answers
  * @property {import("../protocol.js").Reaction[]} reactions
  * @property {Record<string, string>} names of those whom it quotes and who reacted, by id
- * @property {string[]} mentions
+ * @property {import("../text.js").Mention[]} mentions
  * @property {boolean} removed
  * @property {boolean} mentioned whether somebody else mentions the user
  * @property {Date | null} date
@@ -80,7 +80,7 @@ export function messageRow(line, fileNode) {
 function body(line) {
   const words = breaksAtWords(line.text) ? "div.text.words" : "div.text";
   // No dir="auto": it takes the square of the time for many elements. CSS finds the direction.
-  return element(words, { lang: "" }, ...formatted(line.text));
+  return element(words, { lang: "" }, ...formatted(line.text, line.mentions));
 }
 
 /** Pressed, it leads to the message that it quotes. @param {import("../protocol.js").Quote} quote @param {Record<string, string>} names */
