@@ -125,8 +125,14 @@ def add_page(app: web.Application) -> None:
     async def asset(request: web.Request) -> web.Response:
         return await folder.respond(request, request.match_info["path"], _page_headers(request))
 
+    async def at_root(request: web.Request) -> web.Response:
+        return await folder.respond(request, request.path.lstrip("/"), _page_headers(request))
+
     app.router.add_get("/", index)
     app.router.add_get("/page/{path:.+}", asset)
+    # Browsers and crawlers ask for these whatever the page says.
+    for name in ("favicon.ico", "robots.txt"):
+        app.router.add_get(f"/{name}", at_root)
 
 
 def add_public(app: web.Application, root: Path) -> None:

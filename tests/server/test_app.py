@@ -47,6 +47,16 @@ async def test_the_page_and_what_it_loads(http: aiohttp.ClientSession) -> None:
         assert await plain.read() == await script.read()
 
 
+async def test_what_browsers_and_crawlers_ask_for_at_the_root(http: aiohttp.ClientSession) -> None:
+    async with serving() as server:
+        icon = await http.get(server.url + "/favicon.ico")
+        assert icon.content_type == "image/vnd.microsoft.icon"
+        assert (await icon.read())[:4] == b"\0\0\1\0"
+        robots = await http.get(server.url + "/robots.txt")
+        assert robots.content_type == "text/plain"
+        assert (await robots.text()).splitlines() == ["User-agent: *", "Disallow: /"]
+
+
 @pytest.mark.parametrize(
     "path",
     [
