@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.engine.matrix import client_of
+from tests.e2e.page.test_accessibility import axe
 from tests.requirements import require_program
 from tests.server.store import ferretdb
 
@@ -29,12 +30,21 @@ def textbook_page() -> None:
     subprocess.run(npm, cwd=TESTS / "e2e" / "textbook_page", check=True, capture_output=True)
 
 
+def accessibility_rules() -> None:
+    axe()
+
+
 def mongodb() -> None:
     ferretdb.program()
 
 
 def main() -> None:
-    steps: list[Callable[[], object]] = [javascript_clients, textbook_page, mongodb]
+    steps: list[Callable[[], object]] = [
+        javascript_clients,
+        textbook_page,
+        accessibility_rules,
+        mongodb,
+    ]
     for step in steps:
         try:
             step()
