@@ -54,10 +54,12 @@ class ChatPage:
         """Also creates the account if there is none."""
         await self.fill_login(user, password)
         create = self.page.get_by_role("button", name="Create account")
+        again = self.page.get_by_label("Password again")
         chat = self.page.locator(".conversation").first
         await expect(create.or_(chat)).to_be_visible()
-        if await create.is_visible():
-            await create.click()
+        if await again.is_visible():
+            await again.fill(password or f"secret of {user}")
+            await again.press("Enter")
         await expect(chat).to_be_visible()
 
     async def fill_login(self, user: str, password: str | None = None) -> None:

@@ -28,11 +28,11 @@ connection.on("online", ({ id, token, message, created }) => {
 });
 connection.on("refused", (/** @type {import("./protocol.js").Refusal} */ refusal) => {
   if (refusal.code === "404") return form.askToCreate();
-  if (refusal.code !== "400") form.forgetCreation();
   const again = app !== null || remembered() !== null;
   byId("app").hidden = true;
   form.show(remembered()?.id);
-  form.error(again && refusal.code === "401" && !byId("login-password").value ? ENDED : refusal.message);
+  const text = again && refusal.code === "401" && !byId("login-password").value ? ENDED : refusal.message;
+  form.error(text, byId(refusal.code === "409" ? "login-id" : "login-password"));
 });
 connection.on("unreachable", () => {
   if (!app) form.waiting("The server cannot be reached. Trying again…");
