@@ -39,6 +39,27 @@ async def test_creates_an_account_stays_logged_in_and_logs_out(browser: Browser)
         await alice.close()
 
 
+async def test_the_theme_is_chosen_and_kept(browser: Browser) -> None:
+    async with serving() as server:
+        alice = await ChatPage.logged_in(browser, server.url, "alice", color_scheme="light")
+        colour = "getComputedStyle(document.body).backgroundColor"
+        light = await alice.page.evaluate(colour)
+        await alice.page.get_by_label("Your account").click()
+        await alice.page.get_by_role("button", name="Appearance…").click()
+        await expect(alice.page.get_by_label("As the system")).to_be_checked()
+        await alice.page.get_by_label("Dark").check()
+        await alice.page.wait_for_function(f"light => {colour} !== light", arg=light)
+        dark = await alice.page.evaluate(colour)
+        await alice.page.reload()
+        await alice.page.wait_for_function(f"dark => {colour} === dark", arg=dark)
+        await alice.page.get_by_label("Your account").click()
+        await alice.page.get_by_role("button", name="Appearance…").click()
+        await alice.page.get_by_label("As the system").check()
+        await alice.page.wait_for_function(f"light => {colour} === light", arg=light)
+        assert alice.problems == []
+        await alice.close()
+
+
 async def test_asks_before_it_creates_an_account(browser: Browser) -> None:
     async with serving() as server:
         await (await ChatPage.logged_in(browser, server.url, "alice")).close()

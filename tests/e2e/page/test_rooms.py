@@ -57,6 +57,31 @@ async def test_names_and_emoji_are_completed_by_keys(browser: Browser) -> None:
         await alice.close()
 
 
+async def test_a_private_room_is_found_by_those_who_are_invited(browser: Browser) -> None:
+    async with serving() as server:
+        alice, bob = await ChatPage.both(browser, server.url, "alice", "bob")
+        await alice.page.get_by_label("Rooms: create or join one").click()
+        await alice.page.get_by_label("New room").fill("Board")
+        await alice.page.get_by_label("Private").check()
+        await alice.page.get_by_role("button", name="Create", exact=True).click()
+        await expect(alice.page.get_by_role("heading", name="Board")).to_be_visible()
+        await bob.page.get_by_label("Rooms: create or join one").click()
+        rooms = bob.page.locator("#room-list li")
+        await expect(bob.page.get_by_role("dialog")).to_be_visible()
+        await expect(rooms).to_have_count(0)
+        await alice.page.get_by_role("button", name="Members", exact=True).click()
+        await alice.page.get_by_label("Invite somebody").fill("bob")
+        await alice.page.get_by_label("Invite somebody").press("Enter")
+        await expect(rooms).to_contain_text("you are invited · of alice · private")
+        await rooms.get_by_role("button", name="Join").click()
+        await expect(bob.page.get_by_role("heading", name="Board")).to_be_visible()
+        await bob.write("here I am")
+        await expect(alice.page.locator(".member")).to_have_count(2)
+        assert alice.problems == bob.problems == []
+        await alice.close()
+        await bob.close()
+
+
 async def test_the_members_are_shown_invited_promoted_and_removed(browser: Browser) -> None:
     async with (
         serving() as server,

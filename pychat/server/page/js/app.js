@@ -1,6 +1,7 @@
 /** The page of one logged-in user: joins the views, the address and the keys to the chat. */
 import { byId } from "./dom.js";
 import { Chat } from "./chat.js";
+import { AppearanceView } from "./views/appearance.js";
 import { Composer } from "./views/composer.js";
 import { EmojiPicker } from "./views/emoji-picker.js";
 import { FinderView } from "./views/finder.js";
@@ -36,6 +37,7 @@ export class App {
     this.#members = new MembersView(chat, open);
     const sessions = new SessionsView(chat);
     const profile = new ProfileView(chat);
+    const appearance = new AppearanceView();
     chat.on("incoming", (conversation) => conversation === chat.active && this.#log.mark());
     chat.on("gone", (conversation) => conversation === chat.active && this.close());
     addEventListener("popstate", () => this.#fromAddress());
@@ -47,6 +49,7 @@ export class App {
       if (!action) return;
       byId("own-menu").open = false;
       if (action === "profile") profile.show();
+      if (action === "appearance") appearance.show();
       if (action === "sessions") sessions.show();
       if (action === "switch") account.switchUser();
       if (action === "logout") account.logOut();

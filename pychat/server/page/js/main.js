@@ -3,6 +3,7 @@ import { App } from "./app.js";
 import { Connection } from "./connection.js";
 import { forget, forgetHere, remember, remembered, stays } from "./credentials.js";
 import { byId } from "./dom.js";
+import { applyTheme } from "./theme.js";
 import { LoginView } from "./views/login.js";
 import { StatusView } from "./views/status.js";
 
@@ -10,6 +11,8 @@ const ENDED =
   "You were logged out: from another device, by a new password, or after 90 days without use. " +
   "Please log in again.";
 
+applyTheme();
+addEventListener("storage", applyTheme); // chosen in another tab
 const connection = new Connection();
 const status = new StatusView(connection);
 let stay = true;

@@ -77,7 +77,7 @@ export const SHOWN_SOUNDS = ["audio/mpeg", "application/ogg"];
 /** Which messages of a conversation the page announces. @typedef {"all" | "mentions" | "muted"} NotifyLevel */
 /** @typedef {"online" | "away" | "dnd"} Availability */
 /** @typedef {{id: string, alias: string, online: boolean, status?: Availability, statusText?: string}} User */
-/** @typedef {{id: string, name: string, owner: string, member?: boolean, topic?: string, invited?: boolean}} Room */
+/** @typedef {{id: string, name: string, owner: string, member?: boolean, topic?: string, private?: boolean, invited?: boolean}} Room */
 /** @typedef {{id: string, device: string, since: string, lastSeen: string, current: boolean}} Session */
 
 /** A request that the server answered with a refusal. */

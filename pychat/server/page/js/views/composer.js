@@ -182,7 +182,6 @@ export class Composer {
   #attached() {
     this.#say("");
     this.#waiting.delete(this.#name);
-    if (this.#purpose?.kind === "edit") this.#cancel();
     this.#grow();
     this.focus();
   }

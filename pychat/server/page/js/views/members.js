@@ -46,6 +46,8 @@ export class MembersView {
     });
     for (const event of ["server:room", "server:membership"]) chat.connection.on(event, () => this.#load());
     for (const event of ["rooms", "conversations"]) chat.on(event, () => this.#pane.hidden || this.#render());
+    // Nobody tells who joins a private room.
+    chat.on("incoming", (conversation, { sender }) => conversation === this.#room && this.#members.every(({ id }) => id !== sender) && this.#load());
     setInterval(() => document.hidden || this.#load(), REFRESH_MS);
   }
   #chat;

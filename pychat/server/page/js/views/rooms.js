@@ -15,6 +15,7 @@ export class RoomsView {
       this.#create();
     });
     this.#name.addEventListener("input", () => this.#hint());
+    this.#private.addEventListener("change", () => this.#hint());
     byId("room-list").addEventListener("click", (/** @type {Event} */ event) => {
       const button = /** @type {HTMLElement} */ (event.target).closest("button");
       const id = button?.dataset.room;
@@ -27,10 +28,12 @@ export class RoomsView {
   /** @type {HTMLDialogElement} */ #dialog = byId("rooms");
   /** @type {HTMLFormElement} */ #form = byId("room-form");
   /** @type {HTMLInputElement} */ #name = byId("room-name");
+  /** @type {HTMLInputElement} */ #private = byId("room-private");
   /** @type {HTMLElement} */ #error = byId("room-error");
 
   show() {
     this.#name.value = "";
+    this.#private.checked = false;
     this.#error.hidden = true;
     this.#hint();
     this.#render();
@@ -49,16 +52,17 @@ export class RoomsView {
     if (!name) return;
     const id = roomIdOf(name);
     const { me } = this.#chat;
+    if (this.#private.checked) return this.#request({ command: "create", private: true, roomName: name }, "", false);
     return this.#request({ command: "create", roomId: id, roomName: name, roomOwner: me }, id, false);
   }
 
   /** @param {object} request @param {string} id @param {boolean} done */
   async #request(request, id, done) {
     try {
-      if (!done) await this.#chat.connection.request("room", request);
+      const { roomId = id } = done ? {} : await this.#chat.connection.request("room", request);
       await this.#chat.refresh();
       this.#dialog.close();
-      this.#open(`#${id}`);
+      this.#open(`#${roomId}`);
     } catch (error) {
       this.#error.textContent = /** @type {Error} */ (error).message;
       this.#error.hidden = false;
@@ -67,7 +71,8 @@ export class RoomsView {
 
   #hint() {
     const name = this.#name.value.trim();
-    byId("room-hint").textContent = name ? `Others find it as #${roomIdOf(name)}.` : "";
+    const id = name && !this.#private.checked;
+    byId("room-hint").textContent = id ? `Others find it as #${roomIdOf(name)}.` : "";
   }
 
   #render() {
@@ -79,12 +84,18 @@ export class RoomsView {
           "li",
           {},
           avatar(`#${room.id}`, room.name),
-          element("div", {}, element("bdi.name", {}, room.name || room.id), element("span.preview", {}, room.owner === me ? "yours" : `of ${this.#chat.people.nameOf(room.owner)}`)),
+          element("div", {}, element("bdi.name", {}, room.name || room.id), element("span.preview", {}, about(room, me, this.#chat.people.nameOf(room.owner)))),
           element("button.quiet", { type: "button", "data-room": room.id }, room.member ? "Open" : "Join"),
         ),
       ),
     );
   }
+}
+
+/** @param {import("../protocol.js").Room} room @param {string} me @param {string} owner */
+function about(room, me, owner) {
+  const whose = room.owner === me ? "yours" : `of ${owner}`;
+  return [room.invited && "you are invited", whose, room.private && "private"].filter(Boolean).join(" · ");
 }
 
 /** A short id for a room of that name: `Book club` is `book-club`. @param {string} name */
