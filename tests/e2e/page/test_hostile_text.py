@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
+from pychat.client import ChatClient
 from tests.e2e.page.chatpage import ChatPage
 from tests.serving import serving
 
@@ -62,6 +63,37 @@ async def test_hostile_text_is_shown_and_harmless(browser: Browser) -> None:
             assert chat.problems == []
         await alice.close()
         await mallory.close()
+
+
+async def test_hostile_names_are_text_in_quotes_reactions_and_members(browser: Browser) -> None:
+    alias = "\u202e<b>evil</b>"
+    async with (
+        serving() as server,
+        ChatClient(server.url, user=EVIL_ID, password="a password", alias=alias) as mallory,
+    ):
+        await mallory.create_room("r", "The room")
+        alice = await ChatPage.logged_in(browser, server.url, "alice")
+        await (await alice.find("The room")).filter(has_text="The room").first.click()
+        first = await mallory.send("#r", "<i>first</i>")
+        await mallory.send("#r", "second", reply_to=first.seq)
+        await mallory.react(first.id, "<s>👍")
+        name = f"<b>evil</b> ({EVIL_ID})"
+        await expect(alice.page.locator(".quote")).to_have_text(f"{name} <i>first</i>")
+        chip = alice.page.locator(".reaction")
+        await expect(chip).to_have_text(f"<s>👍 1 <s>👍: {name}")
+        await expect(chip).to_have_attribute("title", name)
+        await alice.page.get_by_role("button", name="Members", exact=True).click()
+        member = alice.page.locator(".member").first
+        await expect(member).to_contain_text(f"<b>evil</b> {EVIL_ID}")
+        await member.click()
+        await expect(alice.page.get_by_role("dialog")).to_contain_text("<b>evil</b>")
+        await alice.page.keyboard.press("Escape")
+        await alice.composer.press_sequentially("@<b")
+        await expect(alice.page.get_by_role("option")).to_contain_text(EVIL_ID)
+        assert await alice.page.evaluate("window.hacked") is None
+        assert await alice.page.locator("#messages i, #messages s, #members b").count() == 0
+        assert alice.problems == []
+        await alice.close()
 
 
 MARKDOWN = """**bold** and *slanted*, _too_, ~~gone~~ and `a * b * c`; 2*3*4 snake_case_name

@@ -98,6 +98,11 @@ async def test_messages_are_walked_and_handled_by_keys(browser: Browser) -> None
         await expect(alice.message("theirs")).to_be_focused()
         await keys.press("Tab")
         await expect(chip).to_be_focused()
+        await keys.press("Tab")
+        await expect(tool(alice, "React")).to_be_focused()
+        await keys.press("Escape")
+        await expect(alice.message("theirs")).to_be_focused()
+        await keys.press("Tab")
         await keys.press("Enter")
         await expect(chip).to_have_count(0)
 

@@ -3,6 +3,7 @@ import { byId, element } from "../dom.js";
 import { emojiNamed, findEmoji } from "../emoji.js";
 import { idBeside } from "../names.js";
 import { EVERYONE } from "../protocol.js";
+import { safeText } from "../safe-text.js";
 import { avatar } from "./avatar.js";
 
 const WORD = /[\p{L}\p{M}\p{N}_]/u;
@@ -111,7 +112,7 @@ export class Completion {
     const wanted = query.toLocaleLowerCase();
     const begins = (/** @type {string} */ text) => text.toLocaleLowerCase().split(" ").some((word) => word.startsWith(wanted));
     return people
-      .filter(({ id, alias }) => id !== this.#chat.me && (begins(id) || begins(alias)))
+      .filter(({ id, alias }) => id !== this.#chat.me && (begins(id) || begins(safeText(alias))))
       .slice(0, MOST)
       .map(({ id, alias }) => {
         const outside = members.size > 0 && id !== EVERYONE && !members.has(id);

@@ -154,7 +154,7 @@ export class ListView {
     const draft = name === this.#active ? "" : this.#chat.drafts.get(name);
     if (draft) return ["draft", `Draft: ${firstLine(draft)}`];
     const pending = this.#chat.outbox.of(name).at(-1);
-    if (pending) return [pending.error ? "failed" : "", `You: ${firstLine(pending.data)}`];
+    if (pending) return [pending.error ? "failed" : "", `You: ${firstLine(shownText(pending))}`];
     if (conversation.blocked) return ["empty", "Blocked"];
     if (!last && conversation.hasMessages) return ["empty", "Message hidden"];
     if (!last) return ["empty", conversation.kind === "everyone" ? "Everybody on this server" : "No messages yet"];

@@ -307,6 +307,10 @@ export class LogView {
   /** @param {KeyboardEvent} event */
   #key(event) {
     const row = /** @type {HTMLElement} */ (event.target).closest("#messages > .message");
+    if (row && event.target !== row && event.key === "Escape") {
+      /** @type {HTMLElement} */ (row).focus(); // out of its buttons
+      return event.preventDefault();
+    }
     if ((event.target !== this.#log && event.target !== row) || event.altKey || event.shiftKey) return;
     if (row && this.#tools.key(event)) return event.preventDefault();
     if (event.key === "ArrowUp" || event.key === "ArrowDown") this.#moveFocus(row, event.key === "ArrowDown");

@@ -3,6 +3,7 @@ import { element, icon } from "../dom.js";
 import { fileText, sizeText } from "../format.js";
 import { problemOf } from "../message-changes.js";
 import { SHOWN_IMAGES, SHOWN_SOUNDS, SHOWN_VIDEOS } from "../protocol.js";
+import { safeText } from "../safe-text.js";
 
 /** Pixels of a preview. */
 const MAX_WIDTH = 320;
@@ -55,7 +56,7 @@ export class MediaView {
       const image = this.#medium(document.createElement("img"), file);
       image.alt = "";
       image.decoding = "async";
-      const button = element("button.picture", { type: "button", "data-view": file.id, "aria-label": `Show ${fileText(file)}` }, image);
+      const button = element("button.picture", { type: "button", "data-view": file.id, "aria-label": safeText(`Show ${fileText(file)}`) }, image);
       fit(button, file);
       return button;
     }
@@ -64,7 +65,7 @@ export class MediaView {
     const player = this.#medium(document.createElement(sound ? "audio" : "video"), file);
     player.controls = true;
     player.preload = "metadata";
-    player.setAttribute("aria-label", file.name);
+    player.setAttribute("aria-label", safeText(file.name));
     const box = element(sound ? "div.sound" : "div.film", {}, player);
     if (!sound) fit(box, file, { width: 16, height: 9 });
     return element("div.player", {}, box, card(file));
