@@ -50,8 +50,9 @@ export class AttachmentsView {
   #paste(event) {
     const data = event.clipboardData;
     const elsewhere = event.target instanceof HTMLInputElement || document.querySelector("dialog[open]");
-    // Programs that copy text put a picture of it beside it.
-    if (!data?.files.length || data.types.includes("text/plain") || elsewhere) return;
+    // Programs that copy formatted text put a picture of it beside it.
+    const written = ["text/plain", "text/html"].every((type) => data?.types.includes(type));
+    if (!data?.files.length || written || elsewhere) return;
     event.preventDefault();
     this.#add([...data.files]);
   }
