@@ -107,6 +107,8 @@ async def test_messages_are_walked_and_handled_by_keys(browser: Browser) -> None
         await expect(chip).to_have_count(0)
 
         await alice.message("theirs").focus()
+        await alice.page.locator(".beginning").hover()
+        await expect(tool(alice, "Reply")).to_be_visible()  # of the message with the focus
         await keys.press("ArrowUp")
         await expect(alice.message("mine")).to_be_focused()
         await keys.press("Enter")

@@ -36,7 +36,7 @@ export class MessageTools {
     this.#list = list;
     this.#picker = picker;
     this.#compose = compose;
-    list.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#attach(rowOf(event.target)));
+    list.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#attach(rowOf(event.target) ?? rowOf(document.activeElement)));
     byId("log").addEventListener("pointerleave", () => this.#attach(rowOf(document.activeElement)));
     list.addEventListener("focusin", (event) => this.#attach(rowOf(event.target)));
     list.addEventListener("focusout", () => setTimeout(() => this.#bar.matches(":hover") || this.#attach(rowOf(document.activeElement))));
