@@ -58,6 +58,10 @@ class Clock:
             return f"{at.day} {_MONTHS[at.month - 1]}"
         return str(at.year)
 
+    def exact(self, moment: float) -> str:
+        """Return day and time with seconds: ``Yesterday, 10:32:07``."""
+        return f"{self.long_day(moment)}, {self._at(moment):%H:%M:%S}"
+
     def since(self, moment: float) -> str:
         """Return a form for sentences: ``10:32``, ``yesterday 10:32``, ``3 Nov 10:32``."""
         ago = self.day(self.now()) - self.day(moment)

@@ -47,6 +47,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Show sender and text in notifications, not only that a message came."),
     ] = True
     muted: Annotated[list[str], Meta(description="Conversations that never notify.")] = []
+    downloads: Annotated[
+        str, Meta(description="Folder for received files. It is created when it is needed.")
+    ] = "~/Downloads"
     reduced_motion: Annotated[bool, Meta(description="No animations and no blinking cursor.")] = (
         False
     )

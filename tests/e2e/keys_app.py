@@ -31,7 +31,7 @@ class KeysApp(ChatApp):
         self.call_later(self._tell, "ready", "", "")
 
     async def run_action(self, action: Any, *args: Any, **kwargs: Any) -> bool:
-        name = action if isinstance(action, str) else action[1]
+        name = (action if isinstance(action, str) else action[1]).removeprefix("screen.")
         before = self.chat.view.composer.written
         done = True
         if name.removeprefix("app.") not in ("quit", "end", "suspend_process"):
@@ -42,10 +42,12 @@ class KeysApp(ChatApp):
     async def _tell(self, name: str, before: str, after: str) -> None:
         while self.screen is not self.chat:
             await self.pop_screen()
-        self.chat.close_search()
-        self.chat.open("bob")
+        self.chat.action_cancel_purpose()
+        if name != "select_message":  # the next key acts on the message
+            self.chat.close_search()
+            self.chat.open("bob")
+            self.chat.view.composer.focus()
         self.chat.view.composer.load(DRAFT)
-        self.chat.view.composer.focus()
         await self.chat.view.composer.wait_for_refresh()
         with self.written.open("a") as log:
             log.write(json.dumps([name.removeprefix("app."), before, after]) + "\n")

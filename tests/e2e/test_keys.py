@@ -28,6 +28,7 @@ LEGACY_ALONE = {
     "pageup": "\x1b[5~",
     "pagedown": "\x1b[6~",
     "f1": "\x1bOP",
+    "plus": "+",
 }
 KITTY_ALONE = LEGACY_ALONE | {"enter": "\x1b[13u", "escape": "\x1b[27u", "f1": "\x1b[P"}
 ONLY_KITTY = {"shift+enter", "ctrl+question_mark"}
@@ -38,7 +39,7 @@ def legacy(name: str) -> str:
     """As xterm sends it, and tmux."""
     *modifiers, key = name.split("+")
     if not modifiers:
-        return LEGACY_ALONE[key]
+        return LEGACY_ALONE.get(key, key)
     if key in FINAL:
         return f"\x1b[1;{3 if modifiers == ['alt'] else 5}{FINAL[key]}"
     if modifiers == ["alt"]:
@@ -54,7 +55,7 @@ def kitty(name: str, lock: int = 0) -> str:
     if key in FINAL:
         return f"\x1b[1;{bits}{FINAL[key]}"
     if not modifiers:
-        return KITTY_ALONE[key]
+        return KITTY_ALONE.get(key, key)
     if key == "question_mark":
         return f"\x1b[63;{bits}u"
     return f"\x1b[{13 if key == 'enter' else ord(key)};{bits}u"
@@ -73,9 +74,10 @@ def urxvt(name: str) -> str:
 class Row(NamedTuple):
     key: str
     action: str
+    in_log: bool
 
 
-ROWS = [Row(name, key.action) for key in KEYS for name in key.keys.split(",")]
+ROWS = [Row(name, key.action, key.scope == "log") for key in KEYS for name in key.keys.split(",")]
 LEGACY_ROWS = [row for row in ROWS if row.key not in ONLY_KITTY]
 ENCODINGS: dict[str, tuple[Callable[[str], str], list[Row]]] = {
     "legacy": (legacy, LEGACY_ROWS),
@@ -109,6 +111,9 @@ async def check(log: Log, press: Callable[[str], None], rows: list[Row]) -> None
     await log.next("the start")
     wrong = []
     for row in rows:
+        if row.in_log:
+            press("alt+s")
+            await log.next("Alt+S")
         press(row.key)
         try:
             action, before, after = await log.next(show(row.key))
@@ -131,7 +136,7 @@ async def test_a_pseudo_terminal(tmp_path: Path, encoding: str) -> None:
 
 
 TMUX = {"up": "Up", "down": "Down", "end": "End", "home": "Home", "enter": "Enter"} | {
-    "escape": "Escape", "pageup": "PPage", "pagedown": "NPage", "f1": "F1"
+    "escape": "Escape", "pageup": "PPage", "pagedown": "NPage", "f1": "F1", "plus": "+"
 }  # fmt: skip
 
 

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from pychat.client.errors import RequestRefused
 from pychat.client.events import (
     ClientEvent,
@@ -23,6 +25,7 @@ from pychat.client.models import (
     ConnectionState,
     ConversationInfo,
     DeliveryStatus,
+    FileInfo,
     HistoryPage,
     MessageInfo,
     ProfileInfo,
@@ -31,6 +34,7 @@ from pychat.client.models import (
     Status,
     UserInfo,
 )
+from pychat.client.wire import quote_of, with_reaction
 from pychat.protocol import Availability, NotifyLevel
 from pychat.tui.clock import Clock
 
@@ -192,7 +196,14 @@ class ScriptedClient:
         self.known.append(ConversationInfo(f"#{id}", ""))
         self.tell(ConversationsLoaded(self.conversations))
 
-    def post(self, to: str, text: str) -> MessageInfo:
+    def post(
+        self,
+        to: str,
+        text: str = "",
+        *,
+        reply_to: int | None = None,
+        file: FileInfo | None = None,
+    ) -> MessageInfo:
         number = len(self.log.setdefault(to, []))
         message = MessageInfo(
             to,
@@ -202,10 +213,27 @@ class ScriptedClient:
             sent_at=NOW,
             own=True,
             delivery=DeliveryStatus.SENDING,
+            reply_to=None if reply_to is None else quote_of(self.log[to][reply_to - 1]),
+            file=file,
         )
         self.log[to].append(message)
         self.tell(MessageAdded(message))
         return message
+
+    def _change(self, message: MessageInfo, **changes: object) -> None:
+        changed = structs.replace(message, **changes)
+        log = self.log[message.conversation]
+        log[log.index(message)] = changed
+        self.tell(MessageChanged(changed))
+
+    def post_edit(self, message: MessageInfo, text: str) -> None:
+        self._change(message, text=text, edited=NOW)
+
+    def post_removal(self, message: MessageInfo) -> None:
+        self._change(message, text="", removed=True)
+
+    def post_reaction(self, message: MessageInfo, emoji: str, on: bool = True) -> None:
+        self._change(message, reactions=with_reaction(message, emoji, on, self.user).reactions)
 
     def retry(self, client_id: str) -> None:
         for log in self.log.values():

@@ -131,10 +131,10 @@ async def test_the_terminals_cursor_is_where_text_goes_in() -> None:
 
 
 @pytest.mark.e2e
-async def test_up_recalls_what_was_sent() -> None:
+async def test_alt_p_and_up_recall_what_was_sent() -> None:
     async with with_bob() as (app, pilot):
         composer = app.chat.view.composer
-        await pilot.press("up")
+        await pilot.press("alt+p")
         assert composer.text == "Ship it when you are ready"
         await pilot.press("up", "up")
         assert composer.text.startswith("Two things")

@@ -74,14 +74,14 @@ def _in_words(problem: str) -> tuple[str, str]:
 
 
 def _refuse_wrong_keys(rebound: dict[str, str]) -> None:
-    from pychat.tui.commands.keys import KEYS, problem_of
+    from pychat.tui.commands.keys import KEYS, problem_of, types_text
 
     known = {key.id for key in KEYS}
     for id, names in rebound.items():
         if id not in known:
             raise _wrong_key(id, f"unknown action {id}.{_meant(id, known)} F1 lists all actions.")
         for name in names.split(","):
-            if problem := problem_of(name.strip()):
+            if problem := problem_of(name.strip(), typing=types_text(id)):
                 raise _wrong_key(id, f"{id}: {problem}.")
 
 
@@ -99,13 +99,13 @@ def _refuse_wrong_themes(read: Settings) -> None:
 
 
 def _refuse_taken_keys(rebound: dict[str, str]) -> None:
-    from pychat.tui.commands.keys import KEYS, keys_of
+    from pychat.tui.commands.keys import KEYS, keys_of, share_keys
 
     does: dict[str, str] = {}
     for key in KEYS:
         for name in keys_of(key, rebound):
             first = does.setdefault(name, key.id)
-            if first != key.id:
+            if first != key.id and not share_keys(first, key.id):
                 one, other = (first, key.id) if first in rebound else (key.id, first)
                 raise _wrong_key(
                     one,

@@ -12,6 +12,7 @@ from textual.keys import REPLACED_KEYS, Keys, key_to_character
 from textual.widget import Widget
 
 Scope = Literal["app", "chat", "log", "list", "composer"]
+"""Where the keys work. Those of the log act on the selected message, and may be letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ KEYS: Final[tuple[KeyAction, ...]] = (
         "composer", "Writing"),
     KeyAction("undo", "alt+z", "undo", "Undo typing",
         "composer", "Writing"),
+    KeyAction("recall", "alt+p", "recall", "Recall your last messages",
+        "composer", "Writing"),
     KeyAction("retry", "ctrl+r", "retry", "Send failed messages again",
         "chat", "Writing"),
     KeyAction("scroll_up", "pageup", "page_up", "Scroll up to older messages",
@@ -69,6 +72,25 @@ KEYS: Final[tuple[KeyAction, ...]] = (
         "chat", "Reading", True),
     KeyAction("copy", "ctrl+c", "copy", "Copy the selection",
         "chat", "Reading"),
+    KeyAction("select", "alt+s", "select_message", "Select a message, like ↑ in an empty text",
+        "chat", "Messages"),
+    KeyAction("open_message", "enter", "on_message('enter')",
+        "Go to the quoted message, or list all actions",
+        "log", "Messages"),
+    KeyAction("reply", "r", "on_message('reply')", "Reply to the message",
+        "log", "Messages"),
+    KeyAction("react", "plus", "on_message('react')", "Add or take back a reaction",
+        "log", "Messages"),
+    KeyAction("edit", "e", "on_message('edit')", "Edit your message",
+        "log", "Messages"),
+    KeyAction("delete", "d", "on_message('delete')", "Delete the message",
+        "log", "Messages"),
+    KeyAction("copy_message", "y", "on_message('copy')", "Copy the message",
+        "log", "Messages"),
+    KeyAction("open", "o", "on_message('open')", "Save the file, or open the link",
+        "log", "Messages"),
+    KeyAction("details", "i", "on_message('details')", "Show the details of the message",
+        "log", "Messages"),
     KeyAction("back", "escape", "back", "Close, cancel, go back",
         "chat", "General"),
     KeyAction("help", "f1,ctrl+question_mark", "help", "Help",
@@ -95,6 +117,7 @@ _SHOWN: Final = {
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "question_mark": "?",
+    "plus": "+",
     "up": "↑",
     "down": "↓",
     "left": "←",
@@ -114,8 +137,11 @@ _NAMED: Final = frozenset(
 
 def bindings(scope: Scope) -> list[BindingType]:
     """Return Textual's bindings of a scope, with ids so that a keymap can change them."""
+    place = "screen." if scope == "log" else ""
     return [
-        Binding(key.keys, key.action, key.does, show=False, priority=key.priority, id=key.id)
+        Binding(
+            key.keys, place + key.action, key.does, show=False, priority=key.priority, id=key.id
+        )
         for key in KEYS
         if key.scope == scope
     ]
@@ -123,7 +149,7 @@ def bindings(scope: Scope) -> list[BindingType]:
 
 def editing_bindings(editor: type[Widget]) -> list[BindingType]:
     """Return the bindings of a Textual editor without the keys that this table uses."""
-    taken = {name for key in KEYS for name in key.keys.split(",")}
+    taken = {name for key in KEYS if key.scope != "log" for name in key.keys.split(",")}
     return [
         replace(binding, key=",".join(left))
         for binding in editor.BINDINGS
@@ -149,8 +175,21 @@ def shortest(id: str, rebound: Mapping[str, str]) -> str:
     return show(keys_of(key, rebound)[0])
 
 
-def problem_of(name: str) -> str:
-    """Return what is wrong with a key from the settings; empty if it is valid."""
+def types_text(id: str) -> bool:
+    """Whether text can be typed where an action's keys are pressed."""
+    return all(key.scope != "log" for key in KEYS if key.id == id)
+
+
+def share_keys(one: str, other: str) -> bool:
+    """Whether two actions may have the same key: one in the composer, the other in the log."""
+    return {key.scope for key in KEYS if key.id in (one, other)} == {"composer", "log"}
+
+
+def problem_of(name: str, *, typing: bool = True) -> str:
+    """Return what is wrong with a key from the settings; empty if it is valid.
+
+    ``typing``: refuse keys that would type a character.
+    """
     *modifiers, key = name.split("+")
     if name != name.lower():
         return f"{name!r} is not a key; did you mean {name.lower()}?"
@@ -160,7 +199,7 @@ def problem_of(name: str) -> str:
         return f"{name!r} is not a key; write {'+'.join([*sorted(modifiers), key])}"
     if _is_character(key):
         # With Shift alone it still types a character.
-        if not {"ctrl", "alt"}.intersection(modifiers):
+        if typing and not {"ctrl", "alt"}.intersection(modifiers):
             return f"{name} could not be typed in messages any more; use ctrl+{key} or f4"
     elif key not in _NAMED:
         near = get_close_matches(key, _NAMED, n=1)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import DeliveryStatus, UserInfo
+from pychat.client.models import DeliveryStatus, MessageInfo, UserInfo
 from pychat.protocol import (
     EVERYONE,
     PRIVATE_ID_PREFIX,
@@ -20,10 +19,12 @@ from pychat.protocol import (
 )
 from pychat.tui.commands.slash import ProfileRequested, SlashCommand, ThemeRequested
 from pychat.tui.model.conversations import OpenConversations, is_pair
-from pychat.tui.text.names import ALL_PEOPLE, line, status_line
+from pychat.tui.text.names import ALL_PEOPLE, status_line
+from pychat.tui.widgets.completions import emoji_names
 
 if TYPE_CHECKING:
     from pychat.client import ChatClient
+    from pychat.tui.screens.message.actions import MessageActions
 
 
 class CommandTarget(Protocol):
@@ -40,6 +41,8 @@ class CommandTarget(Protocol):
 
     @property
     def conversations(self) -> OpenConversations: ...
+    @property
+    def message_actions(self) -> MessageActions: ...
     def open(self, name: str) -> None: ...
     def start(self, user: UserInfo) -> None: ...
     def close_conversation(self) -> None: ...
@@ -54,6 +57,17 @@ class CommandTarget(Protocol):
     async def run_action(self, action: str) -> None: ...
 
 
+def numbered(arguments: str) -> tuple[int, str]:
+    """Split ``[N] [TEXT]``; N is 0 if it is not given."""
+    first, _, rest = arguments.partition(" ")
+    return (int(first), rest.strip()) if is_number(first) else (0, arguments)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text counts messages from the end."""
+    return text.isascii() and text.isdigit() and 0 < len(text) < 7
+
+
 class CommandRunner:
     """Run commands on a target. An error of the server is shown in one line."""
 
@@ -66,6 +80,10 @@ class CommandRunner:
             "searchall": self._searchall,
             "links": self._links,
             "copy": self._copy,
+            "reply": self._reply,
+            "edit": self._edit,
+            "delete": self._delete,
+            "react": self._react,
             "read": self._read,
             "mute": self._mute,
             "notify": self._notify,
@@ -139,14 +157,55 @@ class CommandRunner:
         await self._target.run_action("screen.links")
 
     async def _copy(self, arguments: str) -> None:
-        number = int(arguments) if arguments.isdecimal() else 1
-        newest = self._target.client.cached_messages(self._target.current)[::-1]
-        message = next(islice(newest, max(0, number - 1), None), None)
-        if message is None:
-            self._target.inform("There is no such message in this conversation")
+        number = int(arguments) if is_number(arguments) else 1
+        message = self._message(number, lambda each: True)
+        if message is not None:
+            self._target.message_actions.copy(message)
+
+    def _message(self, number: int, wanted: Callable[[MessageInfo], bool]) -> MessageInfo | None:
+        """Return the Nth message from the end; with 0, the last one that is ``wanted``.
+
+        Removed ones do not count. Without such a message, say so.
+        """
+        cached = self._target.client.cached_messages(self._target.current)
+        newest = [each for each in reversed(cached) if not each.removed]
+        if number:
+            found = newest[number - 1] if number <= len(newest) else None
         else:
-            self._target.copy(message.text)
-            self._target.inform(f"Copied: {line(message.text, 40)}")
+            found = next((each for each in newest if wanted(each)), None)
+        if found is None:
+            self._target.inform("There is no such message in this conversation")
+        return found
+
+    async def _reply(self, arguments: str) -> None:
+        number, text = numbered(arguments)
+        message = self._message(number, lambda each: not each.own and each.seq > 0)
+        if message is not None:
+            self._target.message_actions.reply(message)
+            if text:
+                self._target.send(text)
+
+    async def _edit(self, arguments: str) -> None:
+        number, text = numbered(arguments)
+        message = self._message(number, lambda each: each.own)
+        if message is not None and text and message.own:
+            self._target.client.post_edit(message, text)
+        elif message is not None:
+            self._target.message_actions.edit(message)
+
+    async def _delete(self, arguments: str) -> None:
+        message = self._message(numbered(arguments)[0], lambda each: each.own)
+        if message is not None:
+            self._target.message_actions.ask_to_delete(message)
+
+    async def _react(self, arguments: str) -> None:
+        number, emoji = numbered(arguments)
+        message = self._message(number, lambda each: not each.own and each.seq > 0)
+        if message is not None and emoji:
+            emoji = emoji_names().get(emoji.strip(":"), emoji)
+            self._target.message_actions.react(message, emoji)
+        elif message is not None:
+            self._target.message_actions.pick_reaction(message)
 
     async def _read(self, arguments: str) -> None:
         client = self._target.client

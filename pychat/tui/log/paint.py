@@ -16,7 +16,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from pychat.client.models import DeliveryStatus
-from pychat.tui.log.rows import GLYPHS, STATE_WIDTH, Row, rows_of, text_width
+from pychat.tui.log.rows import GLYPHS, QUOTE, STATE_WIDTH, Row, rows_of, text_width
 from pychat.tui.log.transcript import PENDING_KEY
 from pychat.tui.log.viewport import Viewport
 from pychat.tui.text.markdown import LINK
@@ -30,11 +30,29 @@ MAX_LINK: Final = 2083
 Styles = Mapping[str, Style]
 
 
-def paint(row: Row, width: int, styles: Styles, selected: tuple[int, int] | None = None) -> Strip:
+def paint(
+    row: Row,
+    width: int,
+    styles: Styles,
+    selected: tuple[int, int] | None = None,
+    *,
+    at_cursor: bool = False,
+) -> Strip:
     """Paint a row of exactly ``width`` cells.
 
     ``selected``: start and end of the selection in its text; end -1 is the end of the row.
+    ``at_cursor``: the row belongs to the message that the cursor is at.
     """
+    base = styles["base"]
+    if at_cursor and row.kind in ("text", "note"):
+        # The bar shows the cursor in themes and terminals without shades, too.
+        return _painted(row, width, {**styles, "base": base + styles["cursor"]}, selected, bar=True)
+    return _painted(row, width, styles, selected, bar=row.hit)
+
+
+def _painted(
+    row: Row, width: int, styles: Styles, selected: tuple[int, int] | None, *, bar: bool
+) -> Strip:
     base = styles["base"]
     column = text_width(width)
     if row.kind == "blank":
@@ -46,7 +64,7 @@ def paint(row: Row, width: int, styles: Styles, selected: tuple[int, int] | None
     code = bool(row.spans) and row.spans[0][2] == "code-block"
     fill = base + styles["code-block"] if code else base
     text_cells = min(cell_len(row.text), column)
-    margin = Segment("▌ ", base + styles["bar"]) if row.hit else Segment(" " * INDENT, base)
+    margin = Segment("▌ ", base + styles["bar"]) if bar else Segment(" " * INDENT, base)
     segments = [margin, *_fragments(row, styles, selected)]
     if code:
         segments.append(Segment(" " * (column - text_cells), fill))
@@ -97,6 +115,8 @@ def _style(name: str, styles: Styles) -> Style:
         if len(name) > MAX_LINK:  # every row of it would repeat the whole link
             return styles["link"]
         return styles["link"] + Style(link=name.removeprefix(LINK))
+    if name.startswith(QUOTE):
+        return styles["faint"] + Style(meta={"quote": int(name.removeprefix(QUOTE))})
     return styles[name]
 
 

@@ -22,6 +22,8 @@ MAX_TEXT_WIDTH: Final = 100
 STATE_WIDTH: Final = 3
 """Cells reserved at the right end for the delivery state of the user's messages."""
 SENDER_STYLES: Final = 6
+QUOTE: Final = "quote:"
+"""Prefix of the style names of quotes; the seq of the quoted message follows."""
 
 GLYPHS: Final = {
     DeliveryStatus.SENDING: "◌",
@@ -150,7 +152,7 @@ def _quote(quote: QuoteInfo, cells: int, reading: ReaderContext) -> Row:
     else:
         text = f"↪ {reading.sender_name(quote.sender).called}: {one_line(quote.text)}"
     text = fitted(text, cells)
-    return Row(text, [(0, len(text), "faint")], kind="note")
+    return Row(text, [(0, len(text), f"{QUOTE}{quote.seq}")], kind="note")
 
 
 def _changes(message: MessageInfo, cells: int) -> list[Row]:

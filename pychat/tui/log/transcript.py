@@ -86,6 +86,28 @@ class Transcript:
         index = bisect_right(self.chunks[chunk].messages, key - 1, key=_seq)
         return self._normal(chunk, index)
 
+    def at(self, chunk: int, index: int) -> MessageInfo:
+        """Return the message at a position."""
+        return self.chunks[chunk].messages[index]
+
+    def step(self, place: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
+        """Return the next position (``by`` 1) or the previous one (-1) of a message that is not
+        removed; None at the end. Without a place, the last message comes before it."""
+        at = (len(self.chunks), 0) if place is None else place
+        while True:
+            chunk, index = at[0], at[1] + by
+            while not 0 <= index < self._size(chunk):
+                chunk += by
+                if not 0 <= chunk < len(self.chunks):
+                    return None
+                index = 0 if by > 0 else self._size(chunk) - 1
+            at = chunk, index
+            if not self.at(*at).removed:
+                return at
+
+    def _size(self, chunk: int) -> int:
+        return len(self.chunks[chunk].messages) if chunk < len(self.chunks) else 0
+
     def after(self, chunk: int, index: int) -> tuple[int, int] | None:
         """Return the next position."""
         return self._normal(chunk, index + 1)

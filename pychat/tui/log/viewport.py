@@ -218,6 +218,23 @@ class Viewport:
         self.arrive(max(0, self.heights.row_of(*position) - above))
         return True
 
+    def reveal(self, position: tuple[int, int], top: int) -> None:
+        """Scroll as little as possible so that a message is in view, its end if it is too long.
+
+        ``top``: the row at the top now.
+        """
+        first = self.heights.row_of(*position)
+        end = first + self.heights.exact(position[0])[position[1]]
+        if first < top and end - first <= self.height:
+            self.arrive(first)
+        elif first < top or end > top + self.height:
+            self.arrive(max(0, end - self.height))
+
+    def message_at(self, row: int) -> tuple[int, int] | None:
+        """Return the position of the message at a row."""
+        located = self.heights.locate(row)
+        return None if located is None else located[:2]
+
     def moved(self, old: int, new: int) -> int:
         """Return the row that must be at the top when the user scrolls from one row to another.
 

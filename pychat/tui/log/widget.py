@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message as TextualMessage
 from textual.scroll_view import ScrollView
@@ -14,7 +15,17 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from pychat.client.models import MessageInfo
-from pychat.tui.log.paint import INDENT, RowCache, message_at, paint, place_of, selected_text
+from pychat.tui.commands.keys import bindings
+from pychat.tui.log.cursor import MessageCursor
+from pychat.tui.log.paint import (
+    INDENT,
+    KEY_SHIFT,
+    RowCache,
+    message_at,
+    paint,
+    place_of,
+    selected_text,
+)
 from pychat.tui.log.rows import SENDER_STYLES, Row
 from pychat.tui.log.viewport import OpenTranscript, Viewport
 from pychat.tui.themes import component_style
@@ -22,11 +33,13 @@ from pychat.tui.themes import component_style
 MARGIN: Final = 30
 """More messages are fetched when the view is this close, in rows, to the end of the loaded ones."""
 
+RIGHT_BUTTON: Final = 3
+
 EMPTY: Final = Row("No messages yet", kind="day")
 
 STYLE_NAMES: Final = (
     *(f"sender-{number}" for number in range(SENDER_STYLES)),
-    *("own", "faint", "day", "new", "new-rule", "error", "match", "hit", "bar"),
+    *("own", "faint", "day", "new", "new-rule", "error", "match", "hit", "bar", "cursor"),
     *("mention", "mention-other"),
     *("code", "code-block", "strong", "emphasis", "struck", "link"),
     *(f"state-{state}" for state in ("sending", "sent", "delivered", "read", "failed")),
@@ -38,6 +51,40 @@ class MessageLog(ScrollView, can_focus=True):
 
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"message-log--{name}" for name in STYLE_NAMES}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move_cursor(-1)", show=False),
+        Binding("down,j", "move_cursor(1)", show=False),
+        *bindings("log"),
+    ]
+
+    class CursorMoved(TextualMessage):
+        """Another message is selected, or none."""
+
+    class CursorLeft(TextualMessage):
+        """The cursor moved below the newest message."""
+
+    class Typed(TextualMessage):
+        """Text was typed or pasted while no message is selected; it belongs to the composer."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class QuoteClicked(TextualMessage):
+        """A quote of this seq was clicked."""
+
+        def __init__(self, seq: int) -> None:
+            super().__init__()
+            self.seq = seq
+
+    class MenuWanted(TextualMessage):
+        """The right mouse button was pressed on the selected message, at this place."""
+
+        def __init__(self, x: int, y: int) -> None:
+            super().__init__()
+            self.x = x
+            self.y = y
 
     class OlderWanted(TextualMessage):
         """The view is near the oldest loaded message."""
@@ -59,6 +106,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._opened: OpenTranscript | None = None
         self._view: Viewport | None = None
         self._cache = RowCache()
+        self._cursor = MessageCursor()
         self._styles: dict[str, Style] = {}
         self._first_new = 0
         self._settling = False
@@ -88,6 +136,7 @@ class MessageLog(ScrollView, can_focus=True):
         self._view = None
         self._first_new = first_new
         self._viewed = None
+        self.select(None)
         self.screen.clear_selection()
         self._cache.forget()
         self._settle()
@@ -129,6 +178,7 @@ class MessageLog(ScrollView, can_focus=True):
         if self._opened is None:
             return
         transcript = self._opened.transcript
+        self._cursor.changed(message)
         pending = transcript.find_pending(message.client_id) if message.client_id else None
         if pending is not None:
             if message.seq or message.removed:
@@ -255,6 +305,65 @@ class MessageLog(ScrollView, can_focus=True):
         self._show(view, view.settle())
         return True
 
+    # --- the cursor -----------------------------------------------------------------------
+
+    @property
+    def selected(self) -> MessageInfo | None:
+        """The message that the cursor is at."""
+        return None if self._opened is None else self._cursor.message(self._opened.transcript)
+
+    def select(self, message: MessageInfo | None) -> None:
+        """Move the cursor to a loaded message, which comes into view; None hides the cursor."""
+        self._cursor.select(message)
+        view = self._view
+        position = None if view is None else self._cursor.position(view.opened.transcript)
+        if view is not None and position is not None:
+            view.reveal(position, round(self.scroll_y))
+            self._show(view, view.settle())
+        self.refresh()
+        self.post_message(self.CursorMoved())
+
+    def select_in_view(self) -> bool:
+        """Move the cursor to the last message in view; False if there is none."""
+        view = self._current_view()
+        if view is None:
+            return False
+        transcript = view.opened.transcript
+        below = view.message_at(round(self.scroll_y) + view.height)
+        position = transcript.step(below, -1)
+        self.select(None if position is None else transcript.at(*position))
+        return position is not None
+
+    def action_move_cursor(self, by: int) -> None:
+        """Move the cursor to the next or the previous message."""
+        if self._opened is None:
+            return
+        transcript = self._opened.transcript
+        position = self._cursor.position(transcript)
+        if position is None:
+            self.select_in_view()
+            return
+        position = transcript.step(position, by)
+        if position is not None:
+            self.select(transcript.at(*position))
+        elif by > 0 and transcript.reaches_end:
+            self.post_message(self.CursorLeft())
+
+    async def _on_key(self, event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()
+        types = event.is_printable and event.character
+        if types and self.selected is None:
+            self.post_message(self.Typed(event.character or ""))
+            return
+        # Run bindings here, in the order of the keys, like the composer.
+        bound = self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.enabled:
+            await self.app.run_action(bound.binding.action, bound.node)
+
+    def on_paste(self, event: events.Paste) -> None:
+        self.post_message(self.Typed(event.text))
+
     # --- painting -------------------------------------------------------------------------
 
     def notify_style_update(self) -> None:
@@ -291,6 +400,8 @@ class MessageLog(ScrollView, can_focus=True):
             start, end = span
             shown = (max(0, start - INDENT), end if end == -1 else max(0, end - INDENT))
             return paint(row, view.width, styles, shown).apply_offsets(0, place)
+        if (chunk, index) == self._cursor.position(view.opened.transcript):
+            return paint(row, view.width, styles, at_cursor=True).apply_offsets(0, place)
         strip = self._cache.strip(key, number, view.width)
         if strip is None:
             strip = paint(row, view.width, styles).apply_offsets(0, place)
@@ -303,8 +414,23 @@ class MessageLog(ScrollView, can_focus=True):
         self._pressed_at = event.style.meta.get("offset")
 
     def on_click(self, event: events.Click) -> None:
-        if event.style.link and event.chain == 1 and self.text_selection is None:
-            self.app.open_url(event.style.link)
+        if event.button == RIGHT_BUTTON:
+            self._open_menu(event)
+        elif event.chain == 1 and self.text_selection is None:
+            if event.style.link:
+                self.app.open_url(event.style.link)
+            elif "quote" in event.style.meta:
+                self.post_message(self.QuoteClicked(event.style.meta["quote"]))
+
+    def _open_menu(self, event: events.Click) -> None:
+        if self._opened is None or self._pressed_at is None:
+            return
+        transcript = self._opened.transcript
+        position = transcript.position(self._pressed_at[1] >> KEY_SHIFT)
+        if position is not None and not transcript.at(*position).removed:
+            self.screen.set_focus(self)
+            self.select(transcript.at(*position))
+            self.post_message(self.MenuWanted(event.screen_x, event.screen_y))
 
     def text_select_all(self) -> None:
         """Select the message under the mouse. Textual calls this at a double click."""

@@ -1,19 +1,23 @@
-"""SavedState: what the user changed in the app, kept between runs: the theme."""
+"""SavedState: what the user chose in the app, kept between runs: theme and reactions."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from pychat.client.storage.userfile import read_own_file, set_aside
 
+MAX_REACTIONS: Final = 12
+
 
 class _State(Struct, omit_defaults=True):
     muted: list[str] = []
     theme: str = ""
+    reactions: list[str] = []
 
 
 class SavedState:
@@ -61,6 +65,17 @@ class SavedState:
         if name != self._state.theme:
             self._state.theme = name
             self._save()
+
+    @property
+    def reactions(self) -> list[str]:
+        """The emoji of the last reactions, the last one first."""
+        return list(self._state.reactions)
+
+    def used_reaction(self, emoji: str) -> None:
+        """Remember the emoji of a reaction."""
+        others = [each for each in self._state.reactions if each != emoji]
+        self._state.reactions = [emoji, *others][:MAX_REACTIONS]
+        self._save()
 
     def _save(self) -> None:
         if self._path is None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.geometry import Offset
 from textual.screen import Screen
 
+from pychat.client.errors import ChatClientError
 from pychat.client.events import (
     ClientEvent,
     ConversationsLoaded,
     ProfileChanged,
     StatusChanged,
 )
-from pychat.client.models import ConnectionState, ConversationInfo, UserInfo
+from pychat.client.models import ConnectionState, ConversationInfo, MessageInfo, UserInfo
 from pychat.protocol import ROOM_PREFIX, NotifyLevel
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
@@ -27,11 +31,13 @@ from pychat.tui.commands.slash import (
     ConversationRequested,
     PersonRequested,
 )
+from pychat.tui.log.widget import MessageLog
 from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.model.notify import NotifyChoices
 from pychat.tui.model.saved_state import SavedState
+from pychat.tui.screens.message.actions import MessageActions
 from pychat.tui.settings import Settings
-from pychat.tui.text.names import line, status_line, unread_count
+from pychat.tui.text.names import line, problem_line, status_line, unread_count
 from pychat.tui.widgets.conversation_list import (
     ConversationItem,
     ConversationList,
@@ -40,6 +46,7 @@ from pychat.tui.widgets.conversation_list import (
 )
 from pychat.tui.widgets.conversation_view import ConversationView
 from pychat.tui.widgets.lines import StatusLine
+from pychat.tui.widgets.purpose import Purpose
 from pychat.tui.widgets.search_bar import SearchBar
 from pychat.tui.widgets.writing import WritingArea
 
@@ -52,6 +59,13 @@ FLUSH_SECONDS: Final = 1 / 30
 BURST: Final = 20
 BURST_FLUSH_SECONDS: Final = 1 / 8
 """The frame after more than ``BURST`` messages: keys are more urgent than painting them."""
+
+
+def download_folder(path: str) -> Path:
+    """Return the folder for received files; create it if necessary. Raises OSError."""
+    folder = Path(path).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 class ChatScreen(Screen[None]):
@@ -68,8 +82,8 @@ class ChatScreen(Screen[None]):
         self, client: ChatClient, clock: Clock, settings: Settings, saved: SavedState
     ) -> None:
         super().__init__(classes="-nothing-open")
-        self._clock = clock
-        self._settings = settings
+        self.clock = clock
+        self.settings = settings
         self._hint_shown = False
         self._changing = False
         self._dirty = False
@@ -77,14 +91,15 @@ class ChatScreen(Screen[None]):
         self._in_burst = False
         self._reconnected = False
         """Whether the next conversation list is the first one of a connection."""
+        self.message_actions = MessageActions(self)
         self._commands = CommandRunner(self)
         self._set_account(client, saved)
 
     def _set_account(self, client: ChatClient, saved: SavedState) -> None:
         self.client = client
         self.saved = saved
-        self.notify_choices = NotifyChoices(client, self._settings.muted)
-        self.view = ConversationView(client, self._clock, self._settings, id="main")
+        self.notify_choices = NotifyChoices(client, self.settings.muted)
+        self.view = ConversationView(client, self.clock, self.settings, id="main")
 
     async def change_account(self, client: ChatClient, saved: SavedState) -> None:
         """Replace all widgets by new ones for another account."""
@@ -97,11 +112,11 @@ class ChatScreen(Screen[None]):
         self._begin()
 
     def compose(self) -> ComposeResult:
-        rebound = self._settings.keys
+        rebound = self.settings.keys
         with Horizontal(id="body"):
             yield ConversationList(self._list_item, id="list")
             yield self.view
-        status = StatusLine(self._clock, id="status")
+        status = StatusLine(self.clock, id="status")
         status.user = self._own_line()
         status.hints = f"{shortest('switch', rebound)} new chat  {shortest('help', rebound)} help"
         yield status
@@ -197,7 +212,7 @@ class ChatScreen(Screen[None]):
         return item_of(
             conversation,
             self.client,
-            self._clock,
+            self.clock,
             self.notify_choices.level(conversation),
             self.current,
             self.conversations.sender_name,
@@ -292,7 +307,7 @@ class ChatScreen(Screen[None]):
         if not self.current and not self._hint_shown:
             self._hint_shown = True
             self.set_timer(HINT_SECONDS, self._allow_hint)
-            key = shortest("switch", self._settings.keys)
+            key = shortest("switch", self.settings.keys)
             purpose = "to send this" if event.text else "to start"
             self.notify(
                 f"Choose a chat {purpose}: {key}, or ↓ and Enter in the list",
@@ -355,6 +370,8 @@ class ChatScreen(Screen[None]):
             self.clear_selection()
         elif self.query_one(SearchBar).is_open:
             self.close_search()
+        elif self.selected is not None or self.view.writing.cancel_purpose():
+            self.view.composer.focus()
         elif self.has_class("-narrow") and not self.has_class("-list-shown"):
             self.action_toggle_list()
         elif self.current:
@@ -409,11 +426,64 @@ class ChatScreen(Screen[None]):
     async def _jump(self, seq: int) -> None:
         await self.view.show_message(seq)
 
+    # --- the selected message -------------------------------------------------------------
+
+    @property
+    def selected(self) -> MessageInfo | None:
+        """The message that the cursor in the log is at."""
+        return self.view.log_view.selected
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        if event.widget is not self.view.log_view and self.selected is not None:
+            self.view.log_view.select(None)
+
+    def action_select_message(self) -> None:
+        if self.current:
+            self.remove_class("-list-shown")
+            self.view.select_message()
+
+    def action_on_message(self, name: str) -> None:
+        self.message_actions.on_selected(name)
+
+    def action_cancel_purpose(self) -> None:
+        self.view.writing.cancel_purpose()
+
+    def begin(self, purpose: Purpose) -> None:
+        """Reply to a message, or edit it, in the composer."""
+        self.view.writing.begin(purpose)
+        self.set_focus(self.view.composer)
+
+    @work(group="jump", exclusive=True)
+    async def jump(self, seq: int) -> None:
+        """Show a message and select it."""
+        if not await self.view.jump(seq):
+            self.inform("This message is not available")
+
+    @work(group="files")
+    async def save_file(self, message: MessageInfo) -> None:
+        """Save the file of a message to the folder for downloads."""
+        try:
+            folder = await to_thread(download_folder, self.settings.downloads)
+            path = await self.client.download(message, folder)
+        except (ChatClientError, OSError) as error:
+            self.inform(f"The file is not saved: {problem_line(error)}")
+        else:
+            self.inform(f"Saved: {path}")
+
+    @on(MessageLog.QuoteClicked)
+    def _quote_clicked(self, event: MessageLog.QuoteClicked) -> None:
+        self.jump(event.seq)
+
+    @on(MessageLog.MenuWanted)
+    def _menu_wanted(self, event: MessageLog.MenuWanted) -> None:
+        if self.selected is not None:
+            self.message_actions.menu(self.selected, Offset(event.x, event.y))
+
     def action_copy(self) -> None:
         text = self.get_selected_text() or self.view.composer.selected_text
         if not text:
             # Ctrl+C ends other programs, so the user may want to quit.
-            key = shortest("quit", self._settings.keys)
+            key = shortest("quit", self.settings.keys)
             self.inform(f"Nothing is selected. Press {key} to quit")
         else:
             self.app.copy_to_clipboard(text)
@@ -421,11 +491,11 @@ class ChatScreen(Screen[None]):
             self.notify("Copied", timeout=2, markup=False)
 
     def action_links(self) -> None:
-        from pychat.tui.screens.dialogs import LinksScreen
+        from pychat.tui.screens.dialogs import LinksScreen, newest_links
 
         opened = self.conversations.opened(self.current)
         if opened is not None:
-            self.app.push_screen(LinksScreen(opened.transcript))
+            self.app.push_screen(LinksScreen(newest_links(opened.transcript)))
 
     def action_retry(self) -> None:
         self.view.retry_failed()

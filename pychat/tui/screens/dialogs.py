@@ -17,11 +17,10 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from pychat.client.safetext import safe_text
 from pychat.tui.commands.keys import KEYS, keys_of, show
+from pychat.tui.commands.message_actions import links_in
 from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.log.transcript import Transcript
-from pychat.tui.text.markdown import MAX_SHOWN, links
 
 
 class Dialog(ModalScreen[ScreenResultType]):
@@ -96,6 +95,13 @@ MAX_MESSAGES = 1000
 MAX_LINKS = 100
 
 
+def newest_links(transcript: Transcript) -> list[str]:
+    """Return the links of a conversation, those of the newest message first."""
+    newest = islice(transcript.newest(), MAX_MESSAGES)
+    found = (link for message in newest for link in links_in(message))
+    return list(islice(dict.fromkeys(found), MAX_LINKS))
+
+
 class LinksScreen(Dialog[None]):
     """A list of links. Enter opens one, c copies it."""
 
@@ -105,14 +111,9 @@ class LinksScreen(Dialog[None]):
         Binding("c", "copy", show=False),
     ]
 
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, links: list[str]) -> None:
         super().__init__()
-        found = (
-            link
-            for message in islice(transcript.newest(), MAX_MESSAGES)
-            for link in links(safe_text(message.text[:MAX_SHOWN]))
-        )
-        self._links = list(islice(dict.fromkeys(found), MAX_LINKS))
+        self._links = links
 
     def compose(self) -> ComposeResult:
         with Vertical(id="links"):

@@ -72,6 +72,15 @@ def line(text: str, limit: int = MAX_NAME) -> str:
     return safe_text(text[:limit], multiline=False).strip()
 
 
+def problem_line(error: Exception) -> str:
+    """Return what went wrong as one safe line: for a file, its name and the reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return line(
+            f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 300
+        )
+    return line(str(error), 300)
+
+
 @lru_cache(maxsize=8192)  # called for every conversation whenever the list is updated
 def name_of(name: str, alias: str = "") -> Name:
     """Return the name of a conversation: the alias of a person, ``#room``, or Everyone. The id of a

@@ -49,15 +49,24 @@ def candidates(line: str, *, first_line: bool) -> list[Candidate]:
 
 
 def _emoji_candidates(name: str, start: int) -> list[Candidate]:
+    return [
+        Candidate(start, emoji_names()[known], emoji_names()[known], f":{known}:")
+        for known in _found_names(name)[:MAX_EMOJI]
+    ]
+
+
+def found_emoji(name: str, limit: int) -> list[str]:
+    """Return the emoji whose names match best, best first."""
+    return [emoji_names()[known] for known in _found_names(name)[:limit]]
+
+
+def _found_names(name: str) -> list[str]:
     scored = []
     for known in emoji_names():
         match = fuzzy(name, known)
         if match is not None and match[0] >= 2:
             scored.append((-match[0], known))
-    return [
-        Candidate(start, emoji_names()[known], emoji_names()[known], f":{known}:")
-        for _, known in sorted(scored)[:MAX_EMOJI]
-    ]
+    return [known for _, known in sorted(scored)]
 
 
 def closed_emoji(line: str) -> tuple[int, str] | None:

@@ -25,7 +25,7 @@ class Composer(TextArea, inherit_bindings=False):
     """The text area. ``WritingArea`` loads and saves the drafts.
 
     ``submit`` sends a text at once; if it returns False, the text stays. ``recall`` returns the
-    user's earlier messages, oldest first.
+    user's earlier messages, oldest first. ``leave_upwards`` is called for ↑ in an empty text.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*editing_bindings(TextArea), *bindings("composer")]
@@ -34,6 +34,7 @@ class Composer(TextArea, inherit_bindings=False):
         self,
         submit: Callable[[str], bool],
         recall: Callable[[], list[str]],
+        leave_upwards: Callable[[], None],
         *,
         id: str | None = None,
     ) -> None:
@@ -49,6 +50,7 @@ class Composer(TextArea, inherit_bindings=False):
         self._submit = submit
         self._folds = PasteFolds()
         self._recall_from = recall
+        self._leave_upwards = leave_upwards
         self._recalled = 0
         """How many messages back the recalled one is; 0 while the user writes a new one."""
 
@@ -96,8 +98,10 @@ class Composer(TextArea, inherit_bindings=False):
     def action_cursor_up(self, select: bool = False) -> None:
         if self._completions.chosen is not None:
             self._completions.move(-1)
-        elif self.cursor_at_first_line and (self._recalled or not self.text) and not select:
+        elif self.cursor_at_first_line and self._recalled and not select:
             self._recall(self._recalled + 1)
+        elif not self.text and not select:
+            self._leave_upwards()
         else:
             super().action_cursor_up(select)
 
@@ -108,6 +112,11 @@ class Composer(TextArea, inherit_bindings=False):
             self._recall(self._recalled - 1)
         else:
             super().action_cursor_down(select)
+
+    def action_recall(self) -> None:
+        """Replace an empty text by the user's last message; then ↑ and ↓ go to others."""
+        if self._recalled or not self.text:
+            self._recall(self._recalled + 1)
 
     def _recall(self, back: int) -> None:
         texts = self._recall_from()
@@ -143,6 +152,13 @@ class Composer(TextArea, inherit_bindings=False):
         self._replace_via_keyboard(text, (row, start), (row, end))
 
     async def _on_key(self, event: events.Key) -> None:
+        focused = self.screen.focused
+        if focused is not None and focused is not self:
+            # The key before has moved the focus, while this one was on its way here.
+            event.stop()
+            event.prevent_default()
+            focused._forward_event(event)
+            return
         chosen = self._completions.chosen
         if chosen is not None and event.key in ("tab", "escape"):
             event.stop()

@@ -31,6 +31,7 @@ from pychat.client.models import (
 )
 from pychat.protocol import canonical_id
 from pychat.tui.clock import Clock
+from pychat.tui.commands.message_actions import action_hints
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.model.conversations import OpenConversations, People, is_pair
 from pychat.tui.model.finder import Finder
@@ -84,7 +85,12 @@ class ConversationView(Vertical):
         yield MessageLog(id="log")
         yield NewestHint(self._settings.keys, id="below")
         yield WritingArea(
-            self._client, self._own_texts, blink=not self._settings.reduced_motion, id="writing"
+            self._client,
+            self._own_texts,
+            self.select_message,
+            self.conversations.sender_name,
+            blink=not self._settings.reduced_motion,
+            id="writing",
         )
 
     @property
@@ -239,6 +245,7 @@ class ConversationView(Vertical):
 
     def _message_changed(self, message: MessageInfo) -> None:
         self.flush()
+        self.writing.message_changed(message)
         if message.conversation == self.current:
             self.log_view.change(message)
         else:
@@ -342,6 +349,44 @@ class ConversationView(Vertical):
             opened.reading.highlight = tuple(query.casefold().split())
             opened.reading.hit = seq
             self.log_view.states_changed()
+
+    # --- the selected message -------------------------------------------------------------
+
+    def select_message(self) -> None:
+        """Move the focus to the log and the cursor to the last message in view."""
+        self.flush()
+        if self.log_view.selected is not None or self.log_view.select_in_view():
+            self.screen.set_focus(self.log_view)
+
+    async def jump(self, seq: int) -> bool:
+        """Show a message and move the cursor to it; False if it is not available."""
+        if not await self.show_message(seq):
+            return False
+        opened = self.log_view.opened
+        position = None if opened is None else opened.transcript.position(seq)
+        if opened is not None and position is not None:
+            self.log_view.select(opened.transcript.at(*position))
+            self.screen.set_focus(self.log_view)
+        return True
+
+    @on(MessageLog.CursorMoved)
+    def _cursor_moved(self) -> None:
+        message = self.log_view.selected
+        actions: tuple[str, ...] = ()
+        if message is not None:
+            known = self.conversations.get(message.conversation)
+            owner = known is not None and known.role == "owner"
+            actions = action_hints(message, self._settings.keys, may_remove=owner)
+        self.query_one(NewestHint).actions = actions
+
+    @on(MessageLog.CursorLeft)
+    def _cursor_left(self) -> None:
+        self.composer.focus()
+
+    @on(MessageLog.Typed)
+    def _typed_in_log(self, event: MessageLog.Typed) -> None:
+        self.composer.focus()
+        self.composer.write(event.text)
 
     # --- marking as read ------------------------------------------------------------------
 

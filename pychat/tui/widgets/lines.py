@@ -129,22 +129,33 @@ def _welcome(user: str, rebound: Mapping[str, str]) -> Content:
 
 
 class NewestHint(Widget):
-    """The row below the log: number of unread messages and the key that goes to the newest.
+    """The row below the log: the keys of the selected message, or else the number of unread
+    messages and the key that goes to the newest.
 
     It is blank, but keeps its row, while the log is at its end.
     """
 
     shown = reactive(False)
     unread = reactive("")
+    actions: reactive[tuple[str, ...]] = reactive(())
+    """Keys of the selected message and what they do, the most useful last."""
 
     def __init__(self, rebound: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._key = shortest("scroll_end", rebound)
 
     def watch_shown(self, shown: bool) -> None:
-        self.set_class(shown, "-shown")
+        self.set_class(shown or bool(self.actions), "-shown")
+
+    def watch_actions(self, actions: tuple[str, ...]) -> None:
+        self.set_class(self.shown or bool(actions), "-shown")
 
     def render(self) -> Content:
+        if self.actions:
+            actions = list(self.actions)
+            while len(actions) > 1 and sum(len(each) + 2 for each in actions) > self.size.width - 2:
+                del actions[0]
+            return Content.styled("  ".join(actions), "$foreground 72%")
         if self.unread:
             return Content.assemble(
                 (f"↓ {self.unread} unread", "$accent"), (f"  {self._key}", "$foreground 72%")
