@@ -27,6 +27,7 @@ from pychat.client.models import (
     DeliveryStatus,
     FileInfo,
     HistoryPage,
+    MemberInfo,
     MessageInfo,
     ProfileInfo,
     RoomInfo,
@@ -63,6 +64,7 @@ class ScriptedClient:
         self.typed: list[tuple[str, bool]] = []
         self.people: list[UserInfo] = []
         self.all_rooms: list[RoomInfo] = []
+        self.in_rooms: dict[str, list[MemberInfo]] = {}
         self.chosen = (Availability.ONLINE, "")
         self.password = "old"
         self.closed = False
@@ -191,6 +193,9 @@ class ScriptedClient:
 
     async def rooms(self) -> list[RoomInfo]:
         return self.all_rooms
+
+    async def members(self, id: str) -> list[MemberInfo]:
+        return self.in_rooms.get(id, [])
 
     async def join_room(self, id: str) -> None:
         self.known.append(ConversationInfo(f"#{id}", ""))

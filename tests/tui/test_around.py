@@ -240,7 +240,7 @@ async def test_narrow_terminals_show_one_pane_at_a_time() -> None:
 @pytest.mark.e2e
 async def test_help_and_palette_come_from_the_key_table() -> None:
     app = scenes.app(scenes.world(), keys={"search": "f4"})
-    async with app.run_test(size=(100, 80)) as pilot:
+    async with app.run_test(size=(100, 120)) as pilot:
         app.chat.open("bob")
         await pilot.press("f1")
         await wait_text(pilot, *(key.does for key in KEYS), "/msg ID [TEXT]")

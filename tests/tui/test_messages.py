@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
-from pychat.client.models import MessageInfo, QuoteInfo
+from pychat.client.models import MemberInfo, MessageInfo, QuoteInfo
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
 from tests.tui import scenes
@@ -211,3 +211,31 @@ async def test_the_cursor_goes_through_a_long_history_and_stays_in_view() -> Non
         await wait_text(pilot, "▌ message 131")
         client.say("bob", "one more", tell=True)
         await wait_text(pilot, "▌ message 131")
+
+
+async def test_members_are_completed_by_id_and_alias_recent_ones_first() -> None:
+    client = scenes.world()
+    client.in_rooms["release"] = [
+        MemberInfo("alice", "Alice", "member", True),
+        MemberInfo("anna", "Anna Bell", "owner", True),
+        MemberInfo("bob", "Bob Marsh", "member", True),
+        MemberInfo("tove", "Tove Ann", "moderator", False),
+    ]
+    async with with_bob(client) as (app, pilot):
+        app.chat.open("#release")
+        await wait_text(pilot, "Message #release")
+        composer = app.chat.view.composer
+        await write(pilot, "see @an")
+        await wait_text(pilot, "Anna Bell", "Tove Ann")
+        await pilot.press("tab")
+        assert composer.text == "see @tove "  # has written here, unlike Anna
+        await write(pilot, "@bel")
+        await wait_text(pilot, "Anna Bell")
+        await pilot.press("enter")
+        assert composer.text == "see @tove @anna "
+        await write(pilot, "@al")
+        await wait_text(pilot, "@ALL")
+        assert "@alice" not in screen_text(app)
+        await pilot.press("escape", "ctrl+u")
+        await write(pilot, "a@b")
+        assert app.chat.view.composer._completions.chosen is None

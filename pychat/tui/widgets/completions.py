@@ -1,8 +1,9 @@
-"""Completions: commands and emoji offered while the user types, in a list above the composer."""
+"""Completions: commands, people and emoji, offered in a list above the composer."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -15,9 +16,11 @@ from textual.widgets.option_list import Option
 
 from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.model.finder import fuzzy
+from pychat.tui.text.names import Name
 
 MAX_EMOJI: Final = 8
 _COMMAND: Final = re.compile(r"^/([a-z]*)$")
+_MENTION: Final = re.compile(r"(?:^|(?<=[\s(]))@([^\s@]{0,64})$")
 _EMOJI: Final = re.compile(r"(?:^|(?<=[\s(])):([a-z0-9_+-]{2,})$")
 _CLOSED_EMOJI: Final = re.compile(r"(?:^|(?<=[\s(])):([a-z0-9_+-]{2,}):$")
 
@@ -32,10 +35,13 @@ class Candidate:
     detail: str
 
 
-def candidates(line: str, *, first_line: bool) -> list[Candidate]:
+def candidates(
+    line: str, *, first_line: bool, mentionable: Callable[[str], list[Name]]
+) -> list[Candidate]:
     """Return the completions of a line up to the cursor, best first.
 
-    Commands are offered in the first line only.
+    Commands are offered in the first line only. ``mentionable``: returns the people whom the
+    letters after an ``@`` may mean.
     """
     command = _COMMAND.match(line) if first_line else None
     if command is not None:
@@ -43,6 +49,17 @@ def candidates(line: str, *, first_line: bool) -> list[Candidate]:
             Candidate(0, f"/{item.name} ", f"/{item.name} {item.arguments}".rstrip(), item.does)
             for item in COMMANDS
             if item.name.startswith(command[1])
+        ]
+    mention = _MENTION.search(line)
+    if mention is not None:
+        return [
+            Candidate(
+                mention.start(),
+                f"@{name.id} ",
+                f"@{name.id}",
+                name.called if name.called != name.id else "",
+            )
+            for name in mentionable(mention[1])
         ]
     emoji = _EMOJI.search(line)
     return _emoji_candidates(emoji[1], emoji.start()) if emoji is not None else []

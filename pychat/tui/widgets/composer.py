@@ -15,6 +15,7 @@ from textual.widgets import TextArea
 from pychat.client.safetext import safe_text
 from pychat.tui.commands.keys import bindings, editing_bindings
 from pychat.tui.text.graphemes import boundary_after, boundary_before
+from pychat.tui.text.names import Name
 from pychat.tui.widgets.completions import Candidate, Completions, candidates, closed_emoji
 
 FOLDED_FROM: Final = 4_000
@@ -26,6 +27,7 @@ class Composer(TextArea, inherit_bindings=False):
 
     ``submit`` sends a text at once; if it returns False, the text stays. ``recall`` returns the
     user's earlier messages, oldest first. ``leave_upwards`` is called for ↑ in an empty text.
+    ``mentionable`` returns the people whom the letters after an ``@`` may mean.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*editing_bindings(TextArea), *bindings("composer")]
@@ -35,6 +37,7 @@ class Composer(TextArea, inherit_bindings=False):
         submit: Callable[[str], bool],
         recall: Callable[[], list[str]],
         leave_upwards: Callable[[], None],
+        mentionable: Callable[[str], list[Name]],
         *,
         id: str | None = None,
     ) -> None:
@@ -51,6 +54,7 @@ class Composer(TextArea, inherit_bindings=False):
         self._folds = PasteFolds()
         self._recall_from = recall
         self._leave_upwards = leave_upwards
+        self._mentionable = mentionable
         self._recalled = 0
         """How many messages back the recalled one is; 0 while the user writes a new one."""
 
@@ -140,7 +144,8 @@ class Composer(TextArea, inherit_bindings=False):
             start, emoji = closed
             self.call_later(self._replace_before_cursor, start, len(before), emoji)
             return
-        self._completions.offer(candidates(before, first_line=row == 0) if before else [])
+        found = candidates(before, first_line=row == 0, mentionable=self._mentionable)
+        self._completions.offer(found if before else [])
 
     def complete(self, candidate: Candidate) -> None:
         """Replace the typed beginning by a candidate."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from textual import on, work
@@ -35,6 +36,7 @@ from pychat.tui.commands.message_actions import action_hints
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.model.conversations import OpenConversations, People, is_pair
 from pychat.tui.model.finder import Finder
+from pychat.tui.model.members import RoomMembers, mentionable
 from pychat.tui.model.read_marks import ReadMarks
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import Name, conversation_name, line, name_of, unread_count
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 PREPARED_AT_ONCE: Final = 50
 PREPARE_PAUSE: Final = 0.01
 """Names prepared for searching before keys get their turn, and the pause in seconds."""
+RECENT: Final = 200
+"""Number of messages whose senders are the first that mentions are completed with."""
 READ_SECONDS: Final = 0.3
 """A message counts as read when it has been in view for this long."""
 
@@ -70,6 +74,7 @@ class ConversationView(Vertical):
         self._people = People(client, self._name_wanted)
         self.conversations = OpenConversations(client, clock, self._people)
         self.finder = Finder()
+        self.members = RoomMembers(client)
         self.current = ""
         self._client = client
         self._clock = clock
@@ -88,6 +93,7 @@ class ConversationView(Vertical):
             self._client,
             self._own_texts,
             self.select_message,
+            self._mentionable,
             self.conversations.sender_name,
             blink=not self._settings.reduced_motion,
             id="writing",
@@ -108,6 +114,25 @@ class ConversationView(Vertical):
     def _own_texts(self) -> list[str]:
         opened = self.conversations.opened(self.current)
         return [] if opened is None else opened.transcript.own_texts()
+
+    def _mentionable(self, query: str) -> list[Name]:
+        """Return the members of the room, or else known people, whom a mention may mean."""
+        opened = self.conversations.opened(self.current)
+        newest = islice(opened.transcript.newest(), RECENT) if opened is not None else ()
+        recent = [message.sender for message in newest if message.sender and not message.own]
+        members = self.members.known(self.current)
+        if members is None:
+            known = [(each.name, each.alias) for each in self.conversations.all()]
+            people = [*((id, "") for id in recent), *((id, a) for id, a in known if is_pair(id))]
+            self._load_members(self.current)
+        else:
+            people = [(each.id, each.alias) for each in members]
+        return mentionable(query, recent, [each for each in people if each[0] != self._client.user])
+
+    @work(group="members")
+    async def _load_members(self, name: str) -> None:
+        if await self.members.load(name) and name == self.current:
+            self.composer.update_suggestion()
 
     # --- opening and closing --------------------------------------------------------------
 

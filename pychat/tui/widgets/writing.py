@@ -32,7 +32,8 @@ class WritingArea(Vertical):
     Text typed before any conversation is open is kept as the draft of the empty name and moves to
     the first conversation that is opened. ``recall`` returns the user's earlier messages in the
     open conversation, oldest first. ``leave_upwards``
-    is called for ↑ in an empty composer. ``sender_name`` returns the display name of a person.
+    is called for ↑ in an empty composer. ``mentionable``: as for the
+    composer. ``sender_name`` returns the display name of a person.
     """
 
     class DraftChanged(TextualMessage):
@@ -50,6 +51,7 @@ class WritingArea(Vertical):
         client: ChatClient,
         recall: Callable[[], list[str]],
         leave_upwards: Callable[[], None],
+        mentionable: Callable[[str], list[Name]],
         sender_name: Callable[[str], Name],
         *,
         blink: bool,
@@ -60,6 +62,7 @@ class WritingArea(Vertical):
         self._blink = blink
         self._recall = recall
         self._leave_upwards = leave_upwards
+        self._mentionable = mentionable
         self._sender_name = sender_name
         self._conversation = ""
         self._purposes: dict[str, Purpose] = {}
@@ -69,7 +72,9 @@ class WritingArea(Vertical):
     def compose(self) -> ComposeResult:
         yield Completions(id="completions")
         yield PurposeLine(id="purpose")
-        composer = Composer(self._submit, self._recall, self._leave_upwards, id="composer")
+        composer = Composer(
+            self._submit, self._recall, self._leave_upwards, self._mentionable, id="composer"
+        )
         composer.cursor_blink = self._blink
         yield composer
 
