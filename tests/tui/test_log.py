@@ -515,7 +515,7 @@ async def test_a_file_is_shown_by_name_and_size() -> None:
         shown = rows(await opened(app, pilot))
         assert [row for row in shown if row][-4:] == [
             "line 1 of the log",
-            "cat.png (48 kB)",
+            "↓ cat.png (48 kB)",
             "with text",
-            "cat.png (48 kB)",
+            "↓ cat.png (48 kB)",
         ]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
-from pychat.client.models import MemberInfo, MessageInfo, QuoteInfo
+from pychat.client import ChatClient
+from pychat.client.models import FileInfo, MemberInfo, MessageInfo, QuoteInfo
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
+from pychat.tui.model.paths import PathEntry, complete_path, path_from
+from pychat.tui.settings import Settings
+from tests.serving import serving
 from tests.tui import scenes
 from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
 from tests.tui.scripted import ScriptedClient
@@ -239,3 +246,83 @@ async def test_members_are_completed_by_id_and_alias_recent_ones_first() -> None
         await pilot.press("escape", "ctrl+u")
         await write(pilot, "a@b")
         assert app.chat.view.composer._completions.chosen is None
+
+
+def test_paths_as_people_and_terminals_write_them(tmp_path: Path) -> None:
+    spaced = tmp_path / "a b.txt"
+    spaced.write_text("x")
+    for typed in (f"{spaced}", f" '{spaced}' ", str(spaced).replace(" ", "\\ "), spaced.as_uri()):
+        assert path_from(typed) == spaced, typed
+    (tmp_path / "alpha").mkdir()
+    (tmp_path / ".hidden").write_text("")
+    (tmp_path / "a\x1b[2Jb").write_text("")
+    assert complete_path(f"{tmp_path}/a") == [
+        PathEntry(f"{tmp_path}/a b.txt", "a b.txt", False),
+        PathEntry(f"{tmp_path}/alpha/", "alpha", True),
+    ]
+    assert [entry.name for entry in complete_path(f"{tmp_path}/.")] == [".hidden"]
+    assert complete_path("/nowhere/x") == complete_path("~nobody-here/") == []
+
+
+@pytest.mark.e2e
+async def test_files_are_sent_and_saved(tmp_path: Path) -> None:
+    (tmp_path / "cat.txt").write_text("meow")
+    downloads = tmp_path / "new" / "downloads"
+    async with serving(accounts="claim", limits=False) as server:
+        client = ChatClient(server.url, user="alice", password="alice password")
+        app = ChatApp(client, Settings(reduced_motion=True, downloads=str(downloads)))
+        async with (
+            ChatClient(server.url, user="bob", password="bob password") as bob,
+            app.run_test(size=(100, 30), notifications=True) as pilot,
+        ):
+            await wait_text(pilot, "● alice")
+            message = await bob.send("alice", "look", file=tmp_path / "cat.txt")
+            assert message.file is not None
+            app.chat.open("bob")
+            await wait_text(pilot, "look", "↓ cat.txt (4 B)")
+            await write(pilot, f"/file {tmp_path}/ca")
+            await wait_for(pilot, lambda: app.chat.view.composer._completions.chosen)
+            await pilot.press("tab")
+            assert app.chat.view.composer.text == f"/file {tmp_path}/cat.txt"
+            await pilot.press("enter")
+            await wait_for(pilot, lambda: len(client.cached_messages("bob")) == 2)
+            await wait_for(pilot, lambda: client.cached_messages("bob")[-1].seq)
+            sent = client.cached_messages("bob")[-1]
+            assert sent.file is not None
+            assert (sent.file.name, sent.file.size, sent.text) == ("cat.txt", 4, "")
+            for number in (1, 2):
+                await (write(pilot, "/get") if number == 1 else pilot.press("up", "o"))
+                await pilot.press(*["enter"] * (number == 1))
+                await wait_for(pilot, lambda n=number: len(list(downloads.glob("*"))) == n)  # type: ignore[misc]
+            await wait_text(pilot, "cat (2).txt")
+            assert (downloads / "cat (2).txt").read_text() == "meow"
+            await pilot.press("escape")
+            await write(pilot, "/file /nowhere/cat")
+            await pilot.press("enter")
+            await wait_text(pilot, "There is no file /nowhere/cat")
+
+
+async def test_a_transfer_shows_its_progress_and_is_cancelled() -> None:
+    client = scenes.world()
+    message = client.say("bob", "")
+    message.file = FileInfo("0" * 32, "film.mp4", 2_000_000, "video/mp4")
+    ended: list[str] = []
+
+    async def download(message: object, to: object, *, progress: Callable[[int], None]) -> Path:
+        progress(500_000)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("download")
+        raise AssertionError
+
+    client.download = download  # type: ignore[attr-defined]
+    async with with_bob(client, downloads="/tmp") as (_, pilot):
+        await pilot.press("up", "o")
+        await wait_text(pilot, "↓ film.mp4 25 % of 2.0 MB  Alt+C cancels")
+        await pilot.press("alt+c")
+        await wait_gone(pilot, "25 %")
+        assert ended == ["download"]
+        await wait_text(pilot, "film.mp4: cancelled")
+        await pilot.press("alt+c")
+        await wait_text(pilot, "No file is being sent or saved")

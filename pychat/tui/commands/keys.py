@@ -54,6 +54,8 @@ KEYS: Final[tuple[KeyAction, ...]] = (
         "composer", "Writing"),
     KeyAction("recall", "alt+p", "recall", "Recall your last messages",
         "composer", "Writing"),
+    KeyAction("cancel_transfer", "alt+c", "cancel_transfer", "Cancel sending or saving a file",
+        "chat", "Writing"),
     KeyAction("retry", "ctrl+r", "retry", "Send failed messages again",
         "chat", "Writing"),
     KeyAction("scroll_up", "pageup", "page_up", "Scroll up to older messages",

@@ -51,6 +51,8 @@ class CommandTarget(Protocol):
     def retry_failed(self) -> int: ...
     def search(self, text: str, *, everywhere: bool = False) -> None: ...
     def copy(self, text: str) -> None: ...
+    def send_file(self, path: str) -> None: ...
+    def save_file(self, message: MessageInfo) -> None: ...
     def inform(self, text: str) -> None: ...
     def choose_notify(self, level: NotifyLevel) -> object: ...
     def post_message(self, message: Message) -> bool: ...
@@ -84,6 +86,8 @@ class CommandRunner:
             "edit": self._edit,
             "delete": self._delete,
             "react": self._react,
+            "file": self._file,
+            "get": self._get,
             "read": self._read,
             "mute": self._mute,
             "notify": self._notify,
@@ -206,6 +210,17 @@ class CommandRunner:
             self._target.message_actions.react(message, emoji)
         elif message is not None:
             self._target.message_actions.pick_reaction(message)
+
+    async def _file(self, arguments: str) -> None:
+        self._target.send_file(arguments)
+
+    async def _get(self, arguments: str) -> None:
+        number = int(arguments) if is_number(arguments) else 0
+        message = self._message(number, lambda each: each.file is not None)
+        if message is not None and message.file is not None:
+            self._target.save_file(message)
+        elif message is not None:
+            self._target.inform("There is no file in this message")
 
     async def _read(self, arguments: str) -> None:
         client = self._target.client

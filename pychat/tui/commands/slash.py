@@ -32,6 +32,8 @@ COMMANDS: Final = (
     SlashCommand("edit", "[N] [TEXT]", "Edit your last message, or the Nth from the end"),
     SlashCommand("delete", "[N]", "Delete your last message, or the Nth from the end"),
     SlashCommand("react", "[N] [EMOJI]", "React to the last message, or the Nth from the end"),
+    SlashCommand("file", "PATH", "Send a file", needs=True),
+    SlashCommand("get", "[N]", "Save the last file, or the Nth message's"),
     SlashCommand("read", "", "Mark as read"),
     SlashCommand("mute", "", "Mute or unmute this conversation"),
     SlashCommand("notify", "LEVEL", "Notify of all, mentions, or muted: nothing", needs=True),

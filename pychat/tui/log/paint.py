@@ -16,7 +16,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from pychat.client.models import DeliveryStatus
-from pychat.tui.log.rows import GLYPHS, QUOTE, STATE_WIDTH, Row, rows_of, text_width
+from pychat.tui.log.rows import FILE, GLYPHS, QUOTE, STATE_WIDTH, Row, rows_of, text_width
 from pychat.tui.log.transcript import PENDING_KEY
 from pychat.tui.log.viewport import Viewport
 from pychat.tui.text.markdown import LINK
@@ -115,6 +115,8 @@ def _style(name: str, styles: Styles) -> Style:
         if len(name) > MAX_LINK:  # every row of it would repeat the whole link
             return styles["link"]
         return styles["link"] + Style(link=name.removeprefix(LINK))
+    if name == FILE:
+        return styles["link"] + Style(meta={"file": True})
     if name.startswith(QUOTE):
         return styles["faint"] + Style(meta={"quote": int(name.removeprefix(QUOTE))})
     return styles[name]

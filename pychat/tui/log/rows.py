@@ -25,6 +25,9 @@ SENDER_STYLES: Final = 6
 QUOTE: Final = "quote:"
 """Prefix of the style names of quotes; the seq of the quoted message follows."""
 
+FILE: Final = "file"
+"""Style name of the row of a file, which a click saves."""
+
 GLYPHS: Final = {
     DeliveryStatus.SENDING: "◌",
     DeliveryStatus.SENT: "✓",
@@ -125,7 +128,7 @@ def rows_of(
             _mark_mention(row, id, "mention" if message.mentioned else "mention-other")
     rows += text if message.text or message.file is None else []
     if message.file is not None:
-        rows += _notes(safe_text(message.file.line, multiline=False), "link", cells)
+        rows += _notes(f"↓ {safe_text(message.file.line, multiline=False)}", FILE, cells)
     if len(message.text) > MAX_SHOWN:
         more = f"… {len(message.text) - MAX_SHOWN:,} more characters"
         rows.append(Row(more, [(0, len(more), "faint")], kind="note"))

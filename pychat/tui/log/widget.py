@@ -78,6 +78,13 @@ class MessageLog(ScrollView, can_focus=True):
             super().__init__()
             self.seq = seq
 
+    class FileClicked(TextualMessage):
+        """The row of a message's file was clicked."""
+
+        def __init__(self, message: MessageInfo) -> None:
+            super().__init__()
+            self.message = message
+
     class MenuWanted(TextualMessage):
         """The right mouse button was pressed on the selected message, at this place."""
 
@@ -419,18 +426,25 @@ class MessageLog(ScrollView, can_focus=True):
         elif event.chain == 1 and self.text_selection is None:
             if event.style.link:
                 self.app.open_url(event.style.link)
+            elif "file" in event.style.meta and (message := self._pressed_message()) is not None:
+                self.post_message(self.FileClicked(message))
             elif "quote" in event.style.meta:
                 self.post_message(self.QuoteClicked(event.style.meta["quote"]))
 
     def _open_menu(self, event: events.Click) -> None:
+        message = self._pressed_message()
+        if message is not None and not message.removed:
+            self.screen.set_focus(self)
+            self.select(message)
+            self.post_message(self.MenuWanted(event.screen_x, event.screen_y))
+
+    def _pressed_message(self) -> MessageInfo | None:
+        """Return the message on which a mouse button was pressed."""
         if self._opened is None or self._pressed_at is None:
-            return
+            return None
         transcript = self._opened.transcript
         position = transcript.position(self._pressed_at[1] >> KEY_SHIFT)
-        if position is not None and not transcript.at(*position).removed:
-            self.screen.set_focus(self)
-            self.select(transcript.at(*position))
-            self.post_message(self.MenuWanted(event.screen_x, event.screen_y))
+        return None if position is None else transcript.at(*position)
 
     def text_select_all(self) -> None:
         """Select the message under the mouse. Textual calls this at a double click."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import to_thread
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on, work
@@ -14,7 +12,6 @@ from textual.containers import Horizontal
 from textual.geometry import Offset
 from textual.screen import Screen
 
-from pychat.client.errors import ChatClientError
 from pychat.client.events import (
     ClientEvent,
     ConversationsLoaded,
@@ -37,7 +34,7 @@ from pychat.tui.model.notify import NotifyChoices
 from pychat.tui.model.saved_state import SavedState
 from pychat.tui.screens.message.actions import MessageActions
 from pychat.tui.settings import Settings
-from pychat.tui.text.names import line, problem_line, status_line, unread_count
+from pychat.tui.text.names import line, status_line, unread_count
 from pychat.tui.widgets.conversation_list import (
     ConversationItem,
     ConversationList,
@@ -48,6 +45,7 @@ from pychat.tui.widgets.conversation_view import ConversationView
 from pychat.tui.widgets.lines import StatusLine
 from pychat.tui.widgets.purpose import Purpose
 from pychat.tui.widgets.search_bar import SearchBar
+from pychat.tui.widgets.transfers import FileTransfers
 from pychat.tui.widgets.writing import WritingArea
 
 if TYPE_CHECKING:
@@ -59,13 +57,6 @@ FLUSH_SECONDS: Final = 1 / 30
 BURST: Final = 20
 BURST_FLUSH_SECONDS: Final = 1 / 8
 """The frame after more than ``BURST`` messages: keys are more urgent than painting them."""
-
-
-def download_folder(path: str) -> Path:
-    """Return the folder for received files; create it if necessary. Raises OSError."""
-    folder = Path(path).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 class ChatScreen(Screen[None]):
@@ -459,16 +450,24 @@ class ChatScreen(Screen[None]):
         if not await self.view.jump(seq):
             self.inform("This message is not available")
 
-    @work(group="files")
-    async def save_file(self, message: MessageInfo) -> None:
+    def save_file(self, message: MessageInfo) -> None:
         """Save the file of a message to the folder for downloads."""
-        try:
-            folder = await to_thread(download_folder, self.settings.downloads)
-            path = await self.client.download(message, folder)
-        except (ChatClientError, OSError) as error:
-            self.inform(f"The file is not saved: {problem_line(error)}")
-        else:
-            self.inform(f"Saved: {path}")
+        self.query_one(FileTransfers).save(message)
+
+    def send_file(self, path: str) -> None:
+        """Send a file to the open conversation, as a reply if the composer is for one."""
+        writing = self.view.writing
+        self.query_one(FileTransfers).send(path, self.current, writing.reply_to)
+        if writing.reply_to is not None:
+            writing.cancel_purpose()
+
+    def action_cancel_transfer(self) -> None:
+        if not self.query_one(FileTransfers).cancel_last():
+            self.inform("No file is being sent or saved")
+
+    @on(MessageLog.FileClicked)
+    def _file_clicked(self, event: MessageLog.FileClicked) -> None:
+        self.save_file(event.message)
 
     @on(MessageLog.QuoteClicked)
     def _quote_clicked(self, event: MessageLog.QuoteClicked) -> None:

@@ -1,4 +1,4 @@
-"""Completions: commands, people and emoji, offered in a list above the composer."""
+"""Completions: commands, files, people and emoji, offered in a list above the composer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from textual.widgets.option_list import Option
 
 from pychat.tui.commands.slash import COMMANDS
 from pychat.tui.model.finder import fuzzy
+from pychat.tui.model.paths import complete_path
 from pychat.tui.text.names import Name
 
 MAX_EMOJI: Final = 8
 _COMMAND: Final = re.compile(r"^/([a-z]*)$")
+_FILE: Final = re.compile(r"^/file ([^\s].*|)$")
 _MENTION: Final = re.compile(r"(?:^|(?<=[\s(]))@([^\s@]{0,64})$")
 _EMOJI: Final = re.compile(r"(?:^|(?<=[\s(])):([a-z0-9_+-]{2,})$")
 _CLOSED_EMOJI: Final = re.compile(r"(?:^|(?<=[\s(])):([a-z0-9_+-]{2,}):$")
@@ -49,6 +51,12 @@ def candidates(
             Candidate(0, f"/{item.name} ", f"/{item.name} {item.arguments}".rstrip(), item.does)
             for item in COMMANDS
             if item.name.startswith(command[1])
+        ]
+    path = _FILE.match(line) if first_line else None
+    if path is not None:
+        return [
+            Candidate(path.start(1), each.typed, each.name, "folder" if each.folder else "")
+            for each in complete_path(path[1])
         ]
     mention = _MENTION.search(line)
     if mention is not None:

@@ -43,6 +43,7 @@ from pychat.tui.text.names import Name, conversation_name, line, name_of, unread
 from pychat.tui.widgets.composer import Composer
 from pychat.tui.widgets.lines import ConversationHeader, NewestHint, Welcome
 from pychat.tui.widgets.search_bar import SearchBar
+from pychat.tui.widgets.transfers import FileTransfers
 from pychat.tui.widgets.writing import WritingArea
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class ConversationView(Vertical):
         yield Welcome(line(self._client.user), self._settings.keys, id="welcome")
         yield MessageLog(id="log")
         yield NewestHint(self._settings.keys, id="below")
+        yield FileTransfers(self._client, self._settings.downloads, id="transfers")
         yield WritingArea(
             self._client,
             self._own_texts,
@@ -474,8 +476,9 @@ class ConversationView(Vertical):
 
     # --- writing --------------------------------------------------------------------------
 
+    @on(FileTransfers.Posted)
     @on(WritingArea.Sent)
-    def _sent(self, event: WritingArea.Sent) -> None:
+    def _sent(self, event: FileTransfers.Posted | WritingArea.Sent) -> None:
         if event.conversation == self.current:
             self.flush()
             self.go_to_end()
