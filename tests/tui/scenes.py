@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from pychat.client.models import DeliveryStatus, MessageInfo
 from pychat.tui.app import ChatApp
@@ -110,8 +111,14 @@ class OneAccount:
         raise NotImplementedError
 
 
-def app(client: ScriptedClient, theme: str = "pychat-dark", **settings: object) -> ChatApp:
+def app(
+    client: ScriptedClient,
+    theme: str = "pychat-dark",
+    *,
+    state: Path | None = None,
+    **settings: object,
+) -> ChatApp:
     """The app over a scripted client, at a standing clock, without motion."""
     chosen = Settings(theme=theme, reduced_motion=True, **settings)  # type: ignore[arg-type]
     accounts = OneAccount()
-    return ChatApp(client, chosen, clock=stopped_clock(), accounts=accounts)  # type: ignore[arg-type] # same face
+    return ChatApp(client, chosen, clock=stopped_clock(), accounts=accounts, state=state)  # type: ignore[arg-type] # same face

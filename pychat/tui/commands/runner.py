@@ -19,6 +19,7 @@ from pychat.protocol import (
 )
 from pychat.tui.commands.slash import ProfileRequested, SlashCommand, ThemeRequested
 from pychat.tui.model.conversations import OpenConversations, is_pair
+from pychat.tui.model.saved_state import LAYOUTS, Layout
 from pychat.tui.text.names import ALL_PEOPLE, status_line
 from pychat.tui.widgets.completions import emoji_names
 
@@ -54,6 +55,7 @@ class CommandTarget(Protocol):
     def send_file(self, path: str) -> None: ...
     def save_file(self, message: MessageInfo) -> None: ...
     def inform(self, text: str) -> None: ...
+    def choose_layout(self, layout: Layout) -> None: ...
     def choose_notify(self, level: NotifyLevel) -> object: ...
     def post_message(self, message: Message) -> bool: ...
     async def run_action(self, action: str) -> None: ...
@@ -103,6 +105,7 @@ class CommandRunner:
             "status": self._status,
             "alias": self._alias,
             "password": self._password,
+            "layout": self._layout,
             "theme": self._theme,
             "profile": self._profile,
             "logout": self._logout,
@@ -314,6 +317,13 @@ class CommandRunner:
 
     async def _password(self, arguments: str) -> None:
         await self._target.run_action("screen.password")
+
+    async def _layout(self, arguments: str) -> None:
+        layout = next((each for each in LAYOUTS if each == arguments), None)
+        if layout is None:
+            self._target.inform("Type /layout comfortable or /layout compact")
+        else:
+            self._target.choose_layout(layout)
 
     async def _theme(self, arguments: str) -> None:
         self._target.post_message(ThemeRequested(arguments))

@@ -49,6 +49,7 @@ COMMANDS: Final = (
     SlashCommand("status", "[STATUS] [TEXT]", "Be away, dnd (do not disturb) or online"),
     SlashCommand("alias", "NAME", "Change the name beside your id", needs=True),
     SlashCommand("password", "", "Change your password"),
+    SlashCommand("layout", "LAYOUT", "Show messages comfortable or compact", needs=True),
     SlashCommand("theme", "[NAME]", "Change the theme"),
     SlashCommand("profile", "[NAME]", "Switch to another profile"),
     SlashCommand("logout", "", "Log out on this device"),

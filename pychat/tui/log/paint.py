@@ -63,9 +63,11 @@ def _painted(
         return _rule(row, width, column, styles)
     code = bool(row.spans) and row.spans[0][2] == "code-block"
     fill = base + styles["code-block"] if code else base
+    column -= sum(cell_len(text) for text, _ in row.before)
     text_cells = min(cell_len(row.text), column)
     margin = Segment("▌ ", base + styles["bar"]) if bar else Segment(" " * INDENT, base)
-    segments = [margin, *_fragments(row, styles, selected)]
+    before = [Segment(text, base + styles[name] if name else base) for text, name in row.before]
+    segments = [margin, *before, *_fragments(row, styles, selected)]
     if code:
         segments.append(Segment(" " * (column - text_cells), fill))
         text_cells = column
@@ -140,6 +142,11 @@ def _rule(row: Row, width: int, column: int, styles: Styles) -> Strip:
         Segment(label, styles["base"] + styles["new"]),
     ]
     return Strip(segments).adjust_cell_length(width, styles["base"])
+
+
+def text_start(row: Row) -> int:
+    """Return the number of characters to the left of a row's text."""
+    return INDENT + sum(len(text) for text, _ in row.before)
 
 
 MESSAGES: Final = 512
@@ -229,8 +236,9 @@ def selected_text(view: Viewport, cache: RowCache, selection: Selection) -> str:
             if span is None or row.kind != "text":
                 continue
             start, end = span
-            to = len(row.text) if end == -1 else max(0, end - INDENT)
-            parts.append(row.text[max(0, start - INDENT) : to])
+            left = text_start(row)
+            to = len(row.text) if end == -1 else max(0, end - left)
+            parts.append(row.text[max(0, start - left) : to])
             parts.append(row.joint)
         position = transcript.after(*position)
     return "".join(parts[:-1])

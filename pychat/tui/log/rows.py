@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from rich.cells import cell_len
+
 from pychat.client.models import DeliveryStatus, MessageInfo, QuoteInfo
 from pychat.client.safetext import safe_text
 from pychat.tui.clock import Clock
@@ -19,6 +21,9 @@ GROUP_SECONDS: Final = 300
 of it: the time shown is off by less than this."""
 MAX_TEXT_WIDTH: Final = 100
 """Cells. Longer rows are hard to read, even in a wide terminal."""
+MIN_NICK: Final = 6
+MAX_NICK: Final = 14
+"""Cells for a sender in the compact layout."""
 STATE_WIDTH: Final = 3
 """Cells reserved at the right end for the delivery state of the user's messages."""
 SENDER_STYLES: Final = 6
@@ -47,6 +52,8 @@ class Row:
     joint: str = "\n"
     """Text between this row and the next in the message: nothing, a space or a newline."""
     state: DeliveryStatus | None = None
+    before: list[tuple[str, str]] = field(default_factory=list)
+    """Texts with their styles to the left of ``text``, which no selection copies."""
     hit: bool = False
     """Whether the search is at this message: a bar is drawn before it, visible in every theme."""
 
@@ -57,6 +64,8 @@ class ReaderContext:
 
     clock: Clock
     sender_name: Callable[[str], Name]
+    compact: bool = False
+    """Whether time and sender are beside each message instead of above a group."""
     new_after: int | None = None
     """Seq above the line of new messages; None for no line."""
     delivered_seq: int = 0
@@ -98,6 +107,11 @@ def sender_style(sender: str) -> str:
     return f"sender-{sum(map(ord, sender)) % SENDER_STYLES}"
 
 
+def nick_width(width: int) -> int:
+    """Return the cells for senders beside the messages in a log of this width."""
+    return min(MAX_NICK, max(MIN_NICK, text_width(width) // 5))
+
+
 def text_width(width: int) -> int:
     """Return the cells for text in a log of this width, without margins (2 + 1)."""
     return max(1, min(width - 3 - STATE_WIDTH, MAX_TEXT_WIDTH))
@@ -117,9 +131,14 @@ def rows_of(
     for all of them.
     """
     if message.removed:
-        return [] if previous is not None and previous.removed else _removed(removed)
+        if previous is not None and previous.removed:
+            return []
+        return _removed(removed)[1 if reading.compact else 0 :]
     cells = text_width(width)
+    beside = _beside(message, width, reading) if reading.compact else []
     rows = _above(message, previous, cells, reading)
+    above = len(rows)
+    cells = max(1, cells - sum(cell_len(text) for text, _ in beside))
     if message.reply_to is not None:
         rows.append(_quote(message.reply_to, cells, reading))
     text = _wrapped(format_message(safe_text(message.text[:MAX_SHOWN])), cells)
@@ -138,6 +157,8 @@ def rows_of(
     if state is DeliveryStatus.FAILED:
         reason = safe_text(message.error, multiline=False) or "not sent"
         rows += _notes(reason, "error", cells)
+    if beside:
+        _hang(rows[above:], beside)
     if reading.highlight:
         at_hit = 0 < reading.hit == message.seq
         for row in rows:
@@ -146,6 +167,27 @@ def rows_of(
                 for word in reading.highlight:
                     _mark(row, word, "hit" if at_hit else "match")
     return rows
+
+
+def _beside(message: MessageInfo, width: int, reading: ReaderContext) -> list[tuple[str, str]]:
+    """Return time and sender as they are beside a message: ``09:05 bob       ``."""
+    cells = nick_width(width)
+    name = reading.sender_name(message.sender)
+    # Without an alias, or with the id beside it: nobody can look like somebody else.
+    called = fitted(name.id or name.called, cells)
+    style = "own" if message.own else sender_style(message.sender)
+    return [
+        (f"{reading.clock.time(message.sent_at)} ", "faint"),
+        (called + " " * (cells - cell_len(called)), style),
+        ("  ", ""),
+    ]
+
+
+def _hang(rows: list[Row], beside: list[tuple[str, str]]) -> None:
+    """Put texts to the left of the first row, and an indent of their width before the others."""
+    indent = " " * sum(cell_len(text) for text, _ in beside)
+    for number, row in enumerate(rows):
+        row.before = [(indent, "")] if number else beside
 
 
 def _quote(quote: QuoteInfo, cells: int, reading: ReaderContext) -> Row:
@@ -191,11 +233,14 @@ def _above(
         and reading.new_after is not None
         and 0 < previous.seq <= reading.new_after < message.seq
     )
+    gap = [] if reading.compact else [Row(kind="blank")]
     if new_day:
         day = clock.long_day(message.sent_at)
-        rows += [Row(kind="blank"), Row(day, [(0, len(day), "day")], kind="day")]
+        rows += [*gap, Row(day, [(0, len(day), "day")], kind="day")]
     if is_new:
-        rows += [Row(kind="blank"), Row("new", [(0, 3, "new")], kind="new")]
+        rows += [*gap, Row("new", [(0, 3, "new")], kind="new")]
+    if reading.compact:
+        return rows
     if (
         new_day
         or is_new

@@ -18,13 +18,13 @@ from pychat.client.models import MessageInfo
 from pychat.tui.commands.keys import bindings
 from pychat.tui.log.cursor import MessageCursor
 from pychat.tui.log.paint import (
-    INDENT,
     KEY_SHIFT,
     RowCache,
     message_at,
     paint,
     place_of,
     selected_text,
+    text_start,
 )
 from pychat.tui.log.rows import SENDER_STYLES, Row
 from pychat.tui.log.viewport import OpenTranscript, Viewport
@@ -405,7 +405,8 @@ class MessageLog(ScrollView, can_focus=True):
         span = selection.get_span(place) if selection is not None else None
         if span is not None:
             start, end = span
-            shown = (max(0, start - INDENT), end if end == -1 else max(0, end - INDENT))
+            left = text_start(row)
+            shown = (max(0, start - left), end if end == -1 else max(0, end - left))
             return paint(row, view.width, styles, shown).apply_offsets(0, place)
         if (chunk, index) == self._cursor.position(view.opened.transcript):
             return paint(row, view.width, styles, at_cursor=True).apply_offsets(0, place)

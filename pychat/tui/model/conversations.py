@@ -85,6 +85,7 @@ class OpenConversations:
         self._clock = clock
         self._people = people
         self._opened: dict[str, OpenTranscript] = {}
+        self._compact = False
         self._oldest: dict[str, int] = {}
         """Seq of the oldest message on the server, by conversation."""
         self._fetching: set[str] = set()
@@ -133,7 +134,8 @@ class OpenConversations:
         """Return the transcript of a conversation, from memory or from the client's cache."""
         found = self._opened.pop(name, None)
         if found is None:
-            found = OpenTranscript(self._newest(name), ReaderContext(self._clock, self.sender_name))
+            reading = ReaderContext(self._clock, self.sender_name, self._compact)
+            found = OpenTranscript(self._newest(name), reading)
         self._opened[name] = found
         self.follow_cursors(name)
         conversation = self.get(name)
@@ -143,6 +145,12 @@ class OpenConversations:
         while len(self._opened) > KEPT:
             self._opened.pop(next(iter(self._opened)))
         return found
+
+    def lay_out(self, *, compact: bool) -> None:
+        """Choose the layout of all conversations."""
+        self._compact = compact
+        for opened in self._opened.values():
+            opened.reading.compact = compact
 
     def first_unread(self, name: str) -> int:
         """Return the seq of the first unread message; 0 if all are read."""

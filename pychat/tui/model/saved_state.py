@@ -1,10 +1,10 @@
-"""SavedState: what the user chose in the app, kept between runs: theme and reactions."""
+"""SavedState: what the user chose in the app, kept between runs: theme, layout, reactions."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -14,10 +14,15 @@ from pychat.client.storage.userfile import read_own_file, set_aside
 MAX_REACTIONS: Final = 12
 
 
+Layout = Literal["comfortable", "compact"]
+LAYOUTS: Final[tuple[Layout, ...]] = ("comfortable", "compact")
+
+
 class _State(Struct, omit_defaults=True):
     muted: list[str] = []
     theme: str = ""
     reactions: list[str] = []
+    layout: Layout = "comfortable"
 
 
 class SavedState:
@@ -65,6 +70,16 @@ class SavedState:
         if name != self._state.theme:
             self._state.theme = name
             self._save()
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the log."""
+        return self._state.layout
+
+    @layout.setter
+    def layout(self, layout: Layout) -> None:
+        self._state.layout = layout
+        self._save()
 
     @property
     def reactions(self) -> list[str]:

@@ -31,7 +31,7 @@ from pychat.tui.commands.slash import (
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.model.conversations import OpenConversations, is_pair
 from pychat.tui.model.notify import NotifyChoices
-from pychat.tui.model.saved_state import SavedState
+from pychat.tui.model.saved_state import Layout, SavedState
 from pychat.tui.screens.message.actions import MessageActions
 from pychat.tui.settings import Settings
 from pychat.tui.text.names import line, status_line, unread_count
@@ -118,6 +118,7 @@ class ChatScreen(Screen[None]):
     def _begin(self) -> None:
         self.query_one(StatusLine).status = self.client.status
         self.add_class("-nothing-open")
+        self._lay_out()
         self._show_waiting_text()
         self.show_list()
         self.view.prepare_finder()
@@ -515,6 +516,18 @@ class ChatScreen(Screen[None]):
     @work(group="mutes", exclusive=True)
     async def _move_mutes(self) -> None:
         await self.notify_choices.move_mutes(self.saved)
+
+    def choose_layout(self, layout: Layout) -> None:
+        """Show all conversations in this layout, also after the next start."""
+        if layout != self.saved.layout:
+            self.saved.layout = layout
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        compact = self.saved.layout == "compact"
+        self.set_class(compact, "-compact")
+        self.conversations.lay_out(compact=compact)
+        self.view.log_view.reading_changed()
 
     def action_password(self) -> None:
         from pychat.tui.screens.password import PasswordScreen

@@ -27,6 +27,7 @@ from pychat.tui.commands.slash import (
 )
 from pychat.tui.model.conversations import OpenConversations
 from pychat.tui.model.finder import BEST, Finder, best, fuzzy
+from pychat.tui.model.saved_state import LAYOUTS
 from pychat.tui.screens.dialogs import Dialog
 from pychat.tui.text.names import conversation_name, line, name_of
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 NOT_OFFERED: Final = {"send", "newline", "palette", "end"}
 """Ids of actions that make no sense in the palette."""
 JOIN: Final = next(command for command in COMMANDS if command.name == "join")
+LAYOUT: Final = next(command for command in COMMANDS if command.name == "layout")
 PLACEHOLDER: Final = "Search actions, conversations, people, rooms and themes"
 MAX_PEOPLE: Final = 20
 """Number of people that the server is asked for."""
@@ -122,6 +124,9 @@ class PaletteProvider(Provider):
                 keys = "  ".join(show(name) for name in keys_of(key, self.contents.rebound))
                 yield PaletteEntry(key.does, keys, partial(self._run, key))
         yield PaletteEntry("Change the theme", "/theme", self._post(ThemeRequested("")))
+        for layout in LAYOUTS:
+            go = self._post(CommandRequested(LAYOUT, layout))
+            yield PaletteEntry(f"Show messages {layout}", f"/layout {layout}", go)
 
     async def _run(self, key: KeyAction) -> None:
         scope = "app" if key.scope == "app" else "screen"
