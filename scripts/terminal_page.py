@@ -102,6 +102,13 @@ def then(*steps: str) -> Steps:
     return run
 
 
+async def compact(pilot: Pilot[None]) -> None:
+    await open_bob(pilot)
+    assert isinstance(pilot.app, ChatApp)
+    pilot.app.chat.choose_layout("compact")
+    await pilot.pause(0.5)
+
+
 async def first_screen(pilot: Pilot[None]) -> None:
     await wait_text(pilot, "● alice")
 
@@ -118,6 +125,8 @@ PICTURES: dict[str, tuple[Steps, tuple[int, int], str]] = {
     "welcome": (first_screen, (80, 24), "pychat-dark"),
     "login": (logging_in, (80, 24), "pychat-light"),
     "conversation": (open_bob, (100, 30), "pychat-light"),
+    "message": (then("up", "up"), (80, 24), "pychat-dark"),
+    "compact": (compact, (80, 24), "pychat-light"),
     "narrow": (open_bob, (40, 20), "pychat-dark"),
     "switcher": (then("ctrl+k", "b"), (80, 24), "pychat-dark"),
     "search": (then("ctrl+f", "o", "n", "c", "e", "enter"), (80, 24), "pychat-light"),

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from pychat.client.models import MemberInfo
 from tests.tui import scenes
-from tests.tui.driving import screen_text, wait_for, wait_text, write
+from tests.tui.driving import screen_text, wait_for, wait_gone, wait_text, write
 from tests.tui.scripted import NOW
+
+pytestmark = pytest.mark.e2e
 
 LINE = re.compile(r"14:\d\d (You|bob|mina) +message \d+")
 
@@ -50,3 +55,29 @@ async def test_the_compact_layout_shows_a_message_in_each_row_and_is_kept(tmp_pa
         await wait_text(pilot, "Show messages comfortable")
         await pilot.press("enter")
         await wait_text(pilot, "Bob Marsh bob  14:2")
+
+
+async def test_wide_screens_show_the_members_of_a_room_and_others_on_demand() -> None:
+    client = scenes.world()
+    client.in_rooms["release"] = [
+        MemberInfo("alice", "Alice", "member", True),
+        MemberInfo("tove", "Tove\x1b[2J", "owner", False),
+        MemberInfo("bob", "Bob Marsh", "moderator", True),
+    ]
+    app = scenes.app(client)
+    async with app.run_test(size=(160, 30), notifications=True) as pilot:
+        await wait_text(pilot, "● alice")
+        app.chat.open("#release")
+        await wait_text(pilot, "● Bob Marsh bob  moderator", "○ Tove[2J tove  owner")
+        app.chat.open("bob")
+        await wait_gone(pilot, "moderator")
+        await pilot.press("alt+l")
+        await wait_text(pilot, "This is no room")
+        app.chat.open("#release")
+        await wait_text(pilot, "moderator")
+        await pilot.resize_terminal(80, 24)
+        await wait_gone(pilot, "moderator")
+        await pilot.press("alt+l")
+        await wait_text(pilot, "3 members of #release", "● Bob Marsh bob  moderator")
+        await pilot.press("home", "enter")
+        await wait_for(pilot, lambda: app.chat.current == "bob")

@@ -44,6 +44,8 @@ KEYS: Final[tuple[KeyAction, ...]] = (
         "chat", "Conversations"),
     KeyAction("mute", "alt+m", "mute", "Mute or unmute this conversation",
         "chat", "Conversations"),
+    KeyAction("members", "alt+l", "members", "Show the members of this room",
+        "chat", "Conversations"),
     KeyAction("sidebar", "ctrl+b", "toggle_list", "Show or hide the list",
         "chat", "Conversations"),
     KeyAction("send", "enter", "send", "Send the message",

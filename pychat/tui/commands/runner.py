@@ -96,6 +96,7 @@ class CommandRunner:
             "join": self._join,
             "leave": self._leave,
             "topic": self._topic,
+            "members": self._members,
             "invite": self._invite,
             "kick": self._kick,
             "retry": self._retry,
@@ -267,6 +268,9 @@ class CommandRunner:
     async def _topic(self, arguments: str) -> None:
         if (room := self._room()) is not None:
             await self._target.client.set_topic(room, arguments)
+
+    async def _members(self, arguments: str) -> None:
+        await self._target.run_action("screen.members")
 
     async def _invite(self, arguments: str) -> None:
         if (room := self._room()) is not None:

@@ -40,6 +40,7 @@ COMMANDS: Final = (
     SlashCommand("join", "ROOM", "Join a room, or create it", needs=True),
     SlashCommand("leave", "", "Leave this room"),
     SlashCommand("topic", "[TEXT]", "Set the topic of this room, or remove it"),
+    SlashCommand("members", "", "Show the members of this room"),
     SlashCommand("invite", "ID", "Invite a person to this room", needs=True),
     SlashCommand("kick", "ID", "Remove a member from this room", needs=True),
     SlashCommand("retry", "", "Send failed messages again"),

@@ -52,18 +52,19 @@ def mentionable(query: str, recent: Iterable[str], people: Iterable[tuple[str, s
     """Return those whom ``@`` and a query may mean, at most ``MAX_OFFERED``; ids as ``id``.
 
     ``recent``: ids of the last senders, the last one first; ``people``: ids and aliases. A query
-    is the beginning of an id, or of a word in an alias. The exact id comes first, then recent ones.
+    is the beginning of an id, or of a word in an alias. The exact id comes first, then recent ones;
+    all members together come last.
     """
     query = query.casefold()
     place = {id: number for number, id in enumerate(dict.fromkeys(recent))}
     found = [
-        (id.casefold() != query, place.get(id, len(place)), id, alias)
+        (id.casefold() != query, id == EVERYONE, place.get(id, len(place)), id, alias)
         for id, alias in dict([(EVERYONE, ""), *people]).items()
         if id.casefold().startswith(query)
         or any(word.startswith(query) for word in alias.casefold().split())
     ]
     offered = []
-    for _, _, id, alias in sorted(found)[:MAX_OFFERED]:
+    for *_, id, alias in sorted(found)[:MAX_OFFERED]:
         called = name_of(id, alias).called
         offered.append(Name(called, id))
     return offered

@@ -18,7 +18,13 @@ from pychat.client.events import (
     ProfileChanged,
     StatusChanged,
 )
-from pychat.client.models import ConnectionState, ConversationInfo, MessageInfo, UserInfo
+from pychat.client.models import (
+    ConnectionState,
+    ConversationInfo,
+    MemberInfo,
+    MessageInfo,
+    UserInfo,
+)
 from pychat.protocol import ROOM_PREFIX, NotifyLevel
 from pychat.tui.clock import Clock
 from pychat.tui.commands.keys import bindings, shortest
@@ -43,6 +49,7 @@ from pychat.tui.widgets.conversation_list import (
 )
 from pychat.tui.widgets.conversation_view import ConversationView
 from pychat.tui.widgets.lines import StatusLine
+from pychat.tui.widgets.member_list import MemberList
 from pychat.tui.widgets.purpose import Purpose
 from pychat.tui.widgets.search_bar import SearchBar
 from pychat.tui.widgets.transfers import FileTransfers
@@ -52,6 +59,8 @@ if TYPE_CHECKING:
     from pychat.client import ChatClient
 
 HINT_SECONDS: Final = 6.0
+MEMBERS_SECONDS: Final = 60.0
+"""Time between two requests for the members of the open room: the server announces no changes."""
 FLUSH_SECONDS: Final = 1 / 30
 """Client events that arrive within a frame are shown together."""
 BURST: Final = 20
@@ -66,6 +75,7 @@ class ChatScreen(Screen[None]):
         (0, "-narrow"),
         (64, "-normal"),
         (120, "-wide"),
+        (140, "-widest"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = bindings("chat")
 
@@ -107,6 +117,9 @@ class ChatScreen(Screen[None]):
         with Horizontal(id="body"):
             yield ConversationList(self._list_item, id="list")
             yield self.view
+            members = MemberList(lambda: self.client.user, id="members")
+            members.can_focus = False
+            yield members
         status = StatusLine(self.clock, id="status")
         status.user = self._own_line()
         status.hints = f"{shortest('switch', rebound)} new chat  {shortest('help', rebound)} help"
@@ -114,6 +127,7 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._begin()
+        self.set_interval(MEMBERS_SECONDS, self.show_members)
 
     def _begin(self) -> None:
         self.query_one(StatusLine).status = self.client.status
@@ -152,6 +166,7 @@ class ChatScreen(Screen[None]):
             self.view.want_older()
             self.view.learn_names()
             self._close_room_that_is_gone()
+            self.show_members()
         self._dirty = True
         if not self._flush_scheduled:
             self._flush_scheduled = True
@@ -231,6 +246,7 @@ class ChatScreen(Screen[None]):
         if name != self.current:
             self.close_search()
             self.view.open(name)
+            self.show_members()
             self.remove_class("-nothing-open", "-waiting")
             self.show_list()
         self.remove_class("-list-shown")
@@ -245,6 +261,7 @@ class ChatScreen(Screen[None]):
         """Show the welcome text, as at the start."""
         self.close_search()
         self.view.close()
+        self.show_members()
         self.add_class("-nothing-open")
         self.show_list()
         self.query_one(ConversationList).focus()
@@ -348,6 +365,41 @@ class ChatScreen(Screen[None]):
         if name:
             self.open(name)
 
+    # --- the members of a room ------------------------------------------------------------
+
+    def action_members(self) -> None:
+        from pychat.tui.screens.members import MembersScreen
+
+        if not self.current.startswith(ROOM_PREFIX):
+            self.inform("This is no room")
+            return
+        screen = MembersScreen(self.client, self.view.members, self.current)
+        self.app.push_screen(screen, self._member_chosen)
+
+    @on(MemberList.Chosen)
+    def _member_clicked(self, event: MemberList.Chosen) -> None:
+        self._member_chosen(event.member)
+
+    def _member_chosen(self, member: MemberInfo | None) -> None:
+        if member is not None and member.id != self.client.user:
+            self.start(UserInfo(member.id, member.alias, online=member.online))
+
+    @work(group="members", exclusive=True)
+    async def show_members(self) -> None:
+        """Show the members of the open room, where there is room for them."""
+        if not self.is_usable:
+            return
+        name, pane = self.current, self.query_one("#members", MemberList)
+        in_room = name.startswith(ROOM_PREFIX)
+        known = self.view.members.known(name) if in_room else None
+        pane.set_class(bool(known), "-shown")
+        pane.show(known or ())
+        if not in_room or not self.has_class("-widest"):
+            return
+        if await self.view.members.load(name) and name == self.current and self.is_usable:
+            pane.add_class("-shown")
+            pane.show(self.view.members.known(name) or ())
+
     def action_toggle_list(self) -> None:
         if self.has_class("-narrow"):
             self.toggle_class("-list-shown")
@@ -376,6 +428,7 @@ class ChatScreen(Screen[None]):
         self.view.mark_read()
 
     def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self.show_members)
         self.call_after_refresh(self._place_terminal_cursor)
 
     def _place_terminal_cursor(self) -> None:
