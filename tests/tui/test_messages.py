@@ -11,7 +11,15 @@ import pytest
 from textual.pilot import Pilot
 
 from pychat.client import ChatClient
-from pychat.client.models import FileInfo, MemberInfo, MessageInfo, QuoteInfo
+from pychat.client.events import ChangeRefused
+from pychat.client.models import (
+    ChangeKind,
+    FileInfo,
+    MemberInfo,
+    MessageInfo,
+    PendingChange,
+    QuoteInfo,
+)
 from pychat.tui.app import ChatApp
 from pychat.tui.log.widget import MessageLog
 from pychat.tui.settings import Settings
@@ -90,6 +98,21 @@ async def test_an_edit_leaves_the_draft_alone() -> None:
         client.post_removal(log(client)[-1])
         await wait_gone(pilot, "Replying")
         assert composer.text == "half a thought"
+
+
+async def test_the_text_of_a_refused_edit_is_not_lost() -> None:
+    client = scenes.world()
+    async with with_bob(client) as (app, pilot):
+        for name in ("bob", "jan"):
+            message = client.log[name][-1]
+            change = PendingChange("key", ChangeKind.EDIT, message, text="my long text")
+            client.tell(ChangeRefused(change, "somebody has edited the message"))
+        await wait_text(pilot, "somebody has edited the message", "draft my long text")
+        assert app.chat.view.composer.text == "my long text"
+        change = PendingChange("key", ChangeKind.EDIT, log(client)[-1], text="another")
+        client.tell(ChangeRefused(change, "refused again"))
+        await wait_text(pilot, "refused again")
+        assert app.chat.view.composer.text == "my long text"
 
 
 async def test_only_own_messages_are_edited_and_deleting_asks() -> None:

@@ -16,6 +16,7 @@ from textual.message import Message as TextualMessage
 
 from pychat.client.errors import ChatClientError
 from pychat.client.events import (
+    ChangeRefused,
     ClientEvent,
     ConversationChanged,
     ConversationsLoaded,
@@ -225,6 +226,8 @@ class ConversationView(Vertical):
                 self._arrived.append(event.message)
         elif isinstance(event, MessageChanged):
             self._message_changed(event.message)
+        elif isinstance(event, ChangeRefused):
+            self.writing.edit_refused(event.change)
         elif isinstance(event, MessagesReset):
             self._reset(event.conversation)
         elif isinstance(event, ConversationChanged):

@@ -12,7 +12,7 @@ from textual.message import Message as TextualMessage
 from textual.widgets import TextArea
 
 from pychat.client.errors import ChatClientError
-from pychat.client.models import MessageInfo
+from pychat.client.models import ChangeKind, MessageInfo, PendingChange
 from pychat.tui.commands.slash import CommandError, CommandRequested, parse, plain
 from pychat.tui.text.names import Name, line
 from pychat.tui.widgets.completions import Completions
@@ -142,6 +142,18 @@ class WritingArea(Vertical):
         if text and not self.composer.text:
             self.composer.load(text)
         self.notify("The message was deleted", severity="warning", markup=False)
+
+    def edit_refused(self, change: PendingChange) -> None:
+        """Keep the text of an edit that the server refused as a draft, unless there is one."""
+        name = change.message.conversation
+        empty = not self._client.draft(name) and not (
+            name == self._conversation and self.composer.written
+        )
+        if change.kind is ChangeKind.EDIT and empty:
+            self._client.set_draft(name, change.text)
+            if name == self._conversation and self.purpose is None:
+                self.composer.load(change.text)
+            self.post_message(self.DraftChanged())
 
     def _show_purpose(self) -> None:
         purpose, text = self.purpose, ""
