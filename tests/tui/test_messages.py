@@ -102,6 +102,7 @@ async def test_an_edit_leaves_the_draft_alone() -> None:
 
 async def test_the_text_of_a_refused_edit_is_not_lost() -> None:
     client = scenes.world()
+    client.say("jan", "Bitte", own=True)
     async with with_bob(client) as (app, pilot):
         for name in ("bob", "jan"):
             message = client.log[name][-1]

@@ -479,7 +479,9 @@ class ChatScreen(Screen[None]):
         return self.view.log_view.selected
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        if event.widget is not self.view.log_view and self.selected is not None:
+        if not self.is_usable or event.widget is self.view.log_view:
+            return
+        if self.selected is not None:
             self.view.log_view.select(None)
 
     def action_select_message(self) -> None:

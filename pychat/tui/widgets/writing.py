@@ -149,7 +149,7 @@ class WritingArea(Vertical):
         empty = not self._client.draft(name) and not (
             name == self._conversation and self.composer.written
         )
-        if change.kind is ChangeKind.EDIT and empty:
+        if change.kind is ChangeKind.EDIT and change.message.own and empty:
             self._client.set_draft(name, change.text)
             if name == self._conversation and self.purpose is None:
                 self.composer.load(change.text)
