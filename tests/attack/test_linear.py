@@ -37,8 +37,10 @@ from pychat.server.store.records import RoomRecord
 from pychat.slacktext import slack_text
 from pychat.tui.log import paint, rows
 from pychat.tui.model import finder
+from pychat.tui.model.members import mentionable
 from pychat.tui.terminal.keyboard import Keyboard
 from pychat.tui.text import graphemes, markdown
+from pychat.tui.text.names import Name
 from pychat.tui.widgets import completions
 from tests.attack import linear, sources
 from tests.attack.process import server_process
@@ -97,8 +99,13 @@ def _painted(text: str) -> object:
     return [paint.paint(row, 66, STYLES) for row in drawn]
 
 
+def _people(letters: str) -> list[Name]:
+    return mentionable(letters, ["bob"], [("bob", "Bob Marsh"), (letters, letters)])
+
+
 def _completed(text: str) -> object:
-    return completions.candidates(text, first_line=True), completions.closed_emoji(text)
+    found = completions.candidates(text, first_line=True, mentionable=_people)
+    return found, completions.closed_emoji(text)
 
 
 LOGIN = msgspec.json.Decoder(protocol.LoginRequest)
