@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from rich._emoji_codes import EMOJI
 
-from pychat.server.store.records import Account, ConversationRecord
+from pychat.server.store.records import Account, ConversationRecord, NewEdit
 from pychat.server.store.sqlite import SQLiteStore
 from pychat.server.store.terms import Query, terms
 from tests.server.store.conftest import Populated, removed
@@ -204,3 +206,23 @@ async def test_an_invalid_cursor(chat: Populated) -> None:
     alice = await chat.account("alice")
     with pytest.raises(ValueError, match="cursor"):
         await chat.store.search(alice.key, "x", conversation=None, cursor="?", limit=5)
+
+
+async def test_edits_are_found_by_every_word_and_prefix(chat: Populated) -> None:
+    random = Random(14)
+    words = [f"{first}{rest}" for first in "abcö한" for rest in ("", "n", "nd", "ndrew", "ndrews")]
+    words += [word + "1" for word in words]
+    texts = [" ".join(random.sample(words, 5)) for _ in range(40)]
+    alice, _, pair = await chat.pair()
+    await chat.say(pair, alice, *texts)
+    if isinstance(chat.store, SQLiteStore):
+        await chat.store.index()
+    for _ in range(6):
+        edited = random.sample(range(len(texts)), 15)
+        for n in edited:
+            kept = texts[n].split()[1:]
+            texts[n] = " ".join({*kept, *random.sample(words, random.randint(0, 2))}) or "empty"
+        await chat.change(*(NewEdit(pair.key, n + 1, alice.key, texts[n], 0) for n in edited))
+    for wanted in {word[:length] for word in words for length in (1, 2, 3, 5, 6)}:
+        expected = [text for text in reversed(texts) if Query(wanted).matches(text)]
+        assert await found(chat, alice, wanted) == expected, wanted

@@ -183,27 +183,6 @@ def file_of(connection: sqlite3.Connection, message: MessageRecord) -> MessageRe
     return message if row is None else replace(message, file=stored_file(row))
 
 
-def complete_one(connection: sqlite3.Connection, message: MessageRecord) -> MessageRecord:
-    """Return the message with its rev, edit time and reactions."""
-    place = message.conversation, message.seq
-    row = connection.execute(
-        "SELECT rev, edited_at FROM change WHERE conversation = ? AND seq = ?", place
-    ).fetchone()
-    if row is None:
-        return message
-    rev, edited_at = row
-    reactions = connection.execute(
-        "SELECT rev, emoji, account FROM reaction WHERE conversation = ? AND seq = ? ORDER BY rev",
-        place,
-    )
-    return replace(
-        message,
-        rev=rev,
-        edited_at=edited_at,
-        reactions=tuple(ReactionRecord(*reaction) for reaction in reactions),
-    )
-
-
 def complete(
     connection: sqlite3.Connection, messages: Iterable[MessageRecord]
 ) -> list[MessageRecord]:

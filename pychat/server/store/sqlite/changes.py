@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -14,13 +14,13 @@ from pychat.server.store.records import (
     MessageRecord,
     NewChange,
     Outcome,
+    ReactionRecord,
     RecordPage,
 )
 from pychat.server.store.sqlite.base import (
     MENTION,
     MESSAGE,
     complete,
-    complete_one,
     file_of,
     last_rev,
     mentions_of,
@@ -35,6 +35,38 @@ Place = tuple[int, int]
 """Conversation and seq of a message."""
 
 _ONE = f"SELECT {MESSAGE} FROM message WHERE conversation = ? AND seq = ?"
+_WITH_DETAILS = f"""
+    SELECT {", ".join(f"message.{column}" for column in MESSAGE.split(", "))}, message.number,
+        change.rev, change.edited_at,
+        EXISTS (SELECT 1 FROM mention
+            WHERE conversation = message.conversation AND seq = message.seq),
+        EXISTS (SELECT 1 FROM file
+            WHERE conversation = message.conversation AND seq = message.seq)
+    FROM message LEFT JOIN change USING (conversation, seq)
+    WHERE message.conversation = ? AND message.seq = ?
+"""
+_REACTIONS = (
+    "SELECT rev, emoji, account FROM reaction WHERE conversation = ? AND seq = ? ORDER BY rev"
+)
+
+
+_CHANGE = (
+    "INSERT INTO change (conversation, seq, rev, edited_at) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (conversation, seq)"
+    " DO UPDATE SET rev = excluded.rev, edited_at = excluded.edited_at"
+)
+
+
+class _Changing:
+    """A message that a batch changes."""
+
+    __slots__ = ("after", "before", "number")
+
+    def __init__(self, before: MessageRecord, number: int) -> None:
+        self.before = before
+        self.after = before
+        self.number = number
+        """Its place in the search index."""
 
 
 class Changer:
@@ -58,106 +90,118 @@ class Changer:
         the caller removes after the transaction."""
         if len(self._revs) > MAX_CACHED_REVS:
             self._revs.clear()
-        stored: dict[Place, MessageRecord | None] = {}
-        current: dict[Place, MessageRecord | None] = {}
+        messages: dict[Place, _Changing | None] = {}
         answers = []
         for change in batch:
             place = conversation, _ = change.conversation, change.seq
             if conversation not in self._revs:
                 self._revs[conversation] = last_rev(connection, conversation)
             rev = self._revs[conversation]
-            if place not in stored:
-                stored[place] = current[place] = _read(connection, place, complete=rev > 0)
-            changed = decide(change, current[place], rev + 1)
+            if place not in messages:
+                messages[place] = _read(connection, place)
+            message = messages[place]
+            changed = decide(change, None if message is None else message.after, rev + 1)
             answers.append(changed)
             if changed.outcome is Outcome.DONE:
-                current[place] = changed.message
+                assert message is not None
+                assert changed.message is not None
+                message.after = changed.message
                 self._revs[conversation] = rev + 1
-        deleted = _write(
-            connection,
-            [
-                (before, after)
-                for before, after in zip(stored.values(), current.values(), strict=True)
-                if before is not None and after is not None and before is not after
-            ],
-        )
-        return answers, deleted
+        return answers, _write(connection, messages.values())
 
     def put(self, connection: sqlite3.Connection, messages: Sequence[MessageRecord]) -> list[str]:
         """Give stored messages the details of these records, and remove the text of removed
         ones. Return the ids of deleted files."""
         changes = []
         for message in messages:
-            before = _read(connection, (message.conversation, message.seq), complete=True)
-            if before is not None:
-                data = "" if message.removed else before.data
-                file = None if message.removed else before.file
-                changes.append((before, replace(message, data=data, file=file)))
+            change = _read(connection, (message.conversation, message.seq))
+            if change is not None:
+                data = "" if message.removed else change.before.data
+                file = None if message.removed else change.before.file
+                change.after = replace(message, data=data, file=file)
+                changes.append(change)
         deleted = _write(connection, changes)
         self.forget()
         return deleted
 
 
-def _read(connection: sqlite3.Connection, place: Place, *, complete: bool) -> MessageRecord | None:
-    row = connection.execute(_ONE, place).fetchone()
+def _read(connection: sqlite3.Connection, place: Place) -> _Changing | None:
+    row = connection.execute(_WITH_DETAILS, place).fetchone()
     if row is None:
         return None
-    message = file_of(connection, mentions_of(connection, stored_message(row)))
-    return complete_one(connection, message) if complete else message
+    *message_row, number, rev, edited_at, has_mentions, has_file = row
+    message = stored_message(tuple(message_row))
+    if rev is not None:
+        reactions = tuple(ReactionRecord(*each) for each in connection.execute(_REACTIONS, place))
+        message = replace(message, rev=rev, edited_at=edited_at, reactions=reactions)
+    if has_mentions:
+        message = mentions_of(connection, message)
+    if has_file:
+        message = file_of(connection, message)
+    return _Changing(message, number)
 
 
-def _write(
-    connection: sqlite3.Connection, changes: Sequence[tuple[MessageRecord, MessageRecord]]
-) -> list[str]:
+def _write(connection: sqlite3.Connection, changes: Iterable[_Changing | None]) -> list[str]:
     """Write what differs between the stored messages and what they become. Return the ids of
     deleted files."""
-    rewritten = [
-        (before, after)
-        for before, after in changes
-        if (after.data, after.removed) != (before.data, before.removed)
-    ]
-    deleted: list[str] = []
-    if rewritten:
-        # Overwrite the old texts in the file as well. For other deletions it would be a waste.
-        connection.execute("PRAGMA secure_delete = ON")
+    rewritten: list[_Changing] = []
+    numbered = []
+    old: dict[tuple[int, int, int], ReactionRecord] = {}
+    new: dict[tuple[int, int, int], ReactionRecord] = {}
+    for change in changes:
+        if change is None or change.after is change.before:
+            continue
+        before, after = change.before, change.after
+        place = after.conversation, after.seq
+        if (after.data, after.removed) != (before.data, before.removed):
+            rewritten.append(change)
+        if after.rev:
+            numbered.append((*place, after.rev, after.edited_at))
+        if after.reactions != before.reactions:
+            old.update({(*place, each.rev): each for each in before.reactions})
+            new.update({(*place, each.rev): each for each in after.reactions})
+    deleted = _rewrite(connection, rewritten) if rewritten else []
+    connection.executemany(_CHANGE, numbered)
+    if gone := old.keys() - new.keys():
         connection.executemany(
-            "UPDATE message SET data = ? WHERE conversation = ? AND seq = ?",
-            [
-                (None if after.removed else after.data, after.conversation, after.seq)
-                for _, after in rewritten
-            ],
+            "DELETE FROM reaction WHERE conversation = ? AND seq = ? AND rev = ?", gone
         )
-        deleted = delete_files(connection, [m for m, after in rewritten if after.file is None])
-        connection.execute("PRAGMA secure_delete = OFF")
-        reindex(connection, [before for before, _ in rewritten])
+    if added := new.keys() - old.keys():
+        connection.executemany(
+            "INSERT INTO reaction (conversation, seq, rev, emoji, account) VALUES (?, ?, ?, ?, ?)",
+            [(*key, new[key].emoji, new[key].account) for key in added],
+        )
+    return deleted
+
+
+def _rewrite(connection: sqlite3.Connection, changes: Sequence[_Changing]) -> list[str]:
+    """Write new texts. Return the ids of deleted files."""
+    # Overwrite the old texts in the file as well. For other deletions it would be a waste.
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.executemany(
+        "UPDATE message SET data = ? WHERE conversation = ? AND seq = ?",
+        [
+            (None if after.removed else after.data, after.conversation, after.seq)
+            for after in (change.after for change in changes)
+        ],
+    )
+    deleted = delete_files(connection, [c.before for c in changes if c.after.file is None])
+    connection.execute("PRAGMA secure_delete = OFF")
+    reindex(connection, [(change.number, change.before, change.after) for change in changes])
+    mentioned = [change for change in changes if change.before.mentions != change.after.mentions]
+    if mentioned:
         connection.executemany(
             "DELETE FROM mention WHERE conversation = ? AND seq = ?",
-            [(after.conversation, after.seq) for _, after in rewritten],
+            [(c.after.conversation, c.after.seq) for c in mentioned],
         )
         connection.executemany(
             MENTION,
-            [(key, m.conversation, m.seq) for _, m in rewritten for key in m.mentions],
+            [
+                (account, c.after.conversation, c.after.seq)
+                for c in mentioned
+                for account in c.after.mentions
+            ],
         )
-    connection.executemany(
-        "INSERT INTO change (conversation, seq, rev, edited_at) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (conversation, seq)"
-        " DO UPDATE SET rev = excluded.rev, edited_at = excluded.edited_at",
-        [
-            (after.conversation, after.seq, after.rev, after.edited_at)
-            for _, after in changes
-            if after.rev
-        ],
-    )
-    old = {(m.conversation, m.seq, r.rev): r for m, _ in changes for r in m.reactions}
-    new = {(m.conversation, m.seq, r.rev): r for _, m in changes for r in m.reactions}
-    connection.executemany(
-        "DELETE FROM reaction WHERE conversation = ? AND seq = ? AND rev = ?",
-        old.keys() - new.keys(),
-    )
-    connection.executemany(
-        "INSERT INTO reaction (conversation, seq, rev, emoji, account) VALUES (?, ?, ?, ?, ?)",
-        [(*key, new[key].emoji, new[key].account) for key in new.keys() - old.keys()],
-    )
     return deleted
 
 

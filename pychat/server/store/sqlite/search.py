@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from pychat.server.store.base import LAST_NUMBER, decode_cursor, encode_cursor
 from pychat.server.store.records import ConversationKind, MessageRecord
@@ -55,11 +56,8 @@ _UNINDEXED = """
     WHERE log.number > ? ORDER BY log.number LIMIT ?
 """
 _INDEX = "INSERT INTO terms (rowid, text) VALUES (?, ?)"
-_CHANGED = """
-    SELECT number, data, a, b FROM message
-    CROSS JOIN conversation ON conversation.key = message.conversation
-    WHERE message.conversation = ? AND seq = ?
-"""
+_UNINDEX = "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)"
+_ACCOUNTS = "SELECT a, b FROM conversation WHERE key = ?"
 
 
 class SQLiteSearch(SQLitePart):
@@ -214,20 +212,35 @@ def _row_of_terms(conversation: int, a: int | None, b: int | None, data: str) ->
     return " ".join(scope | terms(data))
 
 
-def reindex(connection: sqlite3.Connection, before: Iterable[MessageRecord]) -> None:
-    """Index messages again whose text has changed. ``before``: with their old texts."""
-    rows = []
-    for message in before:
-        place = message.conversation, message.seq
-        number, new, a, b = connection.execute(_CHANGED, place).fetchone()
-        rows.append((number, message.conversation, a, b, message.data, new))
+def reindex(
+    connection: sqlite3.Connection, changes: Iterable[tuple[int, MessageRecord, MessageRecord]]
+) -> None:
+    """Index messages again whose text has changed: their numbers, and what they were and are."""
     indexed = counter(connection, "indexed_number")
     # FTS5 starts another segment at each row that is not in order.
-    for number, conversation, a, b, old, new in sorted(rows):
-        if number <= indexed:
-            _unindex(connection, number, conversation, a, b, old)
-            if new is not None:
-                connection.execute(_INDEX, (number, _row_of_terms(conversation, a, b, new)))
+    for number, before, after in sorted(changes, key=itemgetter(0)):
+        if number > indexed:
+            continue
+        if after.removed:
+            a, b = connection.execute(_ACCOUNTS, (before.conversation,)).fetchone()
+            _unindex(connection, number, before.conversation, a, b, before.data)
+        else:
+            _reindex(connection, number, terms(before.data), terms(after.data))
+
+
+def _reindex(connection: sqlite3.Connection, number: int, old: set[str], new: set[str]) -> None:
+    """Replace the terms that differ.
+
+    FTS5 keeps each term, and each prefix of a term, as an entry of its own. Terms with another
+    first character share no entry with those that differ, so they stay as they are; the others
+    are deleted and inserted as if they were a row of their own.
+    """
+    initials = {term[0] for term in old ^ new}
+    if not initials:
+        return
+    gone, added = ([term for term in each if term[0] in initials] for each in (old, new))
+    connection.execute(_UNINDEX, (number, " ".join(gone)))
+    connection.execute(_INDEX, (number, " ".join(added)))
 
 
 def _unindex(
@@ -244,7 +257,4 @@ def _unindex(
     The words stay in the file until FTS5 merges them. Its option ``secure-delete`` (SQLite 3.42)
     would overwrite them at once, but a removal would take 10 ms instead of 0.1 (200,000 messages),
     and earlier versions of SQLite could no longer read the index."""
-    connection.execute(
-        "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)",
-        (number, _row_of_terms(conversation, a, b, data)),
-    )
+    connection.execute(_UNINDEX, (number, _row_of_terms(conversation, a, b, data)))
