@@ -826,6 +826,7 @@ def check_caption(data: str) -> str:
     return check_data(data) if data else data
 
 
+@lru_cache(maxsize=1024)
 def check_emoji(emoji: str) -> str:
     """Return the emoji of a reaction in its normal spelling. Raises ProtocolError 400.
 

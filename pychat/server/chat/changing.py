@@ -3,7 +3,6 @@ That includes those that the store made although it reported an error."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Set
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from pychat.server.chat.state.entities import (
 )
 from pychat.server.chat.state.mentions import mentioned_ids
 from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.session import ChatSession
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import (
     ChangeResult,
@@ -40,12 +40,16 @@ LOOK_UP_AT_ONCE = 500
 
 
 class SubmittedChange(NamedTuple):
-    """A change that the store has been asked for."""
+    """A change that the store has been asked for, or will be."""
 
+    session: ChatSession
     user: OnlineUser
     conversation: Conversation
     change: NewChange
-    done: asyncio.Future[ChangeResult]
+    event: str
+    ack_id: int | None
+    answer: Callable[[SubmittedChange, ChangeResult], None]
+    """Answers the request, once the change was stored and delivered."""
 
 
 class ChangeDelivery:
@@ -69,15 +73,14 @@ class ChangeDelivery:
             del entries[:-MAX_OF_ONE_MESSAGE]
 
     def made(self, entry: SubmittedChange, changed: ChangeResult) -> None:
-        """Deliver a change that the store has answered, and answer it."""
+        """Deliver a change that the store has answered, and answer the request."""
         message = changed.message
         if message is not None:
             if changed.outcome is Outcome.DONE:
                 self._tell(entry, message)
             elif changed.outcome is Outcome.UNCHANGED and self.in_doubt:
                 self._tell_doubtful(message)
-        if not entry.done.done():
-            entry.done.set_result(changed)
+        entry.answer(entry, changed)
 
     async def deliver_doubtful(self) -> None:
         """Deliver those of the failed changes that the store has made, if it can be asked. No other
@@ -124,22 +127,22 @@ class ChangeDelivery:
         )
         if isinstance(change, NewReaction):
             hidden = hidden | self._reach.blockers(user.key)
+        payload = _payload(user, change, message)
+        if isinstance(change, NewEdit) and not message.removed:
+            payload.mentions = mentioned_ids(conversation, message.mentions)
         for name, readers in self._readers(conversation):
-            payload = _payload(name, user, change, message)
-            if isinstance(change, NewEdit) and not message.removed:
-                payload.mentions = mentioned_ids(conversation, message.mentions)
+            payload.with_ = name
             self._reach.notify(readers, Event.CHANGED, encode(payload), hidden_from=hidden)
-            if not hidden.isdisjoint(readers):
+            if hidden and not hidden.isdisjoint(readers):
                 reduced = ChangedPayload(name, message.rev)
                 self._reach.notify(hidden & readers, Event.CHANGED, encode(reduced))
 
     def _readers(self, conversation: Conversation) -> list[tuple[str, Set[int]]]:
         """Return the names of the conversation, and who calls it so."""
         if isinstance(conversation, Pair):
-            return [
-                (conversation.name_for(account), {account})
-                for account in {conversation.a, conversation.b}
-            ]
+            a, b = conversation.a, conversation.b
+            names: list[tuple[str, Set[int]]] = [(conversation.b_id, {a}), (conversation.a_id, {b})]
+            return names if a != b else names[:1]
         name = conversation.name_for(0)
         if isinstance(conversation, Room):
             return [(name, conversation.members.keys())]
@@ -169,10 +172,9 @@ def _shows(message: MessageRecord, change: NewChange) -> bool:
     return ((change.account, change.emoji) in reactions) == change.on
 
 
-def _payload(
-    name: str, user: OnlineUser, change: NewChange, message: MessageRecord
-) -> ChangedPayload:
-    payload = ChangedPayload(name, message.rev, message.seq)
+def _payload(user: OnlineUser, change: NewChange, message: MessageRecord) -> ChangedPayload:
+    """Return what has changed, without the name of the conversation."""
+    payload = ChangedPayload("", message.rev, message.seq)
     if message.removed:
         payload.removed = True
     elif isinstance(change, NewEdit):

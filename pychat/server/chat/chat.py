@@ -150,7 +150,16 @@ class Chat:
             store, directory, links, limiter, answers, files, tokens=accounts != "open"
         )
         message_changes = Changes(
-            store, directory, delivery, reach, views, limiter, answers, mentions, roles
+            store,
+            directory,
+            delivery,
+            reach,
+            views,
+            limiter,
+            answers,
+            mentions,
+            roles,
+            self._answer_later,
         )
         self._hooks = Hooks(store, directory, delivery, limiter, mentions)
         typing = TypingRelay(directory, reach, limiter, answers)
@@ -340,6 +349,20 @@ class Chat:
             task = asyncio.get_running_loop().create_task(self._work(session, event, ack_id, work))
             self._working.add(task)
             task.add_done_callback(partial(self._worked, session))
+
+    def _answer_later(
+        self, session: ChatSession, event: str, ack_id: int | None, work: Work
+    ) -> None:
+        """Run the rest of a request while later events of the connection are handled."""
+        task = asyncio.get_running_loop().create_task(self._rest(session, event, ack_id, work))
+        self._working.add(task)
+        task.add_done_callback(partial(self._worked, session))
+
+    async def _rest(self, session: ChatSession, event: str, ack_id: int | None, work: Work) -> None:
+        try:
+            await work
+        except Exception as error:
+            self._refuse(session, event, ack_id, error)
 
     def _worked(self, session: ChatSession, task: asyncio.Task[None]) -> None:
         self._working.discard(task)

@@ -167,20 +167,18 @@ class Delivery:
         )
         self._start()
 
-    async def change(
-        self, user: OnlineUser, conversation: Conversation, change: NewChange
-    ) -> ChangeResult:
-        """Store a change of a message, deliver it and return what became of it. Raises
-        ProtocolError 500 or 503."""
+    def submit_change(self, entry: SubmittedChange) -> None:
+        """Queue a change, which is answered later: by ``entry.answer``, or with an error if it
+        cannot be stored. Raises ProtocolError 503."""
         self._require_space()
+        change = entry.change
         if isinstance(change, NewEdit):
             self._characters += len(change.data)
         self._plain = False
-        done: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
+        entry.session.unanswered += 1
         self._new.append(change)
-        self._pending.append(SubmittedChange(user, conversation, change, done))
+        self._pending.append(entry)
         self._start()
-        return await done
 
     def _require_space(self) -> None:
         if len(self._new) >= MAX_MESSAGES_WAITING or self._characters > MAX_CHARACTERS_WAITING:
@@ -311,13 +309,13 @@ class Delivery:
         self, pending: list[_Pending | SubmittedChange], refusal: ProtocolError
     ) -> None:
         for entry in pending:
+            event: str = Event.MESSAGE
             if isinstance(entry, SubmittedChange):
-                if not entry.done.done():
-                    entry.done.set_exception(refusal)
-                continue
-            session, _, _, _, ack_id, _, _, _ = entry
+                session, ack_id, event = entry.session, entry.ack_id, entry.event
+            else:
+                session, _, _, _, ack_id, _, _, _ = entry
             session.unanswered -= 1
-            self._answers.refuse(session, Event.MESSAGE, ack_id, refusal)
+            self._answers.refuse(session, event, ack_id, refusal)
 
     def _log_failing(self, reason: str) -> None:
         """Log a reason once, not with every message: the log must not fill the disk."""
@@ -372,6 +370,7 @@ class Delivery:
                     before = repeated.get((answer.conversation, answer.seq)) if repeated else None
                     self._deliver(cast("_Pending", entry), answer, origins, before)
                 elif isinstance(entry, SubmittedChange):
+                    entry.session.unanswered -= 1
                     self._changes.made(entry, answer)
                 else:
                     self._refuse_all([entry], _no_file())

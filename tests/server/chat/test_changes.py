@@ -80,6 +80,43 @@ async def test_who_logs_in_while_a_change_in_all_is_stored_learns_of_it(read: st
         assert [change["rev"] for change in bob.of("changed")] == [1]
 
 
+async def test_changes_of_one_connection_share_a_batch_and_keep_their_order() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        ids = [(await sent(alice, "bob", f"text {n}"))["id"] for n in range(3)]
+        batches: list[list[Any]] = []
+        commit = store.inner.commit
+
+        async def counted(batch: Any) -> Any:
+            batches.append(list(batch))
+            return await commit(batch)
+
+        store.inner.commit = counted  # type: ignore[method-assign]
+        held = store.hold("commit")
+        first = alice.start("edit", id=ids[0], data="one")
+        await held.called.wait()
+        following = [
+            *(alice.start("edit", id=id, data=f"{id} again", base=None) for id in ids),
+            alice.start("react", id=ids[1], emoji="👍", on=True),
+            alice.start("remove", id=ids[2]),
+            alice.start("edit", id=ids[2], data="too late"),
+            alice.start("react", id="1-999", emoji="👍", on=True),
+            alice.start_send("bob", "new"),
+            alice.start("history", {"with": "bob"}),
+        ]
+        held.answer()
+        assert (await first)["rev"] == 1
+        answers = [await each for each in following]
+        codes = [answer["code"] for answer in answers]
+        assert codes == ["409", "200", "200", "200", "200", "409", "404", "200", "200"]
+        assert [answer.get("rev") for answer in answers[1:5]] == [2, 3, 4, 5]
+        shown = [(each.get("data"), each.get("rev")) for each in answers[-1]["messages"]]
+        assert shown == [("one", 1), (f"{ids[1]} again", 4), (None, 5), ("new", None)]
+        assert len(batches) == 2
+        assert [each["rev"] for each in bob.of("changed")] == [1, 2, 3, 4, 5]
+
+
 async def test_a_message_is_found_by_its_id_after_a_restart() -> None:
     store = DelayedStore()
     async with chatting(store) as chat:

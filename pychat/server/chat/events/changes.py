@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -25,6 +27,7 @@ from pychat.protocol import (
 )
 from pychat.server.chat import audit
 from pychat.server.chat.answers import Answers, require_acknowledgement
+from pychat.server.chat.changing import SubmittedChange
 from pychat.server.chat.clock import now, parse_rfc3339, rfc3339
 from pychat.server.chat.delivery import Delivery
 from pychat.server.chat.limits import Limiter
@@ -52,6 +55,13 @@ REACT = msgspec.json.Decoder(ReactRequest)
 REACTIONS = msgspec.json.Decoder(ReactionsRequest)
 MESSAGE_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,15})").fullmatch
 
+AnswerLater: TypeAlias = Callable[[ChatSession, str, int | None, Work], None]
+
+_DONE: dict[str, str] = {
+    Event.EDIT: "edited",
+    Event.REMOVE: "message removed",
+    Event.REACT: "done",
+}
 _CONFLICTS = {
     Outcome.REMOVED: "the message was removed",
     Outcome.CONFLICT: "the message has been edited meanwhile",
@@ -60,7 +70,8 @@ _CONFLICTS = {
 
 
 class Changes:
-    """Change messages of conversations that the user can read."""
+    """Change messages of conversations that the user can read. If the conversation is in memory,
+    nothing is awaited, so that the changes of one connection share a batch."""
 
     def __init__(
         self,
@@ -73,7 +84,11 @@ class Changes:
         answers: Answers,
         mentions: Mentions,
         roles: Roles,
+        answer_later: AnswerLater,
     ) -> None:
+        """``answer_later`` runs the rest of a request while later events of its connection are
+        handled."""
+        self._answer_later = answer_later
         self._store = store
         self._directory = directory
         self._delivery = delivery
@@ -85,7 +100,7 @@ class Changes:
         self._roles = roles
 
     # --- requests ---
-    def edit(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
+    def edit(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work | None:
         user = session.require_user()
         request = decode(EDIT, payload)
         check_data(request.data)
@@ -93,23 +108,23 @@ class Changes:
         edit = NewEdit(key, seq, user.key, request.data, 0, _base(request.base))
         self._limiter.take(user.key, "messages")
         self._limiter.take(user.key, "text", len(request.data))
-        return self._edit(session, user, edit, ack_id)
+        return self._change(session, user, edit, Event.EDIT, ack_id)
 
-    def remove(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
+    def remove(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work | None:
         user = session.require_user()
         request = decode(REMOVE, payload)
         key, seq = _place(request.id)
         self._limiter.take(user.key, "messages")
-        return self._remove(session, user, NewRemoval(key, seq, user.key), ack_id)
+        return self._change(session, user, NewRemoval(key, seq, user.key), Event.REMOVE, ack_id)
 
-    def react(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
+    def react(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work | None:
         user = session.require_user()
         request = decode(REACT, payload)
         emoji = check_emoji(request.emoji)
         key, seq = _place(request.id)
         reaction = NewReaction(key, seq, user.key, emoji, request.on)
         self._limiter.take(user.key, "messages")
-        return self._react(session, user, reaction, ack_id)
+        return self._change(session, user, reaction, Event.REACT, ack_id)
 
     def reactions(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:
         user = session.require_user()
@@ -118,48 +133,6 @@ class Changes:
         ack_id = require_acknowledgement(ack_id)
         self._limiter.take(user.key, "queries")
         return self._reactions(session, user, key, seq, ack_id)
-
-    # --- work ---
-    async def _edit(
-        self, session: ChatSession, user: OnlineUser, edit: NewEdit, ack_id: int | None
-    ) -> None:
-        conversation = await self._conversation(user, edit.conversation, edit.seq)
-        if not self._mentions.ready(conversation, edit.data):
-            await self._mentions.prepare(conversation, edit.data)
-            # The user may have left meanwhile.
-            await self._conversation(user, edit.conversation, edit.seq)
-        edit.mentions = self._mentions.find(user, conversation, edit.data, edit.seq)
-        edit.edited_at = now()
-        message = await self._change(session, user, conversation, edit, Event.EDIT, ack_id)
-        if message is not None:
-            edited = UNSET if message.edited_at is None else rfc3339(message.edited_at)
-            self._answer(session, ack_id, Event.EDIT, "edited", message, edited)
-
-    async def _remove(
-        self, session: ChatSession, user: OnlineUser, removal: NewRemoval, ack_id: int | None
-    ) -> None:
-        if self._roles.is_admin(user):
-            conversation = await self._any_conversation(removal.conversation)
-            removal.of_others = True
-        else:
-            conversation = await self._conversation(user, removal.conversation, removal.seq)
-            removal.of_others = self._roles.moderates(user, conversation)
-        message = await self._change(session, user, conversation, removal, Event.REMOVE, ack_id)
-        if message is not None:
-            if message.sender != user.key:
-                removed = f"{message.conversation}-{message.seq}"
-                address = session.connection.remote_address
-                audit.note("message removed", id=user.id, removed=removed, address=address)
-            self._answer(session, ack_id, Event.REMOVE, "message removed", message)
-
-    async def _react(
-        self, session: ChatSession, user: OnlineUser, reaction: NewReaction, ack_id: int | None
-    ) -> None:
-        conversation = await self._conversation(user, reaction.conversation, reaction.seq)
-        reaction.blocked = user.blocked
-        message = await self._change(session, user, conversation, reaction, Event.REACT, ack_id)
-        if message is not None:
-            self._answer(session, ack_id, Event.REACT, "done", message)
 
     async def _reactions(
         self, session: ChatSession, user: OnlineUser, key: int, seq: int, ack_id: int
@@ -186,7 +159,44 @@ class Changes:
             ),
         )
 
-    async def _change(
+    # --- changing ---
+    def _change(
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        change: NewChange,
+        event: str,
+        ack_id: int | None,
+    ) -> Work | None:
+        """Submit the change if all that it needs is in memory. Otherwise return the rest of the
+        work. Raises ProtocolError."""
+        conversation = self._cached_conversation(user, change)
+        if conversation is None:
+            return self._find_conversation(session, user, change, event, ack_id)
+        self._submit(session, user, conversation, change, event, ack_id)
+        return None
+
+    async def _find_conversation(
+        self,
+        session: ChatSession,
+        user: OnlineUser,
+        change: NewChange,
+        event: str,
+        ack_id: int | None,
+    ) -> None:
+        if isinstance(change, NewRemoval) and self._roles.is_admin(user):
+            conversation = await self._any_conversation(change.conversation)
+        else:
+            conversation = await self._conversation(user, change.conversation, change.seq)
+        if isinstance(change, NewEdit) and not self._mentions.ready(conversation, change.data):
+            await self._mentions.prepare(conversation, change.data)
+            # The user may have left meanwhile.
+            await self._conversation(user, change.conversation, change.seq)
+        if isinstance(conversation, Everyone):
+            await self._directory.memberships.learn(conversation, self._reach.accounts())
+        self._submit(session, user, conversation, change, event, ack_id)
+
+    def _submit(
         self,
         session: ChatSession,
         user: OnlineUser,
@@ -194,59 +204,86 @@ class Changes:
         change: NewChange,
         event: str,
         ack_id: int | None,
-    ) -> MessageRecord | None:
-        """Make the change and return the message after it. If it is a conflict, answer 409 and
-        return None. Raises ProtocolError if it is refused for another reason."""
-        if isinstance(conversation, Everyone):
-            await self._directory.memberships.learn(conversation, self._reach.accounts())
-        changed = await self._delivery.change(user, conversation, change)
+    ) -> None:
+        if isinstance(change, NewEdit):
+            change.mentions = self._mentions.find(user, conversation, change.data, change.seq)
+            change.edited_at = now()
+        elif isinstance(change, NewReaction):
+            change.blocked = user.blocked
+        else:
+            change.of_others = self._roles.is_admin(user) or self._roles.moderates(
+                user, conversation
+            )
+        self._delivery.submit_change(
+            SubmittedChange(session, user, conversation, change, event, ack_id, self._answer)
+        )
+
+    def _answer(self, entry: SubmittedChange, changed: ChangeResult) -> None:
+        """Answer a change that the store has made or refused."""
         message = changed.message
+        refusal = None
         if message is None:
-            raise _missing()
-        if changed.outcome is Outcome.FORBIDDEN:
-            raise ProtocolError(Code.FORBIDDEN, "this is a message of somebody else", field="id")
-        if changed.outcome not in _CONFLICTS:
-            return message
-        await self._conflict(session, user, conversation, changed, event, ack_id)
-        return None
-
-    async def _conflict(
-        self,
-        session: ChatSession,
-        user: OnlineUser,
-        conversation: Conversation,
-        changed: ChangeResult,
-        event: str,
-        ack_id: int | None,
-    ) -> None:
-        text = _CONFLICTS[changed.outcome]
-        if ack_id is None:
-            raise ProtocolError(Code.CONFLICT, text)
-        assert changed.message is not None
-        stored = [changed.message]
-        (current,) = await self._views.payloads(user, {conversation.key: conversation}, stored)
-        self._answers.answer(session, ack_id, ConflictAnswer(Code.CONFLICT, text, current=current))
-
-    def _answer(
-        self,
-        session: ChatSession,
-        ack_id: int | None,
-        event: str,
-        text: str,
-        message: MessageRecord,
-        edited: str | UnsetType = UNSET,
-    ) -> None:
-        if ack_id is None:
-            self._answers.done(session, event, None, text)
+            refusal = _missing()
+        elif changed.outcome is Outcome.FORBIDDEN:
+            text = "this is a message of somebody else"
+            refusal = ProtocolError(Code.FORBIDDEN, text, field="id")
+        elif changed.outcome in _CONFLICTS:
+            if entry.ack_id is not None:
+                conflict = self._conflict(entry, message, _CONFLICTS[changed.outcome])
+                self._answer_later(entry.session, entry.event, entry.ack_id, conflict)
+                return
+            refusal = ProtocolError(Code.CONFLICT, _CONFLICTS[changed.outcome])
+        if refusal is not None:
+            self._answers.refuse(entry.session, entry.event, entry.ack_id, refusal)
             return
+        assert message is not None
+        self._succeed(entry, message)
+
+    def _succeed(self, entry: SubmittedChange, message: MessageRecord) -> None:
+        edited: str | UnsetType = UNSET
         id = f"{message.conversation}-{message.seq}"
+        if isinstance(entry.change, NewEdit) and message.edited_at is not None:
+            edited = rfc3339(message.edited_at)
+        elif isinstance(entry.change, NewRemoval) and message.sender != entry.user.key:
+            address = entry.session.connection.remote_address
+            audit.note("message removed", id=entry.user.id, removed=id, address=address)
+        text = _DONE[entry.event]
+        if entry.ack_id is None:
+            self._answers.done(entry.session, entry.event, None, text)
+            return
         self._answers.answer(
-            session,
-            ack_id,
+            entry.session,
+            entry.ack_id,
             ChangeAnswer(Code.DONE, text, id=id, seq=message.seq, rev=message.rev, edited=edited),
         )
 
+    async def _conflict(self, entry: SubmittedChange, message: MessageRecord, text: str) -> None:
+        conversations = {entry.conversation.key: entry.conversation}
+        (current,) = await self._views.payloads(entry.user, conversations, [message])
+        self._answers.answer(
+            entry.session, entry.ack_id, ConflictAnswer(Code.CONFLICT, text, current=current)
+        )
+
     # --- where the message is ---
+    def _cached_conversation(self, user: OnlineUser, change: NewChange) -> Conversation | None:
+        """Return the conversation if it is in memory with all that the change needs, and the user
+        may change this message."""
+        conversation = self._directory.cached_by_key(change.conversation)
+        if conversation is None:
+            return None
+        member = conversation.cursors.get(user.key)
+        if member is None or change.seq < member.first_seq:
+            return None
+        if isinstance(conversation, Room) and (not conversation.settled or conversation.undecided):
+            return None
+        if isinstance(conversation, Everyone) and not (
+            self._reach.accounts() <= conversation.members.keys()
+        ):
+            return None
+        if isinstance(change, NewEdit) and not self._mentions.ready(conversation, change.data):
+            return None
+        return conversation
+
     async def _conversation(self, user: OnlineUser, key: int, seq: int) -> Conversation:
         """Return the conversation of a message that the user can read, unless a block hides it.
         Raises ProtocolError 404 or 503."""

@@ -286,7 +286,7 @@ class Directory:
         found: dict[int, Conversation] = {}
         missing = []
         for key in set(keys):
-            known = self._cached_by_key(key)
+            known = self.cached_by_key(key)
             if known is None:
                 missing.append(key)
             else:
@@ -300,14 +300,15 @@ class Directory:
 
     async def from_record(self, record: ConversationRecord) -> Conversation | None:
         """Return the conversation of a record; None if it has just been deleted."""
-        known = self._cached_by_key(record.key)
+        known = self.cached_by_key(record.key)
         if known is not None or record.kind is not ConversationKind.PAIR:
             return known
         a, b = record.accounts  # type: ignore[misc]  # a pair always has two
         users = await self.users({a, b})
         return self._keep_pair(record.key, users[a], users[b])
 
-    def _cached_by_key(self, key: int) -> Conversation | None:
+    def cached_by_key(self, key: int) -> Conversation | None:
+        """Return the conversation with this key if it is in memory and not a deleted room."""
         if key == self.everyone.key:
             return self.everyone
         return self._rooms_by_key.get(key) or self._pairs.get(key)

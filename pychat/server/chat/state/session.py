@@ -121,7 +121,7 @@ class ChatSession:
         self.password_hash: str | None = None
         self.closed = False
         self.unanswered = 0
-        """Number of messages of this connection that are not stored yet."""
+        """Number of messages and changes of this connection that are not stored yet."""
         self.login_pending = False
         self.waiting: deque[WaitingEvent] | None = None
         self.waiting_bytes = 0
