@@ -113,6 +113,8 @@ class MessageInfo(Struct):
     mentioned: bool = False
     """Whether somebody else mentions this user, or all members, in the message."""
     file: FileInfo | None = None
+    pending: bool = False
+    """Whether it is shown with a change by this user that the server has not answered yet."""
 
     @property
     def shown_text(self) -> str:

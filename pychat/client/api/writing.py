@@ -275,6 +275,8 @@ def is_seq(text: str) -> bool:
 
 
 def _change(kind: ChangeKind, message: MessageInfo) -> PendingChange:
+    # A message that is not cached is given as the user sees it, perhaps with earlier changes.
+    message = structs.replace(message, pending=False)
     return PendingChange(str(uuid.uuid4()), kind, message, made_at=time.time())
 
 

@@ -86,9 +86,12 @@ class PendingChanges:
 
     def shown(self, message: MessageInfo) -> MessageInfo:
         """Return the message with the changes that are not answered yet."""
-        for change in self._changes.get(_place(message), ()) if self._changes else ():
+        changes = self._changes.get(_place(message)) if self._changes else None
+        if not changes:
+            return message
+        for change in changes:
             message = _after(message, change, self.user)
-        return message
+        return structs.replace(message, pending=True)
 
     # --- make changes ---
 

@@ -100,6 +100,7 @@ async def test_changes_are_shown_at_once_and_made_when_online(
         ("new", True),
     ]
     assert shown(client) == changed[-1]
+    assert shown(client).pending
     assert shown(client).edited is not None
     assert shown(client).reactions == (ReactionInfo("👍", 1, ("alice",), mine=True),)
     conversation = client.conversation("bob")
@@ -112,7 +113,8 @@ async def test_changes_are_shown_at_once_and_made_when_online(
     await back(server)
     assert chat.sent() == [("edit", "new"), ("react", True)]
     assert client.status.waiting == 0
-    assert (shown(client).text, shown(client).rev) == ("new", 2)
+    assert (shown(client).text, shown(client).rev, shown(client).pending) == ("new", 2, False)
+    assert [each.message.pending for each in published(events, MessageChanged)][-1] is False
     assert shown(client).reactions == (ReactionInfo("👍", 1, ("alice",), mine=True),)
 
 
