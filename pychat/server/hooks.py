@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import parse_qs
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from pychat.protocol import MAX_DATA_BYTES, Code, ProtocolError
 from pychat.server.guard.gate import HEADERS
+from pychat.server.site import refused
 from pychat.slacktext import slack_text
 
 MAX_BODY: Final = 6 * MAX_DATA_BYTES
@@ -47,7 +47,10 @@ def add_hooks(app: web.Application, admit: Admit, post: Post) -> None:
             await admit(token)
             await post(token, _text(await _body(request), request))
         except ProtocolError as error:
-            return _refused(error)
+            response = refused(error)
+            if error.code is Code.TOO_LARGE:
+                response.force_close()
+            return response
         return web.Response(text="ok", headers=HEADERS)
 
     app.router.add_post("/hooks/{token:[A-Za-z0-9_-]{1,100}}", hook)
@@ -90,15 +93,3 @@ def _text(body: bytes, request: web.Request) -> str:
     if not shown.strip():
         raise ProtocolError(Code.MALFORMED, "text must not be empty")
     return shown
-
-
-def _refused(error: ProtocolError) -> web.Response:
-    headers = dict(HEADERS)
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
-    response = web.Response(
-        status=int(error.code), text=f"{error.code}: {error}\n", headers=headers
-    )
-    if error.code is Code.TOO_LARGE:
-        response.force_close()
-    return response

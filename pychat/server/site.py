@@ -1,10 +1,11 @@
-"""Files over HTTP: the page, the JavaScript client, a public folder; and health checks."""
+"""The page, the JavaScript client and a public folder over HTTP; health checks; plain errors."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import hashlib
+import math
 import mimetypes
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from pychat.protocol import Code, ProtocolError
 from pychat.server.guard.gate import HEADERS, SAFE
 
 PAGE: Final = Path(__file__).parent / "page"
@@ -208,6 +210,16 @@ def file_inside(root: Path, name: str, index: str | None = None) -> Path | None:
 
 def not_found() -> web.HTTPNotFound:
     return web.HTTPNotFound(text="404: Not Found\n", headers=SAFE)
+
+
+def refused(error: ProtocolError) -> web.Response:
+    """Return the answer to a request that the chat has refused."""
+    headers = dict(HEADERS)
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if error.code == Code.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return web.Response(status=int(error.code), text=f"{error.code}: {error}\n", headers=headers)
 
 
 async def plain_errors(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from pychat.server.chat.chat import Chat
 from pychat.server.chat.events.files import OfferedFile, Upload
 from pychat.server.files.sniffing import ENOUGH, sniffed
 from pychat.server.guard.gate import HEADERS
+from pychat.server.site import refused
 from pychat.server.store.base import Store, StoreError
 from pychat.server.store.records import FileRecord
 
@@ -50,7 +50,7 @@ def add_files(app: web.Application, chat: Callable[[], Chat], store: Store) -> N
             finally:
                 begun.close()
         except ProtocolError as error:
-            return _refused(error)
+            return refused(error)
         return web.Response(
             status=201,
             body=msgspec.json.encode(file),
@@ -67,7 +67,7 @@ def add_files(app: web.Application, chat: Callable[[], Chat], store: Store) -> N
             else:
                 file = await chat().file_by_token(id, _token(request))
         except ProtocolError as error:
-            return _refused(error)
+            return refused(error)
         return await _send(request, file, store)
 
     app.router.add_post("/files", upload, expect_handler=_not_yet)
@@ -193,7 +193,7 @@ async def _send(request: web.Request, file: FileRecord, store: Store) -> web.Str
         # Before the headers: a content that is missing is an error, not an empty file.
         first = b"" if request.method == "HEAD" else await anext(parts)
     except StoreError:
-        return _refused(ProtocolError(Code.NOT_FOUND, "the file is missing on the server"))
+        return refused(ProtocolError(Code.NOT_FOUND, "the file is missing on the server"))
     await response.prepare(request)
     if request.method != "HEAD":
         try:
@@ -227,12 +227,3 @@ def disposition(file: FileRecord) -> str:
     kind = "inline" if file.mime in SHOWN_TYPES else "attachment"
     plain = "".join(c if c.isascii() and c not in '"\\%' else "_" for c in file.name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}"
-
-
-def _refused(error: ProtocolError) -> web.Response:
-    headers = dict(HEADERS)
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
-    if error.code == Code.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(status=int(error.code), text=f"{error.code}: {error}\n", headers=headers)
