@@ -14,6 +14,7 @@ from pychat.server.store import Store, StoreError, open_store
 from pychat.server.store.records import (
     ALL_MEMBERS,
     CursorMove,
+    HookRecord,
     LoginToken,
     NewEdit,
     NewMessage,
@@ -57,6 +58,8 @@ async def fill(store: Store) -> None:
     await store.update_room(room.conversation, topic="Tea")
     await store.set_standing(room.conversation, carol.key, Standing.MODERATOR)
     await store.set_standing(room.conversation, alice.key, Standing.BARRED)
+    for n in range(2):
+        await store.add_hook(HookRecord(f"h{n}", bytes([n]) * 32, room.conversation, bob.key, 6))
     hidden = await store.create_room("x4711", "Board", alice.key, private=True)
     await store.set_standing(hidden.conversation, bob.key, Standing.INVITED)
     await chat.say(room.conversation, bob, "welcome")
@@ -262,6 +265,8 @@ YEAR_10000 = 253_402_300_800_000
             '{"id":"eve","standing"',
             "there is no account with the id 'eve'",
         ),
+        ('"account":"bob"', '"account":"eve"', "there is no account with the id 'eve'"),
+        ('"id":"h0"', '"id":"h1"', "a webhook belongs to one room"),
         ('"roomOwner":"bob"', '"roomOwner":"eve"', "there is no account with the id 'eve'"),
         ('"roomId":"Lounge"', '"roomId":"#\\u202e"', "must not start with #"),
         ('"deliveredSeq":1', f'"deliveredSeq":{NUMBER_TOO_LARGE}', "<= 9223372036854775807"),

@@ -16,6 +16,7 @@ from pychat.server.store.records import (
     ALL_MEMBERS,
     Account,
     FileRecord,
+    HookRecord,
     Membership,
     MessageRecord,
     Standing,
@@ -26,6 +27,7 @@ from pychat.server.store.transfer.lines import (
     End,
     FileLine,
     Header,
+    HookLine,
     Line,
     LoginTokenLine,
     MemberLine,
@@ -94,6 +96,9 @@ async def read_store(
     standings: dict[int, dict[int, Standing]] = {}
     for each in await store.standings():
         standings.setdefault(each.conversation, {})[each.account] = each.standing
+    hooks: dict[int, list[HookRecord]] = {}
+    for hook in await store.hooks():
+        hooks.setdefault(hook.conversation, []).append(hook)
     ends = {
         key: await _end(store, key, lost) for key in (everyone, *(r.conversation for r in rooms))
     }
@@ -116,6 +121,7 @@ async def read_store(
             topic=room.topic or UNSET,
             private=room.private or UNSET,
             standings=_standing_lines(standings.get(room.conversation, {}), accounts) or UNSET,
+            hooks=_hook_lines(hooks.get(room.conversation, []), accounts) or UNSET,
         )
         async for part in _conversation(
             store, room.conversation, line, accounts, lost, end, files=files
@@ -195,6 +201,14 @@ def _standing_lines(standings: Mapping[int, Standing], accounts: Accounts) -> li
     return [
         StandingLine(account.id, _STANDINGS[standings[account.key]])
         for account in _known(accounts, standings)
+    ]
+
+
+def _hook_lines(hooks: Sequence[HookRecord], accounts: Accounts) -> list[HookLine]:
+    return [
+        HookLine(hook.id, hook.token_hash.hex(), accounts[hook.account].id, hook.created_at)
+        for hook in hooks
+        if hook.account in accounts
     ]
 
 

@@ -14,6 +14,7 @@ from pychat.server.store.records import (
     Appended,
     ChangeResult,
     FileRecord,
+    HookRecord,
     LoginToken,
     Membership,
     MessageRecord,
@@ -202,6 +203,13 @@ class Importer:
         for each in line.standings or ():
             standing = Standing[each.standing.upper()]
             await self._store.set_standing(part.key, self._keys[each.id], standing)
+        for hook in line.hooks or ():
+            token_hash = bytes.fromhex(hook.token_hash)
+            if await self._store.hook(token_hash) is None:
+                account = self._keys[hook.account]
+                await self._store.add_hook(
+                    HookRecord(hook.id, token_hash, part.key, account, hook.created_at)
+                )
 
     async def _check_last(self, part: _Part) -> None:
         """Refuse a conversation that was used since the import: the last stored message must be

@@ -93,9 +93,18 @@ class StandingLine(Struct):
     standing: Literal["moderator", "barred", "invited"]
 
 
+class HookLine(Struct, rename="camel"):
+    """A webhook of a room, which posts as ``account``. ``token_hash`` is hexadecimal."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]*$")]
+    token_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    account: str
+    created_at: Moment
+
+
 class ConversationLine(Struct, tag="conversation", tag_field="type", rename="camel"):
     """A conversation. ``between``: the two ids of a pair. ``room_*`` and what follows: only for
-    rooms, the last three only where they say something."""
+    rooms, the last four only where they say something."""
 
     kind: Literal["everyone", "room", "pair"]
     members: list[MemberLine]
@@ -106,6 +115,7 @@ class ConversationLine(Struct, tag="conversation", tag_field="type", rename="cam
     topic: str | UnsetType = UNSET
     private: bool | UnsetType = UNSET
     standings: list[StandingLine] | UnsetType = UNSET
+    hooks: list[HookLine] | UnsetType = UNSET
 
     @property
     def name(self) -> str:
@@ -240,6 +250,7 @@ class _Names:
         self._blocked: set[str] = set()
         self._revs: set[int] = set()
         self._files: set[str] = set()
+        self._hooks: set[str] = set()
 
     def check(self, line: Line) -> None:
         """Raise ProtocolError for an invalid id or emoji, ValueError for an id without an account
@@ -261,6 +272,7 @@ class _Names:
                     check_id(line.room_id, "roomId")
                     self._require([line.room_owner])
                     self._require(each.id for each in line.standings or ())
+                    self._check_hooks(line.hooks or [])
             case MessageLine():
                 self._require([line.sender])
                 mentions = line.mentions or []
@@ -270,6 +282,13 @@ class _Names:
                 self._check_changes(line)
                 if line.file is not UNSET:
                     self._check_file(line, line.file)
+
+    def _check_hooks(self, hooks: list[HookLine]) -> None:
+        self._require(hook.account for hook in hooks)
+        for hook in hooks:
+            if not self._hooks.isdisjoint((hook.id, hook.token_hash)):
+                raise ValueError("a webhook belongs to one room")
+            self._hooks |= {hook.id, hook.token_hash}
 
     def _check_file(self, line: MessageLine, file: FileLine) -> None:
         if line.removed or file.id in self._files:
