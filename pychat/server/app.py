@@ -156,7 +156,8 @@ class ChatServer:
 
     # --- beside an app ---
     def attach(self, app: web.Application) -> None:
-        """Add ``/socket.io/`` to the app.
+        """Add ``/socket.io/``, ``/files`` and ``/hooks`` to the app. Its own routes win, if it has
+        added them before.
 
         The store opens when the app starts, which may raise StoreError.
         """
@@ -168,6 +169,8 @@ class ChatServer:
         self._attached = True
         site.add_client_files(app, SOCKET_PATH)
         self._engine.attach(app)
+        add_hooks(app, lambda: self._chat)
+        add_files(app, lambda: self._chat, self.store)
         app.on_startup.append(self._on_startup)
         app.on_shutdown.append(self._on_shutdown)
         app.on_cleanup.append(self._on_cleanup)
@@ -216,12 +219,6 @@ class ChatServer:
         app.on_response_prepare.append(site.protect)
         self.attach(app)
         site.add_page(app)
-        add_hooks(
-            app,
-            lambda token: self._chat.admit_hook(token),
-            lambda token, text: self._chat.post(token, text),
-        )
-        add_files(app, lambda: self._chat, self.store)
         site.add_health(app, self._healthy, lambda: self._ready)
         if self._public is not None:
             site.add_public(app, self._public)

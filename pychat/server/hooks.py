@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from pychat.protocol import MAX_DATA_BYTES, Code, ProtocolError
+from pychat.server.chat.chat import Chat
 from pychat.server.guard.gate import HEADERS
 from pychat.server.site import refused
 from pychat.slacktext import slack_text
@@ -20,12 +21,9 @@ MAX_BODY: Final = 6 * MAX_DATA_BYTES
 """Bytes. JSON writes a byte of text in up to six (``\\u0000``)."""
 BODY_SECONDS: Final = 10.0
 """Time limit for the body."""
+MAX_KEY: Final = 255
+"""Characters of the header Idempotency-Key."""
 _FORM: Final = "application/x-www-form-urlencoded"
-
-Admit = Callable[[str], Awaitable[None]]
-"""Check the token of a hook and count its request. Raises ProtocolError."""
-Post = Callable[[str, str], Awaitable[None]]
-"""Post a text with the token of a hook. Raises ProtocolError."""
 
 
 class _Payload(Struct):
@@ -37,15 +35,17 @@ class _Payload(Struct):
 _payload: Final = msgspec.json.Decoder(_Payload)
 
 
-def add_hooks(app: web.Application, admit: Admit, post: Post) -> None:
+def add_hooks(app: web.Application, chat: Callable[[], Chat]) -> None:
     """Serve ``POST /hooks/TOKEN``. The answer is ``ok`` once the message is stored."""
 
     async def hook(request: web.Request) -> web.Response:
         token = request.match_info["token"]
         try:
             # First: without a token, nobody makes the server read and decode a body.
-            await admit(token)
-            await post(token, _text(await _body(request), request))
+            await chat().admit_hook(token)
+            key = _key(request)
+            text = _text(await _body(request), request)
+            await chat().post(token, text, key)
         except ProtocolError as error:
             response = refused(error)
             if error.code is Code.TOO_LARGE:
@@ -54,6 +54,18 @@ def add_hooks(app: web.Application, admit: Admit, post: Post) -> None:
         return web.Response(text="ok", headers=HEADERS)
 
     app.router.add_post("/hooks/{token:[A-Za-z0-9_-]{1,100}}", hook)
+
+
+def _key(request: web.Request) -> str | None:
+    """Return the key of a request that may be repeated. Raises ProtocolError 400."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        raise ProtocolError(
+            Code.MALFORMED,
+            f"must be 1 to {MAX_KEY} printable ASCII characters",
+            field="Idempotency-Key",
+        )
+    return key
 
 
 async def _body(request: web.Request) -> bytes:

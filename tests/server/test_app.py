@@ -16,6 +16,7 @@ from aiohttp import web
 from yarl import URL
 
 import pychat
+from pychat.client import ChatClient
 from pychat.server import ChatServer, ServeError
 from pychat.server.store import StoreError, StoreUnavailable
 from pychat.server.store.memory import MemoryStore
@@ -173,6 +174,26 @@ async def test_beside_an_app_of_ones_own(http: aiohttp.ClientSession, unused_tcp
         assert (await http.get(url + "/healthz")).status == 404
         async with Peer(url, "alice") as alice:
             assert (await alice.send("alice", "hi"))["code"] == "200"
+        hook = await http.post(url + "/hooks/unknown", json={"text": "hi"})
+        assert await hook.text() == "404: there is no such hook\n"
+    finally:
+        await runner.cleanup()
+
+
+async def test_files_beside_an_app_of_ones_own(unused_tcp_port: int, tmp_path: Path) -> None:
+    app = web.Application()
+    pychat.ChatServer("memory:").attach(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    (tmp_path / "note.txt").write_text("content")
+    try:
+        async with ChatClient(url, user="alice", password="secret password", create=True) as alice:
+            sent = await alice.send("alice", file=tmp_path / "note.txt")
+            assert sent.file is not None
+            await alice.download(sent.file, tmp_path / "copy.txt")
+        assert (tmp_path / "copy.txt").read_text() == "content"
     finally:
         await runner.cleanup()
 

@@ -103,6 +103,35 @@ async def test_acknowledged_is_stored(tmp_path: Path, http: aiohttp.ClientSessio
         assert {each.text for each in page.messages} == {str(number) for number in range(30)}
 
 
+async def test_a_repeated_request_with_a_key_posts_once(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """Also at the same time, with another hook, and after a restart."""
+    store = f"sqlite:///{tmp_path}/chat.db"
+
+    async def post(url: str, text: str, key: str) -> tuple[int, str]:
+        headers = {"Idempotency-Key": key}
+        return await answer(http, url, json={"text": text}, headers=headers)
+
+    async with serving(store, accounts="open") as server:
+        async with ChatClient(server.url, user="alice", password="") as alice:
+            await alice.create_room("ops", "Operations")
+        url, other = await make_hook(server), await make_hook(server, "u" * 43)
+        answers = await asyncio.gather(*(post(url, "build", '"7"') for _ in range(5)))
+        assert answers == [(200, "ok")] * 5
+        assert await post(url, "deploy", '"8"') == (200, "ok")
+        assert await post(other, "other", '"7"') == (200, "ok")
+        for wrong in ("x" * 256, "é", ""):
+            status, text = await post(url, "wrong", wrong)
+            assert (status, text[:22]) == (400, "400: Idempotency-Key: "), wrong
+    async with serving(store, accounts="open") as server:
+        url = f"{server.url}/hooks/{TOKEN}"
+        assert await post(url, "again", '"7"') == (200, "ok")
+        async with ChatClient(server.url, user="alice", password="") as alice:
+            page = await alice.history("#ops")
+        assert [each.text for each in page.messages] == ["build", "deploy", "other"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [

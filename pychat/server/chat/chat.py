@@ -279,10 +279,10 @@ class Chat:
         except Exception as error:
             raise self._refusal("hook", error) from None
 
-    async def post(self, token: str, text: str) -> None:
+    async def post(self, token: str, text: str, key: str | None = None) -> None:
         """Post a message through a webhook (``Hooks.post``). Raises ProtocolError."""
         self._require_running()
-        task = asyncio.get_running_loop().create_task(self._hooks.post(token, text))
+        task = asyncio.get_running_loop().create_task(self._hooks.post(token, text, key))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Callable
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
@@ -45,9 +47,10 @@ class Hooks:
         hook = await self._hook(token)
         self._limiter.take(hook.account, "messages")
 
-    async def post(self, token: str, text: str) -> None:
+    async def post(self, token: str, text: str, key: str | None = None) -> None:
         """Post the message of an admitted request, and return when it is stored and delivered.
 
+        ``key``: names the message. A message with the same key of the same hook is stored once.
         Raises StoreError, and ProtocolError: 400 or 413 for the text, 403 if the hook's account is
         disabled, 404 if there is no such hook or its room was deleted, 429, 503.
         """
@@ -57,11 +60,21 @@ class Hooks:
         room = await self._room(hook)
         self._limiter.take(user.key, "text", len(text))
         answered = _Answered()
-        message = ClientMessage(user.id, room.id, text, command="groupchat")
+        client_id = None if key is None else _client_id(token, key)
+        message = ClientMessage(
+            user.id,
+            room.id,
+            text,
+            command="groupchat",
+            client_id=None if client_id is None else str(client_id),
+        )
         await self._mentions.prepare(room, text)
         mentions = self._mentions.find(user, room, text)
         self._delivery.submit(
-            ChatSession(answered), user, room, message, None, 0, mentions=mentions
+            *(ChatSession(answered), user, room, message),
+            None if client_id is None else client_id.bytes,
+            0,
+            mentions=mentions,
         )
         answer = await answered.answer
         if answer.code not in (Code.DONE, Code.STORED):
@@ -90,6 +103,12 @@ class Hooks:
             raise ProtocolError(Code.NOT_FOUND, "the room of this hook was deleted")
         room.require_decided()
         return room
+
+
+def _client_id(token: str, key: str) -> UUID:
+    """Return the clientId of a message. All readers of the room see it; it reveals nothing."""
+    digest = hmac.digest(token.encode(), key.encode(), "sha256")
+    return UUID(bytes=digest[:16])
 
 
 class _Answered:
