@@ -614,13 +614,16 @@ class RoomAnswer(Answer, kw_only=True, rename="camel"):
     room_id: str
 
 
-class MemberPayload(Struct):
-    """A member of a room. ``role``: owner, moderator or member."""
+class MemberPayload(Struct, rename="camel"):
+    """A member of a room. ``role``: owner, moderator or member. ``status``, ``status_text``: as in
+    ``presence``."""
 
     id: str
     alias: str
     role: str
     online: bool
+    status: str | UnsetType = UNSET
+    status_text: str | UnsetType = UNSET
 
 
 class MembersAnswer(Answer, kw_only=True):

@@ -229,6 +229,8 @@ class MemberInfo(Struct):
     alias: str
     role: str
     online: bool
+    status: Availability = Availability.ONLINE
+    status_text: str = ""
 
 
 class HistoryPage(Struct):

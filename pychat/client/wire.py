@@ -373,6 +373,7 @@ def conversation_info(
 
 def status_of(
     payload: protocol.UserPayload
+    | protocol.MemberPayload
     | protocol.PresencePayload
     | protocol.ConversationPayload
     | protocol.LoginAnswer
@@ -404,7 +405,8 @@ def room_info(room: protocol.RoomPayload, member: bool = False) -> RoomInfo:
 
 
 def member_info(member: protocol.MemberPayload) -> MemberInfo:
-    return MemberInfo(id=member.id, alias=member.alias, role=member.role, online=member.online)
+    status, text = status_of(member)
+    return MemberInfo(member.id, member.alias, member.role, member.online, status, text)
 
 
 def user_info(user: protocol.UserPayload) -> UserInfo:

@@ -105,6 +105,8 @@ async def test_members_come_in_pages_with_presence() -> None:
         alice, bob, carol = await with_members(chat, "alice", "bob", "carol")
         dave = await logged_in(chat, "dave")
         assert "you are not in" in await refused(dave, "members")
+        for each in (bob, carol):
+            await each.ask("profile", status="away", statusText="lunch")
         carol.leave()
         await bob.ask("block", id="alice")
         first = await done(alice, "members", limit=2)
@@ -114,6 +116,12 @@ async def test_members_come_in_pages_with_presence() -> None:
             (each["id"], each["role"], each["online"])
             for each in first["members"] + rest["members"]
         ] == [("alice", "owner", True), ("bob", "member", False), ("carol", "member", False)]
+        statuses = [each.get("status") for each in first["members"] + rest["members"]]
+        assert statuses == [None, None, "away"]
+        assert rest["members"][0]["statusText"] == "lunch"
+        await bob.ask("unblock", id="alice")
+        shown = (await done(alice, "members", limit=3))["members"]
+        assert [each.get("statusText") for each in shown] == [None, "lunch", "lunch"]
         assert "cursor" in await refused(alice, "members", cursor="x")
 
 

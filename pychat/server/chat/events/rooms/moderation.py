@@ -16,14 +16,16 @@ from pychat.protocol import (
 )
 from pychat.server.chat.answers import Answers, encode
 from pychat.server.chat.delivery import Delivery
+from pychat.server.chat.events.history import invalid_cursor
 from pychat.server.chat.notices.room_list import RoomList
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import OnlineUser, Room
 from pychat.server.chat.state.reach import Reach
 from pychat.server.chat.state.roles import Roles, role_of
 from pychat.server.chat.state.session import ChatSession
+from pychat.server.chat.views import shown_status
 from pychat.server.store.base import Store, decode_cursor, encode_cursor
-from pychat.server.store.records import Standing
+from pychat.server.store.records import Block, Standing
 from pychat.visible import shown_name
 
 MAX_STANDINGS = 1_000
@@ -200,29 +202,33 @@ class Moderation:
         self, user: OnlineUser, request: RoomRequest
     ) -> tuple[list[MemberPayload], str]:
         try:
-            (after,) = decode_cursor(request.cursor, -1 if request.cursor is None else 0)
+            (after,) = decode_cursor(request.cursor, 0)
         except ValueError:
-            raise ProtocolError(
-                Code.MALFORMED, "must be the next of an answer", field="cursor"
-            ) from None
+            raise invalid_cursor() from None
         room = await self._directory.joined_room(user, request.room_id, "roomId")
         keys = sorted(key for key in room.members if key > after)[: request.limit]
         users = await self._directory.users(keys)
         hidden_by = {block.account.key: block for block in await self._store.blockers(user.key)}
         members = [
-            MemberPayload(
-                users[key].id,
-                # Those who have blocked the reader have the alias of that time.
-                shown_name(hidden_by[key].alias, users[key].id)
-                if key in hidden_by
-                else users[key].alias,
-                role_of(room, key),
-                online=key == user.key or self._reach.sees_online(user, key),
-            )
+            self._member(user, room, users[key], hidden_by.get(key))
             for key in keys
             if key in users and key in room.members
         ]
         return members, encode_cursor(keys[-1]) if len(keys) == request.limit else ""
+
+    def _member(
+        self, user: OnlineUser, room: Room, member: OnlineUser, block: Block | None
+    ) -> MemberPayload:
+        """``block``: what the user sees of a member who has blocked them."""
+        role = role_of(room, member.key)
+        if block is not None:
+            alias = shown_name(block.alias, member.id)
+            return MemberPayload(member.id, alias, role, online=False)
+        online = member is user or self._reach.sees_online(user, member.key)
+        shown = MemberPayload(member.id, member.alias, role, online)
+        if member.key not in user.blocked:
+            shown.status, shown.status_text = shown_status(member.account)
+        return shown
 
 
 def _require_member(room: Room, other: OnlineUser) -> None:
