@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from pychat.protocol import RoomPayload
 from pychat.server.chat import Chat
 from pychat.server.chat.events.rooms import moderation
 from pychat.server.chat.notices import room_list
+from pychat.server.chat.state.entities import Room
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import FileRecord, Standing
 from tests.server.chat.delayed import DelayedStore
@@ -363,6 +365,37 @@ async def test_lists_of_ones_own_are_sent_bit_by_bit_and_complete(
         assert [room["id"][:8] for room in rooms] == ["b", "y"]
         invited = [room["id"][:8] for room in carol.of("room")[-1]["rooms"] if "invited" in room]
         assert invited == ["b", "private:", "y"]
+
+
+async def test_lists_of_ones_own_encode_each_room_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_list, "BYTES_AT_ONCE", 1)
+    async with chatting(MemoryStore()) as chat:
+        alice, *others = await people(chat, "alice", *(f"user{n}" for n in range(20)))
+        id = await private(alice)
+        for each in others:
+            await done(alice, "invite", id, user=each.id)
+            await done(each, "join", id)
+        for n in range(5):
+            await done(alice, "create", f"r{n}")
+        encoded: list[str] = []
+        payload = room_list.room_payload
+
+        def counted(room: Room, reader: int | None = None) -> RoomPayload:
+            encoded.append(room.id)
+            return payload(room, reader)
+
+        async def shown_to_all(topic: str) -> None:
+            async with asyncio.timeout(WAIT):
+                for each in others:
+                    while (listed(each, "r3") or {}).get("topic") != topic:
+                        await each.next("room")
+
+        await done(alice, "topic", "r3", topic="before")
+        await shown_to_all("before")
+        monkeypatch.setattr(room_list, "room_payload", counted)
+        await done(alice, "topic", "r3", topic="after")
+        await shown_to_all("after")
+        assert encoded.count(id) == encoded.count("r1") == 1
 
 
 NAMES_NO_ROOM = {

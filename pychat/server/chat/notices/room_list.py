@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence, Set
-from typing import Final
+from typing import Final, NamedTuple
 
 from pychat.protocol import Event, RoomListPayload
 from pychat.server.chat.answers import encode
 from pychat.server.chat.state.directory import Directory
 from pychat.server.chat.state.entities import NO_ACCOUNTS, Room
 from pychat.server.chat.state.reach import Reach
+from pychat.server.chat.state.roles import role_of
 from pychat.server.chat.views import room_payload
 from pychat.server.store.records import Standing
 
@@ -39,6 +40,8 @@ class RoomList:
         self._hidden_from: Set[int] = NO_ACCOUNTS
         self._accounts: dict[int, None] = {}
         """Accounts that wait for a list of their own, in this order."""
+        self._lists: _Lists | None = None
+        """The encoded lists, until a room changes or all are sent."""
 
     def rooms(self, reader: int) -> list[Room]:
         """The rooms that an account may know of, sorted by id."""
@@ -66,6 +69,7 @@ class RoomList:
         self._send_soon()
 
     def _send_soon(self) -> None:
+        self._lists = None
         if self._timer is not None:
             return
         loop = asyncio.get_running_loop()
@@ -80,7 +84,7 @@ class RoomList:
 
     def _send(self) -> None:
         self._timer = None
-        lists = _Lists(self._sorted())
+        lists = self._lists = self._lists or _Lists(self._sorted())
         size = 0
         if self._to_all:
             own = [key for key in lists.accounts() if key not in self._hidden_from]
@@ -88,13 +92,16 @@ class RoomList:
             payload = lists.common()
             hidden_from = self._hidden_from | self._accounts.keys()
             self._reach.broadcast(Event.ROOM, payload, hidden_from=hidden_from)
-            size = len(payload) * len(self._reach.connections())
+            others = len(self._reach.connections()) - len(hidden_from & self._reach.accounts())
+            size = len(payload) * max(others, 0)
             self._to_all, self._hidden_from = False, NO_ACCOUNTS
         size += self._send_own(lists)
         loop = asyncio.get_running_loop()
         self._next_at = loop.time() + size / BYTES_PER_SECOND
         if self._accounts:
             self._timer = loop.call_at(self._next_at, self._send)
+        else:
+            self._lists = None
 
     def _send_own(self, lists: _Lists) -> int:
         """Send their lists to some of the accounts that wait, and return the number of bytes."""
@@ -110,17 +117,28 @@ class RoomList:
 
 
 class _Lists:
-    """The encoded lists of all accounts. What most have in common is encoded once."""
+    """The encoded lists of all accounts. What several have in common is encoded once."""
 
     def __init__(self, rooms: Sequence[Room]) -> None:
         """``rooms``: all, sorted by id."""
         public = [room for room in rooms if not room.private]
         self._ids = [room.id for room in public]
         self._encoded = [encode(room_payload(room)) for room in public]
-        self._own: dict[int, list[Room]] = {}
+        self._own: dict[int, list[_Difference]] = {}
         for room in rooms:
+            shown: dict[bool, _Difference] = {}
             for account in _concerned(room):
-                self._own.setdefault(account, []).append(room)
+                invited = role_of(room, account) == "invited"
+                if invited not in shown:
+                    encoded = encode(room_payload(room, account))
+                    shown[invited] = self._difference(room, encoded)
+                self._own.setdefault(account, []).append(shown[invited])
+        self._last: tuple[list[_Difference], bytes] = ([], self.common())
+        """The last list that was made, and how it differs from the common one."""
+
+    def _difference(self, room: Room, encoded: bytes) -> _Difference:
+        place = bisect_left(self._ids, room.id)
+        return _Difference(place, place if room.private else place + 1, encoded)
 
     def accounts(self) -> Set[int]:
         """The accounts whose list differs from the common one."""
@@ -131,13 +149,22 @@ class _Lists:
         return _joined(self._encoded)
 
     def of(self, account: int) -> bytes:
-        encoded = self._encoded.copy()
-        # From the end, so that the places before it stay the same.
-        for room in reversed(self._own.get(account, ())):
-            place = bisect_left(self._ids, room.id)
-            replaced = place if room.private else place + 1
-            encoded[place:replaced] = [encode(room_payload(room, account))]
-        return _joined(encoded)
+        differences = self._own.get(account, [])
+        if self._last[0] != differences:
+            encoded = self._encoded.copy()
+            # From the end, so that the places before it stay the same.
+            for each in reversed(differences):
+                encoded[each.start : each.end] = [each.encoded]
+            self._last = differences, _joined(encoded)
+        return self._last[1]
+
+
+class _Difference(NamedTuple):
+    """What replaces some rooms of the common list."""
+
+    start: int
+    end: int
+    encoded: bytes
 
 
 def _joined(encoded: Sequence[bytes]) -> bytes:
