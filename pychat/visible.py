@@ -84,3 +84,12 @@ def file_size(size: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"
+
+
+def with_file(text: str, name: str, size: int, link: str = "") -> str:
+    """Return a text with a line below it for its file: ``cat.png (48 kB)``, and the link if there
+    is one. Without a text, it is the line."""
+    line = f"{name} ({file_size(size)})"
+    if link:
+        line += f" {link}"
+    return f"{text}\n{line}" if text else line

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from pychat.protocol import Availability, NotifyLevel
-from pychat.visible import file_size
+from pychat.visible import with_file
 
 
 class ConnectionState(StrEnum):
@@ -79,7 +79,7 @@ class FileInfo(Struct, frozen=True):
     @property
     def line(self) -> str:
         """Name and size: ``cat.png (48 kB)``."""
-        return f"{self.name} ({file_size(self.size)})"
+        return with_file("", self.name, self.size)
 
 
 class MessageInfo(Struct):
@@ -121,7 +121,7 @@ class MessageInfo(Struct):
         """The text, and a line with the name and size of the file if there is one."""
         if self.file is None:
             return self.text
-        return f"{self.text}\n{self.file.line}" if self.text else self.file.line
+        return with_file(self.text, self.file.name, self.file.size)
 
 
 class ChangeKind(StrEnum):

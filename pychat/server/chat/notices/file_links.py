@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pychat.server.chat.clock import now
 from pychat.server.store.base import Store
 from pychat.server.store.records import FileRecord
-from pychat.visible import file_size
+from pychat.visible import with_file
 
 ORIGINAL_SECONDS: Final = 7 * 24 * 3600
 """How long the links work that original clients get as text."""
@@ -53,8 +53,8 @@ class FileLinks:
 
     def as_text(self, data: str, file: FileRecord, account: int) -> str:
         """Return the text of a message with a file for an original client of this account."""
-        line = f"{file.name} ({file_size(file.size)})"
+        link = ""
         if self._public_url:
             until = now() // 1000 + ORIGINAL_SECONDS
-            line += f" {self._public_url}/{self.path(file, account, until)}"
-        return f"{data}\n{line}" if data else line
+            link = f"{self._public_url}/{self.path(file, account, until)}"
+        return with_file(data, file.name, file.size, link)

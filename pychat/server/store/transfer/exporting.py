@@ -37,7 +37,7 @@ from pychat.server.store.transfer.lines import (
     Total,
     encoder,
 )
-from pychat.visible import file_size
+from pychat.visible import with_file
 
 T = TypeVar("T")
 
@@ -347,8 +347,7 @@ async def _add_file(
     if files is not None and await _is_whole(store, file):
         files.append(file)
         return
-    shown = f"{file.name} ({file_size(file.size)})"
-    message.data = f"{message.data}\n{shown}" if message.data else shown
+    message.data = with_file(message.data, file.name, file.size)
     message.file = UNSET
 
 
