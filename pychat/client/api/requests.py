@@ -164,7 +164,6 @@ class ServerRequests:
     async def transfer_room(self, id: str, user: str) -> None:
         """Make a member the owner of a room. Only the owner may."""
         await self._room(protocol.RoomRequest("transfer", id, user=user))
-        self._core.sync.refresh()
 
     async def _room(self, request: protocol.RoomRequest) -> None:
         await self._core.request(Event.ROOM, request, protocol.Answer)
