@@ -57,6 +57,10 @@ class SendRequest(Protocol):
     ) -> A: ...
 
 
+Progress = Callable[[int], None]
+"""Called with the number of bytes of a file that were transferred since the last call."""
+
+
 def parse(payload: object, kind: type[T]) -> T:
     """Convert decoded JSON to the given type. Raises InvalidAnswer."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -14,11 +13,8 @@ from pychat.client.api.reading import MessageReader
 from pychat.client.core import ClientCore
 from pychat.client.errors import InvalidAnswer, RequestRefused, ServerUnreachable
 from pychat.client.models import FileInfo, MessageInfo
-from pychat.client.wire import file_info, is_file_id
+from pychat.client.wire import Progress, file_info, is_file_id
 from pychat.visible import file_name
-
-Progress = Callable[[int], None]
-"""Called with the number of bytes transferred since the last call."""
 
 
 def ignored(amount: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import structs
 
 from pychat import protocol
-from pychat.client.api.files import FileTransfer, Progress, ignored
+from pychat.client.api.files import FileTransfer, ignored
 from pychat.client.core import ClientCore
 from pychat.client.errors import RequestRefused
 from pychat.client.events import MessageChanged
@@ -25,7 +25,7 @@ from pychat.client.models import (
     QuoteInfo,
 )
 from pychat.client.storage.cache import message_at
-from pychat.client.wire import quote_of
+from pychat.client.wire import Progress, quote_of
 from pychat.protocol import Event
 
 

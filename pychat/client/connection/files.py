@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -16,6 +16,7 @@ from pychat import protocol
 from pychat.client.connection.http import ConnectFailure, http_session
 from pychat.client.errors import InvalidAnswer, RequestRefused, ServerUnreachable
 from pychat.client.safetext import safe_line
+from pychat.client.wire import Progress
 from pychat.visible import file_name
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -23,9 +24,6 @@ SILENCE_TIMEOUT: Final = 60.0
 """Seconds without data after which a transfer ends."""
 PART: Final = 64 * 1024
 _MAX_ANSWER: Final = 4096
-
-Progress = Callable[[int], None]
-"""Called with the number of bytes transferred since the last call."""
 
 
 @asynccontextmanager
