@@ -288,13 +288,7 @@ class Changes:
         """Return the conversation of a message that the user can read, unless a block hides it.
         Raises ProtocolError 404 or 503."""
         conversation = await self._any_conversation(key)
-        try:
-            member = await self._directory.memberships.member(conversation, user)
-        except ProtocolError as error:
-            if error.code == Code.UNAVAILABLE:
-                raise
-            raise _missing() from None
-        if seq < member.first_seq:
+        if not await self._directory.memberships.may_read(conversation, user, seq):
             raise _missing()
         return conversation
 

@@ -272,13 +272,7 @@ class FileAccess:
         # Not ``user.blocked``: it is only known while the user is online.
         if file.account in await self._store.blocked(user.key):
             return False
-        try:
-            member = await self._directory.memberships.member(conversation, user)
-        except ProtocolError as error:
-            if error.code == Code.UNAVAILABLE:
-                raise
-            return False
-        return seq >= member.first_seq
+        return await self._directory.memberships.may_read(conversation, user, seq)
 
     # --- fileLink ---
     def link(self, session: ChatSession, payload: bytes, ack_id: int | None) -> Work:

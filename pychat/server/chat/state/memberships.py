@@ -119,6 +119,19 @@ class Memberships:
             conversation.require_decided()
         return member
 
+    async def may_read(self, conversation: Conversation, user: OnlineUser, seq: int) -> bool:
+        """Return whether the user is a member who may read this message, unless a block hides it.
+
+        Raises ProtocolError 503 as ``member`` does, and StoreError.
+        """
+        try:
+            member = await self.member(conversation, user)
+        except ProtocolError as error:
+            if error.code is Code.UNAVAILABLE:
+                raise
+            return False
+        return seq >= member.first_seq
+
     async def join(self, room: Room, user: OnlineUser) -> None:
         """Make the user a member. Raises StoreError."""
         try:
