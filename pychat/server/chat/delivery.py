@@ -392,6 +392,12 @@ class Delivery:
         seq = where.seq
         id = f"{where.conversation}-{seq}"
         sent_at = rfc3339(where.sent_at)
+        room = None
+        name = EVERYONE
+        if type(conversation) is Pair:
+            name = conversation.other_id(user.key)
+        elif isinstance(conversation, Room):
+            room, name = conversation, conversation.id
         quoted: QuotePayload | UnsetType = UNSET
         origin = None
         if answered is not None and message.reply_to is not None:
@@ -412,7 +418,7 @@ class Delivery:
         original: Original | None = None
         if file is not None:
             shown = file_payload(file)
-            original = self._original(id, seq, user, conversation, message, sent_at, file)
+            original = self._original(id, seq, user, name, message, sent_at, file)
         if new:
             if seq > conversation.sent_seq:
                 conversation.sent_seq = seq
@@ -425,7 +431,6 @@ class Delivery:
             if not accepted:
                 code, text = _STORED, STORED
             if new:
-                name = conversation.other_id(key)
                 payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned, shown)
                 if accepted:
                     self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload, original)
@@ -439,8 +444,6 @@ class Delivery:
                 if seq == 1:
                     self._pair_opened(conversation)
         elif new:
-            room = conversation if isinstance(conversation, Room) else None
-            name = EVERYONE if room is None else room.id
             payload = _payload(id, seq, user, name, message, sent_at, quoted, mentioned, shown)
             reduced = None
             if origin is not None:
@@ -471,15 +474,12 @@ class Delivery:
         id: str,
         seq: int,
         user: OnlineUser,
-        conversation: Conversation,
+        name: str,
         message: ClientMessage,
         sent_at: str,
         file: FileRecord,
     ) -> Original:
         """Return what original clients receive: the file as text, and no quote."""
-        name = conversation.other_id(user.key) if isinstance(conversation, Pair) else EVERYONE
-        if isinstance(conversation, Room):
-            name = conversation.id
 
         def payload(account: int) -> bytes:
             text = self._links.as_text(message.data, file, account)
