@@ -152,8 +152,11 @@ class MongoRooms(MongoFiles):
     async def finish_removals(self) -> None:
         """Finish removals of members that a killed server has left."""
         barred = {"standing": Standing.BARRED.value}
-        async for document in self._database["standings"].find({"_id": {"$gt": ""}} | barred):
-            await self._database["memberships"].delete_one({"_id": document["_id"]})
+        found = self._database["standings"].find({"_id": {"$gt": ""}} | barred, {"_id": True})
+        ids = [document["_id"] async for document in found]
+        for start in range(0, len(ids), DELETED_AT_ONCE):
+            some = {"_id": {"$in": ids[start : start + DELETED_AT_ONCE]}}
+            await self._database["memberships"].delete_many(some)
 
     @change
     async def set_standing(
