@@ -15,7 +15,7 @@ from pychat.server.chat.notices import room_list
 from pychat.server.chat.state.entities import Room
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import FileRecord, Standing
-from tests.server.chat.delayed import DelayedStore
+from tests.server.chat.delayed import DelayedStore, calls_of_request
 from tests.server.chat.direct import Direct, chatting, logged_in
 from tests.server.chat.peers import WAIT
 
@@ -338,6 +338,21 @@ async def test_a_private_room_is_seen_by_those_in_it() -> None:
         await done(alice, "join", id)
         await done(alice, "delete", id)
         assert listed(alice, id) is None
+
+
+async def test_many_private_rooms_are_read_at_once_at_the_start() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        (alice,) = await people(chat, "alice")
+        ids = {await private(alice) for _ in range(5)}
+    calls: list[str] = []
+    calls_of_request.set(calls)
+    async with chatting(store) as chat:
+        assert calls.count("memberships") == 1
+        alice, bob = await people(chat, "alice", "bob")
+        await done(alice, "topic", min(ids), topic="news")
+        assert {room["id"] for room in alice.of("room")[-1]["rooms"]} == ids
+        assert bob.of("room") == []
 
 
 async def test_lists_of_ones_own_are_sent_bit_by_bit_and_complete(

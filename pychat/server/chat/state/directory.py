@@ -77,9 +77,8 @@ class Directory:
                 known.update(record, owner_id)
         self.memberships.loaded(self._rooms_by_key, standings)
         await self.memberships.finish_removals()
-        for room in list(self.rooms.values()):
-            if room.private:  # the list of rooms shows it to its members
-                await self.memberships.settle(room)
+        # The list of rooms shows private ones to their members.
+        await self.memberships.settle_all([room for room in self.rooms.values() if room.private])
 
     def text_gone(self) -> None:
         """Let reads that are under way be repeated: they may contain a text that was removed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pychat.protocol import ROOM_PREFIX, Code, ProtocolError
 from pychat.server.chat.state.entities import Conversation, Everyone, Member, OnlineUser, Room
@@ -12,6 +12,8 @@ from pychat.server.store.records import Membership, RoomStanding, Standing
 
 MAX_READ_SINGLY = 20
 """Of more accounts, all memberships are read at once."""
+SETTLED_AT_ONCE = 500
+"""Rooms whose members are read with one query."""
 
 
 class Memberships:
@@ -64,9 +66,27 @@ class Memberships:
             changes = room.changes
             members = await self._store.memberships([room.key])
             if room.changes == changes and not room.settled:
-                barred = _barred(room)
-                room.members = {m.account: m.first_seq for m in members if m.account not in barred}
-                room.settled = True
+                self._settled(room, members)
+
+    async def settle_all(self, rooms: Sequence[Room]) -> None:
+        """Settle several rooms, most with few queries. Raises as ``settle`` does."""
+        unsettled = [room for room in rooms if not room.settled and not room.deleted]
+        for start in range(0, len(unsettled), SETTLED_AT_ONCE):
+            some = unsettled[start : start + SETTLED_AT_ONCE]
+            changes = [room.changes for room in some]
+            found: dict[int, list[Membership]] = {room.key: [] for room in some}
+            for member in await self._store.memberships(list(found)):
+                found[member.conversation].append(member)
+            for room, before in zip(some, changes, strict=True):
+                if room.changes == before and not room.settled:
+                    self._settled(room, found[room.key])
+        for room in unsettled:
+            await self.settle(room)
+
+    def _settled(self, room: Room, members: Iterable[Membership]) -> None:
+        barred = _barred(room)
+        room.members = {m.account: m.first_seq for m in members if m.account not in barred}
+        room.settled = True
 
     async def learn(self, everyone: Everyone, accounts: Iterable[int]) -> None:
         """Read the first seqs in ALL of these accounts. Raises StoreError."""
