@@ -343,29 +343,79 @@ async def test_who_blocked_and_left_types_no_more() -> None:
         assert bob.of("typing") == []
 
 
-@pytest.mark.parametrize("event", ["read", "room", "react"])
-async def test_who_blocked_and_left_shows_nothing_more(event: str) -> None:
+@pytest.mark.parametrize("ends", ["leave", "logout"])
+@pytest.mark.parametrize("request_", ["read", "delivered", "join", "quit", "react", "profile"])
+async def test_who_blocked_and_left_shows_nothing_more(request_: str, ends: str) -> None:
+    """What they asked for is handled after the connection has ended, or after a logout on it."""
     store = DelayedStore()
     async with chatting(store) as chat:
         bob = await logged_in(chat, "bob")
         alice = await logged_in(chat, "alice")
-        await bob.ask("room", command="create", roomId="r")
+        for room in ("r", "s"):
+            await bob.ask("room", command="create", roomId=room)
+        await alice.ask("room", command="join", roomId="s")
         id = (await bob.send_message("alice", "one"))["id"]
         await turns()
         held = store.hold("block")
         alice.start("block", id="bob")
-        request = {
-            "read": {"with": "bob", "seq": 1},
-            "room": {"command": "join", "roomId": "r"},
-            "react": {"id": id, "emoji": "👍", "on": True},
+        requests: dict[str, tuple[str, dict[str, Any]]] = {
+            "read": ("read", {"with": "bob", "seq": 1}),
+            "delivered": ("delivered", {"with": "bob", "seq": 1}),
+            "join": ("room", {"command": "join", "roomId": "r"}),
+            "quit": ("room", {"command": "leave", "roomId": "s"}),
+            "react": ("react", {"id": id, "emoji": "👍", "on": True}),
+            "profile": ("profile", {"status": "away"}),
         }
         before = len(bob.order)
-        alice.start(event, request[event])
+        event, fields = requests[request_]
+        alice.start(event, fields)
         await held.called.wait()
-        alice.leave()
+        if ends == "leave":
+            alice.leave()
+        else:
+            alice.start("logout", {})
         held.answer()
         await turns()
-        assert [name for name, _ in bob.order[before:] if name != "presence"] == []
+        seen = [(name, payload.get("online")) for name, payload in bob.order[before:]]
+        assert set(seen) <= {("presence", False)}
+
+
+@pytest.mark.parametrize(
+    ("method", "event", "fields"),
+    [
+        ("join_room", "room", {"command": "join", "roomId": "r"}),
+        ("leave_room", "room", {"command": "leave", "roomId": "s"}),
+        ("update_account", "profile", {"status": "away"}),
+        # Only an id in another spelling is looked up.
+        ("account", "typing", {"recepient": "BOB", "typing": True}),
+    ],
+)
+async def test_a_late_answer_shows_nothing_of_who_has_blocked_and_left(
+    method: str, event: str, fields: dict[str, Any]
+) -> None:
+    """Receipts and reactions are no such case: what was asked for before the block is shown."""
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        bob = await logged_in(chat, "bob")
+        alice, phone = await logged_in(chat, "alice"), await logged_in(chat, "alice")
+        for room in ("r", "s"):
+            await bob.ask("room", command="create", roomId=room)
+        await alice.ask("room", command="join", roomId="s")
+        await bob.send_message("alice", "one")
+        await turns()
+        held = store.hold(method)
+        alice.start(event, fields)
+        await held.called.wait()
+        phone.start("block", id="bob")  # it may have to wait for what is held
+        await turns()
+        before = len(bob.order)
+        alice.leave()
+        phone.leave()
+        held.answer()
+        await turns()
+        # If the block had to wait, they went offline before.
+        seen = [(name, payload.get("online")) for name, payload in bob.order[before:]]
+        assert set(seen) <= {("presence", False)}
 
 
 @pytest.mark.parametrize("read", ["blocked", "pairs"])
