@@ -435,6 +435,11 @@ class Delivery:
                 if accepted:
                     self._reach.deliver(recipient, conversation, seq, _MESSAGE, payload, original)
                 if recipient != key:
+                    if origin is not None and key in self._reach.blockers(origin.sender):
+                        bare = QuotePayload(origin.seq)
+                        payload = _payload(
+                            id, seq, user, name, message, sent_at, bare, mentioned, shown
+                        )
                     self._reach.echo(
                         key, conversation, seq, _MESSAGE, payload, original, but=session
                     )

@@ -380,6 +380,23 @@ async def test_who_blocked_and_left_shows_nothing_more(request_: str, ends: str)
         assert set(seen) <= {("presence", False)}
 
 
+async def test_a_block_hides_the_quote_of_a_reply_that_is_being_stored() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice = await logged_in(chat, "alice")
+        bob, phone = await logged_in(chat, "bob"), await logged_in(chat, "bob")
+        await alice.send_message("bob", "hello")
+        held = store.hold("commit")
+        reply = {"sender": "bob", "recepient": "alice", "command": "chat", "data": "hi"}
+        answer = bob.start("message", reply | {"replyTo": 1})
+        await held.called.wait()
+        assert (await phone.ask("block", id="alice"))["code"] == "200"
+        held.answer()
+        assert (await answer)["code"] == "200"
+        quotes = [each.of("message")[-1]["replyTo"] for each in (phone, alice)]
+        assert quotes == [{"seq": 1}, {"seq": 1, "sender": "alice", "data": "hello"}]
+
+
 @pytest.mark.parametrize(
     ("method", "event", "fields"),
     [
