@@ -49,6 +49,8 @@ class Actions:
             (SOMETIMES, {self._move_cursor: 2, self._type: 1}),
             (SOMETIMES, {self._join: 3, self._leave_room: 2, self._join_again: 2}),
             (SOMETIMES, {self._create_room: 1, self._delete_room: 0.5}),
+            (SOMETIMES, {self._create_private: 1, self._invite: 1, self._join: 1}),
+            (SOMETIMES, {self._reply: 3, self._send_file: 1}),
             (SOMETIMES, {self._kick: 1, self._invite: 2, self._appoint: 1, self._set_topic: 0.3}),
             (SOMETIMES, {self._block: 1, self._unblock: 1, self._block_and_leave: 1}),
             (SOMETIMES, {self._choose_notify: 1, self._choose_status: 0.5}),
@@ -66,6 +68,7 @@ class Actions:
             groups.append(((1,), {self._break_link: 2}))
             groups.append(((3,), {self._edit: 4, self._react: 1, self._remove: 0.5}))
             groups.append(((4,), {self._use_chat_client: 4}))
+            groups.append(((1,), {self._reply: 4}))
         self._actions: list[Action] = []
         self._weights: list[float] = []
         for inclinations, group in groups:
@@ -96,7 +99,8 @@ class Actions:
         if draw.random() < self._restless:
             self._other = draw.choice(people)
         if draw.random() < self._restless:
-            self._room = draw.choice(ROOMS)
+            private = [room for each in people for device in each.devices for room in device.rooms]
+            self._room = draw.choice((*ROOMS, *private))
 
     # --- coming and going ---
 
@@ -131,8 +135,22 @@ class Actions:
         return f"#{self._room}" if chance < 0.9 else "ALL"
 
     def _write(self) -> None:
-        client_id = str(UUID(int=self._draw.getrandbits(128), version=4))
-        self._device.write(self._target(), client_id)
+        self._device.write(self._target(), self._client_id())
+
+    def _client_id(self) -> str:
+        return str(UUID(int=self._draw.getrandbits(128), version=4))
+
+    def _reply(self) -> None:
+        shown = [each for each in self._device.view.shown.items() if each[1].messages]
+        if shown:
+            name, conversation = self._draw.choice(shown)
+            origin = self._draw.choice(list(conversation.messages))
+            self._device.write(name, self._client_id(), reply_to=origin)
+
+    def _send_file(self) -> None:
+        if self._device.online and self._device.token:
+            work = self._simulation.send_file(self._device, self._target(), self._client_id())
+            self._simulation.loop.create_task(work)
 
     def _write_originally(self) -> None:
         for device in self._person.devices:
@@ -218,6 +236,11 @@ class Actions:
 
     def _create_room(self) -> None:
         self._change_room("create")
+
+    def _create_private(self) -> None:
+        if self._device.online:
+            request = {"command": "create", "private": True, "roomName": "Board"}
+            self._device.wish("room", request | {"roomOwner": self._person.id})
 
     def _join(self) -> None:
         self._change_room("join")

@@ -82,6 +82,8 @@ class ChatDevice:
         self._loop = loop
         self._draw = draw
         self.client: ChatClient | None = None
+        self.rooms: list[str] = []
+        """Ids of private rooms that it has made."""
         self._token: str | None = None
         self._told: dict[str, int] = {}
         self._shown: dict[str, set[str]] = {}
@@ -156,9 +158,13 @@ class ChatDevice:
         name = draw.choice(names) if names else "ALL"
         known = client.conversation(name)
         last = known.last_seq if known is not None else 0
-        match draw.choice("wwwwwhrdtjlckixbueee+v"):
+        match draw.choice("wwwwwqqhrdtjlcpkixbueee+v"):
             case "w":
                 self.do(self._post(draw.choice((other, f"#{room}", "ALL", name))))
+            case "q":
+                self.do(self._reply(name))
+            case "p":
+                self.do(self._create_private())
             case "h":
                 self.do(client.history(name, after=draw.choice((0, None))))
             case "r":
@@ -208,6 +214,17 @@ class ChatDevice:
     async def _post(self, to: str) -> None:
         if self.client is not None:
             self.client.post(to, self.person.text())
+
+    async def _reply(self, name: str) -> None:
+        if self.client is not None:
+            stored = [each for each in self.client.cached_messages(name) if each.seq]
+            if stored:
+                origin = self._draw.choice(stored).seq
+                self.client.post(name, self.person.text(), reply_to=origin)
+
+    async def _create_private(self) -> None:
+        if self.client is not None:
+            self.rooms.append(await self.client.create_private_room("Board"))
 
     # --- what it is told ---
 

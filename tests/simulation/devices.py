@@ -121,6 +121,8 @@ class Device(_Connected):
         """By client id: what was not answered yet."""
         self.wishes: list[tuple[str, dict[str, Any]]] = []
         """Changes that were asked for and not answered, or answered "try again"."""
+        self.rooms: list[str] = []
+        """Ids of private rooms that it has made."""
         self.moved: dict[tuple[str, str], int] = {}
         """The furthest cursors in pairs that were answered, by event and name."""
         self._asked: dict[int, Answered] = {}
@@ -302,9 +304,11 @@ class Device(_Connected):
 
     # --- writing ---
 
-    def write(self, to: str, client_id: str) -> None:
+    def write(
+        self, to: str, client_id: str, *, reply_to: int | None = None, file: str | None = None
+    ) -> None:
         room = to.startswith("#")
-        message = {
+        message: dict[str, Any] = {
             "sender": self.person.id,
             "recepient": to[1:] if room else to,
             "command": "groupchat" if room else "chat",
@@ -312,6 +316,10 @@ class Device(_Connected):
             "data": self.person.text(),
             "clientId": client_id,
         }
+        if reply_to is not None:
+            message["replyTo"] = reply_to
+        if file is not None:
+            message["file"] = file
         self.outbox[client_id] = message
         if self.online:
             self._send(message)
@@ -356,6 +364,8 @@ class Device(_Connected):
             return
         self.wishes.remove(wish)
         event, data = wish
+        if "roomId" in answer:
+            self.rooms.append(answer["roomId"])
         if event in ("block", "unblock"):
             self.read_anew()
         elif event == "room" and data["command"] in ("create", "join", "leave"):
@@ -369,6 +379,7 @@ class OriginalDevice(_Connected):
         self, person: Person, number: int, network: Network, loop: SimulatedLoop, draw: Random
     ) -> None:
         super().__init__(person, number, network, loop, draw)
+        self.rooms: list[str] = []
         self.received: list[tuple[str, str]] = []
         """Id and text, in order."""
 

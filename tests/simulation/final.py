@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from pychat.client.models import ConversationInfo, MessageInfo
+from pychat.protocol import Code, ProtocolError
+from pychat.server.chat import Chat
+from pychat.server.store.records import ConversationSummary
 from tests.simulation.chatclients import ChatDevice
 from tests.simulation.devices import Device, OriginalDevice, Person
-from tests.simulation.invariants import Invariants
-from tests.simulation.ledger import Seen
+from tests.simulation.invariants import Invariants, visible_to
+from tests.simulation.ledger import Seen, Stored
 from tests.simulation.store import now
 
 
@@ -65,12 +69,44 @@ def check_presence(ledger: Invariants, people: Iterable[Person]) -> None:
 
 
 def check_rooms(ledger: Invariants, people: Iterable[Person]) -> None:
-    rooms = {room.id: ledger.name(room.owner) for room in now(ledger.disk.rooms())}
+    rooms = now(ledger.disk.rooms())
+    visible = {room.id: visible_to(ledger.disk, room) for room in rooms if room.private}
     for device in _online(people):
-        if device.view.rooms is not None and device.view.rooms != rooms:
+        key = ledger.key(device.person.id)
+        right = {
+            room.id: ledger.name(room.owner)
+            for room in rooms
+            if not room.private or key in visible[room.id]
+        }
+        if device.view.rooms is not None and device.view.rooms != right:
             ledger.fail(
-                "rooms", f"{device.name} was told of rooms {device.view.rooms}, not {rooms}"
+                "rooms", f"{device.name} was told of rooms {device.view.rooms}, not {right}"
             )
+
+
+async def check_files(ledger: Invariants, people: Iterable[Person], chat: Chat) -> None:
+    """Who may read a message may read its file, and nobody else."""
+    for device in _online(people):
+        account = ledger.key(device.person.id)
+        for id, place in ledger.files.items():
+            stored = ledger.messages[place.conversation][place.seq - 1]
+            membership = now(ledger.disk.membership(place.conversation, account))
+            right = (
+                membership is not None
+                and place.seq >= membership.first_seq
+                and not stored.removed.value
+                and stored.sender not in now(ledger.disk.blocked(account))
+                and bool(now(ledger.disk.conversations_by_key([place.conversation])))
+            )
+            try:
+                await chat.file_by_token(id, device.token)
+                found = True
+            except ProtocolError as error:
+                if error.code is not Code.NOT_FOUND:
+                    ledger.fail("file", f"{device.name} asks for a file: {error.code} {error}")
+                found = False
+            if found != right:
+                ledger.fail("file", f"{device.name} may read {id}: {found}, which is {right}")
 
 
 def check_views(ledger: Invariants, people: Iterable[Person]) -> None:
@@ -189,18 +225,20 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
     stored = {each.conversation.key: each for each in summaries}
     shown = {ledger.conversation(user, each.name): each for each in client.conversations}
     # What somebody wrote who is blocked is not sent, and what another device blocks is not told.
-    blocked = ledger.ever_blocked
-    keys = [ledger.key(id) for id in ids]
-    steady = not any((account, key) in blocked or (key, account) in blocked for key in keys)
-    if not steady:
-        return
+    strange = {
+        key
+        for key in map(ledger.key, ids)
+        if (account, key) in ledger.ever_blocked or (key, account) in ledger.ever_blocked
+    }
     # A message that was refused and stored all the same shows with the next one.
     stored = {key: each for key, each in stored.items() if not _ends_in_doubt(ledger, key)}
     # What another device joined shows with its first message.
     missing = [
         key
         for key, summary in stored.items()
-        if key not in shown and summary.last_seq >= summary.membership.first_seq
+        if key not in shown
+        and summary.last_seq >= summary.membership.first_seq
+        and strange.isdisjoint(_concerned(ledger, key))
     ]
     if missing:
         ledger.fail("client", f"{device.name} lists {[each.name for each in shown.values()]}")
@@ -209,49 +247,113 @@ def _check_chat_client(ledger: Invariants, device: ChatDevice, ids: list[str]) -
         conversation = shown.get(key)
         if conversation is None:
             continue
-        log = ledger.messages[key]
-        membership = summary.membership
-        expected: dict[str, object] = {
-            "last_seq": summary.last_seq,
-            "first_seq": membership.first_seq,
-            "read_seq": membership.read_seq,
-            "delivered_seq": membership.delivered_seq,
-            "unread": summary.unread,
-            "unread_mentions": summary.unread_mentions,
-        }
-        if conversation.name == user:
-            # The server moves that cursor by itself.
-            del expected["delivered_seq"]
-        elif summary.peer is not None:
-            expected["peer_delivered_seq"] = summary.peer.delivered_seq
-            expected["peer_read_seq"] = summary.peer.read_seq
-        peer = conversation.name
-        if peer in ids and peer != user and ledger.messages[key]:
-            expected["online"] = bool(ledger.logged_in(peer))
-        # Nor is a device told that another one has joined again.
-        joined = ledger.first_seq(key, account).since(0)
-        for field, value in expected.items() if len(joined) <= 2 else ():
-            if getattr(conversation, field) != value:
-                ledger.fail(
-                    "client",
-                    f"{device.name}: {field} of {conversation.name}: {conversation}, {value}",
-                )
-        cached = [each for each in client.cached_messages(conversation.name) if each.seq]
-        if cached and cached[-1].seq != len(log):
-            ledger.fail("client", f"{device.name} has {cached[-1]} last of {len(log)}")
-        for message in cached:
-            if message.seq < membership.first_seq:
-                continue  # from before another device joined the room again
-            kept = log[message.seq - 1]
-            if message.removed != kept.removed.value or not (
-                message.removed or message.text == kept.texts.value
-            ):
+        if strange.isdisjoint(_concerned(ledger, key)):
+            _check_listed(ledger, device, summary, conversation, ids)
+        _check_messages(ledger, device, summary, conversation, strange)
+
+
+def _concerned(ledger: Invariants, conversation: int) -> set[int]:
+    """The accounts of a pair, and those that have written."""
+    senders = {stored.sender for stored in ledger.messages[conversation]}
+    return senders | set(ledger.pair(conversation))
+
+
+def _check_listed(
+    ledger: Invariants,
+    device: ChatDevice,
+    summary: ConversationSummary,
+    conversation: ConversationInfo,
+    ids: list[str],
+) -> None:
+    """``conversation``: as the client has it."""
+    user, key = device.person.id, summary.conversation.key
+    membership = summary.membership
+    expected: dict[str, object] = {
+        "last_seq": summary.last_seq,
+        "first_seq": membership.first_seq,
+        "read_seq": membership.read_seq,
+        "delivered_seq": membership.delivered_seq,
+        "unread": summary.unread,
+        "unread_mentions": summary.unread_mentions,
+    }
+    if conversation.name == user:
+        # The server moves that cursor by itself.
+        del expected["delivered_seq"]
+    elif summary.peer is not None:
+        expected["peer_delivered_seq"] = summary.peer.delivered_seq
+        expected["peer_read_seq"] = summary.peer.read_seq
+    peer = conversation.name
+    if peer in ids and peer != user and ledger.messages[key]:
+        expected["online"] = bool(ledger.logged_in(peer))
+    # Nor is a device told that another one has joined again.
+    joined = ledger.first_seq(key, ledger.key(user)).since(0)
+    for field, value in expected.items() if len(joined) <= 2 else ():
+        if getattr(conversation, field) != value:
+            ledger.fail(
+                "client",
+                f"{device.name}: {field} of {conversation.name}: {conversation}, {value}",
+            )
+
+
+def _check_messages(
+    ledger: Invariants,
+    device: ChatDevice,
+    summary: ConversationSummary,
+    conversation: ConversationInfo,
+    strange: set[int],
+) -> None:
+    """``strange``: those who have blocked the user or were blocked, now or before. What they wrote
+    may be hidden, and an edit of it may not have been told."""
+    client, key = device.client, summary.conversation.key
+    assert client is not None
+    log = ledger.messages[key]
+    cached = [each for each in client.cached_messages(conversation.name) if each.seq]
+    steady = strange.isdisjoint(_concerned(ledger, key))
+    if steady and cached and cached[-1].seq != len(log):
+        ledger.fail("client", f"{device.name} has {cached[-1]} last of {len(log)}")
+    for message in cached:
+        if message.seq < summary.membership.first_seq:
+            continue  # from before another device joined the room again
+        kept = log[message.seq - 1]
+        if kept.sender in strange:
+            if not message.removed and message.text not in kept.texts.since(0):
                 ledger.fail("client", f"{device.name} shows {message}, not {kept.texts.value}")
-            (record,) = now(ledger.disk.messages([(key, message.seq)]))
+            continue
+        if message.removed != kept.removed.value or not (
+            message.removed or message.text == kept.texts.value
+        ):
+            ledger.fail("client", f"{device.name} shows {message}, not {kept.texts.value}")
+        if message.removed:
+            continue
+        if (None if message.file is None else message.file.id) != kept.file:
+            ledger.fail("client", f"{device.name} shows {message}, not with {kept.file}")
+        (record,) = now(ledger.disk.messages([(key, message.seq)]))
+        if strange.isdisjoint(reaction.account for reaction in record.reactions):
             reactions = Counter(reaction.emoji for reaction in record.reactions)
             shown_reactions = {each.emoji: each.count for each in message.reactions}
-            if not message.removed and shown_reactions != reactions:
+            if shown_reactions != reactions:
                 ledger.fail("client", f"{device.name} shows {message}, not {dict(reactions)}")
+        _check_quote(ledger, device, message, kept, log, strange)
+
+
+def _check_quote(
+    ledger: Invariants,
+    device: ChatDevice,
+    message: MessageInfo,
+    kept: Stored,
+    log: list[Stored],
+    strange: set[int],
+) -> None:
+    """The quote shows the origin as it is, or nothing of it."""
+    quote = message.reply_to
+    if (None if quote is None else quote.seq) != kept.reply_to:
+        ledger.fail("client", f"{device.name} shows {message}, an answer to {kept.reply_to}")
+    if quote is None or not quote.sender:
+        return
+    origin = log[quote.seq - 1]
+    right = not origin.removed.value and quote.text == origin.texts.value
+    if not right and origin.sender not in strange:
+        ledger.fail("client", f"{device.name} quotes in {message}: {origin.texts.value}")
 
 
 def _ends_in_doubt(ledger: Invariants, conversation: int) -> bool:

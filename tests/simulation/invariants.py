@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pychat.server.chat.accounts.authentication import token_hash
-from pychat.server.store.records import NewEdit, NewReaction, NewRemoval
+from pychat.server.store.memory import MemoryStore
+from pychat.server.store.records import NewEdit, NewReaction, NewRemoval, RoomRecord, Standing
 from tests.simulation.ledger import ACCEPTED, LEFT, Ledger, Request, Seen, Stored
 from tests.simulation.store import now
 
@@ -13,10 +14,25 @@ if TYPE_CHECKING:
     from tests.simulation.network import ServerEnd
 
 
+FILE_NAME, FILE_SIZE = "note.txt", 5
+FILE_LINE = "note.txt (5 B)"
+"""What original clients are told of a file."""
+
+
 def place(id: str) -> tuple[int, int]:
     """Conversation and seq."""
     conversation, _, seq = id.partition("-")
     return int(conversation), int(seq)
+
+
+def visible_to(disk: MemoryStore, room: RoomRecord) -> set[int]:
+    """The accounts that may know of a private room."""
+    invited = {
+        each.account
+        for each in now(disk.standings())
+        if each.conversation == room.conversation and each.standing is Standing.INVITED
+    }
+    return {room.owner, *now(disk.members(room.conversation)), *invited}
 
 
 class Invariants(Ledger):
@@ -109,8 +125,10 @@ class Invariants(Ledger):
         for each in answer["messages"]:
             self._check_entry(seen, each, min(firsts), request.tick)
 
-    def _check_entry(self, seen: Seen, entry: Any, first_seq: int, since: int) -> None:
-        """A message as it is shown to somebody who asked for it."""
+    def _check_entry(
+        self, seen: Seen, entry: Any, first_seq: int, since: int, *, told: bool = False
+    ) -> None:
+        """A message as it is shown to somebody who asked for it, or is told of it."""
         conversation, seq = place(entry["id"])
         stored = self._stored(conversation, seq)
         pair = self.pair(conversation)
@@ -125,13 +143,65 @@ class Invariants(Ledger):
         if entry.get("removed"):
             if hidden is False and not any(removed):
                 self.fail("unblock", f"{seen.owner} is not shown {entry} of {sender}")
+            if "file" in entry or "replyTo" in entry:
+                self.fail("removed", f"{seen.owner} is shown more of {entry}")
             return
         if hidden:
             self.fail("block", f"{seen.owner} has blocked {sender} and is shown {entry}")
         if all(removed):
             self.fail("removed", f"{seen.owner} is shown what was removed: {entry}")
-        if entry["sender"] != sender or entry["data"] not in stored.texts.since(since):
+        data = entry["data"]
+        if stored.file is not None and not seen.modern:
+            data, _, name = data.rpartition("\n")
+            if name != FILE_LINE:
+                self.fail("file", f"{seen.owner} is shown {entry} instead of a file")
+        if entry["sender"] != sender or data not in stored.texts.since(since):
             self.fail("text", f"{entry} is not what {sender} wrote: {stored.data}")
+        if seen.modern:
+            if entry.get("file", {}).get("id") != stored.file:
+                self.fail("file", f"{entry} does not have the file {stored.file}")
+            self._check_quote(seen, entry, conversation, stored, since, told=told)
+
+    def _check_quote(
+        self,
+        seen: Seen,
+        entry: Any,
+        conversation: int,
+        stored: Stored,
+        since: int,
+        *,
+        told: bool,
+    ) -> None:
+        """``told``: in an event, which has no text of the quote if the store cannot be read."""
+        quote = entry.get("replyTo", {})
+        if quote.get("seq") != stored.reply_to:
+            self.fail("quote", f"{entry} answers {stored.reply_to}")
+        if stored.reply_to is None:
+            return
+        origin = self._stored(conversation, stored.reply_to)
+        if origin is None:
+            self.fail("quote", f"{entry} answers a message that does not exist")
+            return
+        user, sender = seen.owner, self.name(origin.sender)
+        removed = origin.removed.since(since)
+        firsts = [1]
+        if not self.pair(conversation):
+            firsts = self.first_seq(conversation, self.key(user)).since(since)
+        block = self.block(user, sender) if sender != user else None
+        joining = self._joining(conversation, user)
+        if "sender" in quote:
+            if block is not None and block.value:
+                self.fail("block", f"{user} has blocked {sender} and is shown {entry}")
+            if all(removed):
+                self.fail("removed", f"{user} is shown what was removed: {entry}")
+            if stored.reply_to < min(firsts) and not joining:
+                self.fail("first seq", f"{user} may read from {firsts} and is shown {entry}")
+            if quote["sender"] != sender or quote["data"] not in origin.texts.since(since):
+                self.fail("quote", f"{entry} does not quote {sender}: {origin.data}")
+        elif not (told or any(removed) or joining or stored.reply_to < max(firsts)):
+            blocked = [False] if block is None else block.since(since)
+            if not any(each is not False for each in blocked):
+                self.fail("quote", f"{user} is not shown what {entry} answers")
 
     def _answer_to_search(
         self, end: ServerEnd, seen: Seen, request: Request, answer: Any, tick: int
@@ -245,7 +315,7 @@ class Invariants(Ledger):
         strange = stored.sender != account and data["recepient"] != "ALL"
         if seq < first_seq and strange and not self._joining(conversation, seen.owner):
             self.fail("joined", f"{seen.owner} reads from {first_seq} and is sent {data}")
-        self._check_entry(seen, data, 1, stored.committed)
+        self._check_entry(seen, data, 1, stored.committed, told=True)
         if seq in seen.got[conversation] and not stored.doubtful and seen.modern:
             self.fail("twice", f"{end.user_agent} is sent {data} again")
         if seq < seen.last_seq[conversation] and not stored.doubtful:
@@ -300,6 +370,22 @@ class Invariants(Ledger):
             kept = stored is not None and request.data["data"] in stored.texts.since(request.tick)
             if not kept:
                 self.fail("acknowledged", f"{request.data} was answered {answer}")
+
+    def _event_room(self, end: ServerEnd, seen: Seen, data: Any, tick: int) -> None:
+        for each in data["rooms"]:
+            room = now(self.disk.room(each["id"])) if each.get("private") else None
+            if room is None or self._is_changing(room):
+                continue
+            if self.key(seen.owner) not in visible_to(self.disk, room):
+                self.fail("private", f"{seen.owner} is shown {each}")
+
+    def _is_changing(self, room: RoomRecord) -> bool:
+        """Whether somebody changes the room now, or may have."""
+        return any(key == room.conversation for key, _ in self.doubtful_rooms) or any(
+            request.event == "room" and request.data.get("roomId") in (room.id, None, "")
+            for seen in self.ends.values()
+            for request in seen.pending.values()
+        )
 
     def _event_presence(self, end: ServerEnd, seen: Seen, data: Any, tick: int) -> None:
         if data["online"]:

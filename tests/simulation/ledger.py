@@ -135,15 +135,19 @@ class Stored:
         "committed",
         "data",
         "doubtful",
+        "file",
         "removed",
+        "reply_to",
         "sender",
         "shown",
         "texts",
     )
 
-    def __init__(self, sender: int, data: str, arrived: int, committed: int) -> None:
-        self.sender = sender
-        self.data = data
+    def __init__(self, new: NewMessage, arrived: int, committed: int) -> None:
+        self.sender = new.sender
+        self.data = new.data
+        self.reply_to = new.reply_to
+        self.file = new.file
         self.arrived = arrived
         self.committed = committed
         self.shown = LEFT
@@ -152,7 +156,7 @@ class Stored:
         self.doubtful = False
         """The server was told that it could not be stored, or ended before it told anybody."""
         self.removed = Timeline(False)
-        self.texts = Timeline(data)
+        self.texts = Timeline(new.data)
         """``data`` is the first one."""
 
 
@@ -178,6 +182,8 @@ class Ledger:
         """Conversations of changes of which the server was told that they failed."""
         self.by_text: dict[str, tuple[int, int]] = {}
         """Conversation and seq."""
+        self.files: dict[str, Appended] = {}
+        """The messages that files are attached to."""
         self.kinds: dict[int, tuple[int, ...]] = {}
         self._arrived: dict[str, int] = {}
         self._first_seqs: dict[tuple[int, int], Timeline] = {}
@@ -404,15 +410,19 @@ class Ledger:
                     continue
                 stored = self.messages[where.conversation][where.seq - 1]
                 stored.doubtful = stored.doubtful or stored.shown == LEFT
-        elif name in ("join_room", "leave_room"):
+        elif name in ("join_room", "leave_room", "set_standing"):
             self.doubtful_rooms.add(arguments[:2])
+        elif name == "update_room":
+            self.doubtful_rooms.add((arguments[0], 0))
 
     def _append(self, tick: int, arguments: Any, _: Any, result: Sequence[Any]) -> None:
         for new, where in zip(arguments[0], result, strict=True):
             if where.duplicate:
                 continue
             log = self.messages[where.conversation]
-            log.append(Stored(new.sender, new.data, self._arrived.get(new.data, 0), tick))
+            log.append(Stored(new, self._arrived.get(new.data, 0), tick))
+            if new.file is not None and self.files.setdefault(new.file, where) is not where:
+                self.fail("file", f"{new.file} is attached twice: {where}")
             if where.seq != len(log):
                 self.fail("seq", f"seq {where.seq} of {where.conversation} follows {len(log) - 1}")
             before = self.by_text.get(new.data)
@@ -423,7 +433,8 @@ class Ledger:
     def _commit(self, tick: int, arguments: Any, _: Any, result: Sequence[Any]) -> None:
         for new, answer in zip(arguments[0], result, strict=True):
             if isinstance(new, NewMessage):
-                self._append(tick, ([new],), None, [answer])
+                if isinstance(answer, Appended):  # otherwise there is no such file
+                    self._append(tick, ([new],), None, [answer])
             elif answer.outcome is Outcome.DONE:
                 rev = answer.message.rev
                 if rev > 1 and (new.conversation, rev - 1) not in self.changes:

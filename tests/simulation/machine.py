@@ -47,6 +47,9 @@ def simulated_machine(loop: SimulatedLoop, draw: Random) -> Iterator[None]:
     def token(size: int | None = None) -> str:
         return f"{draw.getrandbits(96):024x}"
 
+    def hexadecimal(size: int) -> str:
+        return f"{draw.getrandbits(8 * size):0{2 * size}x}"
+
     def wall() -> float:
         return EPOCH + loop.time()
 
@@ -60,6 +63,7 @@ def simulated_machine(loop: SimulatedLoop, draw: Random) -> Iterator[None]:
             (time, "monotonic", loop.time),
             (sleepwatch, "wall_clock", wall),
             (secrets, "token_urlsafe", token),
+            (secrets, "token_hex", hexadecimal),
             (uuid, "uuid4", identifier),
             (random, "uniform", draw.uniform),
             (passwords, "_hasher", FakeHasher()),

@@ -15,6 +15,8 @@ from unittest.mock import patch
 from uuid import UUID
 
 from pychat.client.connection import socket as client_connection
+from pychat.protocol import ProtocolError
+from pychat.server.chat.events.files import OfferedFile
 from pychat.server.store.base import StoreError
 from pychat.server.store.memory import MemoryStore
 from pychat.server.store.records import NewMessage
@@ -22,8 +24,8 @@ from tests.simulation import final
 from tests.simulation.actions import ROOMS, Actions
 from tests.simulation.chatclients import ChatDevice, connection_on
 from tests.simulation.commands import Operator
-from tests.simulation.devices import Device, OriginalDevice, Person
-from tests.simulation.invariants import Invariants
+from tests.simulation.devices import PATIENCE, Device, OriginalDevice, Person
+from tests.simulation.invariants import FILE_NAME, FILE_SIZE, Invariants
 from tests.simulation.ledger import Timeline
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.machine import simulated_machine
@@ -215,6 +217,25 @@ class Simulation:
     def client_id(self) -> str:
         return str(UUID(int=self._draw.getrandbits(128), version=4))
 
+    async def send_file(self, device: Device, to: str, client_id: str) -> None:
+        """Upload a file, as over HTTP, and send it."""
+        node = self.node
+        assert node is not None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                offered = OfferedFile(FILE_SIZE, FILE_NAME)
+                upload = await node.chat.begin_upload(device.token, offered)
+                try:
+                    await node.chat.write_upload(upload, b"x" * FILE_SIZE)
+                    file = await node.chat.finish_upload(upload, "text/plain")
+                finally:
+                    upload.close()
+        except (ProtocolError, TimeoutError):
+            return  # refused, or the server has crashed
+        for each in (client_id, self.client_id()):
+            device.write(to, each, file=file.id)  # only one is accepted
+            await asyncio.sleep(self._draw.random() * 0.01)
+
     # --- the server's life ---
 
     async def _start(self) -> None:
@@ -306,6 +327,8 @@ class Simulation:
                     device.sync()
         await self.quiet()
         final.check_views(ledger, people)
+        assert self.node is not None
+        await final.check_files(ledger, people, self.node.chat)
 
     def _unhandled(self, context: dict[str, Any]) -> None:
         self.ledger.fail("errors", f"{context['exception']!r}: {context.get('message')}")

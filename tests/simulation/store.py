@@ -27,6 +27,7 @@ READS = frozenset(
         *("membership", "memberships", "last_seq", "last_seqs", "conversations", "history"),
         *("undelivered", "search", "room", "rooms", "members", "check_ready"),
         *("changed", "messages", "epoch", "standings"),
+        *("file", "has_files", "has_room", "file_bytes"),
     }
 )
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from pychat.client.state import transcripts
+from pychat.server.chat.events.files import FileAccess
+from pychat.server.chat.notices import room_list
 from pychat.server.chat.notices.presence import Presence
 from pychat.server.chat.state.reach import LocalReach
 from tests.simulation.run import Simulation
@@ -38,7 +41,7 @@ def test_a_seed_replays_exactly() -> None:
         assert len(digests) == 1
 
 
-def found(rule: str, number: int = 300) -> bool:
+def found(rule: str, number: int = 600) -> bool:
     """Whether so many schedules find the rule broken."""
     for seed in range(number):
         simulation = Simulation(seed)
@@ -56,17 +59,33 @@ def nobody(*_: Any, **__: Any) -> frozenset[int]:
     return frozenset()
 
 
+def no_quote(_message: Any, origin: int, _update: Any) -> Any:
+    """The client's quotes do not follow their origins."""
+    return _message
+
+
+async def true(*_: Any) -> bool:
+    return True
+
+
+def everybody(_: Any) -> set[Any]:
+    return set(range(1, 9))
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "rule"),
     [
         (LocalReach, "echo", nothing, "never sent"),
         (LocalReach, "blockers", nobody, "block"),
         (Presence, "went", nothing, "presence"),
+        (FileAccess, "_may_read", true, "file"),
+        (room_list, "_concerned", everybody, "private"),
+        (transcripts, "with_quote", no_quote, "client"),
     ],
 )
 def test_a_broken_server_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
-    owner: type,
+    owner: Any,
     name: str,
     broken: Callable[..., Any],
     rule: str,
