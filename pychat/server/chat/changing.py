@@ -100,12 +100,15 @@ class ChangeDelivery:
     def _tell_doubtful(self, message: MessageRecord) -> None:
         """Deliver the failed change of a message that the store has made after all. If it has made
         several of the conversation, clients notice that revs are missing and ask for them."""
-        # The last one that it shows: the rev is of the newest change.
-        for entry in reversed(self.in_doubt.get((message.conversation, message.seq), ())):
-            if _shows(message, entry.change):
-                if message.rev > entry.conversation.sent_rev:
-                    self._tell(entry, message)
-                return
+        entries = self.in_doubt.get((message.conversation, message.seq), ())
+        found, best = None, 0
+        for entry in entries:
+            evidence = _evidence(message, entry)
+            # The last of several: the rev is of the newest change.
+            if evidence and evidence >= best:
+                found, best = entry, evidence
+        if found is not None and message.rev > found.conversation.sent_rev:
+            self._tell(found, message)
 
     def _tell(self, entry: SubmittedChange, message: MessageRecord) -> None:
         if isinstance(entry.change, NewRemoval):
@@ -162,14 +165,27 @@ def late_readers(reach: Reach, conversation: Conversation, seq: int) -> Set[int]
     return NO_ACCOUNTS
 
 
-def _shows(message: MessageRecord, change: NewChange) -> bool:
-    """Whether the message is as the change makes it."""
+def _evidence(message: MessageRecord, entry: SubmittedChange) -> int:
+    """Return how sure it is that this change has made the message as it is: 0 if it has not, 3 if
+    its rev is the message's. The same was perhaps so before the change, or somebody was not allowed
+    to make it."""
+    change = entry.change
     if isinstance(change, NewRemoval):
-        return message.removed
+        allowed = change.of_others or change.account == message.sender
+        return 3 if message.removed and allowed else 0
     if isinstance(change, NewEdit):
-        return message.data == change.data
-    reactions = {(each.account, each.emoji) for each in message.reactions}
-    return ((change.account, change.emoji) in reactions) == change.on
+        same = change.account == message.sender and message.data == change.data
+        return 2 if same and (message.edited_at or 0) >= change.edited_at else 0
+    revs = [
+        each.rev
+        for each in message.reactions
+        if (each.account, each.emoji) == (change.account, change.emoji)
+    ]
+    if not change.on:
+        return 0 if revs else 1
+    if not revs or revs[0] <= entry.conversation.sent_rev:
+        return 0
+    return 3 if revs[0] == message.rev else 1
 
 
 def _payload(user: OnlineUser, change: NewChange, message: MessageRecord) -> ChangedPayload:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -567,6 +568,54 @@ async def test_of_two_changes_that_failed_late_the_newest_has_the_rev() -> None:
         change = await bob.next("changed")
         reaction = {"emoji": "👍", "by": "alice", "on": True}
         assert (change["rev"], change.get("reaction"), "data" in change) == (2, reaction, False)
+
+
+MADE = ("alice", "react", {"emoji": "👍", "on": True})
+"""A change of alice's message that is made."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([MADE, ("bob", "edit", {"data": "two"})], {"reaction"}),
+        ([MADE, ("alice", "edit", {"data": "two"})], {"reaction"}),
+        ([MADE, ("bob", "react", {"emoji": "🎉", "on": False})], {"reaction"}),
+        ([MADE, ("bob", "remove", {})], {"reaction"}),
+        ([("alice", "react", {"emoji": "🎉", "on": True}), MADE], {"reaction"}),
+        (
+            [("alice", "edit", {"data": "3"}), ("bob", "react", {"emoji": "🎉", "on": False})],
+            {"data", "edited"},
+        ),
+    ],
+)
+async def test_of_changes_that_failed_late_the_one_that_was_made_is_told(
+    changes: list[tuple[str, str, dict[str, Any]]], told: set[str]
+) -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await logged_in(chat, "alice"), await logged_in(chat, "bob")
+        id = (await sent(alice, "bob", "one"))["id"]
+        await alice.ask("edit", id=id, data="two")
+        await bob.next("changed")
+        await asyncio.sleep(0.002)  # a later edit has a later time
+        held = store.hold("append")
+        first = alice.start_send("bob", "held up")
+        await held.called.wait()
+        store.fail("commit")
+        answers = [
+            (alice if who == "alice" else bob).start(event, fields | {"id": id})
+            for who, event, fields in changes
+        ]
+        held.answer()
+        await first
+        assert [(await answer)["code"] for answer in answers] == ["503"] * len(changes)
+        await sent(alice, "ALL", "the store works again")
+        change = await bob.next("changed")
+        assert change.keys() - {"with", "rev", "seq"} == told
+        (message,) = (await history(bob, "alice", before=2))["messages"]
+        assert change["rev"] == message["rev"]
+        if "reaction" in told:
+            assert change["reaction"]["emoji"] == "👍"
 
 
 @pytest.mark.parametrize("most", [5, 2])
