@@ -78,16 +78,18 @@ async def talking(
             await each.client.join_room(ROOM)
         town.readers = [asyncio.create_task(reader.read(town.over))]
         await reader.known.wait()
-        for each, id in zip(people, ids, strict=True):
-            others = [other for other in ids if other != id]
-            to = [*others, "reader", f"#{ROOM}", "ALL"]
-            town.writers.append(asyncio.create_task(each.write(to, town.quiet)))
         program = Program(ledger, url, "program", slow)
         page = OriginalPage(ledger, url, "page", slow)
         town.writers += [
             asyncio.create_task(program.write("reader", town.quiet)),
             asyncio.create_task(page.write(ids[0], town.quiet)),
         ]
+        # Once the store is away they cannot log in any more.
+        await ledger.acknowledged_by("program", "page")
+        for each, id in zip(people, ids, strict=True):
+            others = [other for other in ids if other != id]
+            to = [*others, "reader", f"#{ROOM}", "ALL"]
+            town.writers.append(asyncio.create_task(each.write(to, town.quiet)))
         yield town
     finally:
         for task in (*town.writers, *town.readers):

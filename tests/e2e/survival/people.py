@@ -79,6 +79,15 @@ class Ledger:
         while len(self.acknowledged) < wanted:
             await self.news()
 
+    async def acknowledged_by(self, *users: str) -> None:
+        """Returns when each of them has had one more message acknowledged than now."""
+        wanted = {user: self._acknowledged_of(user) + 1 for user in users}
+        while any(self._acknowledged_of(user) < count for user, count in wanted.items()):
+            await self.news()
+
+    def _acknowledged_of(self, user: str) -> int:
+        return sum(text.startswith(f"{user}>") for text in self.acknowledged)
+
 
 class Terminal:
     """A ChatClient that writes in turn to each of its conversations, until ``stop``."""

@@ -33,6 +33,8 @@ async def test_killed_and_started_again(tmp_path: Path, capsys: pytest.CaptureFi
         async with talking(server.url, terminals=2, pause=0.1, slow=0.2) as town:
             for _ in range(TIMES):
                 await town.ledger.acknowledged_more(random.randint(5, 20))
+                # Only they can be refused: terminals send again.
+                await town.ledger.acknowledged_by("program", "page")
                 assert await health(server.url) == 200
                 database.kill()
                 await town.ledger.refused_more(2)
