@@ -226,6 +226,30 @@ async def test_a_connection_lost_during_the_list_after_block() -> None:
             assert [(each.seq, each.text) for each in kept] == [(1, ""), (2, ""), (3, "")]
 
 
+@pytest.mark.parametrize("listed", [False, True])
+async def test_what_arrived_before_a_store_change_is_not_shown_after_it(listed: bool) -> None:
+    async with scripted() as server, proxying(int(server.url.rpartition(":")[2])) as proxy:
+        world = World(server)
+        world.exchange(1)
+        server.late["history" if listed else "conversations"] = server.never
+        async with started(ChatClient(proxy.url, user="alice", password="")) as alice:
+            if listed:
+                await alice.next(ConversationsLoaded)
+            await server.until(lambda: bool(server.payloads("conversations")))
+            for _ in range(5):
+                await world.deliver(world.add("bob"))
+            with suppress(ChatClientError):
+                await alice.client.users()  # the messages come before its answer
+            world.exchange(4)
+            server.late.clear()
+            server.end_sessions()
+            proxy.cut()
+            await alice.added("2.4")
+            await world.deliver(world.add("bob"))
+            await alice.added("2.5")
+            assert is_as_the_server_has_it(alice.client, world)
+
+
 async def one_of(
     random_: random.Random, world: World, alice: ChatClient, proxy: Proxy, exchanges: bool
 ) -> None:

@@ -137,8 +137,12 @@ class Transcripts:
     def disconnected(self) -> None:
         self._online = False
         self._newest_arrived.clear()
+        # The next connection may lead to another store. What this one has is fetched again.
+        self._unlisted.clear()
         for progress in self._progress.values():
             progress.confirmed = False
+            progress.held.clear()
+            progress.target = progress.published
             if progress.fetching is not None:
                 progress.fetching.cancel()
                 progress.fetching = None
