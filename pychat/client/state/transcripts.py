@@ -427,6 +427,9 @@ class Transcripts:
             if message.seq > progress.published:
                 self._publish_message(progress, message)
                 progress.held.pop(message.seq, None)
+            else:
+                # It arrived meanwhile, and the page may show later changes of it.
+                self.refreshed(message)
         if progress.published == before:
             progress.target = progress.published  # the server has no later message
         self._publish_held(progress)

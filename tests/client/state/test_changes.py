@@ -72,6 +72,26 @@ async def test_a_change_of_a_message_beyond_a_gap_is_not_lost(
     assert [each.text for each in client.cached_messages("bob")] == ["1", "2", "new"]
 
 
+async def test_a_page_shows_changes_of_what_arrived_while_it_was_fetched(
+    server: ImitatedServer, client: ChatClient
+) -> None:
+    server.fill(1)
+    await online(client)
+    server.hold("history")
+    late = dict(server.say("2"))
+    server.tell("3")
+    await asyncio.sleep(1)
+    server.emit("message", late)
+    assert kept(client, 3).text == "3"
+    reactions = [{"emoji": "👍", "count": 1, "by": ["bob"]}]
+    server.stored["bob"][1] |= {"rev": 1, "reactions": reactions}
+    page = server.answers["history"]
+    server.answers["history"] = lambda request: page(request) | {"rev": 1}
+    server.release("history")
+    await asyncio.sleep(2)
+    assert kept(client, 2).reactions == (ReactionInfo("👍", 1, ("bob",)),)
+
+
 async def test_reactions_are_counted(server: ImitatedServer, client: ChatClient) -> None:
     server.fill(1)
     await online(client)
