@@ -13,6 +13,7 @@ from pychat.protocol import (
     MAX_QUOTE_CHARACTERS,
     MAX_REACTION_IDS,
     Availability,
+    Code,
     FilePayload,
     MessagePayload,
     ProtocolError,
@@ -167,8 +168,10 @@ class MessageViews:
         for key in {conversation for conversation, _ in wanted}:
             try:
                 member = await self._directory.memberships.member(conversations[key], reader)
-            except ProtocolError:  # the reader has just left
-                continue
+            except ProtocolError as error:
+                if error.code == Code.UNAVAILABLE:
+                    raise  # a client would keep an answer without the quotes
+                continue  # the reader has just left
             first_seqs[key] = member.first_seq
         return {
             (m.conversation, m.seq): m

@@ -431,6 +431,24 @@ async def test_a_reply_hides_the_quote_from_those_who_may_not_read_it() -> None:
         assert outsider.of("message") == []
 
 
+async def test_a_page_that_cannot_show_its_quotes_is_refused() -> None:
+    store = DelayedStore()
+    async with chatting(store) as chat:
+        alice, bob = await in_room(chat, "alice", "bob")
+        await sent(alice, "#r", "origin")
+        await sent(alice, "#r", "reply", replyTo=1)
+        reading, deleting = store.hold("messages", done=True), store.hold("delete_room")
+        page = bob.start("history", {"with": "#r", "after": 1})
+        await reading.called.wait()
+        deletion = alice.start("room", {"command": "delete", "roomId": "r"})
+        await deleting.called.wait()
+        reading.answer()
+        # A client would keep the page, and the room may stay.
+        assert (await page)["code"] == "503"
+        deleting.answer()
+        assert (await deletion)["code"] == "200"
+
+
 @pytest.mark.parametrize("deleted", [True, False])
 async def test_a_reply_is_refused_when_its_room_is_deleted_meanwhile(deleted: bool) -> None:
     """``deleted``: whether that is known when the reply is ready."""
