@@ -26,6 +26,8 @@ from pychat.server.engine.session import (
 
 MAX_KEPT_BYTES: Final = 16 * 2**20
 """Bytes of events that are kept for those who are away. The oldest are dropped first."""
+_EVENT_BYTES: Final = 300
+"""What an event takes beside its packets, roughly."""
 MAX_AWAY: Final = 10_000
 """Clients that are away and can return. The first to leave is forgotten first."""
 _LEAVE_SECONDS: Final = 5.0
@@ -84,7 +86,7 @@ class Recovery:
         """Return the packets of an event, encoded with its offset, and keep them for a while."""
         self._last += 1
         packets = encode(str(self._last))
-        size = sum(packet.size for packet in packets)
+        size = _EVENT_BYTES + sum(packet.size for packet in packets)
         now = asyncio.get_running_loop().time()
         self._events.append(_KeptEvent(self._last, now, namespace, rooms, skipped, packets, size))
         self._bytes += size
@@ -207,9 +209,11 @@ class Recovery:
         """The connection of a client ended. For some reasons it may return."""
         visitor = self._visitors.get((namespace, sid))
         if visitor is not None and reason in _RECOVERABLE:
-            visitor.left_at = asyncio.get_running_loop().time()
+            now = asyncio.get_running_loop().time()
+            visitor.left_at = now
             visitor.missed_since = None
             self._away[visitor] = None
+            self._forget_old(now)
 
     def gone(self, namespace: str, sid: str) -> None:
         """The client left the namespace. Forget it unless its connection broke."""
@@ -291,7 +295,8 @@ class RecoveringManager(Manager):
             return packets
 
         rooms = tuple(room) if isinstance(room, list | tuple) else (room,)
-        packets = self._recovery.keep(namespace, rooms, skipped, encode)
+        # The application may reuse its list of those to skip.
+        packets = self._recovery.keep(namespace, rooms, tuple(skipped), encode)
         plain: list[AnyPacket] | None = None
         for sid, session in self.sessions(namespace, room, skipped):
             if session.protocol == 3:

@@ -175,7 +175,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketi
         if session.protocol == 3:
             prefix = "" if namespace == "/" else namespace + "#"
             self.eio.set_next_id(prefix + session.sid)
-        elif self._recovery is not None:
+        elif self._recovery is not None and not self.is_joined(session.sid, namespace):
             earlier_sid, auth = await self._recovery.find(client, namespace, auth)
             self.eio.set_next_id(earlier_sid)
         try:

@@ -230,7 +230,7 @@ async def test_after_that_time_it_starts_anew(serve: Serve) -> None:
 async def test_the_oldest_events_and_clients_are_dropped(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "MAX_KEPT_BYTES", 300)
+    monkeypatch.setattr(recovery, "MAX_KEPT_BYTES", 900)
     monkeypatch.setattr(recovery, "MAX_AWAY", 2)
     visitors = [await Visitor.come(site) for _ in range(3)]
     for visitor in visitors:
@@ -244,6 +244,25 @@ async def test_the_oldest_events_and_clients_are_dropped(
     await site.server.emit("news", "x" * 100)
     await starts_anew(site, visitors[2])
     anew.socket.close()
+
+
+async def test_a_list_of_those_to_skip_may_be_used_again(site: Site) -> None:
+    alice, bob = await Visitor.come(site), await Visitor.come(site)
+    await alice.loses_its_connection(site)
+    skipped = [alice.answer["sid"]]
+    await site.server.emit("news", "not for alice", skip_sid=skipped)
+    skipped[:] = [bob.answer["sid"]]
+    await site.server.emit("news", "not for bob", skip_sid=skipped)
+    back = await alice.comes_back(site)
+    assert await back.event() == ["news", "not for bob"]
+
+
+async def test_who_is_connected_cannot_take_over_another_connection(site: Site) -> None:
+    alice, bob = await Visitor.come(site), await Visitor.come(site)
+    await alice.loses_its_connection(site)
+    bob.socket.send(text(f"40{json.dumps({'pid': alice.answer['pid']})}"))
+    assert (await bob.socket.receive())[1].startswith(b"44")
+    assert (await alice.comes_back(site)).answer == alice.answer
 
 
 async def test_clients_of_engine_io_3_get_no_offset(site: Site) -> None:
