@@ -82,7 +82,8 @@ class Reader:
 
     async def visit(self, server: Serving) -> None:
         async with self.client(server.url):
-            pass
+            # Killed at once, it may not have sent its message yet.
+            await until(lambda: self.sent[0] in texts_in(self.outputs[0]))
 
     async def live(self, server: Serving, random_: random.Random) -> None:
         """Come, stay for some time and leave, in each way."""
